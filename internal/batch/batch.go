@@ -1,0 +1,30 @@
+// Package batch holds the one value that passes from the scheduler to the
+// model in every step. It is plain data: no methods that change it, no
+// knowledge of models or of requests. The scheduler fills it, the model reads
+// it, and both may keep it for the length of one step only.
+package batch
+
+// Batch is one forward pass. The rows (one per token) of all sequences are
+// concatenated; sequence i owns rows [Start[i], Start[i+1]).
+type Batch struct {
+	Tokens    []int32   // [rows]
+	Positions []int32   // [rows] absolute position in its sequence
+	Start     []int32   // [seqs+1]
+	Blocks    [][]int32 // [seqs] block table: covers every position up to the sequence's last row; read-only during the pass
+	Logits    []int32   // rows whose logits are needed, ascending
+}
+
+// Rows is the number of tokens in the pass.
+func (b *Batch) Rows() int { return len(b.Tokens) }
+
+// Seqs is the number of sequences in the pass.
+func (b *Batch) Seqs() int { return max(0, len(b.Start)-1) }
+
+// Reset empties the batch and keeps its memory.
+func (b *Batch) Reset() {
+	b.Tokens = b.Tokens[:0]
+	b.Positions = b.Positions[:0]
+	b.Start = b.Start[:0]
+	b.Blocks = b.Blocks[:0]
+	b.Logits = b.Logits[:0]
+}
