@@ -1,0 +1,38 @@
+// Package kernel holds the inner loops of the compute path: matrix products
+// over packed quantised weights, attention over KV blocks, elementwise
+// operations and the vector part of sampling. Raw slices go in, raw slices come
+// out; it knows nothing of models, threads or requests. Packages nn and sample
+// call it.
+//
+// Every function is a method of Set, which carries the tier. The generic tier
+// is the specification of the others. A kernel is a family of files: the
+// contract (matmul.go), the specification (matmul_generic.go), the dispatch
+// (matmul_amd64.go, matmul_noasm.go) and the generated assembly, which comes
+// from the nested module _asm.
+//
+// Wrong lengths are programmer errors and panic, before any assembly runs.
+package kernel
+
+import "github.com/penstock-llm/penstock/internal/cpu"
+
+// Set is the kernels of one tier. The zero Set is the generic one.
+type Set struct{ tier cpu.Tier }
+
+// New returns the kernels of tier t, or of the best tier below it that this
+// machine can run.
+func New(t cpu.Tier) Set { return Set{tier: min(t, best())} }
+
+// Tier is the tier that s runs.
+func (s Set) Tier() cpu.Tier { return s.tier }
+
+// Tiers lists what this machine can run, best first.
+func Tiers() []cpu.Tier {
+	var ts []cpu.Tier
+	for t := int(best()); t >= 0; t-- {
+		ts = append(ts, cpu.Tier(t))
+	}
+	return ts
+}
+
+// Pause spins for about n PAUSE instructions without leaving the processor.
+func Pause(n int) { pause(n) }

@@ -1,0 +1,18 @@
+//go:build !amd64 || purego
+
+package kernel
+
+import "github.com/penstock-llm/penstock/internal/cpu"
+
+// best is the highest tier that has kernels in this build.
+func best() cpu.Tier { return cpu.Generic }
+
+//go:noinline
+func pause(n int) {
+	for range n {
+		spin()
+	}
+}
+
+//go:noinline
+func spin() {}
