@@ -1,0 +1,149 @@
+package quant
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// Dequantize writes the values of src, whole blocks of type t, to dst. The
+// products are rounded to float32 one by one, as ggml does, so that the result
+// is the same on machines that could fuse them.
+func Dequantize(t Type, dst []float32, src []byte) error {
+	if err := checkLengths(t, len(dst), len(src)); err != nil {
+		return err
+	}
+	decode := decoder(t)
+	if decode == nil {
+		return fmt.Errorf("quant: dequantising %v is not supported", t)
+	}
+	size, bytes := t.BlockSize(), t.BlockBytes()
+	if size == 1 { // plain numbers are decoded in one call
+		decode(dst, src)
+		return nil
+	}
+	for len(dst) > 0 {
+		decode(dst[:size], src[:bytes])
+		dst, src = dst[size:], src[bytes:]
+	}
+	return nil
+}
+
+// decoder returns the function that decodes one block b of t to y, or any
+// number of elements if blocks are single elements; nil if there is none.
+func decoder(t Type) func(y []float32, b []byte) {
+	switch t {
+	case F32:
+		return decodeF32
+	case F16:
+		return decodeF16
+	case BF16:
+		return decodeBF16
+	case Q4_0:
+		return decodeQ4_0
+	case Q4_1:
+		return decodeQ4_1
+	case Q5_0:
+		return decodeQ5_0
+	case Q5_1:
+		return decodeQ5_1
+	case Q8_0:
+		return decodeQ8_0
+	case Q2_K:
+		return decodeQ2_K
+	case Q3_K:
+		return decodeQ3_K
+	case Q4_K:
+		return decodeQ4_K
+	case Q5_K:
+		return decodeQ5_K
+	case Q6_K:
+		return decodeQ6_K
+	case IQ4_NL:
+		return decodeIQ4_NL
+	case IQ4_XS:
+		return decodeIQ4_XS
+	}
+	return nil
+}
+
+func decodeF32(y []float32, b []byte) {
+	for i := range y {
+		y[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+	}
+}
+
+func decodeF16(y []float32, b []byte) {
+	for i := range y {
+		y[i] = half(b[2*i:])
+	}
+}
+
+func decodeBF16(y []float32, b []byte) {
+	for i := range y {
+		y[i] = BF16ToF32(binary.LittleEndian.Uint16(b[2*i:]))
+	}
+}
+
+// half reads the little-endian F16 at the start of b.
+func half(b []byte) float32 { return F16ToF32(binary.LittleEndian.Uint16(b)) }
+
+// The 32-element formats keep element i in the low nibble of byte i and
+// element i+16 in its high nibble.
+
+// Q4_0: d f16, q [16]byte; y = d*(q-8)
+func decodeQ4_0(y []float32, b []byte) {
+	d, q := half(b), b[2:18]
+	for i, v := range q {
+		y[i] = d * float32(int(v&15)-8)
+		y[i+16] = d * float32(int(v>>4)-8)
+	}
+}
+
+// Q4_1: d, m f16, q [16]byte; y = d*q + m
+func decodeQ4_1(y []float32, b []byte) {
+	d, m, q := half(b), half(b[2:]), b[4:20]
+	for i, v := range q {
+		y[i] = float32(d*float32(v&15)) + m
+		y[i+16] = float32(d*float32(v>>4)) + m
+	}
+}
+
+// Q5_0: d f16, high bits [4]byte, q [16]byte; y = d*(q-16)
+func decodeQ5_0(y []float32, b []byte) {
+	d, high, q := half(b), binary.LittleEndian.Uint32(b[2:]), b[6:22]
+	for i, v := range q {
+		y[i] = d * float32(int(uint32(v&15)|high>>i&1<<4)-16)
+		y[i+16] = d * float32(int(uint32(v>>4)|high>>(i+16)&1<<4)-16)
+	}
+}
+
+// Q5_1: d, m f16, high bits [4]byte, q [16]byte; y = d*q + m
+func decodeQ5_1(y []float32, b []byte) {
+	d, m, high, q := half(b), half(b[2:]), binary.LittleEndian.Uint32(b[4:]), b[8:24]
+	for i, v := range q {
+		y[i] = float32(d*float32(uint32(v&15)|high>>i&1<<4)) + m
+		y[i+16] = float32(d*float32(uint32(v>>4)|high>>(i+16)&1<<4)) + m
+	}
+}
+
+// Q8_0: d f16, q [32]int8; y = d*q
+func decodeQ8_0(y []float32, b []byte) {
+	d, q := half(b), b[2:34]
+	for i, v := range q {
+		y[i] = d * float32(int8(v))
+	}
+}
+
+// iq4Values are the 16 levels of IQ4_NL and IQ4_XS: denser around zero, where
+// weights are.
+var iq4Values = [16]int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
+
+// IQ4_NL: d f16, q [16]byte; y = d*level(q)
+func decodeIQ4_NL(y []float32, b []byte) {
+	d, q := half(b), b[2:18]
+	for i, v := range q {
+		y[i] = d * float32(iq4Values[v&15])
+		y[i+16] = d * float32(iq4Values[v>>4])
+	}
+}

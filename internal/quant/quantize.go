@@ -1,0 +1,195 @@
+package quant
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// Quantize writes src to dst as whole blocks of type t. The 32-element formats
+// from Q4_0 to Q8_0 round as ggml does; the K formats and IQ4 minimise the
+// squared error of each sub-block, where ggml may choose other scales.
+func Quantize(t Type, dst []byte, src []float32) error {
+	if err := checkLengths(t, len(src), len(dst)); err != nil {
+		return err
+	}
+	encode := encoder(t)
+	if encode == nil {
+		return fmt.Errorf("quant: quantising to %v is not supported", t)
+	}
+	size, bytes := t.BlockSize(), t.BlockBytes()
+	if size == 1 { // plain numbers are encoded in one call
+		encode(dst, src)
+		return nil
+	}
+	for len(src) > 0 {
+		encode(dst[:bytes], src[:size])
+		dst, src = dst[bytes:], src[size:]
+	}
+	return nil
+}
+
+// encoder returns the inverse of decoder's function for t, nil if there is none.
+// It writes every byte of b.
+func encoder(t Type) func(b []byte, x []float32) {
+	switch t {
+	case F32:
+		return encodeF32
+	case F16:
+		return encodeF16
+	case BF16:
+		return encodeBF16
+	case Q4_0:
+		return encodeQ4_0
+	case Q4_1:
+		return encodeQ4_1
+	case Q5_0:
+		return encodeQ5_0
+	case Q5_1:
+		return encodeQ5_1
+	case Q8_0:
+		return encodeQ8_0
+	case Q2_K:
+		return encodeQ2_K
+	case Q3_K:
+		return encodeQ3_K
+	case Q4_K:
+		return encodeQ4_K
+	case Q5_K:
+		return encodeQ5_K
+	case Q6_K:
+		return encodeQ6_K
+	case IQ4_NL:
+		return encodeIQ4_NL
+	case IQ4_XS:
+		return encodeIQ4_XS
+	}
+	return nil
+}
+
+func encodeF32(b []byte, x []float32) {
+	for i, v := range x {
+		binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(v))
+	}
+}
+
+func encodeF16(b []byte, x []float32) {
+	for i, v := range x {
+		putHalf(b[2*i:], v)
+	}
+}
+
+func encodeBF16(b []byte, x []float32) {
+	for i, v := range x {
+		binary.LittleEndian.PutUint16(b[2*i:], F32ToBF16(v))
+	}
+}
+
+// putHalf writes v to the start of b as F16 and returns what a reader will get.
+func putHalf(b []byte, v float32) float32 {
+	h := F32ToF16(v)
+	binary.LittleEndian.PutUint16(b, h)
+	return F16ToF32(h)
+}
+
+func encodeQ4_0(b []byte, x []float32) {
+	d := extreme(x) / -8
+	putHalf(b, d)
+	inv := inverse(d)
+	for i := range 16 {
+		b[2+i] = truncate(x[i], inv, 8.5, 15) | truncate(x[i+16], inv, 8.5, 15)<<4
+	}
+}
+
+func encodeQ4_1(b []byte, x []float32) {
+	lo, hi := bounds(x)
+	d := (hi - lo) / 15
+	putHalf(b, d)
+	putHalf(b[2:], lo)
+	inv := inverse(d)
+	for i := range 16 {
+		b[4+i] = truncate(x[i]-lo, inv, 0.5, 15) | truncate(x[i+16]-lo, inv, 0.5, 15)<<4
+	}
+}
+
+func encodeQ5_0(b []byte, x []float32) {
+	d := extreme(x) / -16
+	putHalf(b, d)
+	inv := inverse(d)
+	var high uint32
+	for i := range 16 {
+		q0, q1 := truncate(x[i], inv, 16.5, 31), truncate(x[i+16], inv, 16.5, 31)
+		b[6+i] = q0&15 | q1&15<<4
+		high |= uint32(q0>>4)<<i | uint32(q1>>4)<<(i+16)
+	}
+	binary.LittleEndian.PutUint32(b[2:], high)
+}
+
+func encodeQ5_1(b []byte, x []float32) {
+	lo, hi := bounds(x)
+	d := (hi - lo) / 31
+	putHalf(b, d)
+	putHalf(b[2:], lo)
+	inv := inverse(d)
+	var high uint32
+	for i := range 16 {
+		q0, q1 := truncate(x[i]-lo, inv, 0.5, 31), truncate(x[i+16]-lo, inv, 0.5, 31)
+		b[8+i] = q0&15 | q1&15<<4
+		high |= uint32(q0>>4)<<i | uint32(q1>>4)<<(i+16)
+	}
+	binary.LittleEndian.PutUint32(b[4:], high)
+}
+
+func encodeQ8_0(b []byte, x []float32) {
+	d := max(extreme(x), -extreme(x)) / 127
+	putHalf(b, d)
+	inv := inverse(d)
+	for i, v := range x {
+		b[2+i] = byte(nearest(v*inv, -127, 127))
+	}
+}
+
+func encodeIQ4_NL(b []byte, x []float32) {
+	d := putHalf(b, fitLevels(x))
+	for i := range 16 {
+		b[2+i] = nearestLevel(x[i], d) | nearestLevel(x[i+16], d)<<4
+	}
+}
+
+// extreme is the element furthest from zero, with its sign.
+func extreme(x []float32) float32 {
+	var e float32
+	for _, v := range x {
+		if max(v, -v) > max(e, -e) {
+			e = v
+		}
+	}
+	return e
+}
+
+func bounds(x []float32) (lo, hi float32) {
+	lo, hi = x[0], x[0]
+	for _, v := range x[1:] {
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	return lo, hi
+}
+
+// inverse is 1/d, or 0 so that a block of zeros quantises to zeros.
+func inverse(d float32) float32 {
+	if d == 0 {
+		return 0
+	}
+	return 1 / d
+}
+
+// truncate drops the fraction of v*inv + bias >= 0, at most limit. In float64
+// the product is exact, so that no machine rounds it differently.
+func truncate(v, inv float32, bias float64, limit int) byte {
+	return byte(min(int(float64(v)*float64(inv)+bias), limit))
+}
+
+// nearest rounds to the nearest integer, half away from zero, within [lo, hi].
+func nearest(v float32, lo, hi int) int {
+	return min(max(int(math.Round(float64(v))), lo), hi)
+}

@@ -1,0 +1,249 @@
+package quant
+
+import "encoding/binary"
+
+// refinements is how often a fit alternates between choosing the integers for
+// a scale and the best scale for the integers. Most sub-blocks settle in three.
+const refinements = 8
+
+// fitAffine finds scale, minimum >= 0 so that scale*q - minimum with q in
+// [0, qmax] comes close to x.
+func fitAffine(x []float32, qmax int) (scale, minimum float32) {
+	lo, hi := bounds(x)
+	lo, hi = min(lo, 0), max(hi, 0)
+	scale, minimum = (hi-lo)/float32(qmax), -lo
+	best := float32(-1)
+	s, m := scale, minimum
+	for range refinements {
+		// Least squares of x over q: the sums below are its normal equations.
+		var err, n, sumQ, sumQQ, sumX, sumQX float32
+		inv := inverse(s)
+		for _, v := range x {
+			q := float32(nearest((v+m)*inv, 0, qmax))
+			e := s*q - m - v
+			err += e * e
+			n, sumQ, sumQQ, sumX, sumQX = n+1, sumQ+q, sumQQ+q*q, sumX+v, sumQX+q*v
+		}
+		if best >= 0 && err >= best {
+			break
+		}
+		best, scale, minimum = err, s, m
+		det := n*sumQQ - sumQ*sumQ
+		if det <= 0 {
+			break
+		}
+		s, m = (n*sumQX-sumQ*sumX)/det, (sumQ*sumQX-sumQQ*sumX)/det
+		if m < 0 { // the formats subtract; refit through zero
+			s, m = sumQX/sumQQ, 0
+		}
+	}
+	return scale, minimum
+}
+
+// fitSymmetric finds a scale, of either sign, so that scale*q with q in
+// [-n, n-1] comes close to x.
+func fitSymmetric(x []float32, n int) float32 {
+	return fitScale(x, extreme(x)/float32(-n), func(v, inv float32) float32 {
+		return float32(nearest(v*inv, -n, n-1))
+	})
+}
+
+// fitLevels is fitSymmetric for the levels of the IQ4 formats.
+func fitLevels(x []float32) float32 {
+	return fitScale(x, extreme(x)/float32(iq4Values[0]), func(v, inv float32) float32 {
+		return float32(iq4Values[closestLevel(v*inv)])
+	})
+}
+
+// fitScale improves a first scale by alternation, from several starting points
+// around it: the largest element need not be met exactly.
+func fitScale(x []float32, first float32, round func(v, inv float32) float32) float32 {
+	best, scale := float32(-1), first
+	for start := range 9 {
+		s := first * (1 + 0.04*float32(start-4))
+		for range refinements {
+			var err, sumQQ, sumQX float32
+			inv := inverse(s)
+			for _, v := range x {
+				q := round(v, inv)
+				e := s*q - v
+				err += e * e
+				sumQQ, sumQX = sumQQ+q*q, sumQX+q*v
+			}
+			if best < 0 || err < best {
+				best, scale = err, s
+			}
+			if sumQQ == 0 || s == sumQX/sumQQ {
+				break
+			}
+			s = sumQX / sumQQ
+		}
+	}
+	return scale
+}
+
+// closestLevel is the index of the IQ4 level nearest to v.
+func closestLevel(v float32) byte {
+	for i := range iq4Values[:15] {
+		if v < (float32(iq4Values[i])+float32(iq4Values[i+1]))/2 {
+			return byte(i)
+		}
+	}
+	return 15
+}
+
+func nearestLevel(v, scale float32) byte { return closestLevel(v * inverse(scale)) }
+
+// affine is a super-block's sub-block scales and minimums as small integers,
+// with the halves that give them their size.
+type affine struct {
+	d, dmin         float32
+	scale, minimum  [16]byte
+	scaleOf, minOff [16]float32 // d*scale, dmin*minimum: what a reader will compute
+}
+
+// fitAffines fits sub-blocks of n elements with integers q in [0, qmax], and
+// scales and minimums in [0, limit]. d and dmin are written to bd and bmin.
+func fitAffines(x []float32, n, qmax, limit int, bd, bmin []byte) (a affine) {
+	var scales, minimums [16]float32
+	count := len(x) / n
+	for s := range count {
+		scales[s], minimums[s] = fitAffine(x[n*s:][:n], qmax)
+	}
+	a.d = putHalf(bd, extreme(scales[:])/float32(limit))
+	a.dmin = putHalf(bmin, extreme(minimums[:])/float32(limit))
+	for s := range count {
+		a.scale[s] = byte(nearest(scales[s]*inverse(a.d), 0, limit))
+		a.minimum[s] = byte(nearest(minimums[s]*inverse(a.dmin), 0, limit))
+		a.scaleOf[s] = a.d * float32(a.scale[s])
+		a.minOff[s] = a.dmin * float32(a.minimum[s])
+	}
+	return a
+}
+
+// quantum is the integer in [0, qmax] that stands for v in sub-block s.
+func (a *affine) quantum(s int, v float32, qmax int) byte {
+	return byte(nearest((v+a.minOff[s])*inverse(a.scaleOf[s]), 0, qmax))
+}
+
+func encodeQ2_K(b []byte, x []float32) {
+	clear(b)
+	a := fitAffines(x, 16, 3, 15, b[80:], b[82:])
+	scales, q := b[:16], b[16:80]
+	for s := range 16 {
+		scales[s] = a.scale[s] | a.minimum[s]<<4
+		for i, v := range x[16*s:][:16] {
+			q[s/8*32+s%2*16+i] |= a.quantum(s, v, 3) << (s % 8 / 2 * 2)
+		}
+	}
+}
+
+func encodeQ4_K(b []byte, x []float32) {
+	clear(b)
+	a := fitAffines(x, 32, 15, 63, b, b[2:])
+	scales, q := b[4:16], b[16:144]
+	for s := range 8 {
+		putScaleMinK(scales, s, a.scale[s], a.minimum[s])
+		for i, v := range x[32*s:][:32] {
+			q[s/2*32+i] |= a.quantum(s, v, 15) << (s % 2 * 4)
+		}
+	}
+}
+
+func encodeQ5_K(b []byte, x []float32) {
+	clear(b)
+	a := fitAffines(x, 32, 31, 63, b, b[2:])
+	scales, high, q := b[4:16], b[16:48], b[48:176]
+	for s := range 8 {
+		putScaleMinK(scales, s, a.scale[s], a.minimum[s])
+		for i, v := range x[32*s:][:32] {
+			v := a.quantum(s, v, 31)
+			q[s/2*32+i] |= v & 15 << (s % 2 * 4)
+			high[i] |= v >> 4 << s
+		}
+	}
+}
+
+// putScaleMinK is the inverse of scaleMinK over zeroed bytes.
+func putScaleMinK(scales []byte, s int, scale, minimum byte) {
+	if s < 4 {
+		scales[s] |= scale
+		scales[s+4] |= minimum
+		return
+	}
+	scales[s+4] |= scale&15 | minimum&15<<4
+	scales[s-4] |= scale >> 4 << 6
+	scales[s] |= minimum >> 4 << 6
+}
+
+// symmetric is the scales of sub-blocks without a minimum.
+type symmetric struct {
+	scale   [16]int
+	scaleOf [16]float32 // d*scale: what a reader will compute
+}
+
+// fitSymmetrics fits count sub-blocks with fit, and puts their scales into
+// [-limit, limit-1]. d is written to bd.
+func fitSymmetrics(x []float32, count, limit int, bd []byte, fit func([]float32) float32) (y symmetric) {
+	var scales [16]float32
+	n := len(x) / count
+	for s := range count {
+		scales[s] = fit(x[n*s:][:n])
+	}
+	d := putHalf(bd, extreme(scales[:])/float32(-limit))
+	for s := range count {
+		y.scale[s] = nearest(scales[s]*inverse(d), -limit, limit-1)
+		y.scaleOf[s] = d * float32(y.scale[s])
+	}
+	return y
+}
+
+func encodeQ3_K(b []byte, x []float32) {
+	clear(b)
+	high, q, scales := b[:32], b[32:96], b[96:108]
+	y := fitSymmetrics(x, 16, 32, b[108:], func(x []float32) float32 { return fitSymmetric(x, 4) })
+	for s := range 16 {
+		sc := byte(y.scale[s] + 32)
+		scales[s%8] |= sc & 15 << (s / 8 * 4)
+		scales[8+s%4] |= sc >> 4 << (s / 4 * 2)
+		inv := inverse(y.scaleOf[s])
+		for i, v := range x[16*s:][:16] {
+			v := byte(nearest(v*inv, -4, 3) + 4)
+			q[s/8*32+s%2*16+i] |= v & 3 << (s % 8 / 2 * 2)
+			high[s%2*16+i] |= v >> 2 << (s / 2)
+		}
+	}
+}
+
+func encodeQ6_K(b []byte, x []float32) {
+	clear(b)
+	low, high, scales := b[:128], b[128:192], b[192:208]
+	y := fitSymmetrics(x, 16, 128, b[208:], func(x []float32) float32 { return fitSymmetric(x, 32) })
+	for s := range 16 {
+		scales[s] = byte(y.scale[s])
+		quarter := s % 8 / 2
+		inv := inverse(y.scaleOf[s])
+		for i, v := range x[16*s:][:16] {
+			v := byte(nearest(v*inv, -32, 31) + 32)
+			low[s/8*64+quarter%2*32+s%2*16+i] |= v & 15 << (quarter / 2 * 4)
+			high[s/8*32+s%2*16+i] |= v >> 4 << (quarter * 2)
+		}
+	}
+}
+
+func encodeIQ4_XS(b []byte, x []float32) {
+	clear(b)
+	low, q := b[4:8], b[8:136]
+	y := fitSymmetrics(x, 8, 32, b, fitLevels)
+	var high uint16
+	for s := range 8 {
+		sc := y.scale[s] + 32
+		low[s/2] |= byte(sc&15) << (s % 2 * 4)
+		high |= uint16(sc>>4) << (2 * s)
+		x, d := x[32*s:][:32], y.scaleOf[s]
+		for i := range 16 {
+			q[16*s+i] = nearestLevel(x[i], d) | nearestLevel(x[i+16], d)<<4
+		}
+	}
+	binary.LittleEndian.PutUint16(b[2:], high)
+}
