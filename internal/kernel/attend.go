@@ -1,0 +1,169 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+)
+
+const (
+	// TileQueries is the most query vectors that one Attend takes.
+	TileQueries = 8
+	// AttendScratch is the length of Attend's scratch, in floats.
+	AttendScratch = TileQueries*(2*MaxHeadDim+attendChunk) + 2*TileQueries
+
+	// attendChunk is the number of positions between two corrections of the
+	// running softmax. Chunks begin at multiples of it, counted from position 0.
+	attendChunk = 256
+)
+
+// Tile is up to 8 query vectors that share one kv head: the heads of a group,
+// consecutive rows of one sequence, or both.
+type Tile struct {
+	N       int                    // queries in use
+	HeadDim int                    // even, at most MaxHeadDim
+	Q       [TileQueries][]float32 // [hd]
+	Out     [TileQueries][]float32 // [hd]; may be Q[i]
+	From    [TileQueries]int32     // query i sees positions [From[i], Len[i])
+	Len     [TileQueries]int32     // an empty range gives zeros
+	Scale   float32                // multiplies every score
+	Softcap float32                // c > 0: a score s becomes c*tanh(s/c)
+}
+
+// attendState is a tile at work. Rows are MaxHeadDim or attendChunk apart
+// whatever the head size, so that assembly has constant displacements.
+type attendState struct {
+	tile   *Tile
+	kv     *KV
+	blocks []int32   // block table of the sequence
+	q      []float32 // [8][MaxHeadDim] the queries
+	s      []float32 // [8][attendChunk] the chunk's scores, then its weights
+	o      []float32 // [8][MaxHeadDim] weighted sums of values, relative to peak
+	peak   []float32 // [8] highest score so far
+	sum    []float32 // [8] sum of weights so far, relative to peak
+	alpha  [TileQueries]float32
+	chunk  int // first position of the chunk
+	lo, hi int // blocks of the chunk that some query sees, absolute
+}
+
+// noScore stands for "nothing seen yet". It is finite so that the difference of
+// two of them is a number.
+const noScore = -math.MaxFloat32
+
+// Attend computes out_i = Σ_t softmax_t(scale * q_i·k_t) v_t over t in
+// [From[i], Len[i]) for each query of the tile. blocks is the sequence's block
+// table; it covers every position below the largest Len. scratch has at least
+// AttendScratch floats, contents irrelevant.
+//
+// A query's result has the same bits whatever shares its tile. Positions outside
+// its range contribute exactly nothing. The softmax runs online in chunks of
+// positions, so scratch does not depend on the context.
+func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) {
+	from, end := t.check(kv, blocks, scratch)
+	st := newAttendState(t, kv, blocks, scratch)
+	for st.chunk = from / attendChunk * attendChunk; st.chunk < end; st.chunk += attendChunk {
+		st.lo = max(st.chunk, from) / BlockTokens
+		st.hi = (min(st.chunk+attendChunk, end) + BlockTokens - 1) / BlockTokens
+		s.attendScores(&st)
+		if t.Softcap > 0 {
+			st.softcap()
+		}
+		st.mask()
+		s.attendWeights(&st)
+		s.attendValues(&st)
+	}
+	for i := range t.N {
+		scale := float32(0)
+		if st.sum[i] > 0 {
+			scale = 1 / st.sum[i]
+		}
+		o := st.o[i*MaxHeadDim:]
+		for d := range t.Out[i] {
+			t.Out[i][d] = o[d] * scale
+		}
+	}
+}
+
+// check panics on what assembly must never see, and returns the range of
+// positions that the tile needs.
+func (t *Tile) check(kv *KV, blocks []int32, scratch []float32) (from, end int) {
+	if t.N < 0 || t.N > TileQueries || t.HeadDim != kv.HeadDim || len(scratch) < AttendScratch {
+		panic(fmt.Sprintf("kernel: tile of %d queries of %d, cache of %d, scratch of %d", t.N, t.HeadDim, kv.HeadDim, len(scratch)))
+	}
+	if want, err := KVBlockBytes(kv.Type, kv.HeadDim); err != nil || kv.Stride != want {
+		panic(fmt.Sprintf("kernel: KV stride %d, want %d: %v", kv.Stride, want, err))
+	}
+	from = math.MaxInt32
+	for i := range t.N {
+		if len(t.Q[i]) != t.HeadDim || len(t.Out[i]) != t.HeadDim || t.From[i] < 0 {
+			panic(fmt.Sprintf("kernel: query %d: %d values in, %d out, head size %d, from %d", i, len(t.Q[i]), len(t.Out[i]), t.HeadDim, t.From[i]))
+		}
+		if t.From[i] < t.Len[i] {
+			from, end = min(from, int(t.From[i])), max(end, int(t.Len[i]))
+		}
+	}
+	have := min(len(kv.K), len(kv.V)) / kv.Stride
+	for _, b := range blocks[min(from, end)/BlockTokens : (end+BlockTokens-1)/BlockTokens] {
+		if uint(b) >= uint(have) {
+			panic(fmt.Sprintf("kernel: block %d of %d", b, have))
+		}
+	}
+	return min(from, end), end
+}
+
+func newAttendState(t *Tile, kv *KV, blocks []int32, scratch []float32) attendState {
+	const rows = TileQueries * MaxHeadDim
+	st := attendState{tile: t, kv: kv, blocks: blocks}
+	st.q, scratch = scratch[:rows:rows], scratch[rows:]
+	st.o, scratch = scratch[:rows:rows], scratch[rows:]
+	st.s, scratch = scratch[:TileQueries*attendChunk], scratch[TileQueries*attendChunk:]
+	st.peak, st.sum = scratch[:TileQueries], scratch[TileQueries:2*TileQueries]
+	for i := range t.N {
+		q := st.q[i*MaxHeadDim:]
+		for d, x := range t.Q[i] {
+			q[d] = x * t.Scale
+		}
+		clear(st.o[i*MaxHeadDim:][:t.HeadDim])
+		st.peak[i], st.sum[i] = noScore, 0
+	}
+	return st
+}
+
+// seen returns the part of the chunk that query i sees, relative to the chunk,
+// clipped to the blocks that were computed; lo == hi if it sees nothing.
+func (st *attendState) seen(i int) (lo, hi int) {
+	lo = max(int(st.tile.From[i]), st.lo*BlockTokens) - st.chunk
+	hi = min(int(st.tile.Len[i]), st.hi*BlockTokens) - st.chunk
+	if lo >= hi {
+		return st.lo*BlockTokens - st.chunk, st.lo*BlockTokens - st.chunk
+	}
+	return lo, hi
+}
+
+// mask gives the scores of positions that a query doesn't see the value -Inf,
+// which has weight exactly 0.
+func (st *attendState) mask() {
+	inf := float32(math.Inf(-1))
+	first, last := st.lo*BlockTokens-st.chunk, st.hi*BlockTokens-st.chunk
+	for i := range st.tile.N {
+		lo, hi := st.seen(i)
+		s := st.s[i*attendChunk:][:attendChunk]
+		for j := first; j < lo; j++ {
+			s[j] = inf
+		}
+		for j := hi; j < last; j++ {
+			s[j] = inf
+		}
+	}
+}
+
+// softcap bends the chunk's scores into (-cap, cap).
+func (st *attendState) softcap() {
+	c := float64(st.tile.Softcap)
+	first, last := st.lo*BlockTokens-st.chunk, st.hi*BlockTokens-st.chunk
+	for i := range st.tile.N {
+		s := st.s[i*attendChunk:][first:last]
+		for j, x := range s {
+			s[j] = float32(c * math.Tanh(float64(x)/c))
+		}
+	}
+}

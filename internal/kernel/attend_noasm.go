@@ -1,0 +1,9 @@
+//go:build !amd64 || purego
+
+package kernel
+
+func (Set) attendScores(st *attendState)                       { attendScoresGeneric(st) }
+func (Set) attendWeights(st *attendState)                      { attendWeightsGeneric(st) }
+func (Set) attendValues(st *attendState)                       { attendValuesGeneric(st) }
+func (Set) storeK(kv *KV, block []byte, slot int, k []float32) { storeKGeneric(kv, block, slot, k) }
+func (Set) storeV(kv *KV, block []byte, slot int, v []float32) { storeVGeneric(kv, block, slot, v) }

@@ -1,0 +1,36 @@
+package kernel
+
+import (
+	"math"
+
+	"github.com/penstock-llm/penstock/internal/quant"
+)
+
+func storeKGeneric(kv *KV, block []byte, slot int, k []float32) {
+	dst := halves(block)[:BlockTokens*kv.HeadDim] // [hd][16]
+	for i, x := range k {
+		dst[i*BlockTokens+slot] = finiteHalf(x)
+	}
+}
+
+func storeVGeneric(kv *KV, block []byte, slot int, v []float32) {
+	dst := halves(block)[slot*kv.HeadDim:][:kv.HeadDim] // [16][hd]
+	for i, x := range v {
+		dst[i] = finiteHalf(x)
+	}
+}
+
+// finiteHalf rounds x to the nearest half that is a number.
+func finiteHalf(x float32) uint16 {
+	if x != x {
+		return 0
+	}
+	return quant.F32ToF16(max(-65504, min(65504, x)))
+}
+
+// widen is quant.F16ToF32 for finite halves, without its branches: the bits of
+// the magnitude, shifted into place, are a float32 that is 2^112 too small.
+func widen(h uint16) float32 {
+	x := math.Float32frombits(uint32(h&0x7fff)<<13) * 0x1p112
+	return math.Float32frombits(math.Float32bits(x) | uint32(h&0x8000)<<16)
+}

@@ -1,0 +1,90 @@
+package kernel
+
+import "fmt"
+
+// ArgMax is the lowest index of the largest element. NaN counts as -Inf; -1 is
+// the answer for an empty slice.
+func (s Set) ArgMax(x []float32) int {
+	if len(x) == 0 {
+		return -1
+	}
+	return s.argMax(x)
+}
+
+// TopK finds the k largest elements of x, or all if there are fewer, and writes
+// their values and indices, largest first, the lower index first among equals.
+// It returns how many there are. NaN counts as -Inf. x is read once and not
+// changed; vals and ids have room for k.
+func (s Set) TopK(x []float32, k int, vals []float32, ids []int32) int {
+	k = min(k, len(x))
+	if k <= 0 {
+		return 0
+	}
+	if len(vals) < k || len(ids) < k {
+		panic(fmt.Sprintf("kernel: TopK %d into %d values and %d ids", k, len(vals), len(ids)))
+	}
+	h := heap{vals[:k], ids[:k]}
+	h.fill(x[:k])
+	s.sift(h, x, k)
+	h.sort()
+	return k
+}
+
+// heap keeps the best elements seen so far, the worst of them at the root.
+type heap struct {
+	vals []float32
+	ids  []int32
+}
+
+// worse orders by value, then by index: among equals the later one is worse.
+func (h heap) worse(i, j int) bool {
+	return h.vals[i] < h.vals[j] || h.vals[i] == h.vals[j] && h.ids[i] > h.ids[j]
+}
+
+func (h heap) fill(x []float32) {
+	for i, v := range x {
+		if v != v {
+			v = negInf
+		}
+		h.vals[i], h.ids[i] = v, int32(i)
+	}
+	for i := len(x)/2 - 1; i >= 0; i-- {
+		h.down(i, len(x))
+	}
+}
+
+// replace puts a better element in the root's place.
+func (h heap) replace(v float32, id int) {
+	h.vals[0], h.ids[0] = v, int32(id)
+	h.down(0, len(h.vals))
+}
+
+func (h heap) down(i, n int) {
+	for {
+		c := 2*i + 1
+		if c >= n {
+			return
+		}
+		if c+1 < n && h.worse(c+1, c) {
+			c++
+		}
+		if !h.worse(c, i) {
+			return
+		}
+		h.swap(i, c)
+		i = c
+	}
+}
+
+func (h heap) swap(i, j int) {
+	h.vals[i], h.vals[j] = h.vals[j], h.vals[i]
+	h.ids[i], h.ids[j] = h.ids[j], h.ids[i]
+}
+
+// sort takes the worst out again and again, filling the slices from their end.
+func (h heap) sort() {
+	for n := len(h.vals) - 1; n > 0; n-- {
+		h.swap(0, n)
+		h.down(0, n)
+	}
+}

@@ -1,0 +1,107 @@
+package kernel
+
+import "fmt"
+
+// Exactness of the elementwise family, tested for every tier against float64:
+//
+//	Add, AddScaled, Mul, Scale   correctly rounded, AddScaled within one rounding of the product
+//	ExpSum, SiluMul              relative error of an element <= expRelErr
+//	GeluMul                      error <= geluRelErr * max(|result|, |gate*up|)
+//	Dot, RMSNorm, LayerNorm      error <= dotRelErr * n * Σ|terms|, the order of summation is the tier's own
+//	Rope                         error <= ropeRelErr * the pair's length
+//
+// The tiers' results differ from each other within these bounds; one tier's
+// result is a function of its arguments alone, never of their alignment.
+// dst may be the same slice as an input; partly overlapping slices are not
+// supported.
+
+// RMSNorm sets dst = x / sqrt(mean(x²) + eps) * w; w nil means 1.
+func (s Set) RMSNorm(dst, x, w []float32, eps float32) {
+	sameLength("RMSNorm", len(x), len(dst))
+	if w != nil {
+		sameLength("RMSNorm weight", len(x), len(w))
+	}
+	s.rmsNorm(dst, x, w, eps)
+}
+
+// LayerNorm sets dst = (x - mean) / sqrt(variance + eps) * w + b; w and b may be
+// nil.
+func (s Set) LayerNorm(dst, x, w, b []float32, eps float32) {
+	sameLength("LayerNorm", len(x), len(dst))
+	if w != nil {
+		sameLength("LayerNorm weight", len(x), len(w))
+	}
+	if b != nil {
+		sameLength("LayerNorm bias", len(x), len(b))
+	}
+	layerNormGeneric(dst, x, w, b, eps)
+}
+
+// Add sets dst += x.
+func (s Set) Add(dst, x []float32) {
+	sameLength("Add", len(dst), len(x))
+	s.add(dst, x)
+}
+
+// AddScaled sets dst += x * c.
+func (s Set) AddScaled(dst, x []float32, c float32) {
+	sameLength("AddScaled", len(dst), len(x))
+	s.addScaled(dst, x, c)
+}
+
+// Mul sets dst *= x.
+func (s Set) Mul(dst, x []float32) {
+	sameLength("Mul", len(dst), len(x))
+	s.mul(dst, x)
+}
+
+// Scale sets dst *= c.
+func (s Set) Scale(dst []float32, c float32) { s.scale(dst, c) }
+
+// SiluMul sets dst = gate / (1 + exp(-gate)) * up.
+func (s Set) SiluMul(dst, gate, up []float32) {
+	sameLength("SiluMul", len(dst), len(gate))
+	sameLength("SiluMul", len(dst), len(up))
+	s.siluMul(dst, gate, up)
+}
+
+// GeluMul sets dst = gelu(gate) * up with the tanh approximation of GELU.
+func (s Set) GeluMul(dst, gate, up []float32) {
+	sameLength("GeluMul", len(dst), len(gate))
+	sameLength("GeluMul", len(dst), len(up))
+	s.geluMul(dst, gate, up)
+}
+
+// Rope rotates the pairs of one head x: [n] by the angles whose cosines and
+// sines are given: [n/2]. neox pairs element i with i+n/2, otherwise 2i with
+// 2i+1. For partial rotation pass the part.
+func (s Set) Rope(x, cos, sin []float32, neox bool) {
+	if len(x) != 2*len(cos) || len(cos) != len(sin) {
+		panic(fmt.Sprintf("kernel: Rope of %d values by %d cosines and %d sines", len(x), len(cos), len(sin)))
+	}
+	if neox {
+		s.ropeHalves(x, cos, sin)
+	} else {
+		s.ropePairs(x, cos, sin)
+	}
+}
+
+// Dot is Σ a*b.
+func (s Set) Dot(a, b []float32) float32 {
+	sameLength("Dot", len(a), len(b))
+	return s.dot(a, b)
+}
+
+// Max is the largest element; NaN is passed over, and -Inf is the maximum of
+// nothing.
+func (s Set) Max(x []float32) float32 { return s.max(x) }
+
+// ExpSum sets x = exp((x-max)*scale) and returns the sum. Results below
+// exp(expMin) are exactly 0, so are those of -Inf and NaN.
+func (s Set) ExpSum(x []float32, max, scale float32) float32 { return s.expSum(x, max, scale) }
+
+func sameLength(op string, want, got int) {
+	if want != got {
+		panic(fmt.Sprintf("kernel: %s: %d values against %d", op, got, want))
+	}
+}
