@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# peers.sh DIR [llama] [openvino] [shapes]: installs what Penstock is compared with into DIR. Without names, all of them.
+#
+#   llama     llama.cpp's programs in DIR/llama/bin, built for this CPU from the source in the Python package llama-cpp-python
+#             (about 10 minutes on two cores; needs cmake, ninja, a C++ compiler)
+#   openvino  OpenVINO GenAI in the virtual environment DIR/openvino
+#   shapes    DIR/venv, in which bench/shapes.py runs (gguf, numpy)
+#   clients   DIR/clients: requests, httpx and the openai package, for the Python axes of `penstock bench layers`
+#   guidellm  DIR/guidellm: the load generator that `make bench-crosscheck` compares `penstock bench load` with
+#
+# Each part is skipped when it is there already, so the script may be run again.
+set -euo pipefail
+dir=${1:?usage: peers.sh DIR [llama] [openvino] [shapes] [clients] [guidellm]}
+shift
+parts=${*:-llama openvino shapes clients}
+mkdir -p "$dir"
+
+llama_version=0.3.36
+openvino_version=2026.4.1.0
+
+venv() { # venv NAME PACKAGE...
+  local env="$dir/$1"
+  shift
+  [ -x "$env/bin/python" ] || python3 -m venv "$env"
+  "$env/bin/pip" install -q "$@"
+}
+
+llama() {
+  local source="$dir/llama_cpp_python-$llama_version"
+  if [ -x "$dir/llama/bin/llama-server" ] && [ -x "$dir/llama/bin/llama-batched-bench" ] && [ -x "$dir/llama/bin/llama-quantize" ]; then
+    return
+  fi
+  if [ ! -d "$source" ]; then
+    python3 -m pip download -q --no-deps --no-binary llama-cpp-python -d "$dir" "llama-cpp-python==$llama_version"
+    tar xzf "$source.tar.gz" -C "$dir"
+  fi
+  cmake -S "$source/vendor/llama.cpp" -B "$dir/llama" -G Ninja -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON \
+    -DBUILD_SHARED_LIBS=OFF -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
+    -DLLAMA_BUILD_SERVER=ON -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_WEBUI=OFF
+  ninja -C "$dir/llama" llama-server llama-bench llama-batched-bench llama-quantize llama-tokenize llama-perplexity
+}
+
+for part in $parts; do
+  case $part in
+    llama) llama ;;
+    openvino) venv openvino "openvino-genai==$openvino_version" "openvino-tokenizers==$openvino_version" ;;
+    shapes) venv venv gguf numpy ;;
+    clients) venv clients requests httpx openai ;;
+    guidellm) venv guidellm guidellm ;;
+    *) echo "peers.sh: unknown part $part" >&2; exit 1 ;;
+  esac
+  echo "peers: $part is in $dir"
+done

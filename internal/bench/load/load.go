@@ -1,0 +1,255 @@
+// Package load sends requests to an inference server over HTTP and records when each piece of each answer arrived: closed
+// loop or open loop, streamed or not, over kept or fresh connections, HTTP/1.1, HTTP/2 and TLS, in the dialects of OpenAI,
+// Ollama and the native API. It draws no conclusions; internal/bench, which calls it, turns the samples into figures. As the
+// client often shares its cores with the server it measures, HTTP/1.1 is read by hand and bodies are not parsed while a clock
+// runs.
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Sample is one request. Times are relative: Start to the beginning of the run, the others to Start.
+type Sample struct {
+	Start  time.Duration   `json:"start"`            // when it was sent; in an open loop, when it was due
+	Late   time.Duration   `json:"late,omitempty"`   // open loop: sent this much after it was due
+	First  time.Duration   `json:"first,omitempty"`  // first non-empty piece of the answer; 0 when not streamed
+	End    time.Duration   `json:"end"`              // last byte
+	Events []time.Duration `json:"events,omitempty"` // each non-empty piece
+
+	Prompt     int    `json:"prompt_tokens"`     // from the server's usage
+	Cached     int    `json:"cached_tokens"`     // of these, not computed again
+	Completion int    `json:"completion_tokens"` // from the server's usage
+	Counted    bool   `json:"counted"`           // the server did report usage
+	Finish     string `json:"finish,omitempty"`
+	Model      string `json:"model,omitempty"` // as the answer names it
+	Status     int    `json:"status"`
+	Resent     bool   `json:"resent,omitempty"` // the server had closed the kept connection, so it was sent again
+	Err        string `json:"error,omitempty"`  // empty: succeeded
+}
+
+// OK reports whether the request succeeded.
+func (s *Sample) OK() bool { return s.Err == "" }
+
+// Plan says how much load, and how it arrives.
+type Plan struct {
+	Clients    int           // closed loop: this many, each sending when its last answer is complete; open loop: the most at once (0: no bound)
+	Requests   int           // stop after this many (0: no bound)
+	Duration   time.Duration // send none after this long (0: no bound)
+	Rate       float64       // open loop: mean arrivals per second; 0 makes it a closed loop
+	RampTo     float64       // the rate grows from Rate to this over the run
+	Burstiness float64       // shape of the gamma-distributed gaps: 1 Poisson, below burstier, above more even; 0 constant gaps
+	Seed       uint64        // of the gaps
+}
+
+func (p Plan) check() error {
+	switch {
+	case p.Requests <= 0 && p.Duration <= 0:
+		return errors.New("load: neither a number of requests nor a duration is set")
+	case p.Rate < 0 || p.RampTo < 0 || p.Burstiness < 0:
+		return errors.New("load: a rate or burstiness is negative")
+	case p.Rate == 0 && p.Clients <= 0:
+		return errors.New("load: a closed loop needs at least one client")
+	}
+	return nil
+}
+
+// Result is a finished run.
+type Result struct {
+	Samples []Sample
+	Elapsed time.Duration // from the first request's start to the last answer's end
+	CPU     time.Duration // this process's CPU time in the run: the cost of the client, if nothing else ran in the process
+}
+
+// Run sends the load and returns every sample in the order in which the requests were begun. done, when not nil, is called
+// after each request, from many goroutines. An error means that no load was sent; failed requests are samples.
+func Run(ctx context.Context, target Target, plan Plan, prompts Prompts, done func(*Sample)) (*Result, error) {
+	if err := plan.check(); err != nil {
+		return nil, err
+	}
+	e, err := target.endpoint()
+	if err != nil {
+		return nil, err
+	}
+	r := &run{endpoint: e, target: target, plan: plan, prompts: prompts, done: done}
+	defer r.close()
+	before := processCPU()
+	r.began = time.Now()
+	if plan.Rate > 0 {
+		r.open(ctx)
+	} else {
+		r.closed(ctx)
+	}
+	res := &Result{Samples: r.collect(), CPU: processCPU() - before}
+	for i := range res.Samples {
+		s := &res.Samples[i]
+		res.Elapsed = max(res.Elapsed, s.Start+s.End)
+	}
+	if len(res.Samples) == 0 {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("load: stopped before the first request: %w", ctx.Err())
+		}
+		return nil, errors.New("load: no request was sent")
+	}
+	return res, nil
+}
+
+type run struct {
+	endpoint *endpoint
+	target   Target
+	plan     Plan
+	prompts  Prompts
+	done     func(*Sample)
+	began    time.Time
+	next     atomic.Int64 // conversations handed out
+	sent     atomic.Int64 // requests, i.e. turns, handed out
+
+	mu      sync.Mutex
+	samples []*Sample
+	idle    []transport
+}
+
+// closed runs the clients of a closed loop.
+func (r *run) closed(ctx context.Context) {
+	var wg sync.WaitGroup
+	for range r.plan.Clients {
+		wg.Go(func() {
+			t := r.endpoint.dial()
+			defer t.close()
+			for ctx.Err() == nil && !r.over() {
+				c := r.prompts.Conversation(int(r.next.Add(1) - 1))
+				if !r.converse(ctx, t, c, time.Time{}) {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// open starts conversations when they are due, whatever the server does meanwhile.
+func (r *run) open(ctx context.Context) {
+	var slots chan struct{}
+	if r.plan.Clients > 0 {
+		slots = make(chan struct{}, r.plan.Clients)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for at := range arrivals(r.plan) {
+		due := r.began.Add(at)
+		if !sleepUntil(ctx, due) {
+			return
+		}
+		c := r.prompts.Conversation(int(r.next.Add(1) - 1))
+		wg.Go(func() {
+			if slots != nil {
+				slots <- struct{}{}
+				defer func() { <-slots }()
+			}
+			t := r.take()
+			r.converse(ctx, t, c, due)
+			r.give(t)
+		})
+	}
+}
+
+// over reports whether no further conversation should start.
+func (r *run) over() bool {
+	return r.plan.Requests > 0 && r.sent.Load() >= int64(r.plan.Requests) ||
+		r.plan.Duration > 0 && time.Since(r.began) >= r.plan.Duration
+}
+
+// converse runs the turns of one conversation. It returns false when the run's number of requests is used up.
+func (r *run) converse(ctx context.Context, t transport, c Conversation, due time.Time) bool {
+	history := newHistory(c)
+	for i, turn := range c.Turns {
+		if r.sent.Add(1) > int64(r.plan.Requests) && r.plan.Requests > 0 {
+			return false
+		}
+		body, err := r.target.body(history.messages(turn), turn)
+		if err != nil {
+			r.record(&Sample{Start: time.Since(r.began), Err: err.Error()})
+			return true
+		}
+		s, text := r.exchange(ctx, t, body, due, len(c.Turns) > 1)
+		r.record(s)
+		if !s.OK() || ctx.Err() != nil {
+			return ctx.Err() == nil
+		}
+		if i+1 < len(c.Turns) {
+			history.add(turn, text)
+		}
+		due = time.Time{}
+	}
+	return true
+}
+
+// exchange sends one request and times its answer.
+func (r *run) exchange(ctx context.Context, t transport, body []byte, due time.Time, keepText bool) (*Sample, string) {
+	if limit := r.target.Timeout; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	a := newAnswer(r.target, keepText)
+	sent := time.Now()
+	start := sent
+	if !due.IsZero() {
+		start = due
+	}
+	err := t.do(ctx, body, a)
+	if err != nil && ctx.Err() == context.DeadlineExceeded {
+		err = fmt.Errorf("timed out after %s", r.target.Timeout)
+	}
+	s := a.sample(start, err)
+	s.Start, s.Late = start.Sub(r.began), sent.Sub(start)
+	return s, a.text()
+}
+
+func (r *run) record(s *Sample) {
+	r.mu.Lock()
+	r.samples = append(r.samples, s)
+	r.mu.Unlock()
+	if r.done != nil {
+		r.done(s)
+	}
+}
+
+func (r *run) collect() []Sample {
+	out := make([]Sample, len(r.samples))
+	for i, s := range r.samples {
+		out[i] = *s
+	}
+	sortByStart(out)
+	return out
+}
+
+// take gives an open loop's request the connection that was used last, or a new one.
+func (r *run) take() transport {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.idle); n > 0 {
+		t := r.idle[n-1]
+		r.idle = r.idle[:n-1]
+		return t
+	}
+	return r.endpoint.dial()
+}
+
+func (r *run) give(t transport) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.idle = append(r.idle, t)
+}
+
+func (r *run) close() {
+	for _, t := range r.idle {
+		t.close()
+	}
+	r.endpoint.close()
+}

@@ -1,0 +1,61 @@
+package stats
+
+import "math/rand/v2"
+
+// resamples is enough for the ends of a 95 % interval to move by less than a percent of its width between seeds.
+const resamples = 4000
+
+// Estimate is a median with its 95 % confidence interval.
+type Estimate struct {
+	Value float64    `json:"value"`
+	CI95  [2]float64 `json:"ci95"`
+	N     int        `json:"n"`
+}
+
+// Excludes reports whether x lies outside the interval: only then may a difference from x be claimed.
+func (e Estimate) Excludes(x float64) bool { return x < e.CI95[0] || x > e.CI95[1] }
+
+// EstimateMedian is the median of xs with a percentile bootstrap interval. The same seed gives the same interval. With fewer
+// than two samples nothing is known about the spread, and the interval is the value itself.
+func EstimateMedian(xs []float64, seed uint64) Estimate {
+	e := Estimate{Value: Median(xs), N: len(xs)}
+	e.CI95 = [2]float64{e.Value, e.Value}
+	if len(xs) < 2 {
+		return e
+	}
+	e.CI95 = bootstrap(len(xs), seed, func(pick []int, scratch []float64) float64 {
+		for i, at := range pick {
+			scratch[i] = xs[at]
+		}
+		return Median(scratch)
+	})
+	return e
+}
+
+// EstimateRatio is the median of the pairwise ratios a[i]/b[i]: rounds are resampled as pairs, so noise that both programs of
+// a round shared cancels.
+func EstimateRatio(a, b []float64, seed uint64) Estimate {
+	return EstimateMedian(Ratios(a, b), seed)
+}
+
+// EstimateLoss is the median of 1 - a[i]/b[i]: the share of b's speed that a lost, round by round.
+func EstimateLoss(a, b []float64, seed uint64) Estimate {
+	losses := Ratios(a, b)
+	for i, r := range losses {
+		losses[i] = 1 - r
+	}
+	return EstimateMedian(losses, seed)
+}
+
+func bootstrap(n int, seed uint64, statistic func(pick []int, scratch []float64) float64) [2]float64 {
+	rng := rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))
+	pick, scratch := make([]int, n), make([]float64, n)
+	values := make([]float64, resamples)
+	for r := range values {
+		for i := range pick {
+			pick[i] = rng.IntN(n)
+		}
+		values[r] = statistic(pick, scratch)
+	}
+	return [2]float64{Quantile(values, 0.025), Quantile(values, 0.975)}
+}
