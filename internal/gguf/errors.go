@@ -1,0 +1,23 @@
+package gguf
+
+import "errors"
+
+// ErrCorrupt is wrapped by every error about the content of a file: damaged,
+// hostile, or of a version or type that is not known here.
+var ErrCorrupt = errors.New("invalid GGUF file")
+
+// FormatError says what is wrong with a file, in one line.
+type FormatError struct {
+	File    string
+	Subject string // such as `tensor "blk.0.attn_q.weight"`, empty for the file as a whole
+	Reason  string
+}
+
+func (e *FormatError) Error() string {
+	if e.Subject == "" {
+		return "gguf: " + e.File + ": " + e.Reason
+	}
+	return "gguf: " + e.File + ": " + e.Subject + ": " + e.Reason
+}
+
+func (e *FormatError) Unwrap() error { return ErrCorrupt }

@@ -1,0 +1,114 @@
+// Package gguf reads and writes GGUF model files: typed metadata, and tensors
+// as views of the file's bytes. A file comes from strangers, so whatever is
+// wrong with it becomes one line that names the file, the key or tensor and the
+// reason; it never costs more memory than a small multiple of its size.
+//
+// The package knows nothing of models: what a key means is for tokenizer and
+// model to say, what a block of numbers means for quant.
+package gguf
+
+import (
+	"slices"
+
+	"github.com/penstock-llm/penstock/internal/quant"
+)
+
+// File is an open GGUF file. All methods may be called concurrently, except
+// Close. Strings and slices of metadata are copies and outlive it; the Data of
+// tensors does not.
+type File struct {
+	path    string
+	version uint32
+	data    []byte
+	mapped  bool // data is a mapping of ours, not the caller's memory
+
+	meta    []KV
+	byKey   map[string]int
+	tensors []Tensor
+	byName  map[string]int
+}
+
+// KV is one entry of metadata. Value is a uint8, int8, uint16, int16, uint32,
+// int32, uint64, int64, float32, float64, bool or string, a slice of one of
+// these, or an []any of such slices.
+type KV struct {
+	Key   string
+	Value any
+}
+
+// Tensor is a tensor's description and its bytes, which must not be written to.
+type Tensor struct {
+	Name  string
+	Type  quant.Type
+	Shape []int  // 1 to 4 sizes, the contiguous one first: Shape[0] = columns of a matrix
+	Data  []byte // whole rows, valid until the file is closed
+
+	offset int // of Data in the file
+}
+
+// Elements is the number of values in the tensor.
+func (t Tensor) Elements() int {
+	n := 1
+	for _, size := range t.Shape {
+		n *= size
+	}
+	return n
+}
+
+// Cols is the length of a row.
+func (t Tensor) Cols() int {
+	if len(t.Shape) == 0 {
+		return 1
+	}
+	return t.Shape[0]
+}
+
+// Rows is the number of rows; dimensions beyond the second multiply it.
+func (t Tensor) Rows() int {
+	if len(t.Shape) == 0 {
+		return 1
+	}
+	return Tensor{Shape: t.Shape[1:]}.Elements()
+}
+
+// Parse reads a file that is already in memory. name stands for the file in
+// errors; data must not change while the File is in use.
+func Parse(name string, data []byte) (*File, error) {
+	d := decoder{data: data}
+	f := d.file()
+	if d.err != nil {
+		return nil, &FormatError{File: name, Subject: d.subject, Reason: d.err.Error()}
+	}
+	f.path, f.data = name, data
+	return f, nil
+}
+
+// Path is the name the file was opened under.
+func (f *File) Path() string { return f.path }
+
+// Version is that of the container, 2 or 3.
+func (f *File) Version() uint32 { return f.version }
+
+// Size is the length of the file in bytes.
+func (f *File) Size() int64 { return int64(len(f.data)) }
+
+// Keys lists the metadata in the file's order.
+func (f *File) Keys() []string {
+	keys := make([]string, len(f.meta))
+	for i, kv := range f.meta {
+		keys[i] = kv.Key
+	}
+	return keys
+}
+
+// Tensors lists the tensors in the file's order.
+func (f *File) Tensors() []Tensor { return slices.Clone(f.tensors) }
+
+// Tensor finds a tensor by name.
+func (f *File) Tensor(name string) (Tensor, bool) {
+	i, ok := f.byName[name]
+	if !ok {
+		return Tensor{}, false
+	}
+	return f.tensors[i], true
+}

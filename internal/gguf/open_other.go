@@ -1,0 +1,26 @@
+//go:build !unix
+
+package gguf
+
+import (
+	"fmt"
+	"os"
+)
+
+// Open reads the file at path into memory, for want of mmap.
+func Open(path string) (*File, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("gguf: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Close releases the file. The Data of its tensors must not be touched again.
+func (f *File) Close() error {
+	f.data, f.tensors, f.byName = nil, nil, nil
+	return nil
+}
+
+// Release does nothing: the data is not a mapping.
+func (f *File) Release(Tensor) {}

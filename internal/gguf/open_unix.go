@@ -1,0 +1,78 @@
+//go:build unix
+
+package gguf
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Open maps the file at path into memory, read-only. Pages are read when they
+// are touched; the file must not be truncated while it is open.
+func Open(path string) (*File, error) {
+	data, err := mapFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := Parse(path, data)
+	if err != nil {
+		if len(data) > 0 {
+			unix.Munmap(data)
+		}
+		return nil, err
+	}
+	f.mapped = true
+	return f, nil
+}
+
+func mapFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("gguf: %w", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("gguf: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("gguf: %s: not a regular file", path)
+	}
+	if info.Size() == 0 {
+		return nil, nil // cannot be mapped; Parse says what is wrong with it
+	}
+	data, err := unix.Mmap(int(file.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("gguf: %s: mapping it into memory: %w", path, err)
+	}
+	return data, nil
+}
+
+// Close releases the file. The Data of its tensors must not be touched again.
+func (f *File) Close() error {
+	if !f.mapped {
+		return nil
+	}
+	data := f.data
+	f.data, f.mapped, f.tensors, f.byName = nil, false, nil, nil
+	if err := unix.Munmap(data); err != nil {
+		return fmt.Errorf("gguf: %s: %w", f.path, err)
+	}
+	return nil
+}
+
+// Release lets the system drop t's pages, for a caller that has made its own
+// copy. The data stays readable: touching it reads the file again.
+func (f *File) Release(t Tensor) {
+	if !f.mapped {
+		return
+	}
+	page := os.Getpagesize()
+	start := (t.offset + page - 1) / page * page // pages shared with a neighbour stay
+	end := (t.offset + len(t.Data)) / page * page
+	if start < end {
+		unix.Madvise(f.data[start:end], unix.MADV_DONTNEED) // advice: failing costs memory only
+	}
+}
