@@ -49,14 +49,14 @@ func (s Set) AddScaled(dst, x []float32, c float32) {
 	s.addScaled(dst, x, c)
 }
 
-// Mul sets dst *= x.
-func (s Set) Mul(dst, x []float32) {
-	sameLength("Mul", len(dst), len(x))
+// Hadamard sets dst *= x, element by element.
+func (s Set) Hadamard(dst, x []float32) {
+	sameLength("Hadamard", len(dst), len(x))
 	s.mul(dst, x)
 }
 
 // Scale sets dst *= c.
-func (s Set) Scale(dst []float32, c float32) { s.scale(dst, c) }
+func (s Set) Scale(dst []float32, c float32) { s.scaleTo(dst, dst, c) }
 
 // SiluMul sets dst = gate / (1 + exp(-gate)) * up.
 func (s Set) SiluMul(dst, gate, up []float32) {

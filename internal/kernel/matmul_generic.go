@@ -1,0 +1,192 @@
+package kernel
+
+import (
+	"math"
+
+	"github.com/penstock-llm/penstock/internal/quant"
+)
+
+// matmulGeneric is the specification of Mul. The integer dot products take two
+// rows at a time: a 64-bit word holds values of two neighbouring rows 32 bits
+// apart, and one multiplication by a signed activation serves both.
+func matmulGeneric(m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add bool) {
+	nb := m.Cols / BlockLen
+	var acc [PanelCols][Lanes]float32
+	for g := g0; g < g1; g++ {
+		group := m.group(g)
+		for i := range p.panels() {
+			cols := p.cols(i)
+			clear(acc[:cols])
+			if m.format.float {
+				dotFloats(acc[:cols], m.Type, group, p.floats(i), p.Width)
+			} else {
+				dotBlocks(acc[:cols], m.format, group[:m.scaleBytes], group[m.scaleBytes:], p.panel(i), nb, p.Width)
+			}
+			for c := range cols {
+				out := y[(i*p.Width+c)*ldy+g*Lanes:][:Lanes]
+				for r, v := range acc[c] {
+					if add {
+						v += out[r]
+					}
+					out[r] = v
+				}
+			}
+		}
+	}
+}
+
+// unpacked is one block of a group: [8][16][4] unsigned values as in the bytes
+// layout, two rows to a word.
+type unpacked [64]uint64
+
+// blockScales are the factors of one block: d of the first half and, in the
+// halves formats, of the second; likewise what the affine formats add.
+type blockScales struct {
+	d, m [2][Lanes]float32
+}
+
+// dotBlocks adds the products of one group with the first len(acc) columns of a
+// panel of nb blocks and w columns.
+func dotBlocks(acc [][Lanes]float32, f *format, scales, quants, panel []byte, nb, w int) {
+	var u unpacked
+	var s blockScales
+	perUnit := f.unit / BlockLen
+	fields := panel[streamOffset(f.stream, nb, w):]
+	for b := range nb {
+		f.unpack(&u, quants[b*f.quants:][:f.quants])
+		f.expand(&s, scales[b/perUnit*f.scales:][:f.scales], b%perUnit)
+		for c := range acc {
+			x := panel[b*BlockLen*w+4*c:]
+			switch f.stream {
+			case offsetStream:
+				entry := fields[b*offsetBytes*w+4*c:]
+				dx, corr := math.Float32frombits(le.Uint32(entry)), int32(le.Uint32(entry[4*w:]))>>f.shift
+				dots := dot(&u, x, w, 0, 8)
+				for r := range Lanes {
+					acc[c][r] = fma32(float32(dots[r]+corr), float32(s.d[0][r]*dx), acc[c][r])
+				}
+			case affineStream:
+				entry := fields[b*affineBytes*w+4*c:]
+				dx, sum := math.Float32frombits(le.Uint32(entry)), math.Float32frombits(le.Uint32(entry[4*w:]))
+				dots := dot(&u, x, w, 0, 8)
+				for r := range Lanes {
+					v := fma32(float32(dots[r]), float32(s.d[0][r]*dx), acc[c][r])
+					acc[c][r] = fma32(s.m[0][r], sum, v)
+				}
+			case halvesStream:
+				dotHalves(&acc[c], f, &u, &s, x, fields[b*halvesBytes*w+4*c:], w)
+			}
+		}
+	}
+}
+
+// dotHalves is a block of a format whose scales cover 16 values. Q2_K has a
+// minimum instead of an offset: s.m holds it divided by the 128 of the field.
+func dotHalves(acc *[Lanes]float32, f *format, u *unpacked, s *blockScales, x, entry []byte, w int) {
+	dx := math.Float32frombits(le.Uint32(entry))
+	corr0, corr1 := int32(le.Uint32(entry[4*w:])), int32(le.Uint32(entry[8*w:]))
+	dots0, dots1 := dot(u, x, w, 0, 4), dot(u, x, w, 4, 8)
+	for r := range Lanes {
+		var t float32
+		if f.shift > 0 {
+			t = s.d[0][r] * float32(dots0[r]+corr0>>f.shift)
+			t = fma32(float32(dots1[r]+corr1>>f.shift), s.d[1][r], t)
+		} else {
+			t = s.d[0][r] * float32(dots0[r])
+			t = fma32(float32(dots1[r]), s.d[1][r], t)
+			t = fma32(float32(corr0), s.m[0][r], t)
+			t = fma32(float32(corr1), s.m[1][r], t)
+		}
+		acc[r] = fma32(t, dx, acc[r])
+	}
+}
+
+// dot sums vectors [j0, j1) of a block times one column, for all rows. A sum of
+// 32 products of 8-bit numbers keeps within 21 bits and its sign, so the two
+// rows of a word do not disturb each other beyond a borrow.
+func dot(u *unpacked, x []byte, w, j0, j1 int) (dots [Lanes]int32) {
+	const two = 0x000000ff000000ff
+	var xs [BlockLen]int64
+	for j := j0; j < j1; j++ {
+		four := x[j*4*w:][:4]
+		for t := range 4 {
+			xs[4*j+t] = int64(int8(four[t]))
+		}
+	}
+	for r := 0; r < Lanes/2; r++ {
+		var sum int64
+		for j := j0; j < j1; j++ {
+			v := u[8*j+r]
+			a := (*[4]int64)(xs[4*j:])
+			sum += int64(v&two)*a[0] + int64(v>>8&two)*a[1] + int64(v>>16&two)*a[2] + int64(v>>24&two)*a[3]
+		}
+		low := int32(sum)
+		dots[2*r] = low
+		dots[2*r+1] = int32((sum - int64(low)) >> 32)
+	}
+	return dots
+}
+
+// dotFloats adds float weights times the float copy of the columns.
+func dotFloats(acc [][Lanes]float32, t quant.Type, group []byte, x []float32, w int) {
+	var odd [PanelCols][Lanes]float32
+	var row [Lanes]float32
+	for k := 0; k*w < len(x); k++ {
+		for r := range Lanes {
+			switch t {
+			case quant.F32:
+				row[r] = math.Float32frombits(le.Uint32(group[64*k+4*r:]))
+			case quant.F16:
+				row[r] = quant.F16ToF32(le.Uint16(group[32*k+2*r:]))
+			default:
+				row[r] = quant.BF16ToF32(le.Uint16(group[32*k+2*r:]))
+			}
+		}
+		sums := acc
+		if k%2 == 1 {
+			sums = odd[:]
+		}
+		for c := range acc {
+			v := x[k*w+c]
+			for r := range Lanes {
+				sums[c][r] += float32(row[r] * v)
+			}
+		}
+	}
+	for c := range acc {
+		for r := range Lanes {
+			acc[c][r] += odd[c][r]
+		}
+	}
+}
+
+// fma32 is a*b + c, rounded once.
+func fma32(a, b, c float32) float32 {
+	const (
+		below   = 1<<29 - 1 // bits of a float64 that a float32 lacks
+		tie     = 1 << 28
+		smallex = 897 << 52 // exponent of the least normal float32
+	)
+	s := float64(a)*float64(b) + float64(c) // the product is exact
+	if bits := math.Float64bits(s); bits&below != tie && bits&(1<<63-1) >= smallex {
+		return float32(s)
+	}
+	return fma32Slow(a, b, c)
+}
+
+// fma32Slow rounds the sum to odd first, so that rounding it again is harmless.
+func fma32Slow(a, b, c float32) float32 {
+	p, q := float64(float64(a)*float64(b)), float64(c)
+	s := float64(p + q)
+	v := float64(s - p) // what of q is in s
+	e := float64(p-float64(s-v)) + float64(q-v)
+	bits := math.Float64bits(s)
+	if e != 0 && bits&1 == 0 {
+		if e > 0 == (s > 0) {
+			bits++
+		} else {
+			bits--
+		}
+	}
+	return float32(math.Float64frombits(bits))
+}

@@ -1,0 +1,165 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/penstock-llm/penstock/internal/quant"
+)
+
+// Lanes rows of a weight matrix form a group. A packed group is one run of
+// bytes: first the scales of all its blocks, padded to a cache line, then the
+// quants of all its blocks. Values keep their own bit width; 4, 5 and 6 bits
+// are split into planes:
+//
+//	bytes    [8][16][4]    value 4j+t of row r at [j][r][t]
+//	nibbles  [4][16][4]    low half: value 4j+t, high half: value 16+4j+t
+//	pairs    [2][16][4]    bits 2f and 2f+1 of [v][r][t]: value 4(4v+f)+t
+//	bits     [16][4]       bit j of [r][t]: value 4j+t
+//
+// Scales are float16, 16 rows each, or one byte per row where the format has
+// integer scales below a float16 super-block scale. Rows beyond the last are
+// zeros.
+
+// format is the geometry of one weight type and the functions that know it.
+type format struct {
+	unit   int    // values of a row that share an entry of the scales: 32 or 256
+	scales int    // bytes of scales of a group per unit
+	quants int    // bytes of quants of a group per 32 values
+	stream stream // what the kernels read of a panel besides the quants
+	shift  int    // the offset of unsigned values is 128 >> shift
+	float  bool   // multiplies Panels.X
+	pack   func(dst groupRow, src []byte)
+	unpack func(dst *unpacked, quants []byte) // one block of 32
+	expand func(dst *blockScales, unit []byte, i int)
+}
+
+var formats = [...]format{
+	quant.F32:    {unit: 32, quants: 2048, float: true, pack: packF32},
+	quant.F16:    {unit: 32, quants: 1024, float: true, pack: packF16},
+	quant.BF16:   {unit: 32, quants: 1024, float: true, pack: packF16},
+	quant.Q8_0:   {unit: 32, scales: 32, quants: 512, pack: packQ8_0, unpack: unpackBytes, expand: expandD},
+	quant.Q4_0:   {unit: 32, scales: 32, quants: 256, shift: 4, pack: packQ4_0, unpack: unpackNibbles, expand: expandD},
+	quant.Q5_0:   {unit: 32, scales: 32, quants: 320, shift: 3, pack: packQ5_0, unpack: unpackFive, expand: expandD},
+	quant.IQ4_NL: {unit: 32, scales: 32, quants: 256, pack: packQ4_0, unpack: unpackIQ4, expand: expandD},
+	quant.IQ4_XS: {unit: 256, scales: 160, quants: 256, pack: packIQ4_XS, unpack: unpackIQ4, expand: expandIQ4_XS},
+	quant.Q4_1:   {unit: 32, scales: 64, quants: 256, stream: affineStream, pack: packQ4_1, unpack: unpackNibbles, expand: expandDM},
+	quant.Q5_1:   {unit: 32, scales: 64, quants: 320, stream: affineStream, pack: packQ5_1, unpack: unpackFive, expand: expandDM},
+	quant.Q4_K:   {unit: 256, scales: 320, quants: 256, stream: affineStream, pack: packQ4_K, unpack: unpackNibbles, expand: expandQ4_K},
+	quant.Q5_K:   {unit: 256, scales: 320, quants: 320, stream: affineStream, pack: packQ5_K, unpack: unpackFive, expand: expandQ4_K},
+	quant.Q6_K:   {unit: 256, scales: 288, quants: 384, stream: halvesStream, shift: 2, pack: packQ6_K, unpack: unpackSix, expand: expandQ6_K},
+	quant.Q3_K:   {unit: 256, scales: 288, quants: 192, stream: halvesStream, shift: 5, pack: packQ3_K, unpack: unpackThree, expand: expandQ6_K},
+	quant.Q2_K:   {unit: 256, scales: 320, quants: 128, stream: halvesStream, pack: packQ2_K, unpack: unpackTwo, expand: expandQ2_K},
+}
+
+// formatOf is nil for a type that has no kernels.
+func formatOf(t quant.Type) *format {
+	if int(t) >= len(formats) || formats[t].unit == 0 {
+		return nil
+	}
+	return &formats[t]
+}
+
+// Supports reports whether matrices of type t can be packed and multiplied.
+func Supports(t quant.Type) bool { return formatOf(t) != nil }
+
+// Matrix is a weight matrix repacked for the kernels.
+type Matrix struct {
+	Type quant.Type
+	Rows int // y's length; padded to a multiple of Lanes in Data
+	Cols int
+	Data []byte // [Groups()][GroupBytes()]
+
+	format     *format
+	scaleBytes int // of one group, padded
+	groupBytes int
+}
+
+// size checks a shape and returns the bytes of a group's scales and of a group.
+func size(t quant.Type, rows, cols int) (scales, group int, err error) {
+	f := formatOf(t)
+	switch {
+	case f == nil:
+		return 0, 0, fmt.Errorf("kernel: no kernels for %v weights", t)
+	case rows <= 0 || cols <= 0:
+		return 0, 0, fmt.Errorf("kernel: %d x %d matrix", rows, cols)
+	case cols%f.unit != 0:
+		return 0, 0, fmt.Errorf("kernel: %v matrix with %d columns: want a multiple of %d", t, cols, f.unit)
+	case cols > math.MaxInt32 || rows > math.MaxInt32:
+		return 0, 0, fmt.Errorf("kernel: %d x %d matrix is too large", rows, cols)
+	}
+	scales = (cols/f.unit*f.scales + 63) &^ 63
+	group = scales + cols/BlockLen*f.quants
+	if groupsOf(rows) > math.MaxInt/group {
+		return 0, 0, fmt.Errorf("kernel: %d x %d matrix is too large", rows, cols)
+	}
+	return scales, group, nil
+}
+
+func groupsOf(rows int) int { return (rows + Lanes - 1) / Lanes }
+
+// PackedBytes is the memory that a packed matrix needs.
+func PackedBytes(t quant.Type, rows, cols int) (int, error) {
+	_, group, err := size(t, rows, cols)
+	return groupsOf(rows) * group, err
+}
+
+// NewMatrix makes room for a rows x cols matrix of type t, all zeros until Pack
+// fills it.
+func NewMatrix(t quant.Type, rows, cols int) (*Matrix, error) {
+	scales, group, err := size(t, rows, cols)
+	if err != nil {
+		return nil, err
+	}
+	data, err := Alloc(groupsOf(rows) * group)
+	if err != nil {
+		return nil, err
+	}
+	return &Matrix{Type: t, Rows: rows, Cols: cols, Data: data, format: formatOf(t), scaleBytes: scales, groupBytes: group}, nil
+}
+
+// Free gives the memory back. The matrix must not be used afterwards.
+func (m *Matrix) Free() error {
+	data := m.Data
+	m.Data = nil
+	return Free(data)
+}
+
+// Groups is the number of groups of Lanes rows.
+func (m *Matrix) Groups() int { return groupsOf(m.Rows) }
+
+// GroupBytes is the memory of a group: what a product reads per group.
+func (m *Matrix) GroupBytes() int { return m.groupBytes }
+
+// NeedsFloats reports whether products need Panels made with floats.
+func (m *Matrix) NeedsFloats() bool { return m.format.float }
+
+// Pack writes rows [row0, row0+rows) of src, whole rows in GGUF's layout. row0
+// is a multiple of Lanes, and so is rows except at the end of the matrix.
+// Disjoint ranges may be packed at the same time. Padding rows keep their zeros.
+func (s Set) Pack(m *Matrix, row0 int, src []byte, rows int) {
+	rowBytes := m.Type.RowBytes(m.Cols)
+	if row0 < 0 || row0%Lanes != 0 || rows < 0 || rows > m.Rows-row0 || rows%Lanes != 0 && row0+rows != m.Rows {
+		panic(fmt.Sprintf("kernel: Pack: rows [%d, %d) of %d", row0, row0+rows, m.Rows))
+	}
+	if len(src) != rows*rowBytes {
+		panic(fmt.Sprintf("kernel: Pack: %d bytes for %d rows of %d bytes", len(src), rows, rowBytes))
+	}
+	for i := range rows {
+		g := m.group((row0 + i) / Lanes)
+		m.format.pack(groupRow{
+			scales: g[:m.scaleBytes],
+			quants: g[m.scaleBytes:],
+			r:      (row0 + i) % Lanes,
+		}, src[i*rowBytes:(i+1)*rowBytes])
+	}
+}
+
+// group is the bytes of group g.
+func (m *Matrix) group(g int) []byte { return m.Data[g*m.groupBytes : (g+1)*m.groupBytes] }
+
+// groupRow is where the packers write: row r of a group.
+type groupRow struct {
+	scales, quants []byte
+	r              int
+}

@@ -1,0 +1,151 @@
+package kernel
+
+import (
+	"fmt"
+	"unsafe"
+)
+
+const (
+	// PanelCols is the number of columns of a panel in a batch.
+	PanelCols = 8
+	// Lanes is the number of rows of a group of packed weights.
+	Lanes = 16
+	// BlockLen is the number of activations that share a scale.
+	BlockLen = 32
+)
+
+// Panels holds a batch of activation columns, quantised to int8 per block of 32
+// and laid out for the matrix kernels. It does not depend on the format of the
+// weights: matrices of several formats may read the same panels.
+//
+// The columns are cut into panels of Width columns, the last one possibly
+// partly used. With nb = K/32 blocks and W = Width, a panel is four streams, one
+// after the other:
+//
+//	quants   [nb][8][W][4] int8     value 4j+t of column c at [j][c][t]
+//	offset   [nb] {dx [W] f32, -128·sum [W] i32}
+//	affine   [nb] {dx [W] f32, dx·sum [W] f32}
+//	halves   [nb] {dx [W] f32, -128·sum of values 0-15 [W] i32, of 16-31 [W] i32}
+//
+// dx is the block's scale and sum the sum of its int8 values. A kernel reads
+// the quants and the one field stream that its format needs.
+//
+// The block's scale is amax/127, a value is round-to-even(x · (127/amax)), in
+// float32; amax is at least 1e-30. A block with an infinity or a NaN becomes
+// zeros with an infinite or NaN scale, so that every product with it is NaN.
+type Panels struct {
+	K     int // length of a column, a multiple of 32
+	Cols  int // columns in use
+	Width int // 1 when Cols is 1, else PanelCols
+	Data  []byte
+
+	// X is a float32 copy of the same columns, [panel][K][Width]; nil unless
+	// asked for. Float weights multiply it.
+	X []float32
+
+	maxCols int
+}
+
+// Bytes of one block and column in each stream of a panel.
+const (
+	quantBytes  = BlockLen
+	offsetBytes = 8
+	affineBytes = 8
+	halvesBytes = 12
+	columnBytes = quantBytes + offsetBytes + affineBytes + halvesBytes
+)
+
+// NewPanels makes room for maxCols columns of length k, a multiple of 32. With
+// floats it also keeps a float32 copy, for matrices with NeedsFloats.
+func NewPanels(k, maxCols int, floats bool) *Panels {
+	if k <= 0 || k%BlockLen != 0 || maxCols <= 0 {
+		panic(fmt.Sprintf("kernel: NewPanels: %d columns of length %d", maxCols, k))
+	}
+	p := &Panels{K: k, maxCols: maxCols}
+	width := PanelCols
+	if maxCols == 1 {
+		width = 1
+	}
+	padded := (maxCols + width - 1) / width * width
+	p.Data = alignedBytes(padded * k / BlockLen * columnBytes)
+	if floats {
+		b := alignedBytes(padded * k * 4)
+		p.X = unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), padded*k)
+	}
+	p.Reset(maxCols)
+	return p
+}
+
+// alignedBytes is garbage-collected memory aligned to a cache line.
+func alignedBytes(n int) []byte {
+	b := make([]byte, n+63)
+	off := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & 63)
+	return b[off : off+n : off+n]
+}
+
+// Reset sets the number of columns for the next batch. The contents are
+// undefined until Quantize has written every block of every column. Columns
+// beyond cols are never read.
+func (p *Panels) Reset(cols int) {
+	if cols < 0 || cols > p.maxCols {
+		panic(fmt.Sprintf("kernel: Panels.Reset: %d columns, room for %d", cols, p.maxCols))
+	}
+	p.Cols = cols
+	p.Width = PanelCols
+	if cols == 1 {
+		p.Width = 1
+	}
+}
+
+// MaxCols is the largest value that Reset takes.
+func (p *Panels) MaxCols() int { return p.maxCols }
+
+// panelBytes is the distance between panels in Data.
+func (p *Panels) panelBytes() int { return p.K / BlockLen * columnBytes * p.Width }
+
+// stream is one of the three field streams of a panel.
+type stream uint8
+
+const (
+	offsetStream stream = iota
+	affineStream
+	halvesStream
+)
+
+// streamOffset is where stream s starts within a panel of nb blocks and width
+// columns.
+func streamOffset(s stream, nb, width int) int {
+	at := [...]int{
+		offsetStream: quantBytes,
+		affineStream: quantBytes + offsetBytes,
+		halvesStream: quantBytes + offsetBytes + affineBytes,
+	}
+	return at[s] * nb * width
+}
+
+// Quantize writes x, which begins at position k0 of column col. k0 and len(x)
+// are multiples of 32. Different segments may be written at the same time.
+func (s Set) Quantize(p *Panels, col, k0 int, x []float32) {
+	if col < 0 || col >= p.Cols || k0 < 0 || k0%BlockLen != 0 || len(x)%BlockLen != 0 || len(x) > p.K-k0 {
+		panic(fmt.Sprintf("kernel: Quantize: %d values at %d of column %d in panels of %d columns of %d", len(x), k0, col, p.Cols, p.K))
+	}
+	if len(x) == 0 {
+		return
+	}
+	nb, w := p.K/BlockLen, p.Width
+	base := col / w * p.panelBytes()
+	panel := p.Data[base : base+p.panelBytes()]
+	s.quantize(panel, nb, w, col%w, k0/BlockLen, x)
+	if p.X == nil {
+		return
+	}
+	dst := p.X[col/w*p.K*w+k0*w+col%w:]
+	if w == 1 {
+		copy(dst, x)
+		return
+	}
+	dst = dst[:(len(x)-1)*PanelCols+1]
+	for i, v := range x {
+		dst[i*PanelCols] = v
+	}
+}

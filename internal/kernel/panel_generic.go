@@ -1,0 +1,65 @@
+package kernel
+
+import "math"
+
+// tinyAmax keeps 127/amax finite: activations below it count as zero.
+const tinyAmax = 1e-30
+
+// quantizeGeneric writes the blocks of x from block b0 on into lane c of a
+// panel of nb blocks and w columns. Its float32 operations are the definition
+// of the other tiers.
+func quantizeGeneric(panel []byte, nb, w, c, b0 int, x []float32) {
+	offset := panel[streamOffset(offsetStream, nb, w):]
+	affine := panel[streamOffset(affineStream, nb, w):]
+	halves := panel[streamOffset(halvesStream, nb, w):]
+	for i := 0; i < len(x)/BlockLen; i++ {
+		b := b0 + i
+		var q [BlockLen]int8
+		dx := quantizeBlock(&q, (*[BlockLen]float32)(x[i*BlockLen:]))
+		var sum [2]int32
+		dst := panel[b*BlockLen*w+4*c:]
+		for j := range 8 {
+			four := (*[4]int8)(q[4*j:])
+			for t, v := range four {
+				dst[j*4*w+t] = byte(v)
+				sum[j/4] += int32(v)
+			}
+		}
+		bits, total := math.Float32bits(dx), sum[0]+sum[1]
+		f := offset[b*offsetBytes*w+4*c:]
+		le.PutUint32(f, bits)
+		le.PutUint32(f[4*w:], uint32(-128*total))
+		f = affine[b*affineBytes*w+4*c:]
+		le.PutUint32(f, bits)
+		le.PutUint32(f[4*w:], math.Float32bits(dx*float32(total)))
+		f = halves[b*halvesBytes*w+4*c:]
+		le.PutUint32(f, bits)
+		le.PutUint32(f[4*w:], uint32(-128*sum[0]))
+		le.PutUint32(f[8*w:], uint32(-128*sum[1]))
+	}
+}
+
+// quantizeBlock returns the scale. The largest magnitude is found on the bit
+// patterns, where NaN is larger than any number, so that it reaches the scale.
+func quantizeBlock(q *[BlockLen]int8, x *[BlockLen]float32) float32 {
+	const (
+		absMask = 1<<31 - 1
+		inf     = 0x7f800000
+	)
+	amaxBits := math.Float32bits(tinyAmax)
+	for _, v := range x {
+		amaxBits = max(amaxBits, math.Float32bits(v)&absMask)
+	}
+	amax := math.Float32frombits(amaxBits)
+	if amaxBits >= inf {
+		*q = [BlockLen]int8{}
+		return amax / 127
+	}
+	inv := 127 / amax
+	for i, v := range x {
+		// Adding 1.5·2^23 leaves the integer, rounded to even, in the low bits.
+		const magic = 3 << 22
+		q[i] = int8(math.Float32bits(float32(v*inv)+magic) - 0x4b400000)
+	}
+	return amax / 127
+}

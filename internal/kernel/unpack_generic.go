@@ -1,0 +1,129 @@
+package kernel
+
+import "github.com/penstock-llm/penstock/internal/quant"
+
+// The unpack functions turn one block of a group into bytes, see pack.go for
+// the planes. The expand functions compute the factors of block i of a unit.
+
+const (
+	eachLow4 = 0x0f0f0f0f0f0f0f0f
+	eachLow2 = 0x0303030303030303
+	eachLow1 = 0x0101010101010101
+)
+
+func unpackBytes(dst *unpacked, q []byte) {
+	for i := range dst {
+		dst[i] = le.Uint64(q[8*i:])
+	}
+}
+
+func unpackNibbles(dst *unpacked, q []byte) {
+	for i := range 32 {
+		v := le.Uint64(q[8*i:])
+		dst[i] = v & eachLow4
+		dst[32+i] = v >> 4 & eachLow4
+	}
+}
+
+func unpackFive(dst *unpacked, q []byte) {
+	unpackNibbles(dst, q)
+	addBits(dst, q[256:], 4)
+}
+
+// addBits puts a plane of bits at the given position of the values.
+func addBits(dst *unpacked, plane []byte, at int) {
+	for i := range 8 {
+		v := le.Uint64(plane[8*i:])
+		for j := range 8 {
+			dst[8*j+i] |= v >> j & eachLow1 << at
+		}
+	}
+}
+
+// addPairs puts a plane of pairs at the given position of the values.
+func addPairs(dst *unpacked, plane []byte, at int) {
+	for i := range 16 {
+		v := le.Uint64(plane[8*i:])
+		for f := range 4 {
+			dst[8*(i/8*4+f)+i%8] |= v >> (2 * f) & eachLow2 << at
+		}
+	}
+}
+
+func unpackSix(dst *unpacked, q []byte) {
+	unpackNibbles(dst, q)
+	addPairs(dst, q[256:], 4)
+}
+
+func unpackThree(dst *unpacked, q []byte) {
+	clear(dst[:])
+	addPairs(dst, q, 0)
+	addBits(dst, q[128:], 2)
+}
+
+func unpackTwo(dst *unpacked, q []byte) {
+	clear(dst[:])
+	addPairs(dst, q, 0)
+}
+
+// iq4Levels are the levels of IQ4_NL and IQ4_XS plus 128.
+var iq4Levels = [16]byte{1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241}
+
+func unpackIQ4(dst *unpacked, q []byte) {
+	for i := range 32 {
+		var low, high uint64
+		for t := range 8 {
+			v := q[8*i+t]
+			low |= uint64(iq4Levels[v&15]) << (8 * t)
+			high |= uint64(iq4Levels[v>>4]) << (8 * t)
+		}
+		dst[i], dst[32+i] = low, high
+	}
+}
+
+func half(b []byte) float32 { return quant.F16ToF32(le.Uint16(b)) }
+
+func expandD(dst *blockScales, s []byte, _ int) {
+	for r := range Lanes {
+		dst.d[0][r] = half(s[2*r:])
+	}
+}
+
+func expandDM(dst *blockScales, s []byte, _ int) {
+	for r := range Lanes {
+		dst.d[0][r] = half(s[2*r:])
+		dst.m[0][r] = half(s[32+2*r:])
+	}
+}
+
+func expandIQ4_XS(dst *blockScales, s []byte, i int) {
+	for r := range Lanes {
+		dst.d[0][r] = half(s[2*r:]) * float32(int8(s[32+16*i+r]))
+	}
+}
+
+func expandQ4_K(dst *blockScales, s []byte, i int) {
+	for r := range Lanes {
+		dst.d[0][r] = half(s[2*r:]) * float32(s[64+32*i+r])
+		dst.m[0][r] = -half(s[32+2*r:]) * float32(s[80+32*i+r])
+	}
+}
+
+func expandQ6_K(dst *blockScales, s []byte, i int) {
+	for r := range Lanes {
+		d := half(s[2*r:])
+		dst.d[0][r] = d * float32(int8(s[32+32*i+r]))
+		dst.d[1][r] = d * float32(int8(s[48+32*i+r]))
+	}
+}
+
+func expandQ2_K(dst *blockScales, s []byte, i int) {
+	for r := range Lanes {
+		d, m := half(s[2*r:]), half(s[32+2*r:])/128
+		for h := range 2 {
+			v := s[64+32*i+16*h+r]
+			dst.d[h][r] = d * float32(v&15)
+			dst.m[h][r] = m * float32(v>>4)
+		}
+	}
+}
