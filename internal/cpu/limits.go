@@ -1,0 +1,115 @@
+package cpu
+
+import (
+	"io/fs"
+	"math"
+	"os"
+	"path"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Threads is the number of compute threads that can run at once: the processors
+// of the affinity mask the process started with, or fewer if a cgroup quota
+// pays for fewer (rounded up). It is at least 1.
+func Threads() int { return threads(os.DirFS("/"), runtime.NumCPU()) }
+
+// MemoryLimit is the number of bytes this process may use: the machine's
+// memory or the least cgroup limit. It is 0 if neither is known.
+func MemoryLimit() uint64 { return memoryLimit(os.DirFS("/")) }
+
+func threads(root fs.FS, cpus int) int {
+	n := max(cpus, 1)
+	for _, dir := range cgroupDirs(root, "cpu") {
+		if quota, ok := cpuQuota(root, dir); ok {
+			n = min(n, max(1, int(math.Ceil(quota))))
+		}
+	}
+	return n
+}
+
+func memoryLimit(root fs.FS) uint64 {
+	limit := physicalMemory(root)
+	for _, dir := range cgroupDirs(root, "memory") {
+		for _, name := range []string{"memory.max", "memory.limit_in_bytes"} {
+			// Version 1 says "no limit" with a number beyond any machine.
+			n, err := strconv.ParseUint(readWord(root, path.Join(dir, name)), 10, 64)
+			if err == nil && n < 1<<62 && (limit == 0 || n < limit) {
+				limit = n
+			}
+		}
+	}
+	return limit
+}
+
+// physicalMemory is MemTotal of /proc/meminfo.
+func physicalMemory(root fs.FS) uint64 {
+	for line := range strings.Lines(read(root, "proc/meminfo")) {
+		if rest, ok := strings.CutPrefix(line, "MemTotal:"); ok {
+			if f := strings.Fields(rest); len(f) == 2 && f[1] == "kB" {
+				n, _ := strconv.ParseUint(f[0], 10, 54)
+				return n << 10
+			}
+		}
+	}
+	return 0
+}
+
+// cpuQuota is how many processors the cgroup in dir pays for.
+func cpuQuota(root fs.FS, dir string) (float64, bool) {
+	quota, period, ok := strings.Cut(readWord(root, path.Join(dir, "cpu.max")), " ")
+	if !ok {
+		quota = readWord(root, path.Join(dir, "cpu.cfs_quota_us"))
+		period = readWord(root, path.Join(dir, "cpu.cfs_period_us"))
+	}
+	q, err := strconv.ParseInt(quota, 10, 64) // "max" and -1 are no limit
+	p, perr := strconv.ParseInt(period, 10, 64)
+	if err != nil || perr != nil || q <= 0 || p <= 0 {
+		return 0, false
+	}
+	return float64(q) / float64(p), true
+}
+
+// cgroupDirs lists the directories whose limits of the controller bind this
+// process: its own group and all above it, in version 2 and in version 1. In a
+// container the path that /proc tells may not exist below the mount; then the
+// mount's root, which is always in the list, is the group.
+func cgroupDirs(root fs.FS, controller string) []string {
+	const mount = "sys/fs/cgroup"
+	var dirs []string
+	for line := range strings.Lines(read(root, "proc/self/cgroup")) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3) // id:controllers:path
+		if len(parts) != 3 {
+			continue
+		}
+		var base []string
+		switch names := strings.Split(parts[1], ","); {
+		case parts[0] == "0" && parts[1] == "":
+			base = []string{mount, mount + "/unified"}
+		case slices.Contains(names, controller):
+			base = []string{mount + "/" + parts[1], mount + "/" + controller}
+		}
+		for _, b := range base {
+			for p := path.Clean("/" + parts[2]); ; p = path.Dir(p) {
+				dirs = append(dirs, path.Join(b, p))
+				if p == "/" {
+					break
+				}
+			}
+		}
+	}
+	return dirs
+}
+
+// read is the contents of a small file, empty if it can't be read.
+func read(root fs.FS, name string) string {
+	b, err := fs.ReadFile(root, name)
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+func readWord(root fs.FS, name string) string { return strings.TrimSpace(read(root, name)) }
