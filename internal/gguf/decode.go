@@ -33,13 +33,13 @@ const (
 type decoder struct {
 	data    []byte
 	pos     int
-	subject string // what is being read, for the error
-	err     error
+	subject string // what is being read
+	err     *FormatError
 }
 
 func (d *decoder) fail(format string, args ...any) {
 	if d.err == nil {
-		d.err = fmt.Errorf(format, args...)
+		d.err = &FormatError{Subject: d.subject, Reason: fmt.Sprintf(format, args...)}
 	}
 }
 

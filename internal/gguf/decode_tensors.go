@@ -62,12 +62,12 @@ func (d *decoder) shape() []int {
 // place turns offsets, which count from the end of the padded header, into
 // views of the file, and checks them.
 func (d *decoder) place(f *File) {
-	if d.err != nil || len(f.tensors) == 0 {
-		return // a file of metadata only need not even be padded
-	}
-	alignment := d.alignment(f)
 	if d.err != nil {
 		return
+	}
+	alignment := d.alignment(f)
+	if d.err != nil || len(f.tensors) == 0 {
+		return // a file of metadata only need not even be padded
 	}
 	origin := (uint64(d.pos) + alignment - 1) &^ (alignment - 1)
 	for i := range f.tensors {
@@ -77,7 +77,7 @@ func (d *decoder) place(f *File) {
 		start := origin + uint64(t.offset)
 		switch {
 		case err != nil:
-			d.fail("%w", err)
+			d.fail("%v", err)
 		case uint64(t.offset)%alignment != 0:
 			d.fail("offset %d is not a multiple of the alignment, %d", t.offset, alignment)
 		case start > uint64(len(d.data)) || uint64(size) > uint64(len(d.data))-start:

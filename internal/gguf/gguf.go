@@ -77,7 +77,8 @@ func Parse(name string, data []byte) (*File, error) {
 	d := decoder{data: data}
 	f := d.file()
 	if d.err != nil {
-		return nil, &FormatError{File: name, Subject: d.subject, Reason: d.err.Error()}
+		d.err.File = name
+		return nil, d.err
 	}
 	f.path, f.data = name, data
 	return f, nil
