@@ -1,0 +1,21 @@
+// Package sched decides what the next step computes. It is a pure state
+// machine: no clock, no goroutine, no lock, no float, no logging, and no
+// tensor; it knows block ids, never their content. Package engine drives it:
+//
+//	plan := s.Schedule()         // who computes how many rows
+//	tokens := run(plan)          // the only slow thing
+//	s.Update(plan, tokens)       // who got which token, who has ended
+//
+// There is no prefill phase and no decode phase. Every sequence has tokens that
+// exist and tokens that are computed, and a step hands out rows so that the
+// second catches up with the first. A prompt in chunks, a decoding stream, a
+// prefix hit and a sequence that lost its blocks are all the same rule.
+//
+// The order of a step: decoding streams first, oldest first; then waiting
+// requests join while there are slots and blocks; then prompts share what is
+// left of the step's rows. When blocks run out, the youngest sequence loses its
+// own and is computed again later.
+//
+// Reading order: sequence.go, scheduler.go, prompts.go, queue.go, blocks.go.
+// The scripts in testdata show each rule at work.
+package sched

@@ -1,0 +1,94 @@
+package sched
+
+// share is how many rows of a step one prompt gets.
+type share struct {
+	seq  *Seq
+	most int // rows that it could use
+	rows int
+}
+
+// planPrompts shares the rest of the step among the sequences that are behind,
+// which are prompts for the most part. The oldest gets at least half, so that it
+// always advances; what is left goes to those that need least, so that a short
+// prompt is not stuck behind a long one.
+func (s *Scheduler) planPrompts(p *Plan) {
+	list := s.behind()
+	if len(list) == 0 {
+		return
+	}
+	left := s.promptBudget(len(p.Entries))
+	list[0].rows = min(list[0].most, (left+1)/2)
+	left -= list[0].rows
+	for left > 0 {
+		i := shortest(list)
+		if i < 0 {
+			break
+		}
+		n := min(list[i].most-list[i].rows, left)
+		list[i].rows += n
+		left -= n
+	}
+	for _, sh := range list {
+		s.givePrompt(p, sh.seq, sh.rows)
+	}
+	clear(list)
+}
+
+// behind lists the running sequences without a row in this step, in the order
+// of arrival, each with the rows it could use.
+func (s *Scheduler) behind() []share {
+	list := s.prompts[:0]
+	spare := s.cfg.MaxLogits - len(s.running) // logits beyond one for each
+	for _, seq := range s.running {
+		if seq.planned {
+			continue
+		}
+		most := seq.want()
+		if seq.promptLogits {
+			most = min(most, max(0, seq.scored-seq.computed)+1+spare)
+			rows, _ := seq.logits(most)
+			spare -= max(0, rows-1)
+		}
+		list = append(list, share{seq: seq, most: most})
+	}
+	s.prompts = list
+	return list
+}
+
+// shortest is the index of the prompt that is nearest to its end and can use
+// more rows, or none.
+func shortest(list []share) int {
+	best, least := none, 0
+	for i, sh := range list {
+		if left := sh.seq.want() - sh.rows; sh.most > sh.rows && (best == none || left < least) {
+			best, least = i, left
+		}
+	}
+	return best
+}
+
+// promptBudget is the number of prompt rows of this step: few while streams
+// wait for it to end, all otherwise.
+func (s *Scheduler) promptBudget(decoders int) int {
+	if decoders == 0 {
+		return s.cfg.StepBudget
+	}
+	rows := decoders + s.cfg.ChunkTokens
+	rows = (rows + s.cfg.Align - 1) / s.cfg.Align * s.cfg.Align
+	return min(rows, s.cfg.StepBudget) - decoders
+}
+
+// givePrompt plans n rows of a prompt, or as many as there are blocks for. It
+// takes blocks from others only if nobody could advance otherwise.
+func (s *Scheduler) givePrompt(p *Plan, seq *Seq, n int) {
+	if n == 0 || seq.state != running {
+		return
+	}
+	room := func() int { return (len(seq.blocks)+s.blocks.free())*s.cfg.BlockSize - seq.computed }
+	for len(p.Entries) == 0 && room() < 1 {
+		s.preempt(p, s.running[len(s.running)-1])
+	}
+	if n = min(n, room()); n > 0 {
+		s.give(p, seq, n)
+	}
+}

@@ -1,0 +1,212 @@
+package sched
+
+// classes is the number of priorities.
+const classes = High - Low + 1
+
+// client is one user's share of the machine while it has requests here.
+type client struct {
+	key      string
+	requests int   // waiting or running
+	waiting  int   // of these, never admitted yet
+	service  int64 // tokens computed for it
+}
+
+// enqueue puts a new sequence at the end of the queue. A client who had nothing
+// waiting starts level with the others: idle time earns no credit.
+func (s *Scheduler) enqueue(seq *Seq, key string) {
+	c := s.clients[key]
+	if c == nil {
+		c = &client{key: key}
+		s.clients[key] = c
+	}
+	if c.waiting == 0 {
+		c.service = max(c.service, s.virtual)
+	}
+	c.requests++
+	c.waiting++
+	seq.client = c
+	if !s.classWaits(seq.class) {
+		s.aged[seq.class] = s.step
+	}
+	s.waiting = append(s.waiting, seq)
+}
+
+func (s *Scheduler) classWaits(class int) bool {
+	for _, q := range s.waiting {
+		if q.class == class {
+			return true
+		}
+	}
+	return false
+}
+
+// drop forgets an ended sequence's claim on its client.
+func (s *Scheduler) drop(seq *Seq) {
+	c := seq.client
+	if !seq.admitted {
+		c.waiting--
+	}
+	if c.requests--; c.requests == 0 {
+		delete(s.clients, c.key)
+	}
+}
+
+// admit moves sequences from the queue into free slots while there are blocks
+// for their prompts. Whoever is next and does not fit holds up all others, or
+// small requests would starve a large one.
+func (s *Scheduler) admit(p *Plan) {
+	if len(s.waiting) == 0 {
+		return
+	}
+	for len(s.running) < s.cfg.MaxSeqs {
+		i := s.next()
+		if i < 0 {
+			return
+		}
+		seq := s.waiting[i]
+		parent := s.match(seq)
+		if !s.fits(seq) {
+			return
+		}
+		s.remove(i)
+		s.start(seq, parent)
+		p.Admitted = append(p.Admitted, seq)
+	}
+}
+
+func (s *Scheduler) remove(i int) {
+	copy(s.waiting[i:], s.waiting[i+1:])
+	s.waiting[len(s.waiting)-1] = nil
+	s.waiting = s.waiting[:len(s.waiting)-1]
+}
+
+// next chooses who is admitted: first what was preempted, in the order of
+// arrival; then the highest class, aging included; in it the client that got
+// least so far; of that client the oldest request. -1: nobody.
+func (s *Scheduler) next() int {
+	best := [classes]int{none, none, none}
+	for i, q := range s.waiting {
+		if q.deferred == s.step || s.worthWaiting(q) {
+			continue
+		}
+		if q.preemptions > 0 {
+			return i
+		}
+		if b := best[q.class]; b == none || q.client.service < s.waiting[b].client.service {
+			best[q.class] = i
+		}
+	}
+	choice, level := none, int64(0)
+	for class := classes - 1; class >= 0; class-- {
+		if best[class] == none {
+			continue
+		}
+		l := int64(class) + (s.step-s.aged[class])/int64(s.cfg.AgeSteps)
+		if choice == none || l > level {
+			choice, level = best[class], l
+		}
+	}
+	return choice
+}
+
+// worthWaiting says that a running sequence is computing the very block that q
+// would have to compute next: in a step or a few it will be there to share.
+func (s *Scheduler) worthWaiting(q *Seq) bool {
+	size := s.cfg.BlockSize
+	full := q.reusable() / size
+	if !s.cfg.PrefixCache || full == 0 {
+		return false
+	}
+	q.extendHashes(full, size)
+	for _, r := range s.running {
+		n := min(full, len(r.tokens)/size)
+		at := r.computed / size // the block that r is working on
+		if at >= n {
+			continue
+		}
+		r.extendHashes(at+1, size)
+		if r.hashes[at] == q.hashes[at] {
+			q.deferred = s.step
+			return true
+		}
+	}
+	return false
+}
+
+// match finds the cached blocks that q begins with, in s.matched, and returns
+// the identity of the last.
+func (s *Scheduler) match(q *Seq) (tail uint64) {
+	s.matched = s.matched[:0]
+	if !s.cfg.PrefixCache {
+		return 0
+	}
+	size := s.cfg.BlockSize
+	full := q.reusable() / size
+	q.extendHashes(full, size)
+	for i := range full {
+		b := s.blocks.find(tail, q.hashes[i], q.tokens[i*size:(i+1)*size])
+		if b == none {
+			break
+		}
+		tail = s.blocks.id[b]
+		s.matched = append(s.matched, b)
+	}
+	return tail
+}
+
+// fits says whether q, with the matched prefix, can run without taking what
+// those who run already have been promised: room for the whole prompt, and some
+// to grow, or the next preemption would follow at once.
+func (s *Scheduler) fits(q *Seq) bool {
+	need := s.promised(q) - len(s.matched)
+	for _, b := range s.matched {
+		if s.blocks.refs[b] == 0 {
+			need++
+		}
+	}
+	for _, r := range s.running {
+		need += max(0, s.promised(r)-len(r.blocks))
+	}
+	return need <= s.blocks.free()
+}
+
+// promised is the number of blocks for all of a sequence's tokens and its next few.
+func (s *Scheduler) promised(q *Seq) int {
+	grow := min(q.remaining(), s.cfg.BlockSize)
+	if q.preemptions > 0 {
+		grow = min(q.remaining(), 4*s.cfg.BlockSize)
+	}
+	return s.blocksFor(len(q.tokens) + grow)
+}
+
+// start gives a sequence its slot and the prefix that was matched.
+func (s *Scheduler) start(q *Seq, tail uint64) {
+	for _, b := range s.matched {
+		s.blocks.hold(b)
+		q.blocks = append(q.blocks, b)
+	}
+	q.indexed, q.tail = len(s.matched), tail
+	q.computed = len(s.matched) * s.cfg.BlockSize
+	if !q.admitted {
+		q.admitted = true
+		q.client.waiting--
+		q.cached = q.computed
+		s.counters.PrefixQuery += uint64(q.prompt)
+		s.counters.PrefixHit += uint64(q.cached)
+		s.charge(q.client, q.want())
+		s.aged[q.class] = s.step
+	}
+	q.state = running
+	s.running = insert(s.running, q)
+}
+
+// charge makes a client pay for tokens. The service that newcomers start from
+// moves on by an even share of it, so that clients who come and go cannot keep
+// one who stays waiting.
+func (s *Scheduler) charge(c *client, tokens int) {
+	c.service += int64(tokens)
+	s.shared += int64(tokens)
+	n := int64(len(s.clients))
+	s.virtual += s.shared / n
+	s.shared %= n
+}

@@ -1,0 +1,170 @@
+package sched
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// machine drives a scheduler at random. fakeKV checks on every row that its
+// context is the sequence's own, check (compiled in with -race or -tags
+// invariants, called here in any case) that the books balance.
+type machine struct {
+	s    *Scheduler
+	kv   fakeKV
+	live []*Seq
+	all  []*Seq
+	plan *Plan
+	stop int32
+}
+
+func drawConfig(t *rapid.T) Config {
+	seqs := rapid.IntRange(1, 5).Draw(t, "maxseqs")
+	cfg := Config{
+		Blocks:      rapid.IntRange(2, 24).Draw(t, "blocks"),
+		BlockSize:   rapid.IntRange(1, 5).Draw(t, "blocksize"),
+		Context:     rapid.IntRange(2, 60).Draw(t, "context"),
+		MaxSeqs:     seqs,
+		MaxQueue:    rapid.IntRange(0, 8).Draw(t, "maxqueue"),
+		StepBudget:  seqs + rapid.IntRange(0, 20).Draw(t, "budget"),
+		ChunkTokens: rapid.IntRange(1, 10).Draw(t, "chunk"),
+		Align:       rapid.IntRange(1, 4).Draw(t, "align"),
+		MaxLogits:   seqs + rapid.IntRange(0, 3).Draw(t, "logits"),
+		AgeSteps:    rapid.IntRange(1, 10).Draw(t, "age"),
+		PrefixCache: rapid.Bool().Draw(t, "cache"),
+		EOG:         []int32{7},
+	}
+	return cfg
+}
+
+func (m *machine) add(t *rapid.T) {
+	n := rapid.IntRange(1, m.s.cfg.Context).Draw(t, "prompt")
+	label := rapid.Int32Range(0, 2).Draw(t, "label")
+	fork := rapid.IntRange(0, n).Draw(t, "fork")
+	r := Request{
+		MaxTokens:    rapid.IntRange(-1, 20).Draw(t, "max"),
+		IgnoreEOS:    rapid.Bool().Draw(t, "ignore"),
+		Priority:     rapid.IntRange(-2, 2).Draw(t, "class"),
+		Client:       rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "client"),
+		PromptLogits: rapid.IntRange(0, 4).Draw(t, "echo") == 0,
+	}
+	for i := range n {
+		token := label
+		if i >= fork {
+			token = int32(len(m.all)) + 10
+		}
+		r.Prompt = append(r.Prompt, token)
+	}
+	seq, err := m.s.Add(r)
+	if err != nil {
+		return
+	}
+	m.all = append(m.all, seq)
+	m.live = append(m.live, seq)
+}
+
+func (m *machine) schedule(t *rapid.T) {
+	if m.plan != nil {
+		return
+	}
+	cfg := m.s.cfg
+	p := m.s.Schedule()
+	if len(p.Entries) == 0 {
+		if len(m.live) > 0 {
+			t.Fatalf("idle with %d live sequences", len(m.live))
+		}
+		return
+	}
+	decoders := 0
+	for _, e := range p.Entries {
+		if e.Seq.decoding() {
+			decoders++
+		}
+	}
+	rows := p.Batch.Rows()
+	if rows > cfg.StepBudget || len(p.Batch.Logits) > cfg.MaxLogits || len(p.Entries) > cfg.MaxSeqs {
+		t.Fatalf("%d rows, %d logits, %d sequences", rows, len(p.Batch.Logits), len(p.Entries))
+	}
+	if decoders > 0 && rows > decoders+cfg.ChunkTokens+cfg.Align-1 {
+		t.Fatalf("%d rows while %d decode", rows, decoders)
+	}
+	if !slices.IsSorted(p.Batch.Logits) {
+		t.Fatal("logits are not ascending")
+	}
+	m.plan = p
+}
+
+func (m *machine) update(t *rapid.T) {
+	if m.plan == nil {
+		return
+	}
+	tokens := m.kv.run(m.plan)
+	for i := range tokens {
+		tokens[i] %= 40
+	}
+	m.s.Update(m.plan, tokens)
+	for _, seq := range m.plan.Finished {
+		if seq.Reason() == Running || len(seq.blocks) != 0 {
+			t.Fatalf("finished as %v with %d blocks", seq.Reason(), len(seq.blocks))
+		}
+		if seq.Reason() == Length && seq.Len() != seq.prompt+seq.limit {
+			t.Fatalf("length after %d of %d", seq.Len()-seq.prompt, seq.limit)
+		}
+	}
+	m.plan = nil
+	m.forget()
+}
+
+func (m *machine) forget() {
+	m.live = slices.DeleteFunc(m.live, func(q *Seq) bool { return q.Reason() != Running })
+}
+
+func (m *machine) abort(t *rapid.T) {
+	if len(m.live) == 0 {
+		return
+	}
+	seq := rapid.SampledFrom(m.live).Draw(t, "seq")
+	if rapid.Bool().Draw(t, "fail") {
+		m.s.Fail(seq)
+	} else {
+		m.s.Abort(seq)
+	}
+	m.forget()
+}
+
+func TestRandom(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cfg := drawConfig(t)
+		s, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rapid.Bool().Draw(t, "collide") {
+			s.blocks.hashMask = 1 // nearly all hashes collide
+		}
+		m := &machine{s: s, kv: newFakeKV(cfg)}
+		t.Repeat(map[string]func(*rapid.T){
+			"add":      m.add,
+			"schedule": m.schedule,
+			"update":   m.update,
+			"step":     func(t *rapid.T) { m.schedule(t); m.update(t) },
+			"abort":    m.abort,
+			"":         func(*rapid.T) { s.check() },
+		})
+		m.update(t)
+		for steps := 0; len(m.live) > 0; steps++ {
+			if steps > 20000 {
+				t.Fatalf("%d sequences never end", len(m.live))
+			}
+			m.schedule(t)
+			m.update(t)
+		}
+		s.Schedule()
+		s.check()
+		if s.FreeBlocks() != cfg.Blocks || len(s.clients) != 0 || s.Running()+s.Waiting() != 0 {
+			t.Fatalf("left: %d of %d blocks free, %d clients, %d sequences",
+				s.FreeBlocks(), cfg.Blocks, len(s.clients), s.Running()+s.Waiting())
+		}
+	})
+}

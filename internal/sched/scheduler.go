@@ -1,0 +1,439 @@
+package sched
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/invariants"
+)
+
+// What Add refuses.
+var (
+	ErrQueueFull = errors.New("sched: queue is full")
+	ErrTooLong   = errors.New("sched: prompt does not fit the context")
+	ErrEmpty     = errors.New("sched: prompt has no tokens")
+)
+
+// TooLongError is an ErrTooLong with its counts.
+type TooLongError struct{ Prompt, Context int }
+
+func (e *TooLongError) Error() string {
+	return fmt.Sprintf("sched: prompt of %d tokens does not fit the context of %d", e.Prompt, e.Context)
+}
+
+// Is makes errors.Is(err, ErrTooLong) true.
+func (e *TooLongError) Is(target error) bool { return target == ErrTooLong }
+
+// Config is the size of the machine and the shape of a step.
+type Config struct {
+	Blocks      int     // blocks of the KV cache
+	BlockSize   int     // tokens of a block
+	Context     int     // tokens of a sequence; clipped to what the blocks hold
+	MaxSeqs     int     // sequences that run at once
+	MaxQueue    int     // requests that wait beyond those
+	StepBudget  int     // rows of a step
+	ChunkTokens int     // prompt rows of a step while streams decode: what bounds their delay
+	Align       int     // the rows of such a step are rounded up to a multiple; 0: 1
+	MaxLogits   int     // rows with logits of a step; 0: MaxSeqs
+	AgeSteps    int     // a class of requests that nothing was taken from rises by one every so many steps; 0: 256
+	PrefixCache bool    // share blocks between sequences that begin alike
+	EOG         []int32 // tokens that end a generation
+}
+
+func (c *Config) validate() error {
+	c.Align = max(c.Align, 1)
+	if c.MaxLogits == 0 {
+		c.MaxLogits = c.MaxSeqs
+	}
+	if c.AgeSteps == 0 {
+		c.AgeSteps = 256
+	}
+	c.Context = min(c.Context, c.Blocks*c.BlockSize)
+	switch {
+	case c.Blocks < 1 || c.BlockSize < 1 || c.Context < 1 || c.MaxSeqs < 1 || c.MaxQueue < 0:
+		return fmt.Errorf("sched: blocks %d, block size %d, context %d, sequences %d, queue %d: too small",
+			c.Blocks, c.BlockSize, c.Context, c.MaxSeqs, c.MaxQueue)
+	case c.StepBudget < c.MaxSeqs || c.MaxLogits < c.MaxSeqs:
+		return fmt.Errorf("sched: step of %d rows and %d logits is too small for %d sequences",
+			c.StepBudget, c.MaxLogits, c.MaxSeqs)
+	case c.ChunkTokens < 1 || c.AgeSteps < 1:
+		return fmt.Errorf("sched: chunk of %d tokens, aging of %d steps", c.ChunkTokens, c.AgeSteps)
+	}
+	return nil
+}
+
+// Counters only ever grow.
+type Counters struct {
+	Steps       uint64
+	Preemptions uint64
+	PrefixQuery uint64 // prompt tokens that could have been found
+	PrefixHit   uint64 // prompt tokens that were found
+	PromptRows  uint64 // rows computed that belong to prompts, also those computed again
+	Generated   uint64 // tokens generated, stop tokens included
+	Evictions   uint64 // cached blocks that had to go
+}
+
+// Plan is one step: what to compute and for whom. It is reused by the next
+// Schedule.
+type Plan struct {
+	Batch   batch.Batch
+	Entries []Entry // [Batch.Seqs()] in the order of the batch
+
+	Admitted  []*Seq // left the queue in this step
+	Preempted []*Seq // lost their blocks in this step
+	Finished  []*Seq // filled by Update: ended with this step, blocks released
+}
+
+// Entry is the part of one sequence in a step.
+type Entry struct {
+	Seq    *Seq
+	Rows   int  // tokens computed
+	Logits int  // rows with logits; its first is Batch.Logits[Logit]
+	Logit  int  //
+	Sample bool // the last of them gives the sequence's next token
+}
+
+// reset empties the plan and drops its references: what has ended must not live
+// on here while nothing runs.
+func (p *Plan) reset() {
+	clear(p.Batch.Blocks)
+	p.Batch.Reset()
+	p.Batch.Start = append(p.Batch.Start, 0)
+	clear(p.Entries)
+	p.Entries = p.Entries[:0]
+	for _, list := range []*[]*Seq{&p.Admitted, &p.Preempted, &p.Finished} {
+		clear(*list)
+		*list = (*list)[:0]
+	}
+}
+
+// Scheduler is the state machine. It is not safe for concurrent use.
+type Scheduler struct {
+	cfg      Config
+	blocks   *blocks
+	waiting  []*Seq // in the order of arrival
+	running  []*Seq // in the order of arrival
+	clients  map[string]*client
+	virtual  int64 // service that a client who was idle starts with
+	shared   int64 // service not yet counted in virtual
+	aged     [classes]int64
+	arrivals int64
+	step     int64
+	inFlight bool
+	plan     Plan
+	prompts  []share // scratch of planPrompts
+	matched  []int32 // scratch of match
+	held     []int32 // scratch of check
+	counters Counters
+}
+
+// New makes a scheduler whose blocks are all free.
+func New(cfg Config) (*Scheduler, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Scheduler{
+		cfg:     cfg,
+		blocks:  newBlocks(cfg.Blocks, cfg.BlockSize),
+		waiting: make([]*Seq, 0, cfg.MaxQueue+2*cfg.MaxSeqs),
+		running: make([]*Seq, 0, cfg.MaxSeqs),
+		clients: map[string]*client{},
+		prompts: make([]share, 0, cfg.MaxSeqs),
+	}, nil
+}
+
+// Config is the configuration with its defaults filled in.
+func (s *Scheduler) Config() Config { return s.cfg }
+
+// Running is the number of sequences that have a slot.
+func (s *Scheduler) Running() int { return len(s.running) }
+
+// Waiting is the number of sequences that have none.
+func (s *Scheduler) Waiting() int { return len(s.waiting) }
+
+// FreeBlocks is the number of blocks that no sequence holds, cached ones included.
+func (s *Scheduler) FreeBlocks() int { return s.blocks.free() }
+
+// CachedBlocks is the number of those with content that can be found.
+func (s *Scheduler) CachedBlocks() int { return s.blocks.cached }
+
+// Counters returns the totals so far.
+func (s *Scheduler) Counters() Counters {
+	s.counters.Evictions = s.blocks.evicted
+	return s.counters
+}
+
+// Add queues a request.
+func (s *Scheduler) Add(r Request) (*Seq, error) {
+	switch {
+	case len(r.Prompt) == 0:
+		return nil, ErrEmpty
+	case len(r.Prompt) > s.cfg.Context || len(r.Prompt) == s.cfg.Context && r.MaxTokens != 0:
+		return nil, &TooLongError{Prompt: len(r.Prompt), Context: s.cfg.Context}
+	case len(s.waiting)+len(s.running) >= s.cfg.MaxQueue+s.cfg.MaxSeqs:
+		return nil, ErrQueueFull
+	}
+	limit := s.cfg.Context - len(r.Prompt)
+	if r.MaxTokens >= 0 {
+		limit = min(limit, r.MaxTokens)
+	}
+	const ahead = 1024 // most sequences never grow past this
+	seq := &Seq{
+		Owner:        r.Owner,
+		tokens:       append(make([]int32, 0, len(r.Prompt)+min(limit, ahead)), r.Prompt...),
+		prompt:       len(r.Prompt),
+		limit:        limit,
+		blocks:       make([]int32, 0, s.blocksFor(len(r.Prompt)+min(limit, ahead))),
+		stop:         slices.Clone(r.Stop),
+		ignoreEOS:    r.IgnoreEOS,
+		promptLogits: r.PromptLogits,
+		class:        min(max(r.Priority, Low), High) - Low,
+		last:         -1,
+	}
+	if s.cfg.PrefixCache {
+		seq.hashes = make([]uint64, 0, cap(seq.blocks))
+	}
+	s.arrivals++
+	seq.arrival = s.arrivals
+	s.enqueue(seq, r.Client)
+	return seq, nil
+}
+
+// blocksFor is the number of blocks that hold n tokens.
+func (s *Scheduler) blocksFor(n int) int { return (n + s.cfg.BlockSize - 1) / s.cfg.BlockSize }
+
+// Schedule plans one step. An empty plan means that there is nothing to do.
+// Update must follow before the next Schedule.
+func (s *Scheduler) Schedule() *Plan {
+	if s.inFlight {
+		panic("sched: Schedule before the last plan's Update")
+	}
+	p := &s.plan
+	p.reset()
+	s.step++
+	s.planDecoders(p)
+	s.admit(p)
+	s.planPrompts(p)
+	if len(p.Entries) > 0 {
+		s.counters.Steps++
+		s.inFlight = true
+	} else if len(s.running) > 0 {
+		panic("sched: sequences run but none can advance")
+	}
+	if invariants.Enabled {
+		s.check()
+	}
+	return p
+}
+
+// planDecoders gives every decoding stream its row, oldest first. Who finds no
+// block takes the youngest sequence's, or gives up its own.
+func (s *Scheduler) planDecoders(p *Plan) {
+	for i := 0; i < len(s.running); i++ {
+		seq := s.running[i]
+		if !seq.decoding() {
+			continue
+		}
+		for s.lacking(seq, 1) > s.blocks.free() {
+			youngest := s.running[len(s.running)-1]
+			s.preempt(p, youngest)
+			if youngest == seq {
+				break
+			}
+		}
+		if seq.state == running {
+			s.give(p, seq, 1)
+		}
+	}
+}
+
+// lacking is the number of blocks to allocate before n more rows.
+func (s *Scheduler) lacking(seq *Seq, n int) int {
+	return s.blocksFor(seq.computed+n) - len(seq.blocks)
+}
+
+// give plans n rows of a sequence; there are blocks for them.
+func (s *Scheduler) give(p *Plan, seq *Seq, n int) {
+	const spread = 64 // blocks that a sequence is given room for, so that neighbours do not interleave
+	for lack := s.lacking(seq, n); lack > 0; lack-- {
+		prev := int32(none)
+		if len(seq.blocks) > 0 {
+			prev = seq.blocks[len(seq.blocks)-1]
+		}
+		expect := s.blocksFor(seq.prompt+seq.limit) - len(seq.blocks)
+		seq.blocks = append(seq.blocks, s.blocks.alloc(prev, min(max(expect, 1), spread)))
+	}
+	b := &p.Batch
+	e := Entry{Seq: seq, Rows: n, Logit: len(b.Logits)}
+	e.Logits, e.Sample = seq.logits(n)
+	end := seq.computed + n
+	for pos := seq.computed; pos < end; pos++ {
+		scored := seq.promptLogits && pos >= seq.scored && pos < seq.prompt-1
+		if scored || e.Sample && pos == end-1 {
+			b.Logits = append(b.Logits, int32(len(b.Tokens)))
+		}
+		b.Tokens = append(b.Tokens, seq.tokens[pos])
+		b.Positions = append(b.Positions, int32(pos))
+	}
+	b.Start = append(b.Start, int32(len(b.Tokens)))
+	b.Blocks = append(b.Blocks, seq.blocks)
+	p.Entries = append(p.Entries, e)
+	seq.planned = true
+}
+
+// preempt takes all blocks of a running sequence. Their content stays cached
+// until someone needs the room, so that little may have to be computed again.
+func (s *Scheduler) preempt(p *Plan, seq *Seq) {
+	s.leave(seq)
+	s.release(seq)
+	seq.computed, seq.indexed, seq.tail = 0, 0, 0
+	seq.preemptions++
+	s.counters.Preemptions++
+	seq.state = waiting
+	s.waiting = insert(s.waiting, seq)
+	p.Preempted = append(p.Preempted, seq)
+}
+
+// leave takes a sequence out of the running list.
+func (s *Scheduler) leave(seq *Seq) {
+	i := slices.Index(s.running, seq)
+	s.running = slices.Delete(s.running, i, i+1)
+}
+
+// insert keeps a list in the order of arrival.
+func insert(list []*Seq, seq *Seq) []*Seq {
+	i := len(list)
+	for i > 0 && list[i-1].arrival > seq.arrival {
+		i--
+	}
+	return slices.Insert(list, i, seq)
+}
+
+// release gives a sequence's blocks back, the last first, so that the
+// beginning, which others are likelier to share, is evicted last.
+func (s *Scheduler) release(seq *Seq) {
+	for i := len(seq.blocks) - 1; i >= 0; i-- {
+		b := seq.blocks[i]
+		if seq.discard && s.blocks.refs[b] == 1 {
+			s.blocks.forget(b)
+		}
+		s.blocks.release(b)
+	}
+	seq.blocks = seq.blocks[:0]
+}
+
+// Update ends the step of plan p: its rows are computed, and tokens[i] is what
+// was sampled for p.Entries[i] if that samples. Sequences that ended since
+// Schedule get nothing. p.Finished lists those that ended in between or now.
+func (s *Scheduler) Update(p *Plan, tokens []int32) {
+	s.inFlight = false
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		seq := e.Seq
+		seq.planned = false
+		if seq.closing {
+			s.end(seq)
+			p.Finished = append(p.Finished, seq)
+			continue
+		}
+		s.computed(seq, e.Rows)
+		done := false
+		switch {
+		case e.Sample:
+			s.counters.Generated++
+			s.charge(seq.client, 1)
+			done = seq.append(tokens[i], s.cfg.EOG)
+		case seq.limit == 0 && seq.want() == 0:
+			seq.reason = Length
+			done = true
+		}
+		if done {
+			s.leave(seq)
+			s.end(seq)
+			p.Finished = append(p.Finished, seq)
+		}
+	}
+	if invariants.Enabled {
+		s.check()
+	}
+}
+
+// computed records n more rows and offers the blocks that became full to others.
+func (s *Scheduler) computed(seq *Seq, n int) {
+	s.counters.PromptRows += uint64(max(0, min(seq.computed+n, seq.prompt)-seq.computed))
+	seq.computed += n
+	seq.scored = max(seq.scored, min(seq.computed, seq.prompt-1))
+	if !s.cfg.PrefixCache {
+		return
+	}
+	size := s.cfg.BlockSize
+	for ; (seq.indexed+1)*size <= seq.computed; seq.indexed++ {
+		i := seq.indexed
+		seq.extendHashes(i+1, size)
+		seq.tail = s.blocks.index(seq.blocks[i], seq.tail, seq.hashes[i], seq.tokens[i*size:(i+1)*size])
+	}
+}
+
+// Abort ends a sequence at once, wherever it is. If its rows are being computed
+// its blocks stay its own until Update: nobody else may write them before.
+func (s *Scheduler) Abort(seq *Seq) { s.close(seq, Aborted) }
+
+// Fail is Abort for a sequence that went wrong: its keys and values are not
+// offered to others either.
+func (s *Scheduler) Fail(seq *Seq) {
+	seq.discard = true
+	s.close(seq, Failed)
+}
+
+func (s *Scheduler) close(seq *Seq, why Reason) {
+	if seq.state == ended || seq.closing {
+		return
+	}
+	seq.reason = why
+	if seq.state == waiting {
+		i := slices.Index(s.waiting, seq)
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+		s.end(seq)
+		return
+	}
+	s.leave(seq)
+	if seq.planned {
+		seq.closing = true
+		return
+	}
+	s.end(seq)
+}
+
+// end frees what a sequence holds; it is in no list any more.
+func (s *Scheduler) end(seq *Seq) {
+	s.release(seq)
+	seq.state, seq.closing = ended, false
+	s.drop(seq)
+}
+
+// check panics if the books do not balance.
+func (s *Scheduler) check() {
+	s.held = slices.Grow(s.held[:0], s.blocks.total())[:s.blocks.total()]
+	clear(s.held)
+	count := func(seq *Seq) {
+		for _, b := range seq.blocks {
+			s.held[b]++
+		}
+		if len(seq.blocks) < s.blocksFor(seq.computed) {
+			panic(fmt.Sprintf("sched: %d blocks for %d computed tokens", len(seq.blocks), seq.computed))
+		}
+	}
+	for _, seq := range s.running {
+		count(seq)
+	}
+	for i := range s.plan.Entries {
+		if seq := s.plan.Entries[i].Seq; seq.closing {
+			count(seq)
+		}
+	}
+	if err := s.blocks.check(s.held); err != nil {
+		panic("sched: " + err.Error())
+	}
+}
