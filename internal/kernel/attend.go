@@ -59,7 +59,7 @@ const noScore = -math.MaxFloat32
 // positions, so scratch does not depend on the context.
 func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) {
 	from, end := t.check(kv, blocks, scratch)
-	st := newAttendState(t, kv, blocks, scratch)
+	st := s.newAttendState(t, kv, blocks, scratch)
 	for st.chunk = from / attendChunk * attendChunk; st.chunk < end; st.chunk += attendChunk {
 		st.lo = max(st.chunk, from) / BlockTokens
 		st.hi = (min(st.chunk+attendChunk, end) + BlockTokens - 1) / BlockTokens
@@ -76,10 +76,7 @@ func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) {
 		if st.sum[i] > 0 {
 			scale = 1 / st.sum[i]
 		}
-		o := st.o[i*MaxHeadDim:]
-		for d := range t.Out[i] {
-			t.Out[i][d] = o[d] * scale
-		}
+		s.scaleTo(t.Out[i], st.o[i*MaxHeadDim:][:t.HeadDim], scale)
 	}
 }
 
@@ -110,7 +107,7 @@ func (t *Tile) check(kv *KV, blocks []int32, scratch []float32) (from, end int) 
 	return min(from, end), end
 }
 
-func newAttendState(t *Tile, kv *KV, blocks []int32, scratch []float32) attendState {
+func (s Set) newAttendState(t *Tile, kv *KV, blocks []int32, scratch []float32) attendState {
 	const rows = TileQueries * MaxHeadDim
 	st := attendState{tile: t, kv: kv, blocks: blocks}
 	st.q, scratch = scratch[:rows:rows], scratch[rows:]
@@ -118,10 +115,7 @@ func newAttendState(t *Tile, kv *KV, blocks []int32, scratch []float32) attendSt
 	st.s, scratch = scratch[:TileQueries*attendChunk], scratch[TileQueries*attendChunk:]
 	st.peak, st.sum = scratch[:TileQueries], scratch[TileQueries:2*TileQueries]
 	for i := range t.N {
-		q := st.q[i*MaxHeadDim:]
-		for d, x := range t.Q[i] {
-			q[d] = x * t.Scale
-		}
+		s.scaleTo(st.q[i*MaxHeadDim:][:t.HeadDim], t.Q[i], t.Scale)
 		clear(st.o[i*MaxHeadDim:][:t.HeadDim])
 		st.peak[i], st.sum[i] = noScore, 0
 	}

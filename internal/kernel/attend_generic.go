@@ -44,7 +44,7 @@ func attendValuesGeneric(st *attendState) {
 	hd, n := st.tile.HeadDim, st.tile.N
 	for i := range n {
 		if st.alpha[i] != 1 {
-			scaleGeneric(st.o[i*MaxHeadDim:][:hd], st.alpha[i])
+			scaleToGeneric(st.o[i*MaxHeadDim:][:hd], st.o[i*MaxHeadDim:][:hd], st.alpha[i])
 		}
 	}
 	var row [MaxHeadDim]float32

@@ -34,14 +34,6 @@ func cacheOf(t testing.TB, s Set, typ quant.Type, hd, n int, rng *rand.Rand) (kv
 	return kv, blocks, k, v
 }
 
-func randomRow(rng *rand.Rand, n int) []float32 {
-	x := make([]float32, n)
-	for i := range x {
-		x[i] = float32(rng.NormFloat64())
-	}
-	return x
-}
-
 // attend64 is softmax(scale*q·k)·v over [from, end) in float64.
 func attend64(q []float32, k, v [][]float32, from, end int, scale, cap float64) []float64 {
 	out := make([]float64, len(q))

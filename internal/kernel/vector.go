@@ -4,7 +4,7 @@ import "fmt"
 
 // Exactness of the elementwise family, tested for every tier against float64:
 //
-//	Add, AddScaled, Mul, Scale   correctly rounded, AddScaled within one rounding of the product
+//	Add, AddScaled, Scale   correctly rounded, AddScaled within one rounding of the product
 //	ExpSum, SiluMul              relative error of an element <= expRelErr
 //	GeluMul                      error <= geluRelErr * max(|result|, |gate*up|)
 //	Dot, RMSNorm, LayerNorm      error <= dotRelErr * n * Σ|terms|, the order of summation is the tier's own
@@ -47,12 +47,6 @@ func (s Set) Add(dst, x []float32) {
 func (s Set) AddScaled(dst, x []float32, c float32) {
 	sameLength("AddScaled", len(dst), len(x))
 	s.addScaled(dst, x, c)
-}
-
-// Hadamard sets dst *= x, element by element.
-func (s Set) Hadamard(dst, x []float32) {
-	sameLength("Hadamard", len(dst), len(x))
-	s.mul(dst, x)
 }
 
 // Scale sets dst *= c.

@@ -2,15 +2,174 @@
 
 package kernel
 
-func (Set) rmsNorm(dst, x, w []float32, eps float32)       { rmsNormGeneric(dst, x, w, eps) }
-func (Set) add(dst, x []float32)                           { addGeneric(dst, x) }
-func (Set) addScaled(dst, x []float32, c float32)          { addScaledGeneric(dst, x, c) }
-func (Set) mul(dst, x []float32)                           { mulGeneric(dst, x) }
-func (Set) scale(dst []float32, c float32)                 { scaleGeneric(dst, c) }
-func (Set) siluMul(dst, gate, up []float32)                { siluMulGeneric(dst, gate, up) }
-func (Set) geluMul(dst, gate, up []float32)                { geluMulGeneric(dst, gate, up) }
-func (Set) ropeHalves(x, cos, sin []float32)               { ropeHalvesGeneric(x, cos, sin) }
-func (Set) ropePairs(x, cos, sin []float32)                { ropePairsGeneric(x, cos, sin) }
-func (Set) dot(a, b []float32) float32                     { return dotGeneric(a, b) }
-func (Set) max(x []float32) float32                        { return maxGeneric(x) }
-func (Set) expSum(x []float32, max, scale float32) float32 { return expSumGeneric(x, max, scale) }
+import (
+	"math"
+	"unsafe"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+)
+
+//go:generate go run -C _asm ./vector -out ../vector_amd64.s -stubs ../vector_stubs_amd64.go -pkg kernel
+
+// The assembly does whole registers, the generic code what is left.
+
+// registers is how many registers of s's width n floats fill, and how many
+// floats that is.
+func (s Set) registers(n int) (count, floats int) {
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		return n / 16, n &^ 15
+	case cpu.AVX2:
+		return n / 8, n &^ 7
+	}
+	return 0, 0
+}
+
+// ptr is the address of a slice's first element, of none if it is empty.
+func ptr(x []float32) *float32 { return unsafe.SliceData(x) }
+
+func (s Set) rmsNorm(dst, x, w []float32, eps float32) {
+	if s.tier == cpu.Generic {
+		rmsNormGeneric(dst, x, w, eps)
+		return
+	}
+	mean := s.dot(x, x) / float32(len(x))
+	scale := float32(1 / math.Sqrt(float64(mean+eps)))
+	if w == nil {
+		s.scaleTo(dst, x, scale)
+		return
+	}
+	n, done := s.registers(len(x))
+	if s.tier == cpu.AVX512VNNI {
+		vecScaleMulAVX512(ptr(dst), ptr(x), ptr(w), n, scale)
+	} else {
+		vecScaleMulAVX2(ptr(dst), ptr(x), ptr(w), n, scale)
+	}
+	for i := done; i < len(x); i++ {
+		dst[i] = x[i] * scale * w[i]
+	}
+}
+
+// scaleTo sets dst = x*c.
+func (s Set) scaleTo(dst, x []float32, c float32) {
+	n, done := s.registers(len(x))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		vecScaleAVX512(ptr(dst), ptr(x), n, c)
+	case cpu.AVX2:
+		vecScaleAVX2(ptr(dst), ptr(x), n, c)
+	}
+	scaleToGeneric(dst[done:], x[done:], c)
+}
+
+func (s Set) add(dst, x []float32) {
+	n, done := s.registers(len(x))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		vecAddAVX512(ptr(dst), ptr(x), n)
+	case cpu.AVX2:
+		vecAddAVX2(ptr(dst), ptr(x), n)
+	}
+	addGeneric(dst[done:], x[done:])
+}
+
+func (s Set) addScaled(dst, x []float32, c float32) {
+	n, done := s.registers(len(x))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		vecAddScaledAVX512(ptr(dst), ptr(x), n, c)
+	case cpu.AVX2:
+		vecAddScaledAVX2(ptr(dst), ptr(x), n, c)
+	}
+	addScaledGeneric(dst[done:], x[done:], c)
+}
+
+func (s Set) siluMul(dst, gate, up []float32) {
+	n, done := s.registers(len(dst))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		vecSiluMulAVX512(ptr(dst), ptr(gate), ptr(up), n)
+	case cpu.AVX2:
+		vecSiluMulAVX2(ptr(dst), ptr(gate), ptr(up), n)
+	}
+	siluMulGeneric(dst[done:], gate[done:], up[done:])
+}
+
+func (s Set) geluMul(dst, gate, up []float32) {
+	n, done := s.registers(len(dst))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		vecGeluMulAVX512(ptr(dst), ptr(gate), ptr(up), n)
+	case cpu.AVX2:
+		vecGeluMulAVX2(ptr(dst), ptr(gate), ptr(up), n)
+	}
+	geluMulGeneric(dst[done:], gate[done:], up[done:])
+}
+
+func (s Set) ropeHalves(x, cos, sin []float32) {
+	lo, hi := x[:len(cos)], x[len(cos):]
+	n, done := s.registers(len(cos))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		vecRopeHalvesAVX512(ptr(lo), ptr(hi), ptr(cos), ptr(sin), n)
+	case cpu.AVX2:
+		vecRopeHalvesAVX2(ptr(lo), ptr(hi), ptr(cos), ptr(sin), n)
+	}
+	ropeHalvesGeneric(lo[done:], hi[done:], cos[done:], sin[done:])
+}
+
+func (s Set) ropePairs(x, cos, sin []float32) {
+	n, done := s.registers(len(x))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		vecRopePairsAVX512(ptr(x), ptr(cos), ptr(sin), n)
+	case cpu.AVX2:
+		vecRopePairsAVX2(ptr(x), ptr(cos), ptr(sin), n)
+	}
+	ropePairsGeneric(x[done:], cos[done/2:], sin[done/2:])
+}
+
+func (s Set) dot(a, b []float32) float32 {
+	n, done := s.registers(len(a))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		return vecDotAVX512(ptr(a), ptr(b), n) + dotGeneric(a[done:], b[done:])
+	case cpu.AVX2:
+		return vecDotAVX2(ptr(a), ptr(b), n) + dotGeneric(a[done:], b[done:])
+	}
+	return dotGeneric(a, b)
+}
+
+func (s Set) max(x []float32) float32 {
+	n, done := s.registers(len(x))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		return max(vecMaxAVX512(ptr(x), n), maxGeneric(x[done:]))
+	case cpu.AVX2:
+		return max(vecMaxAVX2(ptr(x), n), maxGeneric(x[done:]))
+	}
+	return maxGeneric(x)
+}
+
+// expCall bounds one call of the exponential's assembly, which the scheduler
+// cannot interrupt, to some 20 µs.
+const expCall = 1 << 15
+
+func (s Set) expSum(x []float32, max, scale float32) float32 {
+	if s.tier == cpu.Generic {
+		return expSumGeneric(x, max, scale)
+	}
+	sum := float32(0)
+	for len(x) > 0 {
+		part := x[:min(len(x), expCall)]
+		n, done := s.registers(len(part))
+		if s.tier == cpu.AVX512VNNI {
+			sum += vecExpSumAVX512(ptr(part), n, max, scale)
+		} else {
+			sum += vecExpSumAVX2(ptr(part), n, max, scale)
+		}
+		sum += expSumGeneric(part[done:], max, scale)
+		x = x[len(part):]
+	}
+	return sum
+}

@@ -80,9 +80,7 @@ func rmsNormGeneric(dst, x, w []float32, eps float32) {
 	mean := dotGeneric(x, x) / float32(len(x))
 	scale := float32(1 / math.Sqrt(float64(mean+eps)))
 	if w == nil {
-		for i, v := range x {
-			dst[i] = v * scale
-		}
+		scaleToGeneric(dst, x, scale)
 		return
 	}
 	for i, v := range x {
@@ -125,15 +123,9 @@ func addScaledGeneric(dst, x []float32, c float32) {
 	}
 }
 
-func mulGeneric(dst, x []float32) {
+func scaleToGeneric(dst, x []float32, c float32) {
 	for i, v := range x {
-		dst[i] *= v
-	}
-}
-
-func scaleGeneric(dst []float32, c float32) {
-	for i := range dst {
-		dst[i] *= c
+		dst[i] = v * c
 	}
 }
 
@@ -158,8 +150,7 @@ const (
 
 func geluZ(g float32) float32 { return geluRoot * g * (1 + geluCube*g*g) }
 
-func ropeHalvesGeneric(x, cos, sin []float32) {
-	lo, hi := x[:len(cos)], x[len(cos):]
+func ropeHalvesGeneric(lo, hi, cos, sin []float32) {
 	for i, c := range cos {
 		a, b := lo[i], hi[i]
 		lo[i], hi[i] = a*c-b*sin[i], a*sin[i]+b*c

@@ -1,0 +1,228 @@
+// Command vector generates the elementwise kernels of both vector tiers.
+//
+// Every function takes a count n of whole registers; the wrappers in Go do the
+// remaining elements with the generic code.
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/penstock-llm/penstock/internal/kernel/_asm/lanes"
+)
+
+func main() {
+	ConstraintExpr("!purego")
+	for _, a := range lanes.All {
+		elementwise(a)
+		reductions(a)
+		activations(a)
+		ropeHalves(a)
+		ropePairs(a)
+	}
+	Generate()
+}
+
+func begin(a lanes.Arch, name, signature, doc string) {
+	TEXT(name+a.Name, NOSPLIT, signature)
+	Pragma("noescape")
+	Doc(doc)
+}
+
+// at is the k-th register's place after p.
+func at(a lanes.Arch, p reg.Register, k int) Mem { return Mem{Base: p, Disp: k * a.Bytes()} }
+
+// advance returns a function that moves pointers by whole registers.
+func advance(a lanes.Arch, ps ...reg.GPVirtual) func(int) {
+	return func(rounds int) {
+		for _, p := range ps {
+			ADDQ(I32(rounds*a.Bytes()), p)
+		}
+	}
+}
+
+func elementwise(a lanes.Arch) {
+	begin(a, "vecAdd", "func(dst, x *float32, n int)", "vecAdd: dst += x.")
+	dst, x, n := lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")
+	lanes.Unrolled(n, 4, func(k int) {
+		r := a.Reg()
+		VMOVUPS(at(a, dst, k), r)
+		VADDPS(at(a, x, k), r, r)
+		VMOVUPS(r, at(a, dst, k))
+	}, advance(a, dst, x))
+	lanes.Finish()
+
+	begin(a, "vecAddScaled", "func(dst, x *float32, n int, c float32)", "vecAddScaled: dst += x*c.")
+	dst, x, n = lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")
+	c := a.Param("c")
+	lanes.Unrolled(n, 4, func(k int) {
+		r := a.Reg()
+		VMOVUPS(at(a, dst, k), r)
+		VFMADD231PS(at(a, x, k), c, r)
+		VMOVUPS(r, at(a, dst, k))
+	}, advance(a, dst, x))
+	lanes.Finish()
+
+	begin(a, "vecScale", "func(dst, x *float32, n int, c float32)", "vecScale: dst = x*c.")
+	dst, x, n = lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")
+	c = a.Param("c")
+	lanes.Unrolled(n, 4, func(k int) {
+		r := a.Reg()
+		VMULPS(at(a, x, k), c, r)
+		VMOVUPS(r, at(a, dst, k))
+	}, advance(a, dst, x))
+	lanes.Finish()
+
+	begin(a, "vecScaleMul", "func(dst, x, w *float32, n int, c float32)", "vecScaleMul: dst = x*c*w.")
+	dst, x, n = lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")
+	w := lanes.Pointer("w")
+	c = a.Param("c")
+	lanes.Unrolled(n, 4, func(k int) {
+		r := a.Reg()
+		VMULPS(at(a, x, k), c, r)
+		VMULPS(at(a, w, k), r, r)
+		VMOVUPS(r, at(a, dst, k))
+	}, advance(a, dst, x, w))
+	lanes.Finish()
+}
+
+func reductions(a lanes.Arch) {
+	begin(a, "vecDot", "func(x, y *float32, n int) float32", "vecDot: Σ x*y.")
+	x, y, n := lanes.Pointer("x"), lanes.Pointer("y"), lanes.Pointer("n")
+	sums := a.Regs(4)
+	for _, s := range sums {
+		a.Zero(s)
+	}
+	lanes.Unrolled(n, 4, func(k int) {
+		r := a.Reg()
+		VMOVUPS(at(a, x, k), r)
+		VFMADD231PS(at(a, y, k), r, sums[k])
+	}, advance(a, x, y))
+	VADDPS(sums[1], sums[0], sums[0])
+	VADDPS(sums[3], sums[2], sums[2])
+	VADDPS(sums[2], sums[0], sums[0])
+	Store(a.Reduce(sums[0], VADDPS), ReturnIndex(0))
+	lanes.Finish()
+
+	begin(a, "vecMax", "func(x *float32, n int) float32", "vecMax: the largest, passing over NaN; -Inf of nothing.")
+	x, n = lanes.Pointer("x"), lanes.Pointer("n")
+	tops := a.Regs(4)
+	for _, r := range tops {
+		VBROADCASTSS(lanes.Word(0xff800000), r)
+	}
+	lanes.Unrolled(n, 4, func(k int) {
+		r := a.Reg()
+		VMOVUPS(at(a, x, k), r)
+		VMAXPS(tops[k], r, tops[k]) // of NaN and top it returns the second source, top
+	}, advance(a, x))
+	VMAXPS(tops[1], tops[0], tops[0])
+	VMAXPS(tops[3], tops[2], tops[2])
+	VMAXPS(tops[2], tops[0], tops[0])
+	Store(a.Reduce(tops[0], VMAXPS), ReturnIndex(0))
+	lanes.Finish()
+
+	begin(a, "vecExpSum", "func(x *float32, n int, max, scale float32) float32", "vecExpSum: x = exp((x-max)*scale), returns the sum.")
+	x, n = lanes.Pointer("x"), lanes.Pointer("n")
+	top, scale := a.Param("max"), a.Param("scale")
+	e := a.NewExp()
+	sums = a.Regs(2)
+	for _, s := range sums {
+		a.Zero(s)
+	}
+	lanes.Unrolled(n, 2, func(k int) {
+		r := a.Reg()
+		VMOVUPS(at(a, x, k), r)
+		VSUBPS(top, r, r)
+		VMULPS(scale, r, r)
+		e.Emit(r, true)
+		VMOVUPS(r, at(a, x, k))
+		VADDPS(r, sums[k], sums[k])
+	}, advance(a, x))
+	VADDPS(sums[1], sums[0], sums[0])
+	Store(a.Reduce(sums[0], VADDPS), ReturnIndex(0))
+	lanes.Finish()
+}
+
+func activations(a lanes.Arch) {
+	begin(a, "vecSiluMul", "func(dst, gate, up *float32, n int)", "vecSiluMul: dst = g/(1+exp(-g))*up.")
+	dst, g, up, n := lanes.Pointer("dst"), lanes.Pointer("gate"), lanes.Pointer("up"), lanes.Pointer("n")
+	e, zero := a.NewExp(), a.Reg()
+	a.Zero(zero)
+	lanes.Unrolled(n, 2, func(k int) {
+		v, t := a.Reg(), a.Reg()
+		VMOVUPS(at(a, g, k), v)
+		VSUBPS(v, zero, t)
+		e.Emit(t, false)
+		gated(a, e, v, t, at(a, up, k), at(a, dst, k))
+	}, advance(a, dst, g, up))
+	lanes.Finish()
+
+	begin(a, "vecGeluMul", "func(dst, gate, up *float32, n int)", "vecGeluMul: dst = gelu(g)*up, tanh form.")
+	dst, g, up, n = lanes.Pointer("dst"), lanes.Pointer("gate"), lanes.Pointer("up"), lanes.Pointer("n")
+	e = a.NewExp()
+	const root = 0.79788456080286535588 // sqrt(2/pi)
+	linear, cubic := a.Const(-2*root), a.Const(-2*root*0.044715)
+	lanes.Unrolled(n, 2, func(k int) {
+		v, t := a.Reg(), a.Reg()
+		VMOVUPS(at(a, g, k), v)
+		VMULPS(v, v, t)
+		VFMADD213PS(linear, cubic, t) // -2z = g*(linear + cubic*g²)
+		VMULPS(v, t, t)
+		e.Emit(t, false)
+		gated(a, e, v, t, at(a, up, k), at(a, dst, k))
+	}, advance(a, dst, g, up))
+	lanes.Finish()
+}
+
+// gated stores v/(1+t)*up.
+func gated(a lanes.Arch, e *lanes.Exp, v, t reg.VecVirtual, up, dst Mem) {
+	VADDPS(e.One(), t, t)
+	VDIVPS(t, v, v)
+	VMULPS(up, v, v)
+	VMOVUPS(v, dst)
+}
+
+func ropeHalves(a lanes.Arch) {
+	begin(a, "vecRopeHalves", "func(lo, hi, cos, sin *float32, n int)", "vecRopeHalves: (lo, hi) = (lo*cos-hi*sin, lo*sin+hi*cos).")
+	lo, hi, n := lanes.Pointer("lo"), lanes.Pointer("hi"), lanes.Pointer("n")
+	cos, sin := lanes.Pointer("cos"), lanes.Pointer("sin")
+	lanes.Loop(n, func() {
+		x, y, c, s, p, q := a.Reg(), a.Reg(), a.Reg(), a.Reg(), a.Reg(), a.Reg()
+		VMOVUPS(at(a, lo, 0), x)
+		VMOVUPS(at(a, hi, 0), y)
+		VMOVUPS(at(a, cos, 0), c)
+		VMOVUPS(at(a, sin, 0), s)
+		VMULPS(y, s, p)
+		VFMSUB231PS(x, c, p) // x*c - y*s
+		VMULPS(y, c, q)
+		VFMADD231PS(x, s, q)
+		VMOVUPS(p, at(a, lo, 0))
+		VMOVUPS(q, at(a, hi, 0))
+		advance(a, lo, hi, cos, sin)(1)
+	})
+	lanes.Finish()
+}
+
+// ropePairs spreads each cosine over the two lanes of its pair.
+func ropePairs(a lanes.Arch) {
+	begin(a, "vecRopePairs", "func(x, cos, sin *float32, n int)", "vecRopePairs rotates the pairs (x[2i], x[2i+1]); n registers of x.")
+	x, n := lanes.Pointer("x"), lanes.Pointer("n")
+	cos, sin := lanes.Pointer("cos"), lanes.Pointer("sin")
+	lanes.Loop(n, func() {
+		v, c, s, t := a.Reg(), a.Reg(), a.Reg(), a.Reg()
+		VMOVUPS(at(a, x, 0), v)
+		VPMOVZXDQ(at(a, cos, 0), c)
+		VPMOVZXDQ(at(a, sin, 0), s)
+		VMOVSLDUP(c, c)
+		VMOVSLDUP(s, s)
+		VPERMILPS(U8(0xb1), v, t)
+		VMULPS(s, t, t)
+		VFMADDSUB231PS(c, v, t) // even: v*c - t, odd: v*c + t
+		VMOVUPS(t, at(a, x, 0))
+		ADDQ(I32(a.Bytes()), x)
+		ADDQ(I32(a.Bytes()/2), cos)
+		ADDQ(I32(a.Bytes()/2), sin)
+	})
+	lanes.Finish()
+}
