@@ -1,0 +1,211 @@
+package model
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/nn"
+)
+
+// Config describes a model as its file does.
+type Config struct {
+	Arch         string
+	Name         string
+	Quantization string // as llama.cpp names the mix: "Q4_K_M"
+
+	Vocab   int
+	Dim     int // width of the residual stream
+	Layers  int
+	Heads   int
+	KVHeads int
+	HeadDim int
+	FF      int // hidden units of the feed-forward layer
+	Context int // positions the model was made for
+
+	RopeBase float64
+	NormEps  float64
+	Window   int // positions that a sliding layer sees; 0: none slides
+
+	Params      int64
+	WeightBytes int64 // in memory, in the backend's form
+}
+
+// Bounds on what a file may claim. They are far above any model that exists and
+// keep sizes from overflowing.
+const (
+	maxDim     = 1 << 20
+	maxLayers  = 1 << 12
+	maxHeads   = 1 << 14
+	maxContext = 1 << 26
+	maxVocab   = 1 << 24
+)
+
+// metadata reads an architecture's keys. The first problem is kept; later reads
+// return zeros.
+type metadata struct {
+	file *gguf.File
+	arch string
+	err  error
+}
+
+func (m *metadata) fail(format string, args ...any) {
+	if m.err == nil {
+		m.err = fmt.Errorf("model: %s: %s", m.file.Path(), fmt.Sprintf(format, args...))
+	}
+}
+
+func (m *metadata) key(name string) string { return m.arch + "." + name }
+
+func (m *metadata) has(name string) bool {
+	_, ok := m.file.Value(m.key(name))
+	return ok
+}
+
+// count reads an integer in [1, limit].
+func (m *metadata) count(name string, limit int) int {
+	if !m.has(name) {
+		m.fail("key %q is missing", m.key(name))
+		return 0
+	}
+	v, ok := m.file.Uint(m.key(name))
+	if !ok || v < 1 || v > uint64(limit) {
+		raw, _ := m.file.Value(m.key(name))
+		m.fail("key %q is %s, want an integer from 1 to %d", m.key(name), brief(raw), limit)
+		return 0
+	}
+	return int(v)
+}
+
+// countOr is count with a default.
+func (m *metadata) countOr(name string, limit, otherwise int) int {
+	if !m.has(name) {
+		return otherwise
+	}
+	return m.count(name, limit)
+}
+
+// positive reads a finite number above zero.
+func (m *metadata) positive(name string, otherwise float64) float64 {
+	if !m.has(name) {
+		if otherwise == 0 {
+			m.fail("key %q is missing", m.key(name))
+		}
+		return otherwise
+	}
+	v, ok := m.file.Float(m.key(name))
+	if !ok || !(v > 0) || math.IsInf(v, 0) {
+		raw, _ := m.file.Value(m.key(name))
+		m.fail("key %q is %s, want a number above 0", m.key(name), brief(raw))
+		return 1
+	}
+	return v
+}
+
+// brief keeps an error to one line, whatever the file holds.
+func brief(v any) string {
+	s := fmt.Sprintf("%v (%T)", v, v)
+	if len(s) > 60 {
+		s = s[:57] + "..."
+	}
+	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return '?'
+		}
+		return r
+	}, s), "?")
+}
+
+// readConfig reads what every supported architecture has.
+func readConfig(f *gguf.File, arch string) (Config, *metadata) {
+	m := &metadata{file: f, arch: arch}
+	c := Config{
+		Arch:    arch,
+		Dim:     m.count("embedding_length", maxDim),
+		Layers:  m.count("block_count", maxLayers),
+		Heads:   m.count("attention.head_count", maxHeads),
+		FF:      m.count("feed_forward_length", maxDim),
+		Context: m.count("context_length", maxContext),
+		NormEps: m.positive("attention.layer_norm_rms_epsilon", 0),
+	}
+	c.KVHeads = m.countOr("attention.head_count_kv", maxHeads, c.Heads)
+	c.RopeBase = m.positive("rope.freq_base", 10000)
+	if m.err == nil && m.has("expert_count") && m.countOr("expert_count", maxDim, 0) > 0 {
+		m.fail("mixture of experts is not supported")
+	}
+	if m.err != nil {
+		return c, m
+	}
+	if c.Heads%c.KVHeads != 0 {
+		m.fail("%d query heads cannot share %d key-value heads", c.Heads, c.KVHeads)
+	}
+	c.HeadDim = m.countOr("attention.key_length", maxDim, c.Dim/c.Heads)
+	if v := m.countOr("attention.value_length", maxDim, c.HeadDim); v != c.HeadDim {
+		m.fail("keys of %d and values of %d per head are not supported", c.HeadDim, v)
+	}
+	if c.HeadDim < 2 || c.HeadDim > 256 || c.HeadDim%2 != 0 {
+		m.fail("head size %d is not supported: want an even number up to 256", c.HeadDim)
+	}
+	if r := m.countOr("rope.dimension_count", maxDim, c.HeadDim); r != c.HeadDim {
+		m.fail("rotation of %d of a head's %d elements is not supported", r, c.HeadDim)
+	}
+	c.Name, _ = f.Str("general.name")
+	if c.Name == "" {
+		c.Name = strings.TrimSuffix(filepath.Base(f.Path()), ".gguf")
+	}
+	c.Quantization = quantization(f)
+	return c, m
+}
+
+// ropeConfig reads how positions rotate heads, scaling included.
+func (m *metadata) ropeConfig(c *Config, style nn.RopeStyle) nn.RopeConfig {
+	r := nn.RopeConfig{Style: style, Dim: c.HeadDim, Base: c.RopeBase}
+	kind, ok := m.file.Str(m.key("rope.scaling.type"))
+	if !ok {
+		kind = "linear"
+	}
+	factor := m.positive("rope.scaling.factor", m.positive("rope.scale_linear", 1))
+	switch kind {
+	case "none":
+		return r
+	case "linear":
+		r.Scale = 1 / factor
+	case "yarn":
+		r.YaRN = true
+		r.Scale = 1 / factor
+		r.Original = m.countOr("rope.scaling.original_context_length", maxContext, c.Context)
+		r.BetaFast = m.positive("rope.scaling.yarn_beta_fast", 32)
+		r.BetaSlow = m.positive("rope.scaling.yarn_beta_slow", 1)
+	default:
+		m.fail("rope scaling %q is not supported: want none, linear or yarn", brief(kind))
+	}
+	r.Attn = m.positive("rope.scaling.attn_factor", 1)
+	return r
+}
+
+// mixes are the names of general.file_type.
+var mixes = map[uint64]string{
+	0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
+	11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M",
+	18: "Q6_K", 21: "Q2_K_S", 25: "IQ4_NL", 30: "IQ4_XS", 32: "BF16",
+}
+
+// quantization names the file's mix: what it says, or the type of most of its
+// bytes.
+func quantization(f *gguf.File) string {
+	if t, ok := f.Uint("general.file_type"); ok && mixes[t] != "" {
+		return mixes[t]
+	}
+	bytes := map[string]int{}
+	best := ""
+	for _, t := range f.Tensors() {
+		name := t.Type.String()
+		bytes[name] += len(t.Data)
+		if best == "" || bytes[name] > bytes[best] {
+			best = name
+		}
+	}
+	return best
+}

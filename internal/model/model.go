@@ -1,0 +1,171 @@
+// Package model turns a GGUF file into something that can compute: it knows the
+// architectures, ties the file's tensors to them, loads the weights and runs
+// steps, Forward(batch, cache) -> logits.
+//
+// It is not where the arithmetic is (package nn), it does not choose what is in
+// a batch (package sched) and it knows no text. The engine and the evaluation
+// call it.
+//
+// Reading order: model.go, registry.go, llama.go, bind.go.
+package model
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/kvcache"
+	"github.com/penstock-llm/penstock/internal/nn"
+	"github.com/penstock-llm/penstock/internal/quant"
+)
+
+// Options are how a model is to be run.
+type Options struct {
+	Tier      cpu.Tier // best kernels to use
+	Threads   int      // workers; 0: all that the process may use
+	MaxRows   int      // rows of a step; 0: 512
+	MaxLogits int      // rows of a step whose logits may be asked for; 0: 64, at most MaxRows
+	Reference bool     // float32 instead of the fast path
+
+	// Progress is told how many bytes of the file's weights are loaded.
+	Progress func(done, total int64)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Threads <= 0 {
+		o.Threads = cpu.Threads()
+	}
+	if o.MaxRows <= 0 {
+		o.MaxRows = 512
+	}
+	if o.MaxLogits <= 0 {
+		o.MaxLogits = 64
+	}
+	o.MaxLogits = min(o.MaxLogits, o.MaxRows)
+	return o
+}
+
+// Model is a loaded model. One goroutine at a time may use it.
+type Model struct {
+	config Config
+	kv     kvcache.Config // without the number of blocks
+	net    network
+	be     nn.Backend
+	pool   *nn.Pool
+	opts   Options
+}
+
+// Load reads a model. The file must stay open for as long as the model is used:
+// the embeddings are read from it.
+func Load(f *gguf.File, o Options) (*Model, error) {
+	o = o.withDefaults()
+	b, net, err := bind(f)
+	if err != nil {
+		return nil, err
+	}
+	weights, err := b.weightBytes(o)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{config: b.config, kv: b.kvConfig(), net: net, pool: nn.NewPool(o.Threads), opts: o}
+	m.config.WeightBytes = int64(weights)
+	if m.be, err = b.backend(m.pool, o); err == nil {
+		err = b.load(m.be, o)
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+func (b *binder) backend(pool *nn.Pool, o Options) (nn.Backend, error) {
+	l := b.limits
+	l.Rows, l.Logits, l.Seqs = o.MaxRows, o.MaxLogits, o.MaxRows
+	if o.Reference {
+		return nn.NewReference(pool, l), nil
+	}
+	be, err := nn.NewFast(kernel.New(o.Tier), pool, l, b.ropes)
+	if err != nil {
+		return nil, fmt.Errorf("model: %s: %w", b.file.Path(), err)
+	}
+	return be, nil
+}
+
+// load fills the matrices one after the other, each with all workers, and lets
+// the file's pages go as soon as they have been read.
+func (b *binder) load(be nn.Backend, o Options) error {
+	var done, total int64
+	for _, l := range b.loads {
+		total += int64(len(l.src.Data) + len(l.twinOf.Data))
+	}
+	for _, l := range b.loads {
+		var err error
+		if l.twin != nil {
+			err = be.LoadPair(l.m, l.twin, l.src.Data, l.twinOf.Data)
+			b.file.Release(l.twinOf)
+		} else {
+			err = be.Load(l.m, l.src.Data)
+		}
+		if err != nil {
+			return fmt.Errorf("model: %s: tensor %q: %w", b.file.Path(), l.src.Name, err)
+		}
+		b.file.Release(l.src)
+		done += int64(len(l.src.Data) + len(l.twinOf.Data))
+		if o.Progress != nil {
+			o.Progress(done, total)
+		}
+	}
+	return nil
+}
+
+// Config describes the model.
+func (m *Model) Config() Config { return m.config }
+
+// MaxRows is the largest number of rows that Forward takes.
+func (m *Model) MaxRows() int { return m.opts.MaxRows }
+
+// MaxLogits is the largest number of rows whose logits Forward computes.
+func (m *Model) MaxLogits() int { return m.opts.MaxLogits }
+
+// Pool is the model's workers, for whoever has work between two steps.
+func (m *Model) Pool() *nn.Pool { return m.pool }
+
+// NewCache makes room for the keys and values of blocks blocks of
+// kvcache.BlockTokens positions.
+func (m *Model) NewCache(blocks int) (*kvcache.Cache, error) {
+	c := m.kv
+	c.Blocks = blocks
+	return kvcache.New(c)
+}
+
+// Forward computes one step: it adds the batch's keys and values to c and
+// returns the logits of the rows that b wants, [len(b.Logits), vocabulary],
+// valid until the next call. It allocates nothing, unless the model is the
+// reference.
+func (m *Model) Forward(b *batch.Batch, c *kvcache.Cache) []float32 {
+	m.be.Begin(b, c)
+	return m.net.forward(m.be)
+}
+
+// Profile reads where the time of steps went since SetProfile(true).
+func (m *Model) Profile() nn.Profile { return m.be.Profile() }
+
+// SetProfile switches the counters of Profile.
+func (m *Model) SetProfile(on bool) { m.be.SetProfile(on) }
+
+// Close stops the workers and frees the weights. The file is the caller's.
+func (m *Model) Close() error {
+	m.pool.Close()
+	if m.be == nil {
+		return nil
+	}
+	return m.be.Close()
+}
+
+func (b *binder) kvConfig() kvcache.Config {
+	c := &b.config
+	return kvcache.Config{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: quant.F16}
+}

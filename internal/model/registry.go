@@ -1,0 +1,56 @@
+package model
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/nn"
+)
+
+// network is an architecture with its weights bound: it knows which operations
+// make a step, and a backend does them.
+type network interface {
+	forward(be nn.Backend) []float32
+}
+
+// architecture is one entry of the registry.
+type architecture struct {
+	name string // general.architecture
+	bind func(b *binder) network
+}
+
+// architectures is everything that can be loaded. Adding one is a file with its
+// bind and forward, and a line here.
+func architectures() []architecture {
+	return []architecture{
+		{"gemma3", bindGemma3},
+		{"llama", bindLlama},
+		{"qwen2", bindQwen2},
+		{"qwen3", bindQwen3},
+	}
+}
+
+// Architectures lists the names of the supported architectures.
+func Architectures() []string {
+	var names []string
+	for _, a := range architectures() {
+		names = append(names, a.name)
+	}
+	return names
+}
+
+// find returns the architecture of a file.
+func find(f *gguf.File) (architecture, error) {
+	name, ok := f.Str("general.architecture")
+	if !ok {
+		return architecture{}, fmt.Errorf("model: %s: key %q is missing", f.Path(), "general.architecture")
+	}
+	for _, a := range architectures() {
+		if a.name == name {
+			return a, nil
+		}
+	}
+	return architecture{}, fmt.Errorf("model: %s: architecture %q is not supported; supported are %s",
+		f.Path(), brief(name), strings.Join(Architectures(), ", "))
+}

@@ -1,0 +1,229 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/kvcache"
+)
+
+// Fast is the backend for serving. Weights are packed for the kernels,
+// activations quantised to int8 per block of 32, and every operation is one
+// dispatch of the pool or none: about five per layer for a single row. A step
+// allocates nothing.
+type Fast struct {
+	set   kernel.Set
+	pool  *Pool
+	lim   Limits
+	prof  profiler
+	owned []*kernel.Matrix
+
+	batch *batch.Batch
+	cache *kvcache.Cache
+	rows  int // rows of x: of the batch, then of its logits
+	seqs  int
+
+	x, y   []float32 // [rows][ldx] residual stream; result of a ProjectNormAdd
+	ldx    int
+	post   *Norm     // normalises y before it joins x, at the next Norm
+	qkv    []float32 // [rows][ldq] queries, keys, values
+	ldq    int
+	heads  []float32 // [rows][heads*hd], only if heads are not whole blocks
+	logits []float32 // [logits][vocab, padded to 16]
+
+	normed *kernel.Panels // h after Norm
+	mixed  *kernel.Panels // h after Attend
+	hidden *kernel.Panels // h after Gated
+	final  *kernel.Panels // normalised rows for the head
+	h      *kernel.Panels // the register
+
+	ropes []ropeRows
+	plan  plan
+	own   []private
+
+	embed   embedJob
+	norm    normJob
+	project projectJob
+	store   storeJob
+	attend  attendJob
+	decode  decodeJob
+	repack  quantizeJob
+	gated   gatedJob
+}
+
+// private is one worker's memory.
+type private struct {
+	row    []float32 // [dim] a normalised row
+	gated  []float32 // [rows][2*pairRows] gate and up of a chunk, or of several
+	out    []float32 // [8][hd] heads' outputs
+	attend []float32 // the kernel's
+	tile   kernel.Tile
+	kv     kernel.KV
+	part   kernel.Matrix // a view of the groups at work
+	_      [64]byte
+}
+
+// gatedChunks is how many chunks of a pair fit private.gated for one row.
+const gatedChunks = 64
+
+// NewFast makes a backend for steps up to lim. ropes are the rotations that the
+// model's layers use.
+func NewFast(set kernel.Set, pool *Pool, lim Limits, ropes []*Rope) (*Fast, error) {
+	if err := lim.check(); err != nil {
+		return nil, err
+	}
+	f := &Fast{set: set, pool: pool, lim: lim, prof: profiler{pool: pool}}
+	f.ldx = pad(lim.Dim)
+	f.ldq = pad(lim.Heads) + 2*pad(lim.KVHeads*lim.HeadDim)
+	f.x = make([]float32, lim.Rows*f.ldx)
+	f.y = make([]float32, lim.Rows*f.ldx)
+	f.qkv = make([]float32, lim.Rows*f.ldq)
+	f.logits = make([]float32, lim.Logits*pad(lim.Vocab))
+	if lim.HeadDim%kernel.BlockLen != 0 {
+		f.heads = make([]float32, lim.Rows*lim.Heads)
+	}
+	f.normed = kernel.NewPanels(lim.Dim, lim.Rows, lim.Floats)
+	f.mixed = kernel.NewPanels(lim.Heads, lim.Rows, lim.Floats)
+	f.hidden = kernel.NewPanels(lim.Hidden, lim.Rows, lim.Floats)
+	f.final = kernel.NewPanels(lim.Dim, lim.Logits, lim.Floats)
+	for _, r := range ropes {
+		f.ropes = append(f.ropes, newRopeRows(r, lim.Rows))
+	}
+	f.plan = newPlan(lim)
+	f.own = make([]private, pool.Workers())
+	for w := range f.own {
+		f.own[w].init(lim)
+	}
+	f.initJobs()
+	return f, nil
+}
+
+func (p *private) init(lim Limits) {
+	p.row = make([]float32, lim.Dim)
+	p.gated = make([]float32, max(lim.Rows, gatedChunks)*2*pairRows)
+	p.out = make([]float32, kernel.TileQueries*lim.HeadDim)
+	p.attend = make([]float32, kernel.AttendScratch)
+}
+
+func (f *Fast) initJobs() {
+	w := f.pool.Workers()
+	f.embed = embedJob{f: f}
+	f.norm = normJob{f: f}
+	f.project = projectJob{f: f, spans: newSpans(w)}
+	f.store = storeJob{}
+	f.attend = attendJob{}
+	f.decode = decodeJob{ready: newFlags(f.lim.Seqs * f.lim.KVHeads)}
+	f.repack = quantizeJob{f: f}
+	f.gated = gatedJob{f: f, spans: newSpans(w)}
+}
+
+// pad rounds a width up to whole groups of rows.
+func pad(n int) int { return (n + kernel.Lanes - 1) / kernel.Lanes * kernel.Lanes }
+
+func (l Limits) check() error {
+	if l.Rows <= 0 || l.Logits <= 0 || l.Seqs <= 0 || l.Vocab <= 0 || l.KVHeads <= 0 || l.Group <= 0 {
+		return errors.New("nn: limits must be positive")
+	}
+	for _, w := range []struct {
+		name  string
+		width int
+	}{{"embedding", l.Dim}, {"attention output", l.Heads}, {"feed-forward", l.Hidden}} {
+		if w.width <= 0 || w.width%kernel.BlockLen != 0 {
+			return fmt.Errorf("nn: %s width %d is not a multiple of %d", w.name, w.width, kernel.BlockLen)
+		}
+	}
+	if l.HeadDim <= 0 || l.HeadDim%2 != 0 || l.HeadDim > kernel.MaxHeadDim {
+		return fmt.Errorf("nn: head size %d: want an even number up to %d", l.HeadDim, kernel.MaxHeadDim)
+	}
+	return nil
+}
+
+// Bytes is about what the buffers of a backend with these limits take.
+func (l *Limits) Bytes(workers int) uint64 {
+	const panel = 2 // bytes of a panel per value, scales and sums included
+	perPanel := panel
+	if l.Floats {
+		perPanel += 4
+	}
+	qkv := l.Heads + 2*l.KVHeads*l.HeadDim
+	row := 4*(2*l.Dim+qkv) + perPanel*(l.Dim+l.Heads+l.Hidden) + 16*l.HeadDim
+	logit := 4*l.Vocab + perPanel*l.Dim
+	own := 4 * (max(l.Rows, gatedChunks)*2*pairRows + l.Dim + kernel.AttendScratch + kernel.TileQueries*l.HeadDim)
+	return uint64(l.Rows)*uint64(row) + uint64(l.Logits)*uint64(logit) + uint64(workers)*uint64(own)
+}
+
+// Load packs a matrix.
+func (f *Fast) Load(m *Matrix, src []byte) error {
+	if err := f.room(m, m.Rows); err != nil {
+		return err
+	}
+	return fill(f.pool, f.set, m, src)
+}
+
+// LoadPair packs gate and up as one matrix where it can, so that a worker's
+// share of both is one stream.
+func (f *Fast) LoadPair(gate, up *Matrix, gateSrc, upSrc []byte) error {
+	if gate.Type != up.Type || gate.Rows%pairRows != 0 {
+		return errors.Join(f.Load(gate, gateSrc), f.Load(up, upSrc))
+	}
+	if err := f.room(gate, 2*gate.Rows); err != nil {
+		return err
+	}
+	gate.twin, up.twin, up.part, up.packed = true, true, 1, gate.packed
+	return errors.Join(fill(f.pool, f.set, gate, gateSrc), fill(f.pool, f.set, up, upSrc))
+}
+
+// room allocates a packed matrix for m.
+func (f *Fast) room(m *Matrix, rows int) error {
+	packed, err := kernel.NewMatrix(m.Type, rows, m.Cols)
+	if err != nil {
+		return err
+	}
+	f.owned = append(f.owned, packed)
+	m.packed = packed
+	return nil
+}
+
+// Begin starts a step.
+func (f *Fast) Begin(b *batch.Batch, c *kvcache.Cache) {
+	f.lim.accept(b)
+	f.batch, f.cache = b, c
+	f.rows, f.seqs = b.Rows(), b.Seqs()
+	f.h, f.post = nil, nil
+	for i := range f.ropes {
+		f.ropes[i].filled = false
+	}
+	f.plan.reset(b, f.pool.Workers())
+	f.prof.step(f.rows)
+}
+
+// accept panics on a batch that the buffers were not made for: the scheduler
+// promises never to send one.
+func (l *Limits) accept(b *batch.Batch) {
+	rows, seqs := b.Rows(), b.Seqs()
+	if rows > l.Rows || seqs > l.Seqs || len(b.Logits) > l.Logits {
+		panic(fmt.Sprintf("nn: a step of %d rows, %d sequences, %d logits; limits are %d, %d, %d",
+			rows, seqs, len(b.Logits), l.Rows, l.Seqs, l.Logits))
+	}
+	if len(b.Positions) != rows || len(b.Blocks) != seqs || seqs > 0 && int(b.Start[seqs]) != rows {
+		panic(fmt.Sprintf("nn: a batch of %d tokens, %d positions, %d block tables, starts %v", rows, len(b.Positions), len(b.Blocks), b.Start))
+	}
+}
+
+// Profile reads the counters.
+func (f *Fast) Profile() Profile { return f.prof.total }
+
+// SetProfile switches the counters; switching them on clears them.
+func (f *Fast) SetProfile(on bool) { f.prof.set(on) }
+
+// Close frees the weights.
+func (f *Fast) Close() error {
+	var err error
+	for _, m := range f.owned {
+		err = errors.Join(err, m.Free())
+	}
+	f.owned = nil
+	return err
+}

@@ -1,0 +1,285 @@
+package nn
+
+import (
+	"runtime"
+	"sync/atomic"
+
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/quant"
+)
+
+// ropeRows is the cosines and sines of a step's rows for one rotation.
+type ropeRows struct {
+	r        *Rope
+	cos, sin []float32 // [rows][Pairs]
+	filled   bool
+}
+
+func newRopeRows(r *Rope, rows int) ropeRows {
+	return ropeRows{r: r, cos: make([]float32, rows*r.Pairs), sin: make([]float32, rows*r.Pairs)}
+}
+
+// rotation finds the rows of r, filled for this step.
+func (f *Fast) rotation(r *Rope) *ropeRows {
+	for i := range f.ropes {
+		rr := &f.ropes[i]
+		if rr.r != r {
+			continue
+		}
+		if !rr.filled {
+			for row, pos := range f.batch.Positions {
+				r.Fill(rr.cos[row*r.Pairs:], rr.sin[row*r.Pairs:], pos)
+			}
+			rr.filled = true
+		}
+		return rr
+	}
+	panic("nn: a rotation that the backend was not made with")
+}
+
+// rotate turns one head of a row.
+func (f *Fast) rotate(x []float32, rr *ropeRows, row int) {
+	n := rr.r.Pairs
+	f.set.Rope(x, rr.cos[row*n:][:n], rr.sin[row*n:][:n], rr.r.Style == Halves)
+}
+
+// heading is what the tasks of one layer's attention share.
+type heading struct {
+	f    *Fast
+	a    *Attention
+	rope *ropeRows
+	offK int // columns of qkv
+	offV int
+}
+
+func (f *Fast) heading(a *Attention) heading {
+	q, kv := pad(a.Heads*a.HeadDim), pad(a.KVHeads*a.HeadDim)
+	return heading{f: f, a: a, rope: f.rotation(a.Rope), offK: q, offV: q + kv}
+}
+
+// query prepares one head of a row in place and returns it.
+func (h *heading) query(row, head int) []float32 {
+	f, hd := h.f, h.a.HeadDim
+	q := f.qkv[row*f.ldq+head*hd:][:hd]
+	if n := h.a.QNorm; n != nil {
+		f.set.RMSNorm(q, q, n.Weight, n.Eps)
+	}
+	f.rotate(q, h.rope, row)
+	return q
+}
+
+// keep stores the keys and values of a row for one kv head.
+func (h *heading) keep(kv *kernel.KV, seq, row, head int) {
+	f, hd := h.f, h.a.HeadDim
+	k := f.qkv[row*f.ldq+h.offK+head*hd:][:hd]
+	v := f.qkv[row*f.ldq+h.offV+head*hd:][:hd]
+	if n := h.a.KNorm; n != nil {
+		f.set.RMSNorm(k, k, n.Weight, n.Eps)
+	}
+	f.rotate(k, h.rope, row)
+	pos := int(f.batch.Positions[row])
+	block, slot := f.batch.Blocks[seq][pos/kernel.BlockTokens], pos%kernel.BlockTokens
+	f.set.StoreK(kv, block, slot, k)
+	f.set.StoreV(kv, block, slot, v)
+}
+
+// view points kv at one head of the layer's cache.
+func (h *heading) view(kv *kernel.KV, head int) {
+	c := h.f.cache
+	*kv = kernel.KV{
+		Type:    quant.F16,
+		HeadDim: h.a.HeadDim,
+		Stride:  c.Stride(),
+		K:       c.Keys(h.a.Layer, head),
+		V:       c.Values(h.a.Layer, head),
+	}
+}
+
+// ask puts a row's head into slot i of a worker's tile.
+func (h *heading) ask(own *private, i, row, head int) {
+	hd := h.a.HeadDim
+	pos := h.f.batch.Positions[row]
+	t := &own.tile
+	t.Q[i] = h.query(row, head)
+	t.Out[i] = own.out[i*hd:][:hd]
+	t.From[i], t.Len[i] = h.a.start(pos), pos+1
+}
+
+// answer hands slot i's output, of row index at of h, to the projection.
+func (h *heading) answer(own *private, i, at, head int) {
+	f, hd := h.f, h.a.HeadDim
+	if f.heads != nil {
+		copy(f.heads[at*f.lim.Heads+head*hd:], own.tile.Out[i])
+		return
+	}
+	f.set.Quantize(f.mixed, at, head*hd, own.tile.Out[i])
+}
+
+func (h *heading) run(own *private, n int, blocks []int32) {
+	t := &own.tile
+	t.N, t.HeadDim, t.Scale, t.Softcap = n, h.a.HeadDim, h.a.Scale, h.a.Softcap
+	h.f.set.Attend(t, &own.kv, blocks, own.attend)
+}
+
+// Narrow keeps the rows whose logits are wanted.
+func (f *Fast) Narrow() {
+	want := f.batch.Logits
+	if len(want) == f.rows {
+		return
+	}
+	for i, r := range want {
+		copy(f.x[i*f.ldx:][:f.ldx], f.x[int(r)*f.ldx:][:f.ldx])
+	}
+	f.rows = len(want)
+	f.plan.narrow(want)
+}
+
+// Attend stores the step's keys and values and computes the heads.
+func (f *Fast) Attend(a *Attention) {
+	f.prof.begin(KindAttention)
+	h := f.heading(a)
+	if f.rows > 0 {
+		f.mixed.Reset(f.rows)
+	}
+	if f.plan.single {
+		f.decode.start(h)
+		f.pool.Run(&f.decode)
+	} else {
+		f.store.heading = h
+		f.store.tasks.reset()
+		f.pool.Run(&f.store)
+		f.attend.heading = h
+		f.attend.tasks.reset()
+		if f.rows > 0 {
+			f.pool.Run(&f.attend)
+		}
+	}
+	if f.heads != nil && f.rows > 0 {
+		f.rowwise(&f.repack, &f.repack.tasks, f.rows)
+	}
+	f.h = f.mixed
+	f.prof.end(f.rows)
+}
+
+// storeJob fills the cache before anybody attends. A task is one kv head of the
+// rows that share a block, so that no two workers write one cache line.
+type storeJob struct {
+	heading
+	tasks counter
+}
+
+func (j *storeJob) Do(worker, _ int) {
+	f := j.f
+	kv := &f.own[worker].kv
+	n := len(f.plan.stores)
+	for t := j.tasks.next(); t < n*j.a.KVHeads; t = j.tasks.next() {
+		head, s := t/n, &f.plan.stores[t%n]
+		j.view(kv, head)
+		for row := s.first; row < s.last; row++ {
+			j.keep(kv, int(s.seq), int(row), head)
+		}
+	}
+}
+
+// attendJob computes tiles of queries. A kv head's tiles follow each other while
+// its blocks are in the cache, those with the most to do first.
+type attendJob struct {
+	heading
+	tasks counter
+}
+
+func (j *attendJob) Do(worker, _ int) {
+	f := j.f
+	own := &f.own[worker]
+	n := len(f.plan.tiles)
+	for t := j.tasks.next(); t < n*j.a.KVHeads; t = j.tasks.next() {
+		j.view(&own.kv, t/n)
+		j.tile(own, &f.plan.tiles[n-1-t%n], t/n)
+	}
+}
+
+func (j *attendJob) tile(own *private, t *tile, kvHead int) {
+	f, group := j.f, j.f.plan.group
+	for i := range int(t.n) {
+		q := int(t.first) + i
+		at, head := int(t.base)+q/group, kvHead*group+q%group
+		j.ask(own, i, int(f.plan.wanted[at]), head)
+	}
+	j.run(own, int(t.n), f.batch.Blocks[t.seq])
+	for i := range int(t.n) {
+		q := int(t.first) + i
+		j.answer(own, i, int(t.base)+q/group, kvHead*group+q%group)
+	}
+}
+
+// decodeJob does all of attention in one dispatch when every sequence has one
+// row. A task is one kv head of a sequence, or a part of its query heads: then
+// the first part stores key and value and the others wait for its flag. First
+// parts are handed out before all others, so the one waited for is running.
+type decodeJob struct {
+	heading
+	tasks counter
+	ready []flag // [seqs*kv heads] the round in which key and value were stored
+	round uint32
+}
+
+type flag struct {
+	v atomic.Uint32
+	_ [60]byte
+}
+
+func newFlags(n int) []flag { return make([]flag, n) }
+
+func (j *decodeJob) start(h heading) {
+	j.heading = h
+	j.tasks.reset()
+	j.round++
+}
+
+func (j *decodeJob) Do(worker, _ int) {
+	f := j.f
+	own := &f.own[worker]
+	units := f.seqs * j.a.KVHeads
+	for t := j.tasks.next(); t < units*f.plan.parts; t = j.tasks.next() {
+		part, unit := t/units, t%units
+		row, kvHead := unit/j.a.KVHeads, unit%j.a.KVHeads
+		j.view(&own.kv, kvHead)
+		if part == 0 {
+			j.keep(&own.kv, row, row, kvHead)
+			j.ready[unit].v.Store(j.round)
+		}
+		lo, hi := f.plan.heads(part)
+		first := kvHead*f.plan.group + lo
+		for i := range hi - lo {
+			j.ask(own, i, row, first+i)
+		}
+		j.await(unit)
+		j.run(own, hi-lo, f.batch.Blocks[row])
+		for i := range hi - lo {
+			j.answer(own, i, row, first+i)
+		}
+	}
+}
+
+func (j *decodeJob) await(unit int) {
+	for spins := 0; j.ready[unit].v.Load() != j.round; spins++ {
+		kernel.Pause(1)
+		if spins%1024 == 1023 {
+			runtime.Gosched()
+		}
+	}
+}
+
+// quantizeJob quantises whole rows of heads whose size is not a multiple of a
+// block.
+type quantizeJob struct {
+	f     *Fast
+	tasks counter
+}
+
+func (j *quantizeJob) Do(_, _ int) {
+	f := j.f
+	for r := j.tasks.next(); r < f.rows; r = j.tasks.next() {
+		f.set.Quantize(f.mixed, r, 0, f.heads[r*f.lim.Heads:][:f.lim.Heads])
+	}
+}

@@ -1,0 +1,82 @@
+package nn
+
+import "github.com/penstock-llm/penstock/internal/kernel"
+
+// gatedJob computes hidden units: gate and up of a chunk of them for all
+// columns, then their product, quantised into the next projection's panel while
+// it is still in the cache. A unit of work is one chunk of pairRows hidden
+// units.
+type gatedJob struct {
+	f     *Fast
+	ffn   *FFN
+	spans spans
+}
+
+// groupsPerChunk is the number of 16-row groups of gate (or up) in a chunk.
+const groupsPerChunk = pairRows / kernel.Lanes
+
+// Gated sets h to act(gate h) * (up h).
+func (f *Fast) Gated(ffn *FFN) {
+	if f.rows == 0 {
+		return
+	}
+	f.prof.begin(KindGated)
+	f.hidden.Reset(f.rows)
+	j := &f.gated
+	j.ffn = ffn
+	chunks := (ffn.Gate.Rows + pairRows - 1) / pairRows
+	bytes := int(ffn.Gate.bytes()+ffn.Up.bytes()) / chunks
+	n := chunkGroups(f.h, chunks*2*groupsPerChunk, bytes/(2*groupsPerChunk), f.pool.Workers()) / (2 * groupsPerChunk)
+	j.spans.even(chunks, min(n, gatedChunks))
+	f.pool.Run(j)
+	f.h = f.hidden
+	f.prof.end(f.rows, ffn.Gate, ffn.Up)
+}
+
+func (j *gatedJob) Do(worker, _ int) {
+	f := j.f
+	own := &f.own[worker]
+	y := own.gated
+	one := j.ffn.Gate.twin && f.rows == 1
+	for lo, hi, ok := j.spans.next(worker); ok; lo, hi, ok = j.spans.next(worker) {
+		if one { // a single row has room for all of the stream
+			j.multiply(own, j.ffn.Gate, y, lo*2*groupsPerChunk, hi*2*groupsPerChunk)
+			for c := lo; c < hi; c++ {
+				j.activate(y[(c-lo)*2*pairRows:], c)
+			}
+			continue
+		}
+		for c := lo; c < hi; c++ {
+			if j.ffn.Gate.twin {
+				j.multiply(own, j.ffn.Gate, y, c*2*groupsPerChunk, (c+1)*2*groupsPerChunk)
+			} else {
+				j.multiply(own, j.ffn.Gate, y, c*groupsPerChunk, (c+1)*groupsPerChunk)
+				j.multiply(own, j.ffn.Up, y[pairRows:], c*groupsPerChunk, (c+1)*groupsPerChunk)
+			}
+			j.activate(y, c)
+		}
+	}
+}
+
+// multiply computes groups [g0, g1) of w for all columns, from y[0] on. A single
+// row has all its groups in a run; more rows are 2*pairRows apart.
+func (j *gatedJob) multiply(own *private, w *Matrix, y []float32, g0, g1 int) {
+	ld := max(2*pairRows, (g1-g0)*kernel.Lanes)
+	w.view(&own.part, g0, g1)
+	j.f.set.Mul(&own.part, y, ld, j.f.h, 0, g1-g0, false)
+}
+
+// activate turns chunk c of all columns into quantised hidden units.
+func (j *gatedJob) activate(y []float32, c int) {
+	f := j.f
+	for r := range f.rows {
+		gate := y[r*2*pairRows:][:pairRows]
+		up := y[r*2*pairRows+pairRows:][:pairRows]
+		if j.ffn.Act == GELU {
+			f.set.GeluMul(gate, gate, up)
+		} else {
+			f.set.SiluMul(gate, gate, up)
+		}
+		f.set.Quantize(f.hidden, r, c*pairRows, gate)
+	}
+}

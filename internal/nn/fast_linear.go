@@ -1,0 +1,283 @@
+package nn
+
+import (
+	"math"
+
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/quant"
+)
+
+const (
+	// inlineRows is the number of rows up to which rowwise work is done by the
+	// caller: a dispatch would cost more than it saves.
+	inlineRows = 2
+
+	// streamChunk is the number of bytes of weights of a chunk for one column,
+	// where long streams from memory matter most.
+	streamChunk = 128 << 10
+
+	// chunkOps is the number of operations of a chunk for several columns:
+	// about 10 µs of a core, short enough that the workers end together.
+	chunkOps = 3 << 20
+)
+
+// rowwise runs j over f.rows rows, alone or with the pool.
+func (f *Fast) rowwise(j Job, tasks *counter, rows int) {
+	tasks.reset()
+	if rows <= inlineRows {
+		j.Do(0, 1)
+		return
+	}
+	f.pool.Run(j)
+}
+
+type embedJob struct {
+	f     *Fast
+	e     *Embedding
+	tasks counter
+}
+
+// Embed sets x to the embeddings of the tokens.
+func (f *Fast) Embed(e *Embedding) {
+	f.prof.begin(KindEmbed)
+	f.embed.e = e
+	f.rowwise(&f.embed, &f.embed.tasks, f.rows)
+	f.prof.end(f.rows)
+}
+
+func (j *embedJob) Do(_, _ int) {
+	f := j.f
+	for r := j.tasks.next(); r < f.rows; r = j.tasks.next() {
+		x := f.x[r*f.ldx:][:j.e.Dim]
+		j.e.row(x, f.batch.Tokens[r])
+		if s := j.e.Scale; s != 0 && s != 1 {
+			f.set.Scale(x, s)
+		}
+	}
+}
+
+// row dequantises one token's embedding, unscaled.
+func (e *Embedding) row(x []float32, token int32) {
+	n := e.Type.RowBytes(e.Dim)
+	if err := quant.Dequantize(e.Type, x, e.Data[int(token)*n:][:n]); err != nil {
+		panic(err) // the type and the sizes were checked when the model was loaded
+	}
+}
+
+type normJob struct {
+	f     *Fast
+	n     *Norm
+	to    *kernel.Panels
+	tasks counter
+}
+
+// Norm sets h to the normalised x. It first adds what ProjectNormAdd has left
+// in y: that is row by row too, and saves a dispatch.
+func (f *Fast) Norm(n *Norm) {
+	f.prof.begin(KindNorm)
+	f.normalise(n, f.normed)
+	f.prof.end(f.rows)
+}
+
+func (f *Fast) normalise(n *Norm, to *kernel.Panels) {
+	to.Reset(f.rows)
+	f.norm.n, f.norm.to = n, to
+	f.rowwise(&f.norm, &f.norm.tasks, f.rows)
+	f.h, f.post = to, nil
+}
+
+func (j *normJob) Do(worker, _ int) {
+	f := j.f
+	row := f.own[worker].row
+	for r := j.tasks.next(); r < f.rows; r = j.tasks.next() {
+		x := f.x[r*f.ldx:][:f.lim.Dim]
+		if f.post != nil {
+			f.set.RMSNorm(row, f.y[r*f.ldx:][:f.lim.Dim], f.post.Weight, f.post.Eps)
+			f.set.Add(x, row)
+		}
+		f.set.RMSNorm(row, x, j.n.Weight, j.n.Eps)
+		f.set.Quantize(j.to, r, 0, row)
+	}
+}
+
+// projectJob multiplies h by the rows of up to three matrices, one after the
+// other in one numbering of 16-row groups.
+type projectJob struct {
+	f     *Fast
+	segs  [3]segment
+	n     int // segments
+	y     []float32
+	ldy   int
+	add   bool
+	spans spans
+}
+
+// segment is one matrix of a projection.
+type segment struct {
+	m     *kernel.Matrix
+	bias  []float32
+	off   int // column of y
+	first int // number of its first group
+	bytes int // of one group
+}
+
+func (j *projectJob) start(y []float32, ldy int, add bool) {
+	j.n, j.y, j.ldy, j.add = 0, y, ldy, add
+}
+
+// append adds l, to write at column off of y.
+func (j *projectJob) append(l *Linear, off int) {
+	m := l.W.packed
+	first := 0
+	if j.n > 0 {
+		last := &j.segs[j.n-1]
+		first = last.first + last.m.Groups()
+	}
+	j.segs[j.n] = segment{m: m, bias: l.Bias, off: off, first: first, bytes: m.GroupBytes()}
+	j.n++
+}
+
+// run shares the groups out by the bytes that they read, and multiplies.
+func (j *projectJob) run() {
+	last := &j.segs[j.n-1]
+	groups := last.first + last.m.Groups()
+	total := 0
+	for i := range j.segs[:j.n] {
+		total += j.segs[i].m.Groups() * j.segs[i].bytes
+	}
+	workers := len(j.spans.of)
+	from := 0
+	for w := range workers {
+		to := groups
+		if w < workers-1 {
+			to = j.groupAt(total / workers * (w + 1))
+		}
+		j.spans.set(w, from, to)
+		from = to
+	}
+	j.spans.chunk = chunkGroups(j.f.h, groups, total/groups, workers)
+	j.f.pool.Run(j)
+}
+
+// groupAt is the number of groups within the first n bytes.
+func (j *projectJob) groupAt(n int) int {
+	for i := range j.segs[:j.n] {
+		s := &j.segs[i]
+		size := s.m.Groups() * s.bytes
+		if n <= size {
+			return s.first + n/s.bytes
+		}
+		n -= size
+	}
+	last := &j.segs[j.n-1]
+	return last.first + last.m.Groups()
+}
+
+// chunkGroups is the number of groups that a worker takes at a time.
+func chunkGroups(h *kernel.Panels, groups, bytes, workers int) int {
+	if h.Cols == 1 {
+		return max(1, streamChunk/bytes)
+	}
+	ops := 2 * kernel.Lanes * h.K * h.Cols
+	return max(1, min(chunkOps/ops, groups/(4*workers)))
+}
+
+func (j *projectJob) Do(worker, _ int) {
+	for lo, hi, ok := j.spans.next(worker); ok; lo, hi, ok = j.spans.next(worker) {
+		for i := range j.segs[:j.n] {
+			s := &j.segs[i]
+			g0, g1 := max(lo-s.first, 0), min(hi-s.first, s.m.Groups())
+			if g0 < g1 {
+				j.multiply(s, g0, g1)
+			}
+		}
+	}
+}
+
+func (j *projectJob) multiply(s *segment, g0, g1 int) {
+	f := j.f
+	y := j.y[s.off+g0*kernel.Lanes:]
+	f.set.Mul(s.m, y, j.ldy, f.h, g0, g1, j.add)
+	if s.bias == nil {
+		return
+	}
+	from, to := g0*kernel.Lanes, min(g1*kernel.Lanes, len(s.bias))
+	for c := range f.h.Cols {
+		f.set.Add(y[c*j.ldy:][:to-from], s.bias[from:to])
+	}
+}
+
+// Project computes queries, keys and values.
+func (f *Fast) Project(p *QKV) {
+	if f.rows == 0 {
+		return
+	}
+	f.prof.begin(KindQKV)
+	q, kv := pad(p.Q.W.Rows), pad(p.K.W.Rows)
+	j := &f.project
+	j.start(f.qkv, f.ldq, false)
+	j.append(&p.Q, 0)
+	j.append(&p.K, q)
+	j.append(&p.V, q+kv)
+	j.run()
+	f.prof.end(f.rows, p.Q.W, p.K.W, p.V.W)
+}
+
+// ProjectAdd adds l(h) to x.
+func (f *Fast) ProjectAdd(l *Linear) { f.into(l, f.x, true) }
+
+// ProjectNormAdd leaves l(h) in y; the next Norm adds it to x.
+func (f *Fast) ProjectNormAdd(l *Linear, n *Norm) {
+	f.into(l, f.y, false)
+	f.post = n
+}
+
+func (f *Fast) into(l *Linear, y []float32, add bool) {
+	if f.rows == 0 {
+		return
+	}
+	kind := KindOut
+	if f.h == f.hidden {
+		kind = KindDown
+	}
+	f.prof.begin(kind)
+	f.project.start(y, f.ldx, add)
+	f.project.append(l, 0)
+	f.project.run()
+	f.prof.end(f.rows, l.W)
+}
+
+// Head returns the logits of the batch's wanted rows.
+func (f *Fast) Head(n *Norm, o *Output) []float32 {
+	if f.rows != len(f.batch.Logits) {
+		panic("nn: Head without Narrow")
+	}
+	if f.rows == 0 {
+		return nil
+	}
+	f.prof.begin(KindNorm)
+	f.normalise(n, f.final)
+	f.prof.end(f.rows)
+	f.prof.begin(KindHead)
+	vocab, ld := f.lim.Vocab, pad(f.lim.Vocab)
+	f.project.start(f.logits, ld, false)
+	f.project.append(&o.Linear, 0)
+	f.project.run()
+	if vocab != ld {
+		for r := 1; r < f.rows; r++ {
+			copy(f.logits[r*vocab:][:vocab], f.logits[r*ld:][:vocab])
+		}
+	}
+	logits := f.logits[:f.rows*vocab]
+	if o.Softcap > 0 {
+		softcap(logits, o.Softcap)
+	}
+	f.prof.end(f.rows, o.W)
+	return logits
+}
+
+func softcap(logits []float32, c float32) {
+	for i, l := range logits {
+		logits[i] = c * float32(math.Tanh(float64(l/c)))
+	}
+}

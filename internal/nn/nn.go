@@ -1,0 +1,150 @@
+// Package nn is the arithmetic of a transformer step in about a dozen coarse
+// operations, and the worker pool that runs them. A model is written once,
+// against Backend; two backends compute it:
+//
+//   - Fast works on weights packed for the kernels and activations quantised to
+//     int8, fuses neighbouring operations and spreads them over the pool;
+//   - Reference works on float32 weights in plain loops with float64 sums. It is
+//     slow and obvious, and what Fast is measured against.
+//
+// It is not a tensor library: there is no graph, no shape inference and no
+// operation that no supported model needs. It knows nothing of GGUF or of
+// architectures. Package model calls it; the kernels are in package kernel.
+//
+// A backend is a machine with two registers of one row per token:
+//
+//	x: [rows, dim] the residual stream
+//	h: [rows, …]   the current activations: normalised by Norm, heads' output
+//	               after Attend, hidden units after Gated
+//
+// A row's result has the same bits whatever other rows are in the batch.
+package nn
+
+import (
+	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/kvcache"
+	"github.com/penstock-llm/penstock/internal/quant"
+)
+
+// Backend computes steps. It is used by one goroutine at a time.
+type Backend interface {
+	// Load brings a matrix into the backend's form, in parallel. src holds its
+	// rows as in the file, and is not needed afterwards. LoadPair does it for two
+	// matrices of one shape that Gated will read side by side.
+	Load(m *Matrix, src []byte) error
+	LoadPair(gate, up *Matrix, gateSrc, upSrc []byte) error
+
+	// Begin starts a step over the rows of b. The cache holds the keys and
+	// values of earlier steps.
+	Begin(b *batch.Batch, c *kvcache.Cache)
+	// Embed sets x to the embeddings of the batch's tokens.
+	Embed(e *Embedding)
+	// Norm sets h to the normalised x.
+	Norm(n *Norm)
+	// Project computes queries, keys and values from h.
+	Project(p *QKV)
+	// Narrow drops the rows whose logits nobody wants; only the last layer can,
+	// between Project and Attend.
+	Narrow()
+	// Attend stores the keys and values and sets h to the heads' outputs.
+	Attend(a *Attention)
+	// ProjectAdd adds l(h) to x.
+	ProjectAdd(l *Linear)
+	// ProjectNormAdd adds n(l(h)) to x.
+	ProjectNormAdd(l *Linear, n *Norm)
+	// Gated sets h to act(gate h) * (up h).
+	Gated(f *FFN)
+	// Head returns the logits of the rows that the batch wants: [len(b.Logits),
+	// vocabulary], valid until the next step.
+	Head(n *Norm, o *Output) []float32
+
+	// Profile reads the counters that SetProfile switched on.
+	Profile() Profile
+	SetProfile(on bool)
+	Close() error
+}
+
+// Limits are what a backend sizes its buffers by.
+type Limits struct {
+	Rows   int // rows of a step
+	Logits int // rows whose logits a step wants
+	Seqs   int // sequences of a step
+
+	Dim    int // width of x
+	Heads  int // width of the heads' outputs together
+	Hidden int // width of the feed-forward layer
+	Vocab  int
+
+	Group   int  // query heads that share a kv head
+	KVHeads int  // kv heads of a layer
+	HeadDim int  // width of one head
+	Floats  bool // some matrix multiplies floats: F32, F16, BF16
+}
+
+// Embedding is the token table. Rows stay in the file's format and memory.
+type Embedding struct {
+	Type  quant.Type
+	Dim   int
+	Data  []byte  // [vocabulary] rows
+	Scale float32 // multiplies every row; 0 means 1
+}
+
+// Norm is a root-mean-square normalisation.
+type Norm struct {
+	Weight []float32
+	Eps    float32
+}
+
+// Linear is y = W h + b.
+type Linear struct {
+	W    *Matrix
+	Bias []float32 // nil: none
+}
+
+// QKV is the three projections that attention starts from.
+type QKV struct {
+	Q, K, V Linear
+}
+
+// Activation is the non-linearity of a gated feed-forward layer.
+type Activation uint8
+
+const (
+	SiLU Activation = iota // x * sigmoid(x)
+	GELU                   // the tanh form
+)
+
+// FFN is the first half of a gated feed-forward layer; the second half is a
+// Linear.
+type FFN struct {
+	Gate, Up *Matrix // loaded by LoadPair
+	Act      Activation
+}
+
+// Output is the projection to the vocabulary.
+type Output struct {
+	Linear
+	Softcap float32 // c > 0: a logit l becomes c*tanh(l/c)
+}
+
+// Attention describes one layer's attention.
+type Attention struct {
+	Layer   int // in the cache
+	Heads   int // query heads
+	KVHeads int
+	HeadDim int
+	QNorm   *Norm // per head, before the rotation; nil: none
+	KNorm   *Norm
+	Rope    *Rope
+	Window  int // > 0: a row sees that many positions, itself included
+	Scale   float32
+	Softcap float32
+}
+
+// start is the first position that a row at position pos sees.
+func (a *Attention) start(pos int32) int32 {
+	if a.Window > 0 {
+		return max(0, pos+1-int32(a.Window))
+	}
+	return 0
+}

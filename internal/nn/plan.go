@@ -1,0 +1,111 @@
+package nn
+
+import (
+	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/kernel"
+)
+
+// plan is how a step's attention is cut into tasks. It depends on the batch
+// alone, so it is made once per step.
+type plan struct {
+	group   int
+	kvHeads int
+
+	seqOf  []int32 // [rows] sequence of each row
+	wanted []int32 // rows of the batch that attend: all, or after Narrow those with logits
+	all    []int32 // [rows] 0, 1, 2, …
+	stores []store
+	tiles  []tile // of one kv head; the longest context last
+
+	single bool // every sequence has one row
+	parts  int  // single: tasks that share a kv head's group of query heads
+}
+
+// store is rows of one sequence that share a block of the cache.
+type store struct{ seq, first, last int32 }
+
+// tile is up to 8 queries of one sequence and kv head. The queries of a
+// sequence are numbered row by row, within a row by head.
+type tile struct {
+	seq   int32
+	base  int32 // index in wanted of the sequence's first row
+	first int32 // first query
+	n     int32
+}
+
+func newPlan(l Limits) plan {
+	p := plan{group: l.Group, kvHeads: l.KVHeads}
+	p.seqOf = make([]int32, l.Rows)
+	p.all = make([]int32, l.Rows)
+	for i := range p.all {
+		p.all[i] = int32(i)
+	}
+	p.stores = make([]store, 0, l.Rows+l.Seqs)
+	p.tiles = make([]tile, 0, l.Rows*l.Group/kernel.TileQueries+l.Rows+l.Seqs)
+	return p
+}
+
+func (p *plan) reset(b *batch.Batch, workers int) {
+	p.stores = p.stores[:0]
+	for s := range b.Seqs() {
+		first, end := b.Start[s], b.Start[s+1]
+		for r := first; r < end; r++ {
+			p.seqOf[r] = int32(s)
+			if r == first || b.Positions[r]%kernel.BlockTokens == 0 {
+				p.stores = append(p.stores, store{seq: int32(s), first: r, last: r})
+			}
+			p.stores[len(p.stores)-1].last = r + 1
+		}
+	}
+	p.wanted = p.all[:b.Rows()]
+	p.single = b.Rows() == b.Seqs()
+	if p.single {
+		p.parts = p.split(b.Seqs()*p.kvHeads, workers)
+	}
+	p.cut()
+}
+
+// narrow keeps only the rows in logits.
+func (p *plan) narrow(logits []int32) {
+	p.wanted, p.single = logits, false
+	p.cut()
+}
+
+// cut makes the tiles of the wanted rows.
+func (p *plan) cut() {
+	p.tiles = p.tiles[:0]
+	for base := 0; base < len(p.wanted); {
+		seq := p.seqOf[p.wanted[base]]
+		end := base
+		for end < len(p.wanted) && p.seqOf[p.wanted[end]] == seq {
+			end++
+		}
+		queries := int32((end - base) * p.group)
+		for q := int32(0); q < queries; q += kernel.TileQueries {
+			p.tiles = append(p.tiles, tile{seq, int32(base), q, min(kernel.TileQueries, queries-q)})
+		}
+		base = end
+	}
+}
+
+// split says into how many parts to cut a group's query heads so that units
+// groups keep all workers busy: no more than needed, since each part reads the
+// group's keys and values again.
+func (p *plan) split(units, workers int) int {
+	least := (p.group + kernel.TileQueries - 1) / kernel.TileQueries
+	best, bestShare := least, 0.0
+	for parts := least; parts <= p.group; parts++ {
+		tasks := units * parts
+		rounds := (tasks + workers - 1) / workers
+		share := float64(tasks) / float64(rounds*workers)
+		if share > bestShare+0.1 {
+			best, bestShare = parts, share
+		}
+	}
+	return best
+}
+
+// heads returns the query heads [lo, hi) of a group that part works on.
+func (p *plan) heads(part int) (lo, hi int) {
+	return p.group * part / p.parts, p.group * (part + 1) / p.parts
+}

@@ -1,0 +1,114 @@
+package nn
+
+import (
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// tally counts how often each worker was called.
+type tally struct {
+	calls [8]atomic.Int64
+	nap   time.Duration
+}
+
+func (j *tally) Do(worker, workers int) {
+	j.calls[worker].Add(1)
+	if j.nap > 0 && worker == workers-1 {
+		time.Sleep(j.nap)
+	}
+}
+
+func TestPoolRunsEveryWorkerOncePerJob(t *testing.T) {
+	for _, workers := range []int{1, 2, 3, 8} {
+		p := NewPool(workers)
+		j := &tally{}
+		const runs = 500
+		for range runs {
+			p.Run(j)
+		}
+		for w := range workers {
+			if n := j.calls[w].Load(); n != runs {
+				t.Errorf("%d workers: worker %d ran %d times, want %d", workers, w, n, runs)
+			}
+		}
+		p.Close()
+	}
+}
+
+func TestPoolSurvivesSleepOnEitherSide(t *testing.T) {
+	p := NewPool(3)
+	defer p.Close()
+	j := &tally{}
+	for i := range 30 {
+		switch i % 3 {
+		case 0:
+			p.Park()
+			time.Sleep(200 * time.Microsecond)
+		case 1:
+			time.Sleep(3 * time.Millisecond) // helpers go to sleep by themselves
+			p.Wake()
+		case 2:
+			j.nap = time.Millisecond // the caller goes to sleep
+		}
+		p.Run(j)
+		j.nap = 0
+	}
+	if n := j.calls[2].Load(); n != 30 {
+		t.Errorf("worker 2 ran %d times, want 30", n)
+	}
+}
+
+func TestPoolOnOneProcessor(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	p := NewPool(4)
+	defer p.Close()
+	j := &tally{}
+	for range 100 {
+		p.Run(j)
+	}
+	if n := j.calls[3].Load(); n != 100 {
+		t.Errorf("worker 3 ran %d times, want 100", n)
+	}
+}
+
+func TestPoolRunAllocatesNothing(t *testing.T) {
+	p := NewPool(2)
+	defer p.Close()
+	j := &tally{}
+	if n := testing.AllocsPerRun(100, func() { p.Run(j) }); n != 0 {
+		t.Errorf("Run allocates %v times", n)
+	}
+}
+
+func TestIdlePoolUsesNoProcessor(t *testing.T) {
+	p := NewPool(4)
+	defer p.Close()
+	p.Run(&tally{})
+	time.Sleep(20 * time.Millisecond)
+	before := processorTime(t)
+	time.Sleep(200 * time.Millisecond)
+	if used := processorTime(t) - before; used > 40*time.Millisecond {
+		t.Errorf("an idle pool used %v of processor time in 200 ms", used)
+	}
+}
+
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func BenchmarkDispatch(b *testing.B) {
+	p := NewPool(2)
+	defer p.Close()
+	j := &tally{}
+	for b.Loop() {
+		p.Run(j)
+	}
+}

@@ -1,0 +1,297 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/kvcache"
+)
+
+// Reference is the backend that says what the right answer is: weights
+// dequantised to float32, activations, keys and values kept in float32, every
+// sum in float64, no kernels. It allocates as it pleases. Rows of a matrix and
+// heads of a row are spread over the pool, which changes no result.
+type Reference struct {
+	pool *Pool
+	lim  Limits
+	prof profiler
+
+	batch *batch.Batch
+	rows  []int // rows of the batch that x holds
+
+	x, h    [][]float32
+	q, k, v [][]float32
+
+	// keys and values of all layers, by the block ids of the cache that the
+	// step was given: [layer][block*BlockTokens+slot][kvHeads*headDim].
+	cache *kvcache.Cache
+	keys  [][][]float32
+	vals  [][][]float32
+}
+
+// NewReference makes a backend for steps up to lim.
+func NewReference(pool *Pool, lim Limits) *Reference {
+	return &Reference{pool: pool, lim: lim, prof: profiler{pool: pool}}
+}
+
+// Load dequantises a matrix.
+func (r *Reference) Load(m *Matrix, src []byte) error {
+	m.dense = make([]float32, m.Rows*m.Cols)
+	return fill(r.pool, kernel.Set{}, m, src)
+}
+
+// LoadPair loads two matrices.
+func (r *Reference) LoadPair(gate, up *Matrix, gateSrc, upSrc []byte) error {
+	return errors.Join(r.Load(gate, gateSrc), r.Load(up, upSrc))
+}
+
+// Begin starts a step.
+func (r *Reference) Begin(b *batch.Batch, c *kvcache.Cache) {
+	r.lim.accept(b)
+	r.batch = b
+	r.rows = r.rows[:0]
+	for i := range b.Rows() {
+		r.rows = append(r.rows, i)
+	}
+	if r.cache != c {
+		layers := c.Config().Layers
+		r.cache, r.keys, r.vals = c, make([][][]float32, layers), make([][][]float32, layers)
+		for l := range layers {
+			r.keys[l] = make([][]float32, c.Config().Blocks*kernel.BlockTokens)
+			r.vals[l] = make([][]float32, c.Config().Blocks*kernel.BlockTokens)
+		}
+	}
+	r.prof.step(b.Rows())
+}
+
+// Embed sets x to the embeddings of the tokens.
+func (r *Reference) Embed(e *Embedding) {
+	r.prof.begin(KindEmbed)
+	r.x = table(len(r.rows), e.Dim)
+	for i, t := range r.batch.Tokens {
+		e.row(r.x[i], t)
+		if e.Scale != 0 {
+			for d := range r.x[i] {
+				r.x[i][d] *= e.Scale
+			}
+		}
+	}
+	r.prof.end(len(r.rows))
+}
+
+// table is rows of n zeros.
+func table(rows, n int) [][]float32 {
+	all := make([]float32, rows*n)
+	t := make([][]float32, rows)
+	for i := range t {
+		t[i] = all[i*n : (i+1)*n : (i+1)*n]
+	}
+	return t
+}
+
+// apply returns x / sqrt(mean(x²) + eps) * weight.
+func (n *Norm) apply(x []float32) []float32 {
+	sum := 0.0
+	for _, v := range x {
+		sum += float64(v) * float64(v)
+	}
+	scale := 1 / math.Sqrt(sum/float64(len(x))+float64(n.Eps))
+	y := make([]float32, len(x))
+	for i, v := range x {
+		y[i] = float32(float64(v) * scale * float64(n.Weight[i]))
+	}
+	return y
+}
+
+// Norm sets h to the normalised x.
+func (r *Reference) Norm(n *Norm) {
+	r.prof.begin(KindNorm)
+	r.h = make([][]float32, len(r.x))
+	for i, x := range r.x {
+		r.h[i] = n.apply(x)
+	}
+	r.prof.end(len(r.rows))
+}
+
+// linear computes y = W x + b for every x.
+func (r *Reference) linear(k Kind, l *Linear, x [][]float32) [][]float32 {
+	r.prof.begin(k)
+	y := table(len(x), l.W.Rows)
+	if len(x) > 0 {
+		r.pool.Run(&denseJob{w: l.W, x: widen(x), y: y})
+	}
+	for _, row := range y {
+		for i, b := range l.Bias {
+			row[i] += b
+		}
+	}
+	r.prof.end(len(x), l.W)
+	return y
+}
+
+// Project computes queries, keys and values.
+func (r *Reference) Project(p *QKV) {
+	r.q = r.linear(KindQKV, &p.Q, r.h)
+	r.k = r.linear(KindQKV, &p.K, r.h)
+	r.v = r.linear(KindQKV, &p.V, r.h)
+}
+
+// ProjectAdd adds l(h) to x.
+func (r *Reference) ProjectAdd(l *Linear) {
+	for i, y := range r.linear(KindOut, l, r.h) {
+		addTo(r.x[i], y)
+	}
+}
+
+// ProjectNormAdd adds n(l(h)) to x.
+func (r *Reference) ProjectNormAdd(l *Linear, n *Norm) {
+	for i, y := range r.linear(KindOut, l, r.h) {
+		addTo(r.x[i], n.apply(y))
+	}
+}
+
+func addTo(x, y []float32) {
+	for i, v := range y {
+		x[i] += v
+	}
+}
+
+// Gated sets h to act(gate h) * (up h).
+func (r *Reference) Gated(f *FFN) {
+	gate := r.linear(KindGated, &Linear{W: f.Gate}, r.h)
+	up := r.linear(KindGated, &Linear{W: f.Up}, r.h)
+	for i := range gate {
+		for j, g := range gate[i] {
+			gate[i][j] = float32(f.Act.apply(float64(g)) * float64(up[i][j]))
+		}
+	}
+	r.h = gate
+}
+
+func (a Activation) apply(x float64) float64 {
+	if a == GELU {
+		return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+	}
+	return x / (1 + math.Exp(-x))
+}
+
+// Narrow keeps the rows whose logits are wanted.
+func (r *Reference) Narrow() {
+	x := make([][]float32, len(r.batch.Logits))
+	r.rows = r.rows[:0]
+	for i, row := range r.batch.Logits {
+		x[i] = r.x[row]
+		r.rows = append(r.rows, int(row))
+	}
+	r.x = x
+}
+
+// Head returns the logits of the wanted rows.
+func (r *Reference) Head(n *Norm, o *Output) []float32 {
+	if len(r.rows) != len(r.batch.Logits) {
+		panic("nn: Head without Narrow")
+	}
+	r.Norm(n)
+	logits := make([]float32, 0, len(r.rows)*r.lim.Vocab)
+	for _, y := range r.linear(KindHead, &o.Linear, r.h) {
+		logits = append(logits, y...)
+	}
+	if o.Softcap > 0 {
+		softcap(logits, o.Softcap)
+	}
+	return logits
+}
+
+// Profile reads the counters.
+func (r *Reference) Profile() Profile { return r.prof.total }
+
+// SetProfile switches the counters; switching them on clears them.
+func (r *Reference) SetProfile(on bool) { r.prof.set(on) }
+
+// Close lets go of the weights' memory.
+func (r *Reference) Close() error {
+	*r = Reference{}
+	return nil
+}
+
+// denseJob is a float32 matrix times columns, summed in float64.
+type denseJob struct {
+	w     *Matrix
+	x     [][]float64
+	y     [][]float32
+	tasks counter
+}
+
+// denseRows is the number of rows of one task.
+const denseRows = 8
+
+func (j *denseJob) Do(_, _ int) {
+	for {
+		first := j.tasks.next() * denseRows
+		if first >= j.w.Rows {
+			return
+		}
+		for row := first; row < min(first+denseRows, j.w.Rows); row++ {
+			j.row(row, j.w.dense[row*j.w.Cols:][:j.w.Cols])
+		}
+	}
+}
+
+// row multiplies one row of weights with four columns at a time.
+func (j *denseJob) row(row int, w []float32) {
+	c := 0
+	for ; c+4 <= len(j.x); c += 4 {
+		n := len(w)
+		x0, x1, x2, x3 := j.x[c][:n], j.x[c+1][:n], j.x[c+2][:n], j.x[c+3][:n]
+		var s0, s1, s2, s3 float64
+		for i, v := range w {
+			v := float64(v)
+			s0 += v * x0[i]
+			s1 += v * x1[i]
+			s2 += v * x2[i]
+			s3 += v * x3[i]
+		}
+		j.y[c][row], j.y[c+1][row], j.y[c+2][row], j.y[c+3][row] = float32(s0), float32(s1), float32(s2), float32(s3)
+	}
+	for ; c < len(j.x); c++ {
+		x := j.x[c][:len(w)]
+		sum := 0.0
+		for i, v := range w {
+			sum += float64(v) * x[i]
+		}
+		j.y[c][row] = float32(sum)
+	}
+}
+
+func widen(x [][]float32) [][]float64 {
+	y := make([][]float64, len(x))
+	for i := range x {
+		y[i] = make([]float64, len(x[i]))
+		for j, v := range x[i] {
+			y[i][j] = float64(v)
+		}
+	}
+	return y
+}
+
+// position is where the step's row i stands.
+func (r *Reference) position(i int) (seq int, pos int32) {
+	for int32(i) >= r.batch.Start[seq+1] {
+		seq++
+	}
+	return seq, r.batch.Positions[i]
+}
+
+// slot is the index in keys and vals of a position of a sequence.
+func (r *Reference) slot(seq int, pos int32) int {
+	return int(r.batch.Blocks[seq][pos/kernel.BlockTokens])*kernel.BlockTokens + int(pos%kernel.BlockTokens)
+}
+
+func (r *Reference) checkLayer(a *Attention) {
+	if a.Layer < 0 || a.Layer >= len(r.keys) {
+		panic(fmt.Sprintf("nn: layer %d of a cache of %d", a.Layer, len(r.keys)))
+	}
+}
