@@ -9,7 +9,7 @@ const (
 	// TileQueries is the most query vectors that one Attend takes.
 	TileQueries = 8
 	// AttendScratch is the length of Attend's scratch, in floats.
-	AttendScratch = TileQueries*(2*MaxHeadDim+attendChunk) + 2*TileQueries
+	AttendScratch = TileQueries * (2*MaxHeadDim + attendChunk + 3)
 
 	// attendChunk is the number of positions between two corrections of the
 	// running softmax. Chunks begin at multiples of it, counted from position 0.
@@ -40,9 +40,9 @@ type attendState struct {
 	o      []float32 // [8][MaxHeadDim] weighted sums of values, relative to peak
 	peak   []float32 // [8] highest score so far
 	sum    []float32 // [8] sum of weights so far, relative to peak
-	alpha  [TileQueries]float32
-	chunk  int // first position of the chunk
-	lo, hi int // blocks of the chunk that some query sees, absolute
+	alpha  []float32 // [8] what the sums before this chunk are multiplied by
+	chunk  int       // first position of the chunk
+	lo, hi int       // blocks of the chunk that some query sees, absolute
 }
 
 // noScore stands for "nothing seen yet". It is finite so that the difference of
@@ -65,10 +65,11 @@ func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) {
 		st.hi = (min(st.chunk+attendChunk, end) + BlockTokens - 1) / BlockTokens
 		s.attendScores(&st)
 		if t.Softcap > 0 {
-			st.softcap()
+			s.attendSoftcap(&st)
 		}
 		st.mask()
 		s.attendWeights(&st)
+		s.shrink(&st)
 		s.attendValues(&st)
 	}
 	for i := range t.N {
@@ -113,7 +114,8 @@ func (s Set) newAttendState(t *Tile, kv *KV, blocks []int32, scratch []float32) 
 	st.q, scratch = scratch[:rows:rows], scratch[rows:]
 	st.o, scratch = scratch[:rows:rows], scratch[rows:]
 	st.s, scratch = scratch[:TileQueries*attendChunk], scratch[TileQueries*attendChunk:]
-	st.peak, st.sum = scratch[:TileQueries], scratch[TileQueries:2*TileQueries]
+	st.peak, scratch = scratch[:TileQueries], scratch[TileQueries:]
+	st.sum, st.alpha = scratch[:TileQueries], scratch[TileQueries:2*TileQueries]
 	for i := range t.N {
 		s.scaleTo(st.q[i*MaxHeadDim:][:t.HeadDim], t.Q[i], t.Scale)
 		clear(st.o[i*MaxHeadDim:][:t.HeadDim])
@@ -150,14 +152,12 @@ func (st *attendState) mask() {
 	}
 }
 
-// softcap bends the chunk's scores into (-cap, cap).
-func (st *attendState) softcap() {
-	c := float64(st.tile.Softcap)
-	first, last := st.lo*BlockTokens-st.chunk, st.hi*BlockTokens-st.chunk
+// shrink corrects the sums of earlier chunks to the new peak.
+func (s Set) shrink(st *attendState) {
 	for i := range st.tile.N {
-		s := st.s[i*attendChunk:][first:last]
-		for j, x := range s {
-			s[j] = float32(c * math.Tanh(float64(x)/c))
+		if st.alpha[i] != 1 {
+			o := st.o[i*MaxHeadDim:][:st.tile.HeadDim]
+			s.scaleTo(o, o, st.alpha[i])
 		}
 	}
 }

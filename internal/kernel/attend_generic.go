@@ -38,15 +38,9 @@ func attendWeightsGeneric(st *attendState) {
 	}
 }
 
-// attendValuesGeneric adds the chunk's weighted values: o_i = o_i*alpha_i +
-// Σ_t s[i][t] v_t.
+// attendValuesGeneric adds the chunk's weighted values: o_i += Σ_t s[i][t] v_t.
 func attendValuesGeneric(st *attendState) {
 	hd, n := st.tile.HeadDim, st.tile.N
-	for i := range n {
-		if st.alpha[i] != 1 {
-			scaleToGeneric(st.o[i*MaxHeadDim:][:hd], st.o[i*MaxHeadDim:][:hd], st.alpha[i])
-		}
-	}
 	var row [MaxHeadDim]float32
 	for b := st.lo; b < st.hi; b++ {
 		v := halves(st.kv.V[int(st.blocks[b])*st.kv.Stride:][:st.kv.Stride]) // [16][hd]
@@ -60,6 +54,19 @@ func attendValuesGeneric(st *attendState) {
 					addScaledGeneric(st.o[i*MaxHeadDim:][:hd], row[:hd], w)
 				}
 			}
+		}
+	}
+}
+
+// attendSoftcapGeneric bends the chunk's scores into (-c, c): c*tanh(s/c), as
+// c - 2c/(1+exp(2s/c)).
+func attendSoftcapGeneric(st *attendState) {
+	c := st.tile.Softcap
+	first, last := st.lo*BlockTokens-st.chunk, st.hi*BlockTokens-st.chunk
+	for i := range st.tile.N {
+		s := st.s[i*attendChunk:][first:last]
+		for j, x := range s {
+			s[j] = c - 2*c/(1+exp32(2/c*x))
 		}
 	}
 }

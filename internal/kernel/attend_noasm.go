@@ -5,5 +5,6 @@ package kernel
 func (Set) attendScores(st *attendState)                       { attendScoresGeneric(st) }
 func (Set) attendWeights(st *attendState)                      { attendWeightsGeneric(st) }
 func (Set) attendValues(st *attendState)                       { attendValuesGeneric(st) }
-func (Set) storeK(kv *KV, block []byte, slot int, k []float32) { storeKGeneric(kv, block, slot, k) }
-func (Set) storeV(kv *KV, block []byte, slot int, v []float32) { storeVGeneric(kv, block, slot, v) }
+func (Set) attendSoftcap(st *attendState)                      { attendSoftcapGeneric(st) }
+func (Set) storeK(kv *KV, block []byte, slot int, k []float32) { storeKGeneric(block, slot, k, 0) }
+func (Set) storeV(kv *KV, block []byte, slot int, v []float32) { storeVGeneric(block, slot, v, 0) }

@@ -12,6 +12,9 @@ import (
 // values, relative to the largest |value| seen.
 const attendRelErr = 2e-5
 
+// kvTypes are the cache types that there are.
+var kvTypes = []quant.Type{quant.F16}
+
 // cacheOf stores random keys and values of n positions in a KV of scattered
 // blocks. It returns the cache, the block table and the rows as stored.
 func cacheOf(t testing.TB, s Set, typ quant.Type, hd, n int, rng *rand.Rand) (kv *KV, blocks []int32, k, v [][]float32) {

@@ -6,17 +6,18 @@ import (
 	"github.com/penstock-llm/penstock/internal/quant"
 )
 
-func storeKGeneric(kv *KV, block []byte, slot int, k []float32) {
-	dst := halves(block)[:BlockTokens*kv.HeadDim] // [hd][16]
-	for i, x := range k {
-		dst[i*BlockTokens+slot] = finiteHalf(x)
+// storeKGeneric stores the elements from the given one on.
+func storeKGeneric(block []byte, slot int, k []float32, from int) {
+	dst := halves(block)[:BlockTokens*len(k)] // [hd][16]
+	for i := from; i < len(k); i++ {
+		dst[i*BlockTokens+slot] = finiteHalf(k[i])
 	}
 }
 
-func storeVGeneric(kv *KV, block []byte, slot int, v []float32) {
-	dst := halves(block)[slot*kv.HeadDim:][:kv.HeadDim] // [16][hd]
-	for i, x := range v {
-		dst[i] = finiteHalf(x)
+func storeVGeneric(block []byte, slot int, v []float32, from int) {
+	dst := halves(block)[slot*len(v):][:len(v)] // [16][hd]
+	for i := from; i < len(v); i++ {
+		dst[i] = finiteHalf(v[i])
 	}
 }
 

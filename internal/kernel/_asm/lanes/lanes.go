@@ -135,15 +135,15 @@ func (a Arch) Reduce(r reg.VecVirtual, op func(...Op)) reg.VecVirtual {
 
 var labels int
 
-// label makes a name that is unique in the file.
-func label(kind string) string {
+// NewLabel makes a name that is unique in the file.
+func NewLabel(kind string) string {
 	labels++
 	return fmt.Sprintf("%s%d", kind, labels)
 }
 
 // Loop runs body n times, n in a register that it uses up; zero is no round.
 func Loop(n reg.GPVirtual, body func()) {
-	head, done := label("loop"), label("done")
+	head, done := NewLabel("loop"), NewLabel("done")
 	TESTQ(n, n)
 	JLE(LabelRef(done))
 	Label(head)
@@ -157,7 +157,7 @@ func Loop(n reg.GPVirtual, body func()) {
 // step(k) handles the k-th vector of a round; advance(r) moves on by r vectors.
 // Steps of the rest all have k = 0.
 func Unrolled(n reg.GPVirtual, by int, step func(k int), advance func(rounds int)) {
-	head, rest := label("wide"), label("rest")
+	head, rest := NewLabel("wide"), NewLabel("rest")
 	Label(head)
 	CMPQ(n, U32(by))
 	JLT(LabelRef(rest))

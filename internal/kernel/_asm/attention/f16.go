@@ -1,0 +1,262 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/penstock-llm/penstock/internal/kernel/_asm/lanes"
+)
+
+// scoresF16 emits s[i][t] = q_i·k_t. K is [hd][16] halves: a register holds the
+// same element of consecutive tokens, so no sum goes across lanes. A score has
+// the same order of summation for every n.
+func scoresF16(a lanes.Arch) {
+	begin("attendScoresF16"+a.Name, "func(n int, q, s *float32, k *byte, blocks *int32, count, stride, hd int)",
+		"attendScoresF16"+a.Name+" fills the scores of n queries against count blocks; hd is a multiple of 4.")
+	perQueries(func(n int) { scoresF16For(a, n) })
+}
+
+func scoresF16For(a lanes.Arch, n int) {
+	q, s, k, ids := lanes.Pointer("q"), lanes.Pointer("s"), lanes.Pointer("k"), lanes.Pointer("blocks")
+	count, stride, quads := lanes.Pointer("count"), lanes.Pointer("stride"), lanes.Pointer("hd")
+	SHRQ(Imm(2), quads)
+	lanes.Loop(count, func() {
+		block := nextBlock(k, stride, ids)
+		switch {
+		case a.Wide():
+			scoresWide(a, n, q, s, block, quads)
+		case n <= 6: // both halves of the tokens at once
+			scoresNarrow(a, n, []int{0, 1}, q, s, block, quads)
+		default:
+			scoresNarrow(a, n, []int{0}, q, s, copyOf(block), quads)
+			scoresNarrow(a, n, []int{1}, q, s, block, quads)
+		}
+		ADDQ(Imm(4*tokens), s)
+	})
+	lanes.Finish()
+}
+
+// scoresWide keeps two sums per query, of the even and of the odd elements, so
+// that one query alone does not wait for every addition.
+func scoresWide(a lanes.Arch, n int, q, s, block, quads reg.GPVirtual) {
+	sums := a.Regs(2 * n)
+	for _, r := range sums {
+		a.Zero(r)
+	}
+	at, left := copyOf(q), copyOf(quads)
+	lanes.Loop(left, func() {
+		for u := range 4 {
+			k := a.Reg()
+			VCVTPH2PS(Mem{Base: block, Disp: 2 * tokens * u}, k)
+			for i := range n {
+				VFMADD231PS_BCST(Mem{Base: at, Disp: row*i + 4*u}, k, sums[2*i+u%2])
+			}
+		}
+		ADDQ(I32(4*2*tokens), block)
+		ADDQ(Imm(16), at)
+	})
+	for i := range n {
+		VADDPS(sums[2*i+1], sums[2*i], sums[2*i])
+		VMOVUPS(sums[2*i], Mem{Base: s, Disp: row * i})
+	}
+}
+
+// scoresNarrow does the given halves of 8 tokens.
+func scoresNarrow(a lanes.Arch, n int, halves []int, q, s, block, quads reg.GPVirtual) {
+	sums := a.Regs(n * len(halves))
+	for _, r := range sums {
+		a.Zero(r)
+	}
+	at, left := copyOf(q), copyOf(quads)
+	lanes.Loop(left, func() {
+		for u := range 4 {
+			k := a.Regs(len(halves))
+			for j, h := range halves {
+				VCVTPH2PS(Mem{Base: block, Disp: 2*tokens*u + 16*h}, k[j])
+			}
+			for i := range n {
+				b := a.Reg()
+				VBROADCASTSS(Mem{Base: at, Disp: row*i + 4*u}, b)
+				for j := range halves {
+					VFMADD231PS(b, k[j], sums[i*len(halves)+j])
+				}
+			}
+		}
+		ADDQ(I32(4*2*tokens), block)
+		ADDQ(Imm(16), at)
+	})
+	for i := range n {
+		for j, h := range halves {
+			VMOVUPS(sums[i*len(halves)+j], Mem{Base: s, Disp: row*i + 32*h})
+		}
+	}
+}
+
+// columns are the widths, in registers, in which valuesF16 takes a row of V:
+// n*width sums, and either the width values or the n weights, must fit.
+func columns(a lanes.Arch, n int) []int {
+	widest := []int{8, 4, 4, 2, 2, 2, 1, 1}[n-1]
+	if a.Wide() {
+		widest = []int{8, 8, 8, 4, 4, 4, 2, 2}[n-1]
+	}
+	var ws []int
+	for w := widest; w > 0; w /= 2 {
+		ws = append(ws, w)
+	}
+	return ws
+}
+
+// valuesF16 emits o_i += Σ_t p[i][t] v_t, block by block, so that V is read as
+// one stream; a block's columns are taken a few registers at a time, with the
+// sums in registers over its 16 tokens.
+func valuesF16(a lanes.Arch) {
+	begin("attendValuesF16"+a.Name, "func(n int, p, o *float32, v *byte, blocks *int32, count, stride, hd int)",
+		fmt.Sprintf("attendValuesF16%s adds the weighted values of count blocks to n outputs; hd is a multiple of %d.", a.Name, a.Lanes))
+	perQueries(func(n int) { valuesF16For(a, n) })
+}
+
+func valuesF16For(a lanes.Arch, n int) {
+	p, o, v, ids := lanes.Pointer("p"), lanes.Pointer("o"), lanes.Pointer("v"), lanes.Pointer("blocks")
+	count, stride, pitch := lanes.Pointer("count"), lanes.Pointer("stride"), lanes.Pointer("hd")
+	ADDQ(pitch, pitch) // bytes of a row of V
+	lanes.Loop(count, func() {
+		block := nextBlock(v, stride, ids)
+		left, out := copyOf(pitch), copyOf(o)
+		for _, w := range columns(a, n) {
+			again, next := lanes.NewLabel("columns"), lanes.NewLabel("narrower")
+			bytes := w * 2 * a.Lanes
+			Label(again)
+			CMPQ(left, I32(bytes))
+			JLT(LabelRef(next))
+			valuesColumns(a, n, w, p, out, block, pitch)
+			ADDQ(I32(2*bytes), out)
+			ADDQ(I32(bytes), block)
+			SUBQ(I32(bytes), left)
+			JMP(LabelRef(again))
+			Label(next)
+		}
+		ADDQ(Imm(4*tokens), p)
+	})
+	lanes.Finish()
+}
+
+// valuesColumns does w registers of columns over one block.
+func valuesColumns(a lanes.Arch, n, w int, p, out, block, pitch reg.GPVirtual) {
+	sums := a.Regs(n * w)
+	each := func(do func(r reg.VecVirtual, m Mem)) {
+		for i := range n {
+			for c := range w {
+				do(sums[i*w+c], Mem{Base: out, Disp: row*i + a.Bytes()*c})
+			}
+		}
+	}
+	each(func(r reg.VecVirtual, m Mem) { VMOVUPS(m, r) })
+	at, weight, left := copyOf(block), copyOf(p), GP64()
+	MOVQ(U32(tokens/4), left)
+	value := func(c int) reg.VecVirtual {
+		r := a.Reg()
+		VCVTPH2PS(Mem{Base: at, Disp: 2 * a.Lanes * c}, r)
+		return r
+	}
+	spread := func(i, u int) reg.VecVirtual {
+		r := a.Reg()
+		VBROADCASTSS(Mem{Base: weight, Disp: row*i + 4*u}, r)
+		return r
+	}
+	lanes.Loop(left, func() {
+		for u := range 4 {
+			var held []reg.VecVirtual
+			if n <= w {
+				for i := range n {
+					held = append(held, spread(i, u))
+				}
+				for c := range w {
+					r := value(c)
+					for i := range n {
+						VFMADD231PS(held[i], r, sums[i*w+c])
+					}
+				}
+			} else {
+				for c := range w {
+					held = append(held, value(c))
+				}
+				for i := range n {
+					r := spread(i, u)
+					for c := range w {
+						VFMADD231PS(r, held[c], sums[i*w+c])
+					}
+				}
+			}
+			ADDQ(pitch, at)
+		}
+		ADDQ(Imm(16), weight)
+	})
+	each(func(r reg.VecVirtual, m Mem) { VMOVUPS(r, m) })
+}
+
+const (
+	halfMax = 65504.0
+)
+
+// finite replaces NaN by 0 and clamps x to what a half can hold.
+func finite(a lanes.Arch, x, limit, minus reg.VecVirtual) {
+	if a.Wide() {
+		k := K()
+		VCMPPS(U8(7), x, x, k) // ordered
+		VMOVAPS_Z(x, k, x)
+	} else {
+		y := a.Reg()
+		VCMPPS(U8(7), x, x, y)
+		VANDPS(y, x, x)
+	}
+	VMINPS(limit, x, x)
+	VMAXPS(minus, x, x)
+}
+
+// storeK emits the conversion of n registers to halves that lie a row of 16
+// tokens apart.
+func storeK(a lanes.Arch) {
+	begin("attendStoreK"+a.Name, "func(dst *byte, k *float32, n int)",
+		fmt.Sprintf("attendStoreK%s writes n*%d keys as halves, 32 bytes apart.", a.Name, a.Lanes))
+	dst, k, n := lanes.Pointer("dst"), lanes.Pointer("k"), lanes.Pointer("n")
+	limit, minus := a.Const(halfMax), a.Const(-halfMax)
+	lanes.Loop(n, func() {
+		x, h := a.Reg(), a.Half()
+		VMOVUPS(Mem{Base: k}, x)
+		finite(a, x, limit, minus)
+		VCVTPS2PH(U8(0), x, h)
+		parts := []reg.VecVirtual{h}
+		if a.Wide() {
+			lo, hi := h.AsX().(reg.VecVirtual), XMM()
+			VEXTRACTI128(U8(1), h, hi)
+			parts = []reg.VecVirtual{lo, hi}
+		}
+		for j, part := range parts {
+			for i := range 8 {
+				VPEXTRW(U8(i), part, Mem{Base: dst, Disp: 2 * tokens * (8*j + i)})
+			}
+		}
+		ADDQ(I32(a.Bytes()), k)
+		ADDQ(I32(2*tokens*a.Lanes), dst)
+	})
+	lanes.Finish()
+}
+
+func storeV(a lanes.Arch) {
+	begin("attendStoreV"+a.Name, "func(dst *byte, v *float32, n int)",
+		fmt.Sprintf("attendStoreV%s writes n*%d values as halves.", a.Name, a.Lanes))
+	dst, v, n := lanes.Pointer("dst"), lanes.Pointer("v"), lanes.Pointer("n")
+	limit, minus := a.Const(halfMax), a.Const(-halfMax)
+	lanes.Loop(n, func() {
+		x := a.Reg()
+		VMOVUPS(Mem{Base: v}, x)
+		finite(a, x, limit, minus)
+		VCVTPS2PH(U8(0), x, Mem{Base: dst})
+		ADDQ(I32(a.Bytes()), v)
+		ADDQ(I32(a.Bytes()/2), dst)
+	})
+	lanes.Finish()
+}
