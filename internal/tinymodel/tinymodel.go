@@ -1,0 +1,176 @@
+// Package tinymodel makes GGUF models of a few hundred kilobytes: real
+// architectures, real vocabularies, random weights. What they say is nonsense,
+// but always the same nonsense, lively enough that a mistake anywhere shows.
+//
+// Tests of the packages above it load them, and so do benchmarks of everything
+// but the arithmetic. It knows how files look, not how models are computed.
+package tinymodel
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/quant"
+)
+
+// Options describe a model. A field that is zero takes the default given in
+// its comment; those of Gemma and Qwen2 keep to what these models allow.
+type Options struct {
+	Arch    string // llama (default), qwen2, qwen3 or gemma3
+	Dim     int    // 64
+	Layers  int    // 2; gemma3: 6, the last of which attends globally
+	Heads   int    // 4; qwen2: 2
+	KVHeads int    // half the heads
+	HeadDim int    // 32
+	FF      int    // 96
+	Context int    // 512
+	Window  int    // sliding window, gemma3 only: 16
+
+	Vocabulary string // smollm (default of llama), qwen2 (of qwen2 and qwen3) or gemma (of gemma3)
+	Vocab      int    // tokens: 400, gemma: 512
+	Template   string // chat template: ChatML, gemma: its own
+
+	// Type is the format of all matrices. Types overrides it for tensors whose
+	// name ends with the key, such as "ffn_down.weight". Where rows are not whole
+	// blocks, a coarser block takes its place, as llama-quantize does it.
+	Type  quant.Type // F32
+	Types map[string]quant.Type
+
+	Untied      bool      // separate output.weight instead of the embedding
+	RopeBase    float32   // 10000
+	RopeFactors []float32 // rope_freqs.weight, HeadDim/2 divisors: llama 3
+	Eps         float32   // 1e-5
+
+	Extra []gguf.KV // metadata that is added, or replaces what has the same key
+	Seed  uint64    // of the weights
+}
+
+// Write writes the model to a file.
+func Write(path string, o Options) error {
+	b, err := Bytes(o)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, b, 0o644)
+}
+
+// Open builds the model in memory and parses it.
+func Open(o Options) (*gguf.File, error) {
+	b, err := Bytes(o)
+	if err != nil {
+		return nil, err
+	}
+	return gguf.Parse("tiny model", b)
+}
+
+// Bytes is the model as a GGUF file.
+func Bytes(o Options) ([]byte, error) {
+	if err := o.complete(); err != nil {
+		return nil, fmt.Errorf("tinymodel: %w", err)
+	}
+	vocabulary, err := o.vocabulary()
+	if err != nil {
+		return nil, fmt.Errorf("tinymodel: %w", err)
+	}
+	tensors, err := o.tensors()
+	if err != nil {
+		return nil, fmt.Errorf("tinymodel: %w", err)
+	}
+	meta := replace(append(o.metadata(), vocabulary...), o.Extra)
+	var b bytes.Buffer
+	if err := gguf.Write(&b, meta, tensors); err != nil {
+		return nil, fmt.Errorf("tinymodel: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// complete fills in the defaults and refuses what no model can be.
+func (o *Options) complete() error {
+	setDefault(&o.Arch, "llama")
+	layers, heads, vocabulary, vocab := 2, 4, "smollm", 400
+	switch o.Arch {
+	case "llama":
+	case "qwen2":
+		heads, vocabulary = 2, "qwen2" // llama.cpp wants Heads*HeadDim = Dim
+	case "qwen3":
+		vocabulary = "qwen2"
+	case "gemma3":
+		layers, vocabulary = 6, "gemma"
+	default:
+		return fmt.Errorf("architecture %q is not llama, qwen2, qwen3 or gemma3", o.Arch)
+	}
+	setDefault(&o.Vocabulary, vocabulary)
+	if o.Vocabulary == "gemma" {
+		vocab = 512
+	}
+	setDefault(&o.Dim, 64)
+	setDefault(&o.Layers, layers)
+	setDefault(&o.Heads, heads)
+	setDefault(&o.KVHeads, max(1, o.Heads/2))
+	setDefault(&o.HeadDim, 32)
+	setDefault(&o.FF, 96)
+	setDefault(&o.Context, 512)
+	setDefault(&o.Window, 16)
+	setDefault(&o.Vocab, vocab)
+	setDefault(&o.RopeBase, 10000)
+	setDefault(&o.Eps, 1e-5)
+	for _, n := range []int{o.Dim, o.Layers, o.Heads, o.KVHeads, o.HeadDim, o.FF, o.Context, o.Window} {
+		if n <= 0 {
+			return fmt.Errorf("a size of %d in %+v", n, *o)
+		}
+	}
+	if o.Heads%o.KVHeads != 0 || o.HeadDim%2 != 0 {
+		return fmt.Errorf("%d heads of %d elements cannot share %d key heads", o.Heads, o.HeadDim, o.KVHeads)
+	}
+	return nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// metadata is all but the vocabulary.
+func (o *Options) metadata() []gguf.KV {
+	a := o.Arch + "."
+	meta := []gguf.KV{
+		{Key: "general.architecture", Value: o.Arch},
+		{Key: "general.name", Value: "Tiny " + o.Arch},
+		{Key: "general.quantization_version", Value: uint32(2)},
+		{Key: a + "block_count", Value: uint32(o.Layers)},
+		{Key: a + "context_length", Value: uint32(o.Context)},
+		{Key: a + "embedding_length", Value: uint32(o.Dim)},
+		{Key: a + "feed_forward_length", Value: uint32(o.FF)},
+		{Key: a + "attention.head_count", Value: uint32(o.Heads)},
+		{Key: a + "attention.head_count_kv", Value: uint32(o.KVHeads)},
+		{Key: a + "attention.key_length", Value: uint32(o.HeadDim)},
+		{Key: a + "attention.value_length", Value: uint32(o.HeadDim)},
+		{Key: a + "attention.layer_norm_rms_epsilon", Value: o.Eps},
+		{Key: a + "rope.dimension_count", Value: uint32(o.HeadDim)},
+		{Key: a + "rope.freq_base", Value: o.RopeBase},
+		{Key: a + "vocab_size", Value: uint32(o.Vocab)},
+	}
+	if o.Arch == "gemma3" {
+		meta = append(meta, gguf.KV{Key: a + "attention.sliding_window", Value: uint32(o.Window)})
+	}
+	return meta
+}
+
+// replace is meta with extra's entries in the place of those they share a key
+// with, the rest of them behind.
+func replace(meta, extra []gguf.KV) []gguf.KV {
+	for _, kv := range extra {
+		i := slices.IndexFunc(meta, func(old gguf.KV) bool { return old.Key == kv.Key })
+		if i < 0 {
+			meta = append(meta, kv)
+		} else {
+			meta[i] = kv
+		}
+	}
+	return meta
+}
