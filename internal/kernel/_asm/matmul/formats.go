@@ -1,0 +1,228 @@
+package main
+
+import (
+	"math"
+
+	"github.com/mmcloughlin/avo/operand"
+)
+
+// stream is what a kernel reads of a panel besides the quants, see panel.go.
+type stream int
+
+const (
+	offset stream = iota // dx, -128·sum
+	affine               // dx, dx·sum
+	halves               // dx, -128·sum of either half
+)
+
+// fieldBytes is the size of an entry for one column.
+func (s stream) fieldBytes() int { return [...]int{offset: 8, affine: 8, halves: 12}[s] }
+
+// format is a weight format as package kernel packs it.
+type format struct {
+	name    string
+	blocks  int // blocks of a unit of the scales: 1 or 8
+	header  int // bytes at the start of a unit of the scales
+	scales  int // and then of each block
+	quants  int // bytes of quants of a block
+	stream  stream
+	minimum bool // what the affine part subtracts rather than adds
+
+	// The VNNI kernels unpack to 128 + gain·(q-offset), so that one correction
+	// serves all offset formats. gain is a power of two.
+	gain   int
+	unpack func(*vnni, visit)
+	expand func(*vnni)
+	masks  []uint32 // of the unpacker, for spare registers
+}
+
+// usesLevels reports whether values are looked up.
+func (f *format) usesLevels() bool { return f.name == "IQ4_NL" || f.name == "IQ4_XS" }
+
+
+// visit multiplies one unpacked vector, values 4j..4j+3 of 16 rows.
+type visit func(j int)
+
+var formats = []*format{
+	{name: "Q8_0", blocks: 1, scales: 32, quants: 512, gain: 1, unpack: (*vnni).bytes, expand: (*vnni).scaleD},
+	{name: "Q4_0", blocks: 1, scales: 32, quants: 256, gain: 16, unpack: (*vnni).highNibbles, expand: (*vnni).scaleD, masks: []uint32{0xf0f0f0f0}},
+	{name: "Q5_0", blocks: 1, scales: 32, quants: 320, gain: 8, unpack: (*vnni).highFives, expand: (*vnni).scaleD, masks: []uint32{0x78787878, 0x80808080}},
+	{name: "IQ4_NL", blocks: 1, scales: 32, quants: 256, gain: 1, unpack: (*vnni).levels, expand: (*vnni).scaleD, masks: []uint32{0x0f0f0f0f}},
+	{name: "IQ4_XS", blocks: 8, header: 32, scales: 16, quants: 256, gain: 1, unpack: (*vnni).levels, expand: (*vnni).scaleByte, masks: []uint32{0x0f0f0f0f}},
+	{name: "Q4_1", blocks: 1, scales: 64, quants: 256, stream: affine, gain: 1, unpack: (*vnni).nibbles, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f}},
+	{name: "Q5_1", blocks: 1, scales: 64, quants: 320, stream: affine, gain: 1, unpack: (*vnni).fives, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f, 0x10101010}},
+	{name: "Q4_K", blocks: 8, header: 64, scales: 32, quants: 256, stream: affine, minimum: true, gain: 1, unpack: (*vnni).nibbles, expand: (*vnni).scaleBytes, masks: []uint32{0x0f0f0f0f}},
+	{name: "Q5_K", blocks: 8, header: 64, scales: 32, quants: 320, stream: affine, minimum: true, gain: 1, unpack: (*vnni).fives, expand: (*vnni).scaleBytes, masks: []uint32{0x0f0f0f0f, 0x10101010}},
+	{name: "Q6_K", blocks: 8, header: 32, scales: 32, quants: 384, stream: halves, gain: 4, unpack: (*vnni).highSixes, expand: (*vnni).scaleHalves, masks: []uint32{0x3c3c3c3c, 0xc0c0c0c0}},
+	{name: "Q3_K", blocks: 8, header: 32, scales: 32, quants: 192, stream: halves, gain: 32, unpack: (*vnni).highThrees, expand: (*vnni).scaleHalves, masks: []uint32{0x60606060, 0x80808080}},
+	{name: "Q2_K", blocks: 8, header: 64, scales: 32, quants: 128, stream: halves, minimum: true, gain: 1, unpack: (*vnni).twos, expand: (*vnni).scaleNibbles, masks: []uint32{0x03030303, 15}},
+}
+
+// The unpackers leave each vector in k.v and call visit. k.t, k.u are free.
+
+func (k *vnni) bytes(mul visit) {
+	for j := range 8 {
+		k.VMOVDQU64(k.quant(j), k.v)
+		mul(j)
+	}
+}
+
+func (k *vnni) nibbles(mul visit) {
+	for j := range 4 {
+		k.VMOVDQU64(k.quant(j), k.t)
+		k.and(0x0f0f0f0f, k.t, k.v)
+		mul(j)
+		k.VPSRLW(operand.Imm(4), k.t, k.t)
+		k.and(0x0f0f0f0f, k.t, k.v)
+		mul(j + 4)
+	}
+}
+
+// highNibbles are 16 times as large: 128 stands for Q4_0's offset 8.
+func (k *vnni) highNibbles(mul visit) {
+	for j := range 4 {
+		k.VMOVDQU64(k.quant(j), k.t)
+		k.and(0xf0f0f0f0, k.t, k.v)
+		mul(j + 4)
+		k.VPSLLW(operand.Imm(4), k.t, k.t)
+		k.and(0xf0f0f0f0, k.t, k.v)
+		mul(j)
+	}
+}
+
+func (k *vnni) levels(mul visit) {
+	for j := range 4 {
+		k.VMOVDQU64(k.quant(j), k.t)
+		k.and(0x0f0f0f0f, k.t, k.v)
+		k.VPSHUFB(k.v, k.table, k.v)
+		mul(j)
+		k.VPSRLW(operand.Imm(4), k.t, k.t)
+		k.and(0x0f0f0f0f, k.t, k.v)
+		k.VPSHUFB(k.v, k.table, k.v)
+		mul(j + 4)
+	}
+}
+
+// fives sets bit 4 of the nibbles from bit j of the plane.
+func (k *vnni) fives(mul visit) {
+	for j := range 4 {
+		k.VMOVDQU64(k.quant(j), k.t)
+		for h := range 2 {
+			k.shift(k.quant(4), 4-(j+4*h), k.u)
+			if h == 1 {
+				k.VPSRLW(operand.Imm(4), k.t, k.t)
+			}
+			k.and(0x0f0f0f0f, k.t, k.v)
+			k.orAnd(0x10101010, k.u, k.v)
+			mul(j + 4*h)
+		}
+	}
+}
+
+// highFives is fives times 8.
+func (k *vnni) highFives(mul visit) {
+	for j := range 4 {
+		k.VMOVDQU64(k.quant(j), k.t)
+		for h := range 2 {
+			k.shift(k.quant(4), 7-(j+4*h), k.u)
+			k.shift(k.t, 3-4*h, k.v)
+			k.and(0x78787878, k.v, k.v)
+			k.orAnd(0x80808080, k.u, k.v)
+			mul(j + 4*h)
+		}
+	}
+}
+
+func (k *vnni) highSixes(mul visit) {
+	for j := range 4 {
+		k.VMOVDQU64(k.quant(j), k.t)
+		for h := range 2 {
+			k.shift(k.quant(4+h), 6-2*j, k.u)
+			k.shift(k.t, 2-4*h, k.v)
+			k.and(0x3c3c3c3c, k.v, k.v)
+			k.orAnd(0xc0c0c0c0, k.u, k.v)
+			mul(j + 4*h)
+		}
+	}
+}
+
+func (k *vnni) highThrees(mul visit) {
+	for h := range 2 {
+		k.VMOVDQU64(k.quant(h), k.t)
+		for f := range 4 {
+			k.shift(k.quant(2), 7-(f+4*h), k.u)
+			k.shift(k.t, 5-2*f, k.v)
+			k.and(0x60606060, k.v, k.v)
+			k.orAnd(0x80808080, k.u, k.v)
+			mul(f + 4*h)
+		}
+	}
+}
+
+func (k *vnni) twos(mul visit) {
+	for h := range 2 {
+		k.VMOVDQU64(k.quant(h), k.t)
+		for f := range 4 {
+			k.shift(k.t, -2*f, k.v)
+			k.and(0x03030303, k.v, k.v)
+			mul(f + 4*h)
+		}
+	}
+}
+
+// The expanders leave the factors of a block in k.d0, k.d1, k.m0, k.m1.
+
+func (k *vnni) scaleD()  { k.VCVTPH2PS(at(k.scale, 0), k.d0) }
+func (k *vnni) scaleDM() { k.scaleD(); k.VCVTPH2PS(at(k.scale, 32), k.m0) }
+
+// scaleByte is d times a signed byte.
+func (k *vnni) scaleByte() { k.signed(0, k.d0) }
+
+// scaleHalves is d times a signed byte for either half.
+func (k *vnni) scaleHalves() { k.signed(0, k.d0); k.signed(16, k.d1) }
+
+func (k *vnni) signed(at_ int, d vec) {
+	k.VPMOVSXBD(at(k.scale, at_), d)
+	k.VCVTDQ2PS(d, d)
+	k.VMULPS(k.unitD, d, d)
+}
+
+// scaleBytes is d and dmin times an unsigned byte each.
+func (k *vnni) scaleBytes() {
+	k.VPMOVZXBD(at(k.scale, 0), k.d0)
+	k.VPMOVZXBD(at(k.scale, 16), k.m0)
+	k.VCVTDQ2PS(k.d0, k.d0)
+	k.VCVTDQ2PS(k.m0, k.m0)
+	k.VMULPS(k.unitD, k.d0, k.d0)
+	k.VMULPS(k.unitM, k.m0, k.m0)
+}
+
+// scaleNibbles is d times the low and dmin/128 times the high half of a byte.
+func (k *vnni) scaleNibbles() {
+	for h, d := range []vec{k.d0, k.d1} {
+		k.VPMOVZXBD(at(k.scale, 16*h), d)
+		k.and(15, d, d)
+		k.VCVTDQ2PS(d, d)
+		k.VMULPS(k.unitD, d, d)
+	}
+}
+
+// scaleMinima is the second part, when the registers of the vectors are free.
+func (k *vnni) scaleMinima() {
+	for h, m := range []vec{k.m0, k.m1} {
+		k.VPMOVZXBD(at(k.scale, 16*h), m)
+		k.VPSRLD(operand.Imm(4), m, m)
+		k.VCVTDQ2PS(m, m)
+		k.VMULPS(k.unitM, m, m)
+		k.VMULPS_BCST(k.constant(math.Float32bits(1./128)), m, m)
+	}
+}
+
+// levelTable is the 16 levels of IQ4_NL plus 128.
+func (a *asm) levelTable() operand.Mem {
+	if a.levels == nil {
+		m := a.ConstData("iq4_levels", operand.String("\x01\x18-?O]jv\x81\x8d\x99\xa6\xb5\xc5\xd9\xf1"))
+		a.levels = &m
+	}
+	return *a.levels
+}

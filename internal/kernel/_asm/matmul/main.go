@@ -1,0 +1,94 @@
+// Command matmul generates the matrix kernels: one assembly file per weight
+// format and tier, and the quantiser of the activations. The layouts that they
+// read are described in package kernel, pack.go and panel.go.
+//
+// A kernel is a loop over groups of 16 rows, over blocks of 32 values, and for
+// each number of columns a copy of that loop. What differs between formats is
+// in formats.go (how a block unpacks to bytes and its scales to float32); what
+// differs between tiers is in vnni.go and avx2.go.
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/pass"
+	"github.com/mmcloughlin/avo/printer"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+func main() {
+	dir := flag.String("dir", "..", "where the package kernel is")
+	flag.Parse()
+	log.SetFlags(0)
+	for _, f := range formats {
+		write(*dir, "matmul_vnni_"+strings.ToLower(f.name), func(a *asm) { vnniKernel(a, f) })
+	}
+}
+
+// write assembles what emit adds to a file of its own.
+func write(dir, name string, emit func(*asm)) {
+	a := &asm{Context: build.NewContext()}
+	a.ConstraintExpr("!purego")
+	emit(a)
+	file, err := a.Result()
+	if err != nil {
+		log.Fatalf("%s: %v", name, err)
+	}
+	if err := pass.Compile.Execute(file); err != nil {
+		log.Fatalf("%s: %v", name, err)
+	}
+	out, err := printer.NewGoAsm(printer.Config{Argv: []string{"go", "generate"}, Pkg: "kernel"}).Print(file)
+	if err != nil {
+		log.Fatalf("%s: %v", name, err)
+	}
+	path := filepath.Join(dir, name+"_amd64.s")
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, out) {
+		return
+	}
+	if err := os.WriteFile(path, out, 0o644); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// asm is a build context with a few shorthands.
+type asm struct {
+	*build.Context
+	consts map[uint32]operand.Mem
+	levels *operand.Mem
+}
+
+// begin starts a function without a frame.
+func (a *asm) begin(name, signature, doc string) {
+	a.Function(name)
+	a.Attributes(attr.NOSPLIT)
+	a.SignatureExpr(signature)
+	a.Doc(doc)
+}
+
+// param loads an argument; it may be done anywhere in the function.
+func (a *asm) param(name string, r reg.Register) { a.Load(a.Param(name), r) }
+
+// constant is a read-only dword.
+func (a *asm) constant(v uint32) operand.Mem {
+	if a.consts == nil {
+		a.consts = map[uint32]operand.Mem{}
+	}
+	m, ok := a.consts[v]
+	if !ok {
+		m = a.ConstData(fmt.Sprintf("dword_%08x", v), operand.U32(v))
+		a.consts[v] = m
+	}
+	return m
+}
+
+// at is an address relative to a register.
+func at(r reg.Register, disp int) operand.Mem { return operand.Mem{Base: r, Disp: disp} }

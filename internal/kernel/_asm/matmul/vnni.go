@@ -1,0 +1,306 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// kernelSignature is that of all quantised kernels. cols is 1 to 8 columns of a
+// panel of 8, or 0 for a panel of one column. ahead is the distance at which
+// many columns prefetch the quants.
+const kernelSignature = "func(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)"
+
+const panelCols = 8
+
+type vec = reg.VecPhysical
+
+var zmm = [32]vec{
+	reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7,
+	reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
+	reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23,
+	reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
+}
+
+// General registers of the kernels.
+var (
+	quants = reg.RSI // cursor in the group
+	scales = reg.RDX // cursor in the group's scales
+	xs     = reg.RAX // cursor in the panel's quants
+	fields = reg.RBX // cursor in the panel's field stream
+	blocks = reg.RCX // blocks or units left
+	inUnit = reg.R8  // blocks left of the unit
+	groups = reg.R9  // groups left
+	ldy    = reg.R10 // bytes from column to column of y
+	tmp    = reg.R11
+	ahead  = reg.R12
+	out    = reg.RDI // y of the group
+)
+
+// vnni emits the loop of one format for one number of columns. The accumulators
+// are y (float32) and acc (int32), and acc1 for the second half of a block.
+type vnni struct {
+	*asm
+	f           *format
+	cols, width int
+	scale       reg.Register
+
+	y, acc, acc1   []vec
+	t, u, v, p     vec // vectors on their way, p for products
+	d0, d1, m0, m1 vec // factors of the block
+	unitD, unitM   vec // and of the unit
+	table          vec
+	spare          []vec
+	masks          map[uint32]vec
+}
+
+// vnniKernel emits the function of a format: a choice of loops.
+func vnniKernel(a *asm, f *format) {
+	a.begin("vnni"+f.name, kernelSignature, fmt.Sprintf("vnni%s multiplies groups of %s weights with up to 8 columns.", f.name, f.name))
+	a.param("w", quants)
+	a.param("y", out)
+	a.param("groups", groups)
+	a.param("ldy", ldy)
+	a.SHLQ(operand.Imm(2), ldy)
+	a.param("ahead", ahead)
+	a.param("cols", tmp)
+	for c := panelCols; c >= 1; c-- {
+		a.CMPQ(tmp, operand.Imm(uint64(c)))
+		a.JEQ(operand.LabelRef(fmt.Sprintf("cols%d", c)))
+	}
+	newVNNI(a, f, 1, 1).loop("single")
+	for c := 1; c <= panelCols; c++ {
+		a.Label(fmt.Sprintf("cols%d", c))
+		newVNNI(a, f, c, panelCols).loop(fmt.Sprintf("cols%d", c))
+	}
+}
+
+func newVNNI(a *asm, f *format, cols, width int) *vnni {
+	k := &vnni{asm: a, f: f, cols: cols, width: width, scale: scales, masks: map[uint32]vec{}}
+	free := zmm[:]
+	take := func(n int) []vec {
+		rs := free[:n]
+		free = free[n:]
+		return rs
+	}
+	k.y, k.acc = take(cols), take(cols)
+	if f.stream == halves {
+		k.acc1 = take(cols)
+	}
+	r := take(8)
+	k.t, k.u, k.v, k.p, k.d0, k.d1, k.unitD, k.unitM = r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]
+	k.m0 = k.d1
+	if f.stream == halves { // free once the vectors are multiplied
+		k.m0, k.m1 = k.t, k.u
+	}
+	k.spare = free
+	return k
+}
+
+// loop emits the loops over groups, units and blocks and the return.
+func (k *vnni) loop(label string) {
+	k.constants()
+	k.Label(label + "_group")
+	for _, y := range k.y {
+		k.VPXORD(y, y, y)
+	}
+	k.MOVQ(quants, scales)
+	k.param("scaleBytes", tmp)
+	k.ADDQ(tmp, quants)
+	k.param("x", xs)
+	k.param("fields", fields)
+	k.param("blocks", blocks)
+	if k.f.blocks > 1 {
+		k.SHRQ(operand.Imm(3), blocks)
+		k.Label(label + "_unit")
+		k.VCVTPH2PS(at(scales, 0), k.unitD)
+		if k.f.header == 64 {
+			k.VCVTPH2PS(at(scales, 32), k.unitM)
+		}
+		k.ADDQ(operand.Imm(uint64(k.f.header)), scales)
+		k.MOVQ(operand.U32(8), inUnit)
+	}
+	k.Label(label + "_block")
+	k.block()
+	if k.f.blocks > 1 {
+		k.DECQ(inUnit)
+		k.JNZ(operand.LabelRef(label + "_block"))
+		k.DECQ(blocks)
+		k.JNZ(operand.LabelRef(label + "_unit"))
+	} else {
+		k.DECQ(blocks)
+		k.JNZ(operand.LabelRef(label + "_block"))
+	}
+	k.store(label)
+	k.ADDQ(operand.Imm(64), out)
+	k.DECQ(groups)
+	k.JNZ(operand.LabelRef(label + "_group"))
+	k.VZEROUPPER()
+	k.RET()
+}
+
+// constants puts the masks that the unpacker asks for into spare registers, as
+// long as there are any.
+func (k *vnni) constants() {
+	if k.f.usesLevels() {
+		k.table, k.spare = k.spare[0], k.spare[1:]
+		k.VBROADCASTI32X4(k.levelTable(), k.table)
+	}
+	for _, m := range k.f.masks {
+		if len(k.spare) > 0 {
+			k.masks[m], k.spare = k.spare[0], k.spare[1:]
+			k.VPBROADCASTD(k.constant(m), k.masks[m])
+		}
+	}
+}
+
+// block emits one block of 32 values and advances the cursors.
+func (k *vnni) block() {
+	if k.cols > 4 {
+		for line := 0; line < k.f.quants; line += 64 {
+			k.PREFETCHT2(operand.Mem{Base: quants, Index: ahead, Scale: 1, Disp: line})
+		}
+	}
+	k.f.expand(k)
+	for c := range k.cols {
+		switch {
+		case k.f.stream == offset:
+			k.VPBROADCASTD(k.field(1, c), k.acc[c])
+		case k.f.stream == halves && !k.f.minimum:
+			k.VPBROADCASTD(k.field(1, c), k.acc[c])
+			k.VPBROADCASTD(k.field(2, c), k.acc1[c])
+		default:
+			k.VPXORD(k.acc[c], k.acc[c], k.acc[c])
+			if k.acc1 != nil {
+				k.VPXORD(k.acc1[c], k.acc1[c], k.acc1[c])
+			}
+		}
+	}
+	k.f.unpack(k, func(j int) {
+		acc := k.acc
+		if j >= 4 && k.acc1 != nil {
+			acc = k.acc1
+		}
+		for c := range k.cols {
+			k.VPDPBUSD_BCST(at(xs, 4*(j*k.width+c)), k.v, acc[c])
+		}
+	})
+	switch k.f.stream {
+	case offset, affine:
+		k.scaleWhole()
+	case halves:
+		k.scaleHalf()
+	}
+	k.ADDQ(operand.U32(uint32(k.f.quants)), quants)
+	k.ADDQ(operand.Imm(uint64(k.f.scales)), scales)
+	k.ADDQ(operand.U32(uint32(32*k.width)), xs)
+	k.ADDQ(operand.Imm(uint64(k.f.stream.fieldBytes()*k.width)), fields)
+}
+
+// scaleWhole is y = fma(acc, d·dx, y) and, if affine, y = fma(m, dx·sum, y).
+func (k *vnni) scaleWhole() {
+	for c := range k.cols {
+		k.VCVTDQ2PS(k.acc[c], k.acc[c])
+	}
+	for c := range k.cols {
+		k.VMULPS_BCST(k.field(0, c), k.d0, k.p)
+		k.VFMADD231PS(k.p, k.acc[c], k.y[c])
+		switch {
+		case k.f.stream == affine && k.f.minimum:
+			k.VFNMADD231PS_BCST(k.field(1, c), k.m0, k.y[c])
+		case k.f.stream == affine:
+			k.VFMADD231PS_BCST(k.field(1, c), k.m0, k.y[c])
+		}
+	}
+}
+
+// scaleHalf is t = acc·d0; t = fma(acc1, d1, t); y = fma(t, dx, y).
+func (k *vnni) scaleHalf() {
+	for c := range k.cols {
+		k.VCVTDQ2PS(k.acc[c], k.acc[c])
+		k.VCVTDQ2PS(k.acc1[c], k.acc1[c])
+	}
+	if k.f.minimum {
+		k.scaleMinima()
+	}
+	for c := range k.cols {
+		k.VMULPS(k.d0, k.acc[c], k.acc[c])
+		k.VFMADD231PS(k.d1, k.acc1[c], k.acc[c])
+		if k.f.minimum {
+			k.VPBROADCASTD(k.field(1, c), k.p)
+			k.VPBROADCASTD(k.field(2, c), k.v)
+			k.VCVTDQ2PS(k.p, k.p)
+			k.VCVTDQ2PS(k.v, k.v)
+			k.VFMADD231PS(k.m0, k.p, k.acc[c])
+			k.VFMADD231PS(k.m1, k.v, k.acc[c])
+		}
+		k.VFMADD231PS_BCST(k.field(0, c), k.acc[c], k.y[c])
+	}
+}
+
+// store writes or accumulates the group's 16 values of every column.
+func (k *vnni) store(label string) {
+	if k.f.gain > 1 {
+		for _, y := range k.y {
+			k.VMULPS_BCST(k.constant(math.Float32bits(1/float32(k.f.gain))), y, y)
+		}
+	}
+	k.param("add", tmp)
+	k.TESTQ(tmp, tmp)
+	k.MOVQ(out, tmp)
+	k.JZ(operand.LabelRef(label + "_store"))
+	for c, y := range k.y {
+		k.VADDPS(at(tmp, 0), y, y)
+		if c < k.cols-1 {
+			k.ADDQ(ldy, tmp)
+		}
+	}
+	k.MOVQ(out, tmp)
+	k.Label(label + "_store")
+	for c, y := range k.y {
+		k.VMOVUPS(y, at(tmp, 0))
+		if c < k.cols-1 {
+			k.ADDQ(ldy, tmp)
+		}
+	}
+}
+
+// quant is vector i of the block's quants.
+func (k *vnni) quant(i int) operand.Mem { return at(quants, 64*i) }
+
+// field is field i of column c in the panel's stream.
+func (k *vnni) field(i, c int) operand.Mem { return at(fields, 4*(i*k.width+c)) }
+
+// and is dst = src & mask in every dword.
+func (k *vnni) and(mask uint32, src, dst vec) {
+	if m, ok := k.masks[mask]; ok {
+		k.VPANDD(m, src, dst)
+		return
+	}
+	k.VPANDD_BCST(k.constant(mask), src, dst)
+}
+
+// orAnd is dst |= src & mask in every dword.
+func (k *vnni) orAnd(mask uint32, src, dst vec) {
+	const orOfAnd = 0xf8
+	if m, ok := k.masks[mask]; ok {
+		k.VPTERNLOGD(operand.Imm(orOfAnd), m, src, dst)
+		return
+	}
+	k.VPTERNLOGD_BCST(operand.Imm(orOfAnd), k.constant(mask), src, dst)
+}
+
+// shift moves the bits of every word of src to the left, or to the right if n
+// is negative. What crosses a byte is masked out later.
+func (k *vnni) shift(src operand.Op, n int, dst vec) {
+	switch {
+	case n > 0:
+		k.VPSLLW(operand.Imm(uint64(n)), src, dst)
+	case n < 0:
+		k.VPSRLW(operand.Imm(uint64(-n)), src, dst)
+	default:
+		k.VMOVDQU64(src, dst)
+	}
+}
