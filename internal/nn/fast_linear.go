@@ -196,14 +196,14 @@ func (j *projectJob) Do(worker, _ int) {
 
 func (j *projectJob) multiply(s *segment, g0, g1 int) {
 	f := j.f
-	y := j.y[s.off+g0*kernel.Lanes:]
+	y := j.y[s.off:]
 	f.set.Mul(s.m, y, j.ldy, f.h, g0, g1, j.add)
 	if s.bias == nil {
 		return
 	}
 	from, to := g0*kernel.Lanes, min(g1*kernel.Lanes, len(s.bias))
 	for c := range f.h.Cols {
-		f.set.Add(y[c*j.ldy:][:to-from], s.bias[from:to])
+		f.set.Add(y[c*j.ldy:][from:to], s.bias[from:to])
 	}
 }
 
