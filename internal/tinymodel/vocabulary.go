@@ -182,53 +182,62 @@ func (v *vocabulary) fill(size int) {
 	}
 }
 
+// word is a word of the corpus as it is merged step by step.
+type word struct {
+	symbols []string
+	count   int // in the corpus
+}
+
 // words splits the corpus into words and punctuation, each word with its
 // leading space spelled as space, each symbol a string of its own.
-func words(space string) [][]string {
-	var all [][]string
-	for _, w := range strings.Fields(corpus) {
-		var word []string
-		if len(all) > 0 {
-			word = []string{space}
+func words(space string) []word {
+	var all []word
+	index := make(map[string]int)
+	add := func(text string) {
+		i, ok := index[text]
+		if !ok {
+			i = len(all)
+			index[text] = i
+			all = append(all, word{symbols: strings.Split(text, "")})
 		}
-		for _, c := range w {
-			if strings.ContainsRune(".,;", c) {
-				all = append(all, word)
-				word = nil
-			}
-			word = append(word, string(c))
+		all[i].count++
+	}
+	for _, text := range strings.Fields(corpus) {
+		rest := strings.TrimRight(text, ".,:;?")
+		add(space + rest)
+		for _, c := range text[len(rest):] {
+			add(string(c))
 		}
-		all = append(all, word)
 	}
 	return all
 }
 
 // learn is byte pair encoding: time and again, merge the neighbours that occur
 // together most often; of several, the pair that the corpus has first.
-func learn(words [][]string) iter.Seq[[2]string] {
+func learn(words []word) iter.Seq[[2]string] {
 	return func(yield func(pair [2]string) bool) {
 		for {
 			pair, count := mostFrequent(words)
 			if count < 2 || !yield(pair) {
 				return
 			}
-			for i, w := range words {
-				words[i] = merge(w, pair)
+			for i := range words {
+				words[i].merge(pair)
 			}
 		}
 	}
 }
 
-func mostFrequent(words [][]string) (best [2]string, n int) {
+func mostFrequent(words []word) (best [2]string, n int) {
 	count := make(map[[2]string]int)
 	for _, w := range words {
-		for i := range len(w) - 1 {
-			count[[2]string{w[i], w[i+1]}]++
+		for i := range len(w.symbols) - 1 {
+			count[[2]string{w.symbols[i], w.symbols[i+1]}] += w.count
 		}
 	}
 	for _, w := range words { // not over the map, whose order is random
-		for i := range len(w) - 1 {
-			if p := [2]string{w[i], w[i+1]}; count[p] > n {
+		for i := range len(w.symbols) - 1 {
+			if p := [2]string{w.symbols[i], w.symbols[i+1]}; count[p] > n {
 				best, n = p, count[p]
 			}
 		}
@@ -236,17 +245,17 @@ func mostFrequent(words [][]string) (best [2]string, n int) {
 	return best, n
 }
 
-func merge(word []string, pair [2]string) []string {
-	var merged []string
-	for i := 0; i < len(word); i++ {
-		if i+1 < len(word) && word[i] == pair[0] && word[i+1] == pair[1] {
-			merged = append(merged, pair[0]+pair[1])
+func (w *word) merge(pair [2]string) {
+	merged := w.symbols[:0]
+	for i := 0; i < len(w.symbols); i++ {
+		symbol := w.symbols[i]
+		if symbol == pair[0] && i+1 < len(w.symbols) && w.symbols[i+1] == pair[1] {
+			symbol += pair[1]
 			i++
-			continue
 		}
-		merged = append(merged, word[i])
+		merged = append(merged, symbol)
 	}
-	return merged
+	w.symbols = merged
 }
 
 // corpus is what the merges are learnt from.
