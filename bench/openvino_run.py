@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
-"""Runs OpenVINO GenAI's continuous batching in process and prints one JSON line per measurement, for `make bench-peers`.
+"""OpenVINO GenAI's continuous batching in process, driven line by line by `penstock bench peers`.
 
-    openvino_run.py MODEL.gguf [--threads 2] [--rounds 1] [--batch 1 8 16] [--prefill 512] [--words 30] [--gen 50]
+    openvino_run.py MODEL.gguf [--threads 2] [--cache-gb 1]
 
-Reading a line from standard input before each round (--wait) lets the caller alternate rounds with other programs;
-the model stays loaded in between. Output: {"work":"batch 8","tokens":400,"seconds":0.87,"tokens_per_second":459.0}
+Prints {"ready":true} once the model is loaded and warm. Then each line of standard input is one measurement:
+
+    {"work":"batch","n":8,"words":30,"gen":50}   n prompts of random words at once, gen tokens each
+    {"work":"prefill","words":512}               one prompt, one token
+
+and each is answered with {"tokens":400,"prompt_tokens":240,"seconds":0.87}; tokens are the prompt's for a prefill. The end of
+standard input ends the program.
 """
 import argparse
 import json
@@ -14,76 +19,79 @@ import time
 
 import openvino_genai as ov
 
+# The words of penstock's own prompts (internal/bench/load) in kind: common, mostly one token each.
 WORDS = (
     "time year people way day man thing woman life child world school state family student group country problem hand part "
     "place case week company system program question work government number night point home water room mother area money "
     "story fact month lot right study book eye job word business issue side kind head house service friend father power hour "
-    "game line end member law car city community name president team minute idea kid body information back parent face others "
-    "level office door health person art war history party result change morning reason research girl guy moment air teacher "
-    "force education"
+    "game line end member law car city community name president team minute idea body information back parent face level "
+    "office door health person art war history party result change morning reason research girl guy moment air teacher force"
 ).split()
 
 
-def prompt(rng, words):
-    return " ".join(rng.choice(WORDS) for _ in range(words))
+def say(value):
+    print(json.dumps(value), flush=True)
 
 
-def generate(pipe, prompts, tokens):
+def settings(tokens):
     config = ov.GenerationConfig()
     config.max_new_tokens = tokens
     config.min_new_tokens = tokens
     config.ignore_eos = True
     config.do_sample = False
     config.apply_chat_template = False
-    start = time.perf_counter()
-    results = pipe.generate(prompts, [config] * len(prompts))
-    seconds = time.perf_counter() - start
-    return results, seconds
+    return config
 
 
-def report(work, tokens, seconds):
-    print(json.dumps({"work": work, "tokens": tokens, "seconds": seconds, "tokens_per_second": tokens / seconds}), flush=True)
+class Runner:
+    def __init__(self, model, threads, cache_gb):
+        scheduler = ov.SchedulerConfig()
+        scheduler.cache_size = cache_gb
+        scheduler.max_num_batched_tokens = 512
+        scheduler.dynamic_split_fuse = True
+        scheduler.enable_prefix_caching = False
+        self.pipe = ov.ContinuousBatchingPipeline(model, scheduler, "CPU", {"INFERENCE_NUM_THREADS": threads})
+        self.tokenizer = self.pipe.get_tokenizer()
+        self.random = random.Random(time.time_ns())
+
+    def generate(self, count, words, tokens):
+        prompts = [" ".join(self.random.choices(WORDS, k=words)) for _ in range(count)]
+        length = sum(self.tokenizer.encode(p).input_ids.shape[1] for p in prompts)
+        start = time.perf_counter()
+        results = self.pipe.generate(prompts, [settings(tokens)] * count)
+        seconds = time.perf_counter() - start
+        if len(results) != count:
+            raise RuntimeError(f"{len(results)} of {count} results")
+        return length, seconds
+
+    def measure(self, job):
+        if job["work"] == "batch":
+            length, seconds = self.generate(job["n"], job["words"], job["gen"])
+            return {"tokens": job["n"] * job["gen"], "prompt_tokens": length, "seconds": seconds}
+        if job["work"] == "prefill":
+            length, seconds = self.generate(1, job["words"], 1)
+            return {"tokens": length, "prompt_tokens": length, "seconds": seconds}
+        raise ValueError(f"work {job['work']!r} is neither batch nor prefill")
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("model")
     p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--rounds", type=int, default=1)
-    p.add_argument("--batch", type=int, nargs="*", default=[1, 8, 16])
-    p.add_argument("--prefill", type=int, default=512)
-    p.add_argument("--words", type=int, default=30)
-    p.add_argument("--gen", type=int, default=50)
     p.add_argument("--cache-gb", type=int, default=1)
-    p.add_argument("--wait", action="store_true", help="wait for a line on standard input before each round")
     a = p.parse_args()
-
-    scheduler = ov.SchedulerConfig()
-    scheduler.cache_size = a.cache_gb
-    scheduler.max_num_batched_tokens = 512
-    scheduler.dynamic_split_fuse = True
-    scheduler.enable_prefix_caching = False
-    pipe = ov.ContinuousBatchingPipeline(a.model, scheduler, "CPU", {"INFERENCE_NUM_THREADS": a.threads})
-    tokenizer = pipe.get_tokenizer()
-    rng = random.Random(time.time_ns())
-    generate(pipe, [prompt(rng, a.words)], 8)  # warm-up: compiles the graph
-    print(json.dumps({"ready": True}), flush=True)
-
-    for _ in range(a.rounds):
-        if a.wait and not sys.stdin.readline():
-            return
-        for n in a.batch:
-            prompts = [prompt(rng, a.words) for _ in range(n)]
-            results, seconds = generate(pipe, prompts, a.gen)
-            if len(results) != n:
-                sys.exit(f"openvino_run: {len(results)} of {n} results")
-            report(f"batch {n}", n * a.gen, seconds)
-        if a.prefill:
-            text = prompt(rng, a.prefill)
-            length = tokenizer.encode(text).input_ids.shape[1]
-            _, seconds = generate(pipe, [text], 1)
-            report("prefill", length, seconds)
-        print(json.dumps({"round": True}), flush=True)
+    try:
+        runner = Runner(a.model, a.threads, a.cache_gb)
+        runner.generate(2, 30, 8)  # compiles the graph
+    except Exception as e:  # whatever the library throws: the caller wants one line
+        say({"error": str(e).strip().splitlines()[-1]})
+        sys.exit(1)
+    say({"ready": True})
+    for line in sys.stdin:
+        try:
+            say(runner.measure(json.loads(line)))
+        except Exception as e:
+            say({"error": str(e).strip()})
 
 
 if __name__ == "__main__":
