@@ -1,0 +1,195 @@
+package tokenizer
+
+import (
+	"slices"
+	"strings"
+)
+
+// endTexts are tokens that end what a model has to say, whatever else the file
+// says about them.
+var endTexts = []string{
+	"<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>",
+	"<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
+	"<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>",
+	"<｜end▁of▁sentence｜>", "[e~[",
+}
+
+// infill are the tokens of fill-in-the-middle: the key that names them, and what
+// they are called where no key does. Some of them end an answer.
+var infill = []struct {
+	keys  []string
+	texts []string
+	ends  bool
+}{
+	{
+		keys: []string{"fim_pre_token_id", "prefix_token_id"},
+		texts: []string{
+			"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>",
+			"<|code_prefix|>", "<|prefix|>",
+		},
+	}, {
+		keys: []string{"fim_suf_token_id", "suffix_token_id"},
+		texts: []string{
+			"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>",
+			"<|code_suffix|>", "<|suffix|>",
+		},
+	}, {
+		keys: []string{"fim_mid_token_id", "middle_token_id"},
+		texts: []string{
+			"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>",
+			"<|code_middle|>", "<|middle|>",
+		},
+	}, {
+		keys:  []string{"fim_pad_token_id"},
+		texts: []string{"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"},
+		ends:  true,
+	}, {
+		keys:  []string{"fim_rep_token_id"},
+		texts: []string{"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"},
+		ends:  true,
+	}, {
+		keys:  []string{"fim_sep_token_id"},
+		texts: []string{"<|file_sep|>"},
+		ends:  true,
+	},
+}
+
+// shown are control tokens of gpt-oss that clients have to see.
+var shown = []string{"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"}
+
+// others are further tokens that findRoles asks for.
+var others = []string{"<mask>", "[MASK]", "<unk>", "<s>"}
+
+// assignRoles finds out which tokens end an answer, and corrects attributes
+// that converters are known to get wrong. Files rarely say what a token is for,
+// so that much rests on its text. Where it names no token, those of otherwise
+// are the ones.
+func (v *vocabulary) assignRoles(otherwise roles) {
+	v.roles = roles{
+		bos:       v.id("bos_token_id", otherwise.bos),
+		eos:       v.id("eos_token_id", otherwise.eos),
+		separator: v.id("seperator_token_id", otherwise.separator),
+		unknown:   v.id("unknown_token_id", otherwise.unknown),
+	}
+	named := v.named()
+	for _, role := range infill {
+		id := int32(-1)
+		for _, key := range role.keys {
+			id = v.id(key, id)
+		}
+		for _, text := range role.texts {
+			if id >= 0 {
+				break
+			}
+			if found, ok := named[text]; ok {
+				id = found
+				v.attrs[id] |= controlToken
+			}
+		}
+		if role.ends {
+			v.endsWith(id)
+		}
+	}
+	for _, text := range endTexts {
+		if id, ok := named[text]; ok {
+			v.attrs[id] |= controlToken
+			v.endsWith(id)
+		}
+	}
+	for _, text := range shown {
+		if id, ok := named[text]; ok {
+			v.attrs[id] = userToken
+		}
+	}
+	v.endsWith(v.eos)
+	v.endsWith(v.id("eot_token_id", -1))
+	v.endsWith(v.id("eom_token_id", -1))
+	v.exceptions(named)
+	slices.Sort(v.eog)
+	v.strips(named)
+}
+
+// named returns the tokens whose texts this file mentions.
+func (v *vocabulary) named() map[string]int32 {
+	wanted := map[string]bool{}
+	for _, list := range [][]string{endTexts, shown, others} {
+		for _, text := range list {
+			wanted[text] = true
+		}
+	}
+	for _, role := range infill {
+		for _, text := range role.texts {
+			wanted[text] = true
+		}
+	}
+	named := map[string]int32{}
+	for id, text := range v.texts {
+		if len(text) > 2 && wanted[text] {
+			named[text] = int32(id)
+		}
+	}
+	return named
+}
+
+// endsWith notes that a token ends an answer.
+func (v *vocabulary) endsWith(id int32) {
+	if id >= 0 && !slices.Contains(v.eog, id) {
+		v.eog = append(v.eog, id)
+	}
+}
+
+// exceptions takes back two of the texts above where they mean something else.
+func (v *vocabulary) exceptions(named map[string]int32) {
+	ends := func(text string) bool {
+		return slices.ContainsFunc(v.eog, func(id int32) bool { return v.texts[id] == text })
+	}
+	drop := func(text string, a attr) {
+		if id, ok := named[text]; ok && ends(text) {
+			v.eog = slices.DeleteFunc(v.eog, func(e int32) bool { return e == id })
+			v.attrs[id] = a
+		}
+	}
+	calls := ends("<|call|>") || ends("<|calls|>")
+	if calls && (ends("<|return|>") || ends("<|flush|>")) {
+		drop("<|end|>", userToken) // ends a message, of which an answer has several
+	}
+	if ends("<|tool_response>") || ends("<|plamo:eos|>") {
+		drop("</s>", normalToken)
+	}
+}
+
+// strips sets which tokens swallow white space. Files don't say; it follows from
+// what the model is called.
+func (v *vocabulary) strips(named map[string]int32) {
+	pre, _ := v.file.Str("tokenizer.ggml.pre")
+	arch, _ := v.file.Str("general.architecture")
+	name, _ := v.file.Str("general.name")
+	name = strings.ToLower(name)
+	set := func(text string, a attr) {
+		if id, ok := named[text]; ok {
+			v.attrs[id] |= a
+		}
+	}
+	switch {
+	case containsAny(pre, "jina-v2-de", "jina-v2-es", "jina-v2-code") || containsAny(arch, "nomic-bert-moe", "jina-bert-v3"):
+		set("<mask>", lstrip)
+	case containsAny(name, "phi-3", "phi3"):
+		for id := range v.attrs {
+			if v.attrs[id]&(hidden|userToken) != 0 {
+				v.attrs[id] |= rstrip
+			}
+		}
+		set("</s>", rstrip)
+		for _, text := range []string{"<unk>", "<s>", "<|endoftext|>"} {
+			if id, ok := named[text]; ok {
+				v.attrs[id] &^= rstrip
+			}
+		}
+	case strings.Contains(name, "modern-bert"):
+		set("[MASK]", lstrip)
+	}
+}
+
+func containsAny(s string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(s, part) })
+}
