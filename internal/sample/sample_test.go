@@ -1,0 +1,514 @@
+package sample
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"gonum.org/v1/gonum/stat/distuv"
+	"pgregory.net/rapid"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/kernel"
+)
+
+func forEachTier(t *testing.T, test func(t *testing.T, set kernel.Set)) {
+	for _, tier := range kernel.Tiers() {
+		t.Run(tier.String(), func(t *testing.T) { test(t, kernel.New(tier)) })
+	}
+}
+
+// row makes logits of the shape that a model's have: a bell with a few peaks.
+func row(n int, seed uint64, spread float64) []float32 {
+	r := rand.New(rand.NewPCG(seed, 1))
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(r.NormFloat64() * spread)
+	}
+	return x
+}
+
+func TestGreedyIsTheLowestOfTheLargest(t *testing.T) {
+	forEachTier(t, func(t *testing.T, set kernel.Set) {
+		s := New(set, 1000)
+		x := row(1000, 1, 1)
+		for _, i := range []int{17, 400, 999} {
+			x[i] = 9
+		}
+		for _, p := range []Params{{}, {Temperature: 1e-9, TopP: 1}, {Temperature: 5, TopP: 1, TopK: 1}, {Temperature: 5, TopP: 1e-9}} {
+			var out Output
+			if err := s.Sample(Input{Logits: slices.Clone(x), Params: &p, Rand: rand.NewPCG(1, 2)}, &out); err != nil || out.Token != 17 {
+				t.Errorf("%+v: token %d, %v; want 17", p, out.Token, err)
+			}
+		}
+	})
+}
+
+// The seed replaced temperature 0 by its default. Zero is greedy, with any other
+// parameter beside it and any generator state.
+func TestSeedDefectTemperatureZeroIsGreedy(t *testing.T) {
+	s := New(kernel.New(cpu.Generic), 300)
+	x := row(300, 3, 1)
+	want := int32(kernel.New(cpu.Generic).ArgMax(x))
+	for seed := range uint64(200) {
+		p := Params{Temperature: 0, TopK: 40, TopP: 0.9, MinP: 0.01}
+		var out Output
+		if err := s.Sample(Input{Logits: slices.Clone(x), Params: &p, Rand: rand.NewPCG(seed, 0)}, &out); err != nil || out.Token != want {
+			t.Fatalf("seed %d: token %d, %v; want %d", seed, out.Token, err, want)
+		}
+	}
+}
+
+// The seed read top_k and did nothing with it.
+func TestSeedDefectTopKIsObeyed(t *testing.T) {
+	s := New(kernel.New(cpu.Generic), 500)
+	x := row(500, 4, 0.01) // nearly flat: without top-k anything may come
+	for _, k := range []int{1, 2, 5, 40} {
+		allowed := topIDs(x, k)
+		got := map[int32]bool{}
+		rnd := rand.NewPCG(1, uint64(k))
+		for range 2000 {
+			p := Params{Temperature: 1, TopK: k, TopP: 1}
+			var out Output
+			if err := s.Sample(Input{Logits: slices.Clone(x), Params: &p, Rand: rnd}, &out); err != nil || !allowed[out.Token] {
+				t.Fatalf("top_k %d: token %d, %v", k, out.Token, err)
+			}
+			got[out.Token] = true
+		}
+		if len(got) != k {
+			t.Errorf("top_k %d: %d different tokens came", k, len(got))
+		}
+	}
+}
+
+func topIDs(x []float32, k int) map[int32]bool {
+	prob := oracle(x, Input{Params: &Params{Temperature: 1, TopK: k, TopP: 1}})
+	ids := map[int32]bool{}
+	for i, p := range prob {
+		if p > 0 {
+			ids[int32(i)] = true
+		}
+	}
+	return ids
+}
+
+// Every path of choose has the oracle's distribution: chi-square over many
+// draws, at a level that one run in ten thousand would miss by chance; the
+// generators are seeded, so the test always sees the same draws.
+func TestDistribution(t *testing.T) {
+	const vocab, draws = 2500, 15000 // more than one chunk
+	cases := map[string]struct {
+		spread float64
+		p      Params
+	}{
+		"whole":           {0.5, Params{Temperature: 0.8, TopP: 1}},
+		"whole, peaked":   {3, Params{Temperature: 0.7, TopP: 1}},
+		"top-k":           {2, Params{Temperature: 1, TopK: 40, TopP: 1}},
+		"top-k and top-p": {2, Params{Temperature: 1.3, TopK: 40, TopP: 0.8}},
+		"top-p few":       {3, Params{Temperature: 1, TopP: 0.9}},
+		"top-p more":      {1.3, Params{Temperature: 1, TopP: 0.8}},
+		"top-p all":       {0.3, Params{Temperature: 1, TopP: 0.5}},
+		"min-p":           {2, Params{Temperature: 1, TopP: 1, MinP: 0.05}},
+		"min-p all":       {0.1, Params{Temperature: 1, TopP: 1, MinP: 0.5}},
+		"large top-k":     {0.3, Params{Temperature: 1, TopK: 900, TopP: 0.7}},
+		"hot":             {1, Params{Temperature: 100, TopP: 1}},
+	}
+	set := kernel.New(cpu.AVX512VNNI) // the best there is
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := New(set, vocab)
+			s.tiers = [...]int{50, 200} // so that a small vocabulary sees all paths
+			x := row(vocab, 7, c.spread)
+			want := oracle(x, Input{Params: &c.p})
+			rnd := rand.NewPCG(42, 43)
+			counts := make([]int, vocab)
+			work := make([]float32, vocab)
+			for range draws {
+				copy(work, x)
+				var out Output
+				if err := s.Sample(Input{Logits: work, Params: &c.p, Rand: rnd}, &out); err != nil {
+					t.Fatal(err)
+				}
+				counts[out.Token]++
+			}
+			chiSquare(t, counts, want, draws)
+		})
+	}
+}
+
+// chiSquare compares counts with probabilities, rare tokens taken together.
+func chiSquare(t *testing.T, counts []int, prob []float64, draws int) {
+	t.Helper()
+	stat, cells := 0.0, 0
+	rareCount, rareProb := 0, 0.0
+	add := func(count int, p float64) {
+		e := p * float64(draws)
+		stat += (float64(count) - e) * (float64(count) - e) / e
+		cells++
+	}
+	for i, p := range prob {
+		switch {
+		case p == 0 && counts[i] > 0:
+			t.Fatalf("token %d came %d times, its probability is 0", i, counts[i])
+		case p*float64(draws) < 8:
+			rareCount, rareProb = rareCount+counts[i], rareProb+p
+		default:
+			add(counts[i], p)
+		}
+	}
+	if rareProb*float64(draws) >= 8 {
+		add(rareCount, rareProb)
+	}
+	if cells < 2 {
+		t.Fatalf("only %d cells", cells)
+	}
+	if p := distuv.ChiSquared.Survival(distuv.ChiSquared{K: float64(cells - 1)}, stat); p < 1e-4 {
+		t.Errorf("chi-square %.1f in %d cells: p = %g", stat, cells, p)
+	}
+}
+
+func drawParams(t *rapid.T, vocab int) Params {
+	maybe := func(name string) bool { return rapid.Bool().Draw(t, name) }
+	p := Params{
+		Temperature: rapid.SampledFrom([]float32{0, 0.3, 0.7, 1, 2}).Draw(t, "temperature"),
+		TopP:        1,
+	}
+	if maybe("top-k?") {
+		p.TopK = rapid.IntRange(1, vocab+5).Draw(t, "top-k")
+	}
+	if maybe("top-p?") {
+		p.TopP = rapid.Float32Range(0.01, 1).Draw(t, "top-p")
+	}
+	if maybe("min-p?") {
+		p.MinP = rapid.Float32Range(0, 1).Draw(t, "min-p")
+	}
+	if maybe("penalties?") {
+		p.RepeatPenalty = rapid.Float32Range(0.5, 2).Draw(t, "repeat")
+		p.PresencePenalty = rapid.Float32Range(-2, 2).Draw(t, "presence")
+		p.FrequencyPenalty = rapid.Float32Range(-2, 2).Draw(t, "frequency")
+		p.RepeatLastN = rapid.IntRange(0, 20).Draw(t, "last")
+	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "biases") {
+		p.LogitBias = append(p.LogitBias, Bias{int32(i * vocab / 4), rapid.Float32Range(-100, 100).Draw(t, "bias")})
+	}
+	return p
+}
+
+// Any combination of parameters chooses a token that the oracle allows; with a
+// greedy or nearly certain choice it is the oracle's. Values lie on a grid, so
+// that ties are common and rounding at a boundary is not what is tested.
+func TestAgainstOracle(t *testing.T) {
+	set := kernel.New(cpu.AVX512VNNI)
+	samplers := map[int]*Sampler{}
+	rapid.Check(t, func(t *rapid.T) {
+		vocab := rapid.SampledFrom([]int{1, 2, 63, 64, 65, 257, 3000}).Draw(t, "vocab")
+		if samplers[vocab] == nil {
+			samplers[vocab] = New(set, vocab)
+			samplers[vocab].tiers = [...]int{3, 40}
+		}
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "logits"), 0))
+		levels := rapid.IntRange(1, 60).Draw(t, "levels")
+		x := make([]float32, vocab)
+		for i := range x {
+			x[i] = float32(r.IntN(levels))/4 - 3
+		}
+		p := drawParams(t, vocab)
+		if err := p.Validate(vocab); err != nil {
+			t.Fatal(err)
+		}
+		in := Input{Params: &p, Rand: rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)}
+		for range rapid.IntRange(0, 30).Draw(t, "history") {
+			in.History = append(in.History, int32(r.IntN(vocab)))
+		}
+		in.Prompt = rapid.IntRange(0, len(in.History)).Draw(t, "prompt")
+		if rapid.Bool().Draw(t, "mask?") {
+			in.Allowed = make([]uint64, (vocab+63)/64)
+			for i := range vocab {
+				if r.IntN(3) > 0 || i == vocab-1 {
+					in.Allowed[i/64] |= 1 << (i % 64)
+				}
+			}
+		}
+		in.Logits = slices.Clone(x)
+		prob := oracle(x, in)
+		var out Output
+		if err := samplers[vocab].Sample(in, &out); err != nil {
+			t.Fatal(err)
+		}
+		if prob[out.Token] == 0 && !nearBoundary(x, in, out.Token) {
+			t.Fatalf("token %d (logit %v) is not a candidate", out.Token, x[out.Token])
+		}
+	})
+}
+
+// nearBoundary says that the token is a candidate if thresholds are a millionth
+// more generous: float32 may decide such a case either way.
+func nearBoundary(x []float32, in Input, token int32) bool {
+	p := *in.Params
+	if p.Temperature == 0 { // penalties round, too
+		q := p
+		q.Temperature, q.TopP, q.TopK, q.MinP = 1, 1, 0, 0.99999
+		in.Params = &q
+		return oracle(x, in)[token] > 0
+	}
+	p.TopP = min(1, p.TopP*(1+1e-5)+1e-6)
+	p.MinP *= 1 - 1e-5
+	in.Params = &p
+	return oracle(x, in)[token] > 0
+}
+
+// The exact set, not only a subset: with enough draws every candidate comes.
+func TestSelectBestAgainstSort(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 400).Draw(t, "n")
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		levels := rapid.IntRange(1, 50).Draw(t, "levels")
+		x, w := make([]float32, n), make([]float64, n)
+		ids := make([]int32, n)
+		total := 0.0
+		for i := range x {
+			x[i] = float32(r.IntN(levels))
+			w[i] = float64(1 + r.IntN(8)) // whole numbers: sums are exact
+			ids[i] = int32(i)
+			total += w[i]
+		}
+		target := float64(rapid.IntRange(0, int(total)+1).Draw(t, "target"))
+		sorted := slices.Clone(ids)
+		slices.SortStableFunc(sorted, func(a, b int32) int { return int(x[b] - x[a]) })
+		want, sum := 0, 0.0
+		for want < n && (want == 0 || sum < target) {
+			sum += w[sorted[want]]
+			want++
+		}
+		s := New(kernel.Set{}, 1)
+		got := s.selectBest(ids, x, func(id int32) float64 { return w[id] }, target)
+		best := slices.Clone(ids[:got])
+		slices.Sort(best)
+		expect := slices.Clone(sorted[:want])
+		slices.Sort(expect)
+		if !slices.Equal(best, expect) {
+			t.Fatalf("got %v, want %v", best, expect)
+		}
+	})
+}
+
+func TestNotFinite(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	forEachTier(t, func(t *testing.T, set kernel.Set) {
+		for _, vocab := range []int{1, 5, 64, 100, 5000} {
+			s := New(set, vocab)
+			for _, p := range []Params{
+				{}, {Temperature: 1, TopP: 1}, {Temperature: 1, TopP: 0.9}, {Temperature: 1, TopK: 5, TopP: 1},
+				{Temperature: 1, TopP: 1, MinP: 0.1}, {Logprobs: true, TopLogprobs: 3},
+			} {
+				for bad, want := range map[float32]error{nan: ErrNotFinite, inf: ErrNotFinite} {
+					for _, at := range []int{0, vocab / 2, vocab - 1} {
+						x := row(vocab, 5, 1)
+						x[at] = bad
+						var out Output
+						err := s.Sample(Input{Logits: x, Params: &p, Rand: rand.NewPCG(1, 1)}, &out)
+						if !errors.Is(err, want) {
+							t.Fatalf("vocab %d, %v at %d, %+v: %v, want %v", vocab, bad, at, p, err, want)
+						}
+					}
+				}
+				var out Output
+				err := s.Sample(Input{Logits: row(vocab, 5, 1), Params: &p, Rand: rand.NewPCG(1, 1), Allowed: []uint64{}}, &out)
+				if !errors.Is(err, ErrNoToken) {
+					t.Fatalf("vocab %d, nothing allowed, %+v: %v", vocab, p, err)
+				}
+			}
+		}
+	})
+}
+
+// Tokens with no probability never come, and do not disturb the others.
+func TestMinusInfinityIsNeverChosen(t *testing.T) {
+	forEachTier(t, func(t *testing.T, set kernel.Set) {
+		const vocab = 5000
+		s := New(set, vocab)
+		for _, p := range []Params{{Temperature: 1, TopP: 1}, {Temperature: 1, TopP: 0.999}, {Temperature: 1, TopK: 100, TopP: 1}, {Temperature: 9, TopP: 1, MinP: 1e-9}} {
+			x := make([]float32, vocab)
+			for i := range x {
+				x[i] = float32(math.Inf(-1))
+			}
+			x[100], x[4000] = 1, 1
+			rnd := rand.NewPCG(3, 3)
+			counts := map[int32]int{}
+			for range 400 {
+				var out Output
+				if err := s.Sample(Input{Logits: slices.Clone(x), Params: &p, Rand: rnd}, &out); err != nil {
+					t.Fatal(err)
+				}
+				counts[out.Token]++
+			}
+			if len(counts) != 2 || counts[100] < 120 || counts[4000] < 120 {
+				t.Errorf("%+v: %v", p, counts)
+			}
+		}
+	})
+}
+
+func TestLogprobs(t *testing.T) {
+	forEachTier(t, func(t *testing.T, set kernel.Set) {
+		const vocab = 3000
+		s := New(set, vocab)
+		x := row(vocab, 9, 2)
+		p := Params{Temperature: 0.1, TopP: 0.5, RepeatPenalty: 1.5, LogitBias: []Bias{{7, 100}}, Logprobs: true, TopLogprobs: 5}
+		var out Output
+		if err := s.Sample(Input{Logits: slices.Clone(x), Params: &p, Rand: rand.NewPCG(1, 1)}, &out); err != nil {
+			t.Fatal(err)
+		}
+		if out.Token != 7 {
+			t.Fatalf("token %d, want the biased one", out.Token)
+		}
+		sum := 0.0
+		for _, v := range x {
+			sum += math.Exp(float64(v))
+		}
+		logprob := func(id int32) float64 { return float64(x[id]) - math.Log(sum) }
+		if math.Abs(float64(out.Logprob)-logprob(7)) > 1e-4 {
+			t.Errorf("logprob %v, want %v", out.Logprob, logprob(7))
+		}
+		best := oracle(x, Input{Params: &Params{Temperature: 1, TopK: 5, TopP: 1}})
+		if len(out.Top) != 5 {
+			t.Fatalf("%d top logprobs", len(out.Top))
+		}
+		for i, top := range out.Top {
+			if best[top.Token] == 0 || math.Abs(float64(top.Value)-logprob(top.Token)) > 1e-4 || i > 0 && top.Value > out.Top[i-1].Value {
+				t.Errorf("top %d: %+v, want logprob %v", i, top, logprob(top.Token))
+			}
+		}
+		var scored Output
+		if err := s.Score(x, 11, 2, &scored); err != nil || math.Abs(float64(scored.Logprob)-logprob(11)) > 1e-4 || len(scored.Top) != 2 {
+			t.Errorf("score %+v, %v; want %v", scored, err, logprob(11))
+		}
+	})
+}
+
+func TestSeedReproduces(t *testing.T) {
+	s := New(kernel.Set{}, 2000)
+	run := func(seed uint64) (tokens []int32) {
+		rnd := rand.NewPCG(seed, 0)
+		p := Params{Temperature: 1, TopP: 0.95}
+		for i := range uint64(50) {
+			var out Output
+			if err := s.Sample(Input{Logits: row(2000, i, 1), Params: &p, Rand: rnd}, &out); err != nil {
+				t.Fatal(err)
+			}
+			tokens = append(tokens, out.Token)
+		}
+		return tokens
+	}
+	if !slices.Equal(run(5), run(5)) || slices.Equal(run(5), run(6)) {
+		t.Error("the seed does not decide")
+	}
+}
+
+func TestValidate(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	bad := map[string]Params{
+		"temperature":        {Temperature: -1},
+		"temperature ":       {Temperature: nan},
+		"temperature  ":      {Temperature: inf},
+		"top_k":              {TopK: -1},
+		"top_p":              {Temperature: 1},
+		"top_p ":             {Temperature: 1, TopP: 1.1},
+		"top_p  ":            {Temperature: 1, TopP: nan},
+		"min_p":              {MinP: -0.1},
+		"min_p ":             {MinP: nan},
+		"repetition_penalty": {RepeatPenalty: -1},
+		"presence_penalty":   {PresencePenalty: inf},
+		"frequency_penalty":  {FrequencyPenalty: nan},
+		"repeat_last_n":      {RepeatLastN: -1},
+		"top_logprobs":       {TopLogprobs: 21},
+		"logit_bias":         {LogitBias: []Bias{{100, 1}}},
+		"logit_bias ":        {LogitBias: []Bias{{-1, 1}}},
+		"logit_bias  ":       {LogitBias: []Bias{{1, nan}}},
+	}
+	for name, p := range bad {
+		var e *ParamError
+		if err := p.Validate(100); !errors.As(err, &e) || e.Param != trim(name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	good := Params{Temperature: 2, TopK: 5, TopP: 1, MinP: 1, RepeatPenalty: 1.1, LogitBias: []Bias{{99, -100}}, TopLogprobs: 20}
+	if err := good.Validate(100); err != nil {
+		t.Error(err)
+	}
+}
+
+func trim(s string) string {
+	for len(s) > 0 && s[len(s)-1] == ' ' {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// The seed sorted the vocabulary for every token and allocated for it.
+func TestSeedDefectNoSortNoAllocation(t *testing.T) {
+	const vocab = 50000
+	s := New(kernel.New(cpu.AVX512VNNI), vocab)
+	x, work := row(vocab, 1, 2), make([]float32, vocab)
+	history := []int32{1, 2, 3, 4, 5, 5, 5}
+	for _, p := range benchParams() {
+		out := Output{Top: make([]Logprob, 0, MaxTop)}
+		rnd := rand.NewPCG(1, 1)
+		n := testing.AllocsPerRun(5, func() {
+			copy(work, x)
+			if err := s.Sample(Input{Logits: work, Params: &p.Params, Rand: rnd, History: history, Prompt: 2}, &out); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations", p.name, n)
+		}
+	}
+}
+
+type namedParams struct {
+	name string
+	Params
+}
+
+func benchParams() []namedParams {
+	return []namedParams{
+		{"greedy", Params{}},
+		{"top-k 40", Params{Temperature: 0.7, TopK: 40, TopP: 1}},
+		{"top-k 40 top-p 0.9 penalties", Params{Temperature: 0.7, TopK: 40, TopP: 0.9, RepeatPenalty: 1.1}},
+		{"top-p 0.9", Params{Temperature: 0.7, TopP: 0.9}},
+		{"min-p 0.05", Params{Temperature: 1, TopP: 1, MinP: 0.05}},
+		{"whole", Params{Temperature: 1, TopP: 1}},
+		{"flat top-p", Params{Temperature: 50, TopP: 0.9}},
+		{"greedy logprobs 5", Params{Logprobs: true, TopLogprobs: 5}},
+	}
+}
+
+func BenchmarkSample(b *testing.B) {
+	for _, vocab := range []int{49152, 151936} {
+		s := New(kernel.New(cpu.AVX512VNNI), vocab)
+		x, work := row(vocab, 1, 2.5), make([]float32, vocab)
+		x[77] = 18 // a model is rarely without a favourite
+		for _, p := range benchParams() {
+			b.Run(fmt.Sprintf("%d/%s", vocab, p.name), func(b *testing.B) {
+				rnd := rand.NewPCG(1, 1)
+				out := Output{Top: make([]Logprob, 0, MaxTop)}
+				for b.Loop() {
+					if p.RepeatPenalty != 0 || p.Logprobs {
+						copy(work, x)
+					}
+					in := Input{Logits: x, Params: &p.Params, Rand: rnd, History: []int32{1, 2, 3}, Prompt: 1}
+					if p.RepeatPenalty != 0 {
+						in.Logits = work
+					}
+					if err := s.Sample(in, &out); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
