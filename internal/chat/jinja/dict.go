@@ -1,0 +1,127 @@
+package jinja
+
+// Dict is a Python dict: it keeps the order of insertion.
+type Dict struct {
+	keys  []Value
+	vals  []Value
+	index map[string]int // positions of string keys, once there are many
+}
+
+const indexFrom = 9 // below this a linear search is quicker than a map
+
+// Len returns the number of entries.
+func (d *Dict) Len() int { return len(d.keys) }
+
+// Get returns the value of a string key.
+func (d *Dict) Get(key string) (Value, bool) {
+	if i := d.find(key); i >= 0 {
+		return d.vals[i], true
+	}
+	return nil, false
+}
+
+// Set adds an entry or replaces its value.
+func (d *Dict) Set(key string, v Value) {
+	if i := d.find(key); i >= 0 {
+		d.vals[i] = v
+		return
+	}
+	d.append(key, v)
+}
+
+func (d *Dict) find(key string) int {
+	if d.index != nil {
+		if i, ok := d.index[key]; ok {
+			return i
+		}
+		return -1
+	}
+	for i, k := range d.keys {
+		if s, ok := k.(string); ok && s == key {
+			return i
+		}
+	}
+	return -1
+}
+
+func (d *Dict) append(key, v Value) {
+	d.keys = append(d.keys, key)
+	d.vals = append(d.vals, v)
+	if d.index != nil {
+		if s, ok := key.(string); ok {
+			d.index[s] = len(d.keys) - 1
+		}
+		return
+	}
+	if len(d.keys) < indexFrom {
+		return
+	}
+	d.index = make(map[string]int, 2*len(d.keys))
+	for i, k := range d.keys {
+		if s, ok := k.(string); ok {
+			d.index[s] = i
+		}
+	}
+}
+
+// lookup finds any hashable key.
+func (in *interp) lookup(d *Dict, key Value) (Value, bool) {
+	if i := in.position(d, key); i >= 0 {
+		return d.vals[i], true
+	}
+	return nil, false
+}
+
+func (in *interp) position(d *Dict, key Value) int {
+	key = plain(key)
+	if s, ok := key.(string); ok {
+		return d.find(s)
+	}
+	if !hashable(key) {
+		fail("unhashable type: '%s'", typeName(key))
+	}
+	in.scan(16 * len(d.keys))
+	for i, k := range d.keys {
+		if _, ok := k.(string); !ok && in.equal(k, key) {
+			return i
+		}
+	}
+	return -1
+}
+
+// assign is d[key] = v, for dicts that are still being built.
+func (in *interp) assign(d *Dict, key, v Value) {
+	if i := in.position(d, key); i >= 0 {
+		d.vals[i] = v
+		return
+	}
+	in.charge(64)
+	d.append(plain(key), v)
+}
+
+func hashable(v Value) bool {
+	switch v := v.(type) {
+	case *List:
+		if !v.Tuple {
+			return false
+		}
+		for _, x := range v.Items {
+			if !hashable(x) {
+				return false
+			}
+		}
+	case *Dict:
+		return false
+	}
+	return true
+}
+
+// copyOf returns a dict with the same entries.
+func (in *interp) copyOf(d *Dict) *Dict {
+	in.charge(64 * len(d.keys))
+	c := &Dict{}
+	for i, k := range d.keys {
+		c.append(k, d.vals[i])
+	}
+	return c
+}

@@ -1,0 +1,202 @@
+package jinja
+
+import (
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// hostile are templates that would hang or exhaust an engine without limits.
+var hostile = map[string]string{
+	"string times number":  `{{ ("x" * 4000000000)|length }}`,
+	"list times number":    `{{ ([0] * 4000000000)|length }}`,
+	"overflowing product":  `{{ "xx" * 9223372036854775807 }}`,
+	"doubling string":      `{% set ns = namespace(s="x") %}{% for i in range(100000) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}`,
+	"doubling list":        `{% set ns = namespace(l=[1]) %}{% for i in range(100) %}{% set ns.l = ns.l + ns.l %}{% endfor %}`,
+	"nested loops":         `{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}x{% endfor %}{% endfor %}{% endfor %}`,
+	"silent nested loops":  `{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}`,
+	"endless output":       `{% for a in range(99999) %}{{ "x" * 100000 }}{% endfor %}`,
+	"macro recursion":      `{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}`,
+	"mutual recursion":     `{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{% endmacro %}{{ a() }}`,
+	"branching recursion":  `{% macro m(n) %}{% if n %}{{ m(n-1) }}{{ m(n-1) }}{% endif %}{% endmacro %}{{ m(60) }}`,
+	"recursive loop":       `{% set l = [1] %}{% for x in l recursive %}{{ loop(l) }}{% endfor %}`,
+	"wide center":          `{{ "x".center(4000000000) }}`,
+	"wide filter":          `{{ "x"|center(4000000000) }}`,
+	"wide ljust":           `{{ "x".ljust(99999999999) }}`,
+	"zfill":                `{{ "x".zfill(4000000000) }}`,
+	"wide percent":         `{{ "%4000000000d" % 1 }}`,
+	"wide star":            `{{ "%*d" % (4000000000, 1) }}`,
+	"precise percent":      `{{ "%.2000000000f" % 1.5 }}`,
+	"precise integer":      `{{ "%.2000000000d" % 1 }}`,
+	"wide format":          `{{ "{:4000000000}".format(1) }}`,
+	"indent":               `{{ "a\nb"|indent(4000000000) }}`,
+	"replace growth":       `{% set s = "x" * 1000000 %}{{ s|replace("x", s)|length }}`,
+	"join growth":          `{% set s = "x" * 1000000 %}{{ s.join(s)|length }}`,
+	"split growth":         `{% set s = "x," * 1000000 %}{% for i in range(99999) %}{% set t = s.split(",") %}{% endfor %}`,
+	"batch fill":           `{{ [1]|batch(4000000000, 0)|list|length }}`,
+	"slices":               `{{ [1]|slice(4000000000)|list|length }}`,
+	"huge range":           `{{ range(99999999999)|list|length }}`,
+	"range overflow":       `{{ range(-9223372036854775807, 9223372036854775807)|length }}`,
+	"power":                `{{ 99999 ** 99999999 }}`,
+	"power of power":       `{{ 2.0 ** 99999999 ** 99 }}|{% for i in range(99999) %}{{ 1 ** 9223372036854775807 }}{{ 0 ** 9223372036854775807 }}{{ (-1) ** 9223372036854775807 }}{% endfor %}{{ raise_exception("x") }}`,
+	"tojson of a tree":     `{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l|tojson }}`,
+	"repr of a tree":       `{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l }}`,
+	"comparison of trees":  `{% set ns = namespace(l=[1], m=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% set ns.m = [ns.m, ns.m] %}{% endfor %}{{ ns.l == ns.m }}`,
+	"namespace in itself":  `{% set ns = namespace() %}{% set ns.a = [ns] %}{{ ns }}`,
+	"deep list":            `{% set ns = namespace(l=[]) %}{% for i in range(99999) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l }}`,
+	"deep indent":          `{{ [[[[1]]]]|tojson(indent="x" * 100000000) }}`,
+	"substring search":     `{% set s = "a" * 1000000 %}{% set t = "a" * 999999 ~ "b" %}{% for i in range(99999) %}{{ t in s }}{% endfor %}`,
+	"many keys":            `{% set ns = namespace(d={}) %}{% for i in range(99999) %}{% set ns.d = dict(ns.d, **{i|string: i}) %}{% endfor %}`,
+	"unique numbers":       `{{ range(99999)|unique|list|length }}{{ range(99998)|unique|list|length }}{{ range(99997)|unique|list|length }}`,
+	"call growth":          `{% macro m() %}{{ varargs|length }}{% endmacro %}{% for i in range(99999) %}{{ m(*range(99999)) }}{% endfor %}`,
+	"block set doubling":   `{% set ns = namespace(s="xxxxxxxx") %}{% for i in range(100) %}{% set t %}{{ ns.s }}{{ ns.s }}{% endset %}{% set ns.s = t %}{% endfor %}`,
+	"filter block":         `{% for i in range(99999) %}{% filter replace("x", "y" * 100000) %}{{ "x" * 100000 }}{% endfilter %}{% endfor %}`,
+	"sort":                 `{% for i in range(99999) %}{{ range(99999)|sort(reverse=true)|first }}{% endfor %}`,
+	"time format":          `{% for i in range(99999) %}{{ strftime_now("%c" * 100000)|length }}{% endfor %}`,
+	"expandtabs":           `{{ ("\t" * 1000000).expandtabs(1000000)|length }}`,
+	"wordwrap":             `{{ ("x " * 100000)|wordwrap(1, wrapstring="y" * 100000)|length }}`,
+	"escape growth":        `{% set ns = namespace(s="&" * 1000) %}{% for i in range(99999) %}{% set ns.s = ns.s|escape %}{% endfor %}`,
+	"format nesting":       `{{ "{:{:{:{}}}}".format(1, 2, 3, 4) }}`,
+	"bad format":           `{{ "{0[".format(1) }}`,
+	"sum of lists":         `{{ range(99999)|map("string")|map("list")|sum(start=[])|length }}{% for i in range(999) %}{{ range(9999)|map("string")|map("list")|sum(start=[])|length }}{% endfor %}`,
+	"min int":              `{{ (-9223372036854775807 - 1) // -1 }}`,
+	"negate min int":       `{{ -(-9223372036854775807 - 1) }}`,
+	"loop over its own":    `{% for x in [1,2,3] %}{% for y in loop %}{{ y }}{% endfor %}{% endfor %}{{ 1/0 }}`,
+	"changed with itself":  `{% for x in range(9) %}{{ loop.changed(loop) }}{% endfor %}{{ 1/0 }}`,
+	"undefined everywhere": `{{ a.b.c.d }}`,
+}
+
+func TestHostileTemplatesEnd(t *testing.T) {
+	for name, source := range hostile {
+		t.Run(name, func(t *testing.T) {
+			tmpl, err := Parse(source)
+			if err != nil {
+				t.Fatalf("does not parse: %v", err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			text, err := tmpl.Render(&Dict{}, Options{Now: testNow})
+			runtime.ReadMemStats(&after)
+			if err == nil {
+				t.Errorf("rendered %d bytes, want an error", len(text))
+			}
+			if d := time.Since(start); d > 5*time.Second {
+				t.Errorf("took %v", d)
+			}
+			if made := after.TotalAlloc - before.TotalAlloc; made > 2<<30 {
+				t.Errorf("allocated %d MiB", made>>20)
+			}
+		})
+	}
+}
+
+func TestHostileSources(t *testing.T) {
+	deep := func(open, middle, end string) string {
+		return strings.Repeat(open, 100_000) + middle + strings.Repeat(end, 100_000)
+	}
+	for name, source := range map[string]string{
+		"parentheses": "{{ " + deep("(", "1", ")") + " }}",
+		"lists":       "{{ " + deep("[", "1", "]") + " }}",
+		"nots":        "{{ " + deep("not ", "1", "") + " }}",
+		"minuses":     "{{ " + deep("-", "1", "") + " }}",
+		"ifs":         deep("{% if 1 %}", "x", "{% endif %}"),
+		"targets":     "{% for " + deep("(", "a", ",)") + " in b %}{% endfor %}",
+		"calls":       "{{ " + deep("f(", "1", ")") + " }}",
+		"conditions":  "{{ " + deep("1 if 1 else ", "1", "") + " }}",
+		"too long":    strings.Repeat("x", maxSource+1),
+	} {
+		if _, err := Parse(source); err == nil {
+			t.Errorf("%s: parsed, want an error", name)
+		}
+	}
+	// Chains that are not nested as written, but are as a tree.
+	for name, source := range map[string]string{
+		"sum":       "{{ 1" + strings.Repeat("+1", 100_000) + " }}",
+		"attribute": "{{ a" + strings.Repeat(".a", 100_000) + " }}",
+		"filters":   "{{ 1" + strings.Repeat("|string", 100_000) + " }}",
+		"ors":       "{{ 0" + strings.Repeat(" or 0", 100_000) + " }}",
+	} {
+		tmpl, err := Parse(source)
+		if err == nil {
+			_, err = tmpl.Render(&Dict{}, Options{})
+		}
+		if !errors.Is(err, ErrLimit) {
+			t.Errorf("%s: got %v, want ErrLimit", name, err)
+		}
+	}
+}
+
+func TestRaisedErrorKeepsItsMessage(t *testing.T) {
+	tmpl, err := Parse(`{{ raise_exception("no system role") }}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tmpl.Render(&Dict{}, Options{})
+	var raised *RaisedError
+	if !errors.As(err, &raised) || raised.Message != "no system role" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzRender(f *testing.F) {
+	for _, source := range hostile {
+		f.Add(source)
+	}
+	for _, source := range strings.Split(string(readFile(f, "testdata/expressions.txt")), "\n----\n") {
+		f.Add(source)
+	}
+	vars := readFile(f, "testdata/variables.json")
+	f.Fuzz(func(t *testing.T, source string) {
+		tmpl, err := Parse(source)
+		if err != nil {
+			return
+		}
+		limits := Limits{Steps: 20_000, Memory: 1 << 20, Output: 1 << 16}
+		_, _ = tmpl.Render(readVars(t, vars), Options{Limits: limits, Now: testNow})
+	})
+}
+
+func FuzzFromJSON(f *testing.F) {
+	f.Add([]byte(`{"a":[1,2.5,"x",null,true,18446744073709551615]}`))
+	f.Add([]byte(strings.Repeat("[", 500)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, _ = FromJSON(data)
+	})
+}
+
+// conversation is a request of ordinary size.
+func conversation(n int) *Dict {
+	messages := NewList()
+	for i := range n {
+		m := &Dict{}
+		m.Set("role", []string{"user", "assistant"}[i%2])
+		m.Set("content", "What is the capital of France, and how many people live there?")
+		messages.Items = append(messages.Items, m)
+	}
+	vars := &Dict{}
+	vars.Set("messages", messages)
+	vars.Set("tools", nil)
+	vars.Set("add_generation_prompt", true)
+	return vars
+}
+
+func BenchmarkRender(b *testing.B) {
+	for _, name := range []string{"chatml", "thinking"} {
+		b.Run(name, func(b *testing.B) {
+			tmpl, err := Parse(string(readFile(b, "testdata/templates/"+name+".jinja")))
+			if err != nil {
+				b.Fatal(err)
+			}
+			vars := conversation(3)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := tmpl.Render(vars, Options{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
