@@ -143,15 +143,15 @@ func (f *Fast) Attend(a *Attention) {
 	}
 	if f.plan.single {
 		f.decode.start(h)
-		f.pool.Run(&f.decode)
+		f.pool.Share(&f.decode)
 	} else {
 		f.store.heading = h
 		f.store.tasks.reset()
-		f.pool.Run(&f.store)
+		f.pool.Share(&f.store)
 		f.attend.heading = h
 		f.attend.tasks.reset()
 		if f.rows > 0 {
-			f.pool.Run(&f.attend)
+			f.pool.Share(&f.attend)
 		}
 	}
 	if f.heads != nil && f.rows > 0 {

@@ -28,7 +28,7 @@ func (f *Fast) Gated(ffn *FFN) {
 	bytes := int(ffn.Gate.bytes()+ffn.Up.bytes()) / chunks
 	n := chunkGroups(f.h, chunks*2*groupsPerChunk, bytes/(2*groupsPerChunk), f.pool.Workers()) / (2 * groupsPerChunk)
 	j.spans.even(chunks, min(n, gatedChunks))
-	f.pool.Run(j)
+	f.pool.Share(j)
 	f.h = f.hidden
 	f.prof.end(f.rows, ffn.Gate, ffn.Up)
 }

@@ -28,7 +28,7 @@ func (f *Fast) rowwise(j Job, tasks *counter, rows int) {
 		j.Do(0, 1)
 		return
 	}
-	f.pool.Run(j)
+	f.pool.Share(j)
 }
 
 type embedJob struct {
@@ -156,7 +156,7 @@ func (j *projectJob) run() {
 		from = to
 	}
 	j.spans.chunk = chunkGroups(j.f.h, groups, total/groups, workers)
-	j.f.pool.Run(j)
+	j.f.pool.Share(j)
 }
 
 // groupAt is the number of groups within the first n bytes.

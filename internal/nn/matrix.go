@@ -114,7 +114,7 @@ func fill(pool *Pool, set kernel.Set, m *Matrix, src []byte) error {
 		return err
 	}
 	j := &fillJob{m: m, src: src, set: set}
-	pool.Run(j)
+	pool.Share(j)
 	if err := j.err.Load(); err != nil {
 		return *err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/kernel"
 )
 
-// Job is work that all workers of a Pool do together. Each worker calls Do
+// Job is work that the workers of a Pool do together. Each worker calls Do
 // once, with its own number; how they divide the work is the job's affair.
 type Job interface {
 	Do(worker, workers int)
@@ -36,8 +36,8 @@ const (
 // helpers are goroutines that own an OS thread each. A pool of one worker has
 // no goroutines at all.
 //
-// Run, Park and Close belong to one goroutine at a time; Wake may be called
-// from any.
+// Run, Share, Park and Close belong to one goroutine at a time; Wake may be
+// called from any.
 type Pool struct {
 	workers int
 	idle    time.Duration // spin of helpers
@@ -45,21 +45,32 @@ type Pool struct {
 	timed   bool
 	waited  int64 // ns all workers together spent at barriers, while timed
 	busy    atomic.Bool
-	job     Job
+	job     Job // written only while no helper is in a job
 	base    time.Time
 	exited  sync.WaitGroup
 
 	_      [64]byte
-	gen    atomic.Uint32 // counts jobs; a change is the start signal
-	_      [60]byte
-	left   atomic.Int32 // helpers that have not finished the current job
-	_      [60]byte
+	state  atomic.Uint64 // generation<<32 | closed | entered<<16 | active
+	_      [56]byte
 	parked atomic.Bool // helpers should sleep rather than spin
 	asleep atomic.Bool // the caller waits on done
 	done   chan struct{}
 
 	helpers []helper
 }
+
+// The low half of Pool.state. A helper enters a job by adding one to entered and
+// active, in one step that fails once the job is closed, and leaves by taking
+// one from active.
+const (
+	oneActive  = 1
+	oneEntered = 1 << 16
+	closedJob  = 1 << 31
+	oneJob     = 1 << 32
+
+	activeMask  = oneEntered - 1
+	enteredMask = closedJob - oneEntered
+)
 
 // helper is one worker's private line of memory.
 type helper struct {
@@ -95,43 +106,70 @@ func NewPool(n int) *Pool {
 func (p *Pool) Workers() int { return p.workers }
 
 // Run has every worker do j and returns when all have. It allocates nothing.
-func (p *Pool) Run(j Job) {
+func (p *Pool) Run(j Job) { p.dispatch(j, p.workers-1) }
+
+// Share is Run for a job whose workers take what is left to do from each other:
+// it returns when those who came in time have finished, and does not wait for a
+// worker that has not begun, such as one whose core is busy with another
+// process.
+func (p *Pool) Share(j Job) { p.dispatch(j, 0) }
+
+// dispatch has j done by the caller and by at least helpers others.
+func (p *Pool) dispatch(j Job, helpers int) {
 	if p.workers == 1 {
 		j.Do(0, 1)
 		return
 	}
 	if !p.busy.CompareAndSwap(false, true) {
-		panic("nn: Pool.Run called while a job is running")
+		panic("nn: a job was started while another is running")
 	}
+	began := p.now()
 	p.start(j)
 	j.Do(0, p.workers)
+	ended := p.now()
+	p.join(uint64(helpers) * oneEntered)
 	if p.timed {
-		p.helpers[0].ended = int64(time.Since(p.base))
-	}
-	p.join()
-	if p.timed {
-		now := int64(time.Since(p.base))
-		for w := range p.helpers {
-			p.waited += now - p.helpers[w].ended
+		now := p.now()
+		p.waited += now - ended
+		for w := 1; w < p.workers; w++ {
+			p.waited += now - max(p.helpers[w].ended, began)
 		}
 	}
 	p.busy.Store(false)
 }
 
+// now is a time for the profile, or 0.
+func (p *Pool) now() int64 {
+	if !p.timed {
+		return 0
+	}
+	return int64(time.Since(p.base))
+}
+
 func (p *Pool) start(j Job) {
-	p.job = j
-	p.left.Store(int32(p.workers - 1))
 	if p.parked.Load() {
 		p.parked.Store(false)
 	}
-	p.gen.Add(1)
+	p.job = j
+	p.state.Store((p.state.Load()/oneJob + 1) * oneJob)
 	p.Wake()
 }
 
-// join waits for the helpers: spinning first, then asleep.
-func (p *Pool) join() {
+// join closes the job once the number entered is reached, and waits for the
+// helpers in it: spinning first, then asleep.
+func (p *Pool) join(entered uint64) {
 	var since time.Time
-	for spins := 0; p.left.Load() != 0; spins++ {
+	for spins := 0; ; spins++ {
+		s := p.state.Load()
+		if s&enteredMask >= entered && s&closedJob == 0 {
+			if !p.state.CompareAndSwap(s, s|closedJob) {
+				continue
+			}
+			s |= closedJob
+		}
+		if s&closedJob != 0 && s&activeMask == 0 {
+			return
+		}
 		if spins%spinsPerLook != spinsPerLook-1 {
 			kernel.Pause(1)
 			continue
@@ -143,9 +181,10 @@ func (p *Pool) join() {
 			continue
 		}
 		p.asleep.Store(true)
-		if p.left.Load() != 0 || !p.asleep.CompareAndSwap(true, false) {
-			<-p.done // the last helper has seen asleep, or will
+		if p.state.Load() != s && p.asleep.CompareAndSwap(true, false) {
+			continue // something has changed meanwhile
 		}
+		<-p.done // the next helper to leave has seen asleep, or will
 	}
 }
 
@@ -168,38 +207,60 @@ func (p *Pool) Close() {
 	if p.workers == 1 || p.workers == 0 {
 		return
 	}
-	p.start(nil)
+	p.dispatch(end{}, p.workers-1)
 	p.exited.Wait()
 	p.workers = 0
 }
+
+// end is the job after which helpers exit.
+type end struct{}
+
+func (end) Do(_, _ int) {}
 
 func (p *Pool) help(worker int) {
 	runtime.LockOSThread()
 	defer p.exited.Done()
 	h := &p.helpers[worker]
-	var seen uint32
+	var seen uint64
 	for {
 		seen = p.await(h, seen)
-		job := p.job
-		if job == nil {
-			return
+		if !p.enter(seen) {
+			continue
 		}
+		job := p.job
 		job.Do(worker, p.workers)
 		if p.timed {
-			h.ended = int64(time.Since(p.base))
+			h.ended = p.now()
 		}
-		if p.left.Add(-1) == 0 && p.asleep.CompareAndSwap(true, false) {
+		p.state.Add(^uint64(0)) // one active less
+		if p.asleep.CompareAndSwap(true, false) {
 			p.done <- struct{}{}
+		}
+		if job == (end{}) {
+			return
 		}
 	}
 }
 
-// await returns the job count once it is no longer seen.
-func (p *Pool) await(h *helper, seen uint32) uint32 {
+// enter joins job number n, unless it has been closed.
+func (p *Pool) enter(n uint64) bool {
+	for {
+		s := p.state.Load()
+		if s/oneJob != n || s&closedJob != 0 {
+			return false
+		}
+		if p.state.CompareAndSwap(s, s+oneEntered+oneActive) {
+			return true
+		}
+	}
+}
+
+// await returns the number of the current job once it is not seen.
+func (p *Pool) await(h *helper, seen uint64) uint64 {
 	var since time.Time
 	for spins := 0; ; spins++ {
-		if g := p.gen.Load(); g != seen {
-			return g
+		if n := p.state.Load() / oneJob; n != seen {
+			return n
 		}
 		if spins%spinsPerLook != spinsPerLook-1 && !p.parked.Load() {
 			kernel.Pause(4)
@@ -212,7 +273,7 @@ func (p *Pool) await(h *helper, seen uint32) uint32 {
 			continue
 		}
 		h.asleep.Store(true)
-		if p.gen.Load() == seen || !h.asleep.CompareAndSwap(true, false) {
+		if p.state.Load()/oneJob == seen || !h.asleep.CompareAndSwap(true, false) {
 			<-h.wake
 		}
 		since = time.Time{}

@@ -61,6 +61,39 @@ func TestPoolSurvivesSleepOnEitherSide(t *testing.T) {
 	}
 }
 
+// TestSharedJobsNeedNobody: whoever comes does the work once, and nobody is
+// still at it when Share returns.
+func TestSharedJobsNeedNobody(t *testing.T) {
+	p := NewPool(4)
+	defer p.Close()
+	j := &units{}
+	for i := range 2000 {
+		j.left.Store(50)
+		j.done.Store(0)
+		p.Share(j)
+		if n := j.done.Load(); n != 50 || j.inside.Load() != 0 {
+			t.Fatalf("job %d: %d units of 50 done, %d workers inside", i, n, j.inside.Load())
+		}
+		if i%500 == 0 {
+			p.Park()
+		}
+	}
+}
+
+// units is a job that workers take piece by piece.
+type units struct {
+	left, done atomic.Int64
+	inside     atomic.Int64
+}
+
+func (j *units) Do(_, _ int) {
+	j.inside.Add(1)
+	defer j.inside.Add(-1)
+	for j.left.Add(-1) >= 0 {
+		j.done.Add(1)
+	}
+}
+
 func TestPoolOnOneProcessor(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	p := NewPool(4)

@@ -121,7 +121,7 @@ func (r *Reference) linear(k Kind, l *Linear, x [][]float32) [][]float32 {
 	r.prof.begin(k)
 	y := table(len(x), l.W.Rows)
 	if len(x) > 0 {
-		r.pool.Run(&denseJob{w: l.W, x: widen(x), y: y})
+		r.pool.Share(&denseJob{w: l.W, x: widen(x), y: y})
 	}
 	for _, row := range y {
 		for i, b := range l.Bias {

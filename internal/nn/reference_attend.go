@@ -16,7 +16,7 @@ func (r *Reference) Attend(a *Attention) {
 	}
 	r.h = table(len(r.rows), a.Heads*a.HeadDim)
 	if len(r.rows) > 0 {
-		r.pool.Run(&headsJob{r: r, a: a})
+		r.pool.Share(&headsJob{r: r, a: a})
 	}
 	r.prof.end(len(r.rows))
 }
