@@ -29,6 +29,13 @@ func (d *Dict) Set(key string, v Value) {
 	d.append(key, v)
 }
 
+// At returns the entry at position i of the order; keys that are not strings
+// come out as "".
+func (d *Dict) At(i int) (key string, v Value) {
+	key, _ = d.keys[i].(string)
+	return key, d.vals[i]
+}
+
 func (d *Dict) find(key string) int {
 	if d.index != nil {
 		if i, ok := d.index[key]; ok {
