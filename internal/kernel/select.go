@@ -37,9 +37,7 @@ type heap struct {
 }
 
 // worse orders by value, then by index: among equals the later one is worse.
-func (h heap) worse(i, j int) bool {
-	return h.vals[i] < h.vals[j] || h.vals[i] == h.vals[j] && h.ids[i] > h.ids[j]
-}
+func worse(v, w float32, i, j int32) bool { return v < w || v == w && i > j }
 
 func (h heap) fill(x []float32) {
 	for i, v := range x {
@@ -49,42 +47,39 @@ func (h heap) fill(x []float32) {
 		h.vals[i], h.ids[i] = v, int32(i)
 	}
 	for i := len(x)/2 - 1; i >= 0; i-- {
-		h.down(i, len(x))
+		h.down(i, h.vals[i], h.ids[i])
 	}
 }
 
 // replace puts a better element in the root's place.
-func (h heap) replace(v float32, id int) {
-	h.vals[0], h.ids[0] = v, int32(id)
-	h.down(0, len(h.vals))
-}
+func (h heap) replace(v float32, id int) { h.down(0, v, int32(id)) }
 
-func (h heap) down(i, n int) {
+// down puts an element into the hole at i, after moving the hole down past all
+// that is worse.
+func (h heap) down(i int, v float32, id int32) {
+	vals, ids := h.vals, h.ids[:len(h.vals)]
 	for {
 		c := 2*i + 1
-		if c >= n {
-			return
+		if c >= len(vals) {
+			break
 		}
-		if c+1 < n && h.worse(c+1, c) {
-			c++
+		if r := c + 1; r < len(vals) && worse(vals[r], vals[c], ids[r], ids[c]) {
+			c = r
 		}
-		if !h.worse(c, i) {
-			return
+		if !worse(vals[c], v, ids[c], id) {
+			break
 		}
-		h.swap(i, c)
+		vals[i], ids[i] = vals[c], ids[c]
 		i = c
 	}
-}
-
-func (h heap) swap(i, j int) {
-	h.vals[i], h.vals[j] = h.vals[j], h.vals[i]
-	h.ids[i], h.ids[j] = h.ids[j], h.ids[i]
+	vals[i], ids[i] = v, id
 }
 
 // sort takes the worst out again and again, filling the slices from their end.
 func (h heap) sort() {
 	for n := len(h.vals) - 1; n > 0; n-- {
-		h.swap(0, n)
-		h.down(0, n)
+		v, id := h.vals[n], h.ids[n]
+		h.vals[n], h.ids[n] = h.vals[0], h.ids[0]
+		heap{h.vals[:n], h.ids[:n]}.down(0, v, id)
 	}
 }

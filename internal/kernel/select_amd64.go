@@ -2,5 +2,60 @@
 
 package kernel
 
-func (Set) argMax(x []float32) int             { return argMaxGeneric(x) }
-func (Set) sift(h heap, x []float32, from int) { siftGeneric(h, x, from) }
+import (
+	"math/bits"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+)
+
+//go:generate go run -C _asm ./select -out ../select_amd64.s -stubs ../select_stubs_amd64.go -pkg kernel
+
+const (
+	maskGroup  = 64   // values under one mask of selectAbove
+	argMaxPart = 1024 // values whose maximum is found before their index
+)
+
+// argMax finds the part that has the maximum, then the place within.
+func (s Set) argMax(x []float32) int {
+	if s.tier == cpu.Generic {
+		return argMaxGeneric(x)
+	}
+	best, at := negInf, 0
+	for i := 0; i < len(x); i += argMaxPart {
+		if m := s.max(x[i:min(i+argMaxPart, len(x))]); m > best {
+			best, at = m, i
+		}
+	}
+	for i, v := range x[at:] {
+		if v == best {
+			return at + i
+		}
+	}
+	return 0 // all NaN
+}
+
+// sift offers x[from:] to the heap. The assembly skips what is below the root;
+// the root may have risen since it looked, hence the second comparison.
+func (s Set) sift(h heap, x []float32, from int) {
+	for s.tier != cpu.Generic && len(x)-from >= maskGroup {
+		var skipped int
+		var mask uint64
+		groups := (len(x) - from) / maskGroup
+		if s.tier == cpu.AVX512VNNI {
+			skipped, mask = selectAboveAVX512(&x[from], groups, h.vals[0])
+		} else {
+			skipped, mask = selectAboveAVX2(&x[from], groups, h.vals[0])
+		}
+		from += skipped * maskGroup
+		if mask == 0 {
+			break
+		}
+		for ; mask != 0; mask &= mask - 1 {
+			if i := from + bits.TrailingZeros64(mask); x[i] > h.vals[0] {
+				h.replace(x[i], i)
+			}
+		}
+		from += maskGroup
+	}
+	siftGeneric(h, x, from)
+}
