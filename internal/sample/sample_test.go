@@ -153,13 +153,13 @@ func chiSquare(t *testing.T, counts []int, prob []float64, draws int) {
 		switch {
 		case p == 0 && counts[i] > 0:
 			t.Fatalf("token %d came %d times, its probability is 0", i, counts[i])
-		case p*float64(draws) < 8:
+		case p*float64(draws) < 5:
 			rareCount, rareProb = rareCount+counts[i], rareProb+p
 		default:
 			add(counts[i], p)
 		}
 	}
-	if rareProb*float64(draws) >= 8 {
+	if rareProb*float64(draws) >= 5 {
 		add(rareCount, rareProb)
 	}
 	if cells < 2 {

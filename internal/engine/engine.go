@@ -1,0 +1,282 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/sample"
+	"github.com/penstock-llm/penstock/internal/sched"
+)
+
+// BlockTokens is the block size when Config leaves it open.
+const BlockTokens = 16
+
+// Config is the size of the machine. Zero fields have the defaults named here.
+type Config struct {
+	Blocks      int        // blocks of the executor's cache
+	BlockTokens int        // 16
+	Context     int        // tokens of a sequence; clipped to what the blocks hold
+	MaxBatch    int        // sequences that run at once: 8
+	MaxQueue    int        // requests that wait beyond those; negative: none; 256
+	StepBudget  int        // rows of a step: 256, at most what the executor takes
+	ChunkTokens int        // prompt rows of a step while streams decode: 32
+	AgeSteps    int        // see sched.Config
+	PrefixCache bool       // share the blocks of common prefixes
+	EOG         []int32    // tokens that end a generation
+	Kernels     kernel.Set // for sampling
+
+	// OnPanic is told of a panic in a step, which its requests see as an error.
+	OnPanic func(value any, stack []byte)
+}
+
+func (c *Config) fill(x Executor) {
+	or := func(v *int, value int) {
+		if *v == 0 {
+			*v = value
+		}
+	}
+	or(&c.BlockTokens, BlockTokens)
+	or(&c.MaxBatch, 8)
+	or(&c.MaxQueue, 256)
+	or(&c.StepBudget, 256)
+	or(&c.ChunkTokens, 32)
+	c.MaxQueue = max(c.MaxQueue, 0)
+	c.StepBudget = min(c.StepBudget, x.MaxRows())
+	c.Context = min(c.Context, c.Blocks*c.BlockTokens)
+}
+
+// Engine runs requests. Its methods may be called from any goroutine.
+type Engine struct {
+	x   Executor
+	run Runner // nil: one worker
+	cfg Config
+
+	mu       sync.Mutex // Submit against Drain and Close; never the step's
+	inbox    chan *Stream
+	draining atomic.Bool
+	closed   atomic.Bool
+	broken   atomic.Bool
+	aborts   atomic.Bool  // some stream is to be aborted
+	kill     atomic.Bool  // all are
+	live     atomic.Int64 // requests that were accepted and have not ended
+	emptied  chan struct{}
+	kick     chan struct{} // rouses the loop
+	done     chan struct{} // the loop has ended
+
+	// The loop's own.
+	sched   *sched.Scheduler
+	streams []*Stream // in the scheduler
+	plan    *sched.Plan
+	tokens  []int32 // [entries] sampled
+	job     sampleJob
+	workers []*sample.Sampler
+	fails   int // steps that panicked in a row
+	stats   counters
+}
+
+// New starts an engine. The executor, and the pool if there is one, belong to it
+// until Close has returned; closing them is the caller's affair.
+func New(x Executor, pool Runner, cfg Config) (*Engine, error) {
+	e, err := newEngine(x, pool, cfg)
+	if err != nil {
+		return nil, err
+	}
+	go e.loop()
+	return e, nil
+}
+
+func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
+	cfg.fill(x)
+	e := &Engine{
+		x:       x,
+		run:     pool,
+		cfg:     cfg,
+		inbox:   make(chan *Stream, cfg.MaxQueue+cfg.MaxBatch),
+		emptied: make(chan struct{}, 1),
+		kick:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		tokens:  make([]int32, cfg.MaxBatch),
+	}
+	if err := e.reset(); err != nil {
+		return nil, err
+	}
+	n := 1
+	if pool != nil {
+		n = pool.Workers()
+	}
+	for range n {
+		e.workers = append(e.workers, sample.New(cfg.Kernels, x.Vocab()))
+	}
+	e.job.init(e, x.MaxLogits())
+	e.stats.init(cfg.MaxBatch)
+	e.stats.publish(e)
+	return e, nil
+}
+
+// reset makes an empty scheduler.
+func (e *Engine) reset() (err error) {
+	const panel = 8 // rows that the kernels compute at once
+	e.sched, err = sched.New(sched.Config{
+		Blocks:      e.cfg.Blocks,
+		BlockSize:   e.cfg.BlockTokens,
+		Context:     e.cfg.Context,
+		MaxSeqs:     e.cfg.MaxBatch,
+		MaxQueue:    e.cfg.MaxQueue,
+		StepBudget:  e.cfg.StepBudget,
+		ChunkTokens: e.cfg.ChunkTokens,
+		Align:       panel,
+		MaxLogits:   e.x.MaxLogits(),
+		AgeSteps:    e.cfg.AgeSteps,
+		PrefixCache: e.cfg.PrefixCache,
+		EOG:         e.cfg.EOG,
+	})
+	if err != nil {
+		return fmt.Errorf("engine: %w", err)
+	}
+	return nil
+}
+
+// Config is the configuration with its defaults filled in.
+func (e *Engine) Config() Config { return e.cfg }
+
+// Submit accepts a request, or says at once why not. When ctx ends before the
+// request has, it is aborted. Whoever does not read the stream to its end must
+// Close it.
+func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := e.validate(&r); err != nil {
+		return nil, err
+	}
+	s := newStream(e, r)
+	s.timings.Submitted = time.Now()
+	if err := e.accept(s); err != nil {
+		return nil, err
+	}
+	if ctx.Done() != nil {
+		s.stop = context.AfterFunc(ctx, s.abort)
+	}
+	return s, nil
+}
+
+func (e *Engine) accept(s *Stream) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.broken.Load():
+		return ErrBroken
+	case e.closed.Load():
+		return ErrClosed
+	case e.draining.Load():
+		return ErrDraining
+	case e.live.Load() >= int64(cap(e.inbox)):
+		e.stats.refused.Add(1)
+		return ErrQueueFull
+	}
+	e.live.Add(1)
+	e.inbox <- s // there is room: live bounds it
+	return nil
+}
+
+// Drain refuses new requests and waits until all others have ended. If ctx ends
+// first they are aborted and its error is returned.
+func (e *Engine) Drain(ctx context.Context) error {
+	e.mu.Lock()
+	e.draining.Store(true)
+	e.mu.Unlock()
+	for e.live.Load() > 0 {
+		select {
+		case <-e.emptied:
+		case <-e.done:
+		case <-ctx.Done():
+			e.kill.Store(true)
+			e.rouse()
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Draining says that new requests are refused, for whatever reason.
+func (e *Engine) Draining() bool {
+	return e.draining.Load() || e.closed.Load() || e.broken.Load()
+}
+
+// Close aborts all requests and ends the loop.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	e.closed.Store(true)
+	e.mu.Unlock()
+	e.kill.Store(true)
+	e.rouse()
+	<-e.done
+}
+
+func (e *Engine) rouse() {
+	select {
+	case e.kick <- struct{}{}:
+	default:
+	}
+}
+
+// loop takes steps while there is work and sleeps on its channels otherwise.
+func (e *Engine) loop() {
+	defer close(e.done)
+	for {
+		e.collect()
+		if e.step() {
+			continue
+		}
+		if e.closed.Load() && e.live.Load() == 0 {
+			return
+		}
+		if len(e.inbox) > 0 || e.aborts.Load() || e.kill.Load() {
+			continue
+		}
+		if p, ok := e.run.(parker); ok {
+			p.Park()
+		}
+		select {
+		case s := <-e.inbox:
+			e.enter(s)
+		case <-e.kick:
+		}
+	}
+}
+
+// collect takes in what has been submitted.
+func (e *Engine) collect() {
+	for len(e.inbox) > 0 {
+		e.enter(<-e.inbox)
+	}
+}
+
+// enter hands a request to the scheduler.
+func (e *Engine) enter(s *Stream) {
+	r := &s.request
+	seq, err := e.sched.Add(sched.Request{
+		Prompt:       r.Prompt,
+		MaxTokens:    r.MaxTokens,
+		Stop:         r.StopTokens,
+		IgnoreEOS:    r.IgnoreEOS,
+		Priority:     r.Priority,
+		Client:       r.Client,
+		PromptLogits: r.EchoLogprobs,
+		Owner:        s,
+	})
+	if err != nil {
+		e.end(s, Finish{Reason: Failed, Err: err}, time.Now())
+		return
+	}
+	s.seq = seq
+	s.at = len(e.streams)
+	e.streams = append(e.streams, s)
+	if s.aborted.Load() || e.kill.Load() {
+		e.aborts.Store(true)
+	}
+}

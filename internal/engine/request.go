@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/sample"
+	"github.com/penstock-llm/penstock/internal/sched"
+)
+
+// What Submit refuses, besides a *sample.ParamError.
+var (
+	ErrQueueFull = sched.ErrQueueFull
+	ErrTooLong   = sched.ErrTooLong // a *TooLongError with counts
+	ErrEmpty     = sched.ErrEmpty
+	ErrToken     = errors.New("engine: token is not in the vocabulary")
+	ErrDraining  = errors.New("engine: draining, no new requests")
+	ErrClosed    = errors.New("engine: closed")
+	ErrBroken    = errors.New("engine: broken by repeated failures of the step")
+)
+
+// ErrStep is what a request ends with when the step that computed it failed.
+var ErrStep = errors.New("engine: the step failed")
+
+// TooLongError is an ErrTooLong with its counts.
+type TooLongError = sched.TooLongError
+
+// Reason says why a request ended: its String is stop, length, abort or error.
+type Reason = sched.Reason
+
+// The reasons of Finish.
+const (
+	Stop    = sched.Stop
+	Length  = sched.Length
+	Aborted = sched.Aborted
+	Failed  = sched.Failed
+)
+
+// The priorities of requests.
+const (
+	Low    = sched.Low
+	Normal = sched.Normal
+	High   = sched.High
+)
+
+// Wake says how often the reader of a stream is roused: each wake costs
+// processor time that the model could use.
+type Wake int
+
+// The extremes of Wake. A number between rouses the reader for every so many
+// tokens, as whoever looks for stop strings in an answer that is not streamed
+// may want. Zero is WakeEach.
+const (
+	WakeEach Wake = 1
+	WakeEnd  Wake = math.MaxInt
+)
+
+// Request is what to generate from what.
+type Request struct {
+	Prompt       []int32 // not to be changed until the request has ended
+	MaxTokens    int     // 0: compute the prompt only; negative: until the context is full
+	Params       sample.Params
+	StopTokens   []int32    // end the generation besides Config.EOG
+	IgnoreEOS    bool       // Config.EOG does not end it
+	Constraint   Constraint // nil: every token is allowed
+	Wake         Wake
+	Priority     int    // Low, Normal, High
+	Client       string // whose share of the machine it uses
+	EchoLogprobs bool   // the stream begins with the prompt's tokens and their log-probabilities
+}
+
+// Constraint restricts the tokens of one sequence, as a grammar does. The
+// engine calls it from one goroutine at a time, never at once.
+type Constraint interface {
+	// Allowed is the set of tokens that may come next, bit t%64 of word t/64 for
+	// token t, valid until the next call; nil: any.
+	Allowed() []uint64
+	// Accept is told the token that was chosen.
+	Accept(token int32) error
+}
+
+func (e *Engine) validate(r *Request) error {
+	if n := len(r.Prompt); n == 0 {
+		return ErrEmpty
+	} else if n > e.cfg.Context || n == e.cfg.Context && r.MaxTokens != 0 {
+		return &TooLongError{Prompt: n, Context: e.cfg.Context}
+	}
+	vocab := e.x.Vocab()
+	for i, t := range r.Prompt {
+		if t < 0 || int(t) >= vocab {
+			return fmt.Errorf("engine: prompt[%d] is %d of %d: %w", i, t, vocab, ErrToken)
+		}
+	}
+	return r.Params.Validate(vocab)
+}
+
+// Token is one element of a stream.
+type Token struct {
+	ID      int32
+	Logprob float32          // if Params.Logprobs or EchoLogprobs
+	Top     []sample.Logprob // Params.TopLogprobs of them; valid until the next call of Next
+	Prompt  bool             // part of the prompt (EchoLogprobs); the very first has no log-probability
+}
+
+// Finish is how a request ended.
+type Finish struct {
+	Reason      Reason
+	StopToken   int32 // the token that ended it, which the stream does not contain; -1: none
+	Err         error // for Failed
+	Usage       Usage
+	Timings     Timings
+	Preemptions int
+}
+
+// Usage counts tokens. Completion includes the stop token.
+type Usage struct{ Prompt, Cached, Completion int }
+
+// Timings are the moments of a request's life; those that it did not reach are
+// zero. Forward and Sampling are the durations of the steps that it was part of.
+type Timings struct {
+	Submitted  time.Time
+	Scheduled  time.Time // the start of its first step
+	FirstToken time.Time
+	LastToken  time.Time
+	Finished   time.Time
+	Steps      int
+	Forward    time.Duration
+	Sampling   time.Duration
+}
+
+// Queued is the time until the first step.
+func (t *Timings) Queued() time.Duration { return since(t.Submitted, t.Scheduled, t.Finished) }
+
+// Prefill is the time from the first step to the first token.
+func (t *Timings) Prefill() time.Duration {
+	if t.Scheduled.IsZero() {
+		return 0
+	}
+	return since(t.Scheduled, t.FirstToken, t.Finished)
+}
+
+// Decode is the time from the first to the last token.
+func (t *Timings) Decode() time.Duration {
+	if t.FirstToken.IsZero() {
+		return 0
+	}
+	return t.LastToken.Sub(t.FirstToken)
+}
+
+// since is the time from one moment to the next that was reached.
+func since(from, to, end time.Time) time.Duration {
+	if to.IsZero() {
+		to = end
+	}
+	return max(0, to.Sub(from))
+}

@@ -1,0 +1,151 @@
+package engine
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/metrics"
+	"github.com/penstock-llm/penstock/internal/sched"
+)
+
+// counters is what the loop writes and anyone reads, never under a lock.
+type counters struct {
+	running, waiting, free, cached            atomic.Int64
+	steps, rows, preemptions, evictions       atomic.Uint64
+	prefixQuery, prefixHit, prompt, generated atomic.Uint64
+	refused                                   atomic.Uint64
+	finished                                  [5]atomic.Uint64 // by Reason
+	occupancy                                 []atomic.Uint64  // [MaxBatch+1] steps by sequences
+	busySteps, busySeqs                       atomic.Uint64
+	stepTime, forwardTime, sampleTime         atomic.Int64
+	hist                                      Histograms
+}
+
+// Histograms are in seconds, but StepTokens, which is in rows.
+type Histograms struct {
+	Queue      *metrics.Histogram // from submission to the first step
+	FirstToken *metrics.Histogram // from submission to the first token
+	Interval   *metrics.Histogram // between tokens
+	Total      *metrics.Histogram // from submission to the end
+	StepTokens *metrics.Histogram
+}
+
+func (c *counters) init(maxBatch int) {
+	c.occupancy = make([]atomic.Uint64, maxBatch+1)
+	c.hist = Histograms{
+		Queue:      metrics.NewHistogram(.001, .003, .01, .03, .1, .3, 1, 3, 10, 30, 100),
+		FirstToken: metrics.NewHistogram(.003, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 20, 40, 80),
+		Interval:   metrics.NewHistogram(.002, .005, .01, .015, .02, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5),
+		Total:      metrics.NewHistogram(.01, .03, .1, .3, .5, .8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120),
+		StepTokens: metrics.NewHistogram(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+	}
+}
+
+func (c *counters) admitted(s *Stream) {
+	c.prompt.Add(uint64(len(s.request.Prompt)))
+	c.hist.Queue.Observe(s.timings.Queued().Seconds())
+}
+
+func (c *counters) token(s *Stream, now time.Time) {
+	if s.timings.FirstToken.IsZero() {
+		c.hist.FirstToken.Observe(now.Sub(s.timings.Submitted).Seconds())
+	} else {
+		c.hist.Interval.Observe(now.Sub(s.timings.LastToken).Seconds())
+	}
+}
+
+func (c *counters) ended(s *Stream, why Reason) {
+	c.finished[why].Add(1)
+	c.hist.Total.Observe(s.timings.Finished.Sub(s.timings.Submitted).Seconds())
+}
+
+func (c *counters) step(e *Engine, plan *sched.Plan, start, forward, now time.Time) {
+	seqs := len(plan.Entries)
+	c.occupancy[seqs].Add(1)
+	c.rows.Add(uint64(plan.Batch.Rows()))
+	c.hist.StepTokens.Observe(float64(plan.Batch.Rows()))
+	if e.sched.Waiting() > 0 {
+		c.busySteps.Add(1)
+		c.busySeqs.Add(uint64(seqs))
+	}
+	c.forwardTime.Add(int64(forward.Sub(start)))
+	c.sampleTime.Add(int64(now.Sub(forward)))
+	c.stepTime.Add(int64(time.Since(start)))
+}
+
+func (c *counters) publish(e *Engine) {
+	s := e.sched
+	n := s.Counters()
+	c.running.Store(int64(s.Running()))
+	c.waiting.Store(int64(s.Waiting()))
+	c.free.Store(int64(s.FreeBlocks()))
+	c.cached.Store(int64(s.CachedBlocks()))
+	c.steps.Store(n.Steps)
+	c.preemptions.Store(n.Preemptions)
+	c.evictions.Store(n.Evictions)
+	c.prefixQuery.Store(n.PrefixQuery)
+	c.prefixHit.Store(n.PrefixHit)
+	c.generated.Store(n.Generated)
+}
+
+// Stats is the engine at one moment. Totals only grow.
+type Stats struct {
+	Running, Waiting int
+	Blocks           int // of the cache
+	FreeBlocks       int // held by no sequence
+	CachedBlocks     int // of these, with content that can be found
+	KVUsage          float64
+	Broken           bool
+
+	Steps, Rows, Preemptions, Evictions uint64
+	PrefixQueryTokens, PrefixHitTokens  uint64
+	PromptTokens, GeneratedTokens       uint64
+	Refused                             uint64   // by a full queue
+	Finished                            []uint64 // by Reason
+	Occupancy                           []uint64 // steps by the number of sequences in them
+	BusySteps, BusySeqs                 uint64   // steps taken while requests waited, and sequences in them
+
+	StepTime, ForwardTime, SampleTime time.Duration
+}
+
+// Stats reads the counters. It takes no lock and does not disturb the step.
+func (e *Engine) Stats() Stats {
+	c := &e.stats
+	s := Stats{
+		Running:           int(c.running.Load()),
+		Waiting:           int(c.waiting.Load()) + len(e.inbox),
+		Blocks:            e.cfg.Blocks,
+		FreeBlocks:        int(c.free.Load()),
+		CachedBlocks:      int(c.cached.Load()),
+		Broken:            e.broken.Load(),
+		Steps:             c.steps.Load(),
+		Rows:              c.rows.Load(),
+		Preemptions:       c.preemptions.Load(),
+		Evictions:         c.evictions.Load(),
+		PrefixQueryTokens: c.prefixQuery.Load(),
+		PrefixHitTokens:   c.prefixHit.Load(),
+		PromptTokens:      c.prompt.Load(),
+		GeneratedTokens:   c.generated.Load(),
+		Refused:           c.refused.Load(),
+		BusySteps:         c.busySteps.Load(),
+		BusySeqs:          c.busySeqs.Load(),
+		StepTime:          time.Duration(c.stepTime.Load()),
+		ForwardTime:       time.Duration(c.forwardTime.Load()),
+		SampleTime:        time.Duration(c.sampleTime.Load()),
+		Finished:          loadAll(c.finished[:]),
+		Occupancy:         loadAll(c.occupancy),
+	}
+	s.KVUsage = 1 - float64(s.FreeBlocks)/float64(max(1, s.Blocks))
+	return s
+}
+
+func loadAll(from []atomic.Uint64) []uint64 {
+	to := make([]uint64, len(from))
+	for i := range from {
+		to[i] = from[i].Load()
+	}
+	return to
+}
+
+// Histograms may be read at any time.
+func (e *Engine) Histograms() Histograms { return e.stats.hist }

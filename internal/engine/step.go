@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/sample"
+	"github.com/penstock-llm/penstock/internal/sched"
+)
+
+// step runs one step and says whether there was anything to do.
+func (e *Engine) step() (worked bool) {
+	defer e.rescue()
+	e.applyAborts()
+	start := time.Now()
+	plan := e.sched.Schedule()
+	if len(plan.Entries) == 0 {
+		e.stats.publish(e)
+		return false
+	}
+	worked, e.plan = true, plan
+	e.begin(plan, start)
+	logits := e.x.Forward(&plan.Batch)
+	forward := time.Now()
+	e.applyAborts() // who has gone during the pass gets nothing of it
+	e.sample(plan, logits)
+	now := time.Now()
+	e.sched.Update(plan, e.tokens)
+	e.plan = nil
+	e.stats.publish(e) // before a reader learns that its request has ended
+	e.deliver(plan, now, forward.Sub(start), now.Sub(forward))
+	e.stats.step(e, plan, start, forward, now)
+	e.fails = 0
+	return true
+}
+
+// begin notes who takes part in a step for the first time.
+func (e *Engine) begin(plan *sched.Plan, start time.Time) {
+	for _, seq := range plan.Admitted {
+		s := owner(seq)
+		if s.started {
+			continue // it comes back after a preemption
+		}
+		s.started = true
+		s.timings.Scheduled = start
+		e.stats.admitted(s)
+		if s.request.EchoLogprobs {
+			s.write(&sample.Output{Token: s.request.Prompt[0]})
+			s.publish()
+		}
+	}
+}
+
+func owner(seq *sched.Seq) *Stream { return seq.Owner.(*Stream) }
+
+// deliver writes the outputs of a step to their streams and ends those that are
+// finished.
+func (e *Engine) deliver(plan *sched.Plan, now time.Time, forward, sampling time.Duration) {
+	items := e.job.items
+	for i := range plan.Entries {
+		entry := &plan.Entries[i]
+		s := owner(entry.Seq)
+		s.timings.Steps++
+		s.timings.Forward += forward
+		s.timings.Sampling += sampling
+		for ; len(items) > 0 && items[0].entry == i; items = items[1:] {
+			if it := &items[0]; it.err == nil && !it.void && entry.Seq.Reason() != Failed {
+				e.token(s, it, now)
+			}
+		}
+		if entry.Seq.Reason() == sched.Running {
+			s.publish()
+		}
+	}
+	for _, seq := range plan.Finished {
+		e.finish(seq, now)
+	}
+}
+
+// token writes one output of a sequence that is still wanted.
+func (e *Engine) token(s *Stream, it *item, now time.Time) {
+	if !it.score {
+		e.stats.token(s, now)
+		s.timings.LastToken = now
+		if s.timings.FirstToken.IsZero() {
+			s.timings.FirstToken = now
+		}
+		if s.seq.Reason() == Stop {
+			return // the stop token itself is not part of the text
+		}
+	}
+	s.write(&it.out)
+}
+
+// finish ends the stream of a sequence that the scheduler has ended.
+func (e *Engine) finish(seq *sched.Seq, now time.Time) {
+	s := owner(seq)
+	completion := seq.Len() - seq.Prompt()
+	if seq.StopToken() >= 0 {
+		completion++
+	}
+	e.end(s, Finish{
+		Reason:      seq.Reason(),
+		StopToken:   seq.StopToken(),
+		Err:         s.failure,
+		Usage:       Usage{Prompt: seq.Prompt(), Cached: seq.Cached(), Completion: completion},
+		Preemptions: seq.Preemptions(),
+	}, now)
+}
+
+// end tells a stream's reader that there is no more, and forgets the stream.
+func (e *Engine) end(s *Stream, f Finish, now time.Time) {
+	s.timings.Finished = now
+	f.Timings = s.timings
+	s.finish = f
+	s.published.Store(int64(s.written))
+	s.ended.Store(true)
+	e.stats.ended(s, f.Reason)
+	if s.at >= 0 {
+		last := len(e.streams) - 1
+		e.streams[s.at] = e.streams[last]
+		e.streams[s.at].at = s.at
+		e.streams[last] = nil
+		e.streams = e.streams[:last]
+		s.at = -1
+	}
+	s.seq, s.request.Constraint = nil, nil
+	if e.live.Add(-1) == 0 {
+		select {
+		case e.emptied <- struct{}{}:
+		default:
+		}
+	}
+	s.rouse()
+}
+
+// applyAborts ends the streams whose readers have gone. One that is part of the
+// plan in flight ends with its Update.
+func (e *Engine) applyAborts() {
+	all := e.kill.Load()
+	if !all && !e.aborts.Load() {
+		return
+	}
+	e.aborts.Store(false)
+	if all {
+		e.collect()
+		if !e.closed.Load() {
+			e.kill.Store(false)
+		}
+	}
+	now := time.Now()
+	for i := len(e.streams) - 1; i >= 0; i-- {
+		if s := e.streams[i]; all || s.aborted.Load() {
+			e.abort(s, now)
+		}
+	}
+}
+
+func (e *Engine) abort(s *Stream, now time.Time) {
+	seq := s.seq
+	planned := e.plan != nil && inPlan(e.plan, seq)
+	e.sched.Abort(seq)
+	if !planned {
+		e.finish(seq, now)
+	}
+}
+
+func inPlan(plan *sched.Plan, seq *sched.Seq) bool {
+	for i := range plan.Entries {
+		if plan.Entries[i].Seq == seq {
+			return true
+		}
+	}
+	return false
+}
+
+// rescue turns a panic of a step into the failure of its requests. The others
+// go on, unless steps fail again and again.
+func (e *Engine) rescue() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if e.cfg.OnPanic != nil {
+		e.cfg.OnPanic(v, debug.Stack())
+	}
+	const enough = 3
+	if e.fails++; e.fails >= enough {
+		e.mu.Lock()
+		e.broken.Store(true)
+		e.mu.Unlock()
+		e.collect()
+		e.abandon(v)
+		return
+	}
+	defer func() {
+		if recover() != nil { // the scheduler itself is inconsistent
+			e.abandon(v)
+		}
+	}()
+	plan := e.plan
+	if plan == nil {
+		e.abandon(v)
+		return
+	}
+	for i := range plan.Entries {
+		if s := owner(plan.Entries[i].Seq); s.seq != nil {
+			s.failure = fmt.Errorf("%w: %v", ErrStep, v)
+			e.sched.Fail(s.seq)
+		}
+	}
+	e.sched.Update(plan, e.tokens)
+	e.plan = nil
+	for _, seq := range plan.Finished {
+		e.finish(seq, time.Now())
+	}
+}
+
+// abandon fails every request and starts over with an empty scheduler.
+func (e *Engine) abandon(v any) {
+	e.plan = nil
+	now := time.Now()
+	for len(e.streams) > 0 {
+		s := e.streams[len(e.streams)-1]
+		e.end(s, Finish{Reason: Failed, StopToken: -1, Err: fmt.Errorf("%w: %v", ErrStep, v),
+			Usage: Usage{Prompt: len(s.request.Prompt)}}, now)
+	}
+	if err := e.reset(); err != nil {
+		e.broken.Store(true)
+	}
+}

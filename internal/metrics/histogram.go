@@ -1,0 +1,51 @@
+// Package metrics holds the counters that are read while the step runs: plain
+// atomics, no lock, no allocation, no exposition format. Package engine writes
+// them; package server reads them for /metrics.
+package metrics
+
+import (
+	"math"
+	"sync/atomic"
+)
+
+// Histogram counts observations in fixed buckets. One goroutine observes, any
+// may take snapshots.
+type Histogram struct {
+	bounds []float64 // upper bounds, ascending; a last bucket has none
+	counts []atomic.Uint64
+	sum    atomic.Uint64 // bits of a float64
+}
+
+// NewHistogram makes a histogram with these upper bounds, ascending.
+func NewHistogram(bounds ...float64) *Histogram {
+	return &Histogram{bounds: bounds, counts: make([]atomic.Uint64, len(bounds)+1)}
+}
+
+// Observe counts v.
+func (h *Histogram) Observe(v float64) {
+	i := 0
+	for i < len(h.bounds) && v > h.bounds[i] {
+		i++
+	}
+	h.counts[i].Add(1)
+	h.sum.Store(math.Float64bits(math.Float64frombits(h.sum.Load()) + v))
+}
+
+// Snapshot is a histogram at one moment.
+type Snapshot struct {
+	Bounds []float64 // upper bounds; read-only
+	Counts []uint64  // [len(Bounds)+1] observations in each bucket, not cumulative
+	Count  uint64
+	Sum    float64
+}
+
+// Snapshot reads the histogram.
+func (h *Histogram) Snapshot() Snapshot {
+	s := Snapshot{Bounds: h.bounds, Counts: make([]uint64, len(h.counts))}
+	for i := range h.counts {
+		s.Counts[i] = h.counts[i].Load()
+		s.Count += s.Counts[i]
+	}
+	s.Sum = math.Float64frombits(h.sum.Load())
+	return s
+}
