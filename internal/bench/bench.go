@@ -15,7 +15,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"text/tabwriter"
+	"strings"
+	"unicode/utf8"
 )
 
 // errFailures is returned after the figures are printed, so that a script notices.
@@ -49,14 +50,31 @@ func saveJSON(path string, v any) error {
 	return nil
 }
 
-// table prints rows of cells in aligned columns; the first row is the heading.
+// table prints rows of cells in aligned columns, the first to the left; the first row is the heading.
 func table(out io.Writer, rows [][]string) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	var widths []int
 	for _, row := range rows {
-		for _, cell := range row {
-			fmt.Fprint(w, cell, "\t")
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
-		fmt.Fprintln(w)
 	}
-	return w.Flush()
+	var b strings.Builder
+	for _, row := range rows {
+		line := ""
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i == 0 {
+				line = cell + pad
+			} else {
+				line += "  " + pad + cell
+			}
+		}
+		b.WriteString(strings.TrimRight(line, " "))
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
 }

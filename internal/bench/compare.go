@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/load"
 	"github.com/penstock-llm/penstock/internal/bench/peer"
 	"github.com/penstock-llm/penstock/internal/bench/stats"
@@ -110,7 +109,7 @@ func (c *Compare) Run(ctx context.Context, out io.Writer) error {
 		}
 	}
 	if c.Plots != "" {
-		if err := res.draw(c.Plots); err != nil {
+		if err := saveFigures(c.Plots, res); err != nil {
 			return err
 		}
 	}
@@ -376,19 +375,6 @@ func (r *CompareResult) print(out io.Writer) error {
 
 func interval(e stats.Estimate, form string) string {
 	return fmt.Sprintf("["+form+", "+form+"]", e.CI95[0], e.CI95[1])
-}
-
-func (r *CompareResult) draw(dir string) error {
-	var g figure.Group
-	for _, s := range r.Servers {
-		e := s.TokensPerSecond
-		g.Bars = append(g.Bars, figure.Bar{Label: s.Name, Value: e.Value, Lo: e.CI95[0], Hi: e.CI95[1]})
-	}
-	f, err := figure.Bars("Throughput", "output tokens/s", []figure.Group{g})
-	if err != nil {
-		return err
-	}
-	return f.Save(filepath.Join(dir, "compare"))
 }
 
 func (c *Compare) settings() map[string]any {

@@ -181,10 +181,7 @@ func (l *Load) store(res *LoadResult) error {
 	if l.Plots == "" {
 		return nil
 	}
-	if res.Sweep != nil {
-		return res.Sweep.draw(l.Plots)
-	}
-	return drawTimeline(l.Plots, res.Samples)
+	return saveFigures(l.Plots, res)
 }
 
 func (l *Load) print(out io.Writer, res *LoadResult) error {

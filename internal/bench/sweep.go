@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/load"
@@ -133,8 +132,8 @@ func (s *Sweep) print(out io.Writer) error {
 	return nil
 }
 
-// draw plots latency and throughput against load.
-func (s *Sweep) draw(dir string) error {
+// figures plots latency and throughput against load.
+func (s *Sweep) figures() ([]namedFigure, error) {
 	curve := func(name string, y func(SweepPoint) (float64, bool)) (figure.Series, bool) {
 		c := figure.Series{Name: name}
 		for _, p := range s.Points {
@@ -160,15 +159,12 @@ func (s *Sweep) draw(dir string) error {
 	}
 	f, err := figure.Lines("Latency against load", s.Axis, "ms", latency, true)
 	if err != nil {
-		return err
-	}
-	if err := f.Save(filepath.Join(dir, "latency")); err != nil {
-		return err
+		return nil, err
 	}
 	rate, _ := curve("output tokens/s", func(p SweepPoint) (float64, bool) { return p.TokensPerSecond, true })
-	f, err = figure.Lines("Throughput against load", s.Axis, "tokens/s", []figure.Series{rate}, false)
+	g, err := figure.Lines("Throughput against load", s.Axis, "tokens/s", []figure.Series{rate}, false)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return f.Save(filepath.Join(dir, "throughput"))
+	return []namedFigure{{"latency", f}, {"throughput", g}}, nil
 }

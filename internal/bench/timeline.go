@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"path/filepath"
-
 	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/load"
 	"github.com/penstock-llm/penstock/internal/bench/stats"
@@ -15,8 +13,8 @@ func p50(d *stats.Distribution) (float64, bool) {
 	return d.P50, true
 }
 
-// drawTimeline plots when tokens arrived: per second over the run, and request by request.
-func drawTimeline(dir string, samples []load.Sample) error {
+// timelineFigures plots when tokens arrived: request by request, and per second over the run.
+func timelineFigures(samples []load.Sample) ([]namedFigure, error) {
 	rows := make([][]float64, len(samples))
 	var end float64
 	for i := range samples {
@@ -29,18 +27,15 @@ func drawTimeline(dir string, samples []load.Sample) error {
 			rows[i] = []float64{(s.Start + s.End).Seconds()}
 		}
 	}
-	f, err := figure.Raster("Arrival of tokens", rows)
+	arrivals, err := figure.Raster("Arrival of tokens", rows)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := f.Save(filepath.Join(dir, "arrivals")); err != nil {
-		return err
-	}
-	f, err = figure.Lines("Timeline", "seconds", "tokens/s", []figure.Series{timeline(samples, rows, end)}, false)
+	line, err := figure.Lines("Timeline", "seconds", "tokens/s", []figure.Series{timeline(samples, rows, end)}, false)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return f.Save(filepath.Join(dir, "timeline"))
+	return []namedFigure{{"arrivals", arrivals}, {"timeline", line}}, nil
 }
 
 // timeline spreads each request's tokens over the arrivals of its pieces and counts them in 60 slots.

@@ -59,3 +59,26 @@ func bootstrap(n int, seed uint64, statistic func(pick []int, scratch []float64)
 	}
 	return [2]float64{Quantile(values, 0.025), Quantile(values, 0.975)}
 }
+
+// EstimateMedianRatio is median(a)/median(b) of samples that were not taken in pairs: both are resampled on their own.
+func EstimateMedianRatio(a, b []float64, seed uint64) Estimate {
+	e := Estimate{Value: Median(a) / Median(b), N: min(len(a), len(b))}
+	e.CI95 = [2]float64{e.Value, e.Value}
+	if e.N < 2 {
+		return e
+	}
+	rng := rand.New(rand.NewPCG(seed, 0x3c6ef372))
+	draw := func(xs, scratch []float64) float64 {
+		for i := range scratch {
+			scratch[i] = xs[rng.IntN(len(xs))]
+		}
+		return Median(scratch)
+	}
+	x, y := make([]float64, len(a)), make([]float64, len(b))
+	values := make([]float64, resamples)
+	for r := range values {
+		values[r] = draw(a, x) / draw(b, y)
+	}
+	e.CI95 = [2]float64{Quantile(values, 0.025), Quantile(values, 0.975)}
+	return e
+}
