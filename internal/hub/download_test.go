@@ -1,0 +1,459 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// origin serves one file at /m.gguf with ranges and an ETag, unless a test has
+// it behave otherwise. It records the requests.
+type origin struct {
+	*httptest.Server
+	data     []byte
+	etag     string
+	answer   func(w http.ResponseWriter, r *http.Request, n int) (done bool) // n: from 1
+	mu       sync.Mutex
+	requests []*http.Request
+}
+
+func newOrigin(t *testing.T, data []byte) *origin {
+	o := &origin{data: data, etag: `"v1"`}
+	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o.mu.Lock()
+		o.requests = append(o.requests, r)
+		n, answer := len(o.requests), o.answer
+		o.mu.Unlock()
+		if answer != nil && answer(w, r, n) {
+			return
+		}
+		o.serve(w, r)
+	}))
+	t.Cleanup(o.Close)
+	return o
+}
+
+func (o *origin) serve(w http.ResponseWriter, r *http.Request) {
+	if o.etag != "" {
+		w.Header().Set("ETag", o.etag)
+	}
+	http.ServeContent(w, r, "m.gguf", time.Time{}, bytes.NewReader(o.data))
+}
+
+// recover makes the origin serve its file again, and forget past requests.
+func (o *origin) recover() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.answer, o.requests = nil, nil
+}
+
+func (o *origin) url() string { return o.URL + "/m.gguf" }
+
+// part puts what an interrupted pull has left into the store.
+func (o *origin) part(t *testing.T, s *Store, data []byte, etag string) {
+	t.Helper()
+	path := s.at("http/"+strings.TrimPrefix(o.url(), "http://")) + partSuffix
+	write(t, path, data)
+	if etag != "" {
+		write(t, path+etagSuffix, []byte(etag))
+	}
+}
+
+// ranges is the Range header of each request.
+func (o *origin) ranges() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var ranges []string
+	for _, r := range o.requests {
+		ranges = append(ranges, r.Header.Get("Range"))
+	}
+	return ranges
+}
+
+func checkRanges(t *testing.T, o *origin, want ...string) {
+	t.Helper()
+	if got := o.ranges(); fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
+		t.Errorf("ranges asked for: %q, want %q", got, want)
+	}
+}
+
+func TestDownload(t *testing.T) {
+	data := model(t, 3, 1<<20)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	var last int64
+	path, err := s.Pull(t.Context(), o.url(), func(stage string, done, total int64) {
+		if stage == "downloading" {
+			if done <= last || total != int64(len(data)) {
+				t.Errorf("%d of %d after %d", done, total, last)
+			}
+			last = done
+		}
+	})
+	if err != nil || last != int64(len(data)) {
+		t.Fatalf("%d bytes, %v", last, err)
+	}
+	checkRanges(t, o, "")
+	if got := readDigest(path); got != sum(data) {
+		t.Errorf("digest %q", got)
+	}
+	mustPull(t, s, o.url(), data)
+	checkRanges(t, o, "")
+}
+
+func TestPartIsResumed(t *testing.T) {
+	data := model(t, 3, 5000)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	o.part(t, s, data[:2000], `"v1"`)
+	mustPull(t, s, o.url(), data)
+	checkRanges(t, o, "bytes=2000-")
+}
+
+func TestPartOfAnOlderFileIsReplaced(t *testing.T) {
+	data := model(t, 3, 5000)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	o.part(t, s, model(t, 4, 5000)[:2000], `"v0"`)
+	mustPull(t, s, o.url(), data)
+	checkRanges(t, o, "bytes=2000-") // with If-Range: answered by the whole
+}
+
+func TestPartOfWhoKnowsWhatIsReplaced(t *testing.T) {
+	data := model(t, 3, 5000)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	o.part(t, s, data[:2000], "")
+	mustPull(t, s, o.url(), data)
+	checkRanges(t, o, "")
+}
+
+func TestRangeIsIgnored(t *testing.T) {
+	data := model(t, 3, 5000)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	o.answer = func(w http.ResponseWriter, r *http.Request, _ int) bool { w.Write(data); return true }
+	o.part(t, s, bytes.Repeat([]byte{9}, 6000), `"v1"`)
+	mustPull(t, s, o.url(), data)
+	checkRanges(t, o, "bytes=6000-")
+}
+
+func TestPartIsLongerThanTheFile(t *testing.T) {
+	data := model(t, 3, 5000)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	o.part(t, s, make([]byte, 9000), `"v1"`)
+	mustPull(t, s, o.url(), data)
+	checkRanges(t, o, "bytes=9000-", "") // 416, then anew
+}
+
+func TestAnswerStartsElsewhere(t *testing.T) {
+	data := model(t, 3, 5000)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	o.answer = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		if n == 1 {
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes 100-199/%d", len(data)))
+			w.WriteHeader(http.StatusPartialContent)
+			w.Write(data[100:200])
+		}
+		return n == 1
+	}
+	o.part(t, s, data[:2000], `"v1"`)
+	mustPull(t, s, o.url(), data)
+	checkRanges(t, o, "bytes=2000-", "")
+}
+
+// breakAfter sends n bytes of what was asked for, then drops the connection.
+func (o *origin) breakAfter(n int) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		o.serve(&limitedWriter{w, n}, r)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+type limitedWriter struct {
+	http.ResponseWriter
+	left int
+}
+
+func (l *limitedWriter) Write(b []byte) (int, error) {
+	n, err := l.ResponseWriter.Write(b[:min(len(b), l.left)])
+	l.left -= n
+	l.ResponseWriter.(http.Flusher).Flush()
+	if err == nil && n < len(b) {
+		err = errors.New("enough")
+	}
+	return n, err
+}
+
+// Each attempt gets a little further: there are more of them than may fail in a row.
+func TestInterruptedTransfersContinue(t *testing.T) {
+	data := model(t, 3, 5000)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	o.answer = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		if n <= 2*s.retry.attempts {
+			o.breakAfter(700)(w, r)
+		}
+		return false
+	}
+	mustPull(t, s, o.url(), data)
+	checkRanges(t, o, "", "bytes=700-", "bytes=1400-", "bytes=2100-", "bytes=2800-", "bytes=3500-", "bytes=4200-")
+}
+
+func TestHopelessTransferIsGivenUp(t *testing.T) {
+	data := model(t, 3, 5000)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	o.answer = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		if n == 1 {
+			o.breakAfter(700)(w, r)
+		}
+		panic(http.ErrAbortHandler)
+	}
+	mustFail(t, s, o.url(), "gave up after 3 attempts", "pull again to continue")
+	o.recover()
+	mustPull(t, s, o.url(), data)
+	checkRanges(t, o, "bytes=700-")
+}
+
+func TestSilenceEndsATransfer(t *testing.T) {
+	data := model(t, 3, 5000)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	s.retry.silence = 50 * time.Millisecond
+	s.retry.attempts = 2
+	o.answer = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		w.Header().Set("Content-Length", "5000")
+		w.WriteHeader(http.StatusOK)
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		return true
+	}
+	mustFail(t, s, o.url(), "gave up after 2 attempts", "not a byte for 50ms")
+}
+
+func TestServerErrorsAreRetried(t *testing.T) {
+	data := model(t, 3, 5000)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	o.answer = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		if n < 3 {
+			w.WriteHeader([]int{0, 503, 429}[n])
+		}
+		return n < 3
+	}
+	mustPull(t, s, o.url(), data)
+}
+
+func TestRefusalsAreFinal(t *testing.T) {
+	for status, want := range map[int]string{
+		401: "set HF_TOKEN", 403: "set HF_TOKEN", 404: "404 Not Found: check the name", 410: "unexpected status 410 Gone",
+	} {
+		o, s := newOrigin(t, nil), newStore(t, Config{})
+		o.answer = func(w http.ResponseWriter, r *http.Request, _ int) bool { w.WriteHeader(status); return true }
+		mustFail(t, s, o.url(), want)
+		checkRanges(t, o, "")
+	}
+}
+
+func TestUnreachableServer(t *testing.T) {
+	o, s := newOrigin(t, nil), newStore(t, Config{})
+	o.Close()
+	mustFail(t, s, o.url(), "cannot reach the server", "check the network")
+}
+
+func TestDigestMismatch(t *testing.T) {
+	data := model(t, 3, 5000)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	name := o.url() + "#sha256=" + someSHA
+	mustFail(t, s, name, "its SHA-256 is "+sum(data)+", not "+someSHA)
+	checkRanges(t, o, "")
+	if files, _ := filepath.Glob(s.at("http/*/*")); len(files) > 0 {
+		t.Errorf("left %v", files)
+	}
+	mustPull(t, s, o.url()+"#sha256="+sum(data), data)
+}
+
+// A part can be bad without anybody's noticing until the digest: then, once,
+// everything is fetched again.
+func TestBadPartIsFetchedAgain(t *testing.T) {
+	data := model(t, 3, 5000)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	o.etag = ""
+	o.part(t, s, make([]byte, 2000), "")
+	mustPull(t, s, o.url()+"#sha256="+sum(data), data)
+	checkRanges(t, o, "bytes=2000-", "")
+}
+
+func TestSomethingElseThanAModel(t *testing.T) {
+	o, s := newOrigin(t, []byte("<html>Please sign in")), newStore(t, Config{})
+	mustFail(t, s, o.url(), "what was fetched is no model", `not a GGUF file: it begins with "<htm"`)
+	if files, _ := filepath.Glob(s.at("http/*/*")); len(files) > 0 {
+		t.Errorf("left %v", files)
+	}
+}
+
+func TestCancelKeepsThePart(t *testing.T) {
+	data := model(t, 3, 1<<20)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	o.answer = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		if n == 1 {
+			o.serve(&limitedWriter{w, 4096}, r)
+			<-r.Context().Done()
+		}
+		return n == 1
+	}
+	_, err := s.Pull(ctx, o.url(), func(stage string, _, _ int64) { cancel() })
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	mustPull(t, s, o.url(), data)
+	if second := o.ranges()[1]; second != "bytes=4096-" {
+		t.Errorf("then asked for %q", second)
+	}
+}
+
+func TestRemoveDropsAPart(t *testing.T) {
+	o, s := newOrigin(t, nil), newStore(t, Config{})
+	o.part(t, s, []byte("GGUF"), `"v1"`)
+	if err := s.Remove(o.url()); err != nil {
+		t.Error(err)
+	}
+	if files, _ := filepath.Glob(filepath.Join(s.Root, "*")); len(files) > 0 {
+		t.Errorf("left %v", files)
+	}
+	if err := s.Remove("hf.co/org/repo"); !errors.Is(err, ErrNotFetched) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// hugging is a Hub with one repository, org/repo, whose files lie on another host.
+func hugging(t *testing.T, files map[string][]byte, change func([]repoFile)) (endpoint string, cdn *origin, tokens *[]string) {
+	var listing []repoFile
+	for name, data := range files {
+		f := repoFile{Type: "file", Path: name, Size: int64(len(data))}
+		f.LFS.OID = sum(data)
+		listing = append(listing, f)
+	}
+	listing = append(listing, repoFile{Type: "directory", Path: "dir.gguf"}, repoFile{Type: "file", Path: "README.md"})
+	if change != nil {
+		change(listing)
+	}
+	tokens = new([]string)
+	cdn = newOrigin(t, nil)
+	cdn.answer = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		*tokens = append(*tokens, r.Header.Get("Authorization"))
+		cdn.data = files[strings.TrimPrefix(r.URL.Path, "/")]
+		return false
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/models/org/repo/tree/main", func(w http.ResponseWriter, r *http.Request) {
+		*tokens = append(*tokens, r.Header.Get("Authorization"))
+		json.NewEncoder(w).Encode(listing)
+	})
+	mux.HandleFunc("GET /org/repo/resolve/main/{file...}", func(w http.ResponseWriter, r *http.Request) {
+		*tokens = append(*tokens, r.Header.Get("Authorization"))
+		// By another name, so that it counts as another host.
+		http.Redirect(w, r, strings.Replace(cdn.URL, "127.0.0.1", "localhost", 1)+"/"+r.PathValue("file"), http.StatusFound)
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL, cdn, tokens
+}
+
+func TestPullFromHuggingFace(t *testing.T) {
+	files := map[string][]byte{"m-Q4_K_M.gguf": model(t, 5, 900), "m-Q8_0.gguf": model(t, 6, 1800), "sub dir/m+F16.gguf": model(t, 7, 100)}
+	endpoint, cdn, tokens := hugging(t, files, nil)
+	s := newStore(t, Config{Endpoint: endpoint + "/", Token: "secret"})
+	path := mustPull(t, s, "hf.co/org/repo", files["m-Q4_K_M.gguf"])
+	if got := strings.Join(*tokens, ","); got != "Bearer secret,Bearer secret," {
+		t.Errorf("tokens sent to the Hub, the Hub and the CDN: %q", got)
+	}
+	if path != s.at("hf.co/org/repo/m-Q4_K_M.gguf") {
+		t.Errorf("stored as %s", path)
+	}
+	mustPull(t, s, "hf.co/org/repo:Q8_0", files["m-Q8_0.gguf"])
+	mustPull(t, s, "hf.co/org/repo:sub dir/m+F16.gguf", files["sub dir/m+F16.gguf"])
+	for name, want := range map[string]string{
+		"hf.co/org/repo":      "m-Q4_K_M.gguf", // as without the network, so with it
+		"hf.co/org/repo:q8_0": "m-Q8_0.gguf",
+	} {
+		if got, ok, err := s.Resolve(name); filepath.Base(got) != want || !ok || err != nil {
+			t.Errorf("%s resolves to %s, %v, %v", name, got, ok, err)
+		}
+	}
+	if _, ok, err := s.Resolve("hf.co/org/repo:Q2_K"); ok || err != nil {
+		t.Errorf("%v, %v", ok, err)
+	}
+	before := len(cdn.requests)
+	mustPull(t, s, "hf.co/org/repo:m-Q8_0.gguf", files["m-Q8_0.gguf"])
+	if len(cdn.requests) != before {
+		t.Error("fetched what was there")
+	}
+	entries, _ := s.List()
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name)
+	}
+	if want := "[hf.co/org/repo:m-Q4_K_M.gguf hf.co/org/repo:m-Q8_0.gguf hf.co/org/repo:sub dir/m+F16.gguf]"; fmt.Sprint(names) != want {
+		t.Errorf("listed %v", names)
+	}
+	if err := s.Remove("hf.co/org/repo:Q8_0"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHuggingFaceFailures(t *testing.T) {
+	files := map[string][]byte{"m.gguf": model(t, 5, 900)}
+	endpoint, _, _ := hugging(t, files, nil)
+	s := newStore(t, Config{Endpoint: endpoint})
+	mustFail(t, s, "hf.co/org/other", "/api/models/org/other/tree/main", "404 Not Found")
+	mustFail(t, s, "hf.co/org/repo:Q8_0", `it has no file "Q8_0"`, "m.gguf")
+
+	endpoint, _, _ = hugging(t, files, func(l []repoFile) { l[0].Size++ })
+	mustFail(t, newStore(t, Config{Endpoint: endpoint}), "hf.co/org/repo", "bytes, not")
+
+	endpoint, _, _ = hugging(t, files, func(l []repoFile) { l[0].LFS.OID = someSHA })
+	mustFail(t, newStore(t, Config{Endpoint: endpoint}), "hf.co/org/repo", "wrong digest")
+
+	endpoint, _, _ = hugging(t, files, func(l []repoFile) { l[0].Path = "../../../m.gguf" })
+	mustFail(t, newStore(t, Config{Endpoint: endpoint}), "hf.co/org/repo", "has no .gguf file")
+
+	o := newOrigin(t, []byte("<html>"))
+	mustFail(t, newStore(t, Config{Endpoint: o.URL}), "hf.co/org/repo", "is HF_ENDPOINT right?")
+	o.Close()
+	mustFail(t, newStore(t, Config{Endpoint: o.URL}), "hf.co/org/repo", "cannot reach the server")
+}
+
+func TestRedirectFromHTTPSToHTTPIsRefused(t *testing.T) {
+	plain := newOrigin(t, model(t, 3, 100))
+	secure := httptest.NewTLSServer(http.RedirectHandler(plain.url(), http.StatusFound))
+	defer secure.Close()
+	client := secure.Client()
+	client.CheckRedirect = newClient().CheckRedirect
+	s := newStore(t, Config{Client: client})
+	err := mustFail(t, s, secure.URL+"/m.gguf", "refused to follow a redirect from https")
+	if strings.Contains(err.Error(), "attempts") {
+		t.Errorf("tried more than once: %v", err)
+	}
+	if len(plain.requests) > 0 {
+		t.Error("followed it all the same")
+	}
+}
+
+func TestReadOnlyStore(t *testing.T) {
+	if os.Geteuid() == 0 {
+		// Root may write anywhere: a file in the place of the directory refuses all.
+		root := filepath.Join(t.TempDir(), "models")
+		write(t, root, nil)
+		mustFail(t, newStore(t, Config{Root: root}), "tiny", "not a directory")
+		return
+	}
+	root := t.TempDir()
+	if err := os.Chmod(root, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	mustFail(t, newStore(t, Config{Root: root}), "tiny", "no permission to write", "PENSTOCK_MODELS")
+}

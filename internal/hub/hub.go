@@ -1,0 +1,234 @@
+// Package hub turns the name of a model into a file on disk: it knows the
+// catalogue, Hugging Face repositories and plain URLs, downloads with resume,
+// verifies, and keeps what it has fetched in a directory.
+//
+// A file in the store is complete and verified, or it is not there: downloads
+// grow under another name and are renamed at the end. Several processes may
+// share a store. Hub does not look into models beyond asking whether a file is
+// GGUF at all. The command line and the Ollama routes call it.
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ErrUnknown is wrapped by the error for a name that cannot stand for a model.
+var ErrUnknown = errors.New("unknown model")
+
+// ErrNotFetched is wrapped by Remove's error for a model the store lacks.
+var ErrNotFetched = errors.New("not in the store")
+
+// Config says where models are kept and how they are fetched. Only Root is
+// needed.
+type Config struct {
+	Root     string       // directory of the store; made when the first model is pulled
+	Endpoint string       // of Hugging Face or a mirror, such as https://huggingface.co (default)
+	Token    string       // Hugging Face token, sent to Endpoint only
+	Client   *http.Client // default: one that waits for slow servers, not for dead ones
+	Run      Runner       // runs pip; default: as a child process
+}
+
+// Progress is told how far a pull has come: a stage such as "downloading" and
+// bytes of it. total is -1 if it is not known. Calls do not overlap.
+type Progress func(stage string, done, total int64)
+
+// Entry is a model in the store.
+type Entry struct {
+	Name     string // what Resolve takes
+	Path     string
+	Size     int64
+	SHA256   string // hexadecimal; empty for a file that was put there by hand
+	Modified time.Time
+}
+
+// Store is a directory of models. Its methods may be called concurrently. Its
+// Config must not be changed.
+type Store struct {
+	Config
+	models []Model
+	retry  retryPolicy
+}
+
+// Open uses c.Root as a store. It does not touch the disk.
+func Open(c Config) *Store {
+	if c.Endpoint == "" {
+		c.Endpoint = "https://huggingface.co"
+	}
+	c.Endpoint = strings.TrimRight(c.Endpoint, "/")
+	if c.Client == nil {
+		c.Client = newClient()
+	}
+	if c.Run == nil {
+		c.Run = runProcess
+	}
+	return &Store{Config: c, models: Catalogue, retry: defaultRetry}
+}
+
+// Resolve finds the file that name stands for, without the network. It is not
+// ok if the model has yet to be pulled.
+func (s *Store) Resolve(name string) (path string, ok bool, err error) {
+	ref, err := s.parse(name)
+	if err != nil {
+		return "", false, err
+	}
+	return s.find(ref)
+}
+
+func (s *Store) find(ref reference) (path string, ok bool, err error) {
+	switch ref.kind {
+	case localFile:
+		info, err := os.Stat(ref.file)
+		if err != nil {
+			return "", false, fmt.Errorf("hub: %w", err)
+		}
+		if !info.Mode().IsRegular() {
+			return "", false, fmt.Errorf("hub: %s is not a file", ref.file)
+		}
+		return ref.file, true, nil
+	case huggingFace:
+		if !isGGUF(ref.file) { // a tag, or nothing: see what there is
+			files := s.filesIn(ref.dir())
+			if len(files) == 0 {
+				return "", false, nil
+			}
+			if ref.file, err = choose(files, ref.file); err != nil {
+				return "", false, nil // another file of the repository may be meant
+			}
+		}
+	}
+	path = s.at(ref.stored())
+	if !isRegular(path) {
+		return "", false, nil
+	}
+	return path, true, nil
+}
+
+// at is the path of a slash-separated location in the store.
+func (s *Store) at(stored string) string { return filepath.Join(s.Root, filepath.FromSlash(stored)) }
+
+// Pull fetches the model that name stands for, unless the store has it, and
+// returns its path. progress may be nil.
+func (s *Store) Pull(ctx context.Context, name string, progress Progress) (string, error) {
+	if progress == nil {
+		progress = func(string, int64, int64) {}
+	}
+	ref, err := s.parse(name)
+	if err != nil {
+		return "", err
+	}
+	if path, ok, err := s.find(ref); ok || err != nil {
+		return path, err
+	}
+	job, err := s.plan(ctx, ref)
+	if err != nil {
+		return "", fmt.Errorf("hub: %s: %w", name, err)
+	}
+	path, err := s.complete(ctx, job, progress)
+	if err != nil {
+		return "", fmt.Errorf("hub: %s: %w", name, diagnose(err, s.Root))
+	}
+	return path, nil
+}
+
+// List names the models in the store, sorted by name.
+func (s *Store) List() ([]Entry, error) {
+	var entries []Entry
+	for _, stored := range s.filesIn(".") {
+		path := s.at(stored)
+		info, err := os.Stat(path)
+		if err != nil {
+			continue // removed by another process
+		}
+		name, ok := s.nameOf(stored)
+		if !ok {
+			name = path
+		}
+		entries = append(entries, Entry{name, path, info.Size(), readDigest(path), info.ModTime()})
+	}
+	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	return entries, nil
+}
+
+// filesIn lists the complete models below dir of the store, relative to dir.
+// What cannot be read is as good as absent.
+func (s *Store) filesIn(dir string) []string {
+	var files []string
+	root := os.DirFS(s.at(dir))
+	fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return fs.SkipDir
+		case d.IsDir() && name != "." && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir // ours, for work in progress
+		case !d.IsDir() && isGGUF(name):
+			files = append(files, name)
+		}
+		return nil
+	})
+	return files
+}
+
+// Remove deletes a model and what is left of an interrupted pull of it.
+func (s *Store) Remove(name string) error {
+	ref, err := s.parse(name)
+	if err != nil {
+		return err
+	}
+	target, ok, err := s.find(ref)
+	if err != nil {
+		return err
+	}
+	if ref.kind == localFile {
+		if target, err = filepath.Abs(target); err != nil {
+			return fmt.Errorf("hub: %w", err)
+		}
+		root, err := filepath.Abs(s.Root)
+		if err != nil || !strings.HasPrefix(target, root+string(filepath.Separator)) {
+			return fmt.Errorf("hub: %s: %w at %s: delete the file yourself if you mean it", name, ErrNotFetched, s.Root)
+		}
+	} else if !ok {
+		if !isGGUF(ref.file) {
+			return fmt.Errorf("hub: %s: %w", name, ErrNotFetched)
+		}
+		target = s.at(ref.stored()) // perhaps there is a part of it
+	}
+	removed := false
+	for _, suffix := range []string{"", digestSuffix, partSuffix, partSuffix + etagSuffix} {
+		err := os.Remove(target + suffix)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("hub: %w", err)
+		}
+		removed = removed || err == nil
+	}
+	if !removed {
+		return fmt.Errorf("hub: %s: %w", name, ErrNotFetched)
+	}
+	s.prune(filepath.Dir(target))
+	return nil
+}
+
+// prune deletes dir and its parents as long as they are empty and below the root.
+func (s *Store) prune(dir string) {
+	for root := filepath.Clean(s.Root); len(dir) > len(root); dir = filepath.Dir(dir) {
+		if os.Remove(dir) != nil {
+			return
+		}
+	}
+}
+
+func isGGUF(name string) bool { return strings.EqualFold(path.Ext(name), ".gguf") }
+
+func isRegular(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}

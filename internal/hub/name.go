@@ -1,0 +1,141 @@
+package hub
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// kind is what a name refers to. The names double as directories of the store.
+type kind string
+
+const (
+	localFile   kind = ""
+	catalogue   kind = "catalogue"
+	huggingFace kind = "hf.co"
+	plainHTTP   kind = "http"
+	plainHTTPS  kind = "https"
+)
+
+// reference is a name taken apart.
+type reference struct {
+	kind   kind
+	repo   string // ORG/REPO of Hugging Face
+	file   string // path of a local file; file in a repository, or a tag, or empty; host/path of a URL; file of the catalogue
+	url    string // to fetch, if it is a URL; #sha256=… pins its content
+	sha256 string // that the file must have, if the name says so
+}
+
+// dir is where the store keeps the files of the repository.
+func (r reference) dir() string { return path.Join(string(r.kind), r.repo) }
+
+// stored is where the store keeps the file.
+func (r reference) stored() string { return path.Join(r.dir(), r.file) }
+
+// nameOf is the name under which a file of the store is pulled.
+func (s *Store) nameOf(stored string) (name string, ok bool) {
+	place, rest, _ := strings.Cut(stored, "/")
+	switch kind(place) {
+	case catalogue:
+		for _, m := range s.models {
+			if m.File == rest {
+				return m.Name, true
+			}
+		}
+	case huggingFace:
+		if parts := strings.SplitN(rest, "/", 3); len(parts) == 3 {
+			return "hf.co/" + parts[0] + "/" + parts[1] + ":" + parts[2], true
+		}
+	case plainHTTP, plainHTTPS:
+		return place + "://" + rest, true
+	}
+	return "", false
+}
+
+// parse reads a model's name: a URL, hf.co/ORG/REPO[:FILE], a name of the
+// catalogue, or the path of a file.
+func (s *Store) parse(name string) (reference, error) {
+	if strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
+		return parseURL(name)
+	}
+	for _, prefix := range []string{"hf.co/", "huggingface.co/"} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			return parseRepository(name, rest)
+		}
+	}
+	for _, m := range s.models {
+		if name == m.Name {
+			return reference{kind: catalogue, file: m.File}, nil
+		}
+	}
+	if isGGUF(name) || strings.ContainsRune(name, filepath.Separator) || isRegularName(name) {
+		return reference{kind: localFile, file: name}, nil
+	}
+	names := make([]string, len(s.models))
+	for i, m := range s.models {
+		names[i] = m.Name
+	}
+	return reference{}, fmt.Errorf("hub: %w %q: give the path of a .gguf file, hf.co/ORG/REPO[:FILE], a URL, or one of %s",
+		ErrUnknown, name, strings.Join(names, ", "))
+}
+
+func isRegularName(name string) bool {
+	_, err := os.Stat(name)
+	return name != "" && err == nil
+}
+
+func parseURL(name string) (reference, error) {
+	u, err := url.Parse(name)
+	if err != nil {
+		return reference{}, fmt.Errorf("hub: %w", err)
+	}
+	if u.Host == "huggingface.co" || u.Host == "hf.co" {
+		// The address of a repository's page, as it is copied from a browser.
+		if rest := strings.Trim(u.Path, "/"); strings.Count(rest, "/") == 1 {
+			return parseRepository(name, rest)
+		}
+	}
+	r := reference{kind: kind(u.Scheme), file: path.Join(u.Host, u.Path)}
+	fragment := u.Fragment
+	u.Fragment = ""
+	r.url = u.String()
+	if sum, ok := strings.CutPrefix(fragment, "sha256="); ok {
+		if b, err := hex.DecodeString(sum); err != nil || len(b) != sha256.Size {
+			return reference{}, fmt.Errorf("hub: %q: a SHA-256 has 64 hexadecimal digits", name)
+		}
+		r.sha256 = strings.ToLower(sum)
+	}
+	switch {
+	case u.Host == "" || !isLocal(r.file):
+		return reference{}, fmt.Errorf("hub: %w %q: not a valid URL", ErrUnknown, name)
+	case !isGGUF(u.Path):
+		return reference{}, fmt.Errorf("hub: %w %q: the URL of a model ends with .gguf", ErrUnknown, name)
+	}
+	return r, nil
+}
+
+func parseRepository(name, rest string) (reference, error) {
+	repo, file, _ := strings.Cut(rest, ":")
+	r := reference{kind: huggingFace, repo: repo, file: file}
+	org, model, ok := strings.Cut(repo, "/")
+	if !ok || org == "" || model == "" || strings.Contains(model, "/") || !isLocal(repo) || file != "" && !isLocal(file) {
+		return reference{}, fmt.Errorf("hub: %w %q: a repository is hf.co/ORG/REPO, a file in it hf.co/ORG/REPO:FILE", ErrUnknown, name)
+	}
+	return r, nil
+}
+
+// isLocal reports whether a slash-separated path from outside stays below the
+// directory it is joined to, and out of our dot directories.
+func isLocal(p string) bool {
+	for element := range strings.SplitSeq(p, "/") {
+		if strings.HasPrefix(element, ".") || strings.ContainsAny(element, "\\\x00") {
+			return false
+		}
+	}
+	return filepath.IsLocal(filepath.FromSlash(p))
+}

@@ -1,0 +1,151 @@
+package hub
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const someSHA = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+func TestParse(t *testing.T) {
+	s := newStore(t, Config{})
+	for name, want := range map[string]reference{
+		"tiny":                         {kind: catalogue, file: "tiny.gguf"},
+		"model.gguf":                   {file: "model.gguf"},
+		"../up/Model.GGUF":             {file: "../up/Model.GGUF"},
+		"/models/blob":                 {file: "/models/blob"},
+		"hf.co/org/repo":               {kind: huggingFace, repo: "org/repo"},
+		"hf.co/org/repo:Q8_0":          {kind: huggingFace, repo: "org/repo", file: "Q8_0"},
+		"huggingface.co/org/repo:a/b":  {kind: huggingFace, repo: "org/repo", file: "a/b"},
+		"https://huggingface.co/o/r":   {kind: huggingFace, repo: "o/r"},
+		"https://hf.co/o/r/":           {kind: huggingFace, repo: "o/r"},
+		"https://h.example/d/m.gguf":   {kind: plainHTTPS, file: "h.example/d/m.gguf", url: "https://h.example/d/m.gguf"},
+		"http://h:8080/m.gguf?x=1#top": {kind: plainHTTP, file: "h:8080/m.gguf", url: "http://h:8080/m.gguf?x=1"},
+		"https://h/m.gguf#sha256=" + strings.ToUpper(someSHA): {kind: plainHTTPS, file: "h/m.gguf", url: "https://h/m.gguf", sha256: someSHA},
+		"https://huggingface.co/o/r/resolve/main/m.gguf":      {kind: plainHTTPS, file: "huggingface.co/o/r/resolve/main/m.gguf", url: "https://huggingface.co/o/r/resolve/main/m.gguf"},
+	} {
+		got, err := s.parse(name)
+		if err != nil || got != want {
+			t.Errorf("%s: got %+v, %v\nwant %+v", name, got, err, want)
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	s := newStore(t, Config{})
+	for name, want := range map[string]string{
+		"":                             `give the path of a .gguf file, hf.co/ORG/REPO[:FILE], a URL, or one of tiny`,
+		"llama9":                       `unknown model "llama9"`,
+		"hf.co/":                       "a repository is hf.co/ORG/REPO",
+		"hf.co/org":                    "a repository is hf.co/ORG/REPO",
+		"hf.co/org/":                   "a repository is hf.co/ORG/REPO",
+		"hf.co/org/repo/file.gguf":     "a file in it hf.co/ORG/REPO:FILE",
+		"hf.co/../repo":                "a repository is hf.co/ORG/REPO",
+		"hf.co/org/repo:../../x.gguf":  "a repository is hf.co/ORG/REPO",
+		"hf.co/org/repo:/etc/x.gguf":   "a repository is hf.co/ORG/REPO",
+		`hf.co/org/repo:..\x.gguf`:     "a repository is hf.co/ORG/REPO",
+		"https://":                     "not a valid URL",
+		"https:///m.gguf":              "not a valid URL",
+		"https://h/.work/m.gguf":       "not a valid URL",
+		"https://h/%zz.gguf":           "invalid URL escape",
+		"https://h/model.bin":          "the URL of a model ends with .gguf",
+		"https://h/m.gguf#sha256=abcd": "a SHA-256 has 64 hexadecimal digits",
+	} {
+		if got, err := s.parse(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %+v, %v\nwant %q", name, got, err, want)
+		}
+	}
+	if _, err := s.parse("llama9"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("%v is not ErrUnknown", err)
+	}
+}
+
+func TestAnyExistingFileIsAModelPath(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.WriteFile(filepath.Join(dir, "sha256-abc"), model(t, 0, 8), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok, err := newStore(t, Config{}).Resolve("sha256-abc"); got != "sha256-abc" || !ok || err != nil {
+		t.Errorf("got %q, %v, %v", got, ok, err)
+	}
+}
+
+// What List calls a file is what finds it again.
+func TestNamesOfStoredFiles(t *testing.T) {
+	s := newStore(t, Config{})
+	for stored, want := range map[string]string{
+		"catalogue/tiny.gguf":      "tiny",
+		"hf.co/org/repo/m.gguf":    "hf.co/org/repo:m.gguf",
+		"hf.co/org/repo/d/m.gguf":  "hf.co/org/repo:d/m.gguf",
+		"https/h.example/d/m.gguf": "https://h.example/d/m.gguf",
+		"http/h:1/m.gguf":          "http://h:1/m.gguf",
+	} {
+		name, ok := s.nameOf(stored)
+		if name != want || !ok {
+			t.Errorf("%s is called %q, %v, want %q", stored, name, ok, want)
+		}
+		if ref, err := s.parse(name); err != nil || ref.stored() != stored {
+			t.Errorf("%s is stored at %s, %v, want %s", name, ref.stored(), err, stored)
+		}
+	}
+	for _, stored := range []string{"m.gguf", "catalogue/gone.gguf", "hf.co/org/m.gguf", "elsewhere/m.gguf"} {
+		if name, ok := s.nameOf(stored); ok {
+			t.Errorf("%s is called %q", stored, name)
+		}
+	}
+}
+
+func TestCatalogueIsSound(t *testing.T) {
+	s := Open(Config{})
+	for _, m := range Catalogue {
+		ref, err := s.parse(m.Name)
+		if err != nil || ref.kind != catalogue || !isGGUF(m.File) || !isLocal(m.File) {
+			t.Errorf("%s: %+v, %v", m.Name, ref, err)
+		}
+		if len(m.SHA256) != 64 || m.Size == 0 || len(m.wheels) == 0 || m.Title == "" {
+			t.Errorf("%s is incomplete: %+v", m.Name, m)
+		}
+		for _, w := range m.wheels {
+			if !strings.Contains(w.requirement, "==") {
+				t.Errorf("%s: %s is not pinned", m.Name, w.requirement)
+			}
+		}
+	}
+	if Catalogue[0].Name != Default {
+		t.Errorf("the default, %s, is not the first", Default)
+	}
+}
+
+func TestChoose(t *testing.T) {
+	several := []string{"m-Q2_K.gguf", "m-Q4_K_M.gguf", "m-q8_0.gguf", "mmproj-m-f16.gguf", "sub/m-IQ4_XS.gguf"}
+	for _, c := range []struct {
+		files []string
+		want  string
+		file  string // or
+		err   string
+	}{
+		{several, "", "m-Q4_K_M.gguf", ""},
+		{several, "Q8_0", "m-q8_0.gguf", ""},
+		{several, "q2_k", "m-Q2_K.gguf", ""},
+		{several, "m-Q2_K.gguf", "m-Q2_K.gguf", ""},
+		{several, "sub/m-IQ4_XS.gguf", "sub/m-IQ4_XS.gguf", ""},
+		{several, "m-iq4_xs.gguf", "sub/m-IQ4_XS.gguf", ""},
+		{several, "4_XS", "", `it has no file "4_XS": name one as hf.co/ORG/REPO:FILE: m-Q2_K.gguf, m-Q4_K_M.gguf, m-q8_0.gguf, sub/m-IQ4_XS.gguf`},
+		{[]string{"only.gguf"}, "", "only.gguf", ""},
+		{[]string{"a.gguf", "b.gguf"}, "", "", "which of its files? name one"},
+		{[]string{"a-Q8_0.gguf", "b-Q8_0.gguf"}, "Q8_0", "", "which of its files? name one"},
+		{[]string{"a-q8_0.gguf", "a-q4_0.gguf"}, "", "a-q4_0.gguf", ""},
+		{[]string{"mmproj.gguf"}, "", "", "has no .gguf file"},
+		{nil, "Q8_0", "", "has no .gguf file"},
+		{[]string{"m-Q8_0-00001-of-00002.gguf"}, "", "", "one of several parts"},
+	} {
+		got, err := choose(c.files, c.want)
+		if got != c.file || c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("%q of %v: got %q, %v, want %q %q", c.want, c.files, got, err, c.file, c.err)
+		}
+	}
+}

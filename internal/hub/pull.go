@@ -1,0 +1,188 @@
+package hub
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/penstock-llm/penstock/internal/gguf"
+)
+
+// Beside FILE.gguf the store keeps FILE.gguf.sha256, in sha256sum's format, and
+// while it grows FILE.gguf.part with the ETag of what it is a part of.
+const (
+	digestSuffix = ".sha256"
+	partSuffix   = ".part"
+	etagSuffix   = ".etag"
+)
+
+// job is a file that is to be fetched into the store.
+type job struct {
+	stored string // where to
+	size   int64  // -1 if it is not known
+	sha256 string // empty if it is not known
+	fetch  func(ctx context.Context, part string, progress Progress) error
+}
+
+// plan finds out what to fetch for ref and from where.
+func (s *Store) plan(ctx context.Context, ref reference) (job, error) {
+	j := job{size: -1, sha256: ref.sha256}
+	switch ref.kind {
+	case catalogue:
+		for _, m := range s.models {
+			if m.File == ref.file {
+				j.size, j.sha256 = m.Size, m.SHA256
+				j.fetch = func(ctx context.Context, part string, progress Progress) error {
+					return s.fetchWheels(ctx, m, part, progress)
+				}
+			}
+		}
+	case huggingFace:
+		file, err := s.locate(ctx, ref)
+		if err != nil {
+			return job{}, err
+		}
+		ref.file, ref.url = file.Path, s.fileURL(ref.repo, file.Path)
+		j.size, j.sha256 = file.Size, file.LFS.OID
+	}
+	j.stored = ref.stored()
+	if j.fetch == nil {
+		j.fetch = func(ctx context.Context, part string, progress Progress) error {
+			return s.download(ctx, ref.url, part, j, progress)
+		}
+	}
+	return j, nil
+}
+
+// complete brings the job's file into the store: fetched by us, or by another
+// process while we wait for it.
+func (s *Store) complete(ctx context.Context, j job, progress Progress) (string, error) {
+	target := s.at(j.stored)
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		return "", err
+	}
+	unlock, err := s.lock(ctx, j.stored, progress)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if isRegular(target) {
+		return target, nil
+	}
+	part := target + partSuffix
+	_, err = os.Stat(part)
+	resumed := err == nil
+	err = s.fetchAndVerify(ctx, j, part, progress)
+	if resumed && errors.Is(err, errWrongDigest) {
+		// The old part may have been the culprit. It is gone now.
+		err = s.fetchAndVerify(ctx, j, part, progress)
+	}
+	if err != nil {
+		return "", err
+	}
+	return target, os.Rename(part, target)
+}
+
+var errWrongDigest = errors.New("wrong digest")
+
+// fetchAndVerify leaves a verified part with a digest beside its target, or
+// one that a later attempt can resume, or none.
+func (s *Store) fetchAndVerify(ctx context.Context, j job, part string, progress Progress) error {
+	if err := j.fetch(ctx, part, progress); err != nil {
+		return err
+	}
+	sum, err := digest(ctx, part, progress)
+	if err != nil {
+		return err
+	}
+	if j.sha256 != "" && sum != j.sha256 {
+		discard(part)
+		return fmt.Errorf("%w: its SHA-256 is %s, not %s; what was fetched has been deleted, try again", errWrongDigest, sum, j.sha256)
+	}
+	f, err := gguf.Open(part)
+	if err != nil {
+		discard(part)
+		return fmt.Errorf("what was fetched is no model, and has been deleted: %w", err)
+	}
+	f.Close()
+	os.Remove(part + etagSuffix)
+	target := strings.TrimSuffix(part, partSuffix)
+	line := sum + "  " + filepath.Base(target) + "\n"
+	return os.WriteFile(target+digestSuffix, []byte(line), 0o644)
+}
+
+func discard(part string) {
+	os.Remove(part)
+	os.Remove(part + etagSuffix)
+}
+
+// digest is the SHA-256 of the file at path.
+func digest(ctx context.Context, path string, progress Progress) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	w := &progressWriter{w: h, report: func(done int64) error {
+		progress("verifying", done, info.Size())
+		return ctx.Err()
+	}}
+	if _, err := io.CopyBuffer(w, struct{ io.Reader }{f}, make([]byte, 1<<20)); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// readDigest is what the store noted when it verified the file at path.
+func readDigest(path string) string {
+	b, err := os.ReadFile(path + digestSuffix)
+	if err != nil {
+		return ""
+	}
+	sum, _, _ := strings.Cut(string(b), " ")
+	return sum
+}
+
+// progressWriter reports what has been written, and stops if report says so.
+type progressWriter struct {
+	w      io.Writer
+	done   int64
+	report func(done int64) error
+}
+
+func (p *progressWriter) Write(b []byte) (int, error) {
+	n, err := p.w.Write(b)
+	p.done += int64(n)
+	if err == nil {
+		err = p.report(p.done)
+	}
+	return n, err
+}
+
+// diagnose adds what to do about an error that does not say it itself.
+func diagnose(err error, root string) error {
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("the disk is full: make room at %s, or keep models elsewhere with PENSTOCK_MODELS: %w", root, err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("no permission to write: keep models elsewhere with PENSTOCK_MODELS: %w", err)
+	case errors.As(err, &dns), errors.As(err, &op) && op.Op == "dial":
+		return fmt.Errorf("cannot reach the server: check the network and proxy settings, or give the path of a .gguf file that is here: %w", err)
+	}
+	return err
+}
