@@ -9,11 +9,12 @@ import (
 
 //go:generate go -C _asm run ./matmul -dir ..
 
-// mulFunc multiplies groups of packed weights, one after the other from w on,
+// mulFunc multiplies groups of packed weights, one after the other from quants
+// and scales on,
 // with up to 8 columns of one panel. x and fields are the panel's quants and
 // the stream that the format reads; cols is the number of columns, or 0 for a
 // panel of width 1. It is not preemptible: the caller bounds groups.
-type mulFunc func(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)
+type mulFunc func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 var vnniFuncs = [...]mulFunc{
 	quant.Q8_0:   vnniQ8_0,
@@ -54,7 +55,7 @@ func matmulTiled(f mulFunc, m *Matrix, y []float32, ldy int, p *Panels, g0, g1 i
 	}
 	for g := g0; g < g1; g += step {
 		n := min(step, g1-g)
-		w := &m.Data[g*m.groupBytes]
+		quants, scales := &m.Data[g*m.quantBytes], &m.Scales[g*m.scaleBytes]
 		ahead := lookahead
 		for i := range p.panels() {
 			panel := p.panel(i)
@@ -65,11 +66,11 @@ func matmulTiled(f mulFunc, m *Matrix, y []float32, ldy int, p *Panels, g0, g1 i
 			if p.panels() > 1 {
 				ahead = 0
 				if i == p.panels()-1 {
-					ahead = n * m.groupBytes
+					ahead = n * m.quantBytes
 				}
 			}
 			out := &y[i*p.Width*ldy+g*Lanes]
-			f(w, &panel[0], &panel[streamOffset(m.format.stream, nb, p.Width)], out, nb, m.scaleBytes, n, ldy, cols, ahead, addInt)
+			f(quants, scales, &panel[0], &panel[streamOffset(m.format.stream, nb, p.Width)], out, nb, n, ldy, cols, ahead, addInt)
 		}
 	}
 }
@@ -83,7 +84,7 @@ func groupsPerCall(m *Matrix, cols int) int {
 		bytesPerCall = 500_000
 		macsPerCall  = 5_000_000
 	)
-	return max(1, min(bytesPerCall/m.groupBytes, macsPerCall/(Lanes*m.Cols*cols)))
+	return max(1, min(bytesPerCall/m.quantBytes, macsPerCall/(Lanes*m.Cols*cols)))
 }
 
 func (s Set) quantize(panel []byte, nb, w, c, b0 int, x []float32) {

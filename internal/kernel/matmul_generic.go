@@ -13,14 +13,14 @@ func matmulGeneric(m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add b
 	nb := m.Cols / BlockLen
 	var acc [PanelCols][Lanes]float32
 	for g := g0; g < g1; g++ {
-		group := m.group(g)
+		quants, scales := m.group(g)
 		for i := range p.panels() {
 			cols := p.cols(i)
 			clear(acc[:cols])
 			if m.format.float {
-				dotFloats(acc[:cols], m.Type, group, p.floats(i), p.Width)
+				dotFloats(acc[:cols], m.Type, quants, p.floats(i), p.Width)
 			} else {
-				dotBlocks(acc[:cols], m.format, group[:m.scaleBytes], group[m.scaleBytes:], p.panel(i), nb, p.Width)
+				dotBlocks(acc[:cols], m.format, scales, quants, p.panel(i), nb, p.Width)
 			}
 			for c := range cols {
 				out := y[(i*p.Width+c)*ldy+g*Lanes:][:Lanes]

@@ -3,37 +3,37 @@
 package kernel
 
 //go:noescape
-func vnniQ8_0(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)
+func vnniQ8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
-func vnniQ4_0(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)
+func vnniQ4_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
-func vnniQ4_1(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)
+func vnniQ4_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
-func vnniQ5_0(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)
+func vnniQ5_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
-func vnniQ5_1(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)
+func vnniQ5_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
-func vnniQ2_K(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)
+func vnniQ2_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
-func vnniQ3_K(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)
+func vnniQ3_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
-func vnniQ4_K(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)
+func vnniQ4_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
-func vnniQ5_K(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)
+func vnniQ5_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
-func vnniQ6_K(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)
+func vnniQ6_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
-func vnniIQ4_NL(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)
+func vnniIQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
-func vnniIQ4_XS(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)
+func vnniIQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)

@@ -4,11 +4,12 @@
 
 #include "textflag.h"
 
-// func vnniIQ4_XS(w *byte, x *byte, fields *byte, y *float32, blocks int, scaleBytes int, groups int, ldy int, cols int, ahead int, add int)
+// func vnniIQ4_XS(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·vnniIQ4_XS(SB), NOSPLIT, $0-88
-	MOVQ            w+0(FP), SI
-	MOVQ            y+24(FP), DI
+	MOVQ            quants+0(FP), SI
+	MOVQ            scales+8(FP), DX
+	MOVQ            y+32(FP), DI
 	MOVQ            groups+48(FP), R9
 	MOVQ            ldy+56(FP), R10
 	SHLQ            $0x02, R10
@@ -35,12 +36,9 @@ TEXT ·vnniIQ4_XS(SB), NOSPLIT, $0-88
 
 single_group:
 	VPXORD Z0, Z0, Z0
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 	SHRQ   $0x03, CX
 
 single_unit:
@@ -117,12 +115,9 @@ cols1:
 
 cols1_group:
 	VPXORD Z0, Z0, Z0
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 	SHRQ   $0x03, CX
 
 cols1_unit:
@@ -200,12 +195,9 @@ cols2:
 cols2_group:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 	SHRQ   $0x03, CX
 
 cols2_unit:
@@ -300,12 +292,9 @@ cols3_group:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 	SHRQ   $0x03, CX
 
 cols3_unit:
@@ -417,12 +406,9 @@ cols4_group:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 	SHRQ   $0x03, CX
 
 cols4_unit:
@@ -551,12 +537,9 @@ cols5_group:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 	SHRQ   $0x03, CX
 
 cols5_unit:
@@ -706,12 +689,9 @@ cols6_group:
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 	SHRQ   $0x03, CX
 
 cols6_unit:
@@ -878,12 +858,9 @@ cols7_group:
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 	SHRQ   $0x03, CX
 
 cols7_unit:
@@ -1067,12 +1044,9 @@ cols8_group:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 	SHRQ   $0x03, CX
 
 cols8_unit:

@@ -4,11 +4,12 @@
 
 #include "textflag.h"
 
-// func vnniQ5_0(w *byte, x *byte, fields *byte, y *float32, blocks int, scaleBytes int, groups int, ldy int, cols int, ahead int, add int)
+// func vnniQ5_0(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·vnniQ5_0(SB), NOSPLIT, $0-88
-	MOVQ         w+0(FP), SI
-	MOVQ         y+24(FP), DI
+	MOVQ         quants+0(FP), SI
+	MOVQ         scales+8(FP), DX
+	MOVQ         y+32(FP), DI
 	MOVQ         groups+48(FP), R9
 	MOVQ         ldy+56(FP), R10
 	SHLQ         $0x02, R10
@@ -35,12 +36,9 @@ TEXT ·vnniQ5_0(SB), NOSPLIT, $0-88
 
 single_group:
 	VPXORD Z0, Z0, Z0
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 
 single_block:
 	VCVTPH2PS     (DX), Z6
@@ -120,12 +118,9 @@ cols1:
 
 cols1_group:
 	VPXORD Z0, Z0, Z0
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 
 cols1_block:
 	VCVTPH2PS     (DX), Z6
@@ -206,12 +201,9 @@ cols2:
 cols2_group:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 
 cols2_block:
 	VCVTPH2PS     (DX), Z8
@@ -310,12 +302,9 @@ cols3_group:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 
 cols3_block:
 	VCVTPH2PS     (DX), Z10
@@ -432,12 +421,9 @@ cols4_group:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 
 cols4_block:
 	VCVTPH2PS     (DX), Z12
@@ -572,12 +558,9 @@ cols5_group:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 
 cols5_block:
 	PREFETCHT2    (SI)(R12*1)
@@ -735,12 +718,9 @@ cols6_group:
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 
 cols6_block:
 	PREFETCHT2    (SI)(R12*1)
@@ -916,12 +896,9 @@ cols7_group:
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 
 cols7_block:
 	PREFETCHT2    (SI)(R12*1)
@@ -1115,12 +1092,9 @@ cols8_group:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	MOVQ   SI, DX
-	MOVQ   scaleBytes+40(FP), R11
-	ADDQ   R11, SI
-	MOVQ   x+8(FP), AX
-	MOVQ   fields+16(FP), BX
-	MOVQ   blocks+32(FP), CX
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
 
 cols8_block:
 	PREFETCHT2    (SI)(R12*1)

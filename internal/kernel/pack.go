@@ -7,10 +7,11 @@ import (
 	"github.com/penstock-llm/penstock/internal/quant"
 )
 
-// Lanes rows of a weight matrix form a group. A packed group is one run of
-// bytes: first the scales of all its blocks, padded to a cache line, then the
-// quants of all its blocks. Values keep their own bit width; 4, 5 and 6 bits
-// are split into planes:
+// Lanes rows of a weight matrix form a group. The quants of all groups are one
+// run of bytes, block after block, and the scales another: a product reads both
+// from end to end, which is what hardware prefetchers follow (a run per group,
+// scales before quants, measured half the bandwidth). Values keep their own bit
+// width; 5 and 6 bits are split into planes:
 //
 //	bytes    [8][16][4]    value 4j+t of row r at [j][r][t]
 //	nibbles  [4][16][4]    low half: value 4j+t, high half: value 16+4j+t
@@ -65,18 +66,20 @@ func Supports(t quant.Type) bool { return formatOf(t) != nil }
 
 // Matrix is a weight matrix repacked for the kernels.
 type Matrix struct {
-	Type quant.Type
-	Rows int // y's length; padded to a multiple of Lanes in Data
-	Cols int
-	Data []byte // [Groups()][GroupBytes()]
+	Type   quant.Type
+	Rows   int // y's length; padded to a multiple of Lanes in Data
+	Cols   int
+	Data   []byte // quants  [Groups()][blocks of a row]
+	Scales []byte // [Groups()][units of a row]
 
 	format     *format
-	scaleBytes int // of one group, padded
-	groupBytes int
+	quantBytes int    // of one group in Data
+	scaleBytes int    // of one group in Scales
+	memory     []byte // what Alloc returned
 }
 
-// size checks a shape and returns the bytes of a group's scales and of a group.
-func size(t quant.Type, rows, cols int) (scales, group int, err error) {
+// size checks a shape and returns the bytes of a group's quants and scales.
+func size(t quant.Type, rows, cols int) (quants, scales int, err error) {
 	f := formatOf(t)
 	switch {
 	case f == nil:
@@ -88,48 +91,52 @@ func size(t quant.Type, rows, cols int) (scales, group int, err error) {
 	case cols > math.MaxInt32 || rows > math.MaxInt32:
 		return 0, 0, fmt.Errorf("kernel: %d x %d matrix is too large", rows, cols)
 	}
-	scales = (cols/f.unit*f.scales + 63) &^ 63
-	group = scales + cols/BlockLen*f.quants
-	if groupsOf(rows) > math.MaxInt/group {
+	quants, scales = cols/BlockLen*f.quants, cols/f.unit*f.scales
+	if groupsOf(rows) > math.MaxInt/(quants+scales) {
 		return 0, 0, fmt.Errorf("kernel: %d x %d matrix is too large", rows, cols)
 	}
-	return scales, group, nil
+	return quants, scales, nil
 }
 
 func groupsOf(rows int) int { return (rows + Lanes - 1) / Lanes }
 
 // PackedBytes is the memory that a packed matrix needs.
 func PackedBytes(t quant.Type, rows, cols int) (int, error) {
-	_, group, err := size(t, rows, cols)
-	return groupsOf(rows) * group, err
+	quants, scales, err := size(t, rows, cols)
+	return groupsOf(rows) * (quants + scales), err
 }
 
 // NewMatrix makes room for a rows x cols matrix of type t, all zeros until Pack
 // fills it.
 func NewMatrix(t quant.Type, rows, cols int) (*Matrix, error) {
-	scales, group, err := size(t, rows, cols)
+	quants, scales, err := size(t, rows, cols)
 	if err != nil {
 		return nil, err
 	}
-	data, err := Alloc(groupsOf(rows) * group)
+	groups := groupsOf(rows)
+	all, err := Alloc(groups * (quants + scales))
 	if err != nil {
 		return nil, err
 	}
-	return &Matrix{Type: t, Rows: rows, Cols: cols, Data: data, format: formatOf(t), scaleBytes: scales, groupBytes: group}, nil
+	return &Matrix{
+		Type: t, Rows: rows, Cols: cols,
+		Data: all[:groups*quants], Scales: all[groups*quants:],
+		format: formatOf(t), quantBytes: quants, scaleBytes: scales, memory: all,
+	}, nil
 }
 
 // Free gives the memory back. The matrix must not be used afterwards.
 func (m *Matrix) Free() error {
-	data := m.Data
-	m.Data = nil
-	return Free(data)
+	all := m.memory
+	m.Data, m.Scales, m.memory = nil, nil, nil
+	return Free(all)
 }
 
 // Groups is the number of groups of Lanes rows.
 func (m *Matrix) Groups() int { return groupsOf(m.Rows) }
 
 // GroupBytes is the memory of a group: what a product reads per group.
-func (m *Matrix) GroupBytes() int { return m.groupBytes }
+func (m *Matrix) GroupBytes() int { return m.quantBytes + m.scaleBytes }
 
 // NeedsFloats reports whether products need Panels made with floats.
 func (m *Matrix) NeedsFloats() bool { return m.format.float }
@@ -146,17 +153,15 @@ func (s Set) Pack(m *Matrix, row0 int, src []byte, rows int) {
 		panic(fmt.Sprintf("kernel: Pack: %d bytes for %d rows of %d bytes", len(src), rows, rowBytes))
 	}
 	for i := range rows {
-		g := m.group((row0 + i) / Lanes)
-		m.format.pack(groupRow{
-			scales: g[:m.scaleBytes],
-			quants: g[m.scaleBytes:],
-			r:      (row0 + i) % Lanes,
-		}, src[i*rowBytes:(i+1)*rowBytes])
+		quants, scales := m.group((row0 + i) / Lanes)
+		m.format.pack(groupRow{scales: scales, quants: quants, r: (row0 + i) % Lanes}, src[i*rowBytes:(i+1)*rowBytes])
 	}
 }
 
-// group is the bytes of group g.
-func (m *Matrix) group(g int) []byte { return m.Data[g*m.groupBytes : (g+1)*m.groupBytes] }
+// group is the quants and scales of group g.
+func (m *Matrix) group(g int) (quants, scales []byte) {
+	return m.Data[g*m.quantBytes : (g+1)*m.quantBytes], m.Scales[g*m.scaleBytes : (g+1)*m.scaleBytes]
+}
 
 // groupRow is where the packers write: row r of a group.
 type groupRow struct {

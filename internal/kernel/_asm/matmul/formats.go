@@ -39,7 +39,6 @@ type format struct {
 // usesLevels reports whether values are looked up.
 func (f *format) usesLevels() bool { return f.name == "IQ4_NL" || f.name == "IQ4_XS" }
 
-
 // visit multiplies one unpacked vector, values 4j..4j+3 of 16 rows.
 type visit func(j int)
 

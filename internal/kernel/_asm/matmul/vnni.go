@@ -11,7 +11,7 @@ import (
 // kernelSignature is that of all quantised kernels. cols is 1 to 8 columns of a
 // panel of 8, or 0 for a panel of one column. ahead is the distance at which
 // many columns prefetch the quants.
-const kernelSignature = "func(w, x, fields *byte, y *float32, blocks, scaleBytes, groups, ldy, cols, ahead, add int)"
+const kernelSignature = "func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)"
 
 const panelCols = 8
 
@@ -59,7 +59,8 @@ type vnni struct {
 // vnniKernel emits the function of a format: a choice of loops.
 func vnniKernel(a *asm, f *format) {
 	a.begin("vnni"+f.name, kernelSignature, fmt.Sprintf("vnni%s multiplies groups of %s weights with up to 8 columns.", f.name, f.name))
-	a.param("w", quants)
+	a.param("quants", quants)
+	a.param("scales", scales)
 	a.param("y", out)
 	a.param("groups", groups)
 	a.param("ldy", ldy)
@@ -106,9 +107,6 @@ func (k *vnni) loop(label string) {
 	for _, y := range k.y {
 		k.VPXORD(y, y, y)
 	}
-	k.MOVQ(quants, scales)
-	k.param("scaleBytes", tmp)
-	k.ADDQ(tmp, quants)
 	k.param("x", xs)
 	k.param("fields", fields)
 	k.param("blocks", blocks)
