@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -242,7 +243,7 @@ func TestIdle(t *testing.T) {
 	x := &countingMock{Mock: testMock(64)}
 	inBubble(t, x, testConfig(64), func(t *testing.T, e *Engine) {
 		time.Sleep(time.Hour) // returns only because every goroutine is blocked
-		if x.steps != 0 {
+		if x.steps.Load() != 0 {
 			t.Error("steps without a request")
 		}
 		start := time.Now()
@@ -256,12 +257,12 @@ func TestIdle(t *testing.T) {
 
 type countingMock struct {
 	*Mock
-	steps int
+	steps atomic.Int64
 	hook  func(b *batch.Batch)
 }
 
 func (m *countingMock) Forward(b *batch.Batch) []float32 {
-	m.steps++
+	m.steps.Add(1)
 	if m.hook != nil {
 		m.hook(b)
 	}

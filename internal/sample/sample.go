@@ -45,8 +45,8 @@ type Output struct {
 const (
 	// few candidates are enough nearly always; more are looked for when the
 	// probability of the first ones is too small, all if it still is.
-	few  = 256
-	more = 2048
+	few  = 64
+	more = 256
 
 	// chunk is the part of a row whose exponentials are computed at once; it
 	// stays in the first-level cache.
@@ -68,8 +68,12 @@ type Sampler struct {
 	sums  []float64 // [vocab/chunk] mass of each chunk
 	raw   []float32 // [vocab] logits before changes
 	mass  []float32 // [vocab] exponentials, when few candidates are not enough
-	order []int32   // [vocab] ids, when few candidates are not enough
-	seen  []uint32  // [vocab] stamp of the last row whose history holds the token
+	order []int32   // [vocab] ids of a bucket
+
+	count, total64 []float64 // [buckets] tokens and mass
+	max, scale     float32   // where the buckets begin and how fine they are
+
+	seen  []uint32 // [vocab] stamp of the last row whose history holds the token
 	stamp uint32
 	pivot rand.PCG
 }
@@ -86,7 +90,10 @@ func New(set kernel.Set, vocab int) *Sampler {
 		raw:   make([]float32, vocab),
 		mass:  make([]float32, vocab),
 		order: make([]int32, vocab),
-		seen:  make([]uint32, vocab),
+		count: make([]float64, buckets),
+
+		total64: make([]float64, buckets),
+		seen:    make([]uint32, vocab),
 	}
 }
 

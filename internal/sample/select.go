@@ -1,59 +1,142 @@
 package sample
 
-import (
-	"slices"
+import "slices"
+
+const (
+	buckets = 2048
+	// deepest is how far below the largest logit, in temperatures, the buckets
+	// reach. What is lower has next to no probability and shares the last.
+	deepest = 20
 )
 
+// set is a set of the best tokens: all in buckets before end, and those of the
+// bucket end that are listed.
+type set struct {
+	end    int
+	listed []int32
+	mass   float64
+}
+
 // fromAll draws when the candidates may be any number of tokens, as in a flat
-// distribution. It finds the exact set by selection, in linear time on average,
-// and never sorts.
+// distribution. Tokens fall into buckets by logit; only in the bucket at the
+// edge is it looked for which of them still belong. Linear time, no sort.
 func (s *Sampler) fromAll(x []float32, max float32, in Input) int32 {
 	p := in.Params
 	w := s.mass[:copy(s.mass, x)]
-	sum := 0.0
 	for part := range slices.Chunk(w, chunk) {
-		sum += float64(s.set.ExpSum(part, max, 1/p.Temperature))
+		s.set.ExpSum(part, max, 1/p.Temperature)
 	}
-	ids := s.order[:len(x)]
-	for i := range ids {
-		ids[i] = int32(i)
-	}
-	if p.TopK > 0 && p.TopK < len(ids) {
-		n := s.selectBest(ids, x, func(int32) float64 { return 1 }, float64(p.TopK))
-		ids, sum = ids[:n], 0
-		for _, id := range ids {
-			sum += float64(w[id])
-		}
+	s.scale, s.max = buckets/(deepest*p.Temperature), max
+	best := s.fill(x, w)
+	if p.TopK > 0 && p.TopK < len(x) {
+		best = s.limit(best, x, w, s.count, func(int32) float64 { return 1 }, float64(p.TopK))
 	}
 	if p.TopP < 1 {
-		n := s.selectBest(ids, x, func(id int32) float64 { return float64(w[id]) }, float64(p.TopP)*sum)
-		ids = ids[:n]
+		best = s.limit(best, x, w, s.total64, func(id int32) float64 { return float64(w[id]) }, float64(p.TopP)*best.mass)
 	}
-	least := p.MinP // the largest weight is 1
-	kept := 0.0
-	for _, id := range ids {
-		if w[id] >= least {
-			kept += float64(w[id])
+	return s.drawFrom(best, x, w, p.MinP, in.draw())
+}
+
+// depth is the position of a logit among the buckets; its integer part is the
+// bucket.
+func (s *Sampler) depth(v float32) float32 {
+	d := (s.max - v) * s.scale
+	if !(d < buckets-1) {
+		return buckets - 1
+	}
+	return d
+}
+
+// fill counts and weighs the tokens of every bucket.
+func (s *Sampler) fill(x, w []float32) set {
+	clear(s.count)
+	clear(s.total64)
+	sum := 0.0
+	for i, v := range x {
+		b := int(s.depth(v))
+		s.count[b]++
+		s.total64[b] += float64(w[i])
+		sum += float64(w[i])
+	}
+	return set{end: buckets, mass: sum}
+}
+
+// limit cuts a set down to the best tokens that reach the target together, at
+// least one and no more than needed. sums holds the weights of whole buckets.
+func (s *Sampler) limit(from set, x, w []float32, sums []float64, weight func(int32) float64, target float64) set {
+	cut := set{}
+	before := 0.0
+	for cut.end < from.end && cut.end < buckets-1 && before+sums[cut.end] < target {
+		before += sums[cut.end]
+		cut.mass += s.total64[cut.end]
+		cut.end++
+	}
+	if cut.end == from.end {
+		cut.listed = from.listed
+	} else {
+		cut.listed = s.list(x, cut.end)
+	}
+	if len(cut.listed) > 0 {
+		n := s.selectBest(cut.listed, x, weight, target-before)
+		cut.listed = cut.listed[:n]
+	}
+	for _, id := range cut.listed {
+		cut.mass += float64(w[id])
+	}
+	return cut
+}
+
+// list gathers the tokens of a bucket.
+func (s *Sampler) list(x []float32, bucket int) []int32 {
+	ids := s.order[:0]
+	for i, v := range x {
+		if int(s.depth(v)) == bucket {
+			ids = append(ids, int32(i))
 		}
 	}
-	u, last := in.draw()*kept, ids[0]
-	for _, id := range ids {
-		if w[id] < least || w[id] == 0 {
-			continue
-		}
+	return ids
+}
+
+// drawFrom draws from those of a set whose weight is at least the fraction; the
+// largest weight is 1.
+func (s *Sampler) drawFrom(from set, x, w []float32, fraction float32, u float64) int32 {
+	mass := from.mass
+	if fraction > 0 {
+		mass = 0
+		s.walk(from, x, w, fraction, func(_ int32, v float64) bool { mass += v; return true })
+	}
+	u *= mass
+	last := int32(none)
+	s.walk(from, x, w, fraction, func(id int32, v float64) bool {
 		last = id
-		if u -= float64(w[id]); u < 0 {
-			break
+		u -= v
+		return u >= 0
+	})
+	return last
+}
+
+const none = -1
+
+// walk visits the tokens of a set that have a weight until visit returns false.
+func (s *Sampler) walk(from set, x, w []float32, fraction float32, visit func(int32, float64) bool) {
+	for _, id := range from.listed {
+		if v := w[id]; v > 0 && v >= fraction && !visit(id, float64(v)) {
+			return
 		}
 	}
-	return last
+	end := float32(from.end)
+	for i, v := range w {
+		if v > 0 && v >= fraction && s.depth(x[i]) < end && !visit(int32(i), float64(v)) {
+			return
+		}
+	}
 }
 
 // selectBest reorders ids so that the first n are the best ones (by logit, then
 // by lower id) whose weights together reach the target, no more than needed, and
 // returns n, at least 1.
 func (s *Sampler) selectBest(ids []int32, x []float32, weight func(int32) float64, target float64) int {
-	lo, hi := 0, len(ids) // the boundary is in (lo, hi]
+	lo, hi := 0, len(ids) // the edge is in (lo, hi]
 	for hi-lo > 1 {
 		pivot := ids[lo+int(s.pivot.Uint64()%uint64(hi-lo))]
 		mid, sum := s.partition(ids, lo, hi, x, pivot, weight)

@@ -1,0 +1,83 @@
+package engine
+
+import (
+	"testing"
+
+	"github.com/penstock-llm/penstock/internal/nn"
+	"github.com/penstock-llm/penstock/internal/sample"
+)
+
+// A steady step allocates nothing, however tokens are chosen and with readers
+// that keep up; nor with the sampling in a pool.
+func TestStepAllocs(t *testing.T) {
+	pool := nn.NewPool(2)
+	defer pool.Close()
+	for name, run := range map[string]Runner{"alone": nil, "pool": pool} {
+		e, err := newEngine(NewMock(MockConfig{Vocab: 2000, Blocks: 4096}), run, Config{Blocks: 4096, Context: 8000, MaxBatch: 8, PrefixCache: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		params := []sample.Params{
+			{},
+			{Temperature: 0.7, TopP: 1, TopK: 40},
+			{Temperature: 0.7, TopP: 0.9},
+			{Temperature: 1, TopP: 1},
+			{Temperature: 1, TopP: 1, MinP: 0.1},
+			{Temperature: 1, TopP: 1, RepeatPenalty: 1.1, PresencePenalty: 0.1, RepeatLastN: 64},
+			{Logprobs: true, TopLogprobs: 5},
+			{LogitBias: []sample.Bias{{Token: 5, Value: 1}}},
+		}
+		var streams []*Stream
+		for i, p := range params {
+			s, err := e.Submit(t.Context(), Request{Prompt: []int32{int32(i), 2, 3}, MaxTokens: 7000, Params: p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			streams = append(streams, s)
+		}
+		step := func() {
+			e.collect()
+			e.step()
+			for _, s := range streams {
+				for s.Ready() > 0 {
+					if _, _, err := s.Next(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		for range 600 { // the ring's second link, the table's first growth
+			step()
+		}
+		if n := testing.AllocsPerRun(1000, step); n != 0 {
+			t.Errorf("%s: a step allocates %v times", name, n)
+		}
+		if e.sched.Running() != 8 {
+			t.Errorf("%s: %d running", name, e.sched.Running())
+		}
+	}
+}
+
+// BenchmarkStep is what the engine itself costs: eight greedy streams of a model
+// that takes no time, with its vocabulary.
+func BenchmarkStep(b *testing.B) {
+	for name, p := range map[string]sample.Params{"greedy": {}, "top-k": {Temperature: 0.7, TopP: 0.9, TopK: 40}} {
+		b.Run(name, func(b *testing.B) {
+			e, err := newEngine(NewMock(MockConfig{Vocab: 64, Blocks: 4096}), nil, Config{Blocks: 4096, Context: 8000, MaxBatch: 8, PrefixCache: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if len(e.streams) == 0 {
+					for i := range int32(8) {
+						if _, err := e.Submit(b.Context(), Request{Prompt: []int32{i, 2, 3}, MaxTokens: 7000, Params: p}); err != nil {
+							b.Fatal(err)
+						}
+					}
+					e.collect()
+				}
+				e.step()
+			}
+		})
+	}
+}
