@@ -31,48 +31,75 @@ var vnniFuncs = [...]mulFunc{
 	quant.IQ4_XS: vnniIQ4_XS,
 }
 
+// floatFunc is a mulFunc for float weights and the float copy of the columns.
+type floatFunc func(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
+
+var floatAVX512 = [...]floatFunc{
+	quant.F32:  floatF32AVX512,
+	quant.F16:  floatF16AVX512,
+	quant.BF16: floatBF16AVX512,
+}
+
 func (s Set) matmul(m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add bool) {
-	if s.tier != cpu.AVX512VNNI || m.format.float {
+	if s.tier < cpu.AVX512VNNI {
 		matmulGeneric(m, y, ldy, p, g0, g1, add)
 		return
 	}
-	matmulTiled(vnniFuncs[m.Type], m, y, ldy, p, g0, g1, add)
+	t := tiling{m: m, p: p, y: y, ldy: ldy}
+	if add {
+		t.add = 1
+	}
+	t.run(s, g0, g1)
 }
 
-// matmulTiled runs f over groups and panels. With several panels, a few groups
-// at a time meet all panels, so that their weights come from memory once; the
-// last panel prefetches the groups that follow.
-func matmulTiled(f mulFunc, m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add bool) {
+// tiling is the loop over groups and panels of one call of Mul.
+type tiling struct {
+	m        *Matrix
+	p        *Panels
+	y        []float32
+	ldy, add int
+}
+
+// run visits groups and panels. With several panels, a few groups at a time meet
+// all panels, so that their weights come from memory once; the last panel
+// prefetches the groups that follow.
+func (t *tiling) run(s Set, g0, g1 int) {
 	const lookahead = 4096 // bytes
-	nb := m.Cols / BlockLen
-	addInt := 0
-	if add {
-		addInt = 1
-	}
-	step := groupsPerCall(m, min(p.Cols, PanelCols))
-	if p.panels() > 1 {
+	panels := t.p.panels()
+	step := groupsPerCall(t.m, min(t.p.Cols, PanelCols))
+	if panels > 1 {
 		step = min(step, tileGroups)
 	}
 	for g := g0; g < g1; g += step {
 		n := min(step, g1-g)
-		quants, scales := &m.Data[g*m.quantBytes], &m.Scales[g*m.scaleBytes]
-		ahead := lookahead
-		for i := range p.panels() {
-			panel := p.panel(i)
-			cols := p.cols(i)
-			if p.Width == 1 {
-				cols = 0
-			}
-			if p.panels() > 1 {
+		for i := range panels {
+			ahead := lookahead
+			if panels > 1 {
 				ahead = 0
-				if i == p.panels()-1 {
-					ahead = n * m.quantBytes
+				if i == panels-1 {
+					ahead = n * t.m.quantBytes
 				}
 			}
-			out := &y[i*p.Width*ldy+g*Lanes]
-			f(quants, scales, &panel[0], &panel[streamOffset(m.format.stream, nb, p.Width)], out, nb, n, ldy, cols, ahead, addInt)
+			t.call(s, g, n, i, ahead)
 		}
 	}
+}
+
+// call multiplies n groups from g on with panel i.
+func (t *tiling) call(s Set, g, n, i, ahead int) {
+	m, p := t.m, t.p
+	cols := p.cols(i)
+	if p.Width == 1 {
+		cols = 0
+	}
+	w, out := &m.Data[g*m.quantBytes], &t.y[i*p.Width*t.ldy+g*Lanes]
+	if m.format.float {
+		floatAVX512[m.Type](w, &p.floats(i)[0], out, m.Cols, n, t.ldy, cols, t.add)
+		return
+	}
+	nb, panel := m.Cols/BlockLen, p.panel(i)
+	fields := &panel[streamOffset(m.format.stream, nb, p.Width)]
+	vnniFuncs[m.Type](w, &m.Scales[g*m.scaleBytes], &panel[0], fields, out, nb, n, t.ldy, cols, ahead, t.add)
 }
 
 var tileGroups = 1
@@ -84,9 +111,9 @@ func groupsPerCall(m *Matrix, cols int) int {
 		bytesPerCall = 500_000
 		macsPerCall  = 5_000_000
 	)
-	return max(1, min(bytesPerCall/m.quantBytes, macsPerCall/(Lanes*m.Cols*cols)))
-}
-
-func (s Set) quantize(panel []byte, nb, w, c, b0 int, x []float32) {
-	quantizeGeneric(panel, nb, w, c, b0, x)
+	macs := Lanes * m.Cols * cols
+	if m.format.float {
+		macs *= 4
+	}
+	return max(1, min(bytesPerCall/m.quantBytes, macsPerCall/macs))
 }

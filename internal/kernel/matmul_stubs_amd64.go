@@ -37,3 +37,21 @@ func vnniIQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy
 
 //go:noescape
 func vnniIQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+
+//go:noescape
+func floatF32AVX512(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
+
+//go:noescape
+func floatF16AVX512(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
+
+//go:noescape
+func floatBF16AVX512(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
+
+//go:noescape
+func floatF32AVX2(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
+
+//go:noescape
+func floatF16AVX2(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
+
+//go:noescape
+func floatBF16AVX2(weights *byte, x, y *float32, k, groups, ldy, cols, add int)

@@ -10,6 +10,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"log"
@@ -29,6 +30,17 @@ func main() {
 	dir := flag.String("dir", "..", "where the package kernel is")
 	flag.Parse()
 	log.SetFlags(0)
+	write(*dir, "panel_quantize", func(a *asm) {
+		quantizeKernel(a, "quantizeVNNI", quantizeVNNI)
+		quantizeKernel(a, "quantizeAVX2", quantizeAVX2)
+	})
+	write(*dir, "matmul_float", func(a *asm) {
+		for _, t := range []floatTier{floatAVX512, floatAVX2} {
+			for _, f := range floatFormats {
+				floatKernel(a, t, f)
+			}
+		}
+	})
 	for _, f := range formats {
 		write(*dir, "matmul_vnni_"+strings.ToLower(f.name), func(a *asm) { vnniKernel(a, f) })
 	}
@@ -63,7 +75,8 @@ func write(dir, name string, emit func(*asm)) {
 type asm struct {
 	*build.Context
 	consts map[uint32]operand.Mem
-	levels *operand.Mem
+	levels *operand.Mem // tables, made on first use
+	order  *operand.Mem
 }
 
 // begin starts a function without a frame.
@@ -92,3 +105,12 @@ func (a *asm) constant(v uint32) operand.Mem {
 
 // at is an address relative to a register.
 func at(r reg.Register, disp int) operand.Mem { return operand.Mem{Base: r, Disp: disp} }
+
+// dwords is a read-only table.
+func (a *asm) dwords(name string, values ...uint32) operand.Mem {
+	var b []byte
+	for _, v := range values {
+		b = binary.LittleEndian.AppendUint32(b, v)
+	}
+	return a.ConstData(name, operand.String(b))
+}

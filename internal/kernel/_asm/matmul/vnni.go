@@ -24,6 +24,11 @@ var zmm = [32]vec{
 	reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
 }
 
+var ymm = [16]vec{
+	reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7,
+	reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
+}
+
 // General registers of the kernels.
 var (
 	quants = reg.RSI // cursor in the group
@@ -131,12 +136,13 @@ func (k *vnni) loop(label string) {
 		k.DECQ(blocks)
 		k.JNZ(operand.LabelRef(label + "_block"))
 	}
-	k.store(label)
-	k.ADDQ(operand.Imm(64), out)
-	k.DECQ(groups)
-	k.JNZ(operand.LabelRef(label + "_group"))
-	k.VZEROUPPER()
-	k.RET()
+	if k.f.gain > 1 {
+		for _, y := range k.y {
+			k.VMULPS_BCST(k.constant(math.Float32bits(1/float32(k.f.gain))), y, y)
+		}
+	}
+	k.store(k.y, 0, label+"_store")
+	k.nextGroup(label)
 }
 
 // constants puts the masks that the unpacker asks for into spare registers, as
@@ -235,33 +241,6 @@ func (k *vnni) scaleHalf() {
 			k.VFMADD231PS(k.m1, k.v, k.acc[c])
 		}
 		k.VFMADD231PS_BCST(k.field(0, c), k.acc[c], k.y[c])
-	}
-}
-
-// store writes or accumulates the group's 16 values of every column.
-func (k *vnni) store(label string) {
-	if k.f.gain > 1 {
-		for _, y := range k.y {
-			k.VMULPS_BCST(k.constant(math.Float32bits(1/float32(k.f.gain))), y, y)
-		}
-	}
-	k.param("add", tmp)
-	k.TESTQ(tmp, tmp)
-	k.MOVQ(out, tmp)
-	k.JZ(operand.LabelRef(label + "_store"))
-	for c, y := range k.y {
-		k.VADDPS(at(tmp, 0), y, y)
-		if c < k.cols-1 {
-			k.ADDQ(ldy, tmp)
-		}
-	}
-	k.MOVQ(out, tmp)
-	k.Label(label + "_store")
-	for c, y := range k.y {
-		k.VMOVUPS(y, at(tmp, 0))
-		if c < k.cols-1 {
-			k.ADDQ(ldy, tmp)
-		}
 	}
 }
 

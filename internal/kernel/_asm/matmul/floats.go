@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// floatTier is what float kernels need to know of a tier: its registers, and
+// how many passes over a group's 16 rows they take.
+type floatTier struct {
+	name   string
+	regs   []vec
+	passes int
+	cols   int // largest number of columns in one loop
+}
+
+var (
+	floatAVX512 = floatTier{"AVX512", zmm[:], 1, panelCols}
+	floatAVX2   = floatTier{"AVX2", ymm[:], 2, 4}
+)
+
+// floatFormat is a weight format that multiplies float32 columns.
+type floatFormat struct {
+	name  string
+	bytes int
+	load  func(a *asm, src operand.Mem, dst vec)
+}
+
+var floatFormats = []floatFormat{
+	{"F32", 4, func(a *asm, src operand.Mem, dst vec) { a.VMOVUPS(src, dst) }},
+	{"F16", 2, func(a *asm, src operand.Mem, dst vec) { a.VCVTPH2PS(src, dst) }},
+	{"BF16", 2, func(a *asm, src operand.Mem, dst vec) {
+		a.VPMOVZXWD(src, dst)
+		a.VPSLLD(operand.Imm(16), dst, dst)
+	}},
+}
+
+const floatSignature = "func(weights *byte, x, y *float32, k, groups, ldy, cols, add int)"
+
+// floatKernel emits products with F32, F16 or BF16 weights. Each column has two
+// sums, of even and odd positions.
+func floatKernel(a *asm, t floatTier, f floatFormat) {
+	a.begin("float"+f.name+t.name, floatSignature, fmt.Sprintf("float%s%s multiplies groups of %s weights with up to %d columns.", f.name, t.name, f.name, t.cols))
+	a.param("weights", quants)
+	a.param("y", out)
+	a.param("groups", groups)
+	a.param("ldy", ldy)
+	a.SHLQ(operand.Imm(2), ldy)
+	a.param("cols", tmp)
+	for c := t.cols; c >= 1; c-- {
+		a.CMPQ(tmp, operand.Imm(uint64(c)))
+		a.JEQ(operand.LabelRef(fmt.Sprintf("cols%d", c)))
+	}
+	t.loop(a, f, 1, 1, "single")
+	for c := 1; c <= t.cols; c++ {
+		label := fmt.Sprintf("cols%d", c)
+		a.Label(label)
+		t.loop(a, f, c, panelCols, label)
+	}
+}
+
+func (t floatTier) loop(a *asm, f floatFormat, cols, width int, label string) {
+	const unroll = 4
+	even, odd := t.regs[:cols], t.regs[cols:2*cols]
+	w, p := t.regs[2*cols], t.regs[2*cols+1]
+	step := 16 * f.bytes // from k to k+1
+	a.Label(label + "_group")
+	for pass := range t.passes {
+		next := fmt.Sprintf("%s_k%d", label, pass)
+		for _, r := range t.regs[:2*cols] {
+			a.zero(r)
+		}
+		a.param("x", xs)
+		a.param("k", blocks)
+		a.SHRQ(operand.Imm(2), blocks)
+		a.Label(next)
+		for u := range unroll {
+			f.load(a, at(quants, u*step+pass*step/t.passes), w)
+			for c := range cols {
+				sum := even[c]
+				if u%2 == 1 {
+					sum = odd[c]
+				}
+				a.fmaBroadcast(at(xs, 4*(u*width+c)), w, sum, p)
+			}
+		}
+		a.ADDQ(operand.U32(uint32(unroll*step)), quants)
+		a.ADDQ(operand.U32(uint32(4*unroll*width)), xs)
+		a.DECQ(blocks)
+		a.JNZ(operand.LabelRef(next))
+		for c := range cols {
+			a.VADDPS(odd[c], even[c], even[c])
+		}
+		a.store(even, 64/t.passes*pass, fmt.Sprintf("%s_store%d", label, pass))
+		if pass < t.passes-1 { // the other rows of the same group
+			a.param("k", tmp)
+			a.IMUL3Q(operand.U32(uint32(step)), tmp, tmp)
+			a.SUBQ(tmp, quants)
+		}
+	}
+	a.nextGroup(label)
+}
+
+// fmaBroadcast is sum = fma(*x, w, sum); p is free.
+func (a *asm) fmaBroadcast(x operand.Mem, w, sum, p vec) {
+	if isZ(w) {
+		a.VFMADD231PS_BCST(x, w, sum)
+		return
+	}
+	a.VBROADCASTSS(x, p)
+	a.VFMADD231PS(p, w, sum)
+}
+
+func (a *asm) zero(r vec) {
+	if isZ(r) {
+		a.VPXORD(r, r, r)
+		return
+	}
+	a.VPXOR(r, r, r)
+}
+
+func isZ(r vec) bool { return r.Size() == reg.Z0.Size() }
+
+// store writes one register per column to y, or accumulates if the argument
+// add says so.
+func (a *asm) store(y []vec, disp int, label string) {
+	next := func(c int) {
+		if c < len(y)-1 {
+			a.ADDQ(ldy, tmp)
+		}
+	}
+	a.param("add", tmp)
+	a.TESTQ(tmp, tmp)
+	a.MOVQ(out, tmp)
+	a.JZ(operand.LabelRef(label))
+	for c, r := range y {
+		a.VADDPS(at(tmp, disp), r, r)
+		next(c)
+	}
+	a.MOVQ(out, tmp)
+	a.Label(label)
+	for c, r := range y {
+		a.VMOVUPS(r, at(tmp, disp))
+		next(c)
+	}
+}
+
+// nextGroup ends the loop over groups and the function.
+func (a *asm) nextGroup(label string) {
+	a.ADDQ(operand.Imm(64), out)
+	a.DECQ(groups)
+	a.JNZ(operand.LabelRef(label + "_group"))
+	a.VZEROUPPER()
+	a.RET()
+}

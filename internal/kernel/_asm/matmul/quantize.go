@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+const quantizeSignature = "func(x *float32, quants, offset, affine, halves *byte, blocks, width int)"
+
+// quantizer holds the registers of the quantiser of activations. The pointers
+// are those of the column's lane in the first block.
+type quantizer struct {
+	*asm
+	x, offset, affine, halves reg.Register
+	amax, dx, inv             vec // scalars in the low lane
+	low, high                 vec // int8 values 0-15 and 16-31
+	sums                      vec // of the halves, in dwords 0 and 1
+	a, b                      vec
+}
+
+// quantizeKernel emits a loop per panel width around body, which is the tier's
+// way from 32 floats to q, dx and sums.
+func quantizeKernel(a *asm, name string, body func(*quantizer)) {
+	a.begin(name, quantizeSignature, name+" quantises blocks of one column.")
+	q := &quantizer{
+		asm: a, x: reg.RSI, offset: reg.RAX, affine: reg.RBX, halves: reg.RDX,
+		amax: reg.X4, dx: reg.X5, inv: reg.X6, low: reg.X7, high: reg.X8, sums: reg.X9, a: reg.X10, b: reg.X11,
+	}
+	a.param("x", q.x)
+	a.param("quants", out)
+	a.param("offset", q.offset)
+	a.param("affine", q.affine)
+	a.param("halves", q.halves)
+	a.param("blocks", blocks)
+	a.param("width", tmp)
+	a.CMPQ(tmp, operand.Imm(1))
+	a.JEQ(operand.LabelRef("width1"))
+	q.loop(panelCols, body)
+	q.loop(1, body)
+}
+
+func (q *quantizer) loop(width int, body func(*quantizer)) {
+	label := fmt.Sprintf("width%d", width)
+	q.Label(label)
+	body(q)
+	q.fields(width)
+	q.values(width)
+	q.ADDQ(operand.U32(128), q.x)
+	q.ADDQ(operand.U32(uint32(32*width)), out)
+	q.ADDQ(operand.Imm(uint64(8*width)), q.offset)
+	q.ADDQ(operand.Imm(uint64(8*width)), q.affine)
+	q.ADDQ(operand.Imm(uint64(12*width)), q.halves)
+	q.DECQ(blocks)
+	q.JNZ(operand.LabelRef(label))
+	q.VZEROUPPER()
+	q.RET()
+}
+
+// scale reduces the four lanes of amax, where the magnitudes are integers, and
+// computes dx = amax/127 and inv = 127/amax.
+func (q *quantizer) scale() {
+	for _, order := range []uint8{0x4e, 0xb1} {
+		q.VPSHUFD(operand.U8(order), q.amax, q.a)
+		q.VPMAXUD(q.a, q.amax, q.amax)
+	}
+	tiny := q.constant(math.Float32bits(1e-30))
+	q.VMOVD(tiny, q.a)
+	q.VPMAXUD(q.a, q.amax, q.amax)
+	q.VMOVSS(q.constant(math.Float32bits(127)), q.a)
+	q.VDIVSS(q.a, q.amax, q.dx)
+	q.VDIVSS(q.amax, q.a, q.inv)
+}
+
+// fields writes the three field streams from dx and sums.
+func (q *quantizer) fields(width int) {
+	q.VPSHUFD(operand.U8(0xb1), q.sums, q.a)
+	q.VPADDD(q.sums, q.a, q.a) // the whole block
+	q.VCVTDQ2PS(q.a, q.b)
+	q.VMULSS(q.dx, q.b, q.b)
+	for _, p := range []reg.Register{q.offset, q.affine, q.halves} {
+		q.VMOVSS(q.dx, at(p, 0))
+	}
+	q.VMOVSS(q.b, at(q.affine, 4*width))
+	q.VPXOR(q.b, q.b, q.b)
+	q.VPSLLD(operand.Imm(7), q.a, q.a)
+	q.VPSUBD(q.a, q.b, q.a)
+	q.VMOVD(q.a, at(q.offset, 4*width))
+	q.VPSLLD(operand.Imm(7), q.sums, q.sums)
+	q.VPSUBD(q.sums, q.b, q.sums)
+	q.VMOVD(q.sums, at(q.halves, 4*width))
+	q.VPEXTRD(operand.Imm(1), q.sums, at(q.halves, 8*width))
+}
+
+// values writes the int8 values: together, or every four apart.
+func (q *quantizer) values(width int) {
+	for h, v := range []vec{q.low, q.high} {
+		if width == 1 {
+			q.VMOVDQU(v, at(out, 16*h))
+			continue
+		}
+		for i := range 4 {
+			q.VPEXTRD(operand.Imm(uint64(i)), v, at(out, 4*width*(4*h+i)))
+		}
+	}
+}
+
+func quantizeVNNI(q *quantizer) {
+	z := zmm
+	for h := range 2 {
+		q.VMOVUPS(at(q.x, 64*h), z[h])
+		q.VPANDD_BCST(q.constant(0x7fffffff), z[h], z[2+h])
+	}
+	q.VPMAXUD(z[3], z[2], z[2])
+	q.VEXTRACTI64X4(operand.Imm(1), z[2], reg.Y3)
+	q.VPMAXUD(reg.Y3, reg.Y2, reg.Y2)
+	q.VEXTRACTI128(operand.Imm(1), reg.Y2, reg.X3)
+	q.VPMAXUD(reg.X3, reg.X2, q.amax)
+	q.scale()
+	q.VBROADCASTSS(q.inv, z[2])
+	for h, v := range []vec{q.low, q.high} {
+		q.VMULPS(z[2], z[h], z[h])
+		q.VCVTPS2DQ(z[h], z[h])
+		q.VPMOVDB(z[h], v) // a NaN became 1<<31: zero
+	}
+	q.VPBROADCASTD(q.constant(0x01010101), reg.X3)
+	for _, s := range []struct{ q, sum vec }{{q.low, q.sums}, {q.high, q.a}} {
+		q.VPXOR(s.sum, s.sum, s.sum)
+		q.VPDPBUSD(s.q, reg.X3, s.sum)
+	}
+	q.VPHADDD(q.a, q.sums, q.sums)
+	q.VPHADDD(q.sums, q.sums, q.sums)
+}
+
+func quantizeAVX2(q *quantizer) {
+	y := ymm
+	q.VPBROADCASTD(q.constant(0x7fffffff), y[12])
+	for i := range 4 {
+		q.VMOVUPS(at(q.x, 32*i), y[i])
+	}
+	q.VPAND(y[0], y[12], y[4])
+	for i := 1; i < 4; i++ {
+		q.VPAND(y[i], y[12], y[13])
+		q.VPMAXUD(y[13], y[4], y[4])
+	}
+	q.VEXTRACTI128(operand.Imm(1), y[4], reg.X13)
+	q.VPMAXUD(reg.X13, reg.X4, q.amax)
+	q.scale()
+	q.VBROADCASTSS(q.inv, y[12])
+	for i := range 4 {
+		q.VMULPS(y[12], y[i], y[i])
+		q.VCVTPS2DQ(y[i], y[i])
+	}
+	q.VPACKSSDW(y[1], y[0], y[0])
+	q.VPACKSSDW(y[3], y[2], y[2])
+	q.VPACKSSWB(y[2], y[0], y[0])
+	q.VMOVDQU(q.packOrder(), y[1])
+	q.VPERMD(y[0], y[1], y[0])
+	// Zeros if the largest magnitude is not finite.
+	q.VMOVD(q.constant(0x7f800000), reg.X1)
+	q.VPCMPGTD(reg.X4, reg.X1, reg.X1)
+	q.VPBROADCASTD(reg.X1, y[1])
+	q.VPAND(y[1], y[0], y[0])
+	q.VPBROADCASTD(q.constant(0x01010101), y[1])
+	q.VPBROADCASTD(q.constant(0x00010001), y[2])
+	q.VPMADDUBSW(y[0], y[1], y[1])
+	q.VPMADDWD(y[2], y[1], y[1])
+	q.VMOVDQA(reg.X0, q.low)
+	q.VEXTRACTI128(operand.Imm(1), y[0], q.high)
+	q.VEXTRACTI128(operand.Imm(1), y[1], q.a)
+	q.VPHADDD(q.a, reg.X1, q.sums)
+	q.VPHADDD(q.sums, q.sums, q.sums)
+}
+
+// packOrder undoes what packing does to the order of dwords.
+func (q *quantizer) packOrder() operand.Mem {
+	if q.order == nil {
+		m := q.dwords("pack_order", 0, 4, 1, 5, 2, 6, 3, 7)
+		q.order = &m
+	}
+	return *q.order
+}

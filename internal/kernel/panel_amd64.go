@@ -1,0 +1,27 @@
+//go:build amd64 && !purego
+
+package kernel
+
+import "github.com/penstock-llm/penstock/internal/cpu"
+
+//go:noescape
+func quantizeVNNI(x *float32, quants, offset, affine, halves *byte, blocks, width int)
+
+//go:noescape
+func quantizeAVX2(x *float32, quants, offset, affine, halves *byte, blocks, width int)
+
+func (s Set) quantize(panel []byte, nb, w, c, b0 int, x []float32) {
+	if s.tier == cpu.Generic {
+		quantizeGeneric(panel, nb, w, c, b0, x)
+		return
+	}
+	quants := &panel[b0*quantBytes*w+4*c]
+	offset := &panel[streamOffset(offsetStream, nb, w)+b0*offsetBytes*w+4*c]
+	affine := &panel[streamOffset(affineStream, nb, w)+b0*affineBytes*w+4*c]
+	halves := &panel[streamOffset(halvesStream, nb, w)+b0*halvesBytes*w+4*c]
+	if s.tier == cpu.AVX512VNNI {
+		quantizeVNNI(&x[0], quants, offset, affine, halves, len(x)/BlockLen, w)
+		return
+	}
+	quantizeAVX2(&x[0], quants, offset, affine, halves, len(x)/BlockLen, w)
+}

@@ -1,0 +1,111 @@
+package kernel
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// TestQuantizeTiersAgree: every tier writes the bytes of the specification,
+// for ordinary, tiny, huge and broken activations.
+func TestQuantizeTiersAgree(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	column := func(k int) []float32 {
+		x := make([]float32, k)
+		for b := 0; b < k; b += BlockLen {
+			scale := float32(math.Pow(10, float64(r.IntN(80)-42)))
+			for i := range BlockLen {
+				x[b+i] = float32(r.NormFloat64()) * scale
+			}
+			switch r.IntN(12) {
+			case 0:
+				clear(x[b : b+BlockLen])
+			case 1:
+				x[b+r.IntN(BlockLen)] = nan
+			case 2:
+				x[b+r.IntN(BlockLen)] = -inf
+			case 3: // values half way between integers
+				for i := range BlockLen {
+					x[b+i] = float32(r.IntN(255)-127) + 0.5
+				}
+				x[b] = 127
+			}
+		}
+		return x
+	}
+	forEachTier(t, func(t *testing.T, s Set) {
+		for _, k := range []int{32, 96, 576, 1024} {
+			for _, cols := range []int{1, 2, 11} {
+				got, want := NewPanels(k, cols, false), NewPanels(k, cols, false)
+				for c := range cols {
+					x := column(k)
+					half := k / 64 * 32
+					s.Quantize(got, c, 0, x[:half])
+					s.Quantize(got, c, half, x[half:])
+					Set{}.Quantize(want, c, 0, x)
+				}
+				if !bytes.Equal(got.Data, want.Data) {
+					t.Fatalf("k %d, %d columns: bytes differ", k, cols)
+				}
+			}
+		}
+	})
+}
+
+// TestQuantizeValues checks the specification itself.
+func TestQuantizeValues(t *testing.T) {
+	var q [BlockLen]int8
+	var x [BlockLen]float32
+	x[0], x[1], x[2], x[3], x[31] = -254, 1, 3, -5, 127 // halves of 2
+	if dx := quantizeBlock(&q, &x); dx != 2 {
+		t.Errorf("scale %v, want 2", dx)
+	}
+	if want := [...]int8{-127, 0, 2, -2, 0}; [5]int8(q[:5]) != want || q[31] != 64 {
+		t.Errorf("values %v %v, want %v and 64", q[:5], q[31], want)
+	}
+	x = [BlockLen]float32{}
+	if dx := quantizeBlock(&q, &x); !(dx > 0) || q != [BlockLen]int8{} {
+		t.Errorf("zeros: scale %v, values %v", dx, q)
+	}
+	x[7] = float32(math.Inf(-1))
+	if dx := quantizeBlock(&q, &x); !math.IsInf(float64(dx), 1) || q != [BlockLen]int8{} {
+		t.Errorf("infinity: scale %v, values %v", dx, q)
+	}
+	x[9] = float32(math.NaN())
+	if dx := quantizeBlock(&q, &x); dx == dx || q != [BlockLen]int8{} {
+		t.Errorf("NaN: scale %v, values %v", dx, q)
+	}
+}
+
+// TestMulNaN: a broken activation spoils its column and no other.
+func TestMulNaN(t *testing.T) {
+	forEachTier(t, func(t *testing.T, s Set) {
+		for _, typ := range allTypes() {
+			pr := newProduct(t, rand.New(rand.NewPCG(5, 6)), s, typ, 16, 512, 3)
+			pr.x[512+300] = float32(math.NaN())
+			s.Quantize(pr.p, 1, 0, pr.x[512:1024])
+			for i, v := range pr.run(s, false, nil) {
+				if isNaN := v != v; isNaN != (i/16 == 1) {
+					t.Fatalf("%v: column %d, row %d is %v", typ, i/16, i%16, v)
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkQuantize(b *testing.B) {
+	for _, cols := range []int{1, 8} {
+		b.Run([]string{1: "width=1", 8: "width=8"}[cols], func(b *testing.B) {
+			s, p, x := New(255), NewPanels(1024, cols, false), make([]float32, 1024)
+			for i := range x {
+				x[i] = float32(i%77) - 30
+			}
+			b.SetBytes(4096)
+			for range b.N {
+				s.Quantize(p, 0, 0, x)
+			}
+		})
+	}
+}
