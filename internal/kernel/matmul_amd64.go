@@ -4,44 +4,10 @@ package kernel
 
 import (
 	"github.com/penstock-llm/penstock/internal/cpu"
-	"github.com/penstock-llm/penstock/internal/quant"
 )
 
-//go:generate go -C _asm run ./matmul -dir ..
-
-// mulFunc multiplies groups of packed weights, one after the other from quants
-// and scales on,
-// with up to 8 columns of one panel. x and fields are the panel's quants and
-// the stream that the format reads; cols is the number of columns, or 0 for a
-// panel of width 1. It is not preemptible: the caller bounds groups.
-type mulFunc func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
-
-var vnniFuncs = [...]mulFunc{
-	quant.Q8_0:   vnniQ8_0,
-	quant.Q4_0:   vnniQ4_0,
-	quant.Q4_1:   vnniQ4_1,
-	quant.Q5_0:   vnniQ5_0,
-	quant.Q5_1:   vnniQ5_1,
-	quant.Q2_K:   vnniQ2_K,
-	quant.Q3_K:   vnniQ3_K,
-	quant.Q4_K:   vnniQ4_K,
-	quant.Q5_K:   vnniQ5_K,
-	quant.Q6_K:   vnniQ6_K,
-	quant.IQ4_NL: vnniIQ4_NL,
-	quant.IQ4_XS: vnniIQ4_XS,
-}
-
-// floatFunc is a mulFunc for float weights and the float copy of the columns.
-type floatFunc func(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
-
-var floatAVX512 = [...]floatFunc{
-	quant.F32:  floatF32AVX512,
-	quant.F16:  floatF16AVX512,
-	quant.BF16: floatBF16AVX512,
-}
-
 func (s Set) matmul(m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add bool) {
-	if s.tier < cpu.AVX512VNNI {
+	if s.tier == cpu.Generic {
 		matmulGeneric(m, y, ldy, p, g0, g1, add)
 		return
 	}
@@ -85,21 +51,43 @@ func (t *tiling) run(s Set, g0, g1 int) {
 	}
 }
 
-// call multiplies n groups from g on with panel i.
+// call multiplies n groups from g on with panel i, in as many columns at a time
+// as the kernel takes.
 func (t *tiling) call(s Set, g, n, i, ahead int) {
 	m, p := t.m, t.p
-	cols := p.cols(i)
-	if p.Width == 1 {
-		cols = 0
+	nb, panel, cols := m.Cols/BlockLen, p.panel(i), p.cols(i)
+	fields := panel[streamOffset(m.format.stream, nb, p.Width):]
+	steps := s.columnSteps(m.format)
+	for c, step := 0, 0; c < cols; c += step {
+		step = steps[cols-c]
+		arg := step
+		if p.Width == 1 {
+			arg = 0
+		}
+		w, out := &m.Data[g*m.quantBytes], &t.y[(i*p.Width+c)*t.ldy+g*Lanes]
+		switch {
+		case m.format.float && s.tier == cpu.AVX2:
+			floatAVX2[m.Type](w, &p.floats(i)[c], out, m.Cols, n, t.ldy, arg, t.add)
+		case m.format.float:
+			floatAVX512[m.Type](w, &p.floats(i)[c], out, m.Cols, n, t.ldy, arg, t.add)
+		case s.tier == cpu.AVX2:
+			avx2Funcs[m.Type](w, &m.Scales[g*m.scaleBytes], &panel[4*c], &fields[4*c], out, nb, n, t.ldy, arg, t.add)
+		default:
+			vnniFuncs[m.Type](w, &m.Scales[g*m.scaleBytes], &panel[4*c], &fields[4*c], out, nb, n, t.ldy, arg, ahead, t.add)
+		}
 	}
-	w, out := &m.Data[g*m.quantBytes], &t.y[i*p.Width*t.ldy+g*Lanes]
-	if m.format.float {
-		floatAVX512[m.Type](w, &p.floats(i)[0], out, m.Cols, n, t.ldy, cols, t.add)
-		return
+}
+
+// columnSteps says how many of the columns left a kernel takes: with VNNI it may
+// take 1, 2, 3, 4 or 8, with AVX2 1, 2 or 4, and in the halves formats 1 or 2.
+func (s Set) columnSteps(f *format) *[PanelCols + 1]int {
+	switch {
+	case s.tier == cpu.AVX512VNNI:
+		return &[...]int{0, 1, 2, 3, 4, 3, 3, 4, 8}
+	case f.stream == halvesStream:
+		return &[...]int{0, 1, 2, 2, 2, 2, 2, 2, 2}
 	}
-	nb, panel := m.Cols/BlockLen, p.panel(i)
-	fields := &panel[streamOffset(m.format.stream, nb, p.Width)]
-	vnniFuncs[m.Type](w, &m.Scales[g*m.scaleBytes], &panel[0], fields, out, nb, n, t.ldy, cols, ahead, t.add)
+	return &[...]int{0, 1, 2, 2, 4, 4, 4, 4, 4}
 }
 
 var tileGroups = 1

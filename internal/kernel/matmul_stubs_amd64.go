@@ -2,6 +2,66 @@
 
 package kernel
 
+import "github.com/penstock-llm/penstock/internal/quant"
+
+//go:generate go -C _asm run ./matmul -dir ..
+
+// vnniFunc multiplies groups of packed weights, one after the other from quants
+// and scales on, with 1, 2, 3, 4 or 8 columns of one panel. x and fields are the
+// first column's place in the panel's quants and in the stream that the format
+// reads; cols is the number of columns, or 0 for a panel of width 1. Eight
+// columns prefetch the quants at the distance ahead. A call can't be preempted:
+// the caller bounds groups.
+type vnniFunc func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+
+// avx2Func is the same for 1, 2 or 4 columns, 1 or 2 in the halves formats.
+type avx2Func func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+
+// floatFunc is the same for float weights and the float copy of the columns.
+type floatFunc func(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
+
+var vnniFuncs = [...]vnniFunc{
+	quant.Q8_0:   vnniQ8_0,
+	quant.Q4_0:   vnniQ4_0,
+	quant.Q4_1:   vnniQ4_1,
+	quant.Q5_0:   vnniQ5_0,
+	quant.Q5_1:   vnniQ5_1,
+	quant.Q2_K:   vnniQ2_K,
+	quant.Q3_K:   vnniQ3_K,
+	quant.Q4_K:   vnniQ4_K,
+	quant.Q5_K:   vnniQ5_K,
+	quant.Q6_K:   vnniQ6_K,
+	quant.IQ4_NL: vnniIQ4_NL,
+	quant.IQ4_XS: vnniIQ4_XS,
+}
+
+var avx2Funcs = [...]avx2Func{
+	quant.Q8_0:   avx2Q8_0,
+	quant.Q4_0:   avx2Q4_0,
+	quant.Q4_1:   avx2Q4_1,
+	quant.Q5_0:   avx2Q5_0,
+	quant.Q5_1:   avx2Q5_1,
+	quant.Q2_K:   avx2Q2_K,
+	quant.Q3_K:   avx2Q3_K,
+	quant.Q4_K:   avx2Q4_K,
+	quant.Q5_K:   avx2Q5_K,
+	quant.Q6_K:   avx2Q6_K,
+	quant.IQ4_NL: avx2IQ4_NL,
+	quant.IQ4_XS: avx2IQ4_XS,
+}
+
+var floatAVX512 = [...]floatFunc{
+	quant.F32:  floatF32AVX512,
+	quant.F16:  floatF16AVX512,
+	quant.BF16: floatBF16AVX512,
+}
+
+var floatAVX2 = [...]floatFunc{
+	quant.F32:  floatF32AVX2,
+	quant.F16:  floatF16AVX2,
+	quant.BF16: floatBF16AVX2,
+}
+
 //go:noescape
 func vnniQ8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
@@ -37,6 +97,42 @@ func vnniIQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy
 
 //go:noescape
 func vnniIQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+
+//go:noescape
+func avx2Q8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+
+//go:noescape
+func avx2Q4_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+
+//go:noescape
+func avx2Q4_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+
+//go:noescape
+func avx2Q5_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+
+//go:noescape
+func avx2Q5_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+
+//go:noescape
+func avx2Q2_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+
+//go:noescape
+func avx2Q3_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+
+//go:noescape
+func avx2Q4_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+
+//go:noescape
+func avx2Q5_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+
+//go:noescape
+func avx2Q6_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+
+//go:noescape
+func avx2IQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+
+//go:noescape
+func avx2IQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
 
 //go:noescape
 func floatF32AVX512(weights *byte, x, y *float32, k, groups, ldy, cols, add int)

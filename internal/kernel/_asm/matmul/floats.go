@@ -13,12 +13,12 @@ type floatTier struct {
 	name   string
 	regs   []vec
 	passes int
-	cols   int // largest number of columns in one loop
+	cols   []int // numbers of columns that have a loop
 }
 
 var (
-	floatAVX512 = floatTier{"AVX512", zmm[:], 1, panelCols}
-	floatAVX2   = floatTier{"AVX2", ymm[:], 2, 4}
+	floatAVX512 = floatTier{"AVX512", zmm[:], 1, vnniCols}
+	floatAVX2   = floatTier{"AVX2", ymm[:], 2, []int{4, 2, 1}}
 )
 
 // floatFormat is a weight format that multiplies float32 columns.
@@ -42,19 +42,19 @@ const floatSignature = "func(weights *byte, x, y *float32, k, groups, ldy, cols,
 // floatKernel emits products with F32, F16 or BF16 weights. Each column has two
 // sums, of even and odd positions.
 func floatKernel(a *asm, t floatTier, f floatFormat) {
-	a.begin("float"+f.name+t.name, floatSignature, fmt.Sprintf("float%s%s multiplies groups of %s weights with up to %d columns.", f.name, t.name, f.name, t.cols))
+	a.begin("float"+f.name+t.name, floatSignature, fmt.Sprintf("float%s%s multiplies groups of %s weights.", f.name, t.name, f.name))
 	a.param("weights", quants)
 	a.param("y", out)
 	a.param("groups", groups)
 	a.param("ldy", ldy)
 	a.SHLQ(operand.Imm(2), ldy)
 	a.param("cols", tmp)
-	for c := t.cols; c >= 1; c-- {
+	for _, c := range t.cols {
 		a.CMPQ(tmp, operand.Imm(uint64(c)))
 		a.JEQ(operand.LabelRef(fmt.Sprintf("cols%d", c)))
 	}
 	t.loop(a, f, 1, 1, "single")
-	for c := 1; c <= t.cols; c++ {
+	for _, c := range t.cols {
 		label := fmt.Sprintf("cols%d", c)
 		a.Label(label)
 		t.loop(a, f, c, panelCols, label)

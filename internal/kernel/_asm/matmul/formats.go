@@ -28,6 +28,12 @@ type format struct {
 	stream  stream
 	minimum bool // what the affine part subtracts rather than adds
 
+	planes [2]int // bits of a value in the first and second plane
+
+	// The AVX2 kernels add run products in 16 bits; signed values one at a time.
+	run    int
+	signed bool
+
 	// The VNNI kernels unpack to 128 + gain·(q-offset), so that one correction
 	// serves all offset formats. gain is a power of two.
 	gain   int
@@ -43,18 +49,18 @@ func (f *format) usesLevels() bool { return f.name == "IQ4_NL" || f.name == "IQ4
 type visit func(j int)
 
 var formats = []*format{
-	{name: "Q8_0", blocks: 1, scales: 32, quants: 512, gain: 1, unpack: (*vnni).bytes, expand: (*vnni).scaleD},
-	{name: "Q4_0", blocks: 1, scales: 32, quants: 256, gain: 16, unpack: (*vnni).highNibbles, expand: (*vnni).scaleD, masks: []uint32{0xf0f0f0f0}},
-	{name: "Q5_0", blocks: 1, scales: 32, quants: 320, gain: 8, unpack: (*vnni).highFives, expand: (*vnni).scaleD, masks: []uint32{0x78787878, 0x80808080}},
-	{name: "IQ4_NL", blocks: 1, scales: 32, quants: 256, gain: 1, unpack: (*vnni).levels, expand: (*vnni).scaleD, masks: []uint32{0x0f0f0f0f}},
-	{name: "IQ4_XS", blocks: 8, header: 32, scales: 16, quants: 256, gain: 1, unpack: (*vnni).levels, expand: (*vnni).scaleByte, masks: []uint32{0x0f0f0f0f}},
-	{name: "Q4_1", blocks: 1, scales: 64, quants: 256, stream: affine, gain: 1, unpack: (*vnni).nibbles, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f}},
-	{name: "Q5_1", blocks: 1, scales: 64, quants: 320, stream: affine, gain: 1, unpack: (*vnni).fives, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f, 0x10101010}},
-	{name: "Q4_K", blocks: 8, header: 64, scales: 32, quants: 256, stream: affine, minimum: true, gain: 1, unpack: (*vnni).nibbles, expand: (*vnni).scaleBytes, masks: []uint32{0x0f0f0f0f}},
-	{name: "Q5_K", blocks: 8, header: 64, scales: 32, quants: 320, stream: affine, minimum: true, gain: 1, unpack: (*vnni).fives, expand: (*vnni).scaleBytes, masks: []uint32{0x0f0f0f0f, 0x10101010}},
-	{name: "Q6_K", blocks: 8, header: 32, scales: 32, quants: 384, stream: halves, gain: 4, unpack: (*vnni).highSixes, expand: (*vnni).scaleHalves, masks: []uint32{0x3c3c3c3c, 0xc0c0c0c0}},
-	{name: "Q3_K", blocks: 8, header: 32, scales: 32, quants: 192, stream: halves, gain: 32, unpack: (*vnni).highThrees, expand: (*vnni).scaleHalves, masks: []uint32{0x60606060, 0x80808080}},
-	{name: "Q2_K", blocks: 8, header: 64, scales: 32, quants: 128, stream: halves, minimum: true, gain: 1, unpack: (*vnni).twos, expand: (*vnni).scaleNibbles, masks: []uint32{0x03030303, 15}},
+	{name: "Q8_0", blocks: 1, scales: 32, quants: 512, planes: [2]int{8}, run: 1, signed: true, gain: 1, unpack: (*vnni).bytes, expand: (*vnni).scaleD},
+	{name: "Q4_0", blocks: 1, scales: 32, quants: 256, planes: [2]int{4}, run: 8, gain: 16, unpack: (*vnni).highNibbles, expand: (*vnni).scaleD, masks: []uint32{0xf0f0f0f0}},
+	{name: "Q5_0", blocks: 1, scales: 32, quants: 320, planes: [2]int{4, 1}, run: 4, gain: 8, unpack: (*vnni).highFives, expand: (*vnni).scaleD, masks: []uint32{0x78787878, 0x80808080}},
+	{name: "IQ4_NL", blocks: 1, scales: 32, quants: 256, planes: [2]int{4}, run: 1, signed: true, gain: 1, unpack: (*vnni).levels, expand: (*vnni).scaleD, masks: []uint32{0x0f0f0f0f}},
+	{name: "IQ4_XS", blocks: 8, header: 32, scales: 16, quants: 256, planes: [2]int{4}, run: 1, signed: true, gain: 1, unpack: (*vnni).levels, expand: (*vnni).scaleByte, masks: []uint32{0x0f0f0f0f}},
+	{name: "Q4_1", blocks: 1, scales: 64, quants: 256, stream: affine, planes: [2]int{4}, run: 8, gain: 1, unpack: (*vnni).nibbles, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f}},
+	{name: "Q5_1", blocks: 1, scales: 64, quants: 320, stream: affine, planes: [2]int{4, 1}, run: 4, gain: 1, unpack: (*vnni).fives, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f, 0x10101010}},
+	{name: "Q4_K", blocks: 8, header: 64, scales: 32, quants: 256, stream: affine, minimum: true, planes: [2]int{4}, run: 8, gain: 1, unpack: (*vnni).nibbles, expand: (*vnni).scaleBytes, masks: []uint32{0x0f0f0f0f}},
+	{name: "Q5_K", blocks: 8, header: 64, scales: 32, quants: 320, stream: affine, minimum: true, planes: [2]int{4, 1}, run: 4, gain: 1, unpack: (*vnni).fives, expand: (*vnni).scaleBytes, masks: []uint32{0x0f0f0f0f, 0x10101010}},
+	{name: "Q6_K", blocks: 8, header: 32, scales: 32, quants: 384, stream: halves, planes: [2]int{4, 2}, run: 2, gain: 4, unpack: (*vnni).highSixes, expand: (*vnni).scaleHalves, masks: []uint32{0x3c3c3c3c, 0xc0c0c0c0}},
+	{name: "Q3_K", blocks: 8, header: 32, scales: 32, quants: 192, stream: halves, planes: [2]int{2, 1}, run: 4, gain: 32, unpack: (*vnni).highThrees, expand: (*vnni).scaleHalves, masks: []uint32{0x60606060, 0x80808080}},
+	{name: "Q2_K", blocks: 8, header: 64, scales: 32, quants: 128, stream: halves, minimum: true, planes: [2]int{2}, run: 4, gain: 1, unpack: (*vnni).twos, expand: (*vnni).scaleNibbles, masks: []uint32{0x03030303, 15}},
 }
 
 // The unpackers leave each vector in k.v and call visit. k.t, k.u are free.
@@ -217,10 +223,24 @@ func (k *vnni) scaleMinima() {
 	}
 }
 
-// levelTable is the 16 levels of IQ4_NL plus 128.
-func (a *asm) levelTable() operand.Mem {
+// parts is the number of integer sums of a block.
+func (f *format) parts() int {
+	if f.stream == halves {
+		return 2
+	}
+	return 1
+}
+
+// levelTable is the 16 levels of IQ4_NL, plus 128 unless signed.
+func (a *asm) levelTable(signed bool) operand.Mem {
 	if a.levels == nil {
-		m := a.ConstData("iq4_levels", operand.String("\x01\x18-?O]jv\x81\x8d\x99\xa6\xb5\xc5\xd9\xf1"))
+		table := []byte("\x01\x18-?O]jv\x81\x8d\x99\xa6\xb5\xc5\xd9\xf1")
+		for i := range table {
+			if signed {
+				table[i] ^= 0x80
+			}
+		}
+		m := a.ConstData("iq4_levels", operand.String(table))
 		a.levels = &m
 	}
 	return *a.levels

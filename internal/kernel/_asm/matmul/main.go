@@ -43,12 +43,13 @@ func main() {
 	})
 	for _, f := range formats {
 		write(*dir, "matmul_vnni_"+strings.ToLower(f.name), func(a *asm) { vnniKernel(a, f) })
+		write(*dir, "matmul_avx2_"+strings.ToLower(f.name), func(a *asm) { avx2Kernel(a, f) })
 	}
 }
 
 // write assembles what emit adds to a file of its own.
 func write(dir, name string, emit func(*asm)) {
-	a := &asm{Context: build.NewContext()}
+	a := &asm{Context: build.NewContext(), consts: map[uint32]operand.Mem{}, repeats: map[uint32]operand.Mem{}}
 	a.ConstraintExpr("!purego")
 	emit(a)
 	file, err := a.Result()
@@ -74,9 +75,9 @@ func write(dir, name string, emit func(*asm)) {
 // asm is a build context with a few shorthands.
 type asm struct {
 	*build.Context
-	consts map[uint32]operand.Mem
-	levels *operand.Mem // tables, made on first use
-	order  *operand.Mem
+	consts, repeats map[uint32]operand.Mem
+	levels          *operand.Mem // tables, made on first use
+	order           *operand.Mem
 }
 
 // begin starts a function without a frame.
@@ -92,9 +93,6 @@ func (a *asm) param(name string, r reg.Register) { a.Load(a.Param(name), r) }
 
 // constant is a read-only dword.
 func (a *asm) constant(v uint32) operand.Mem {
-	if a.consts == nil {
-		a.consts = map[uint32]operand.Mem{}
-	}
 	m, ok := a.consts[v]
 	if !ok {
 		m = a.ConstData(fmt.Sprintf("dword_%08x", v), operand.U32(v))

@@ -8,12 +8,15 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// kernelSignature is that of all quantised kernels. cols is 1 to 8 columns of a
-// panel of 8, or 0 for a panel of one column. ahead is the distance at which
-// many columns prefetch the quants.
-const kernelSignature = "func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)"
+// vnniSignature: cols is one of vnniCols, or 0 for a panel of one column. ahead is
+// the distance at which 8 columns prefetch the quants.
+const vnniSignature = "func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)"
 
 const panelCols = 8
+
+// vnniCols are the numbers of columns that have a loop of their own. The rest
+// are sums of two of them: the second half finds the weights in the cache.
+var vnniCols = []int{panelCols, 4, 3, 2, 1}
 
 type vec = reg.VecPhysical
 
@@ -63,7 +66,7 @@ type vnni struct {
 
 // vnniKernel emits the function of a format: a choice of loops.
 func vnniKernel(a *asm, f *format) {
-	a.begin("vnni"+f.name, kernelSignature, fmt.Sprintf("vnni%s multiplies groups of %s weights with up to 8 columns.", f.name, f.name))
+	a.begin("vnni"+f.name, vnniSignature, fmt.Sprintf("vnni%s multiplies groups of %s weights.", f.name, f.name))
 	a.param("quants", quants)
 	a.param("scales", scales)
 	a.param("y", out)
@@ -72,12 +75,12 @@ func vnniKernel(a *asm, f *format) {
 	a.SHLQ(operand.Imm(2), ldy)
 	a.param("ahead", ahead)
 	a.param("cols", tmp)
-	for c := panelCols; c >= 1; c-- {
+	for _, c := range vnniCols {
 		a.CMPQ(tmp, operand.Imm(uint64(c)))
 		a.JEQ(operand.LabelRef(fmt.Sprintf("cols%d", c)))
 	}
 	newVNNI(a, f, 1, 1).loop("single")
-	for c := 1; c <= panelCols; c++ {
+	for _, c := range vnniCols {
 		a.Label(fmt.Sprintf("cols%d", c))
 		newVNNI(a, f, c, panelCols).loop(fmt.Sprintf("cols%d", c))
 	}
@@ -150,7 +153,7 @@ func (k *vnni) loop(label string) {
 func (k *vnni) constants() {
 	if k.f.usesLevels() {
 		k.table, k.spare = k.spare[0], k.spare[1:]
-		k.VBROADCASTI32X4(k.levelTable(), k.table)
+		k.VBROADCASTI32X4(k.levelTable(false), k.table)
 	}
 	for _, m := range k.f.masks {
 		if len(k.spare) > 0 {
@@ -162,7 +165,7 @@ func (k *vnni) constants() {
 
 // block emits one block of 32 values and advances the cursors.
 func (k *vnni) block() {
-	if k.cols > 4 {
+	if k.cols == panelCols {
 		for line := 0; line < k.f.quants; line += 64 {
 			k.PREFETCHT2(operand.Mem{Base: quants, Index: ahead, Scale: 1, Disp: line})
 		}

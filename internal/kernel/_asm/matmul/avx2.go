@@ -1,0 +1,334 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// The AVX2 kernels take the 16 rows of a group in two passes of 8. Values stay
+// as small as they are, so that VPMADDUBSW can add several products in 16 bits;
+// values of 8 bits are multiplied as magnitude and sign.
+
+const avx2Signature = "func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)"
+
+// avx2 emits the loop of one format for one number of columns.
+type avx2 struct {
+	*asm
+	f           *format
+	cols, width int
+
+	y, words, acc, first []vec // sums: float32, int16, int32, and the first half's product
+	t, u, v, p           vec
+}
+
+// half8 is 0 or 8: the first row of the pass, and half the size of its float16
+// scales, and a quarter of its quants in a vector.
+var (
+	half8 = reg.R12
+	unit  = reg.R13 // start of the unit of the scales
+)
+
+// avx2Cols are the numbers of columns that have a loop; 0 is a panel of one.
+func (f *format) avx2Cols() []int {
+	if f.stream == halves {
+		return []int{2, 1, 0}
+	}
+	return []int{4, 2, 1, 0}
+}
+
+func avx2Kernel(a *asm, f *format) {
+	counts := f.avx2Cols()
+	a.begin("avx2"+f.name, avx2Signature, fmt.Sprintf("avx2%s multiplies groups of %s weights.", f.name, f.name))
+	a.param("quants", quants)
+	a.param("scales", scales)
+	a.param("y", out)
+	a.param("groups", groups)
+	a.param("ldy", ldy)
+	a.SHLQ(operand.Imm(2), ldy)
+	a.param("cols", tmp)
+	for _, c := range counts {
+		if c > 0 {
+			a.CMPQ(tmp, operand.Imm(uint64(c)))
+			a.JEQ(operand.LabelRef(fmt.Sprintf("cols%d", c)))
+		}
+	}
+	for i := len(counts) - 1; i >= 0; i-- {
+		k := &avx2{asm: a, f: f, cols: max(counts[i], 1), width: panelCols}
+		if counts[i] == 0 {
+			k.width = 1
+		}
+		n := k.cols
+		k.y, k.words, k.acc = ymm[:n], ymm[n:2*n], ymm[2*n:3*n]
+		if f.stream == halves {
+			k.first = ymm[3*n : 4*n]
+		}
+		k.t, k.u, k.v, k.p = ymm[12], ymm[13], ymm[14], ymm[15]
+		label := fmt.Sprintf("cols%d", counts[i])
+		a.Label(label)
+		k.loop(label)
+	}
+}
+
+func (k *avx2) loop(label string) {
+	k.Label(label + "_group")
+	k.XORQ(half8, half8)
+	k.Label(label + "_pass")
+	for _, y := range k.y {
+		k.VPXOR(y, y, y)
+	}
+	k.param("x", xs)
+	k.param("fields", fields)
+	k.param("blocks", blocks)
+	if k.f.blocks > 1 {
+		k.SHRQ(operand.Imm(3), blocks)
+		k.Label(label + "_unit")
+		k.MOVQ(scales, unit)
+		k.ADDQ(operand.Imm(uint64(k.f.header)), scales)
+		k.MOVQ(operand.U32(8), inUnit)
+	}
+	k.Label(label + "_block")
+	k.block()
+	if k.f.blocks > 1 {
+		k.DECQ(inUnit)
+		k.JNZ(operand.LabelRef(label + "_block"))
+		k.DECQ(blocks)
+		k.JNZ(operand.LabelRef(label + "_unit"))
+	} else {
+		k.DECQ(blocks)
+		k.JNZ(operand.LabelRef(label + "_block"))
+	}
+	k.store(k.y, 0, label+"_store")
+	k.ADDQ(operand.Imm(32), out)
+	k.XORQ(operand.Imm(8), half8)
+	k.JZ(operand.LabelRef(label + "_next"))
+	k.rewind()
+	k.JMP(operand.LabelRef(label + "_pass"))
+	k.Label(label + "_next")
+	k.DECQ(groups)
+	k.JNZ(operand.LabelRef(label + "_group"))
+	k.VZEROUPPER()
+	k.RET()
+}
+
+// rewind puts the cursors back to the start of the group.
+func (k *avx2) rewind() {
+	k.param("blocks", blocks)
+	k.IMUL3Q(operand.U32(uint32(k.f.quants)), blocks, tmp)
+	k.SUBQ(tmp, quants)
+	if k.f.blocks > 1 {
+		k.SHRQ(operand.Imm(3), blocks)
+	}
+	k.IMUL3Q(operand.U32(uint32(k.f.header+k.f.blocks*k.f.scales)), blocks, tmp)
+	k.SUBQ(tmp, scales)
+}
+
+func (k *avx2) block() {
+	for h := range k.f.parts() {
+		for c := range k.cols {
+			k.start(h, c)
+		}
+		first, count := h*8/k.f.parts(), 8/k.f.parts()
+		for j := first; j < first+count; j++ {
+			k.value(j)
+			k.multiply(j, (j-first)%k.f.run == 0, (j-first)%k.f.run == k.f.run-1 || j == first+count-1)
+		}
+		k.scaleFactor(h, k.t)
+		for c := range k.cols {
+			k.VCVTDQ2PS(k.acc[c], k.acc[c])
+			switch {
+			case k.f.stream != halves:
+				k.VBROADCASTSS(k.field(0, c), k.p)
+				k.VMULPS(k.p, k.t, k.p)
+				k.VFMADD231PS(k.p, k.acc[c], k.y[c])
+			case h == 0:
+				k.VMULPS(k.t, k.acc[c], k.first[c])
+			default:
+				k.VFMADD231PS(k.t, k.acc[c], k.first[c])
+			}
+		}
+	}
+	switch {
+	case k.f.stream == affine:
+		k.addMinimum()
+	case k.f.stream == halves:
+		k.addHalves()
+	}
+	k.ADDQ(operand.U32(uint32(k.f.quants)), quants)
+	k.ADDQ(operand.Imm(uint64(k.f.scales)), scales)
+	k.ADDQ(operand.U32(uint32(32*k.width)), xs)
+	k.ADDQ(operand.Imm(uint64(k.f.stream.fieldBytes()*k.width)), fields)
+}
+
+// start sets the integer sum of part h to its correction: the field's 128 times
+// the sum, brought down to the format's offset.
+func (k *avx2) start(h, c int) {
+	if k.f.signed || k.f.stream == affine || k.f.minimum {
+		k.VPXOR(k.acc[c], k.acc[c], k.acc[c])
+		return
+	}
+	k.VPBROADCASTD(k.field(1+h, c), k.acc[c])
+	shift := 0
+	for 1<<shift < k.f.gain {
+		shift++
+	}
+	k.VPSRAD(operand.Imm(uint64(shift)), k.acc[c], k.acc[c])
+}
+
+// multiply adds vector j, in k.v, times every column. Products are added in 16
+// bits from the first to the last vector of a run.
+func (k *avx2) multiply(j int, first, last bool) {
+	if k.f.signed {
+		k.VPABSB(k.v, k.u)
+	}
+	for c := range k.cols {
+		product := k.p
+		if first {
+			product = k.words[c]
+		}
+		k.VPBROADCASTD(at(xs, 4*(j*k.width+c)), k.p)
+		if k.f.signed {
+			k.VPSIGNB(k.v, k.p, k.p)
+			k.VPMADDUBSW(k.p, k.u, product)
+		} else {
+			k.VPMADDUBSW(k.p, k.v, product)
+		}
+		if !first {
+			k.VPADDW(k.p, k.words[c], k.words[c])
+		}
+		if last {
+			k.VPMADDWD(k.repeat(0x00010001), k.words[c], k.words[c])
+			k.VPADDD(k.words[c], k.acc[c], k.acc[c])
+		}
+	}
+}
+
+// value unpacks vector j to k.v.
+func (k *avx2) value(j int) {
+	switch planes := k.f.planes; {
+	case planes[0] == 8:
+		k.VMOVDQU(k.quant(j), k.v)
+		k.VPXOR(k.repeat(0x80808080), k.v, k.v)
+	case planes[0] == 4:
+		k.plane(k.quant(j%4), -4*(j/4), 0x0f0f0f0f, k.v)
+		if k.f.usesLevels() {
+			k.VBROADCASTI128(k.levelTable(true), k.u)
+			k.VPSHUFB(k.v, k.u, k.v)
+		}
+	case planes[0] == 2:
+		k.plane(k.quant(j/4), -2*(j%4), 0x03030303, k.v)
+	}
+	switch planes := k.f.planes; {
+	case planes == [2]int{4, 1}:
+		k.plane(k.quant(4), 4-j, 0x10101010, k.u)
+		k.VPOR(k.u, k.v, k.v)
+	case planes == [2]int{4, 2}:
+		k.plane(k.quant(4+j/4), 4-2*(j%4), 0x30303030, k.u)
+		k.VPOR(k.u, k.v, k.v)
+	case planes == [2]int{2, 1}:
+		k.plane(k.quant(2), 2-j, 0x04040404, k.u)
+		k.VPOR(k.u, k.v, k.v)
+	}
+}
+
+// plane is dst = (src << n) & mask; n may be negative.
+func (k *avx2) plane(src operand.Mem, n int, mask uint32, dst vec) {
+	k.VMOVDQU(src, dst)
+	switch {
+	case n > 0:
+		k.VPSLLW(operand.Imm(uint64(n)), dst, dst)
+	case n < 0:
+		k.VPSRLW(operand.Imm(uint64(-n)), dst, dst)
+	}
+	k.VPAND(k.repeat(mask), dst, dst)
+}
+
+// scaleFactor is what multiplies the integer sums of part h.
+func (k *avx2) scaleFactor(h int, d vec) {
+	switch {
+	case k.f.blocks == 1:
+		k.VCVTPH2PS(k.half(scales, 0), d)
+		return
+	case k.f.stream == affine:
+		k.VPMOVZXBD(k.byteScale(0), d)
+	case k.f.minimum:
+		k.VPMOVZXBD(k.byteScale(h), d)
+		k.VPAND(k.repeat(15), d, d)
+	default:
+		k.VPMOVSXBD(k.byteScale(h), d)
+	}
+	k.VCVTDQ2PS(d, d)
+	k.VCVTPH2PS(k.half(unit, 0), k.p)
+	k.VMULPS(k.p, d, d)
+}
+
+// addMinimum is y = fma(±m, dx·sum, y).
+func (k *avx2) addMinimum() {
+	if k.f.blocks == 1 {
+		k.VCVTPH2PS(k.half(scales, 32), k.t)
+	} else {
+		k.VPMOVZXBD(k.byteScale(1), k.t)
+		k.VCVTDQ2PS(k.t, k.t)
+		k.VCVTPH2PS(k.half(unit, 32), k.p)
+		k.VMULPS(k.p, k.t, k.t)
+	}
+	for c := range k.cols {
+		k.VBROADCASTSS(k.field(1, c), k.p)
+		if k.f.minimum {
+			k.VFNMADD231PS(k.p, k.t, k.y[c])
+		} else {
+			k.VFMADD231PS(k.p, k.t, k.y[c])
+		}
+	}
+}
+
+// addHalves is y = fma(t, dx, y), after Q2_K's minima.
+func (k *avx2) addHalves() {
+	if k.f.minimum {
+		for h := range 2 {
+			k.VPMOVZXBD(k.byteScale(h), k.t)
+			k.VPSRLD(operand.Imm(4), k.t, k.t)
+			k.VCVTDQ2PS(k.t, k.t)
+			k.VCVTPH2PS(k.half(unit, 32), k.p)
+			k.VMULPS(k.p, k.t, k.t)
+			k.VMULPS(k.repeat(0x3c000000), k.t, k.t) // 1/128
+			for c := range k.cols {
+				k.VPBROADCASTD(k.field(1+h, c), k.p)
+				k.VCVTDQ2PS(k.p, k.p)
+				k.VFMADD231PS(k.t, k.p, k.first[c])
+			}
+		}
+	}
+	for c := range k.cols {
+		k.VBROADCASTSS(k.field(0, c), k.p)
+		k.VFMADD231PS(k.p, k.first[c], k.y[c])
+	}
+}
+
+// quant is the pass's half of vector i of the quants.
+func (k *avx2) quant(i int) operand.Mem {
+	return operand.Mem{Base: quants, Index: half8, Scale: 4, Disp: 64 * i}
+}
+
+// half is the pass's float16 scales at an offset from r.
+func (k *avx2) half(r reg.Register, disp int) operand.Mem {
+	return operand.Mem{Base: r, Index: half8, Scale: 2, Disp: disp}
+}
+
+// byteScale is the pass's half of entry i of the block's byte scales.
+func (k *avx2) byteScale(i int) operand.Mem {
+	return operand.Mem{Base: scales, Index: half8, Scale: 1, Disp: 16 * i}
+}
+
+func (k *avx2) field(i, c int) operand.Mem { return at(fields, 4*(i*k.width+c)) }
+
+// repeat is a read-only vector of equal dwords.
+func (a *asm) repeat(v uint32) operand.Mem {
+	m, ok := a.repeats[v]
+	if !ok {
+		m = a.dwords(fmt.Sprintf("all_%08x", v), v, v, v, v, v, v, v, v)
+		a.repeats[v] = m
+	}
+	return m
+}
