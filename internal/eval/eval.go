@@ -7,6 +7,7 @@
 package eval
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -50,21 +51,21 @@ type Comparison struct {
 }
 
 // Perplexity scores tokens with m.
-func Perplexity(m *model.Model, tokens []int32, o Options) (Result, error) {
-	return run(tokens, o, m)
+func Perplexity(ctx context.Context, m *model.Model, tokens []int32, o Options) (Result, error) {
+	return run(ctx, tokens, o, m)
 }
 
 // Compare scores tokens with m and compares every prediction with reference's.
-func Compare(m, reference *model.Model, tokens []int32, o Options) (Result, error) {
+func Compare(ctx context.Context, m, reference *model.Model, tokens []int32, o Options) (Result, error) {
 	if a, b := m.Config(), reference.Config(); a.Vocab != b.Vocab {
 		return Result{}, fmt.Errorf("eval: a vocabulary of %d against one of %d", a.Vocab, b.Vocab)
 	}
-	return run(tokens, o, m, reference)
+	return run(ctx, tokens, o, m, reference)
 }
 
 // run scores tokens with the first model, and compares it with the second if
 // there is one.
-func run(tokens []int32, o Options, models ...*model.Model) (Result, error) {
+func run(ctx context.Context, tokens []int32, o Options, models ...*model.Model) (Result, error) {
 	if o.Context == 0 {
 		o.Context = 512
 	}
@@ -90,6 +91,9 @@ func run(tokens []int32, o Options, models ...*model.Model) (Result, error) {
 		readers = append(readers, r)
 	}
 	for c := range chunks {
+		if err := ctx.Err(); err != nil {
+			return Result{}, err
+		}
 		chunk := slices.Clone(tokens[c*o.Context:][:o.Context])
 		if o.BOS >= 0 {
 			chunk[0] = o.BOS
@@ -113,11 +117,11 @@ type reader struct {
 	batch  batch.Batch
 }
 
-func newReader(m *model.Model, context int) (*reader, error) {
-	if limit := m.Config().Context; context > limit {
-		return nil, fmt.Errorf("eval: a context of %d tokens, the model was made for %d", context, limit)
+func newReader(m *model.Model, length int) (*reader, error) {
+	if limit := m.Config().Context; length > limit {
+		return nil, fmt.Errorf("eval: a context of %d tokens, the model was made for %d", length, limit)
 	}
-	n := (context + kvcache.BlockTokens - 1) / kvcache.BlockTokens
+	n := (length + kvcache.BlockTokens - 1) / kvcache.BlockTokens
 	c, err := m.NewCache(n)
 	if err != nil {
 		return nil, err
@@ -243,10 +247,10 @@ func divergence(p, q []float32, pNorm, qNorm float64) float64 {
 	return max(sum, 0)
 }
 
-func (t *tally) result(chunks, context int) Result {
+func (t *tally) result(chunks, length int) Result {
 	n := float64(t.scored)
 	mean := t.nll[0] / n
-	r := Result{Perplexity: math.Exp(mean), Scored: t.scored, Chunks: chunks, Context: context}
+	r := Result{Perplexity: math.Exp(mean), Scored: t.scored, Chunks: chunks, Context: length}
 	if variance := t.nll2/n - mean*mean; variance > 0 && n > 1 {
 		r.Error = r.Perplexity * math.Sqrt(variance/(n-1))
 	}

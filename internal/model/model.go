@@ -58,6 +58,15 @@ type Model struct {
 	opts   Options
 }
 
+// Describe says what a file's model is, without loading it.
+func Describe(f *gguf.File) (Config, error) {
+	b, _, err := bind(f)
+	if err != nil {
+		return Config{}, err
+	}
+	return b.config, nil
+}
+
 // Load reads a model. The file must stay open for as long as the model is used:
 // the embeddings are read from it.
 func Load(f *gguf.File, o Options) (*Model, error) {

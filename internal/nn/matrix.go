@@ -49,9 +49,11 @@ func (m *Matrix) bytes() int64 {
 // view makes v the groups [g0, g1) of m, numbered from 0.
 func (m *Matrix) view(v *kernel.Matrix, g0, g1 int) {
 	*v = *m.packed
-	size := m.packed.GroupBytes()
+	n := m.packed.Groups()
+	quants, scales := len(m.packed.Data)/n, len(m.packed.Scales)/n
 	v.Rows = (g1 - g0) * kernel.Lanes
-	v.Data = m.packed.Data[g0*size : g1*size]
+	v.Data = m.packed.Data[g0*quants : g1*quants]
+	v.Scales = m.packed.Scales[g0*scales : g1*scales]
 }
 
 // checkSource says whether src holds the matrix as in a file.
