@@ -2,13 +2,15 @@ package engine
 
 import (
 	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/kvcache"
+	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/nn"
 )
 
 // Executor computes a batch: a model with its cache, or a Mock.
 type Executor interface {
 	// Forward returns the logits of the rows that b names, [len(b.Logits), Vocab],
-	// valid until the next call.
+	// valid until the next call. The engine changes them.
 	Forward(b *batch.Batch) []float32
 	Vocab() int
 	MaxRows() int   // of a batch
@@ -24,3 +26,17 @@ type Runner interface {
 
 // parker is a Runner whose workers spin between jobs unless told to sleep.
 type parker interface{ Park() }
+
+// modelExecutor is a model with the cache that the scheduler's blocks are in.
+type modelExecutor struct {
+	*model.Model
+	cache *kvcache.Cache
+}
+
+// ForModel makes a model and its cache an Executor. Closing them is the
+// caller's affair.
+func ForModel(m *model.Model, c *kvcache.Cache) Executor { return modelExecutor{m, c} }
+
+func (x modelExecutor) Forward(b *batch.Batch) []float32 { return x.Model.Forward(b, x.cache) }
+
+func (x modelExecutor) Vocab() int { return x.Config().Vocab }

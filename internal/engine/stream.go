@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync/atomic"
-	"time"
 
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/sched"
@@ -30,16 +29,15 @@ type Stream struct {
 	stop    func() bool // ends the watch over the context
 
 	// The engine's.
-	seq      *sched.Seq
-	at       int // index in engine.live
-	rnd      rand.PCG
-	tail     *chunk
-	written  int
-	unwoken  int // tokens since the reader was last roused
-	started  bool
-	failure  error
-	timings  Timings
-	lastSeen time.Time // of the last token, for the interval to the next
+	seq     *sched.Seq
+	at      int // index in engine.live
+	rnd     rand.PCG
+	tail    *chunk
+	written int
+	unwoken int // tokens since the reader was last roused
+	started bool
+	failure error
+	timings Timings
 
 	// Between both.
 	published atomic.Int64 // tokens that may be read

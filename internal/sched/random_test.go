@@ -16,7 +16,6 @@ type machine struct {
 	live []*Seq
 	all  []*Seq
 	plan *Plan
-	stop int32
 }
 
 func drawConfig(t *rapid.T) Config {

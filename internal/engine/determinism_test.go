@@ -1,0 +1,191 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/model"
+	"github.com/penstock-llm/penstock/internal/quant"
+	"github.com/penstock-llm/penstock/internal/sample"
+	"github.com/penstock-llm/penstock/internal/tinymodel"
+)
+
+// said is a token and, to the bit, its log-probability.
+type said struct {
+	id      int32
+	logprob float32
+}
+
+// company is a way for the same request to be computed.
+type company struct {
+	name   string
+	cfg    Config
+	before []Request // run to their end first
+	with   []Request // run at the same time, submitted first
+	check  func(Finish) string
+}
+
+const subjectTokens = 40
+
+func subject() Request {
+	return Request{
+		Prompt:    prompt(1, 45),
+		MaxTokens: subjectTokens,
+		Params:    sample.Params{Logprobs: true},
+	}
+}
+
+func prompt(seed, n int) []int32 {
+	list := make([]int32, n)
+	for i := range list {
+		list[i] = int32(10 + (seed*7919+i*i*31+i*17)%300)
+	}
+	return list
+}
+
+func companies() []company {
+	base := Config{Blocks: 128, Context: 400, MaxBatch: 8, StepBudget: 128, ChunkTokens: 32, PrefixCache: true}
+	change := func(f func(*Config)) Config {
+		c := base
+		f(&c)
+		return c
+	}
+	var others []Request
+	for i := range 7 {
+		others = append(others, Request{Prompt: prompt(i+2, 5+i*11), MaxTokens: 20 + 9*i})
+	}
+	prefix := Request{Prompt: append(slices.Clone(subject().Prompt[:36]), 7, 8, 9), MaxTokens: 30}
+	hit := func(f Finish) string {
+		if f.Usage.Cached != 32 {
+			return fmt.Sprintf("%d tokens were cached", f.Usage.Cached)
+		}
+		return ""
+	}
+	return []company{
+		{name: "among seven others", cfg: base, with: others},
+		{name: "in chunks of three", cfg: change(func(c *Config) { c.MaxBatch, c.StepBudget = 1, 3 })},
+		{name: "in chunks of three beside streams", cfg: change(func(c *Config) { c.ChunkTokens = 3 }), with: others},
+		{name: "after a preemption", cfg: change(func(c *Config) { c.Blocks, c.Context = 10, 160 }),
+			with: []Request{{Prompt: prompt(5, 40), MaxTokens: 100}},
+			check: func(f Finish) string {
+				if f.Preemptions == 0 {
+					return "it was not preempted"
+				}
+				return ""
+			}},
+		{name: "with the prefix of one that has ended", cfg: base, before: []Request{prefix}, check: hit},
+		{name: "with the prefix of one that runs", cfg: base, with: []Request{prefix}, check: hit},
+	}
+}
+
+// The greedy tokens of a request, and their log-probabilities to the bit, are the
+// same alone and in any company, for every architecture, tier and pool.
+func TestSameAnswerInAnyCompany(t *testing.T) {
+	models := []tinymodel.Options{
+		{Arch: "llama", Type: quant.Q8_0},
+		{Arch: "llama", Type: quant.Q4_1},
+		{Arch: "qwen2", Type: quant.Q4_0},
+		{Arch: "qwen3", Type: quant.Q4_K, Dim: 256, FF: 512},
+		{Arch: "gemma3", Type: quant.Q6_K, Dim: 256, FF: 512},
+	}
+	for _, o := range models {
+		f, err := tinymodel.Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tier := range kernel.Tiers() {
+			for _, threads := range []int{1, 2} {
+				t.Run(fmt.Sprintf("%s/%v/%v/%d", o.Arch, o.Type, tier, threads), func(t *testing.T) {
+					testCompanies(t, f, model.Options{Tier: tier, Threads: threads, MaxRows: 128})
+				})
+			}
+		}
+	}
+}
+
+func testCompanies(t *testing.T, f *gguf.File, o model.Options) {
+	m, err := model.Load(f, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	base := companies()[0]
+	base.with = nil
+	want := base.answer(t, m, o)
+	different := map[int32]bool{}
+	for _, s := range want {
+		different[s.id] = true
+	}
+	if len(want) != subjectTokens || len(different) < 5 {
+		t.Fatalf("the answer shows nothing: %v", want)
+	}
+	for _, c := range companies() {
+		if d := differ(c.answer(t, m, o), want); d != "" {
+			t.Errorf("%s: %s", c.name, d)
+		}
+	}
+}
+
+// answer runs the subject in this company, step by step: it joins when the
+// others have taken a few steps.
+func (c company) answer(t *testing.T, m *model.Model, o model.Options) (list []said) {
+	cache, err := m.NewCache(c.cfg.Blocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cache.Close()
+	c.cfg.Kernels = kernel.New(o.Tier)
+	e, err := newEngine(ForModel(m, cache), m.Pool(), c.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	finish := func() {
+		for e.collect(); e.step(); {
+		}
+	}
+	for _, r := range c.before {
+		submit(t, e, r)
+		finish()
+	}
+	for _, r := range c.with {
+		submit(t, e, r)
+	}
+	e.collect()
+	for range 3 {
+		e.step()
+	}
+	s := submit(t, e, subject())
+	finish()
+	for {
+		tok, ok, err := s.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		list = append(list, said{tok.ID, tok.Logprob})
+	}
+	if c.check != nil {
+		if problem := c.check(*s.Finish()); problem != "" {
+			t.Errorf("%s: %s", c.name, problem)
+		}
+	}
+	return list
+}
+
+// differ describes the first difference of two answers.
+func differ(got, want []said) string {
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			return fmt.Sprintf("token %d is %v, want %v", i, got[i], want[i])
+		}
+	}
+	if len(got) != len(want) {
+		return fmt.Sprintf("%d tokens, want %d", len(got), len(want))
+	}
+	return ""
+}
