@@ -30,11 +30,14 @@ type tiling struct {
 // all panels, so that their weights come from memory once; the last panel
 // prefetches the groups that follow.
 func (t *tiling) run(s Set, g0, g1 int) {
-	const lookahead = 4096 // bytes
+	const (
+		lookahead = 4096      // bytes
+		tileBytes = 128 << 10 // of quants, to stay in the second-level cache
+	)
 	panels := t.p.panels()
 	step := groupsPerCall(t.m, min(t.p.Cols, PanelCols))
 	if panels > 1 {
-		step = min(step, tileGroups)
+		step = max(1, min(step, tileBytes/t.m.quantBytes))
 	}
 	for g := g0; g < g1; g += step {
 		n := min(step, g1-g)
@@ -89,8 +92,6 @@ func (s Set) columnSteps(f *format) *[PanelCols + 1]int {
 	}
 	return &[...]int{0, 1, 2, 2, 4, 4, 4, 4, 4}
 }
-
-var tileGroups = 1
 
 // groupsPerCall keeps a call below about 50 µs, by rough speeds of memory and of
 // arithmetic.

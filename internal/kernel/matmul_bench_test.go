@@ -3,79 +3,120 @@ package kernel
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
+	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/quant"
 )
 
 // BenchmarkMul reports GOPS (2·rows·cols·columns per time) and GB/s of packed
-// weights. Warm weights fit the caches; cold ones are cycled through more
-// memory than any cache holds. Threads share the rows.
+// weights, on average and for the best sample: on a shared machine the best is
+// what the kernel can do. Warm weights fit the caches; cold ones don't. Threads
+// share the rows.
 func BenchmarkMul(b *testing.B) {
 	for _, typ := range allTypes() {
 		b.Run(typ.String(), func(b *testing.B) {
-			for _, cols := range []int{1, 2, 4, 8, 64} {
+			for _, cols := range []int{1, 2, 3, 4, 8, 64} {
 				for _, threads := range []int{1, 2} {
-					b.Run(fmt.Sprintf("warm/C=%d/T=%d", cols, threads), func(b *testing.B) { benchmarkMul(b, typ, cols, threads, 8<<20) })
-					b.Run(fmt.Sprintf("cold/C=%d/T=%d", cols, threads), func(b *testing.B) { benchmarkMul(b, typ, cols, threads, 400<<20) })
+					b.Run(fmt.Sprintf("warm/C=%d/T=%d", cols, threads), func(b *testing.B) { benchmarkMul(b, typ, 3072, cols, threads) })
+					b.Run(fmt.Sprintf("cold/C=%d/T=%d", cols, threads), func(b *testing.B) { benchmarkMul(b, typ, 151936, cols, threads) })
 				}
 			}
 		})
 	}
 }
 
-func benchmarkMul(b *testing.B, typ quant.Type, cols, threads, total int) {
-	const rows, k = 3072, 1024
-	s := New(255)
+// benchTier is PENSTOCK_CPU's tier, or the best.
+func benchTier(b *testing.B) Set {
+	tier := cpu.Detect()
+	if name := os.Getenv("PENSTOCK_CPU"); name != "" {
+		var err error
+		if tier, err = cpu.ParseTier(name); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return New(tier)
+}
+
+func benchmarkMul(b *testing.B, typ quant.Type, rows, cols, threads int) {
+	const k = 1024
 	if runtime.NumCPU() < threads {
 		b.Skipf("%d processors", runtime.NumCPU())
 	}
-	r := rand.New(rand.NewPCG(1, 2))
-	first := newProduct(b, r, s, typ, rows, k, cols)
-	bytes := first.m.Groups() * first.m.GroupBytes()
-	ms := []*Matrix{first.m}
-	for (len(ms)+1)*bytes <= total {
-		m, err := NewMatrix(typ, rows, k)
-		if err != nil {
+	s, r := benchTier(b), rand.New(rand.NewPCG(1, 2))
+	pr := newProduct(b, r, s, typ, min(rows, 3072), k, cols)
+	m := pr.m
+	if rows > m.Rows {
+		var err error
+		if m, err = NewMatrix(typ, rows, k); err != nil {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { _ = m.Free() })
-		copy(m.memory, first.m.memory)
-		ms = append(ms, m)
+		for at := 0; at < len(m.memory); at += len(pr.m.memory) {
+			copy(m.memory[at:], pr.m.memory)
+		}
 	}
-	ldy := first.m.Groups() * Lanes
+	ldy := m.Groups() * Lanes
 	y := make([]float32, cols*ldy)
+	sampled(b, threads, func(t int) {
+		s.Mul(m, y, ldy, pr.p, m.Groups()*t/threads, m.Groups()*(t+1)/threads, false)
+	}, map[string]float64{"GOPS": 2 * float64(rows) * k * float64(cols), "GB/s": float64(len(m.memory))})
+}
+
+// BenchmarkRead is the bandwidth that cold products are held against.
+func BenchmarkRead(b *testing.B) {
+	for _, threads := range []int{1, 2} {
+		b.Run(fmt.Sprintf("T=%d", threads), func(b *testing.B) {
+			s, n := benchTier(b), 160<<20
+			mem, err := Alloc(n)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer Free(mem)
+			f := unsafe.Slice((*float32)(unsafe.Pointer(&mem[0])), n/4)
+			for i := range f {
+				f[i] = float32(i)
+			}
+			sampled(b, threads, func(t int) {
+				for part := f[len(f)*t/threads : len(f)*(t+1)/threads]; len(part) > 0; part = part[min(len(part), 1<<14):] {
+					s.Max(part[:min(len(part), 1<<14)])
+				}
+			}, map[string]float64{"GB/s": float64(n)})
+		})
+	}
+}
+
+// sampled runs f on every thread, as often as fills 5 ms, b.N times, and reports
+// each amount in billions per second.
+func sampled(b *testing.B, threads int, f func(thread int), amounts map[string]float64) {
 	pass := func(n int) time.Duration {
 		var wg sync.WaitGroup
 		start := time.Now()
 		for t := range threads {
 			wg.Go(func() {
-				g0, g1 := first.m.Groups()*t/threads, first.m.Groups()*(t+1)/threads
-				for i := range n {
-					s.Mul(ms[i%len(ms)], y, ldy, first.p, g0, g1, false)
+				for range n {
+					f(t)
 				}
 			})
 		}
 		wg.Wait()
 		return time.Since(start)
 	}
-	// Samples of about 5 ms; the best is what the machine does undisturbed.
 	n := max(1, int(5*time.Millisecond/max(1, pass(1))))
-	n = max(n, len(ms)/4*(total>>28))
 	best := time.Hour
 	b.ResetTimer()
 	for range b.N {
 		best = min(best, pass(n))
 	}
-	report := func(d time.Duration, suffix string) {
-		perOp := d.Seconds() / float64(n)
-		b.ReportMetric(2*rows*k*float64(cols)/perOp/1e9, "GOPS"+suffix)
-		b.ReportMetric(float64(bytes)/perOp/1e9, "GB/s"+suffix)
+	for unit, amount := range amounts {
+		total := amount * float64(n) / 1e9
+		b.ReportMetric(total*float64(b.N)/b.Elapsed().Seconds(), unit)
+		b.ReportMetric(total/best.Seconds(), unit+"-best")
 	}
-	report(b.Elapsed()/time.Duration(b.N), "")
-	report(best, "-best")
 	b.ReportMetric(0, "ns/op")
 }
