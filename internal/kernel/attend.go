@@ -3,17 +3,21 @@ package kernel
 import (
 	"fmt"
 	"math"
+
+	"github.com/penstock-llm/penstock/internal/quant"
 )
 
 const (
 	// TileQueries is the most query vectors that one Attend takes.
 	TileQueries = 8
 	// AttendScratch is the length of Attend's scratch, in floats.
-	AttendScratch = TileQueries * (2*MaxHeadDim + attendChunk + 3)
+	AttendScratch = TileQueries * (2*MaxHeadDim + attendChunk + attendGroups + 4)
 
 	// attendChunk is the number of positions between two corrections of the
 	// running softmax. Chunks begin at multiples of it, counted from position 0.
-	attendChunk = 256
+	attendChunk  = 256
+	attendBlocks = attendChunk / BlockTokens
+	attendGroups = attendChunk / groupTokens
 )
 
 // Tile is up to 8 query vectors that share one kv head: the heads of a group,
@@ -34,15 +38,18 @@ type Tile struct {
 type attendState struct {
 	tile   *Tile
 	kv     *KV
-	blocks []int32   // block table of the sequence
-	q      []float32 // [8][MaxHeadDim] the queries
-	s      []float32 // [8][attendChunk] the chunk's scores, then its weights
-	o      []float32 // [8][MaxHeadDim] weighted sums of values, relative to peak
-	peak   []float32 // [8] highest score so far
-	sum    []float32 // [8] sum of weights so far, relative to peak
-	alpha  []float32 // [8] what the sums before this chunk are multiplied by
-	chunk  int       // first position of the chunk
-	lo, hi int       // blocks of the chunk that some query sees, absolute
+	blocks []int32             // block table of the sequence
+	q      []float32           // [8][MaxHeadDim] the queries; int16 for integer caches
+	s      []float32           // [8][attendChunk] the chunk's scores, then its weights; then int16
+	o      []float32           // [8][MaxHeadDim] weighted sums of values, relative to peak
+	peak   []float32           // [8] highest score so far
+	sum    []float32           // [8] sum of weights so far, relative to peak
+	alpha  []float32           // [8] what the sums before this chunk are multiplied by
+	scale  []float32           // [8] what the integers of a query are multiples of, times Tile.Scale
+	grid   []float32           // [8][attendGroups] what the integers of a group's weights are multiples of
+	ids    [attendBlocks]int32 // block ids of the chunk, the gaps of groups closed
+	chunk  int                 // first position of the chunk
+	lo, hi int                 // blocks of the chunk that some query sees, absolute
 }
 
 // noScore stands for "nothing seen yet". It is finite so that the difference of
@@ -63,6 +70,7 @@ func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) {
 	for st.chunk = from / attendChunk * attendChunk; st.chunk < end; st.chunk += attendChunk {
 		st.lo = max(st.chunk, from) / BlockTokens
 		st.hi = (min(st.chunk+attendChunk, end) + BlockTokens - 1) / BlockTokens
+		st.number()
 		s.attendScores(&st)
 		if t.Softcap > 0 {
 			s.attendSoftcap(&st)
@@ -70,6 +78,10 @@ func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) {
 		st.mask()
 		s.attendWeights(&st)
 		s.shrink(&st)
+		if kv.Type != quant.F16 {
+			st.clearGaps()
+			s.attendGrid(&st)
+		}
 		s.attendValues(&st)
 	}
 	for i := range t.N {
@@ -115,9 +127,15 @@ func (s Set) newAttendState(t *Tile, kv *KV, blocks []int32, scratch []float32) 
 	st.o, scratch = scratch[:rows:rows], scratch[rows:]
 	st.s, scratch = scratch[:TileQueries*attendChunk], scratch[TileQueries*attendChunk:]
 	st.peak, scratch = scratch[:TileQueries], scratch[TileQueries:]
-	st.sum, st.alpha = scratch[:TileQueries], scratch[TileQueries:2*TileQueries]
+	st.sum, scratch = scratch[:TileQueries], scratch[TileQueries:]
+	st.alpha, scratch = scratch[:TileQueries], scratch[TileQueries:]
+	st.scale, st.grid = scratch[:TileQueries], scratch[TileQueries:][:TileQueries*attendGroups]
 	for i := range t.N {
-		s.scaleTo(st.q[i*MaxHeadDim:][:t.HeadDim], t.Q[i], t.Scale)
+		if q := st.q[i*MaxHeadDim:][:MaxHeadDim]; kv.Type == quant.F16 {
+			s.scaleTo(q[:t.HeadDim], t.Q[i], t.Scale)
+		} else {
+			st.scale[i] = t.Scale * s.toInts(int16s(q)[:t.HeadDim], t.Q[i], 1.0/intMax, 1.0/normMax)
+		}
 		clear(st.o[i*MaxHeadDim:][:t.HeadDim])
 		st.peak[i], st.sum[i] = noScore, 0
 	}
@@ -158,6 +176,42 @@ func (s Set) shrink(st *attendState) {
 		if st.alpha[i] != 1 {
 			o := st.o[i*MaxHeadDim:][:st.tile.HeadDim]
 			s.scaleTo(o, o, st.alpha[i])
+		}
+	}
+}
+
+// queries are query i's integers.
+func (st *attendState) queries(i int) []int16 { return int16s(st.q[i*MaxHeadDim:][:MaxHeadDim]) }
+
+// firstGroup and lastGroup are the groups of two blocks, counted from the
+// chunk's beginning, that [lo, hi) touches.
+func (st *attendState) firstGroup() int { return (st.lo - st.chunk/BlockTokens) / 2 }
+func (st *attendState) lastGroup() int  { return (st.hi - st.chunk/BlockTokens + 1) / 2 }
+
+// number fills ids. A group of which only one block is computed gets that block
+// twice: its values are read but have no weight.
+func (st *attendState) number() {
+	first := st.chunk / BlockTokens
+	for b := st.lo; b < st.hi; b++ {
+		st.ids[b-first] = st.blocks[b]
+	}
+	if st.lo%2 != 0 {
+		st.ids[st.lo-first-1] = st.blocks[st.lo]
+	}
+	if st.hi%2 != 0 {
+		st.ids[st.hi-first] = st.blocks[st.hi-1]
+	}
+}
+
+// clearGaps gives blocks that only complete a group the weight 0.
+func (st *attendState) clearGaps() {
+	for i := range st.tile.N {
+		s := st.s[i*attendChunk:][:attendChunk]
+		if st.lo%2 != 0 {
+			clear(s[(st.lo-1)*BlockTokens-st.chunk:][:BlockTokens])
+		}
+		if st.hi%2 != 0 {
+			clear(s[st.hi*BlockTokens-st.chunk:][:BlockTokens])
 		}
 	}
 }

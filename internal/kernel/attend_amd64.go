@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/quant"
 )
 
 //go:generate go run -C _asm ./attention -out ../attend_amd64.s -stubs ../attend_stubs_amd64.go -pkg kernel
@@ -23,10 +24,21 @@ func (s Set) attendScores(st *attendState) {
 		return
 	}
 	n, count, at, ids := st.call()
-	if s.tier == cpu.AVX512VNNI {
-		attendScoresF16AVX512(n, ptr(st.q), at, base(st.kv.K), ids, count, st.kv.Stride, st.kv.HeadDim)
-	} else {
-		attendScoresF16AVX2(n, ptr(st.q), at, base(st.kv.K), ids, count, st.kv.Stride, st.kv.HeadDim)
+	q, k, stride, hd, scale := ptr(st.q), base(st.kv.K), st.kv.Stride, st.kv.HeadDim, ptr(st.scale)
+	wide := s.tier == cpu.AVX512VNNI
+	switch {
+	case st.kv.Type == quant.F16 && wide:
+		attendScoresF16AVX512(n, q, at, k, ids, count, stride, hd)
+	case st.kv.Type == quant.F16:
+		attendScoresF16AVX2(n, q, at, k, ids, count, stride, hd)
+	case st.kv.Type == quant.I16 && wide:
+		attendScoresI16AVX512(n, q, at, k, ids, count, stride, hd, scale)
+	case st.kv.Type == quant.I16:
+		attendScoresI16AVX2(n, q, at, k, ids, count, stride, hd, scale)
+	case wide:
+		attendScoresI8AVX512(n, q, at, k, ids, count, stride, hd, scale)
+	default:
+		attendScoresI8AVX2(n, q, at, k, ids, count, stride, hd, scale)
 	}
 }
 
@@ -35,12 +47,48 @@ func (s Set) attendValues(st *attendState) {
 		attendValuesGeneric(st)
 		return
 	}
-	n, count, at, ids := st.call()
-	if s.tier == cpu.AVX512VNNI {
-		attendValuesF16AVX512(n, at, ptr(st.o), base(st.kv.V), ids, count, st.kv.Stride, st.kv.HeadDim)
-	} else {
-		attendValuesF16AVX2(n, at, ptr(st.o), base(st.kv.V), ids, count, st.kv.Stride, st.kv.HeadDim)
+	o, v, stride, hd, wide := ptr(st.o), base(st.kv.V), st.kv.Stride, st.kv.HeadDim, s.tier == cpu.AVX512VNNI
+	if st.kv.Type == quant.F16 {
+		n, count, at, ids := st.call()
+		if wide {
+			attendValuesF16AVX512(n, at, o, v, ids, count, stride, hd)
+		} else {
+			attendValuesF16AVX2(n, at, o, v, ids, count, stride, hd)
+		}
+		return
 	}
+	first, groups, ids := st.groups()
+	n, grid, w := st.tile.N, &st.grid[first], &st.s[first*groupTokens/2]
+	switch {
+	case st.kv.Type == quant.I16 && wide:
+		attendValuesI16AVX512(n, w, o, v, ids, groups, stride, hd, grid)
+	case st.kv.Type == quant.I16:
+		attendValuesI16AVX2(n, w, o, v, ids, groups, stride, hd, grid)
+	case wide:
+		attendValuesI8AVX512(n, w, o, v, ids, groups, stride, hd, grid)
+	default:
+		attendValuesI8AVX2(n, w, o, v, ids, groups, stride, hd, grid)
+	}
+}
+
+func (s Set) attendGrid(st *attendState) {
+	first, groups, ids := st.groups()
+	n, w, v, grid := st.tile.N, &st.s[first*groupTokens], base(st.kv.V), &st.grid[first]
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		attendGridAVX512(n, w, &st.s[first*groupTokens/2], v, ids, groups, st.kv.Stride, grid)
+	case cpu.AVX2:
+		attendGridAVX2(n, w, &st.s[first*groupTokens/2], v, ids, groups, st.kv.Stride, grid)
+	default:
+		attendGridGeneric(st)
+	}
+}
+
+// groups returns the first group of the chunk, their number and the ids of the
+// first one's blocks.
+func (st *attendState) groups() (first, count int, ids *int32) {
+	first = st.firstGroup()
+	return first, st.lastGroup() - first, &st.ids[2*first]
 }
 
 func (s Set) attendWeights(st *attendState) {
@@ -73,30 +121,38 @@ func (st *attendState) call() (n, count int, scores *float32, ids *int32) {
 	return st.tile.N, st.hi - st.lo, &st.s[st.lo*BlockTokens-st.chunk], &st.blocks[st.lo]
 }
 
-func (s Set) storeK(kv *KV, block []byte, slot int, k []float32) {
+func (s Set) storeK(block []byte, slot int, k []float32) {
 	n, done := s.registers(len(k))
-	if n == 0 {
-		storeKGeneric(block, slot, k, 0)
-		return
-	}
-	if s.tier == cpu.AVX512VNNI {
+	switch s.tier {
+	case cpu.AVX512VNNI:
 		attendStoreKAVX512(&block[2*slot], ptr(k), n)
-	} else {
+	case cpu.AVX2:
 		attendStoreKAVX2(&block[2*slot], ptr(k), n)
 	}
 	storeKGeneric(block, slot, k, done)
 }
 
-func (s Set) storeV(kv *KV, block []byte, slot int, v []float32) {
+func (s Set) storeV(block []byte, slot int, v []float32) {
 	n, done := s.registers(len(v))
-	if n == 0 {
-		storeVGeneric(block, slot, v, 0)
-		return
-	}
-	if s.tier == cpu.AVX512VNNI {
+	switch s.tier {
+	case cpu.AVX512VNNI:
 		attendStoreVAVX512(&block[2*slot*len(v)], ptr(v), n)
-	} else {
+	case cpu.AVX2:
 		attendStoreVAVX2(&block[2*slot*len(v)], ptr(v), n)
 	}
 	storeVGeneric(block, slot, v, done)
+}
+
+// toInts takes the assembly for whole registers only: the scale depends on all
+// elements.
+func (s Set) toInts(dst []int16, x []float32, perPeak, perNorm float32) float32 {
+	n, done := s.registers(len(x))
+	switch {
+	case done != len(x) || n == 0:
+		return toIntsGeneric(dst, x, perPeak, perNorm)
+	case s.tier == cpu.AVX512VNNI:
+		return attendQuantizeAVX512(unsafe.SliceData(dst), ptr(x), n, perPeak, perNorm)
+	default:
+		return attendQuantizeAVX2(unsafe.SliceData(dst), ptr(x), n, perPeak, perNorm)
+	}
 }

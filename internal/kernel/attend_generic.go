@@ -1,7 +1,13 @@
 package kernel
 
+import "github.com/penstock-llm/penstock/internal/quant"
+
 // attendScoresGeneric fills s[i][t] = q_i·k_t for the blocks [lo, hi).
 func attendScoresGeneric(st *attendState) {
+	if st.kv.Type != quant.F16 {
+		attendScoresIntGeneric(st)
+		return
+	}
 	hd, n := st.tile.HeadDim, st.tile.N
 	for b := st.lo; b < st.hi; b++ {
 		k := halves(st.kv.K[int(st.blocks[b])*st.kv.Stride:][:st.kv.Stride]) // [hd][16]
@@ -40,6 +46,10 @@ func attendWeightsGeneric(st *attendState) {
 
 // attendValuesGeneric adds the chunk's weighted values: o_i += Σ_t s[i][t] v_t.
 func attendValuesGeneric(st *attendState) {
+	if st.kv.Type != quant.F16 {
+		attendValuesIntGeneric(st)
+		return
+	}
 	hd, n := st.tile.HeadDim, st.tile.N
 	var row [MaxHeadDim]float32
 	for b := st.lo; b < st.hi; b++ {

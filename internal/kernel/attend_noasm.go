@@ -2,9 +2,15 @@
 
 package kernel
 
-func (Set) attendScores(st *attendState)                       { attendScoresGeneric(st) }
-func (Set) attendWeights(st *attendState)                      { attendWeightsGeneric(st) }
-func (Set) attendValues(st *attendState)                       { attendValuesGeneric(st) }
-func (Set) attendSoftcap(st *attendState)                      { attendSoftcapGeneric(st) }
-func (Set) storeK(kv *KV, block []byte, slot int, k []float32) { storeKGeneric(block, slot, k, 0) }
-func (Set) storeV(kv *KV, block []byte, slot int, v []float32) { storeVGeneric(block, slot, v, 0) }
+func (Set) attendScores(st *attendState)  { attendScoresGeneric(st) }
+func (Set) attendWeights(st *attendState) { attendWeightsGeneric(st) }
+func (Set) attendGrid(st *attendState)    { attendGridGeneric(st) }
+func (Set) attendValues(st *attendState)  { attendValuesGeneric(st) }
+func (Set) attendSoftcap(st *attendState) { attendSoftcapGeneric(st) }
+
+func (Set) storeK(block []byte, slot int, k []float32) { storeKGeneric(block, slot, k, 0) }
+func (Set) storeV(block []byte, slot int, v []float32) { storeVGeneric(block, slot, v, 0) }
+
+func (Set) toInts(dst []int16, x []float32, perPeak, perNorm float32) float32 {
+	return toIntsGeneric(dst, x, perPeak, perNorm)
+}

@@ -34,6 +34,36 @@ func attendScoresF16AVX512(n int, q *float32, s *float32, k *byte, blocks *int32
 //go:noescape
 func attendValuesF16AVX512(n int, p *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int)
 
+// attendQuantizeAVX512 rounds n*16 elements, clamped as halves are, to multiples of the scale that it returns.
+//
+//go:noescape
+func attendQuantizeAVX512(dst *int16, x *float32, n int, perPeak float32, perNorm float32) float32
+
+// attendGridAVX512 multiplies weights by their values' scales and rounds each group to int16.
+//
+//go:noescape
+func attendGridAVX512(n int, w *float32, dst *float32, v *byte, blocks *int32, groups int, stride int, grid *float32)
+
+// attendScoresI16AVX512 fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.
+//
+//go:noescape
+func attendScoresI16AVX512(n int, q *float32, s *float32, k *byte, blocks *int32, count int, stride int, hd int, qscale *float32)
+
+// attendValuesI16AVX512 adds the weighted values of groups of two blocks to n outputs; hd is a multiple of 16.
+//
+//go:noescape
+func attendValuesI16AVX512(n int, w *float32, o *float32, v *byte, blocks *int32, groups int, stride int, hd int, grid *float32)
+
+// attendScoresI8AVX512 fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.
+//
+//go:noescape
+func attendScoresI8AVX512(n int, q *float32, s *float32, k *byte, blocks *int32, count int, stride int, hd int, qscale *float32)
+
+// attendValuesI8AVX512 adds the weighted values of groups of two blocks to n outputs; hd is a multiple of 16.
+//
+//go:noescape
+func attendValuesI8AVX512(n int, w *float32, o *float32, v *byte, blocks *int32, groups int, stride int, hd int, grid *float32)
+
 // attendWeightsAVX2 turns rows of n registers of scores into weights.
 //
 //go:noescape
@@ -63,3 +93,33 @@ func attendScoresF16AVX2(n int, q *float32, s *float32, k *byte, blocks *int32, 
 //
 //go:noescape
 func attendValuesF16AVX2(n int, p *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int)
+
+// attendQuantizeAVX2 rounds n*8 elements, clamped as halves are, to multiples of the scale that it returns.
+//
+//go:noescape
+func attendQuantizeAVX2(dst *int16, x *float32, n int, perPeak float32, perNorm float32) float32
+
+// attendGridAVX2 multiplies weights by their values' scales and rounds each group to int16.
+//
+//go:noescape
+func attendGridAVX2(n int, w *float32, dst *float32, v *byte, blocks *int32, groups int, stride int, grid *float32)
+
+// attendScoresI16AVX2 fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.
+//
+//go:noescape
+func attendScoresI16AVX2(n int, q *float32, s *float32, k *byte, blocks *int32, count int, stride int, hd int, qscale *float32)
+
+// attendValuesI16AVX2 adds the weighted values of groups of two blocks to n outputs; hd is a multiple of 8.
+//
+//go:noescape
+func attendValuesI16AVX2(n int, w *float32, o *float32, v *byte, blocks *int32, groups int, stride int, hd int, grid *float32)
+
+// attendScoresI8AVX2 fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.
+//
+//go:noescape
+func attendScoresI8AVX2(n int, q *float32, s *float32, k *byte, blocks *int32, count int, stride int, hd int, qscale *float32)
+
+// attendValuesI8AVX2 adds the weighted values of groups of two blocks to n outputs; hd is a multiple of 8.
+//
+//go:noescape
+func attendValuesI8AVX2(n int, w *float32, o *float32, v *byte, blocks *int32, groups int, stride int, hd int, grid *float32)

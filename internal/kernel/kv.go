@@ -17,10 +17,17 @@ const (
 // blocks, each kind in a run of its own. A block's inside is the kernels'
 // business; whoever owns the memory only needs KVBlockBytes.
 //
-//	F16   K [hd][16] halves (transposed: one vector holds 16 tokens' scores)
+//	F16   K [hd][16] halves (transposed: a register holds 16 tokens)
 //	      V [16][hd] halves
+//	I16   K [hd/2][16][2] int16, 16 float32 scales (in pairs, because one
+//	      V [8][hd][2] int16, 16 float32 scales    instruction multiplies pairs)
+//	Q8_0  K [hd/2][16][2] int8, 16 float32 scales
+//	      V [8][hd][2] int8, 16 float32 scales
+//
+// I16 costs as much memory as F16, is nearer to float32 and twice as fast where
+// memory is not the limit (attend_int_generic.go).
 type KV struct {
-	Type    quant.Type // F16
+	Type    quant.Type // F16, I16 or Q8_0
 	HeadDim int
 	Stride  int    // bytes from block b to b+1, KVBlockBytes(Type, HeadDim)
 	K, V    []byte // block b is [b*Stride, (b+1)*Stride); 64-byte aligned base
@@ -34,20 +41,60 @@ func KVBlockBytes(t quant.Type, headDim int) (int, error) {
 	switch t {
 	case quant.F16:
 		return 2 * BlockTokens * headDim, nil
+	case quant.I16:
+		return 2*BlockTokens*headDim + 4*BlockTokens, nil
+	case quant.Q8_0:
+		return BlockTokens*headDim + 4*BlockTokens, nil
 	}
 	return 0, fmt.Errorf("kernel: no KV cache of type %v", t)
 }
 
-// StoreK writes k: [hd] as the key of position 16*block+slot of kv. What a half
-// cannot hold is clamped to ±65504, NaN becomes 0: the cache is always finite.
+// StoreK writes k: [hd] as the key at one slot of a block. Elements are clamped
+// to ±65504, which is what a half can hold, and NaN becomes 0: a cache is always
+// finite.
 func (s Set) StoreK(kv *KV, block int32, slot int, k []float32) {
-	s.storeK(kv, kv.block(kv.K, block, slot, k), slot, k)
+	b := kv.block(kv.K, block, slot, k)
+	if kv.Type == quant.F16 {
+		s.storeK(b, slot, k)
+		return
+	}
+	var ints [MaxHeadDim]int16
+	kv.scales(b)[slot] = s.toInts(ints[:len(k)], k, 1/kv.intMax(), 1.0/normMax)
+	if kv.small() {
+		for d := 0; d < len(k); d += 2 {
+			at := d*BlockTokens + 2*slot
+			b[at], b[at+1] = byte(ints[d]), byte(ints[d+1])
+		}
+		return
+	}
+	pairs := pairs32(b)
+	for d := 0; d < len(k); d += 2 {
+		pairs[d/2*BlockTokens+slot] = uint32(uint16(ints[d])) | uint32(uint16(ints[d+1]))<<16
+	}
 }
 
-// StoreV writes v: [hd] as the value of position 16*block+slot of kv, clamped as
-// keys are.
+// StoreV writes v: [hd] as the value at one slot of a block, clamped as keys are.
+// Several goroutines may store different slots of a block at a time.
 func (s Set) StoreV(kv *KV, block int32, slot int, v []float32) {
-	s.storeV(kv, kv.block(kv.V, block, slot, v), slot, v)
+	b := kv.block(kv.V, block, slot, v)
+	if kv.Type == quant.F16 {
+		s.storeV(b, slot, v)
+		return
+	}
+	var ints [MaxHeadDim]int16
+	kv.scales(b)[slot] = s.toInts(ints[:len(v)], v, 1/kv.intMax(), 0)
+	at := slot/2*2*len(v) + slot%2
+	if kv.small() {
+		dst := b[at:]
+		for d, x := range ints[:len(v)] {
+			dst[2*d] = byte(x)
+		}
+		return
+	}
+	dst := halves(b)[at:]
+	for d, x := range ints[:len(v)] {
+		dst[2*d] = uint16(x)
+	}
 }
 
 // block returns one block of data after checking what a store needs.
@@ -59,10 +106,34 @@ func (kv *KV) block(data []byte, block int32, slot int, x []float32) []byte {
 	return data[at : at+kv.Stride : at+kv.Stride]
 }
 
+// small says that the integers are bytes.
+func (kv *KV) small() bool { return kv.Type == quant.Q8_0 }
+
+// intMax is the largest integer of an integer type.
+func (kv *KV) intMax() float32 {
+	if kv.small() {
+		return byteMax
+	}
+	return intMax
+}
+
+// scales are the 16 scales at the end of an integer block.
+func (kv *KV) scales(block []byte) []float32 {
+	at := unsafe.Pointer(&block[kv.Stride-4*BlockTokens])
+	return unsafe.Slice((*float32)(at), BlockTokens)
+}
+
 // halves views a block's bytes as 16-bit numbers.
 func halves(b []byte) []uint16 {
-	if len(b) == 0 {
-		return nil
-	}
 	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/2)
+}
+
+// pairs32 views a block's bytes as pairs of 16-bit numbers.
+func pairs32(b []byte) []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+}
+
+// int16s views the memory of floats as twice as many int16.
+func int16s(x []float32) []int16 {
+	return unsafe.Slice((*int16)(unsafe.Pointer(unsafe.SliceData(x))), 2*len(x))
 }

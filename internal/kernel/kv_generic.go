@@ -22,11 +22,14 @@ func storeVGeneric(block []byte, slot int, v []float32, from int) {
 }
 
 // finiteHalf rounds x to the nearest half that is a number.
-func finiteHalf(x float32) uint16 {
+func finiteHalf(x float32) uint16 { return quant.F32ToF16(finite(x)) }
+
+// finite clamps x to what a half can hold; NaN becomes 0.
+func finite(x float32) float32 {
 	if x != x {
 		return 0
 	}
-	return quant.F32ToF16(max(-65504, min(65504, x)))
+	return max(-65504, min(65504, x))
 }
 
 // widen is quant.F16ToF32 for finite halves, without its branches: the bits of

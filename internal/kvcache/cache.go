@@ -24,7 +24,7 @@ type Config struct {
 	KVHeads int
 	HeadDim int
 	Blocks  int        // blocks of every layer and head; ids are 0..Blocks-1
-	Type    quant.Type // F16
+	Type    quant.Type // F16, I16 or Q8_0
 }
 
 // ErrTooLarge is wrapped by New's error when the size overflows or the system
@@ -40,8 +40,12 @@ func (c Config) Stride() (int, error) {
 	switch c.Type {
 	case quant.F16:
 		return 2 * BlockTokens * c.HeadDim, nil
+	case quant.I16: // and a float32 scale per position
+		return 2*BlockTokens*c.HeadDim + 4*BlockTokens, nil
+	case quant.Q8_0:
+		return BlockTokens*c.HeadDim + 4*BlockTokens, nil
 	}
-	return 0, fmt.Errorf("kvcache: type %v: want F16", c.Type)
+	return 0, fmt.Errorf("kvcache: type %v: want F16, I16 or Q8_0", c.Type)
 }
 
 // BytesPerBlock is what one block id costs: keys and values of all layers and

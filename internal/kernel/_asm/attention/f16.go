@@ -95,16 +95,19 @@ func scoresNarrow(a lanes.Arch, n int, halves []int, q, s, block, quads reg.GPVi
 	}
 }
 
-// columns are the widths, in registers, in which valuesF16 takes a row of V:
-// n*width sums, and either the width values or the n weights, must fit.
-func columns(a lanes.Arch, n int) []int {
-	widest := []int{8, 4, 4, 2, 2, 2, 1, 1}[n-1]
+// columns are the widths, in registers, in which a row of V is taken: n*width
+// sums, the width values or the n weights (whichever are fewer), and spare
+// registers must fit.
+func columns(a lanes.Arch, n, spare int) []int {
+	registers := 16
 	if a.Wide() {
-		widest = []int{8, 8, 8, 4, 4, 4, 2, 2}[n-1]
+		registers = 32
 	}
 	var ws []int
-	for w := widest; w > 0; w /= 2 {
-		ws = append(ws, w)
+	for w := 8; w > 0; w /= 2 {
+		if n*w+min(n, w)+1+spare <= registers && !(a.Wide() && n > 6 && w > 2) {
+			ws = append(ws, w)
+		}
 	}
 	return ws
 }
@@ -125,7 +128,7 @@ func valuesF16For(a lanes.Arch, n int) {
 	lanes.Loop(count, func() {
 		block := nextBlock(v, stride, ids)
 		left, out := copyOf(pitch), copyOf(o)
-		for _, w := range columns(a, n) {
+		for _, w := range columns(a, n, 0) {
 			again, next := lanes.NewLabel("columns"), lanes.NewLabel("narrower")
 			bytes := w * 2 * a.Lanes
 			Label(again)
@@ -155,7 +158,7 @@ func valuesColumns(a lanes.Arch, n, w int, p, out, block, pitch reg.GPVirtual) {
 	}
 	each(func(r reg.VecVirtual, m Mem) { VMOVUPS(m, r) })
 	at, weight, left := copyOf(block), copyOf(p), GP64()
-	MOVQ(U32(tokens/4), left)
+	MOVQ(U32(tokens/unroll), left)
 	value := func(c int) reg.VecVirtual {
 		r := a.Reg()
 		VCVTPH2PS(Mem{Base: at, Disp: 2 * a.Lanes * c}, r)
@@ -167,7 +170,7 @@ func valuesColumns(a lanes.Arch, n, w int, p, out, block, pitch reg.GPVirtual) {
 		return r
 	}
 	lanes.Loop(left, func() {
-		for u := range 4 {
+		for u := range unroll {
 			var held []reg.VecVirtual
 			if n <= w {
 				for i := range n {
@@ -192,7 +195,7 @@ func valuesColumns(a lanes.Arch, n, w int, p, out, block, pitch reg.GPVirtual) {
 			}
 			ADDQ(pitch, at)
 		}
-		ADDQ(Imm(16), weight)
+		ADDQ(Imm(4*unroll), weight)
 	})
 	each(func(r reg.VecVirtual, m Mem) { VMOVUPS(r, m) })
 }

@@ -17,6 +17,7 @@ const (
 	queries = 8    // TileQueries
 	tokens  = 16   // BlockTokens
 	row     = 1024 // bytes: MaxHeadDim and attendChunk floats
+	unroll  = 2    // steps of the loops over tokens
 )
 
 func main() {
@@ -28,6 +29,12 @@ func main() {
 		storeV(a)
 		scoresF16(a)
 		valuesF16(a)
+		quantize(a)
+		grid(a)
+		for _, e := range elements {
+			scoresInt(a, e)
+			valuesInt(a, e)
+		}
 	}
 	Generate()
 }

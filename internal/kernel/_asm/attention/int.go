@@ -1,0 +1,390 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/penstock-llm/penstock/internal/kernel/_asm/lanes"
+)
+
+// element is an integer cache type. Its elements come in pairs: one 32-bit lane
+// of a register has two of them, as int16, and one instruction multiplies both
+// and adds the products to an int32.
+type element struct {
+	name  string
+	bytes int
+}
+
+var elements = []element{{"I16", 2}, {"I8", 1}}
+
+// load widens a register full of pairs.
+func (e element) load(a lanes.Arch, m Mem, r reg.VecVirtual) {
+	switch {
+	case e.bytes == 1:
+		VPMOVSXBW(m, r)
+	case a.Wide():
+		VMOVDQU64(m, r)
+	default:
+		VMOVDQU(m, r)
+	}
+}
+
+// register is the memory under a register of pairs.
+func (e element) register(a lanes.Arch) int { return 2 * e.bytes * a.Lanes }
+
+// multiplyAdd adds the products of the pairs in b and x to sum.
+func multiplyAdd(a lanes.Arch, b, x, sum reg.VecVirtual) {
+	if a.Wide() {
+		VPDPWSSD(b, x, sum)
+		return
+	}
+	t := a.Reg()
+	VPMADDWD(b, x, t)
+	VPADDD(t, sum, sum)
+}
+
+// scoresInt emits s[i][t] = Σ q'_i·k'_t * (scale of k_t * scale of q_i). The sums
+// of integers are exact, so their order is free.
+func scoresInt(a lanes.Arch, e element) {
+	begin("attendScores"+e.name+a.Name, "func(n int, q, s *float32, k *byte, blocks *int32, count, stride, hd int, qscale *float32)",
+		fmt.Sprintf("attendScores%s%s fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.", e.name, a.Name))
+	perQueries(func(n int) {
+		q, s, k, ids := lanes.Pointer("q"), lanes.Pointer("s"), lanes.Pointer("k"), lanes.Pointer("blocks")
+		count, stride, rounds := lanes.Pointer("count"), lanes.Pointer("stride"), lanes.Pointer("hd")
+		scale := lanes.Pointer("qscale")
+		SHRQ(Imm(3), rounds) // four pairs each
+		lanes.Loop(count, func() {
+			block := nextBlock(k, stride, ids)
+			switch {
+			case a.Wide():
+				scoresIntWide(a, e, n, q, s, block, rounds, scale)
+			case n <= 5: // both halves of the tokens at once
+				scoresIntNarrow(a, e, n, []int{0, 1}, q, s, block, rounds, scale)
+			default:
+				scoresIntNarrow(a, e, n, []int{0}, q, s, copyOf(block), rounds, scale)
+				scoresIntNarrow(a, e, n, []int{1}, q, s, block, rounds, scale)
+			}
+			ADDQ(Imm(4*tokens), s)
+		})
+		lanes.Finish()
+	})
+}
+
+// scoresIntWide splits the sums of few queries, so that they don't wait for
+// every addition. After the loop block points at the scales.
+func scoresIntWide(a lanes.Arch, e element, n int, q, s, block, rounds, scale reg.GPVirtual) {
+	parts := []int{4, 2, 2, 1, 1, 1, 1, 1}[n-1]
+	sums := a.Regs(parts * n)
+	for _, r := range sums {
+		a.Zero(r)
+	}
+	at, left := copyOf(q), copyOf(rounds)
+	lanes.Loop(left, func() {
+		for u := range 4 {
+			k := a.Reg()
+			e.load(a, Mem{Base: block, Disp: e.register(a) * u}, k)
+			for i := range n {
+				VPDPWSSD_BCST(Mem{Base: at, Disp: row*i + 4*u}, k, sums[i*parts+u%parts])
+			}
+		}
+		ADDQ(I32(4*e.register(a)), block)
+		ADDQ(Imm(16), at)
+	})
+	keys := a.Reg()
+	VMOVUPS(Mem{Base: block}, keys)
+	for i := range n {
+		for p := parts / 2; p > 0; p /= 2 {
+			for j := range p {
+				VPADDD(sums[i*parts+j+p], sums[i*parts+j], sums[i*parts+j])
+			}
+		}
+		x, both := sums[i*parts], a.Reg()
+		VMULPS_BCST(Mem{Base: scale, Disp: 4 * i}, keys, both)
+		VCVTDQ2PS(x, x)
+		VMULPS(both, x, x)
+		VMOVUPS(x, Mem{Base: s, Disp: row * i})
+	}
+}
+
+// scoresIntNarrow does the given halves of 8 tokens.
+func scoresIntNarrow(a lanes.Arch, e element, n int, halves []int, q, s, block, rounds, scale reg.GPVirtual) {
+	sums := a.Regs(n * len(halves))
+	for _, r := range sums {
+		a.Zero(r)
+	}
+	at, left := copyOf(q), copyOf(rounds)
+	lanes.Loop(left, func() {
+		for u := range 4 {
+			k := a.Regs(len(halves))
+			for j, h := range halves {
+				e.load(a, Mem{Base: block, Disp: e.register(a) * (2*u + h)}, k[j])
+			}
+			for i := range n {
+				b := a.Reg()
+				VPBROADCASTD(Mem{Base: at, Disp: row*i + 4*u}, b)
+				for j := range halves {
+					multiplyAdd(a, b, k[j], sums[i*len(halves)+j])
+				}
+			}
+		}
+		ADDQ(I32(8*e.register(a)), block)
+		ADDQ(Imm(16), at)
+	})
+	for i := range n {
+		own := a.Reg()
+		VBROADCASTSS(Mem{Base: scale, Disp: 4 * i}, own)
+		for j, h := range halves {
+			x, both := sums[i*len(halves)+j], a.Reg()
+			VMULPS(Mem{Base: block, Disp: 32 * h}, own, both)
+			VCVTDQ2PS(x, x)
+			VMULPS(both, x, x)
+			VMOVUPS(x, Mem{Base: s, Disp: row*i + 32*h})
+		}
+	}
+}
+
+// valuesInt emits o_i += Σ_t w'_it v'_t * grid_i for groups of two blocks: the
+// products of a group are summed as integers, then scaled.
+func valuesInt(a lanes.Arch, e element) {
+	begin("attendValues"+e.name+a.Name, "func(n int, w, o *float32, v *byte, blocks *int32, groups, stride, hd int, grid *float32)",
+		fmt.Sprintf("attendValues%s%s adds the weighted values of groups of two blocks to n outputs; hd is a multiple of %d.", e.name, a.Name, a.Lanes))
+	perQueries(func(n int) {
+		w, ids, grid := lanes.Pointer("w"), lanes.Pointer("blocks"), lanes.Pointer("grid")
+		groups, pitch := lanes.Pointer("groups"), lanes.Pointer("hd")
+		SHLQ(Imm(uint64(e.bytes)), pitch) // bytes of the pairs of two tokens' rows
+		zero := a.Reg()                   // avo takes the usual XOR for a use of what a sum held before
+		a.Zero(zero)
+		lanes.Loop(groups, func() {
+			v, stride := lanes.Pointer("v"), lanes.Pointer("stride")
+			even := nextBlock(v, stride, ids)
+			odd := nextBlock(v, stride, ids)
+			left, out := copyOf(pitch), lanes.Pointer("o")
+			for _, c := range columns(a, n, 2) {
+				again, next := lanes.NewLabel("columns"), lanes.NewLabel("narrower")
+				bytes := c * e.register(a)
+				Label(again)
+				CMPQ(left, I32(bytes))
+				JLT(LabelRef(next))
+				valuesIntColumns(a, e, n, c, w, out, even, odd, pitch, grid, zero)
+				ADDQ(I32(c*a.Bytes()), out)
+				ADDQ(I32(bytes), even)
+				ADDQ(I32(bytes), odd)
+				SUBQ(I32(bytes), left)
+				JMP(LabelRef(again))
+				Label(next)
+			}
+			ADDQ(Imm(2*2*tokens), w)
+			ADDQ(Imm(4), grid)
+		})
+		lanes.Finish()
+	})
+}
+
+// valuesIntColumns does c registers of columns over one group.
+func valuesIntColumns(a lanes.Arch, e element, n, c int, w, out, even, odd, pitch, grid reg.GPVirtual, zero reg.VecVirtual) {
+	sums := a.Regs(n * c)
+	for _, r := range sums {
+		VMOVAPS(zero, r)
+	}
+	weight, blocks := copyOf(w), GP64()
+	MOVQ(U32(2), blocks)
+	lanes.Loop(blocks, func() {
+		at, left := copyOf(even), GP64()
+		MOVQ(U32(tokens/2/unroll), left)
+		lanes.Loop(left, func() {
+			for u := range unroll {
+				valuesIntPairs(a, e, n, c, u, weight, at, sums)
+				ADDQ(pitch, at)
+			}
+			ADDQ(Imm(4*unroll), weight)
+		})
+		XCHGQ(even, odd)
+	})
+	for i := range n {
+		scale := a.Reg()
+		VBROADCASTSS(Mem{Base: grid, Disp: gridRow * i}, scale)
+		for j := range c {
+			m := Mem{Base: out, Disp: row*i + a.Bytes()*j}
+			x := sums[i*c+j]
+			VCVTDQ2PS(x, x)
+			VFMADD213PS(m, scale, x)
+			VMOVUPS(x, m)
+		}
+	}
+}
+
+// valuesIntPairs multiplies a pair of tokens' values by their weights.
+func valuesIntPairs(a lanes.Arch, e element, n, c, u int, weight, at reg.GPVirtual, sums []reg.VecVirtual) {
+	value := func(j int) reg.VecVirtual {
+		r := a.Reg()
+		e.load(a, Mem{Base: at, Disp: e.register(a) * j}, r)
+		return r
+	}
+	spread := func(i int) reg.VecVirtual {
+		r := a.Reg()
+		VPBROADCASTD(Mem{Base: weight, Disp: row*i + 4*u}, r)
+		return r
+	}
+	var held []reg.VecVirtual
+	if n <= c {
+		for i := range n {
+			held = append(held, spread(i))
+		}
+		for j := range c {
+			r := value(j)
+			for i := range n {
+				multiplyAdd(a, held[i], r, sums[i*c+j])
+			}
+		}
+		return
+	}
+	for j := range c {
+		held = append(held, value(j))
+	}
+	for i := range n {
+		r := spread(i)
+		for j := range c {
+			multiplyAdd(a, r, held[j], sums[i*c+j])
+		}
+	}
+}
+
+// gridRow is the distance of two queries' grids in bytes: groups of a chunk.
+const gridRow = row / 4 / (2 * tokens) * 4
+
+// Limits of the integers (attend_int_generic.go explains them).
+const (
+	weightSum = 32700
+	tiny      = 1e-30
+)
+
+// grid emits the conversion of weights to integers, in place: a row's int16
+// lie where its first half of float32 lay.
+func grid(a lanes.Arch) {
+	begin("attendGrid"+a.Name, "func(n int, w, dst *float32, v *byte, blocks *int32, groups, stride int, grid *float32)",
+		"attendGrid"+a.Name+" multiplies weights by their values' scales and rounds each group to int16.")
+	n, w, v, ids := lanes.Pointer("n"), lanes.Pointer("w"), lanes.Pointer("v"), lanes.Pointer("blocks")
+	groups, stride, grid := lanes.Pointer("groups"), lanes.Pointer("stride"), lanes.Pointer("grid")
+	dst := lanes.Pointer("dst")
+	least, most, per := XMM(), XMM(), XMM()
+	VMOVSS(lanes.Word(math.Float32bits(tiny)), least)
+	VMOVSS(lanes.Word(math.Float32bits(weightSum)), most)
+	VMOVSS(lanes.Word(math.Float32bits(1.0/weightSum)), per)
+	parts := 2 * tokens / a.Lanes
+	lanes.Loop(groups, func() {
+		var scales []Mem
+		for range 2 {
+			block := nextBlock(v, stride, ids)
+			ADDQ(stride, block)
+			for p := range parts / 2 {
+				scales = append(scales, Mem{Base: block, Disp: -4*tokens + a.Bytes()*p})
+			}
+		}
+		src, to, ws, left := copyOf(w), copyOf(dst), copyOf(grid), copyOf(n)
+		lanes.Loop(left, func() {
+			xs, sum := a.Regs(parts), a.Reg()
+			for p, x := range xs {
+				VMOVUPS(Mem{Base: src, Disp: a.Bytes() * p}, x)
+				VMULPS(scales[p], x, x)
+			}
+			if parts == 2 {
+				VADDPS(xs[0], xs[1], sum)
+			} else { // the same lanes as one wide register would add
+				t := a.Reg()
+				VADDPS(xs[0], xs[2], sum)
+				VADDPS(xs[1], xs[3], t)
+				VADDPS(t, sum, sum)
+			}
+			total, inverse, spread := a.Reduce(sum, VADDPS), XMM(), a.Reg()
+			VMAXSS(least, total, total)
+			VDIVSS(total, most, inverse)
+			VMULSS(per, total, total)
+			VMOVSS(total, Mem{Base: ws})
+			VBROADCASTSS(inverse, spread)
+			for _, x := range xs {
+				VMULPS(spread, x, x)
+				VCVTPS2DQ(x, x)
+			}
+			packGrid(a, xs, to)
+			ADDQ(I32(row), src)
+			ADDQ(I32(row), to)
+			ADDQ(Imm(gridRow), ws)
+		})
+		ADDQ(I32(4*2*tokens), w)
+		ADDQ(I32(2*2*tokens), dst)
+		ADDQ(Imm(4), grid)
+	})
+	lanes.Finish()
+}
+
+// packGrid stores int32 lanes as consecutive int16.
+func packGrid(a lanes.Arch, xs []reg.VecVirtual, to reg.GPVirtual) {
+	if a.Wide() {
+		for p, x := range xs {
+			VPMOVDW(x, Mem{Base: to, Disp: 32 * p})
+		}
+		return
+	}
+	for p := 0; p < len(xs); p += 2 {
+		VPACKSSDW(xs[p+1], xs[p], xs[p]) // within halves: 0 1, 4 5 | 2 3, 6 7
+		VPERMQ(U8(0xd8), xs[p], xs[p])
+		VMOVDQU(xs[p], Mem{Base: to, Disp: 16 * p})
+	}
+}
+
+// quantize emits the conversion of a vector to int16 multiples of the scale
+// max(peak*perPeak, norm*perNorm).
+func quantize(a lanes.Arch) {
+	begin("attendQuantize"+a.Name, "func(dst *int16, x *float32, n int, perPeak, perNorm float32) float32",
+		fmt.Sprintf("attendQuantize%s rounds n*%d elements, clamped as halves are, to multiples of the scale that it returns.", a.Name, a.Lanes))
+	dst, x, n := lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")
+	limit, minus := a.Const(halfMax), a.Const(-halfMax)
+	peak, norm := a.Reg(), a.Reg()
+	a.Zero(peak)
+	a.Zero(norm)
+	at, left := copyOf(x), copyOf(n)
+	lanes.Loop(left, func() {
+		v, m := a.Reg(), a.Reg()
+		VMOVUPS(Mem{Base: at}, v)
+		finite(a, v, limit, minus)
+		VFMADD231PS(v, v, norm)
+		a.Zero(m)
+		VSUBPS(v, m, m)
+		VMAXPS(v, m, m)
+		VMAXPS(m, peak, peak)
+		ADDQ(I32(a.Bytes()), at)
+	})
+	top, square, per := a.Reduce(peak, VMAXPS), a.Reduce(norm, VADDPS), XMM()
+	VMULSS(Load(Param("perPeak"), XMM()), top, top)
+	VSQRTSS(square, square, square)
+	VMULSS(Load(Param("perNorm"), XMM()), square, square)
+	VMAXSS(square, top, top)
+	VMAXSS(lanes.Word(math.Float32bits(tiny)), top, top)
+	Store(top, ReturnIndex(0))
+	VMOVSS(lanes.Word(math.Float32bits(1)), per)
+	VDIVSS(top, per, per)
+	inverse := a.Reg()
+	VBROADCASTSS(per, inverse)
+	lanes.Loop(n, func() {
+		v := a.Reg()
+		VMOVUPS(Mem{Base: x}, v)
+		finite(a, v, limit, minus)
+		VMULPS(inverse, v, v)
+		VCVTPS2DQ(v, v)
+		if a.Wide() {
+			VPMOVDW(v, Mem{Base: dst})
+		} else {
+			hi := XMM()
+			VEXTRACTI128(U8(1), v, hi)
+			VPACKSSDW(hi, v.AsX(), hi)
+			VMOVDQU(hi, Mem{Base: dst})
+		}
+		ADDQ(I32(a.Bytes()), x)
+		ADDQ(I32(a.Bytes()/2), dst)
+	})
+	lanes.Finish()
+}

@@ -1,0 +1,144 @@
+package kernel
+
+import "math"
+
+// The integer cache types (I16, Q8_0) hold a vector x as integers x' and a scale:
+// x ≈ x'·scale. Queries become int16 of the same kind, so that a score is an
+// exact sum of integer products, times two scales. Weights become int16 too, a
+// group of two blocks at a time, so that a group's sum of weighted values is
+// exact as well.
+//
+// No sum can leave an int32. For scores that is the Cauchy-Schwarz inequality:
+// |Σ q'k'| <= |q'|·|k'|, and the scales are such that neither norm exceeds
+// normMax, 46000² < 2³¹. For values, Σ w' <= weightSum (and the rounding of 32
+// weights) while |v'| <= intMax: 32716·32767 < 2³⁰.
+const (
+	intMax    = 32767 // largest integer of I16 and of queries
+	byteMax   = 127   // largest integer of Q8_0
+	normMax   = 46000
+	weightSum = 32700
+	tiny      = 1e-30 // the least scale: zeros have to be divided by something
+)
+
+// groupTokens is the number of positions whose weights share a scale; groups
+// begin at multiples of it.
+const groupTokens = 2 * BlockTokens
+
+// toIntsGeneric rounds x, clamped as halves are, to multiples of the scale that
+// it returns: the peak times perPeak or the norm times perNorm, whichever is
+// larger.
+func toIntsGeneric(dst []int16, x []float32, perPeak, perNorm float32) float32 {
+	var peak, square float32
+	for _, v := range x {
+		v = finite(v)
+		peak = max(peak, v, -v)
+		square += v * v
+	}
+	scale := max(peak*perPeak, float32(math.Sqrt(float64(square)))*perNorm, tiny)
+	inverse := 1 / scale
+	for i, v := range x {
+		dst[i] = int16(round(finite(v) * inverse))
+	}
+	return scale
+}
+
+// round is the nearest integer, ties to even, for |x| < 2^22.
+func round(x float32) int32 { return int32(x + rounds - rounds) }
+
+// attendScoresIntGeneric fills s[i][t] = Σ q'k' · (scale of k · scale of q) for
+// the blocks [lo, hi).
+func attendScoresIntGeneric(st *attendState) {
+	hd, n := st.tile.HeadDim, st.tile.N
+	for b := st.lo; b < st.hi; b++ {
+		k := st.kv.K[int(st.blocks[b])*st.kv.Stride:][:st.kv.Stride]
+		var sums [TileQueries][BlockTokens]int32
+		var pairs [2 * BlockTokens]int32
+		for d := 0; d < hd; d += 2 {
+			st.kv.pairs(pairs[:], k, d*BlockTokens)
+			for i := range n {
+				q0, q1 := int32(st.queries(i)[d]), int32(st.queries(i)[d+1])
+				for t := range sums[i] {
+					sums[i][t] += q0*pairs[2*t] + q1*pairs[2*t+1]
+				}
+			}
+		}
+		scales := st.kv.scales(k)
+		for i := range n {
+			s := st.s[i*attendChunk+b*BlockTokens-st.chunk:][:BlockTokens]
+			for t := range s {
+				s[t] = float32(sums[i][t]) * (scales[t] * st.scale[i])
+			}
+		}
+	}
+}
+
+// attendGridGeneric multiplies the chunk's weights by their values' scales and
+// rounds each group to int16, in place; grid is what the integers are multiples
+// of. Blocks outside [lo, hi) have weight 0.
+func attendGridGeneric(st *attendState) {
+	for g := st.firstGroup(); g < st.lastGroup(); g++ {
+		var scales [groupTokens]float32
+		for j := range 2 {
+			id := st.ids[2*g+j]
+			copy(scales[j*BlockTokens:], st.kv.scales(st.kv.V[int(id)*st.kv.Stride:][:st.kv.Stride]))
+		}
+		for i := range st.tile.N {
+			row, w := st.s[i*attendChunk:][:attendChunk], [groupTokens]float32{}
+			sum := float32(0)
+			for t := range w {
+				w[t] = row[g*groupTokens+t] * scales[t]
+				sum += w[t]
+			}
+			sum = max(sum, tiny)
+			st.grid[i*attendGroups+g] = sum * (1.0 / weightSum)
+			inverse, ints := weightSum/sum, int16s(row)[g*groupTokens:]
+			for t := range w {
+				ints[t] = int16(round(w[t] * inverse))
+			}
+		}
+	}
+}
+
+// attendValuesIntGeneric adds the weighted values: o_i += Σ_t w'v' · grid_i,
+// group by group.
+func attendValuesIntGeneric(st *attendState) {
+	hd := st.tile.HeadDim
+	var row [2 * MaxHeadDim]int32
+	for g := st.firstGroup(); g < st.lastGroup(); g++ {
+		var sums [TileQueries][MaxHeadDim]int32
+		for p := range groupTokens / 2 {
+			v := st.kv.V[int(st.ids[2*g+p/8])*st.kv.Stride:][:st.kv.Stride]
+			st.kv.pairs(row[:2*hd], v, p%8*2*hd)
+			for i := range st.tile.N {
+				w := int16s(st.s[i*attendChunk:])[g*groupTokens+2*p:]
+				w0, w1 := int32(w[0]), int32(w[1])
+				if w0|w1 == 0 {
+					continue
+				}
+				for d := range hd {
+					sums[i][d] += w0*row[2*d] + w1*row[2*d+1]
+				}
+			}
+		}
+		for i := range st.tile.N {
+			o, grid := st.o[i*MaxHeadDim:][:hd], st.grid[i*attendGroups+g]
+			for d := range o {
+				o[d] += float32(sums[i][d]) * grid
+			}
+		}
+	}
+}
+
+// pairs widens the integers of a block from index at on.
+func (kv *KV) pairs(dst []int32, block []byte, at int) {
+	if kv.small() {
+		for i := range dst {
+			dst[i] = int32(int8(block[at+i]))
+		}
+		return
+	}
+	src := halves(block)[at:]
+	for i := range dst {
+		dst[i] = int32(int16(src[i]))
+	}
+}
