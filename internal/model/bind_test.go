@@ -1,0 +1,259 @@
+package model
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/quant"
+	"github.com/penstock-llm/penstock/internal/tinymodel"
+)
+
+// rebuild is a tiny model whose tensors edit has changed.
+func rebuild(t *testing.T, o tinymodel.Options, edit func([]gguf.Tensor) []gguf.Tensor) *gguf.File {
+	t.Helper()
+	f, err := tinymodel.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rewrite(t, f, gguf.KV{}, edit(f.Tensors()))
+}
+
+// rewrite is f with other tensors and one entry of the metadata replaced or
+// added.
+func rewrite(t *testing.T, f *gguf.File, entry gguf.KV, tensors []gguf.Tensor) *gguf.File {
+	t.Helper()
+	var meta []gguf.KV
+	for _, k := range f.Keys() {
+		if v, _ := f.Value(k); k != entry.Key {
+			meta = append(meta, gguf.KV{Key: k, Value: v})
+		}
+	}
+	if entry.Key != "" {
+		meta = append(meta, entry)
+	}
+	var b bytes.Buffer
+	if err := gguf.Write(&b, meta, tensors); err != nil {
+		t.Fatal(err)
+	}
+	g, err := gguf.Parse("edited.gguf", b.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// wantError checks that loading f fails in one line with all of parts.
+func wantError(t *testing.T, f *gguf.File, parts ...string) {
+	t.Helper()
+	m, err := Load(f, Options{Threads: 1})
+	if err == nil {
+		m.Close()
+		t.Fatalf("no error, want one about %q", parts)
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("error of several lines: %q", err)
+	}
+	for _, p := range append(parts, f.Path()) {
+		if !strings.Contains(err.Error(), p) {
+			t.Errorf("error %q does not say %q", err, p)
+		}
+	}
+	if _, _, _, err2 := Need(f, Options{Threads: 1}); err2 == nil {
+		t.Errorf("Need does not object to what Load refuses: %v", err)
+	}
+}
+
+func TestTensorsAreChecked(t *testing.T) {
+	find := func(ts []gguf.Tensor, name string) int {
+		i := slices.IndexFunc(ts, func(t gguf.Tensor) bool { return t.Name == name })
+		if i < 0 {
+			panic(name)
+		}
+		return i
+	}
+	for name, c := range map[string]struct {
+		o    tinymodel.Options
+		edit func([]gguf.Tensor) []gguf.Tensor
+		want []string
+	}{
+		"missing": {
+			edit: func(ts []gguf.Tensor) []gguf.Tensor {
+				i := find(ts, "blk.1.ffn_down.weight")
+				return slices.Delete(ts, i, i+1)
+			},
+			want: []string{"blk.1.ffn_down.weight", "missing", "[96 x 64]"},
+		},
+		"missing embedding": {
+			edit: func(ts []gguf.Tensor) []gguf.Tensor {
+				i := find(ts, "token_embd.weight")
+				return slices.Delete(ts, i, i+1)
+			},
+			want: []string{"token_embd.weight", "missing"},
+		},
+		"missing bias": {
+			o: tinymodel.Options{Arch: "qwen2"},
+			edit: func(ts []gguf.Tensor) []gguf.Tensor {
+				i := find(ts, "blk.0.attn_k.bias")
+				return slices.Delete(ts, i, i+1)
+			},
+			want: []string{"blk.0.attn_", "bias", "missing"},
+		},
+		"shape": {
+			edit: func(ts []gguf.Tensor) []gguf.Tensor {
+				i := find(ts, "blk.0.attn_q.weight")
+				slices.Reverse(ts[i].Shape)
+				return ts
+			},
+			want: []string{"blk.0.attn_q.weight", "expected shape [64 x 128]", "found [128 x 64]"},
+		},
+		"type": {
+			edit: func(ts []gguf.Tensor) []gguf.Tensor {
+				t := &ts[find(ts, "blk.0.attn_q.weight")]
+				t.Type = quant.I32
+				return ts
+			},
+			want: []string{"blk.0.attn_q.weight", "I32", "not supported"},
+		},
+		"unknown": {
+			edit: func(ts []gguf.Tensor) []gguf.Tensor {
+				return append(ts, gguf.Tensor{Name: "blk.0.ffn_up.bias", Type: quant.F32, Shape: []int{96}, Data: make([]byte, 4*96)})
+			},
+			want: []string{"blk.0.ffn_up.bias", "llama"},
+		},
+		"vocabulary": {
+			edit: func(ts []gguf.Tensor) []gguf.Tensor {
+				t := &ts[find(ts, "token_embd.weight")]
+				t.Shape[1], t.Data = 390, t.Data[:390*64*4]
+				return ts
+			},
+			want: []string{"token_embd.weight", "390", "400"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) { wantError(t, rebuild(t, c.o, c.edit), c.want...) })
+	}
+}
+
+func TestUnsupportedArchitecture(t *testing.T) {
+	f, err := tinymodel.Open(tinymodel.Options{Extra: []gguf.KV{{Key: "general.architecture", Value: "mamba\n2"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, f, "mamba?2", "llama", "qwen2", "qwen3", "gemma3")
+}
+
+// TestMetadataIsChecked: whatever a key says, loading is an error or works.
+func TestMetadataIsChecked(t *testing.T) {
+	keys := []string{
+		"block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
+		"attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon",
+		"rope.dimension_count", "rope.freq_base", "rope.scaling.type", "rope.scaling.factor", "expert_count",
+		"rope.scaling.original_context_length", "attention.sliding_window", "attention.sliding_window_pattern",
+		"rope.freq_base_swa", "final_logit_softcapping", "rope.scaling.attn_factor",
+	}
+	values := []any{
+		uint32(0), uint32(1), uint32(3), uint32(255), uint32(math.MaxUint32), uint64(math.MaxUint64), int32(-1), int64(math.MinInt64),
+		float32(0), float32(-1), float32(1e-30), math.NaN(), math.Inf(1), "", "yarn", "longrope", strings.Repeat("x\n", 1000), true,
+		[]bool{true}, []uint32{1, 2}, []float32{}, []string{"a"},
+	}
+	for _, arch := range Architectures() {
+		base, err := tinymodel.Open(tinymodel.Options{Arch: arch})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			for _, v := range values {
+				_, _, err := bind(rewrite(t, base, gguf.KV{Key: arch + "." + key, Value: v}, base.Tensors()))
+				if err != nil && (strings.Contains(err.Error(), "\n") || len(err.Error()) > 300) {
+					t.Errorf("%s = %v: error is not one short line: %q", key, v, err)
+				}
+			}
+		}
+	}
+}
+
+func TestBadMetadata(t *testing.T) {
+	for name, c := range map[string]struct {
+		key   string
+		value any
+		want  string
+	}{
+		"no heads":        {"attention.head_count", uint32(0), "attention.head_count"},
+		"uneven groups":   {"attention.head_count_kv", uint32(3), "share"},
+		"odd head":        {"attention.key_length", uint32(31), "values of"},
+		"huge head":       {"attention.key_length", uint32(512), "512"},
+		"huge context":    {"context_length", uint32(math.MaxUint32), "context_length"},
+		"negative layers": {"block_count", int32(-5), "block_count"},
+		"more layers":     {"block_count", uint32(3), "blk.2."},
+		"text for number": {"embedding_length", "sixty-four", "embedding_length"},
+		"no epsilon":      {"attention.layer_norm_rms_epsilon", float32(0), "epsilon"},
+		"part rotation":   {"rope.dimension_count", uint32(16), "rotation"},
+		"scaling":         {"rope.scaling.type", "longrope", "longrope"},
+		"experts":         {"expert_count", uint32(8), "experts"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := tinymodel.Open(tinymodel.Options{Extra: []gguf.KV{{Key: "llama." + c.key, Value: c.value}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantError(t, f, c.want)
+		})
+	}
+}
+
+func TestConfig(t *testing.T) {
+	f, err := tinymodel.Open(tinymodel.Options{
+		Arch: "qwen3", Dim: 96, Layers: 3, Heads: 6, KVHeads: 2, HeadDim: 64, FF: 160, Context: 300, Vocab: 411, Type: quant.Q8_0,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Load(f, Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	c := m.Config()
+	weights := c.WeightBytes
+	c.WeightBytes, c.NormEps = 0, 0
+	layer := 96*384 + 2*96*128 + 384*96 + 3*96*160
+	vectors := 3*(2*96+2*64) + 96
+	want := Config{
+		Arch: "qwen3", Name: "Tiny qwen3", Quantization: "Q8_0", Vocab: 411, Dim: 96, Layers: 3, Heads: 6, KVHeads: 2,
+		HeadDim: 64, FF: 160, Context: 300, RopeBase: 10000, Params: int64(3*layer + 411*96 + vectors),
+	}
+	if c != want {
+		t.Errorf("got %+v\nwant %+v", c, want)
+	}
+	if packed := int64(3*layer+416*96) * 34 / 32; weights != packed {
+		t.Errorf("%d bytes of weights, want %d", weights, packed)
+	}
+	need, perBlock, scratch, err := Need(f, Options{Threads: 1})
+	if err != nil || need != uint64(weights) || perBlock != 2*2*16*3*2*64 || scratch == 0 {
+		t.Errorf("Need: %d weights, %d per block, %d scratch, %v", need, perBlock, scratch, err)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	f, err := tinymodel.Open(tinymodel.Options{Untied: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last, total int64
+	m, err := Load(f, Options{Threads: 1, Progress: func(done, of int64) {
+		if done < last || done > of {
+			t.Errorf("%d after %d of %d", done, last, of)
+		}
+		last, total = done, of
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if last != total || total == 0 {
+		t.Errorf("ended at %d of %d", last, total)
+	}
+}
