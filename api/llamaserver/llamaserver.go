@@ -1,0 +1,210 @@
+// Package llamaserver holds the wire types of llama-server's own HTTP API as far
+// as Penstock speaks it: /completion, /tokenize, /detokenize, /apply-template,
+// /props and /slots.
+//
+// There is no logic here. Optional request fields are pointers: absent and zero
+// are different things. The server decodes these types; Go clients may encode
+// them.
+package llamaserver
+
+import "encoding/json"
+
+// CompletionRequest is the body of POST /completion.
+type CompletionRequest struct {
+	Prompt           json.RawMessage `json:"prompt"` // text, token ids, or an array of both
+	NPredict         *int            `json:"n_predict,omitempty"`
+	MaxTokens        *int            `json:"max_tokens,omitempty"`
+	Temperature      *float64        `json:"temperature,omitempty"`
+	TopK             *int            `json:"top_k,omitempty"`
+	TopP             *float64        `json:"top_p,omitempty"`
+	MinP             *float64        `json:"min_p,omitempty"`
+	RepeatPenalty    *float64        `json:"repeat_penalty,omitempty"`
+	RepeatLastN      *int            `json:"repeat_last_n,omitempty"`
+	PresencePenalty  *float64        `json:"presence_penalty,omitempty"`
+	FrequencyPenalty *float64        `json:"frequency_penalty,omitempty"`
+	Seed             *int64          `json:"seed,omitempty"`
+	Stop             []string        `json:"stop,omitempty"`
+	Stream           bool            `json:"stream,omitempty"`
+	IgnoreEOS        bool            `json:"ignore_eos,omitempty"`
+	NProbs           *int            `json:"n_probs,omitempty"`
+	LogitBias        json.RawMessage `json:"logit_bias,omitempty"`
+	CachePrompt      *bool           `json:"cache_prompt,omitempty"`
+	ReturnTokens     bool            `json:"return_tokens,omitempty"`
+	TimingsPerToken  bool            `json:"timings_per_token,omitempty"`
+
+	// What changes the answer and is not supported.
+	Grammar       json.RawMessage `json:"grammar,omitempty"`
+	JSONSchema    json.RawMessage `json:"json_schema,omitempty"`
+	Mirostat      json.RawMessage `json:"mirostat,omitempty"`
+	DryMultiplier json.RawMessage `json:"dry_multiplier,omitempty"`
+	XTCProb       json.RawMessage `json:"xtc_probability,omitempty"`
+	TypicalP      json.RawMessage `json:"typical_p,omitempty"`
+	DynatempRange json.RawMessage `json:"dynatemp_range,omitempty"`
+	ImageData     json.RawMessage `json:"image_data,omitempty"`
+	NIndent       json.RawMessage `json:"n_indent,omitempty"`
+	Lora          json.RawMessage `json:"lora,omitempty"`
+}
+
+// Completion is the answer of POST /completion, and each event of its stream.
+type Completion struct {
+	Index              int             `json:"index"`
+	Content            string          `json:"content"`
+	Tokens             []int32         `json:"tokens"`
+	IDSlot             int             `json:"id_slot"`
+	Stop               bool            `json:"stop"`
+	Model              string          `json:"model,omitempty"`
+	TokensPredicted    int             `json:"tokens_predicted"`
+	TokensEvaluated    int             `json:"tokens_evaluated"`
+	GenerationSettings *Settings       `json:"generation_settings,omitempty"`
+	Prompt             *string         `json:"prompt,omitempty"`
+	HasNewLine         *bool           `json:"has_new_line,omitempty"`
+	Truncated          *bool           `json:"truncated,omitempty"`
+	StopType           string          `json:"stop_type,omitempty"` // none, eos, limit or word
+	StoppingWord       *string         `json:"stopping_word,omitempty"`
+	TokensCached       *int            `json:"tokens_cached,omitempty"`
+	Timings            *Timings        `json:"timings,omitempty"`
+	Probabilities      []TokenLogprobs `json:"completion_probabilities,omitempty"`
+}
+
+// Settings are the parameters that a completion ran with.
+type Settings struct {
+	NPredict         int      `json:"n_predict"`
+	Seed             uint64   `json:"seed"`
+	Temperature      float64  `json:"temperature"`
+	TopK             int      `json:"top_k"`
+	TopP             float64  `json:"top_p"`
+	MinP             float64  `json:"min_p"`
+	RepeatLastN      int      `json:"repeat_last_n"`
+	RepeatPenalty    float64  `json:"repeat_penalty"`
+	PresencePenalty  float64  `json:"presence_penalty"`
+	FrequencyPenalty float64  `json:"frequency_penalty"`
+	Stop             []string `json:"stop"`
+	IgnoreEOS        bool     `json:"ignore_eos"`
+	Stream           bool     `json:"stream"`
+	NProbs           int      `json:"n_probs"`
+}
+
+// TokenLogprobs is one token with its likeliest alternatives.
+type TokenLogprobs struct {
+	ID          int32          `json:"id"`
+	Token       string         `json:"token"`
+	Bytes       []int          `json:"bytes"`
+	Logprob     float32        `json:"logprob"`
+	TopLogprobs []TokenLogprob `json:"top_logprobs"`
+}
+
+// TokenLogprob is one alternative.
+type TokenLogprob struct {
+	ID      int32   `json:"id"`
+	Token   string  `json:"token"`
+	Bytes   []int   `json:"bytes"`
+	Logprob float32 `json:"logprob"`
+}
+
+// Timings are in milliseconds.
+type Timings struct {
+	CacheN              int     `json:"cache_n"`
+	PromptN             int     `json:"prompt_n"`
+	PromptMS            float64 `json:"prompt_ms"`
+	PromptPerTokenMS    float64 `json:"prompt_per_token_ms"`
+	PromptPerSecond     float64 `json:"prompt_per_second"`
+	PredictedN          int     `json:"predicted_n"`
+	PredictedMS         float64 `json:"predicted_ms"`
+	PredictedPerTokenMS float64 `json:"predicted_per_token_ms"`
+	PredictedPerSecond  float64 `json:"predicted_per_second"`
+}
+
+// TokenizeRequest is the body of POST /tokenize.
+type TokenizeRequest struct {
+	Content      json.RawMessage `json:"content"` // text, or an array of texts and token ids
+	AddSpecial   bool            `json:"add_special,omitempty"`
+	ParseSpecial *bool           `json:"parse_special,omitempty"` // true
+	WithPieces   bool            `json:"with_pieces,omitempty"`
+}
+
+// TokenizeResponse is the answer: ids, or TokenPiece with with_pieces.
+type TokenizeResponse struct {
+	Tokens any `json:"tokens"`
+}
+
+// TokenPiece is a token with its text, or its bytes where they are no text.
+type TokenPiece struct {
+	ID    int32 `json:"id"`
+	Piece any   `json:"piece"`
+}
+
+// DetokenizeRequest is the body of POST /detokenize.
+type DetokenizeRequest struct {
+	Tokens []int32 `json:"tokens"`
+}
+
+// DetokenizeResponse is the answer.
+type DetokenizeResponse struct {
+	Content string `json:"content"`
+}
+
+// ApplyTemplateRequest is the body of POST /apply-template.
+type ApplyTemplateRequest struct {
+	Messages            json.RawMessage `json:"messages"`
+	AddGenerationPrompt *bool           `json:"add_generation_prompt,omitempty"`
+	TemplateArgs        json.RawMessage `json:"chat_template_kwargs,omitempty"`
+}
+
+// ApplyTemplateResponse is the answer.
+type ApplyTemplateResponse struct {
+	Prompt string `json:"prompt"`
+}
+
+// Props is the answer of GET /props.
+type Props struct {
+	DefaultGenerationSettings PropsSettings   `json:"default_generation_settings"`
+	TotalSlots                int             `json:"total_slots"`
+	ModelAlias                string          `json:"model_alias"`
+	ModelPath                 string          `json:"model_path"`
+	ChatTemplate              string          `json:"chat_template"`
+	ChatTemplateCaps          map[string]bool `json:"chat_template_caps"`
+	Modalities                map[string]bool `json:"modalities"`
+	BOSToken                  string          `json:"bos_token"`
+	EOSToken                  string          `json:"eos_token"`
+	BuildInfo                 string          `json:"build_info"`
+	IsSleeping                bool            `json:"is_sleeping"`
+}
+
+// PropsSettings are the defaults of a slot.
+type PropsSettings struct {
+	NCtx   int      `json:"n_ctx"`
+	Params Settings `json:"params"`
+}
+
+// Slot is one element of the answer of GET /slots.
+type Slot struct {
+	ID           int       `json:"id"`
+	IDTask       int       `json:"id_task"`
+	NCtx         int       `json:"n_ctx"`
+	Speculative  bool      `json:"speculative"`
+	IsProcessing bool      `json:"is_processing"`
+	Params       *Settings `json:"params,omitempty"`
+	NextToken    NextToken `json:"next_token"`
+}
+
+// NextToken is how far a slot has come.
+type NextToken struct {
+	HasNextToken bool `json:"has_next_token"`
+	HasNewLine   bool `json:"has_new_line"`
+	NRemain      int  `json:"n_remain"`
+	NDecoded     int  `json:"n_decoded"`
+}
+
+// ErrorResponse is every error's body.
+type ErrorResponse struct {
+	Error Error `json:"error"`
+}
+
+// Error is an error. NPromptTokens and NCtx come with a prompt that is too long.
+type Error struct {
+	Code          int    `json:"code"`
+	Message       string `json:"message"`
+	Type          string `json:"type"`
+	NPromptTokens int    `json:"n_prompt_tokens,omitempty"`
+	NCtx          int    `json:"n_ctx,omitempty"`
+}

@@ -1,0 +1,156 @@
+// Package native holds the wire types of cLLM's HTTP API, which Penstock keeps:
+// /generate, /generate_stream, /encode, /benchmark, /model/info, / and /health.
+//
+// There is no logic here. Optional request fields are pointers: absent and zero
+// are different things. The server decodes these types; Go clients may encode
+// them.
+package native
+
+import "encoding/json"
+
+// Envelope is the form of every answer but the stream's.
+type Envelope struct {
+	Success bool   `json:"success"`
+	Data    any    `json:"data,omitempty"`
+	Error   string `json:"error,omitempty"`
+}
+
+// GenerateRequest is the body of POST /generate and /generate_stream.
+type GenerateRequest struct {
+	Prompt            *string         `json:"prompt"`
+	MaxTokens         *int            `json:"max_tokens,omitempty"`  // 100
+	Temperature       *float64        `json:"temperature,omitempty"` // 0.7
+	TopP              *float64        `json:"top_p,omitempty"`       // 0.9
+	TopK              *int            `json:"top_k,omitempty"`
+	MinP              *float64        `json:"min_p,omitempty"`
+	RepetitionPenalty *float64        `json:"repetition_penalty,omitempty"` // 1.1
+	PresencePenalty   *float64        `json:"presence_penalty,omitempty"`
+	FrequencyPenalty  *float64        `json:"frequency_penalty,omitempty"`
+	Seed              *int64          `json:"seed,omitempty"`
+	Stop              json.RawMessage `json:"stop,omitempty"` // a string or an array of strings
+	Stream            bool            `json:"stream,omitempty"`
+	IgnoreEOS         bool            `json:"ignore_eos,omitempty"`
+}
+
+// Generated is the data of POST /generate.
+type Generated struct {
+	ID              string  `json:"id"`
+	Text            string  `json:"text"`
+	ResponseTime    float64 `json:"response_time"` // seconds
+	TokensPerSecond float64 `json:"tokens_per_second"`
+	GeneratedTokens int     `json:"generated_tokens"`
+	PromptTokens    int     `json:"prompt_tokens"`
+	MaxTokens       int     `json:"max_tokens"`
+	FinishReason    string  `json:"finish_reason"`
+}
+
+// StreamEvent is one event of POST /generate_stream; the last has Done and the
+// number of tokens.
+type StreamEvent struct {
+	ID              string `json:"id"`
+	Token           string `json:"token"`
+	Done            bool   `json:"done"`
+	GeneratedTokens *int   `json:"generated_tokens,omitempty"`
+	FinishReason    string `json:"finish_reason,omitempty"`
+	Error           string `json:"error,omitempty"`
+}
+
+// EncodeRequest is the body of POST /encode.
+type EncodeRequest struct {
+	Text *string `json:"text"`
+}
+
+// Encoded is the data of POST /encode.
+type Encoded struct {
+	Tokens []int32 `json:"tokens"`
+	Length int     `json:"length"`
+}
+
+// BenchmarkRequest is the body of POST /benchmark.
+type BenchmarkRequest struct {
+	Requests    *int     `json:"requests,omitempty"`    // 40
+	Concurrency *int     `json:"concurrency,omitempty"` // 8
+	MaxTokens   *int     `json:"max_tokens,omitempty"`  // 50
+	Prompt      *string  `json:"prompt,omitempty"`
+	Temperature *float64 `json:"temperature,omitempty"` // 0.7
+}
+
+// Benchmark is the data of POST /benchmark. Times are in seconds.
+type Benchmark struct {
+	TotalRequests        int     `json:"total_requests"`
+	SuccessfulRequests   int     `json:"successful_requests"`
+	FailedRequests       int     `json:"failed_requests"`
+	AvgResponseTime      float64 `json:"avg_response_time"`
+	MinResponseTime      float64 `json:"min_response_time"`
+	MaxResponseTime      float64 `json:"max_response_time"`
+	AvgThroughput        float64 `json:"avg_throughput"`         // requests per second
+	AvgTokensPerSecond   float64 `json:"avg_tokens_per_second"`  // generated tokens per second, all requests together
+	TotalTokensProcessed int     `json:"total_tokens_processed"` // prompt and generated
+	AvgGeneratedTokens   float64 `json:"avg_generated_tokens"`
+	TotalTime            float64 `json:"total_time"`
+}
+
+// Index is the answer of GET /.
+type Index struct {
+	Name      string     `json:"name"`
+	Version   string     `json:"version"`
+	Endpoints []Endpoint `json:"endpoints"`
+}
+
+// Endpoint is one route.
+type Endpoint struct {
+	Method      string `json:"method"`
+	Path        string `json:"path"`
+	Description string `json:"description"`
+}
+
+// ModelInfo is the data of GET /model/info.
+type ModelInfo struct {
+	ModelPath         string  `json:"model_path"`
+	Name              string  `json:"name"`
+	Family            string  `json:"family"`
+	Type              string  `json:"type"`
+	VocabSize         int     `json:"vocab_size"`
+	HiddenSize        int     `json:"hidden_size"`
+	NumLayers         int     `json:"num_layers"`
+	NumHeads          int     `json:"num_heads"`
+	NumKVHeads        int     `json:"num_kv_heads"`
+	HeadDim           int     `json:"head_dim"`
+	MaxSequenceLength int     `json:"max_sequence_length"`
+	TrainedLength     int     `json:"trained_sequence_length"`
+	IntermediateSize  int     `json:"intermediate_size"`
+	RopeTheta         float64 `json:"rope_theta"`
+	RMSNormEps        float64 `json:"rms_norm_eps"`
+	Quantization      string  `json:"quantization"`
+	Parameters        int64   `json:"parameters"`
+	WeightBytes       int64   `json:"weight_bytes"`
+}
+
+// Health is the answer of GET /health, for clients of cLLM and of llama-server.
+type Health struct {
+	Success bool         `json:"success"`
+	Status  string       `json:"status"` // ok or unavailable
+	Data    HealthData   `json:"data"`
+	Error   *HealthError `json:"error,omitempty"`
+}
+
+// HealthError is what llama-server's clients read while it is not ready.
+type HealthError struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+	Type    string `json:"type"`
+}
+
+// HealthData is what cLLM reports. Details come with ?level=detailed, Memory
+// and Engine with ?level=full.
+type HealthData struct {
+	Status      string         `json:"status"` // healthy, loading or draining
+	ModelLoaded bool           `json:"model_loaded"`
+	Model       string         `json:"model,omitempty"`
+	Version     string         `json:"version,omitempty"`
+	Uptime      float64        `json:"uptime_seconds,omitempty"`
+	CPU         string         `json:"cpu,omitempty"`
+	Threads     int            `json:"threads,omitempty"`
+	Engine      map[string]any `json:"engine,omitempty"`
+	Memory      map[string]any `json:"memory,omitempty"`
+}

@@ -1,0 +1,172 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Call is one HTTP request on its way through a handler.
+type Call struct {
+	App    *App
+	W      http.ResponseWriter
+	R      *http.Request
+	ID     string // of the request, echoed in x-request-id
+	Client string // whose share of the machine it uses
+	Start  time.Time
+}
+
+// Handler answers a request, or returns the error to answer with. After a
+// stream has begun, errors are events of the stream, and it returns nil.
+type Handler func(c *Call) *Error
+
+// Shape writes an error in the form of one protocol.
+type Shape func(w http.ResponseWriter, e *Error)
+
+// Route is one method of one path.
+type Route struct {
+	Method string
+	Path   string // a pattern of http.ServeMux without method
+	Shape  Shape
+	Handle Handler
+	Public bool   // needs no API key
+	About  string // one line for the index
+}
+
+// buffers hold request bodies while they are decoded, and events of streams.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+const maxPooled = 1 << 16 // larger buffers are left to the collector
+
+func release(b *bytes.Buffer) {
+	if b.Cap() <= maxPooled {
+		b.Reset()
+		buffers.Put(b)
+	}
+}
+
+// Decode reads the body as one JSON value into dst. Unknown fields are ignored.
+func (c *Call) Decode(dst any) *Error {
+	b := buffers.Get().(*bytes.Buffer)
+	defer release(b)
+	if e := c.read(b); e != nil {
+		return e
+	}
+	if len(bytes.TrimSpace(b.Bytes())) == 0 {
+		return Bad("", "the request body is empty, a JSON object is expected")
+	}
+	return decode(b.Bytes(), dst)
+}
+
+// read takes in the whole body, so that net/http can watch the connection from
+// then on and cancel the request's context when the client goes away.
+func (c *Call) read(b *bytes.Buffer) *Error {
+	limit := c.App.MaxBody
+	if c.R.ContentLength > limit {
+		return TooLarge(limit)
+	}
+	rc := http.NewResponseController(c.W)
+	if c.App.BodyTimeout > 0 && rc.SetReadDeadline(time.Now().Add(c.App.BodyTimeout)) == nil {
+		defer rc.SetReadDeadline(time.Time{})
+	}
+	if n := c.R.ContentLength; n > 0 {
+		b.Grow(int(n) + bytes.MinRead)
+	}
+	_, err := b.ReadFrom(http.MaxBytesReader(c.W, c.R.Body, limit))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &tooLarge):
+		return TooLarge(limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return SlowBody()
+	case errors.Is(err, io.ErrUnexpectedEOF), c.R.Context().Err() != nil:
+		return Gone()
+	}
+	return Bad("", "the request body could not be read")
+}
+
+func decode(data []byte, dst any) *Error {
+	err := json.Unmarshal(data, dst)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &wrong):
+		param := fieldName(wrong.Field)
+		if param == "" {
+			return Bad("", "the request body must be a JSON object, not %s", article(wrong.Value))
+		}
+		return Bad(param, "%s has the wrong type: %s", param, article(wrong.Value))
+	}
+	return Bad("", "the request body is not valid JSON: %v", err)
+}
+
+// fieldName drops the names of embedded structs from a path: they are Go's.
+func fieldName(path string) string {
+	for {
+		first, rest, more := strings.Cut(path, ".")
+		if first == "" || first[0] < 'A' || first[0] > 'Z' {
+			return path
+		}
+		if !more {
+			return ""
+		}
+		path = rest
+	}
+}
+
+func article(kind string) string {
+	switch {
+	case strings.HasPrefix(kind, "a"), strings.HasPrefix(kind, "o"):
+		return "an " + kind
+	case kind == "bool":
+		return "a boolean"
+	}
+	return "a " + kind
+}
+
+// JSON writes an answer.
+func (c *Call) JSON(status int, body any) *Error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return Internal(fmt.Errorf("encode the answer: %w", err))
+	}
+	WriteJSON(c.W, status, b)
+	return nil
+}
+
+// WriteJSON writes a JSON text as the whole answer.
+func WriteJSON(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h["Content-Type"] = jsonType
+	h.Set("Content-Length", fmt.Sprint(len(body)))
+	w.WriteHeader(status)
+	w.Write(body) // the client may be gone: nothing to do about it
+}
+
+var jsonType = []string{"application/json"}
+
+// Headers writes what belongs to an error besides its body.
+func (e *Error) Headers(h http.Header) {
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", fmt.Sprint(e.RetryAfter))
+	}
+	if e.Final {
+		h.Set("X-Should-Retry", "false")
+	}
+	if e.Status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	if e.Status == http.StatusRequestEntityTooLarge || e.Status == http.StatusRequestTimeout {
+		h.Set("Connection", "close")
+	}
+}

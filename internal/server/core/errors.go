@@ -1,0 +1,150 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/sample"
+)
+
+// Error is what a request gets instead of an answer. This file is the only
+// place that decides statuses; each protocol decides the form of the body.
+type Error struct {
+	Status     int
+	Type       string // OpenAI's and llama-server's error type
+	Code       string // OpenAI's machine-readable code, or ""
+	Param      string // the field at fault, or ""
+	Message    string
+	RetryAfter int   // seconds; 0: no header
+	Final      bool  // the same request would fail again, although the status is 5xx
+	Cause      error // for the log
+
+	PromptTokens int // of a prompt that is too long
+	Context      int
+}
+
+func (e *Error) Error() string { return e.Message }
+
+const invalidRequest = "invalid_request_error"
+
+// Bad is a 400 about one parameter; param may be empty.
+func Bad(param, format string, a ...any) *Error {
+	return &Error{Status: http.StatusBadRequest, Type: invalidRequest, Param: param, Message: fmt.Sprintf(format, a...)}
+}
+
+// Unsupported is a 400 about a parameter of the protocol that would change the
+// answer, and that this server does not implement.
+func Unsupported(param string) *Error {
+	e := Bad(param, "%s is not supported by this server", param)
+	e.Code = "unsupported_parameter"
+	return e
+}
+
+// NotFound is a 404 for a path.
+func NotFound(path string) *Error {
+	return &Error{Status: http.StatusNotFound, Type: "not_found_error", Message: "no such route: " + path}
+}
+
+// NoModel is a 404 for a model that this server does not have.
+func NoModel(name string) *Error {
+	return &Error{Status: http.StatusNotFound, Type: "not_found_error", Code: "model_not_found", Param: "model",
+		Message: fmt.Sprintf("the model %q does not exist", name)}
+}
+
+// WrongMethod is a 405.
+func WrongMethod(method, path string) *Error {
+	return &Error{Status: http.StatusMethodNotAllowed, Type: invalidRequest, Code: "method_not_allowed",
+		Message: fmt.Sprintf("%s is not allowed for %s", method, path)}
+}
+
+// Unauthorized is a 401.
+func Unauthorized() *Error {
+	return &Error{Status: http.StatusUnauthorized, Type: "authentication_error", Code: "invalid_api_key",
+		Message: "missing or wrong API key"}
+}
+
+// TooLarge is a 413.
+func TooLarge(limit int64) *Error {
+	return &Error{Status: http.StatusRequestEntityTooLarge, Type: invalidRequest, Code: "request_too_large",
+		Message: fmt.Sprintf("the request body exceeds %d bytes", limit)}
+}
+
+// SlowBody is a 408 for a client that did not send its body in time.
+func SlowBody() *Error {
+	return &Error{Status: http.StatusRequestTimeout, Type: invalidRequest, Code: "request_timeout",
+		Message: "the request body did not arrive in time"}
+}
+
+// Loading is a 503 while the model is not there yet.
+func Loading() *Error {
+	return &Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Code: "loading",
+		Message: "Loading model", RetryAfter: 1}
+}
+
+// Draining is a 503 while the server is shutting down.
+func Draining() *Error {
+	return &Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Code: "draining",
+		Message: "the server is shutting down", RetryAfter: 5}
+}
+
+// TimedOut is a 504: the generation ran longer than the server allows.
+func TimedOut() *Error {
+	return &Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "timeout",
+		Message: "the request timed out; its generation was stopped", Final: true}
+}
+
+// Internal is a 500.
+func Internal(cause error) *Error {
+	return &Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error", Cause: cause}
+}
+
+// Gone is for a client that is no longer there: nothing is written.
+func Gone() *Error { return &Error{Status: 499, Message: "the client closed the connection"} }
+
+// FromEngine maps what the engine refuses, or ends a stream with.
+func FromEngine(err error) *Error {
+	var long *engine.TooLongError
+	var param *sample.ParamError
+	switch {
+	case errors.As(err, &long):
+		return TooLong(long.Prompt, long.Context)
+	case errors.As(err, &param):
+		return Bad(param.Param, "%s must be %s", param.Param, param.Want)
+	case errors.Is(err, engine.ErrQueueFull):
+		return &Error{Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "queue_full",
+			Message: "too many requests are waiting", RetryAfter: 5}
+	case errors.Is(err, engine.ErrEmpty):
+		return Bad("prompt", "the prompt has no tokens")
+	case errors.Is(err, engine.ErrToken):
+		return Bad("prompt", "the prompt has a token that is not in the vocabulary")
+	case errors.Is(err, engine.ErrDraining), errors.Is(err, engine.ErrClosed):
+		return Draining()
+	case errors.Is(err, context.DeadlineExceeded):
+		return TimedOut()
+	case errors.Is(err, context.Canceled):
+		return Gone()
+	}
+	return Internal(err)
+}
+
+// TooLong is a 400 for a prompt that does not fit. Agents match its words and
+// numbers, which are llama-server's.
+func TooLong(prompt, context int) *Error {
+	return &Error{Status: http.StatusBadRequest, Type: "exceed_context_size_error", Code: "context_length_exceeded",
+		Message: fmt.Sprintf("request (%d tokens) exceeds the available context size (%d tokens), try increasing it",
+			prompt, context),
+		PromptTokens: prompt, Context: context}
+}
+
+// FromChat maps what is wrong with a conversation.
+func FromChat(err error) *Error {
+	var field *chat.FieldError
+	if errors.As(err, &field) {
+		return Bad(field.Field, "%s", field.Error())
+	}
+	return Bad("messages", "%v", err)
+}

@@ -1,0 +1,262 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/sample"
+	"github.com/penstock-llm/penstock/internal/tokenizer"
+)
+
+// Generation is a running job, read as text. One goroutine reads it.
+type Generation struct {
+	model  *Model
+	job    *Job
+	stream *engine.Stream
+	dec    *tokenizer.Decoder
+	stops  stops
+
+	text    []byte // decoded and not given out yet, after the first `given` bytes
+	given   int    // bytes at the front of text that the last Delta lent
+	total   int    // bytes given out before text
+	infos   []TokenInfo
+	sent    int // infos that the last Delta lent
+	ids     []int32
+	count   int  // tokens read, without the prompt's
+	stopped bool // by a stop string
+	result  Result
+}
+
+// Delta is what a generation has got further by. It is valid until the next
+// call of Next.
+type Delta struct {
+	Text   []byte      // whole characters; may be empty
+	Tokens []TokenInfo // if log-probabilities were asked for
+	IDs    []int32     // the tokens read since the last Delta
+	Done   bool        // nothing follows; Result is valid
+}
+
+// TokenInfo is a token with its log-probability.
+type TokenInfo struct {
+	ID      int32
+	Logprob float32
+	Top     []sample.Logprob
+	Offset  int  // in bytes of the text
+	Prompt  bool // of the prompt; the very first has no log-probability
+}
+
+// Result is how a generation ended.
+type Result struct {
+	Reason      string // stop or length
+	StopWord    string // the stop string that ended it, or ""
+	StopToken   int32  // the token that ended it, or -1
+	Prompt      int    // tokens
+	Cached      int    // prompt tokens from the prefix cache
+	Completion  int    // tokens, the stop token included
+	Timings     engine.Timings
+	Preemptions int
+}
+
+func newGeneration(m *Model, j *Job, s *engine.Stream) *Generation {
+	return &Generation{
+		model:  m,
+		job:    j,
+		stream: s,
+		dec:    m.Tokenizer.NewDecoder(j.Special).Resume(),
+		stops:  newStops(j.Stop),
+	}
+}
+
+// Close aborts the generation unless it has ended.
+func (g *Generation) Close() { g.stream.Close() }
+
+// Next waits until there is more text, log-probabilities, or the end. Tokens
+// that have queued up come as one.
+func (g *Generation) Next(ctx context.Context) (Delta, *Error) {
+	g.takeBack()
+	for !g.stopped {
+		t, ok, err := g.stream.Next(ctx)
+		if err != nil {
+			return Delta{}, g.failed(ctx, err)
+		}
+		if !ok {
+			return g.last(ctx)
+		}
+		g.take(t)
+		for !g.stopped && g.stream.Ready() > 0 {
+			if t, _, err = g.stream.Next(ctx); err != nil {
+				return Delta{}, g.failed(ctx, err)
+			}
+			g.take(t)
+		}
+		if d, some := g.ready(); some {
+			return d, nil
+		}
+	}
+	// A stop string was found and given out: wait for the engine to let go.
+	for {
+		_, ok, err := g.stream.Next(ctx)
+		if err != nil {
+			return Delta{}, g.failed(ctx, err)
+		}
+		if !ok {
+			return g.last(ctx)
+		}
+	}
+}
+
+// takeBack ends the loan of the last Delta.
+func (g *Generation) takeBack() {
+	g.total += g.given
+	g.text = g.text[:copy(g.text, g.text[g.given:])]
+	g.given = 0
+	g.infos = g.infos[:copy(g.infos, g.infos[g.sent:])]
+	g.sent = 0
+	g.ids = g.ids[:0]
+}
+
+// take decodes one token and looks for stop strings.
+func (g *Generation) take(t engine.Token) {
+	if t.Prompt {
+		g.note(t, 0)
+		return
+	}
+	g.count++
+	g.ids = append(g.ids, t.ID)
+	from := len(g.text)
+	g.note(t, g.total+from)
+	g.text = g.dec.Append(g.text, t.ID)
+	g.search(from)
+}
+
+func (g *Generation) search(from int) {
+	if len(g.stops.words) == 0 || len(g.text) == from {
+		return
+	}
+	at, word := g.stops.find(g.text, from)
+	if at < 0 {
+		return
+	}
+	g.stopped = true
+	g.result.StopWord = word
+	if g.job.IncludeStop {
+		at += len(word)
+	}
+	g.text = g.text[:at]
+	g.infos = slices.DeleteFunc(g.infos, func(i TokenInfo) bool { return !i.Prompt && i.Offset >= g.total+at })
+	g.stream.Close()
+}
+
+// note keeps a token's log-probability.
+func (g *Generation) note(t engine.Token, offset int) {
+	if !g.job.Params.Logprobs && !g.job.Echo {
+		return
+	}
+	g.infos = append(g.infos, TokenInfo{ID: t.ID, Logprob: t.Logprob, Top: slices.Clone(t.Top), Offset: offset, Prompt: t.Prompt})
+}
+
+// ready lends what can be given out: text that is not the beginning of a stop
+// string, and the tokens that it came from.
+func (g *Generation) ready() (Delta, bool) {
+	g.given = len(g.text)
+	if !g.stopped {
+		g.given -= g.stops.held(g.text)
+	}
+	limit := g.total + g.given
+	for g.sent < len(g.infos) && (g.infos[g.sent].Prompt || g.infos[g.sent].Offset < limit || g.stopped) {
+		g.sent++
+	}
+	if g.given == 0 && g.sent == 0 && !g.stopped {
+		return Delta{}, false
+	}
+	return Delta{Text: g.text[:g.given], Tokens: g.infos[:g.sent], IDs: g.ids}, true
+}
+
+// last lends what is left when the engine has ended the request.
+func (g *Generation) last(ctx context.Context) (Delta, *Error) {
+	f := g.stream.Finish()
+	if f.Reason == engine.Aborted && !g.stopped {
+		if err := ctx.Err(); err != nil {
+			return Delta{}, FromEngine(err)
+		}
+		return Delta{}, Draining()
+	}
+	g.result.Reason = f.Reason.String()
+	g.result.StopToken = f.StopToken
+	g.result.Prompt, g.result.Cached, g.result.Completion = f.Usage.Prompt, f.Usage.Cached, f.Usage.Completion
+	g.result.Timings, g.result.Preemptions = f.Timings, f.Preemptions
+	if !g.stopped {
+		from := len(g.text)
+		g.text = g.dec.Flush(g.text)
+		g.search(from)
+	}
+	if g.stopped {
+		g.result.Reason = engine.Stop.String()
+		g.result.Completion = g.count
+	}
+	g.given, g.sent = len(g.text), len(g.infos)
+	return Delta{Text: g.text, Tokens: g.infos, IDs: g.ids, Done: true}, nil
+}
+
+func (g *Generation) failed(ctx context.Context, err error) *Error {
+	g.stream.Close()
+	if ctxErr := ctx.Err(); ctxErr != nil && errors.Is(err, ctxErr) {
+		return FromEngine(ctxErr)
+	}
+	return FromEngine(err)
+}
+
+// Result is valid after the Delta that is Done.
+func (g *Generation) Result() *Result { return &g.result }
+
+// Collected is a generation that was read to its end.
+type Collected struct {
+	Text   string
+	Tokens []TokenInfo
+	IDs    []int32
+	Result *Result
+}
+
+// CollectAll reads generations to their ends, all at once, so that each stop
+// string ends its own without waiting for the others.
+func CollectAll(ctx context.Context, gens []*Generation) ([]*Collected, *Error) {
+	all := make([]*Collected, len(gens))
+	errs := make([]*Error, len(gens))
+	var wait sync.WaitGroup
+	for i, g := range gens[1:] {
+		wait.Go(func() {
+			all[i+1], errs[i+1] = g.Collect(ctx)
+		})
+	}
+	all[0], errs[0] = gens[0].Collect(ctx)
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Collect reads a generation to its end.
+func (g *Generation) Collect(ctx context.Context) (*Collected, *Error) {
+	defer g.Close()
+	c := &Collected{Result: &g.result}
+	var text []byte
+	for {
+		d, err := g.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		text = append(text, d.Text...)
+		c.Tokens = append(c.Tokens, d.Tokens...)
+		c.IDs = append(c.IDs, d.IDs...)
+		if d.Done {
+			c.Text = string(text)
+			return c, nil
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package core
+
+import (
+	"context"
+
+	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/sample"
+)
+
+// Job is one generation as all protocols can ask for it.
+type Job struct {
+	Prompt      []int32
+	MaxTokens   int // 0: compute the prompt only; negative: until the context is full
+	Params      sample.Params
+	Stop        []string
+	StopTokens  []int32
+	IgnoreEOS   bool
+	IncludeStop bool // the stop string is part of the text
+	Special     bool // control tokens are part of the text
+	Echo        bool // the prompt's tokens come first, with log-probabilities
+	Stream      bool // someone waits for each token
+	Priority    int
+	Client      string
+}
+
+// stopWake is how many tokens an answer that is not streamed may run past a
+// stop string before the reader is roused to look for it.
+const stopWake = 4
+
+// Start hands a job to the engine. Whoever does not read the generation to its
+// end must Close it.
+func (m *Model) Start(ctx context.Context, j *Job) (*Generation, *Error) {
+	wake := engine.WakeEnd
+	switch {
+	case j.Stream:
+		wake = engine.WakeEach
+	case len(j.Stop) > 0:
+		wake = stopWake
+	}
+	stream, err := m.Engine.Submit(ctx, engine.Request{
+		Prompt:       j.Prompt,
+		MaxTokens:    j.MaxTokens,
+		Params:       j.Params,
+		StopTokens:   j.StopTokens,
+		IgnoreEOS:    j.IgnoreEOS,
+		Wake:         wake,
+		Priority:     j.Priority,
+		Client:       j.Client,
+		EchoLogprobs: j.Echo,
+	})
+	if err != nil {
+		return nil, FromEngine(err)
+	}
+	return newGeneration(m, j, stream), nil
+}
+
+// StartAll starts several jobs, or none.
+func (m *Model) StartAll(ctx context.Context, jobs []*Job) ([]*Generation, *Error) {
+	gens := make([]*Generation, 0, len(jobs))
+	for _, j := range jobs {
+		g, err := m.Start(ctx, j)
+		if err != nil {
+			CloseAll(gens)
+			return nil, err
+		}
+		gens = append(gens, g)
+	}
+	return gens, nil
+}
+
+// CloseAll closes generations.
+func CloseAll(gens []*Generation) {
+	for _, g := range gens {
+		g.Close()
+	}
+}
+
+// Encode turns a prompt's text into tokens, with the tokens that the model
+// wants around every text.
+func (m *Model) Encode(text string) []int32 { return m.Tokenizer.Encode(text, true, true) }
+
+// EncodeChat turns a rendered conversation into tokens. Most templates write
+// the beginning-of-text token themselves; where one does not, it is added.
+func (m *Model) EncodeChat(text string) []int32 {
+	ids := m.Tokenizer.Encode(text, false, true)
+	bos := m.Tokenizer.BOS()
+	if m.Tokenizer.AddsBOS() && bos >= 0 && (len(ids) == 0 || ids[0] != bos) {
+		ids = append([]int32{bos}, ids...)
+	}
+	return ids
+}

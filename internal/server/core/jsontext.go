@@ -1,0 +1,51 @@
+package core
+
+import "unicode/utf8"
+
+const hexDigits = "0123456789abcdef"
+
+// AppendJSON appends text as a JSON string without the quotes. Text that is
+// not UTF-8 comes out as U+FFFD.
+func AppendJSON[T []byte | string](dst []byte, text T) []byte {
+	start := 0
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c < utf8.RuneSelf {
+			if c >= ' ' && c != '"' && c != '\\' {
+				i++
+				continue
+			}
+			dst = append(dst, text[start:i]...)
+			switch c {
+			case '"', '\\':
+				dst = append(dst, '\\', c)
+			case '\n':
+				dst = append(dst, '\\', 'n')
+			case '\r':
+				dst = append(dst, '\\', 'r')
+			case '\t':
+				dst = append(dst, '\\', 't')
+			default:
+				dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+			}
+			i++
+			start = i
+			continue
+		}
+		// A conversion of so few bytes stays on the stack.
+		r, n := utf8.DecodeRuneInString(string(text[i:min(i+utf8.UTFMax, len(text))]))
+		if r == utf8.RuneError && n == 1 {
+			dst = append(append(dst, text[start:i]...), "\ufffd"...)
+			start = i + 1
+		}
+		i += n
+	}
+	return append(dst, text[start:]...)
+}
+
+// AppendQuoted appends text as a JSON string.
+func AppendQuoted(dst []byte, text string) []byte {
+	dst = append(dst, '"')
+	dst = AppendJSON(dst, text)
+	return append(dst, '"')
+}

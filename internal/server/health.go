@@ -1,0 +1,88 @@
+package server
+
+import (
+	"net/http"
+	"runtime"
+	"runtime/metrics"
+	"time"
+
+	api "github.com/penstock-llm/penstock/api/native"
+	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/llamaserver"
+	"github.com/penstock-llm/penstock/internal/server/native"
+)
+
+// operations are the routes for whoever runs the server.
+func (s *Server) operations() []core.Route {
+	return []core.Route{
+		{Method: "GET", Path: "/health", Shape: native.WriteError, Handle: s.health, Public: true, About: "200 when ready; ?level=basic, detailed or full"},
+		{Method: "GET", Path: "/v1/health", Shape: native.WriteError, Handle: s.health, Public: true, About: "the same"},
+		{Method: "GET", Path: "/readyz", Shape: llamaserver.WriteError, Handle: s.readyz, Public: true, About: "200 when ready, 503 while loading or draining"},
+		{Method: "GET", Path: "/livez", Shape: llamaserver.WriteError, Handle: s.livez, Public: true, About: "200 while the process works"},
+		{Method: "GET", Path: "/metrics", Shape: llamaserver.WriteError, Handle: s.serveMetrics, Public: true, About: "Prometheus metrics"},
+	}
+}
+
+func (s *Server) livez(call *core.Call) *core.Error {
+	if m := s.app.Loaded(); m != nil && m.Engine.Stats().Broken {
+		return &core.Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Message: "the engine is broken"}
+	}
+	return call.JSON(http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (s *Server) readyz(call *core.Call) *core.Error {
+	if _, err := s.app.Model(); err != nil {
+		return err
+	}
+	return call.JSON(http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// health has one body for the clients of llama-server, who look at "status" or
+// "error", and those of cLLM, who look at "success" and "data".
+func (s *Server) health(call *core.Call) *core.Error {
+	level := call.R.URL.Query().Get("level")
+	switch level {
+	case "", "basic", "detailed", "full":
+	default:
+		return core.Bad("level", "level must be basic, detailed or full")
+	}
+	m := s.app.Loaded()
+	body := api.Health{Success: true, Status: "ok", Data: api.HealthData{Status: "healthy", ModelLoaded: m != nil}}
+	status := http.StatusOK
+	if _, err := s.app.Model(); err != nil {
+		status = err.Status
+		err.Headers(call.W.Header())
+		body.Success, body.Status, body.Data.Status = false, "unavailable", err.Code
+		body.Error = &api.HealthError{Code: err.Status, Message: err.Message, Type: err.Type}
+	}
+	if level == "detailed" || level == "full" {
+		s.details(&body.Data, m)
+	}
+	if level == "full" && m != nil {
+		s.everything(&body.Data, m)
+	}
+	return call.JSON(status, body)
+}
+
+func (s *Server) details(d *api.HealthData, m *Model) {
+	d.Version = s.cfg.Version
+	d.Uptime = time.Since(s.app.Started).Seconds()
+	if m != nil {
+		d.Model, d.CPU, d.Threads = m.ID, m.CPU, m.Threads
+	}
+}
+
+func (s *Server) everything(d *api.HealthData, m *Model) {
+	st, cfg := m.Engine.Stats(), m.Engine.Config()
+	d.Engine = map[string]any{
+		"running": st.Running, "waiting": st.Waiting, "max_batch": cfg.MaxBatch, "max_queue": cfg.MaxQueue, "context": cfg.Context,
+		"kv_blocks": st.Blocks, "kv_blocks_free": st.FreeBlocks, "kv_usage": st.KVUsage, "steps": st.Steps,
+		"prompt_tokens": st.PromptTokens, "generated_tokens": st.GeneratedTokens, "preemptions": st.Preemptions,
+	}
+	mem := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(mem)
+	d.Memory = map[string]any{
+		"weights_bytes": m.Config.WeightBytes, "go_total_bytes": mem[0].Value.Uint64(), "go_heap_bytes": mem[1].Value.Uint64(),
+		"goroutines": runtime.NumGoroutine(),
+	}
+}

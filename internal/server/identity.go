@@ -1,0 +1,58 @@
+package server
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// clients names the clients after their keys. Only digests are kept: looking a
+// key up by its digest takes the same time whatever the key.
+func clients(keys []string) map[[sha256.Size]byte]string {
+	m := make(map[[sha256.Size]byte]string, len(keys))
+	for i, k := range keys {
+		m[sha256.Sum256([]byte(k))] = fmt.Sprintf("key-%d", i+1)
+	}
+	return m
+}
+
+// client tells whose request it is: the owner of the key, or where there are
+// no keys, the address.
+func (s *Server) client(r *http.Request, public bool) (string, *core.Error) {
+	if len(s.keys) == 0 {
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		if err != nil {
+			return r.RemoteAddr, nil
+		}
+		return host, nil
+	}
+	key := r.Header.Get("X-Api-Key")
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		key = strings.TrimSpace(token)
+	}
+	if name, ok := s.keys[sha256.Sum256([]byte(key))]; ok && key != "" {
+		return name, nil
+	}
+	if public {
+		return "", nil
+	}
+	return "", core.Unauthorized()
+}
+
+// requestID is the client's own, if it is fit to be echoed, or a new one.
+func requestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	if id == "" || len(id) > 128 {
+		return core.NewID("req-")
+	}
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return core.NewID("req-")
+		}
+	}
+	return id
+}

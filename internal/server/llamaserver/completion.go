@@ -1,0 +1,261 @@
+package llamaserver
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	api "github.com/penstock-llm/penstock/api/llamaserver"
+	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/sample"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// completion is POST /completion.
+func completion(call *core.Call) *core.Error {
+	m, err := call.App.Model()
+	if err != nil {
+		return err
+	}
+	var req api.CompletionRequest
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	j, err := job(call, m, &req)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := call.App.Deadline(call.R.Context())
+	defer cancel()
+	g, err := m.Start(ctx, j)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	r := run{call: call, model: m, job: j, req: &req, gen: g}
+	if req.Stream {
+		return r.stream(ctx)
+	}
+	c, err := g.Collect(ctx)
+	if err != nil {
+		return err
+	}
+	a := r.final()
+	a.Content, a.Tokens = c.Text, []int32{}
+	if req.ReturnTokens {
+		a.Tokens = c.IDs
+	}
+	a.Probabilities = r.probabilities(c.Tokens)
+	return call.JSON(200, a)
+}
+
+func job(call *core.Call, m *core.Model, r *api.CompletionRequest) (*core.Job, *core.Error) {
+	var c core.Check
+	refuse(&c, r)
+	j := &core.Job{
+		MaxTokens: c.Int("n_predict", r.NPredict, c.Int("max_tokens", r.MaxTokens, -1, -1, math.MaxInt32), -2, math.MaxInt32),
+		Stop:      c.Stops("stop", withoutEmpty(r.Stop)),
+		IgnoreEOS: r.IgnoreEOS,
+		Stream:    r.Stream,
+		Priority:  engine.Normal,
+		Client:    call.Client,
+	}
+	p := &j.Params
+	p.Temperature = max(c.Float("temperature", r.Temperature, 0.8, math.Inf(-1), 1000), 0)
+	p.TopK = max(c.Int("top_k", r.TopK, 40, math.MinInt32, math.MaxInt32), 0)
+	p.TopP = min(max(c.Float("top_p", r.TopP, 0.95, 0, math.MaxFloat32), 1e-9), 1)
+	p.MinP = c.Float("min_p", r.MinP, 0.05, 0, 1)
+	p.RepeatPenalty = c.Float("repeat_penalty", r.RepeatPenalty, 1, 0.01, 10)
+	p.RepeatLastN = c.Int("repeat_last_n", r.RepeatLastN, 64, -1, math.MaxInt32)
+	p.PresencePenalty = c.Float("presence_penalty", r.PresencePenalty, 0, -100, 100)
+	p.FrequencyPenalty = c.Float("frequency_penalty", r.FrequencyPenalty, 0, -100, 100)
+	if p.RepeatLastN == 0 { // llama-server: no penalties at all
+		p.RepeatPenalty, p.PresencePenalty, p.FrequencyPenalty = 1, 0, 0
+	}
+	p.RepeatLastN = max(p.RepeatLastN, 0)
+	if p.Seed = c.Seed(r.Seed); r.Seed != nil && *r.Seed < 0 {
+		p.Seed = c.Seed(nil)
+	}
+	p.LogitBias = bias(&c, r.LogitBias, m.Tokenizer.Vocab())
+	p.TopLogprobs = c.Int("n_probs", r.NProbs, 0, 0, 20)
+	p.Logprobs = p.TopLogprobs > 0
+	ids, _ := content(&c, m, "prompt", r.Prompt, true, true)
+	if bos := m.Tokenizer.BOS(); len(ids) == 0 && bos >= 0 {
+		ids = []int32{bos}
+	}
+	j.Prompt = ids
+	return j, c.Err()
+}
+
+func withoutEmpty(words []string) []string {
+	var kept []string
+	for _, w := range words {
+		if w != "" {
+			kept = append(kept, w)
+		}
+	}
+	return kept
+}
+
+// refuse turns down what would change the answer and is not implemented.
+func refuse(c *core.Check, r *api.CompletionRequest) {
+	c.Inert("grammar", r.Grammar, `""`)
+	c.Inert("json_schema", r.JSONSchema)
+	c.Inert("mirostat", r.Mirostat, "0")
+	c.Inert("dry_multiplier", r.DryMultiplier, "0", "0.0")
+	c.Inert("xtc_probability", r.XTCProb, "0", "0.0")
+	c.Inert("typical_p", r.TypicalP, "1", "1.0")
+	c.Inert("dynatemp_range", r.DynatempRange, "0", "0.0")
+	c.Inert("image_data", r.ImageData, "[]")
+	c.Inert("n_indent", r.NIndent, "0")
+	c.Inert("lora", r.Lora, "[]")
+}
+
+// bias reads {"id": value} or [[id, value]…]; false means never.
+func bias(c *core.Check, data json.RawMessage, vocab int) []sample.Bias {
+	if len(data) == 0 || string(data) == "null" {
+		return nil
+	}
+	m := map[string]float64{}
+	if json.Unmarshal(data, &m) == nil {
+		return c.Bias("logit_bias", m, vocab)
+	}
+	var pairs [][2]json.RawMessage
+	if json.Unmarshal(data, &pairs) != nil {
+		c.Fail(core.Bad("logit_bias", "logit_bias must be an object or an array of pairs of token id and value"))
+		return nil
+	}
+	for _, p := range pairs {
+		v := -100.0
+		if string(p[1]) != "false" && json.Unmarshal(p[1], &v) != nil {
+			c.Fail(core.Bad("logit_bias", "the values of logit_bias must be numbers, or false"))
+		}
+		m[string(p[0])] = v
+	}
+	return c.Bias("logit_bias", m, vocab)
+}
+
+// run is a completion on its way.
+type run struct {
+	call  *core.Call
+	model *core.Model
+	job   *core.Job
+	req   *api.CompletionRequest
+	gen   *core.Generation
+}
+
+// stream sends an event for what has come since the last, and a last one with
+// everything about the generation.
+func (r *run) stream(ctx context.Context) *core.Error {
+	events := r.call.Events()
+	defer events.Close()
+	count := 0
+	for {
+		d, err := r.gen.Next(ctx)
+		if err != nil {
+			return r.fail(events, err)
+		}
+		if len(d.Text) > 0 || len(d.Tokens) > 0 {
+			count += len(d.IDs)
+			appendEvent(events, &api.Completion{
+				Content: string(d.Text), Tokens: append([]int32{}, d.IDs...), TokensPredicted: count,
+				TokensEvaluated: len(r.job.Prompt), Probabilities: r.probabilities(d.Tokens),
+			})
+		}
+		if d.Done {
+			a := r.final()
+			a.Tokens = []int32{}
+			appendEvent(events, a)
+		}
+		if !events.Flush() || d.Done {
+			return nil
+		}
+	}
+}
+
+func appendEvent(events *core.Events, e any) {
+	b, _ := json.Marshal(e)
+	events.Buf = append(append(append(events.Buf, "data: "...), b...), "\n\n"...)
+}
+
+func (r *run) fail(events *core.Events, err *core.Error) *core.Error {
+	if !events.Begun() {
+		return err
+	}
+	events.Buf = events.Buf[:0]
+	appendEvent(events, errorBody(err))
+	events.Flush()
+	return nil
+}
+
+// final is the last event, or the answer but for its text.
+func (r *run) final() *api.Completion {
+	res := r.gen.Result()
+	prompt := r.model.Tokenizer.Decode(r.job.Prompt, true)
+	no := false
+	t := core.Milliseconds(res)
+	a := &api.Completion{
+		Stop:               true,
+		Model:              r.model.ID,
+		TokensPredicted:    res.Completion,
+		TokensEvaluated:    res.Prompt,
+		GenerationSettings: settings(r.job),
+		Prompt:             &prompt,
+		Truncated:          &no,
+		StopType:           "limit",
+		StoppingWord:       &res.StopWord,
+		TokensCached:       &res.Cached,
+		Timings: &api.Timings{
+			CacheN: t.Cached, PromptN: t.Prompt, PromptMS: t.PromptMS, PromptPerTokenMS: t.PromptPerToken, PromptPerSecond: t.PromptPerSecond,
+			PredictedN: t.Predicted, PredictedMS: t.PredictedMS, PredictedPerTokenMS: t.PredictedPerToken, PredictedPerSecond: t.PredictedPerSecond,
+		},
+	}
+	switch {
+	case res.StopWord != "":
+		a.StopType = "word"
+	case res.Reason == "stop":
+		a.StopType = "eos"
+	}
+	return a
+}
+
+func settings(j *core.Job) *api.Settings {
+	p := j.Params
+	s := &api.Settings{
+		NPredict: j.MaxTokens, Seed: p.Seed, Temperature: round(p.Temperature), TopK: p.TopK, TopP: round(p.TopP), MinP: round(p.MinP),
+		RepeatLastN: p.RepeatLastN, RepeatPenalty: round(p.RepeatPenalty), PresencePenalty: round(p.PresencePenalty),
+		FrequencyPenalty: round(p.FrequencyPenalty), Stop: j.Stop, IgnoreEOS: j.IgnoreEOS, Stream: j.Stream, NProbs: p.TopLogprobs,
+	}
+	if s.Stop == nil {
+		s.Stop = []string{}
+	}
+	return s
+}
+
+// round hides that a parameter such as 0.8 was kept as a float32.
+func round(v float32) float64 { return math.Round(float64(v)*1e6) / 1e6 }
+
+func (r *run) probabilities(tokens []core.TokenInfo) []api.TokenLogprobs {
+	var out []api.TokenLogprobs
+	for _, t := range tokens {
+		p := api.TokenLogprobs{ID: t.ID, Logprob: t.Logprob, TopLogprobs: []api.TokenLogprob{}}
+		p.Token, p.Bytes = r.piece(t.ID)
+		for _, alt := range t.Top {
+			text, raw := r.piece(alt.Token)
+			p.TopLogprobs = append(p.TopLogprobs, api.TokenLogprob{ID: alt.Token, Token: text, Bytes: raw, Logprob: alt.Value})
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func (r *run) piece(id int32) (string, []int) {
+	b := r.model.Tokenizer.Piece(id)
+	raw := make([]int, len(b))
+	for i, x := range b {
+		raw[i] = int(x)
+	}
+	return strings.ToValidUTF8(string(b), string(utf8.RuneError)), raw
+}

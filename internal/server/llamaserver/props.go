@@ -1,0 +1,59 @@
+package llamaserver
+
+import (
+	"net/http"
+
+	api "github.com/penstock-llm/penstock/api/llamaserver"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// defaults are the settings of a request that names none.
+var defaults = api.Settings{
+	NPredict: -1, Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05, RepeatLastN: 64, RepeatPenalty: 1, Stop: []string{},
+}
+
+// props is GET /props.
+func props(call *core.Call) *core.Error {
+	m := call.App.Loaded()
+	if m == nil {
+		return core.Loading()
+	}
+	special := func(id int32) string {
+		if id < 0 {
+			return ""
+		}
+		return string(m.Tokenizer.Piece(id))
+	}
+	return call.JSON(200, api.Props{
+		DefaultGenerationSettings: api.PropsSettings{NCtx: m.Context(), Params: defaults},
+		TotalSlots:                m.Engine.Config().MaxBatch,
+		ModelAlias:                m.ID,
+		ModelPath:                 m.Path,
+		ChatTemplate:              m.Chat.Source(),
+		ChatTemplateCaps:          map[string]bool{},
+		Modalities:                map[string]bool{"vision": false, "audio": false},
+		BOSToken:                  special(m.Tokenizer.BOS()),
+		EOSToken:                  special(m.Tokenizer.EOS()),
+		BuildInfo:                 "penstock " + call.App.Version,
+	})
+}
+
+// slots is GET /slots. Sequences join and leave at every step, so a slot is
+// only a place in the batch: the first ones are the busy ones.
+func slots(call *core.Call) *core.Error {
+	m := call.App.Loaded()
+	if m == nil {
+		return core.Loading()
+	}
+	total, running := m.Engine.Config().MaxBatch, m.Engine.Stats().Running
+	if running >= total && call.R.URL.Query().Get("fail_on_no_slot") != "" {
+		return &core.Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Message: "no slot available"}
+	}
+	list := make([]api.Slot, total)
+	for i := range list {
+		busy := i < running
+		list[i] = api.Slot{ID: i, IDTask: -1, NCtx: m.Context(), IsProcessing: busy}
+		list[i].NextToken = api.NextToken{HasNextToken: busy, NRemain: -1}
+	}
+	return call.JSON(200, list)
+}

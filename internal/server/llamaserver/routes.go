@@ -1,0 +1,40 @@
+// Package llamaserver speaks llama-server's own HTTP API: /completion,
+// /tokenize, /detokenize, /apply-template, /props and /slots. Its errors are
+// {"error":{"code":400,"message":"…","type":"…"}}.
+//
+// One file per endpoint; generation itself is package core's.
+package llamaserver
+
+import (
+	"encoding/json"
+	"net/http"
+
+	api "github.com/penstock-llm/penstock/api/llamaserver"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// Routes are the endpoints of this protocol.
+func Routes() []core.Route {
+	return []core.Route{
+		{Method: "POST", Path: "/completion", Shape: WriteError, Handle: completion, About: "llama-server completion, streamed or not"},
+		{Method: "POST", Path: "/completions", Shape: WriteError, Handle: completion, About: "the same"},
+		{Method: "POST", Path: "/tokenize", Shape: WriteError, Handle: tokenize, About: "text to token ids"},
+		{Method: "POST", Path: "/detokenize", Shape: WriteError, Handle: detokenize, About: "token ids to text"},
+		{Method: "POST", Path: "/apply-template", Shape: WriteError, Handle: applyTemplate, About: "conversation to prompt"},
+		{Method: "GET", Path: "/props", Shape: WriteError, Handle: props, About: "llama-server properties"},
+		{Method: "GET", Path: "/slots", Shape: WriteError, Handle: slots, About: "llama-server slots"},
+	}
+}
+
+// WriteError writes an error as llama-server does.
+func WriteError(w http.ResponseWriter, e *core.Error) {
+	body, _ := json.Marshal(errorBody(e))
+	e.Headers(w.Header())
+	core.WriteJSON(w, e.Status, body)
+}
+
+func errorBody(e *core.Error) api.ErrorResponse {
+	return api.ErrorResponse{Error: api.Error{
+		Code: e.Status, Message: e.Message, Type: e.Type, NPromptTokens: e.PromptTokens, NCtx: e.Context,
+	}}
+}

@@ -1,0 +1,133 @@
+package llamaserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+
+	api "github.com/penstock-llm/penstock/api/llamaserver"
+	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// tokenize is POST /tokenize.
+func tokenize(call *core.Call) *core.Error {
+	m, err := call.App.Model()
+	if err != nil {
+		return err
+	}
+	var req api.TokenizeRequest
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	var c core.Check
+	ids, _ := content(&c, m, "content", req.Content, req.AddSpecial, req.ParseSpecial == nil || *req.ParseSpecial)
+	if err := c.Err(); err != nil {
+		return err
+	}
+	if !req.WithPieces {
+		return call.JSON(200, api.TokenizeResponse{Tokens: append([]int32{}, ids...)})
+	}
+	pieces := make([]api.TokenPiece, len(ids))
+	for i, id := range ids {
+		pieces[i] = api.TokenPiece{ID: id, Piece: pieceOf(m, id)}
+	}
+	return call.JSON(200, api.TokenizeResponse{Tokens: pieces})
+}
+
+// pieceOf is a token's text, or its bytes where they are not text.
+func pieceOf(m *core.Model, id int32) any {
+	b := m.Tokenizer.Piece(id)
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	raw := make([]int, len(b))
+	for i, x := range b {
+		raw[i] = int(x)
+	}
+	return raw
+}
+
+// content reads a prompt: a text, a token id, or an array of both, of which
+// only the first text gets the tokens that begin a text.
+func content(c *core.Check, m *core.Model, param string, data json.RawMessage, special, parse bool) (ids []int32, ok bool) {
+	wrong := func() ([]int32, bool) {
+		c.Fail(core.Bad(param, "%s must be a text, or an array of texts and token ids", param))
+		return nil, false
+	}
+	if len(data) == 0 || string(data) == "null" {
+		return wrong()
+	}
+	var text string
+	if json.Unmarshal(data, &text) == nil {
+		return m.Tokenizer.Encode(text, special, parse), true
+	}
+	var parts []json.RawMessage
+	if json.Unmarshal(data, &parts) != nil {
+		return wrong()
+	}
+	for i, part := range parts {
+		var id int32
+		switch {
+		case json.Unmarshal(part, &text) == nil:
+			ids = append(ids, m.Tokenizer.Encode(text, special && i == 0, parse)...)
+		case json.Unmarshal(part, &id) == nil:
+			c.Tokens(fmt.Sprintf("%s[%d]", param, i), []int32{id}, m.Tokenizer.Vocab())
+			ids = append(ids, id)
+		default:
+			return wrong()
+		}
+	}
+	return ids, true
+}
+
+// detokenize is POST /detokenize.
+func detokenize(call *core.Call) *core.Error {
+	m, err := call.App.Model()
+	if err != nil {
+		return err
+	}
+	var req api.DetokenizeRequest
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	var c core.Check
+	if req.Tokens == nil {
+		c.Fail(core.Bad("tokens", "tokens is required"))
+	}
+	c.Tokens("tokens", req.Tokens, m.Tokenizer.Vocab())
+	if err := c.Err(); err != nil {
+		return err
+	}
+	return call.JSON(200, api.DetokenizeResponse{Content: m.Tokenizer.Decode(req.Tokens, true)})
+}
+
+// applyTemplate is POST /apply-template.
+func applyTemplate(call *core.Call) *core.Error {
+	m, e := call.App.Model()
+	if e != nil {
+		return e
+	}
+	var req api.ApplyTemplateRequest
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	if req.Messages == nil {
+		return core.Bad("messages", "messages is required")
+	}
+	messages, err := chat.ParseMessages(req.Messages)
+	if err != nil {
+		return core.FromChat(err)
+	}
+	o := chat.Options{GenerationPrompt: req.AddGenerationPrompt == nil || *req.AddGenerationPrompt}
+	if len(req.TemplateArgs) > 0 && string(req.TemplateArgs) != "null" {
+		if o.Extra, err = chat.ParseExtra(req.TemplateArgs); err != nil {
+			return core.FromChat(err)
+		}
+	}
+	text, err := m.Chat.Render(messages, o)
+	if err != nil {
+		return core.FromChat(err)
+	}
+	return call.JSON(200, api.ApplyTemplateResponse{Prompt: text})
+}

@@ -1,0 +1,167 @@
+package server
+
+import (
+	"net/http"
+	"runtime"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/metrics"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// collector makes metrics out of the engine's atomics when it is scraped.
+// Routers poll 20 times a second and take the first series of a name, so there
+// is no lock of the step in it, and one series per name wherever possible.
+type collector struct {
+	server  *Server
+	handler http.Handler
+}
+
+func newCollector(s *Server) *collector {
+	c := &collector{server: s}
+	r := prometheus.NewRegistry()
+	r.MustRegister(c, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	c.handler = promhttp.HandlerFor(r, promhttp.HandlerOpts{DisableCompression: true})
+	return c
+}
+
+func (s *Server) serveMetrics(call *core.Call) *core.Error {
+	s.metrics.handler.ServeHTTP(call.W, call.R)
+	return nil
+}
+
+// Describe sends nothing: the metrics depend on the model.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+// emitter sends metrics, each under its own name and where asked, vLLM's.
+type emitter struct {
+	ch    chan<- prometheus.Metric
+	model string
+	vllm  bool
+}
+
+// names are a metric's own name and vLLM's, if it has one.
+type names struct{ own, vllm, help string }
+
+func (e *emitter) each(n names, labels []string, send func(d *prometheus.Desc, values ...string) prometheus.Metric, values ...string) {
+	e.ch <- send(prometheus.NewDesc("penstock_"+n.own, n.help, labels, nil), values...)
+	if n.vllm != "" && e.vllm {
+		d := prometheus.NewDesc("vllm:"+n.vllm, n.help, append([]string{"model_name", "engine"}, labels...), nil)
+		e.ch <- send(d, append([]string{e.model, "0"}, values...)...)
+	}
+}
+
+func (e *emitter) value(kind prometheus.ValueType, n names, v float64) {
+	e.each(n, nil, func(d *prometheus.Desc, l ...string) prometheus.Metric {
+		return prometheus.MustNewConstMetric(d, kind, v, l...)
+	})
+}
+
+func (e *emitter) gauge(n names, v float64)   { e.value(prometheus.GaugeValue, n, v) }
+func (e *emitter) total(n names, v uint64)    { e.value(prometheus.CounterValue, n, float64(v)) }
+func (e *emitter) seconds(n names, v float64) { e.value(prometheus.CounterValue, n, v) }
+
+func (e *emitter) histogram(n names, s metrics.Snapshot) {
+	buckets := make(map[float64]uint64, len(s.Bounds))
+	sum := uint64(0)
+	for i, b := range s.Bounds {
+		sum += s.Counts[i]
+		buckets[b] = sum
+	}
+	e.each(n, nil, func(d *prometheus.Desc, l ...string) prometheus.Metric {
+		return prometheus.MustNewConstHistogram(d, s.Count, s.Sum, buckets, l...)
+	})
+}
+
+// Collect sends everything.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	e := &emitter{ch: ch, vllm: c.server.cfg.MetricsVLLM}
+	ready := 0.0
+	if _, err := c.server.app.Model(); err == nil {
+		ready = 1
+	}
+	e.gauge(names{"ready", "", "1 when the server takes requests"}, ready)
+	e.gauge(names{"goroutines", "", "goroutines of the process"}, float64(runtime.NumGoroutine()))
+	c.requests(ch)
+	m := c.server.app.Loaded()
+	if m == nil {
+		return
+	}
+	e.model = m.ID
+	st, cfg := m.Engine.Stats(), m.Engine.Config()
+	e.load(&st)
+	e.totals(&st)
+	e.histograms(m.Engine.Histograms())
+	info := func(d *prometheus.Desc, l ...string) prometheus.Metric {
+		return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, 1, l...)
+	}
+	e.each(names{"cache_config_info", "cache_config_info", "size of the KV cache"},
+		[]string{"block_size", "num_gpu_blocks"}, info, strconv.Itoa(cfg.BlockTokens), strconv.Itoa(cfg.Blocks))
+	e.each(names{"model_info", "", "the model that is served"},
+		[]string{"model", "architecture", "quantization", "cpu", "version"}, info,
+		m.ID, m.Config.Arch, m.Config.Quantization, m.CPU, c.server.cfg.Version)
+}
+
+// load are the gauges that balancers decide by.
+func (e *emitter) load(s *engine.Stats) {
+	e.gauge(names{"requests_running", "num_requests_running", "requests in the batch"}, float64(s.Running))
+	e.gauge(names{"requests_waiting", "num_requests_waiting", "requests that have not begun"}, float64(s.Waiting))
+	e.gauge(names{"kv_cache_usage_ratio", "kv_cache_usage_perc", "used part of the KV cache, 0 to 1"}, s.KVUsage)
+	e.gauge(names{"kv_cache_cached_blocks", "", "free blocks whose content can be found again"}, float64(s.CachedBlocks))
+}
+
+func (e *emitter) totals(s *engine.Stats) {
+	e.total(names{"prompt_tokens_total", "prompt_tokens_total", "tokens of prompts"}, s.PromptTokens)
+	e.total(names{"generation_tokens_total", "generation_tokens_total", "generated tokens"}, s.GeneratedTokens)
+	e.total(names{"prefix_cache_queries_total", "prefix_cache_queries_total", "prompt tokens looked up in the prefix cache"}, s.PrefixQueryTokens)
+	e.total(names{"prefix_cache_hits_total", "prefix_cache_hits_total", "prompt tokens found in the prefix cache"}, s.PrefixHitTokens)
+	e.total(names{"preemptions_total", "num_preemptions_total", "sequences that lost their blocks and were computed again"}, s.Preemptions)
+	e.total(names{"cache_evictions_total", "", "cached blocks that were given up"}, s.Evictions)
+	e.total(names{"requests_refused_total", "", "requests refused by a full queue"}, s.Refused)
+	e.total(names{"steps_total", "", "steps of the engine"}, s.Steps)
+	e.total(names{"rows_total", "", "rows of all steps"}, s.Rows)
+	e.seconds(names{"step_seconds_total", "", "time in steps"}, s.StepTime.Seconds())
+	e.seconds(names{"forward_seconds_total", "", "time in the model"}, s.ForwardTime.Seconds())
+	e.seconds(names{"sample_seconds_total", "", "time in sampling"}, s.SampleTime.Seconds())
+	for _, why := range []engine.Reason{engine.Stop, engine.Length, engine.Aborted, engine.Failed} {
+		n := float64(s.Finished[why])
+		e.each(names{"requests_finished_total", "request_success_total", "requests by how they ended"}, []string{"finished_reason"},
+			func(d *prometheus.Desc, l ...string) prometheus.Metric {
+				return prometheus.MustNewConstMetric(d, prometheus.CounterValue, n, l...)
+			}, why.String())
+	}
+}
+
+func (e *emitter) histograms(h engine.Histograms) {
+	for _, one := range []struct {
+		n names
+		h *metrics.Histogram
+	}{
+		{names{"time_to_first_token_seconds", "time_to_first_token_seconds", "from submission to the first token"}, h.FirstToken},
+		{names{"inter_token_latency_seconds", "inter_token_latency_seconds", "between two tokens of a request"}, h.Interval},
+		{names{"request_seconds", "e2e_request_latency_seconds", "from submission to the end"}, h.Total},
+		{names{"queue_seconds", "request_queue_time_seconds", "from submission to the first step"}, h.Queue},
+		{names{"step_tokens", "iteration_tokens_total", "rows of a step"}, h.StepTokens},
+	} {
+		e.histogram(one.n, one.h.Snapshot())
+	}
+}
+
+// requests counts answers by path, method and class of status.
+func (c *collector) requests(ch chan<- prometheus.Metric) {
+	d := prometheus.NewDesc("penstock_http_requests_total", "answers", []string{"handler", "method", "status"}, nil)
+	for _, p := range c.server.paths {
+		for method, counts := range p.counts {
+			for i := range counts {
+				if n := counts[i].Load(); n > 0 {
+					ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), p.name, method, strconv.Itoa(i)+"xx")
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package native
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	api "github.com/penstock-llm/penstock/api/native"
+	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/sample"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// defaultPrompt is cLLM's.
+const defaultPrompt = "人工智能是计算机科学的一个分支"
+
+// benchmark is POST /benchmark: the engine without HTTP, fed by goroutines of
+// this process, beside whatever else it is doing. All requests have the same
+// prompt, as cLLM's have, so the prefix cache serves what it can.
+func benchmark(call *core.Call) *core.Error {
+	m, err := call.App.Model()
+	if err != nil {
+		return err
+	}
+	var req api.BenchmarkRequest
+	if call.R.ContentLength != 0 {
+		if err := call.Decode(&req); err != nil {
+			return err
+		}
+	}
+	var c core.Check
+	b := bench{
+		model:       m,
+		requests:    c.Int("requests", req.Requests, 40, 1, 10_000),
+		concurrency: c.Int("concurrency", req.Concurrency, 8, 1, 256),
+		tokens:      c.Int("max_tokens", req.MaxTokens, 50, 1, m.Context()),
+		temperature: c.Float("temperature", req.Temperature, 0.7, 0, 2),
+		prompt:      defaultPrompt,
+		client:      call.Client,
+	}
+	if req.Prompt != nil {
+		b.prompt = *req.Prompt
+	}
+	if n := len(m.Encode(b.prompt)); n >= m.Context() {
+		c.Fail(core.TooLong(n, m.Context()))
+	}
+	if err := c.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := call.App.Deadline(call.R.Context())
+	defer cancel()
+	report := b.run(ctx)
+	if err := ctx.Err(); err != nil {
+		return core.FromEngine(err)
+	}
+	return answer(call, report)
+}
+
+type bench struct {
+	model                         *core.Model
+	requests, concurrency, tokens int
+	temperature                   float32
+	prompt, client                string
+}
+
+// outcome is one request's.
+type outcome struct {
+	time              time.Duration
+	prompt, generated int
+	ok                bool
+}
+
+func (b *bench) run(ctx context.Context) api.Benchmark {
+	outcomes := make([]outcome, b.requests)
+	next := make(chan int)
+	var wait sync.WaitGroup
+	start := time.Now()
+	for range min(b.concurrency, b.requests) {
+		wait.Go(func() {
+			for i := range next {
+				outcomes[i] = b.one(ctx, i)
+			}
+		})
+	}
+	for i := range outcomes {
+		next <- i
+	}
+	close(next)
+	wait.Wait()
+	return summarise(outcomes, time.Since(start).Seconds())
+}
+
+func (b *bench) one(ctx context.Context, i int) outcome {
+	ids := b.model.Encode(b.prompt)
+	start := time.Now()
+	s, err := b.model.Engine.Submit(ctx, engine.Request{
+		Prompt:    ids,
+		MaxTokens: b.tokens,
+		Params:    sample.Params{Temperature: b.temperature, TopP: 1, Seed: uint64(i)},
+		IgnoreEOS: true,
+		Wake:      engine.WakeEnd,
+		Priority:  engine.Normal,
+		Client:    b.client,
+	})
+	if err != nil {
+		return outcome{}
+	}
+	defer s.Close()
+	for {
+		_, more, err := s.Next(ctx)
+		if err != nil {
+			return outcome{}
+		}
+		if more {
+			continue
+		}
+		f := s.Finish()
+		return outcome{
+			time:      time.Since(start),
+			prompt:    f.Usage.Prompt,
+			generated: f.Usage.Completion,
+			ok:        f.Reason == engine.Stop || f.Reason == engine.Length,
+		}
+	}
+}
+
+func summarise(outcomes []outcome, total float64) api.Benchmark {
+	r := api.Benchmark{TotalRequests: len(outcomes), TotalTime: total}
+	generated, sum := 0, 0.0
+	for _, o := range outcomes {
+		if !o.ok {
+			r.FailedRequests++
+			continue
+		}
+		t := o.time.Seconds()
+		if r.SuccessfulRequests == 0 || t < r.MinResponseTime {
+			r.MinResponseTime = t
+		}
+		r.MaxResponseTime = max(r.MaxResponseTime, t)
+		r.SuccessfulRequests++
+		sum += t
+		generated += o.generated
+		r.TotalTokensProcessed += o.prompt + o.generated
+	}
+	if n := float64(r.SuccessfulRequests); n > 0 {
+		r.AvgResponseTime = sum / n
+		r.AvgGeneratedTokens = float64(generated) / n
+		r.AvgThroughput = n / max(total, 1e-9)
+		r.AvgTokensPerSecond = float64(generated) / max(total, 1e-9)
+	}
+	return r
+}

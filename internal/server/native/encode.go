@@ -1,0 +1,26 @@
+package native
+
+import (
+	api "github.com/penstock-llm/penstock/api/native"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// encode is POST /encode.
+func encode(call *core.Call) *core.Error {
+	m, err := call.App.Model()
+	if err != nil {
+		return err
+	}
+	var req api.EncodeRequest
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	if req.Text == nil {
+		return core.Bad("text", "text is required")
+	}
+	ids := m.Encode(*req.Text)
+	if ids == nil {
+		ids = []int32{}
+	}
+	return answer(call, api.Encoded{Tokens: ids, Length: len(ids)})
+}

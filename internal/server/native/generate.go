@@ -1,0 +1,104 @@
+package native
+
+import (
+	"encoding/json"
+	"math"
+	"time"
+
+	api "github.com/penstock-llm/penstock/api/native"
+	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// generate is POST /generate; with "stream": true it is /generate_stream.
+func generate(call *core.Call) *core.Error { return run(call, false) }
+
+// generateStream is POST /generate_stream.
+func generateStream(call *core.Call) *core.Error { return run(call, true) }
+
+func run(call *core.Call, streamed bool) *core.Error {
+	m, err := call.App.Model()
+	if err != nil {
+		return err
+	}
+	var req api.GenerateRequest
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	req.Stream = req.Stream || streamed
+	j, err := job(call, m, &req)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := call.App.Deadline(call.R.Context())
+	defer cancel()
+	g, err := m.Start(ctx, j)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	id := core.NewID("gen-")
+	if req.Stream {
+		return stream(ctx, call, g, id)
+	}
+	c, err := g.Collect(ctx)
+	if err != nil {
+		return err
+	}
+	seconds := time.Since(call.Start).Seconds()
+	return answer(call, api.Generated{
+		ID:              id,
+		Text:            c.Text,
+		ResponseTime:    seconds,
+		TokensPerSecond: float64(c.Result.Completion) / max(seconds, 1e-9),
+		GeneratedTokens: c.Result.Completion,
+		PromptTokens:    c.Result.Prompt,
+		MaxTokens:       j.MaxTokens,
+		FinishReason:    c.Result.Reason,
+	})
+}
+
+func job(call *core.Call, m *core.Model, r *api.GenerateRequest) (*core.Job, *core.Error) {
+	var c core.Check
+	if r.Prompt == nil {
+		return nil, core.Bad("prompt", "prompt is required")
+	}
+	j := &core.Job{
+		MaxTokens: c.Int("max_tokens", r.MaxTokens, 100, 1, math.MaxInt32),
+		Stop:      c.Stops("stop", stops(&c, r.Stop)),
+		IgnoreEOS: r.IgnoreEOS,
+		Stream:    r.Stream,
+		Priority:  engine.Normal,
+		Client:    call.Client,
+	}
+	p := &j.Params
+	p.Temperature = c.Float("temperature", r.Temperature, 0.7, 0, 2)
+	p.TopP = max(c.Float("top_p", r.TopP, 0.9, 0, 1), 1e-9)
+	p.TopK = max(c.Int("top_k", r.TopK, 0, -1, math.MaxInt32), 0)
+	p.MinP = c.Float("min_p", r.MinP, 0, 0, 1)
+	p.RepeatPenalty = c.Float("repetition_penalty", r.RepetitionPenalty, 1.1, 0.01, 10)
+	p.PresencePenalty = c.Float("presence_penalty", r.PresencePenalty, 0, -2, 2)
+	p.FrequencyPenalty = c.Float("frequency_penalty", r.FrequencyPenalty, 0, -2, 2)
+	p.Seed = c.Seed(r.Seed)
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
+	j.Prompt = m.Encode(*r.Prompt)
+	return j, nil
+}
+
+// stops reads a string or an array of strings.
+func stops(c *core.Check, data json.RawMessage) []string {
+	if len(data) == 0 || string(data) == "null" || string(data) == `""` {
+		return nil
+	}
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		return []string{one}
+	}
+	var many []string
+	if json.Unmarshal(data, &many) != nil {
+		c.Fail(core.Bad("stop", "stop must be a string or an array of strings"))
+	}
+	return many
+}

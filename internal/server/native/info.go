@@ -1,0 +1,55 @@
+package native
+
+import (
+	"net/http"
+	"strings"
+
+	api "github.com/penstock-llm/penstock/api/native"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// modelInfo is GET /model/info.
+func modelInfo(call *core.Call) *core.Error {
+	m := call.App.Loaded()
+	if m == nil {
+		return core.Loading()
+	}
+	c := m.Config
+	return answer(call, api.ModelInfo{
+		ModelPath:         m.Path,
+		Name:              m.ID,
+		Family:            c.Arch,
+		Type:              "gguf",
+		VocabSize:         c.Vocab,
+		HiddenSize:        c.Dim,
+		NumLayers:         c.Layers,
+		NumHeads:          c.Heads,
+		NumKVHeads:        c.KVHeads,
+		HeadDim:           c.HeadDim,
+		MaxSequenceLength: m.Context(),
+		TrainedLength:     c.Context,
+		IntermediateSize:  c.FF,
+		RopeTheta:         c.RopeBase,
+		RMSNormEps:        c.NormEps,
+		Quantization:      c.Quantization,
+		Parameters:        c.Params,
+		WeightBytes:       c.WeightBytes,
+	})
+}
+
+// index is GET /: the list of routes, or the chat page for a browser.
+func index(all func() []core.Route) core.Handler {
+	return func(call *core.Call) *core.Error {
+		call.W.Header().Add("Vary", "Accept")
+		if strings.Contains(call.R.Header.Get("Accept"), "text/html") {
+			http.Redirect(call.W, call.R, "/ui/", http.StatusFound)
+			return nil
+		}
+		list := api.Index{Name: "penstock", Version: call.App.Version, Endpoints: []api.Endpoint{}}
+		for _, r := range all() {
+			path := strings.TrimSuffix(r.Path, "{$}")
+			list.Endpoints = append(list.Endpoints, api.Endpoint{Method: r.Method, Path: path, Description: r.About})
+		}
+		return call.JSON(200, list)
+	}
+}

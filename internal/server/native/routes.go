@@ -1,0 +1,45 @@
+// Package native speaks cLLM's HTTP API: /generate, /generate_stream, /encode,
+// /benchmark, /model/info and the index. Its answers have the form
+// {"success":true,"data":…}, its errors {"success":false,"error":"…"}.
+//
+// One file per endpoint; generation itself is package core's. /health is
+// package server's, because it answers clients of other protocols too.
+package native
+
+import (
+	"encoding/json"
+	"net/http"
+
+	api "github.com/penstock-llm/penstock/api/native"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// Routes are the endpoints of this protocol. all returns what the index lists.
+func Routes(all func() []core.Route) []core.Route {
+	return []core.Route{
+		{Method: "GET", Path: "/{$}", Shape: WriteError, Handle: index(all), Public: true, About: "this list; browsers go to /ui/"},
+		{Method: "POST", Path: "/generate", Shape: WriteError, Handle: generate, About: "generate text"},
+		{Method: "POST", Path: "/generate_stream", Shape: WriteError, Handle: generateStream, About: "generate text, token by token"},
+		{Method: "POST", Path: "/encode", Shape: WriteError, Handle: encode, About: "text to token ids"},
+		{Method: "POST", Path: "/benchmark", Shape: WriteError, Handle: benchmark, About: "run the engine's own benchmark beside live traffic"},
+		{Method: "GET", Path: "/model/info", Shape: WriteError, Handle: modelInfo, About: "shape of the model"},
+	}
+}
+
+// WriteError writes an error as cLLM does, which calls a time-out 408.
+func WriteError(w http.ResponseWriter, e *core.Error) {
+	body, _ := json.Marshal(api.Envelope{Error: e.Message})
+	e.Headers(w.Header())
+	core.WriteJSON(w, status(e), body)
+}
+
+func status(e *core.Error) int {
+	if e.Status == http.StatusGatewayTimeout {
+		return http.StatusRequestTimeout
+	}
+	return e.Status
+}
+
+func answer(call *core.Call, data any) *core.Error {
+	return call.JSON(200, api.Envelope{Success: true, Data: data})
+}

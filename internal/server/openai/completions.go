@@ -1,0 +1,175 @@
+package openai
+
+import (
+	"fmt"
+	"math"
+	"unicode/utf8"
+
+	api "github.com/penstock-llm/penstock/api/openai"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// completions is POST /v1/completions.
+func completions(call *core.Call) *core.Error {
+	m, err := call.App.Model()
+	if err != nil {
+		return err
+	}
+	var req api.CompletionRequest
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	w, err := completionWork(call, m, &req)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := call.App.Deadline(call.R.Context())
+	defer cancel()
+	gens, err := m.StartAll(ctx, w.jobs)
+	if err != nil {
+		return err
+	}
+	defer core.CloseAll(gens)
+	id := core.NewID("cmpl-")
+	if req.Stream {
+		return newStream(call, newTextForm(m, w, req.Logprobs != nil), id, m, &req.Sampling).run(ctx, gens, w.n)
+	}
+	all, err := core.CollectAll(ctx, gens)
+	if err != nil {
+		return err
+	}
+	return call.JSON(200, completionAnswer(m, id, call, all, w, req.Logprobs != nil))
+}
+
+// work are the jobs of a completion request: n for each prompt.
+type work struct {
+	jobs   []*core.Job
+	n      int
+	echoed []string // of each job: the prompt's text if it is to be repeated
+}
+
+func completionWork(call *core.Call, m *core.Model, req *api.CompletionRequest) (*work, *core.Error) {
+	var c core.Check
+	j := job(&c, &req.Sampling, call, m)
+	w := &work{n: c.Int("n", req.N, 1, 1, maxChoices)}
+	j.MaxTokens = c.Int("max_tokens", req.MaxTokens, 16, 0, math.MaxInt32)
+	j.Params.TopLogprobs = c.Int("logprobs", req.Logprobs, 0, 0, 20)
+	j.Params.Logprobs = req.Logprobs != nil
+	j.Echo = req.Echo && req.Logprobs != nil
+	prompts := completionPrompts(&c, m, req)
+	if total := len(prompts) * w.n; total > maxChoices {
+		c.Fail(core.Bad("prompt", "%d prompts with n %d are %d choices, more than %d", len(prompts), w.n, total, maxChoices))
+	}
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
+	for _, p := range prompts {
+		one := *j
+		one.Prompt = p.ids
+		w.jobs = append(w.jobs, choices(&one, w.n)...)
+		for range w.n {
+			if req.Echo {
+				w.echoed = append(w.echoed, p.text(m))
+			}
+		}
+	}
+	return w, nil
+}
+
+type completionPrompt struct {
+	ids   []int32
+	given *string // the text that the ids came from
+}
+
+func (p completionPrompt) text(m *core.Model) string {
+	if p.given != nil {
+		return *p.given
+	}
+	return m.Tokenizer.Decode(p.ids, false)
+}
+
+func completionPrompts(c *core.Check, m *core.Model, req *api.CompletionRequest) []completionPrompt {
+	p := &req.Prompt
+	if len(p.Texts)+len(p.Tokens) == 0 {
+		c.Fail(core.Bad("prompt", "prompt must be a string, an array of strings, of token ids, or of arrays of token ids, and not empty"))
+	}
+	if len(p.Texts)+len(p.Tokens) > maxChoices {
+		c.Fail(core.Bad("prompt", "prompt must have at most %d elements", maxChoices))
+	}
+	if c.Err() != nil {
+		return nil
+	}
+	special := req.AddSpecialTokens == nil || *req.AddSpecialTokens
+	var prompts []completionPrompt
+	for i := range p.Texts {
+		ids := m.Tokenizer.Encode(p.Texts[i], special, true)
+		if bos := m.Tokenizer.BOS(); len(ids) == 0 && bos >= 0 {
+			ids = []int32{bos} // an empty prompt is the beginning of any text
+		}
+		prompts = append(prompts, completionPrompt{ids, &p.Texts[i]})
+	}
+	for i, ids := range p.Tokens {
+		param := "prompt"
+		if p.Many {
+			param = fmt.Sprintf("prompt[%d]", i)
+		}
+		if len(ids) == 0 {
+			c.Fail(core.Bad(param, "%s must not be empty", param))
+		}
+		c.Tokens(param, ids, m.Tokenizer.Vocab())
+		prompts = append(prompts, completionPrompt{ids: ids})
+	}
+	return prompts
+}
+
+func completionAnswer(m *core.Model, id string, call *core.Call, all []*core.Collected, w *work, logprobs bool) *api.Completion {
+	a := &api.Completion{ID: id, Object: "text_completion", Created: call.Start.Unix(), Model: m.ID}
+	results := make([]*core.Result, len(all))
+	for i, g := range all {
+		results[i] = g.Result
+		choice := api.CompletionChoice{
+			Index:        i,
+			Text:         w.echo(i) + g.Text,
+			FinishReason: &g.Result.Reason,
+			StopReason:   stopReason(g.Result),
+		}
+		if logprobs {
+			l := newTextLogprobs(m, w.echo(i))
+			l.text.count(g.Text)
+			choice.Logprobs = l.add(g.Tokens)
+		}
+		a.Choices = append(a.Choices, choice)
+	}
+	a.Usage = usage(results, w.n)
+	a.Timings = timings(results[0])
+	return a
+}
+
+func (w *work) echo(i int) string {
+	if w.echoed == nil {
+		return ""
+	}
+	return w.echoed[i]
+}
+
+// charCount turns byte offsets of a text that grows into character offsets.
+type charCount struct {
+	chars []int32 // [bytes] characters before each byte
+	n     int32
+}
+
+func (c *charCount) count(text string) {
+	for i := range len(text) {
+		c.chars = append(c.chars, c.n)
+		if i+1 == len(text) || utf8.RuneStart(text[i+1]) {
+			c.n++
+		}
+	}
+}
+
+func (c *charCount) at(offset int) int {
+	if offset >= len(c.chars) {
+		return int(c.n)
+	}
+	return int(c.chars[offset])
+}

@@ -1,0 +1,98 @@
+package openai
+
+import (
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	api "github.com/penstock-llm/penstock/api/openai"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// lowest stands for minus infinity, which JSON does not have; it is OpenAI's.
+const lowest = -9999
+
+func finite(p float32) float32 {
+	if math.IsInf(float64(p), 0) || math.IsNaN(float64(p)) || p < lowest {
+		return lowest
+	}
+	return p
+}
+
+// piece is a token's text and bytes; bytes that are no character show as U+FFFD.
+func piece(m *core.Model, id int32) (text string, raw []int) {
+	b := m.Tokenizer.Piece(id)
+	raw = make([]int, len(b))
+	for i, x := range b {
+		raw[i] = int(x)
+	}
+	return strings.ToValidUTF8(string(b), string(utf8.RuneError)), raw
+}
+
+func chatLogprobs(m *core.Model, tokens []core.TokenInfo) *api.ChatLogprobs {
+	l := &api.ChatLogprobs{Content: make([]api.TokenLogprob, len(tokens))}
+	for i, t := range tokens {
+		text, raw := piece(m, t.ID)
+		one := api.TokenLogprob{Token: text, Logprob: finite(t.Logprob), Bytes: raw, TopLogprobs: make([]api.TopLogprob, len(t.Top))}
+		for k, top := range t.Top {
+			text, raw := piece(m, top.Token)
+			one.TopLogprobs[k] = api.TopLogprob{Token: text, Logprob: finite(top.Value), Bytes: raw}
+		}
+		l.Content[i] = one
+	}
+	return l
+}
+
+// textLogprobs makes the log-probabilities of a completion, whose offsets are
+// in characters of the whole text, an echoed prompt included.
+type textLogprobs struct {
+	m      *core.Model
+	prompt int       // characters of the echoed prompt
+	echoed int       // characters of the prompt's tokens so far
+	text   charCount // of the generated text
+}
+
+func newTextLogprobs(m *core.Model, echoed string) *textLogprobs {
+	return &textLogprobs{m: m, prompt: utf8.RuneCountInString(echoed)}
+}
+
+func (l *textLogprobs) add(tokens []core.TokenInfo) *api.CompletionLogprobs {
+	out := &api.CompletionLogprobs{
+		Tokens:        make([]string, len(tokens)),
+		TokenLogprobs: make([]*float32, len(tokens)),
+		TopLogprobs:   make([]map[string]float32, len(tokens)),
+		TextOffset:    make([]int, len(tokens)),
+	}
+	for i, t := range tokens {
+		text, _ := piece(l.m, t.ID)
+		out.Tokens[i] = text
+		if t.Prompt {
+			out.TextOffset[i] = min(l.echoed, l.prompt)
+			first := l.echoed == 0 && i == 0
+			if !l.m.Tokenizer.IsSpecial(t.ID) {
+				l.echoed += utf8.RuneCountInString(text)
+			}
+			if first {
+				continue // nothing comes before the first token, so it has no probability
+			}
+		} else {
+			out.TextOffset[i] = l.prompt + l.text.at(t.Offset)
+		}
+		p := finite(t.Logprob)
+		out.TokenLogprobs[i] = &p
+		top := make(map[string]float32, len(t.Top)+1)
+		for _, alt := range t.Top {
+			name, _ := piece(l.m, alt.Token)
+			if _, taken := top[name]; !taken {
+				top[name] = finite(alt.Value)
+			}
+		}
+		if len(t.Top) > 0 {
+			if _, taken := top[text]; !taken {
+				top[text] = p
+			}
+		}
+		out.TopLogprobs[i] = top
+	}
+	return out
+}

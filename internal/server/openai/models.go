@@ -1,0 +1,45 @@
+package openai
+
+import (
+	api "github.com/penstock-llm/penstock/api/openai"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// models is GET /v1/models.
+func models(call *core.Call) *core.Error {
+	list := api.ModelList{Object: "list", Data: []api.Model{}}
+	if m := call.App.Loaded(); m != nil {
+		list.Data = append(list.Data, describe(m))
+	}
+	return call.JSON(200, list)
+}
+
+// oneModel is GET /v1/models/{id...}; ids may have slashes.
+func oneModel(call *core.Call) *core.Error {
+	m := call.App.Loaded()
+	if m == nil {
+		return core.Loading()
+	}
+	id := call.R.PathValue("id")
+	if id == "" || !m.Named(id) {
+		return core.NoModel(id)
+	}
+	return call.JSON(200, describe(m))
+}
+
+func describe(m *core.Model) api.Model {
+	c := m.Config
+	return api.Model{
+		ID:          m.ID,
+		Object:      "model",
+		Created:     m.Created.Unix(),
+		OwnedBy:     "penstock",
+		Root:        m.ID,
+		MaxModelLen: m.Context(),
+		Meta: api.ModelMeta{
+			NVocab: c.Vocab, NCtx: m.Context(), NCtxTrain: c.Context, NEmbd: c.Dim, NParams: c.Params, Size: c.WeightBytes,
+		},
+		Architecture: api.ModelArchitecture{InputModalities: []string{"text"}, OutputModalities: []string{"text"}},
+		Status:       api.ModelStatus{Value: "loaded"},
+	}
+}

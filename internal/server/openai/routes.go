@@ -1,0 +1,48 @@
+// Package openai speaks the OpenAI HTTP API: completions, chat completions and
+// models, with the extensions of vLLM and llama-server that clients use.
+//
+// One file per endpoint: a handler decodes, builds jobs, and streams or
+// collects; generation itself is package core's. What the protocol knows but
+// this server does not do is refused by name, never ignored.
+package openai
+
+import (
+	"encoding/json"
+	"net/http"
+
+	api "github.com/penstock-llm/penstock/api/openai"
+	"github.com/penstock-llm/penstock/internal/server/core"
+)
+
+// Routes are the endpoints of this protocol.
+func Routes() []core.Route {
+	return []core.Route{
+		{Method: "POST", Path: "/v1/completions", Shape: WriteError, Handle: completions, About: "OpenAI text completion, streamed or not"},
+		{Method: "POST", Path: "/v1/chat/completions", Shape: WriteError, Handle: chatCompletions, About: "OpenAI chat completion, streamed or not"},
+		{Method: "GET", Path: "/v1/models", Shape: WriteError, Handle: models, About: "OpenAI list of models"},
+		{Method: "GET", Path: "/v1/models/{id...}", Shape: WriteError, Handle: oneModel, About: "OpenAI description of a model"},
+	}
+}
+
+// WriteError writes an error as OpenAI does.
+func WriteError(w http.ResponseWriter, e *core.Error) {
+	body, _ := json.Marshal(errorBody(e))
+	e.Headers(w.Header())
+	core.WriteJSON(w, e.Status, body)
+}
+
+func errorBody(e *core.Error) api.ErrorResponse {
+	r := api.ErrorResponse{Error: api.Error{
+		Message:       e.Message,
+		Type:          e.Type,
+		NPromptTokens: e.PromptTokens,
+		NCtx:          e.Context,
+	}}
+	if e.Param != "" {
+		r.Error.Param = &e.Param
+	}
+	if e.Code != "" {
+		r.Error.Code = &e.Code
+	}
+	return r
+}

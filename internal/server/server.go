@@ -1,0 +1,148 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/llamaserver"
+	"github.com/penstock-llm/penstock/internal/server/native"
+	"github.com/penstock-llm/penstock/internal/server/openai"
+	"github.com/penstock-llm/penstock/internal/server/ui"
+)
+
+// Model is a loaded model with everything that serves it.
+type Model = core.Model
+
+// Config is how the server behaves. Zero fields have the defaults named here;
+// a negative duration means no limit.
+type Config struct {
+	Version string
+	Model   *Model   // nil: the server is loading until Attach
+	APIKeys []string // none: everybody may use it
+
+	CORSOrigin     string        // value of Access-Control-Allow-Origin; empty: no CORS
+	MaxBody        int64         // bytes of a request body: 8 MiB
+	HeaderTimeout  time.Duration // for a request's headers: 10 s
+	BodyTimeout    time.Duration // for its body: 30 s
+	WriteTimeout   time.Duration // for a client to take what is written: 60 s
+	IdleTimeout    time.Duration // between requests of a connection: 2 min
+	RequestTimeout time.Duration // for a generation: none
+
+	MetricsVLLM bool // serve metrics under vLLM's names, too
+	AccessLog   bool // log each request
+	Log         *slog.Logger
+}
+
+func (c *Config) fill() {
+	or := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+		*d = max(*d, 0)
+	}
+	or(&c.HeaderTimeout, 10*time.Second)
+	or(&c.BodyTimeout, 30*time.Second)
+	or(&c.WriteTimeout, time.Minute)
+	or(&c.IdleTimeout, 2*time.Minute)
+	or(&c.RequestTimeout, 0)
+	if c.MaxBody == 0 {
+		c.MaxBody = 8 << 20
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Server is the whole API as an http.Handler.
+type Server struct {
+	cfg     Config
+	app     *core.App
+	mux     *http.ServeMux
+	routes  []core.Route
+	keys    map[[sha256.Size]byte]string // digest of a key -> name of its client
+	paths   []*path
+	metrics *collector
+}
+
+// New makes a server. It answers health checks at once, and requests for the
+// model as soon as there is one.
+func New(cfg Config) *Server {
+	cfg.fill()
+	s := &Server{
+		cfg: cfg,
+		app: &core.App{
+			Version:        cfg.Version,
+			Log:            cfg.Log,
+			MaxBody:        cfg.MaxBody,
+			BodyTimeout:    cfg.BodyTimeout,
+			WriteTimeout:   cfg.WriteTimeout,
+			RequestTimeout: cfg.RequestTimeout,
+			Started:        time.Now(),
+		},
+		mux:  http.NewServeMux(),
+		keys: clients(cfg.APIKeys),
+	}
+	s.metrics = newCollector(s)
+	s.routes = append(s.routes, native.Routes(func() []core.Route { return s.routes })...)
+	s.routes = append(s.routes, openai.Routes()...)
+	s.routes = append(s.routes, llamaserver.Routes()...)
+	s.routes = append(s.routes, s.operations()...)
+	s.routes = append(s.routes, ui.Routes()...)
+	s.mount()
+	if cfg.Model != nil {
+		s.Attach(cfg.Model)
+	}
+	return s
+}
+
+// Attach makes the server ready to serve m.
+func (s *Server) Attach(m *Model) { s.app.Attach(m) }
+
+// HTTP returns an http.Server for this handler, with HTTP/1.1 and HTTP/2, the
+// latter over TLS and in clear. There is no limit on the time of an answer,
+// since streams are long; what a slow client may cost is limited elsewhere.
+func (s *Server) HTTP(addr string, t *tls.Config) *http.Server {
+	h := &http.Server{
+		Addr:              addr,
+		Handler:           s,
+		TLSConfig:         t,
+		ReadHeaderTimeout: s.cfg.HeaderTimeout,
+		IdleTimeout:       s.cfg.IdleTimeout,
+		MaxHeaderBytes:    64 << 10,
+		Protocols:         new(http.Protocols),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 1024},
+		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+	}
+	h.Protocols.SetHTTP1(true)
+	h.Protocols.SetHTTP2(true)
+	h.Protocols.SetUnencryptedHTTP2(true)
+	return h
+}
+
+// Shutdown stops taking new work, lets what runs finish, and closes the given
+// listeners' servers. When ctx ends first, what still runs is aborted; its
+// clients are told. The engine is not closed.
+func (s *Server) Shutdown(ctx context.Context, servers ...*http.Server) error {
+	s.app.StartDraining()
+	var err error
+	if m := s.app.Loaded(); m != nil {
+		err = m.Engine.Drain(ctx)
+	}
+	// Whatever is left only has to write its last events.
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	for _, h := range servers {
+		if e := h.Shutdown(grace); e != nil {
+			h.Close()
+			if err == nil {
+				err = e
+			}
+		}
+	}
+	return err
+}
