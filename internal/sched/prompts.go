@@ -78,17 +78,12 @@ func (s *Scheduler) promptBudget(decoders int) int {
 	return min(rows, s.cfg.StepBudget) - decoders
 }
 
-// givePrompt plans n rows of a prompt, or as many as there are blocks for. It
-// takes blocks from others only if nobody could advance otherwise.
+// givePrompt plans n rows of a prompt, or as many as there are blocks for.
+// Decoding streams may have taken what it was promised, but they leave or give
+// way in the end, so it need not take blocks from anyone itself.
 func (s *Scheduler) givePrompt(p *Plan, seq *Seq, n int) {
-	if n == 0 || seq.state != running {
-		return
-	}
-	room := func() int { return (len(seq.blocks)+s.blocks.free())*s.cfg.BlockSize - seq.computed }
-	for len(p.Entries) == 0 && room() < 1 {
-		s.preempt(p, s.running[len(s.running)-1])
-	}
-	if n = min(n, room()); n > 0 {
+	room := (len(seq.blocks)+s.blocks.free())*s.cfg.BlockSize - seq.computed
+	if n = min(n, room); n > 0 {
 		s.give(p, seq, n)
 	}
 }

@@ -20,10 +20,12 @@ type machine struct {
 
 func drawConfig(t *rapid.T) Config {
 	seqs := rapid.IntRange(1, 5).Draw(t, "maxseqs")
+	size := rapid.IntRange(1, 5).Draw(t, "blocksize")
+	context := rapid.IntRange(2, 60).Draw(t, "context")
 	cfg := Config{
-		Blocks:      rapid.IntRange(2, 24).Draw(t, "blocks"),
-		BlockSize:   rapid.IntRange(1, 5).Draw(t, "blocksize"),
-		Context:     rapid.IntRange(2, 60).Draw(t, "context"),
+		Blocks:      (context+size-1)/size + rapid.IntRange(0, 6).Draw(t, "blocks"), // few: they run out
+		BlockSize:   size,
+		Context:     context,
 		MaxSeqs:     seqs,
 		MaxQueue:    rapid.IntRange(0, 8).Draw(t, "maxqueue"),
 		StepBudget:  seqs + rapid.IntRange(0, 20).Draw(t, "budget"),
@@ -38,11 +40,15 @@ func drawConfig(t *rapid.T) Config {
 }
 
 func (m *machine) add(t *rapid.T) {
-	n := rapid.IntRange(1, m.s.cfg.Context).Draw(t, "prompt")
+	most := m.s.cfg.Context
+	if rapid.Bool().Draw(t, "short") {
+		most = min(most, 12)
+	}
+	n := rapid.IntRange(1, most).Draw(t, "prompt")
 	label := rapid.Int32Range(0, 2).Draw(t, "label")
 	fork := rapid.IntRange(0, n).Draw(t, "fork")
 	r := Request{
-		MaxTokens:    rapid.IntRange(-1, 20).Draw(t, "max"),
+		MaxTokens:    rapid.IntRange(-1, 40).Draw(t, "max"),
 		IgnoreEOS:    rapid.Bool().Draw(t, "ignore"),
 		Priority:     rapid.IntRange(-2, 2).Draw(t, "class"),
 		Client:       rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "client"),
@@ -77,7 +83,7 @@ func (m *machine) schedule(t *rapid.T) {
 	}
 	decoders := 0
 	for _, e := range p.Entries {
-		if e.Seq.decoding() {
+		if e.Seq.decoding() && !slices.Contains(p.Admitted, e.Seq) {
 			decoders++
 		}
 	}
@@ -115,6 +121,17 @@ func (m *machine) update(t *rapid.T) {
 	m.forget()
 }
 
+func (m *machine) step(t *rapid.T) {
+	m.schedule(t)
+	m.update(t)
+}
+
+func (m *machine) steps(t *rapid.T) {
+	for range rapid.IntRange(1, 10).Draw(t, "n") {
+		m.step(t)
+	}
+}
+
 func (m *machine) forget() {
 	m.live = slices.DeleteFunc(m.live, func(q *Seq) bool { return q.Reason() != Running })
 }
@@ -133,37 +150,41 @@ func (m *machine) abort(t *rapid.T) {
 }
 
 func TestRandom(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		cfg := drawConfig(t)
-		s, err := New(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if rapid.Bool().Draw(t, "collide") {
-			s.blocks.hashMask = 1 // nearly all hashes collide
-		}
-		m := &machine{s: s, kv: newFakeKV(cfg)}
-		t.Repeat(map[string]func(*rapid.T){
-			"add":      m.add,
-			"schedule": m.schedule,
-			"update":   m.update,
-			"step":     func(t *rapid.T) { m.schedule(t); m.update(t) },
-			"abort":    m.abort,
-			"":         func(*rapid.T) { s.check() },
-		})
-		m.update(t)
-		for steps := 0; len(m.live) > 0; steps++ {
-			if steps > 20000 {
-				t.Fatalf("%d sequences never end", len(m.live))
-			}
-			m.schedule(t)
-			m.update(t)
-		}
-		s.Schedule()
-		s.check()
-		if s.FreeBlocks() != cfg.Blocks || len(s.clients) != 0 || s.Running()+s.Waiting() != 0 {
-			t.Fatalf("left: %d of %d blocks free, %d clients, %d sequences",
-				s.FreeBlocks(), cfg.Blocks, len(s.clients), s.Running()+s.Waiting())
-		}
+	for range 30 { // times rapid's 100; each is quick
+		rapid.Check(t, random)
+	}
+}
+
+func random(t *rapid.T) {
+	cfg := drawConfig(t)
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rapid.Bool().Draw(t, "collide") {
+		s.blocks.hashMask = 1 // nearly all hashes collide
+	}
+	m := &machine{s: s, kv: newFakeKV(cfg)}
+	t.Repeat(map[string]func(*rapid.T){
+		"add":      m.add,
+		"schedule": m.schedule,
+		"update":   m.update,
+		"step":     m.step,
+		"steps":    m.steps,
+		"abort":    m.abort,
+		"":         func(*rapid.T) { s.check() },
 	})
+	m.update(t)
+	for steps := 0; len(m.live) > 0; steps++ {
+		if steps > 20000 {
+			t.Fatalf("%d sequences never end", len(m.live))
+		}
+		m.step(t)
+	}
+	s.Schedule()
+	s.check()
+	if s.FreeBlocks() != cfg.Blocks || len(s.clients) != 0 || s.Running()+s.Waiting() != 0 {
+		t.Fatalf("left: %d of %d blocks free, %d clients, %d sequences",
+			s.FreeBlocks(), cfg.Blocks, len(s.clients), s.Running()+s.Waiting())
+	}
 }

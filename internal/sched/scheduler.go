@@ -288,7 +288,7 @@ func (s *Scheduler) give(p *Plan, seq *Seq, n int) {
 func (s *Scheduler) preempt(p *Plan, seq *Seq) {
 	s.leave(seq)
 	s.release(seq)
-	seq.computed, seq.indexed, seq.tail = 0, 0, 0
+	seq.computed = 0
 	seq.preemptions++
 	s.counters.Preemptions++
 	seq.state = waiting
