@@ -74,7 +74,8 @@ type Engine struct {
 	tokens  []int32 // [entries] sampled
 	job     sampleJob
 	workers []*sample.Sampler
-	fails   int // steps that panicked in a row
+	stepped time.Time // end of the last step
+	fails   int       // steps that panicked in a row
 	stats   counters
 }
 

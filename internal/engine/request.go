@@ -118,7 +118,8 @@ type Finish struct {
 type Usage struct{ Prompt, Cached, Completion int }
 
 // Timings are the moments of a request's life; those that it did not reach are
-// zero. Forward and Sampling are the durations of the steps that it was part of.
+// zero. Forward and Sampling are the durations of the steps that it was part of,
+// Between the time that passed from each of these to the next step.
 type Timings struct {
 	Submitted  time.Time
 	Scheduled  time.Time // the start of its first step
@@ -128,6 +129,7 @@ type Timings struct {
 	Steps      int
 	Forward    time.Duration
 	Sampling   time.Duration
+	Between    time.Duration
 }
 
 // Queued is the time until the first step.

@@ -29,7 +29,7 @@ func (e *Engine) step() (worked bool) {
 	e.sched.Update(plan, e.tokens)
 	e.plan = nil
 	e.stats.publish(e) // before a reader learns that its request has ended
-	e.deliver(plan, now, forward.Sub(start), now.Sub(forward))
+	e.deliver(plan, start, forward, now)
 	e.stats.step(e, plan, start, forward, now)
 	e.fails = 0
 	return true
@@ -54,16 +54,22 @@ func (e *Engine) begin(plan *sched.Plan, start time.Time) {
 
 func owner(seq *sched.Seq) *Stream { return seq.Owner.(*Stream) }
 
-// deliver writes the outputs of a step to their streams and ends those that are
+// deliver writes the outputs of a step, which began at start, computed until
+// forward and sampled until now, to their streams and ends those that are
 // finished.
-func (e *Engine) deliver(plan *sched.Plan, now time.Time, forward, sampling time.Duration) {
+func (e *Engine) deliver(plan *sched.Plan, start, forward, now time.Time) {
+	between := start.Sub(e.stepped)
+	e.stepped = now
 	items := e.job.items
 	for i := range plan.Entries {
 		entry := &plan.Entries[i]
 		s := owner(entry.Seq)
+		if s.timings.Steps > 0 {
+			s.timings.Between += between
+		}
 		s.timings.Steps++
-		s.timings.Forward += forward
-		s.timings.Sampling += sampling
+		s.timings.Forward += forward.Sub(start)
+		s.timings.Sampling += now.Sub(forward)
 		for ; len(items) > 0 && items[0].entry == i; items = items[1:] {
 			if it := &items[0]; it.err == nil && !it.void && entry.Seq.Reason() != Failed {
 				e.token(s, it, now)
