@@ -28,6 +28,7 @@ type Generation struct {
 	count   int  // tokens read, without the prompt's
 	stopped bool // by a stop string
 	result  Result
+	trace   *Trace // nil unless someone asked
 }
 
 // Delta is what a generation has got further by. It is valid until the next
@@ -85,6 +86,7 @@ func (g *Generation) Next(ctx context.Context) (Delta, *Error) {
 		if !ok {
 			return g.last(ctx)
 		}
+		g.trace.woken()
 		g.take(t)
 		for !g.stopped && g.stream.Ready() > 0 {
 			if t, _, err = g.stream.Next(ctx); err != nil {
@@ -198,6 +200,7 @@ func (g *Generation) last(ctx context.Context) (Delta, *Error) {
 		g.result.Completion = g.count
 	}
 	g.given, g.sent = len(g.text), len(g.infos)
+	g.trace.decoded(f.Timings)
 	return Delta{Text: g.text, Tokens: g.infos, IDs: g.ids, Done: true}, nil
 }
 

@@ -51,7 +51,9 @@ func (m *Model) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 	if err != nil {
 		return nil, FromEngine(err)
 	}
-	return newGeneration(m, j, stream), nil
+	g := newGeneration(m, j, stream)
+	g.trace = traceOf(ctx)
+	return g, nil
 }
 
 // StartAll starts several jobs, or none.

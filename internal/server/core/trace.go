@@ -1,0 +1,41 @@
+package core
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/engine"
+)
+
+// Trace collects the moments of one generation for whoever put it into the
+// request's context: a benchmark that attributes a latency. It is complete once
+// the handler has returned.
+type Trace struct {
+	Timings engine.Timings
+	Woken   time.Time // the first token was in the reader's hands
+	Decoded time.Time // the last one had become text
+}
+
+type traceKey struct{}
+
+// WithTrace returns a context that carries t.
+func WithTrace(ctx context.Context, t *Trace) context.Context {
+	return context.WithValue(ctx, traceKey{}, t)
+}
+
+func traceOf(ctx context.Context) *Trace {
+	t, _ := ctx.Value(traceKey{}).(*Trace)
+	return t
+}
+
+func (t *Trace) woken() {
+	if t != nil && t.Woken.IsZero() {
+		t.Woken = time.Now()
+	}
+}
+
+func (t *Trace) decoded(timings engine.Timings) {
+	if t != nil {
+		t.Timings, t.Decoded = timings, time.Now()
+	}
+}
