@@ -37,17 +37,17 @@ type Result struct {
 	Chunks     int     `json:"chunks"`
 	Context    int     `json:"ctx"`
 
-	Reference *Comparison `json:"reference,omitempty"`
+	*Comparison // nil without a reference
 }
 
 // Comparison is how a model's predictions differ from the reference's at the
 // same positions.
 type Comparison struct {
-	Perplexity float64 `json:"ppl"`
-	KLMean     float64 `json:"kl_mean"` // of the model from the reference, in nats
-	KLP99      float64 `json:"kl_p99"`
-	KLMax      float64 `json:"kl_max"`
-	Top1       float64 `json:"top1_agreement"`
+	Reference float64 `json:"reference_ppl"` // the reference's perplexity
+	KLMean    float64 `json:"kl_mean"`       // of the model from the reference, in nats
+	KLP99     float64 `json:"kl_p99"`
+	KLMax     float64 `json:"kl_max"`
+	Top1      float64 `json:"top1_agreement"`
 }
 
 // Perplexity scores tokens with m.
@@ -261,12 +261,12 @@ func (t *tally) result(chunks, length int) Result {
 		for _, v := range kl {
 			sum += v
 		}
-		r.Reference = &Comparison{
-			Perplexity: math.Exp(t.nll[1] / n),
-			KLMean:     sum / n,
-			KLP99:      kl[min(len(kl)-1, len(kl)*99/100)],
-			KLMax:      kl[len(kl)-1],
-			Top1:       float64(t.agree) / n,
+		r.Comparison = &Comparison{
+			Reference: math.Exp(t.nll[1] / n),
+			KLMean:    sum / n,
+			KLP99:     kl[min(len(kl)-1, len(kl)*99/100)],
+			KLMax:     kl[len(kl)-1],
+			Top1:      float64(t.agree) / n,
 		}
 	}
 	return r

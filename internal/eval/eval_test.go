@@ -125,8 +125,8 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := r.Reference
-	if c == nil || c.KLMean > 1e-3 || c.KLP99 < c.KLMean || c.Top1 < 0.97 || math.Abs(r.Perplexity/c.Perplexity-1) > 0.01 {
+	c := r.Comparison
+	if c == nil || c.KLMean > 1e-3 || c.KLP99 < c.KLMean || c.Top1 < 0.97 || math.Abs(r.Perplexity/c.Reference-1) > 0.01 {
 		t.Errorf("fast %+v against reference %+v", r, c)
 	}
 	if chunks != 3 {

@@ -1,0 +1,113 @@
+package instance
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/kvcache"
+	"github.com/penstock-llm/penstock/internal/model"
+)
+
+// ErrTooLarge is wrapped by Open's error when the model does not fit the memory.
+var ErrTooLarge = errors.New("not enough memory")
+
+// process is what the program takes besides weights, step buffers and cache:
+// vocabulary, runtime, connections.
+const process = 128 << 20
+
+// need is what a model asks of the memory, in bytes.
+type need struct {
+	weights, scratch, perBlock uint64
+	context                    int // positions that the model was made for
+}
+
+// plan is how the memory is shared out.
+type plan struct {
+	context int // tokens of a sequence
+	blocks  int // of the KV cache
+}
+
+// Memory is what an instance takes, or would take, in bytes.
+type Memory struct {
+	Weights  uint64 // in the form that the kernels read
+	Buffers  uint64 // of a step
+	Process  uint64 // vocabulary, runtime, connections
+	Cache    uint64 // keys and values of all sequences together
+	PerToken uint64 // of the cache
+	Context  int    // tokens that a sequence may have
+}
+
+// Estimate says what Open would take for a file, without loading it. Where it
+// does not fit, the error wraps ErrTooLarge and the figures are those that are
+// known.
+func Estimate(f *gguf.File, o Options) (Memory, error) {
+	n, p, err := estimate(f, o.withDefaults())
+	return Memory{
+		Weights: n.weights, Buffers: n.scratch, Process: process,
+		Cache: uint64(p.blocks) * n.perBlock, PerToken: n.perBlock / kvcache.BlockTokens, Context: p.context,
+	}, err
+}
+
+func estimate(f *gguf.File, o Options) (need, plan, error) {
+	weights, perBlock, scratch, err := model.Need(f, o.model())
+	if err != nil {
+		return need{}, plan{}, err
+	}
+	config, err := model.Describe(f)
+	if err != nil {
+		return need{}, plan{}, err
+	}
+	n := need{weights: weights, scratch: scratch, perBlock: perBlock, context: config.Context}
+	p, err := fit(n, o)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", f.Path(), err)
+	}
+	return n, p, err
+}
+
+// fit decides context and cache size before anything is allocated. What the
+// caller asks for is given or refused; what is left open is chosen so that a
+// batch of sequences of ordinary length has room, within half of the memory
+// that is left.
+func fit(n need, o Options) (plan, error) {
+	fixed := n.weights + n.scratch + process
+	if o.MemoryLimit > 0 && fixed >= o.MemoryLimit {
+		return plan{}, fmt.Errorf("%w: weights and buffers take %s, the limit is %s: choose a smaller model or raise --memory-limit",
+			ErrTooLarge, size(fixed), size(o.MemoryLimit))
+	}
+	context := n.context
+	if o.Context > 0 {
+		context = o.Context
+	}
+	if context > n.context {
+		return plan{}, fmt.Errorf("--ctx %d: the model was made for %d positions", o.Context, n.context)
+	}
+	const ordinary = 2048
+	bytes := uint64(blocksFor(max(context, o.MaxBatch*min(context, ordinary)))) * n.perBlock
+	switch {
+	case o.KVMemory > 0:
+		bytes = o.KVMemory
+	case o.MemoryLimit > 0:
+		bytes = min(bytes, max((o.MemoryLimit-fixed)/2, uint64(blocksFor(min(context, ordinary)))*n.perBlock))
+	}
+	if o.MemoryLimit > 0 && bytes > o.MemoryLimit-fixed {
+		return plan{}, fmt.Errorf("%w: the KV cache of %s beside %s of weights and buffers exceeds the limit of %s: lower --kv-memory or --ctx, or raise --memory-limit",
+			ErrTooLarge, size(bytes), size(fixed), size(o.MemoryLimit))
+	}
+	p := plan{context: context, blocks: int(bytes / n.perBlock)}
+	if room := p.blocks * kvcache.BlockTokens; room < context {
+		if o.Context > 0 || p.blocks == 0 {
+			return plan{}, fmt.Errorf("%w: a KV cache of %s holds %d tokens, --ctx asks for %d: raise --kv-memory or --memory-limit",
+				ErrTooLarge, size(bytes), room, context)
+		}
+		p.context = room
+	}
+	return p, nil
+}
+
+func blocksFor(tokens int) int {
+	return (tokens + kvcache.BlockTokens - 1) / kvcache.BlockTokens
+}
+
+func size(n uint64) string { return fmt.Sprintf("%.0f MB", float64(n)/1e6) }

@@ -1,0 +1,41 @@
+package instance
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestFit(t *testing.T) {
+	const mb = 1 << 20
+	small := need{weights: 100 * mb, scratch: 20 * mb, perBlock: mb / 2, context: 8192}
+	for _, c := range []struct {
+		name    string
+		o       Options
+		context int
+		blocks  int
+		err     error
+	}{
+		{"room for a batch", Options{MaxBatch: 8, MemoryLimit: 8192 * mb}, 8192, 1024, nil},
+		{"half of what is left", Options{MaxBatch: 64, MemoryLimit: 1248 * mb}, 8192, 1000, nil},
+		{"the context gives way", Options{MaxBatch: 8, MemoryLimit: 448 * mb}, 3200, 200, nil},
+		{"asked context is kept", Options{MaxBatch: 8, MemoryLimit: 448 * mb, Context: 8192}, 0, 0, ErrTooLarge},
+		{"asked context", Options{MaxBatch: 8, MemoryLimit: 8192 * mb, Context: 512}, 512, 256, nil},
+		{"asked cache", Options{MaxBatch: 8, MemoryLimit: 8192 * mb, KVMemory: 64 * mb}, 2048, 128, nil},
+		{"asked cache too large", Options{MaxBatch: 8, MemoryLimit: 400 * mb, KVMemory: 300 * mb}, 0, 0, ErrTooLarge},
+		{"weights too large", Options{MaxBatch: 8, MemoryLimit: 200 * mb}, 0, 0, ErrTooLarge},
+		{"no limit", Options{MaxBatch: 8}, 8192, 1024, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := fit(small, c.o)
+			if !errors.Is(err, c.err) {
+				t.Fatalf("error %v, want %v", err, c.err)
+			}
+			if p.context != c.context || p.blocks != c.blocks {
+				t.Errorf("context %d, blocks %d, want %d and %d", p.context, p.blocks, c.context, c.blocks)
+			}
+		})
+	}
+	if _, err := fit(small, Options{MaxBatch: 8, Context: 9000}); err == nil {
+		t.Error("a context beyond the model's is accepted")
+	}
+}

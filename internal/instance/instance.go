@@ -1,0 +1,139 @@
+// Package instance makes a model ready to serve: it opens the file, decides how
+// the memory is shared out, loads tokenizer and weights, and starts an engine
+// over them. It serves no requests itself and knows no protocol. The commands
+// and the benchmark's layers call it, so that all of them run the same thing.
+package instance
+
+import (
+	"errors"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/kvcache"
+	"github.com/penstock-llm/penstock/internal/model"
+	"github.com/penstock-llm/penstock/internal/tokenizer"
+)
+
+// Options are how a model is to be served. Zero fields mean the defaults.
+type Options struct {
+	Tier        cpu.Tier
+	Threads     int    // all that the process may use
+	Context     int    // tokens of a sequence; the model's, capped by memory
+	MaxBatch    int    // sequences that run at once: 32
+	MaxQueue    int    // requests that wait beyond those: 256
+	StepBudget  int    // rows of a step: 256
+	ChunkTokens int    // prompt rows of a step while streams decode
+	KVMemory    uint64 // bytes of the KV cache
+	MemoryLimit uint64 // bytes of the process; 0: no limit
+	NoPrefix    bool   // do not share the blocks of common prefixes
+	OnPanic     func(value any, stack []byte)
+	Progress    func(done, total int64) // bytes of weights loaded
+}
+
+func (o Options) withDefaults() Options {
+	if o.Threads <= 0 {
+		o.Threads = cpu.Threads()
+	}
+	if o.MaxBatch <= 0 {
+		o.MaxBatch = 32
+	}
+	if o.StepBudget <= 0 {
+		o.StepBudget = 256
+	}
+	o.StepBudget = max(o.StepBudget, o.MaxBatch)
+	return o
+}
+
+// model is the part of the options that the model is loaded with.
+func (o Options) model() model.Options {
+	return model.Options{
+		Tier: o.Tier, Threads: o.Threads, MaxRows: o.StepBudget, MaxLogits: max(o.MaxBatch, 64), Progress: o.Progress,
+	}
+}
+
+// Instance is a loaded model with its engine running.
+type Instance struct {
+	File      *gguf.File
+	Tokenizer *tokenizer.Tokenizer
+	Model     *model.Model
+	Cache     *kvcache.Cache
+	Engine    *engine.Engine
+	Loaded    time.Duration // what loading took
+}
+
+// Open loads the model in a GGUF file.
+func Open(path string, o Options) (*Instance, error) {
+	start := time.Now()
+	file, err := gguf.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	in := &Instance{File: file}
+	if err := in.load(o.withDefaults()); err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	in.Loaded = time.Since(start)
+	return in, nil
+}
+
+func (in *Instance) load(o Options) error {
+	options := o.model()
+	_, p, err := estimate(in.File, o)
+	if err != nil {
+		return err
+	}
+	// The vocabulary and the weights are loaded side by side: neither needs the other.
+	type vocabulary struct {
+		tok *tokenizer.Tokenizer
+		err error
+	}
+	vocab := make(chan vocabulary, 1)
+	go func() {
+		tok, err := tokenizer.New(in.File)
+		vocab <- vocabulary{tok, err}
+	}()
+	in.Model, err = model.Load(in.File, options)
+	v := <-vocab
+	in.Tokenizer = v.tok
+	if err = errors.Join(err, v.err); err != nil {
+		return err
+	}
+	if in.Cache, err = in.Model.NewCache(p.blocks); err != nil {
+		return err
+	}
+	in.Engine, err = engine.New(engine.ForModel(in.Model, in.Cache), in.Model.Pool(), engine.Config{
+		Blocks:      p.blocks,
+		BlockTokens: kvcache.BlockTokens,
+		Context:     p.context,
+		MaxBatch:    o.MaxBatch,
+		MaxQueue:    o.MaxQueue,
+		StepBudget:  o.StepBudget,
+		ChunkTokens: o.ChunkTokens,
+		PrefixCache: !o.NoPrefix,
+		EOG:         in.Tokenizer.EOG(),
+		Kernels:     kernel.New(o.Tier),
+		OnPanic:     o.OnPanic,
+	})
+	return err
+}
+
+// Context is the number of tokens that a sequence may have.
+func (in *Instance) Context() int { return in.Engine.Config().Context }
+
+// Close ends all requests and frees everything.
+func (in *Instance) Close() error {
+	if in.Engine != nil {
+		in.Engine.Close()
+	}
+	var errs []error
+	if in.Cache != nil {
+		errs = append(errs, in.Cache.Close())
+	}
+	if in.Model != nil {
+		errs = append(errs, in.Model.Close())
+	}
+	return errors.Join(append(errs, in.File.Close())...)
+}
