@@ -73,9 +73,7 @@ func (c *Call) read(b *bytes.Buffer) *Error {
 		return TooLarge(limit)
 	}
 	rc := http.NewResponseController(c.W)
-	if c.App.BodyTimeout > 0 && rc.SetReadDeadline(time.Now().Add(c.App.BodyTimeout)) == nil {
-		defer rc.SetReadDeadline(time.Time{})
-	}
+	limited := c.App.BodyTimeout > 0 && rc.SetReadDeadline(time.Now().Add(c.App.BodyTimeout)) == nil
 	if n := c.R.ContentLength; n > 0 {
 		b.Grow(int(n) + bytes.MinRead)
 	}
@@ -83,7 +81,11 @@ func (c *Call) read(b *bytes.Buffer) *Error {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
+		if limited {
+			rc.SetReadDeadline(time.Time{})
+		}
 		return nil
+	// From here on the deadline stays, for net/http reads on before it closes.
 	case errors.As(err, &tooLarge):
 		return TooLarge(limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):

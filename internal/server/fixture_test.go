@@ -1,0 +1,305 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/model"
+	"github.com/penstock-llm/penstock/internal/tinymodel"
+	"github.com/penstock-llm/penstock/internal/tokenizer"
+)
+
+const testVocab = 400
+
+// script is an executor that makes every sequence say the same text, a byte for
+// each token, so that characters and stop strings are always spread over tokens.
+type script struct {
+	mu     sync.Mutex
+	tokens []int32
+	first  map[int32]int32 // first block of a sequence -> position before its answer; -1: not known yet
+	logits []float32
+	delay  atomic.Int64 // of a step
+	steps  atomic.Int64
+}
+
+const byteToken = 3 // the token of byte 0 in tinymodel's vocabulary
+
+func newScript(text string) *script {
+	s := &script{first: map[int32]int32{}, logits: make([]float32, 64*testVocab)}
+	s.say(text)
+	return s
+}
+
+// say changes the text; NUL stands for the token that ends an answer.
+func (s *script) say(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens = nil
+	for i := range len(text) {
+		if text[i] == 0 {
+			s.tokens = append(s.tokens, 2) // <|im_end|>
+		} else {
+			s.tokens = append(s.tokens, byteToken+int32(text[i]))
+		}
+	}
+}
+
+func (s *script) Vocab() int     { return testVocab }
+func (s *script) MaxRows() int   { return 256 }
+func (s *script) MaxLogits() int { return 64 }
+
+func (s *script) Forward(b *batch.Batch) []float32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.steps.Add(1)
+	if d := s.delay.Load(); d > 0 {
+		time.Sleep(time.Duration(d))
+	}
+	next := 0
+	for i := range b.Seqs() {
+		id := b.Blocks[i][0]
+		for r := b.Start[i]; r < b.Start[i+1]; r++ {
+			pos := b.Positions[r]
+			if pos == 0 {
+				s.first[id] = -1
+			}
+			if next >= len(b.Logits) || b.Logits[next] != r {
+				continue
+			}
+			if s.first[id] < 0 {
+				s.first[id] = pos
+			}
+			row := s.logits[next*testVocab : (next+1)*testVocab]
+			clear(row)
+			row[s.tokens[int(pos-s.first[id])%len(s.tokens)]] = 30
+			next++
+		}
+	}
+	return s.logits[:next*testVocab]
+}
+
+// fixture is a server over a scripted model.
+type fixture struct {
+	*Server
+	script *script
+	engine *engine.Engine
+	model  *Model
+}
+
+type option func(*Config, *engine.Config)
+
+func newFixture(t testing.TB, text string, options ...option) *fixture {
+	t.Helper()
+	sc := newScript(text)
+	f := serve(t, sc, options...)
+	f.script = sc
+	return f
+}
+
+func loadTiny(t testing.TB) (*tokenizer.Tokenizer, *chat.Template) {
+	t.Helper()
+	file, err := tinymodel.Open(tinymodel.Options{Vocab: testVocab})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.New(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl, err := chat.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok, tmpl
+}
+
+func serve(t testing.TB, x engine.Executor, options ...option) *fixture {
+	t.Helper()
+	tok, tmpl := loadTiny(t)
+	cfg := Config{Version: "test", MetricsVLLM: true}
+	ecfg := engine.Config{Blocks: 256, Context: 512, MaxBatch: 8, MaxQueue: 64, EOG: tok.EOG()}
+	for _, o := range options {
+		o(&cfg, &ecfg)
+	}
+	e, err := engine.New(x, nil, ecfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &Model{
+		ID: "org/tiny", Aliases: []string{"tiny"}, Path: "tiny.gguf", Created: time.Unix(1700000000, 0),
+		Config: model.Config{Arch: "llama", Vocab: testVocab, Dim: 64, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 32, FF: 96, Context: 512, RopeBase: 10000, NormEps: 1e-5},
+		Engine: e, Tokenizer: tok, Chat: tmpl, CPU: "generic", Threads: 1,
+	}
+	cfg.Model = m
+	f := &fixture{Server: New(cfg), engine: e, model: m}
+	t.Cleanup(func() {
+		f.settled(t)
+		e.Close()
+	})
+	return f
+}
+
+// settled waits until no sequence or block is in use.
+func (f *fixture) settled(t testing.TB) {
+	t.Helper()
+	for range 500 {
+		if s := f.engine.Stats(); s.Running == 0 && s.Waiting == 0 && s.FreeBlocks == s.Blocks {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("left behind: %+v", f.engine.Stats())
+}
+
+// answer is what a request got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (f *fixture) do(t testing.TB, method, path, body string, headers ...string) answer {
+	t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, r)
+	return answer{w.Code, w.Header(), w.Body.String()}
+}
+
+func (f *fixture) post(t testing.TB, path, body string) answer {
+	t.Helper()
+	return f.do(t, "POST", path, body)
+}
+
+// get decodes the answer into a map.
+func (a answer) get(t testing.TB) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal([]byte(a.body), &m); err != nil {
+		t.Fatalf("status %d, not JSON: %q", a.status, a.body)
+	}
+	return m
+}
+
+// at walks into a decoded answer: at(m, "choices", 0, "text").
+func at(t testing.TB, v any, path ...any) any {
+	t.Helper()
+	for _, p := range path {
+		switch p := p.(type) {
+		case string:
+			m, ok := v.(map[string]any)
+			if !ok {
+				t.Fatalf("no %v in %v", path, v)
+			}
+			v = m[p]
+		case int:
+			l, ok := v.([]any)
+			if !ok || p >= len(l) {
+				t.Fatalf("no %v in %v", path, v)
+			}
+			v = l[p]
+		}
+	}
+	return v
+}
+
+// events are the data of the server-sent events of a body.
+func events(t testing.TB, body string) []string {
+	t.Helper()
+	var list []string
+	sc := bufio.NewScanner(strings.NewReader(body))
+	sc.Buffer(nil, 1<<20)
+	for sc.Scan() {
+		line := sc.Text()
+		data, ok := strings.CutPrefix(line, "data: ")
+		if ok {
+			list = append(list, data)
+		} else if line != "" && !strings.HasPrefix(line, ":") {
+			t.Errorf("a line of the stream is neither data nor comment: %q", line)
+		}
+	}
+	return list
+}
+
+// decodeAll decodes events except [DONE], which must be the last.
+func decodeAll(t testing.TB, list []string) []map[string]any {
+	t.Helper()
+	var all []map[string]any
+	for i, e := range list {
+		if e == "[DONE]" {
+			if i != len(list)-1 {
+				t.Errorf("[DONE] is not last")
+			}
+			continue
+		}
+		var m map[string]any
+		if err := json.Unmarshal([]byte(e), &m); err != nil {
+			t.Fatalf("event %q: %v", e, err)
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// noLeaks fails when goroutines are left when the test has ended.
+func noLeaks(t *testing.T) {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		for range 200 {
+			if runtime.NumGoroutine() <= before {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		b := make([]byte, 1<<20)
+		t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), b[:runtime.Stack(b, true)])
+	})
+}
+
+// listen serves a fixture on a socket.
+func (f *fixture) listen(t testing.TB) *httptest.Server {
+	t.Helper()
+	ts := httptest.NewUnstartedServer(nil)
+	ts.Config = f.HTTP("", nil)
+	ts.Start()
+	t.Cleanup(ts.Close)
+	return ts
+}
+
+func postTo(t testing.TB, client *http.Client, url, body string) *http.Response {
+	t.Helper()
+	r, err := client.Post(url, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func readAll(t testing.TB, r io.ReadCloser) string {
+	t.Helper()
+	defer r.Close()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(r); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+type engineConfig = engine.Config
