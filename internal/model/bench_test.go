@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"syscall"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -20,6 +21,7 @@ var (
 	benchModel   = flag.String("model", "", "GGUF file for BenchmarkForward instead of a tiny model")
 	benchThreads = flag.Int("threads", 0, "workers for BenchmarkForward")
 	benchContext = flag.Int("context", 128, "position of decoded tokens in BenchmarkForward")
+	benchKV      = flag.Int("kv", 0, "cache type for BenchmarkForward: 0 16-bit integers, 1 halves, 2 bytes")
 	benchProfile = flag.Bool("profile", false, "print where BenchmarkForward's time goes")
 )
 
@@ -50,7 +52,7 @@ func benchLoad(b *testing.B) (*Model, func()) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	m, err := Load(f, Options{Tier: cpu.Detect(), Threads: *benchThreads})
+	m, err := Load(f, Options{Tier: cpu.Detect(), Threads: *benchThreads, KV: KVType(*benchKV)})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -74,15 +76,27 @@ func benchSteps(b *testing.B, m *Model, batch *batch.Batch) {
 	defer c.Close()
 	fill(m, c, batch)
 	m.SetProfile(*benchProfile)
-	start := time.Now()
+	start, used, best := time.Now(), processorTime(b), time.Hour
 	for b.Loop() {
+		began := time.Now()
 		m.Forward(batch, c)
+		best = min(best, time.Since(began))
 	}
-	seconds := time.Since(start).Seconds()
-	b.ReportMetric(float64(batch.Rows()*b.N)/seconds, "tok/s")
+	rows, steps := float64(batch.Rows()), float64(b.N)
+	b.ReportMetric(rows*steps/time.Since(start).Seconds(), "tok/s")
+	b.ReportMetric(rows/best.Seconds(), "best-tok/s")
+	b.ReportMetric((processorTime(b)-used).Seconds()*1e3/steps, "cpu-ms/op")
 	if *benchProfile {
 		printProfile(m.Profile())
 	}
+}
+
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // fill computes what comes before the batch's rows, so that the cache holds

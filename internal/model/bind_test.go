@@ -232,7 +232,7 @@ func TestConfig(t *testing.T) {
 		t.Errorf("%d bytes of weights, want %d", weights, packed)
 	}
 	need, perBlock, scratch, err := Need(f, Options{Threads: 1})
-	if err != nil || need != uint64(weights) || perBlock != 2*2*16*3*2*64 || scratch == 0 {
+	if err != nil || need != uint64(weights) || perBlock != 2*3*2*(2*16*64+4*16) || scratch == 0 {
 		t.Errorf("Need: %d weights, %d per block, %d scratch, %v", need, perBlock, scratch, err)
 	}
 }

@@ -20,7 +20,7 @@ func Need(f *gguf.File, o Options) (weights, perBlockKV, scratch uint64, err err
 	if weights, err = b.weightBytes(o); err != nil {
 		return 0, 0, 0, err
 	}
-	block, err := kvcache.BytesPerBlock(b.kvConfig())
+	block, err := kvcache.BytesPerBlock(b.kvConfig(o))
 	if err != nil {
 		return 0, 0, 0, fmt.Errorf("model: %s: %w", f.Path(), err)
 	}

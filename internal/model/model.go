@@ -29,9 +29,23 @@ type Options struct {
 	MaxRows   int      // rows of a step; 0: 512
 	MaxLogits int      // rows of a step whose logits may be asked for; 0: 64, at most MaxRows
 	Reference bool     // float32 instead of the fast path
+	KV        KVType   // of the cache; the reference has its own
 
 	// Progress is told how many bytes of the file's weights are loaded.
 	Progress func(done, total int64)
+}
+
+// KVType is the number format of a cache.
+type KVType uint8
+
+const (
+	KV16  KVType = iota // 16 bits: integers with a scale per position, nearer to float32 than halves
+	KVF16               // halves
+	KV8                 // 8-bit integers with a scale per position
+)
+
+func (t KVType) quant() quant.Type {
+	return map[KVType]quant.Type{KV16: quant.I16, KVF16: quant.F16, KV8: quant.Q8_0}[t]
 }
 
 func (o Options) withDefaults() Options {
@@ -79,7 +93,7 @@ func Load(f *gguf.File, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{config: b.config, kv: b.kvConfig(), net: net, pool: nn.NewPool(o.Threads), opts: o}
+	m := &Model{config: b.config, kv: b.kvConfig(o), net: net, pool: nn.NewPool(o.Threads), opts: o}
 	m.config.WeightBytes = int64(weights)
 	if m.be, err = b.backend(m.pool, o); err == nil {
 		err = b.load(m.be, o)
@@ -174,7 +188,7 @@ func (m *Model) Close() error {
 	return m.be.Close()
 }
 
-func (b *binder) kvConfig() kvcache.Config {
+func (b *binder) kvConfig(o Options) kvcache.Config {
 	c := &b.config
-	return kvcache.Config{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: quant.F16}
+	return kvcache.Config{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KV.quant()}
 }

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 
 	"github.com/penstock-llm/penstock/internal/kernel"
-	"github.com/penstock-llm/penstock/internal/quant"
 )
 
 // ropeRows is the cosines and sines of a step's rows for one rotation.
@@ -87,7 +86,7 @@ func (h *heading) keep(kv *kernel.KV, seq, row, head int) {
 func (h *heading) view(kv *kernel.KV, head int) {
 	c := h.f.cache
 	*kv = kernel.KV{
-		Type:    quant.F16,
+		Type:    c.Config().Type,
 		HeadDim: h.a.HeadDim,
 		Stride:  c.Stride(),
 		K:       c.Keys(h.a.Layer, head),
