@@ -1,0 +1,167 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/instance"
+)
+
+type inspectCommand struct {
+	File    string `arg:"" help:"A .gguf file."`
+	Tensors bool   `help:"List every tensor."`
+	JSON    bool   `name:"json" help:"Print JSON."`
+}
+
+// inspection is what inspect reports.
+type inspection struct {
+	File     string            `json:"file"`
+	Version  uint32            `json:"version"`
+	Size     int64             `json:"size"`
+	Elements int64             `json:"parameters"`
+	Metadata map[string]any    `json:"metadata"`
+	Types    map[string]weight `json:"types"`
+	Tensors  []tensorRow       `json:"tensors,omitempty"`
+	Fit      fit               `json:"fit"`
+}
+
+// fit is whether and how this machine could run the model.
+type fit struct {
+	Runs     bool   `json:"runs"`
+	Problem  string `json:"problem,omitempty"`
+	Limit    uint64 `json:"memory_limit"`
+	Weights  uint64 `json:"weights"`
+	Buffers  uint64 `json:"buffers"`
+	PerToken uint64 `json:"kv_per_token"`
+	Cache    uint64 `json:"kv_cache"`
+	Context  int    `json:"context"`
+}
+
+type weight struct {
+	Tensors int   `json:"tensors"`
+	Bytes   int64 `json:"bytes"`
+}
+
+type tensorRow struct {
+	Name  string `json:"name"`
+	Type  string `json:"type"`
+	Shape []int  `json:"shape"`
+	Bytes int    `json:"bytes"`
+}
+
+func (c *inspectCommand) Run(cli *commands, term terminal) error {
+	tier, err := cli.tier()
+	if err != nil {
+		return err
+	}
+	file, err := gguf.Open(c.File)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	in := inspect(file, c.Tensors, instance.Options{Tier: tier, MemoryLimit: cpu.MemoryLimit()})
+	if c.JSON {
+		return json.NewEncoder(term.out).Encode(in)
+	}
+	return in.print(term.out)
+}
+
+func inspect(file *gguf.File, tensors bool, o instance.Options) inspection {
+	in := inspection{
+		File: file.Path(), Version: file.Version(), Size: file.Size(),
+		Metadata: map[string]any{}, Types: map[string]weight{}, Fit: fits(file, o),
+	}
+	for _, key := range file.Keys() {
+		v, _ := file.Value(key)
+		in.Metadata[key] = shorten(v)
+	}
+	for _, t := range file.Tensors() {
+		w := in.Types[t.Type.String()]
+		w.Tensors++
+		w.Bytes += int64(len(t.Data))
+		in.Types[t.Type.String()] = w
+		in.Elements += int64(t.Elements())
+		if tensors {
+			in.Tensors = append(in.Tensors, tensorRow{t.Name, t.Type.String(), t.Shape, len(t.Data)})
+		}
+	}
+	return in
+}
+
+func fits(file *gguf.File, o instance.Options) fit {
+	m, err := instance.Estimate(file, o)
+	f := fit{
+		Runs: err == nil, Limit: o.MemoryLimit, Weights: m.Weights, Buffers: m.Buffers + m.Process,
+		PerToken: m.PerToken, Cache: m.Cache, Context: m.Context,
+	}
+	if err != nil {
+		f.Problem = err.Error()
+	}
+	return f
+}
+
+// shorten replaces what nobody wants to read in full: vocabularies, templates.
+func shorten(v any) any {
+	switch text := fmt.Sprint(v); {
+	case len(text) <= 100:
+		return v
+	default:
+		return strings.ToValidUTF8(text[:80], "") + fmt.Sprintf("… (%d characters)", len(text))
+	}
+}
+
+func (in inspection) print(out io.Writer) error {
+	fmt.Fprintf(out, "%s: GGUF v%d, %s, %.1f M parameters\n\n", in.File, in.Version, bytesText(in.Size), float64(in.Elements)/1e6)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, key := range sorted(in.Metadata) {
+		fmt.Fprintf(table, "%s\t%v\n", key, in.Metadata[key])
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(table, "\nTYPE\tTENSORS\tSIZE")
+	for _, name := range sorted(in.Types) {
+		fmt.Fprintf(table, "%s\t%d\t%s\n", name, in.Types[name].Tensors, bytesText(in.Types[name].Bytes))
+	}
+	if len(in.Tensors) > 0 {
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		fmt.Fprintln(table, "\nTENSOR\tTYPE\tSHAPE\tSIZE")
+	}
+	for _, t := range in.Tensors {
+		fmt.Fprintf(table, "%s\t%s\t%v\t%s\n", t.Name, t.Type, t.Shape, bytesText(t.Bytes))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	return in.Fit.print(out)
+}
+
+func (f *fit) print(out io.Writer) (err error) {
+	if !f.Runs {
+		_, err = fmt.Fprintf(out, "Penstock cannot run it here: %s\n", f.Problem)
+		return err
+	}
+	_, err = fmt.Fprintf(out, "Served here: %s of weights, %s of buffers, a KV cache of %s for %d tokens (%s each);\n"+
+		"up to %d tokens per sequence, within the limit of %s.\n",
+		bytesText(f.Weights), bytesText(f.Buffers), bytesText(f.Cache), f.Cache/max(f.PerToken, 1), bytesText(f.PerToken),
+		f.Context, bytesText(f.Limit))
+	return err
+}
+
+func sorted[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}

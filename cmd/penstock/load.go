@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/instance"
+)
+
+// engineFlags are the flags of every command that runs a model.
+type engineFlags struct {
+	Threads     int      `help:"Compute threads; 0: all that the cgroup quota and the affinity mask allow." env:"PENSTOCK_THREADS" default:"0"`
+	Ctx         int      `help:"Tokens of a sequence; 0: the model's, capped by memory." env:"PENSTOCK_CTX" default:"0"`
+	MaxBatch    int      `help:"Sequences that run at once; 0: 32." env:"PENSTOCK_MAX_BATCH" default:"0"`
+	StepBudget  int      `help:"Rows of a step; 0: 256." env:"PENSTOCK_STEP_BUDGET" default:"0"`
+	KVMemory    byteSize `name:"kv-memory" help:"Memory of the KV cache, such as 2GiB; 0: by context and batch." env:"PENSTOCK_KV_MEMORY" default:"0"`
+	MemoryLimit byteSize `help:"Memory of the whole process; 0: what the cgroup or the machine has." env:"PENSTOCK_MEMORY_LIMIT" default:"0"`
+	PrefixCache bool     `help:"Share the cache blocks of common prefixes." env:"PENSTOCK_PREFIX_CACHE" default:"true" negatable:""`
+}
+
+func (f *engineFlags) validate() error {
+	for _, v := range []struct {
+		name  string
+		value int
+	}{{"threads", f.Threads}, {"ctx", f.Ctx}, {"max-batch", f.MaxBatch}, {"step-budget", f.StepBudget}} {
+		if v.value < 0 {
+			return fmt.Errorf("--%s %d: want 0 or more", v.name, v.value)
+		}
+	}
+	return nil
+}
+
+// options are the instance's options that the flags ask for.
+func (f *engineFlags) options(cli *commands) (instance.Options, error) {
+	if err := f.validate(); err != nil {
+		return instance.Options{}, err
+	}
+	tier, err := cli.tier()
+	if err != nil {
+		return instance.Options{}, err
+	}
+	limit := uint64(f.MemoryLimit)
+	if limit == 0 {
+		limit = cpu.MemoryLimit()
+	}
+	return instance.Options{
+		Tier: tier, Threads: f.Threads, Context: f.Ctx, MaxBatch: f.MaxBatch, StepBudget: f.StepBudget,
+		KVMemory: uint64(f.KVMemory), MemoryLimit: limit, NoPrefix: !f.PrefixCache,
+	}, nil
+}
+
+// load fetches the model where needed and makes it ready.
+func (cli *commands) load(ctx context.Context, term terminal, name string, o instance.Options) (*instance.Instance, error) {
+	path, err := cli.fetch(ctx, term, name)
+	if err != nil {
+		return nil, err
+	}
+	instance.Tune(o.Threads)
+	return instance.Open(path, o)
+}
+
+// byteSize is a flag such as 512MiB, 2GB or 1000000.
+type byteSize uint64
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *byteSize) UnmarshalText(text []byte) error {
+	number := strings.TrimRight(string(text), "BKMGTibkmgt ")
+	unit := strings.ToLower(strings.Trim(string(text)[len(number):], "Bb "))
+	scale, ok := map[string]float64{
+		"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12,
+		"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40,
+	}[unit]
+	v, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || !(v >= 0 && v*scale <= 1<<60) {
+		return fmt.Errorf("%q is no size: want a number with B, KB, MB, GB, KiB, MiB or GiB", text)
+	}
+	*b = byteSize(v * scale)
+	return nil
+}

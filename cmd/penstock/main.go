@@ -1,0 +1,132 @@
+// Command penstock serves GGUF language models on CPUs. This package is the
+// wiring: one small file per subcommand, and the only reader of flags, of the
+// environment and of the configuration file. It holds no logic that another
+// program could want; that lives in the internal packages.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// commands is the command line: a field for each subcommand.
+type commands struct {
+	Serve      serveCommand      `cmd:"" help:"Serve a model over HTTP."`
+	Run        runCommand        `cmd:"" help:"Chat with a model in the terminal, or answer one prompt."`
+	Pull       pullCommand       `cmd:"" help:"Download a model and verify it."`
+	List       listCommand       `cmd:"" help:"List the models on this machine."`
+	Show       showCommand       `cmd:"" help:"Show what a model is."`
+	Rm         rmCommand         `cmd:"" help:"Remove a downloaded model."`
+	Bench      benchCommand      `cmd:"" help:"Measure: layers, load, kernels, steps, compare, report."`
+	Tokenize   tokenizeCommand   `cmd:"" help:"Read text on stdin, print its token ids as JSON."`
+	Template   templateCommand   `cmd:"" help:"Read messages as JSON on stdin, print the prompt."`
+	Perplexity perplexityCommand `cmd:"" help:"Perplexity of a text, and the fast path's distance from the float32 reference."`
+	Inspect    inspectCommand    `cmd:"" help:"Show a GGUF file's header, tensors and memory fit."`
+	Quantize   quantizeCommand   `cmd:"" help:"Convert a GGUF file to another weight type."`
+	Doctor     doctorCommand     `cmd:"" help:"Show what this machine offers: CPU, kernels, threads, memory."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
+
+	Models string `help:"Folder of downloaded models." env:"PENSTOCK_MODELS" placeholder:"DIR"`
+	CPU    string `help:"Highest kernel tier to use: generic, avx2 or avx512vnni." env:"PENSTOCK_CPU" placeholder:"TIER"`
+	Config string `help:"Configuration file (YAML)." env:"PENSTOCK_CONFIG" placeholder:"FILE"`
+}
+
+// terminal is where a command reads and writes.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := execute(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "penstock:", err)
+	}
+	os.Exit(exitCode(err))
+}
+
+// exitCode tells scripts apart what went wrong: 1 the work, 2 the command line,
+// 130 an interrupt.
+func exitCode(err error) int {
+	var usage *usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		return 2
+	case errors.Is(err, context.Canceled):
+		return 130
+	default:
+		return 1
+	}
+}
+
+// usageError is a command line that makes no sense, and where to read what would.
+type usageError struct {
+	err     error
+	command string
+}
+
+func (e *usageError) Error() string {
+	return fmt.Sprintf("%v (see `%s --help`)", e.err, e.command)
+}
+
+func (e *usageError) Unwrap() error { return e.err }
+
+// execute parses the arguments and runs the command that they name.
+func execute(ctx context.Context, args []string, term terminal) error {
+	var cli commands
+	config, args, err := configFile(args)
+	if err != nil {
+		return err
+	}
+	parser, err := kong.New(&cli,
+		kong.Name("penstock"),
+		kong.Description("An LLM inference server for machines without a GPU."),
+		kong.Writers(term.out, term.err),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(term, &cli),
+		kong.Vars{"model_help": "A .gguf file, a catalogue name (smollm2, gemma3:270m), hf.co/ORG/REPO[:FILE], or a URL."},
+		kong.Resolvers(config),
+	)
+	if err != nil {
+		return err
+	}
+	if err := config.check(parser.Model); err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) {
+		return misused(wrong)
+	}
+	if err != nil {
+		return err
+	}
+	return command.Run()
+}
+
+// misused adds the command that was meant to the parser's error.
+func misused(err *kong.ParseError) error {
+	var located *configError
+	if errors.As(err, &located) {
+		return located
+	}
+	name := "penstock"
+	if node := err.Context.Selected(); node != nil {
+		name = node.FullPath()
+	}
+	return &usageError{err.Unwrap(), name}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/hub"
+)
+
+type pullCommand struct {
+	Model string `arg:"" optional:"" default:"smollm2" help:"${model_help}"`
+}
+
+func (c *pullCommand) Run(ctx context.Context, cli *commands, term terminal) error {
+	path, err := cli.fetch(ctx, term, c.Model)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(term.out, path)
+	return nil
+}
+
+type listCommand struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+func (c *listCommand) Run(cli *commands, term terminal) error {
+	store, err := cli.store()
+	if err != nil {
+		return err
+	}
+	entries, err := store.List()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		models := make([]storedModel, len(entries))
+		for i, e := range entries {
+			models[i] = storedModel(e)
+		}
+		return json.NewEncoder(term.out).Encode(models)
+	}
+	if len(entries) == 0 {
+		fmt.Fprintln(term.out, "no models yet: `penstock pull` fetches the default one")
+		return nil
+	}
+	table := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tSIZE\tMODIFIED\tFILE")
+	for _, e := range entries {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", e.Name, bytesText(e.Size), e.Modified.Format(time.DateTime), e.Path)
+	}
+	return table.Flush()
+}
+
+// storedModel is a hub.Entry as list --json prints it.
+type storedModel struct {
+	Name     string    `json:"name"`
+	Path     string    `json:"path"`
+	Size     int64     `json:"size"`
+	SHA256   string    `json:"sha256,omitempty"`
+	Modified time.Time `json:"modified"`
+}
+
+type rmCommand struct {
+	Model string `arg:"" help:"${model_help}"`
+}
+
+func (c *rmCommand) Run(cli *commands, term terminal) error {
+	store, err := cli.store()
+	if err != nil {
+		return err
+	}
+	if err := store.Remove(c.Model); err != nil {
+		return err
+	}
+	fmt.Fprintf(term.out, "removed %s\n", c.Model)
+	return nil
+}
+
+// folder is where downloaded models are.
+func (cli *commands) folder() (string, error) {
+	if cli.Models != "" {
+		return cli.Models, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no folder for models (set --models or PENSTOCK_MODELS): %w", err)
+	}
+	return filepath.Join(cache, "penstock", "models"), nil
+}
+
+// store opens the folder of downloaded models.
+func (cli *commands) store() (*hub.Store, error) {
+	root, err := cli.folder()
+	if err != nil {
+		return nil, err
+	}
+	return hub.Open(hub.Config{Root: root, Token: os.Getenv("HF_TOKEN"), Endpoint: os.Getenv("HF_ENDPOINT")}), nil
+}
+
+// fetch gives the path of a model, which it downloads first where it is missing.
+func (cli *commands) fetch(ctx context.Context, term terminal, name string) (string, error) {
+	store, err := cli.store()
+	if err != nil {
+		return "", err
+	}
+	path, have, err := store.Resolve(name)
+	if err != nil || have {
+		return path, err
+	}
+	bar := newProgress(term.err, name)
+	defer bar.stop()
+	return store.Pull(ctx, name, bar.stage)
+}
+
+// bytesText is a size as people read it.
+func bytesText[N int | int64 | uint64](n N) string {
+	switch v := float64(n); {
+	case v >= 10e9:
+		return fmt.Sprintf("%.1f GB", v/1e9)
+	case v >= 1e6:
+		return fmt.Sprintf("%.0f MB", v/1e6)
+	case v >= 1e3:
+		return fmt.Sprintf("%.0f kB", v/1e3)
+	default:
+		return fmt.Sprintf("%.0f B", v)
+	}
+}

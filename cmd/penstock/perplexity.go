@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/eval"
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/instance"
+	"github.com/penstock-llm/penstock/internal/model"
+	"github.com/penstock-llm/penstock/internal/tokenizer"
+)
+
+type perplexityCommand struct {
+	Model         string `arg:"" help:"${model_help}"`
+	File          string `required:"" help:"Text to score." type:"existingfile" placeholder:"TEXT"`
+	Ctx           int    `help:"Tokens of a chunk; the second half of each is scored." default:"512"`
+	Chunks        int    `help:"Chunks to score; 0: all." default:"0"`
+	Reference     bool   `help:"Also compare every prediction with the float32 reference path (slow)."`
+	OnlyReference bool   `help:"Score with the float32 reference path alone (slow)."`
+	Threads       int    `help:"Compute threads; 0: all that the process may use." env:"PENSTOCK_THREADS" default:"0"`
+	JSON          bool   `name:"json" help:"Print JSON, as it does anyway." hidden:""`
+}
+
+func (c *perplexityCommand) Run(ctx context.Context, cli *commands, term terminal) error {
+	path, err := cli.fetch(ctx, term, c.Model)
+	if err != nil {
+		return err
+	}
+	tier, err := cli.tier()
+	if err != nil {
+		return err
+	}
+	file, err := gguf.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	tok, err := tokenizer.New(file)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(c.File)
+	if err != nil {
+		return err
+	}
+	instance.Tune(c.Threads)
+	result, err := c.score(ctx, file, tok, string(text), tier, term)
+	if err != nil {
+		return fmt.Errorf("perplexity of %s: %w", c.File, err)
+	}
+	return json.NewEncoder(term.out).Encode(result)
+}
+
+func (c *perplexityCommand) score(ctx context.Context, file *gguf.File, tok *tokenizer.Tokenizer, text string, tier cpu.Tier, term terminal) (result eval.Result, err error) {
+	tokens := tok.Encode(text, true, false)
+	options := model.Options{Tier: tier, Threads: c.Threads, MaxRows: 256, MaxLogits: 64, Reference: c.OnlyReference}
+	m, err := model.Load(file, options)
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	bar := newProgress(term.err, "chunks")
+	defer bar.stop()
+	o := eval.Options{Context: c.Ctx, Chunks: c.Chunks, BOS: -1, Progress: func(done, chunks int, _ eval.Result) {
+		bar.count("scoring", done, chunks)
+	}}
+	if tok.AddsBOS() {
+		o.BOS = tok.BOS()
+	}
+	if !c.Reference {
+		return eval.Perplexity(ctx, m, tokens, o)
+	}
+	options.Reference = true
+	reference, err := model.Load(file, options)
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, reference.Close()) }()
+	return eval.Compare(ctx, m, reference, tokens, o)
+}

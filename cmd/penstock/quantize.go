@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/quant"
+)
+
+type quantizeCommand struct {
+	In   string `arg:"" help:"The .gguf file to read." type:"existingfile"`
+	Out  string `arg:"" help:"The .gguf file to write."`
+	Type string `arg:"" help:"Weight type, such as Q8_0, Q4_0, F16 or F32."`
+}
+
+func (c *quantizeCommand) Run(ctx context.Context, term terminal) error {
+	kind, ok := quant.ParseType(strings.ToUpper(c.Type))
+	if !ok {
+		return fmt.Errorf("%q is no weight type", c.Type)
+	}
+	in, err := gguf.Open(c.In)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if same(c.In, c.Out) {
+		return fmt.Errorf("%s: cannot be both input and output", c.In)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(c.Out), filepath.Base(c.Out)+".part-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	bar := newProgress(term.err, filepath.Base(c.Out))
+	err = convert(ctx, tmp, in, kind, bar.count)
+	bar.stop()
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return fmt.Errorf("quantize %s: %w", c.In, err)
+	}
+	if err := os.Chmod(tmp.Name(), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), c.Out)
+}
+
+func same(a, b string) bool {
+	x, err1 := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
+}
+
+// convert writes a copy of in whose matrices have type kind. Vectors stay as
+// they are, and so does a matrix whose rows the type's blocks do not divide.
+func convert(ctx context.Context, w io.Writer, in *gguf.File, kind quant.Type, progress func(stage string, done, total int)) error {
+	tensors := in.Tensors()
+	out := make([]gguf.Tensor, len(tensors))
+	for i, t := range tensors {
+		out[i] = t
+		if len(t.Shape) > 1 && t.Rows() > 1 && t.Cols()%kind.BlockSize() == 0 {
+			out[i].Type = kind
+		}
+	}
+	var meta []gguf.KV
+	for _, key := range in.Keys() {
+		if key == "general.file_type" {
+			continue // names a mix of llama.cpp's; this is another
+		}
+		v, _ := in.Value(key)
+		meta = append(meta, gguf.KV{Key: key, Value: v})
+	}
+	return gguf.WriteFunc(w, meta, out, func(i int) ([]byte, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		progress("converting", i+1, len(tensors))
+		return recode(tensors[i], out[i].Type)
+	})
+}
+
+func recode(t gguf.Tensor, kind quant.Type) ([]byte, error) {
+	if t.Type == kind {
+		return t.Data, nil
+	}
+	values := make([]float32, t.Elements())
+	if err := quant.Dequantize(t.Type, values, t.Data); err != nil {
+		return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
+	}
+	data := make([]byte, t.Rows()*kind.RowBytes(t.Cols()))
+	if err := quant.Quantize(kind, data, values); err != nil {
+		return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
+	}
+	return data, nil
+}
