@@ -74,8 +74,7 @@ type Engine struct {
 	tokens  []int32 // [entries] sampled
 	job     sampleJob
 	workers []*sample.Sampler
-	stepped time.Time // end of the last step
-	fails   int       // steps that panicked in a row
+	fails   int // steps that panicked in a row
 	stats   counters
 }
 

@@ -58,15 +58,14 @@ func owner(seq *sched.Seq) *Stream { return seq.Owner.(*Stream) }
 // forward and sampled until now, to their streams and ends those that are
 // finished.
 func (e *Engine) deliver(plan *sched.Plan, start, forward, now time.Time) {
-	between := start.Sub(e.stepped)
-	e.stepped = now
 	items := e.job.items
 	for i := range plan.Entries {
 		entry := &plan.Entries[i]
 		s := owner(entry.Seq)
 		if s.timings.Steps > 0 {
-			s.timings.Between += between
+			s.timings.Between += start.Sub(s.stepped)
 		}
+		s.stepped = now
 		s.timings.Steps++
 		s.timings.Forward += forward.Sub(start)
 		s.timings.Sampling += now.Sub(forward)
