@@ -17,8 +17,8 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/load"
 )
 
-// server answers completions like a model that takes step for a token and never stops early.
-func server(t *testing.T, model string, step time.Duration, tokens func(asked int) int) *httptest.Server {
+// fakeServer answers completions like a model that takes step for a token and never stops early.
+func fakeServer(t *testing.T, model string, step time.Duration, tokens func(asked int) int) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"data":[{"id":%q}]}`, model) })
@@ -58,7 +58,7 @@ func work() Work {
 }
 
 func TestLoad(t *testing.T) {
-	s := server(t, "m", time.Millisecond, all)
+	s := fakeServer(t, "m", time.Millisecond, all)
 	dir := t.TempDir()
 	l := &Load{URL: s.URL, API: "auto", Work: work(), JSON: true, Out: filepath.Join(dir, "run.json"), Plots: dir, SLO: []string{"ttft=100ms", "e2e=1s"}}
 	l.Stream = true
@@ -89,7 +89,7 @@ func TestLoad(t *testing.T) {
 }
 
 func TestLoadTable(t *testing.T) {
-	s := server(t, "m", 0, all)
+	s := fakeServer(t, "m", 0, all)
 	var out, progress bytes.Buffer
 	l := &Load{URL: s.URL, API: "auto", Work: work(), Progress: &progress}
 	if err := l.Run(t.Context(), &out); err != nil {
@@ -106,7 +106,7 @@ func TestLoadTable(t *testing.T) {
 }
 
 func TestSweep(t *testing.T) {
-	s := server(t, "m", time.Millisecond, all)
+	s := fakeServer(t, "m", time.Millisecond, all)
 	for _, rate := range []float64{0, 1} {
 		l := &Load{URL: s.URL, API: "auto", Work: work(), Sweep: true, Rate: rate, Burstiness: 1, Plots: t.TempDir()}
 		l.Stream = true
@@ -221,7 +221,7 @@ func TestBadOptions(t *testing.T) {
 }
 
 func TestCompare(t *testing.T) {
-	fast, slow := server(t, "m", time.Millisecond, all), server(t, "m", 3*time.Millisecond, all)
+	fast, slow := fakeServer(t, "m", time.Millisecond, all), fakeServer(t, "m", 3*time.Millisecond, all)
 	dir := t.TempDir()
 	c := &Compare{Peer: []string{"fast=" + fast.URL, "slow=" + slow.URL}, API: "completions", Rounds: 4, Work: work(), Plots: dir, Out: filepath.Join(dir, "c.json")}
 	var out bytes.Buffer
@@ -245,8 +245,8 @@ func TestCompare(t *testing.T) {
 }
 
 func TestCompareRefusesUnequalWork(t *testing.T) {
-	a := server(t, "m", 0, all)
-	short := server(t, "m", 0, func(n int) int { return n - 1 })
+	a := fakeServer(t, "m", 0, all)
+	short := fakeServer(t, "m", 0, func(n int) int { return n - 1 })
 	c := &Compare{Peer: []string{"a=" + a.URL, "b=" + short.URL}, API: "completions", Rounds: 1, Work: work()}
 	if err := c.Run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "unequal work: a generated 40 tokens, b 32") {
 		t.Errorf("%v", err)

@@ -42,6 +42,9 @@ type namedFigure struct {
 var kinds = map[string]func() stored{
 	"load":    func() stored { return new(LoadResult) },
 	"compare": func() stored { return new(CompareResult) },
+	"kernels": func() stored { return new(KernelsResult) },
+	"steps":   func() stored { return new(StepsResult) },
+	"layers":  func() stored { return new(LayersResult) },
 	"peers":   func() stored { return new(PeersResult) },
 }
 

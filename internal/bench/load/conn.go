@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -13,8 +14,8 @@ import (
 
 // transport carries requests of one client, one at a time.
 type transport interface {
-	// do sends a body and feeds the answer to a. An error means that no complete answer came.
-	do(ctx context.Context, body []byte, a *answer) error
+	// do sends a message and feeds the answer to a. An error means that no complete answer came.
+	do(ctx context.Context, m message, a *answer) error
 	close()
 }
 
@@ -111,13 +112,16 @@ func http2Client(config *tls.Config, fresh bool) *http.Client {
 	}}
 }
 
-func (t *h2) do(ctx context.Context, body []byte, a *answer) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, strings.NewReader(string(body)))
+func (t *h2) do(ctx context.Context, m message, a *answer) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(m.body))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "penstock-bench")
+	if m.id != "" {
+		req.Header.Set("X-Request-Id", m.id)
+	}
 	if t.key != "" {
 		req.Header.Set("Authorization", "Bearer "+t.key)
 	}
@@ -136,9 +140,12 @@ func (t *h2) do(ctx context.Context, body []byte, a *answer) error {
 func (t *h2) close() {}
 
 // request puts the request into one buffer, so that it leaves in one write.
-func (e *endpoint) request(buf, body []byte) []byte {
+func (e *endpoint) request(buf []byte, m message) []byte {
 	buf = append(buf[:0], e.head...)
-	buf = strconv.AppendInt(buf, int64(len(body)), 10)
+	buf = strconv.AppendInt(buf, int64(len(m.body)), 10)
+	if m.id != "" {
+		buf = append(append(buf, "\r\nX-Request-Id: "...), m.id...)
+	}
 	buf = append(buf, "\r\n\r\n"...)
-	return append(buf, body...)
+	return append(buf, m.body...)
 }

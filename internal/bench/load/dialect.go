@@ -80,6 +80,8 @@ type Target struct {
 	HTTP2    bool // h2c, or HTTP/2 over TLS
 	Insecure bool // accept any certificate
 
+	Tag bool // number the requests in x-request-id
+
 	MaxTokens   int
 	Temperature float64
 	IgnoreEOS   bool // always generate MaxTokens, so that runs are comparable

@@ -30,16 +30,16 @@ const (
 
 var errStale = errors.New("the server closed the kept connection")
 
-func (h *h1) do(ctx context.Context, body []byte, a *answer) error {
-	err := h.once(ctx, body, a)
+func (h *h1) do(ctx context.Context, m message, a *answer) error {
+	err := h.once(ctx, m, a)
 	if errors.Is(err, errStale) { // not one byte of an answer came: send it again on a fresh connection, and say so
 		a.restart()
-		err = h.once(ctx, body, a)
+		err = h.once(ctx, m, a)
 	}
 	return err
 }
 
-func (h *h1) once(ctx context.Context, body []byte, a *answer) error {
+func (h *h1) once(ctx context.Context, m message, a *answer) error {
 	reused := h.conn != nil
 	if !reused {
 		if err := h.connect(ctx); err != nil {
@@ -49,7 +49,7 @@ func (h *h1) once(ctx context.Context, body []byte, a *answer) error {
 	conn := h.conn
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	h.out = h.request(h.out, body)
+	h.out = h.request(h.out, m)
 	_, err := h.conn.Write(h.out)
 	keep := false
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ type Sample struct {
 	Finish     string `json:"finish,omitempty"`
 	Model      string `json:"model,omitempty"` // as the answer names it
 	Status     int    `json:"status"`
+	ID         string `json:"id,omitempty"`     // sent as x-request-id, if the target asks for it
 	Resent     bool   `json:"resent,omitempty"` // the server had closed the kept connection, so it was sent again
 	Err        string `json:"error,omitempty"`  // empty: succeeded
 }
@@ -62,6 +64,7 @@ func (p Plan) check() error {
 // Result is a finished run.
 type Result struct {
 	Samples []Sample
+	Began   time.Time
 	Elapsed time.Duration // from the first request's start to the last answer's end
 	CPU     time.Duration // this process's CPU time in the run: the cost of the client, if nothing else ran in the process
 }
@@ -78,14 +81,14 @@ func Run(ctx context.Context, target Target, plan Plan, prompts Prompts, done fu
 	}
 	r := &run{endpoint: e, target: target, plan: plan, prompts: prompts, done: done}
 	defer r.close()
-	before := processCPU()
+	before := ProcessCPU()
 	r.began = time.Now()
 	if plan.Rate > 0 {
 		r.open(ctx)
 	} else {
 		r.closed(ctx)
 	}
-	res := &Result{Samples: r.collect(), CPU: processCPU() - before}
+	res := &Result{Samples: r.collect(), Began: r.began, CPU: ProcessCPU() - before}
 	for i := range res.Samples {
 		s := &res.Samples[i]
 		res.Elapsed = max(res.Elapsed, s.Start+s.End)
@@ -168,7 +171,8 @@ func (r *run) over() bool {
 func (r *run) converse(ctx context.Context, t transport, c Conversation, due time.Time) bool {
 	history := newHistory(c)
 	for i, turn := range c.Turns {
-		if r.sent.Add(1) > int64(r.plan.Requests) && r.plan.Requests > 0 {
+		n := r.sent.Add(1)
+		if n > int64(r.plan.Requests) && r.plan.Requests > 0 {
 			return false
 		}
 		body, err := r.target.body(history.messages(turn), turn)
@@ -176,7 +180,7 @@ func (r *run) converse(ctx context.Context, t transport, c Conversation, due tim
 			r.record(&Sample{Start: time.Since(r.began), Err: err.Error()})
 			return true
 		}
-		s, text := r.exchange(ctx, t, body, due, len(c.Turns) > 1)
+		s, text := r.exchange(ctx, t, r.message(n, body), due, len(c.Turns) > 1)
 		r.record(s)
 		if !s.OK() || ctx.Err() != nil {
 			return ctx.Err() == nil
@@ -189,8 +193,22 @@ func (r *run) converse(ctx context.Context, t transport, c Conversation, due tim
 	return true
 }
 
+// message is a request's body and, if the target asks for it, its number.
+type message struct {
+	body []byte
+	id   string
+}
+
+func (r *run) message(n int64, body []byte) message {
+	m := message{body: body}
+	if r.target.Tag {
+		m.id = strconv.FormatInt(n, 10)
+	}
+	return m
+}
+
 // exchange sends one request and times its answer.
-func (r *run) exchange(ctx context.Context, t transport, body []byte, due time.Time, keepText bool) (*Sample, string) {
+func (r *run) exchange(ctx context.Context, t transport, m message, due time.Time, keepText bool) (*Sample, string) {
 	if limit := r.target.Timeout; limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
@@ -202,11 +220,12 @@ func (r *run) exchange(ctx context.Context, t transport, body []byte, due time.T
 	if !due.IsZero() {
 		start = due
 	}
-	err := t.do(ctx, body, a)
+	err := t.do(ctx, m, a)
 	if err != nil && ctx.Err() == context.DeadlineExceeded {
 		err = fmt.Errorf("timed out after %s", r.target.Timeout)
 	}
 	s := a.sample(start, err)
+	s.ID = m.id
 	s.Start, s.Late = start.Sub(r.began), sent.Sub(start)
 	return s, a.text()
 }

@@ -293,7 +293,7 @@ func TestStaleConnectionIsSentAgain(t *testing.T) {
 	body, _ := target.body([]Message{{"user", "x"}}, Turn{})
 	for i := range 3 {
 		a := newAnswer(target, false)
-		err := c.do(t.Context(), body, a)
+		err := c.do(t.Context(), message{body: body}, a)
 		if x := a.sample(time.Now(), err); !x.OK() || x.Resent != (i > 0) {
 			t.Fatalf("request %d: %+v", i, x)
 		}

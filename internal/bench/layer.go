@@ -1,0 +1,251 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/bench/load"
+	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/instance"
+	"github.com/penstock-llm/penstock/internal/sample"
+)
+
+// layerNames, from the arithmetic outwards. Each does all that the one before it does, and something more.
+var layerNames = []string{"kernel", "executor", "core", "handler", "http"}
+
+// Layer is one layer in a process of its own. Layers starts it: the hidden `penstock bench layer`, which takes a layerJob on
+// standard input and prints a LayerRun.
+type Layer struct{}
+
+// layerJob is what a layer's process is told.
+type layerJob struct {
+	Layer    string   `json:"layer"` // one of layerNames but http, "serve", or "client"
+	Scenario Scenario `json:"scenario"`
+	Warmup   int      `json:"warmup"` // requests
+	Serve    serveJob `json:"serve"`
+	Client   *clientJob
+}
+
+// LayerRun is one measurement of a layer.
+type LayerRun struct {
+	Layer       string  `json:"layer"`
+	Requests    int     `json:"requests"`
+	OK          int     `json:"ok"`
+	Tokens      int     `json:"tokens"`
+	PromptTotal int     `json:"prompt_tokens"`
+	Seconds     float64 `json:"seconds"`
+	CPU         float64 `json:"cpu_seconds"` // of the process that computes
+	ClientCPU   float64 `json:"client_cpu_seconds,omitempty"`
+	Allocs      float64 `json:"allocs_per_token,omitempty"`
+	Occupancy   float64 `json:"occupancy,omitempty"` // sequences of a step, mean
+	BusySeqs    float64 `json:"busy_occupancy,omitempty"`
+	Conditions  string  `json:"conditions"` // model file, threads, settings: equal in all layers
+	Spans       *Spans  `json:"spans,omitempty"`
+	Failure     string  `json:"failure,omitempty"`
+}
+
+// TokensPerSecond is the layer's speed.
+func (r *LayerRun) TokensPerSecond() float64 { return float64(r.Tokens) / r.Seconds }
+
+// Run does the layer that standard input names.
+func (l *Layer) Run(ctx context.Context, in io.Reader, out io.Writer) error {
+	dec := json.NewDecoder(in)
+	var job layerJob
+	if err := dec.Decode(&job); err != nil {
+		return fmt.Errorf("bench: layer: %w", err)
+	}
+	if job.Layer == "client" {
+		r, err := job.Client.run(ctx)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(out).Encode(r)
+	}
+	if err := job.Scenario.check(); err != nil {
+		return err
+	}
+	if job.Layer == "serve" {
+		return job.serve(ctx, dec, out)
+	}
+	run, err := job.measure(ctx)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(run)
+}
+
+// measurable is a layer that runs in one process: it takes a number of requests.
+type measurable interface {
+	run(ctx context.Context, requests int) (*LayerRun, error)
+	close() error
+}
+
+// measure warms the layer up and measures it.
+func (j *layerJob) measure(ctx context.Context) (*LayerRun, error) {
+	var m measurable
+	var err error
+	switch j.Layer {
+	case "kernel":
+		m, err = newKernelLayer(&j.Scenario)
+	case "executor":
+		m, err = newExecutorLayer(&j.Scenario)
+	case "core":
+		m, err = newCoreLayer(&j.Scenario)
+	case "handler":
+		m, err = newHandlerLayer(&j.Scenario)
+	default:
+		return nil, fmt.Errorf("bench: layer %q is not known", j.Layer)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if j.Warmup > 0 {
+		if _, err := m.run(ctx, j.Warmup); err != nil {
+			return nil, errors.Join(err, m.close())
+		}
+	}
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	cpuBefore := load.ProcessCPU()
+	r, err := m.run(ctx, j.Scenario.Requests)
+	if err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	r.CPU = (load.ProcessCPU() - cpuBefore).Seconds()
+	runtime.ReadMemStats(&after)
+	r.Layer = j.Layer
+	if r.Tokens > 0 {
+		r.Allocs = float64(after.Mallocs-before.Mallocs) / float64(r.Tokens)
+	}
+	if r.Conditions, err = j.Scenario.conditions(r.PromptTotal / max(1, r.Requests)); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return r, m.close()
+}
+
+// conditions is what must be equal in all layers, as text.
+func (s *Scenario) conditions(promptTokens int) (string, error) {
+	file, err := fingerprint(s.Model)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("model %s; tier %s; %d threads; batch %d; context %d; %d requests of %d clients; %d prompt and %d generated tokens; temperature %g",
+		file, s.Tier, s.Threads, s.MaxBatch, s.Ctx, s.Requests, s.Concurrency, promptTokens, s.Gen, s.Temperature), nil
+}
+
+// coreLayer is scheduler, block manager, executor and sampler: requests are submitted as token ids, and waited for.
+type coreLayer struct {
+	*instance.Instance
+	s   *Scenario
+	ids []int32
+}
+
+func newCoreLayer(s *Scenario) (measurable, error) {
+	in, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	_, ids, err := s.prompt(in.Tokenizer)
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	return &coreLayer{in, s, ids}, nil
+}
+
+func (c *coreLayer) close() error { return c.Close() }
+
+func (c *coreLayer) run(ctx context.Context, requests int) (*LayerRun, error) {
+	before := c.Engine.Stats()
+	r, err := clients(c.s.Concurrency, requests, func(i int) (prompt, tokens int, err error) { return c.request(ctx, i) })
+	if err != nil {
+		return nil, err
+	}
+	r.occupied(before, c.Engine.Stats())
+	return r, nil
+}
+
+func (c *coreLayer) request(ctx context.Context, i int) (prompt, tokens int, err error) {
+	s, err := c.Engine.Submit(ctx, engine.Request{Prompt: c.ids, MaxTokens: c.s.Gen, IgnoreEOS: true, Wake: engine.WakeEnd,
+		Params: sample.Params{Temperature: float32(c.s.Temperature), TopP: 1, Seed: uint64(i) + 1}})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer s.Close()
+	for {
+		_, more, err := s.Next(ctx)
+		if err != nil {
+			return 0, 0, err
+		}
+		if !more {
+			f := s.Finish()
+			return f.Usage.Prompt, f.Usage.Completion, nil
+		}
+	}
+}
+
+// occupied notes how full the steps between two readings were.
+func (r *LayerRun) occupied(before, after engine.Stats) {
+	var steps, seqs float64
+	for n := range after.Occupancy {
+		k := float64(after.Occupancy[n] - before.Occupancy[n])
+		steps += k
+		seqs += k * float64(n)
+	}
+	if steps > 0 {
+		r.Occupancy = seqs / steps
+	}
+	if busy := after.BusySteps - before.BusySteps; busy > 0 {
+		r.BusySeqs = float64(after.BusySeqs-before.BusySeqs) / float64(busy)
+	}
+}
+
+// clients runs a closed loop in the process: each of n clients takes the next request when its last one is done.
+func clients(n, requests int, do func(i int) (prompt, tokens int, err error)) (*LayerRun, error) {
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		next  int
+		first error
+	)
+	r := &LayerRun{Requests: requests}
+	start := time.Now()
+	for range min(n, requests) {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				i := next
+				next++
+				mu.Unlock()
+				if i >= requests {
+					return
+				}
+				prompt, tokens, err := do(i)
+				mu.Lock()
+				if err != nil {
+					first = errors.Join(first, err)
+				} else {
+					r.OK++
+					r.PromptTotal += prompt
+					r.Tokens += tokens
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	r.Seconds = time.Since(start).Seconds()
+	if r.OK == 0 {
+		return nil, fmt.Errorf("bench: every request failed: %w", first)
+	}
+	if first != nil {
+		r.Failure = first.Error()
+	}
+	return r, nil
+}

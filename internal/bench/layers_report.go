@@ -1,0 +1,176 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/penstock-llm/penstock/internal/bench/figure"
+)
+
+// What the layers have to say: a table, figures, a page.
+
+func (r *LayersResult) record() *Record { return &r.Record }
+
+func (r *LayersResult) conditions() map[string]any {
+	return without(r.Settings, "repeats", "settle", "conditions")
+}
+
+func (r *LayersResult) series() []series {
+	var out []series
+	for _, list := range [][]LayerResult{r.Layers, r.Axes} {
+		for _, x := range list {
+			out = append(out, series{name: x.Name, unit: "tokens/s", values: x.Samples})
+		}
+	}
+	return out
+}
+
+func (r *LayersResult) headline() string {
+	var parts []string
+	for _, x := range r.Layers {
+		parts = append(parts, fmt.Sprintf("%s %.1f", x.Name, x.TokensPerSecond))
+	}
+	return strings.Join(parts, ", ") + " tokens/s"
+}
+
+func (r *LayersResult) table(list []LayerResult, after string) [][]string {
+	rows := [][]string{{after, "tokens/s", "95 % CI", "ms/token", "loss", "95 % CI", "CPU-µs/token", "client's", "allocs/token", "batch", "ok"}}
+	for i, x := range list {
+		row := []string{x.Name, fmt.Sprintf("%.1f", x.TokensPerSecond), fmt.Sprintf("[%.1f, %.1f]", x.CI95[0], x.CI95[1]), fmt.Sprintf("%.3f", x.MsPerToken),
+			"-", "-", fmt.Sprintf("%.0f", x.CPU), "-", fmt.Sprintf("%.2f", x.Allocs), "-", fmt.Sprintf("%d/%d", x.OK, x.Requests)}
+		if after == "axis" || i > 0 {
+			row[4] = fmt.Sprintf("%.2f %%", 100*x.Loss)
+			row[5] = fmt.Sprintf("[%.2f, %.2f]", 100*x.LossCI95[0], 100*x.LossCI95[1])
+		}
+		if x.ClientCPU > 0 {
+			row[7] = fmt.Sprintf("%.1f", x.ClientCPU)
+		}
+		if x.Occupancy > 0 {
+			row[9] = fmt.Sprintf("%.2f", x.Occupancy)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func (t *SpanTable) table() [][]string {
+	rows := [][]string{{"span", "ms", "share"}}
+	for _, s := range t.Spans {
+		rows = append(rows, []string{s.Name, fmt.Sprintf("%.3f", s.Mean), fmt.Sprintf("%.2f %%", 100*s.Share)})
+	}
+	return append(rows, []string{"sum", fmt.Sprintf("%.3f", t.Attributed), fmt.Sprintf("%.2f %%", 100*t.Share)},
+		[]string{"client's latency", fmt.Sprintf("%.3f", t.Latency), "100 %"})
+}
+
+func (t *SpanTable) verdict() string {
+	if t.Trusted {
+		return "The spans add up to the client's latency within 3 %."
+	}
+	return fmt.Sprintf("The spans add up to %.1f %% of the client's latency: more than 3 %% off, so the attribution is not to be trusted.", 100*t.Share)
+}
+
+func (r *LayersResult) print(out io.Writer) error {
+	if err := table(out, r.table(r.Layers, "layer")); err != nil {
+		return err
+	}
+	if len(r.Axes) > 0 {
+		fmt.Fprintln(out, "\naxes of the http layer, one at a time; the loss is from the http layer")
+		if err := table(out, r.table(r.Axes, "axis")); err != nil {
+			return err
+		}
+	}
+	if r.Spans != nil {
+		fmt.Fprintln(out, "\na request of the http layer")
+		if err := table(out, r.Spans.table()); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, r.Spans.verdict())
+	}
+	for _, s := range r.Skipped {
+		fmt.Fprintln(out, "left out,", s)
+	}
+	if len(r.Noise) > 0 {
+		fmt.Fprintf(out, "the noise is larger than the difference between %s\n", strings.Join(r.Noise, "; "))
+	}
+	return nil
+}
+
+func (r *LayersResult) figures() ([]namedFigure, error) {
+	steps := make([]figure.Step, 0, len(r.Layers))
+	for i, x := range r.Layers {
+		s := figure.Step{Name: x.Name, Value: x.TokensPerSecond}
+		if i > 0 {
+			s.Note = fmt.Sprintf("%+.1f %%", -100*x.Loss)
+		}
+		steps = append(steps, s)
+	}
+	w, err := figure.Waterfall("From the arithmetic to the client", "tokens/s", steps)
+	if err != nil {
+		return nil, err
+	}
+	out := []namedFigure{{"layers", w}}
+	if len(r.Axes) > 0 {
+		var g figure.Group
+		for _, x := range r.Axes {
+			g.Bars = append(g.Bars, figure.Bar{Label: x.Name, Value: x.TokensPerSecond, Lo: x.CI95[0], Hi: x.CI95[1]})
+		}
+		f, err := figure.Bars("Axes of real HTTP", "tokens/s", []figure.Group{g})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, namedFigure{"axes", f})
+	}
+	return out, nil
+}
+
+// distributions draws the repeats of each layer, ordered: flat where there was no noise.
+func (r *LayersResult) distributions() (*namedFigure, error) {
+	var curves []figure.Series
+	for _, x := range r.Layers {
+		c := figure.Series{Name: x.Name}
+		sorted := slices.Sorted(slices.Values(x.Samples))
+		for i, v := range sorted {
+			c.X, c.Y = append(c.X, 100*(float64(i)+0.5)/float64(len(sorted))), append(c.Y, v)
+		}
+		curves = append(curves, c)
+	}
+	f, err := figure.Lines("Distribution over the repeats", "percentile", "tokens/s", curves, false)
+	if err != nil {
+		return nil, err
+	}
+	return &namedFigure{"layers-distributions", f}, nil
+}
+
+func (r *LayersResult) page() (*page, error) {
+	p := &page{Title: "Where the throughput goes", Intro: fmt.Sprint(r.Settings["conditions"])}
+	figures, err := r.figures()
+	if err != nil {
+		return nil, err
+	}
+	layers := section{Title: "Layers", Table: r.table(r.Layers, "layer"),
+		Notes: []string{"Each layer in a process of its own, settled, warmed up, in alternated order. A loss is that from the layer before, the median over the repeats, with a 95 % bootstrap interval."}}
+	if len(r.Noise) > 0 {
+		layers.Notes = append(layers.Notes, "The noise is larger than the difference between "+strings.Join(r.Noise, "; ")+".")
+	}
+	spread, err := r.distributions()
+	if err != nil {
+		return nil, err
+	}
+	if err := layers.draw([]namedFigure{figures[0], *spread}); err != nil {
+		return nil, err
+	}
+	p.Sections = append(p.Sections, layers)
+	if len(r.Axes) > 0 {
+		axes := section{Title: "Axes of real HTTP", Table: r.table(r.Axes, "axis"), Notes: []string{"One change at a time; the loss is from the http layer of the same repeat."}}
+		if err := axes.draw(figures[1:]); err != nil {
+			return nil, err
+		}
+		p.Sections = append(p.Sections, axes)
+	}
+	if r.Spans != nil {
+		p.Sections = append(p.Sections, section{Title: "A request of the http layer", Table: r.Spans.table(), Notes: []string{r.Spans.verdict()}})
+	}
+	return p, nil
+}

@@ -1,0 +1,113 @@
+package bench
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/instance"
+)
+
+// Scenario is what every layer does: so many requests of so many tokens, a bounded number at once.
+type Scenario struct {
+	Model        string  `json:"model"`
+	Tier         string  `json:"tier"`
+	Threads      int     `json:"threads"`
+	MaxBatch     int     `json:"max_batch"`
+	Ctx          int     `json:"ctx"`
+	Requests     int     `json:"requests"`
+	Concurrency  int     `json:"concurrency"`
+	Gen          int     `json:"gen"`
+	PromptTokens int     `json:"prompt_tokens"` // 0: as many as the prompt has
+	Prompt       string  `json:"prompt"`
+	Temperature  float64 `json:"temperature"`
+}
+
+func (s *Scenario) check() error {
+	switch {
+	case s.Model == "":
+		return errors.New("bench: no model")
+	case s.Requests < 1 || s.Concurrency < 1 || s.Gen < 1 || s.MaxBatch < 1:
+		return errors.New("bench: requests, concurrency, gen and max-batch must be at least 1")
+	case s.PromptTokens < 0 || s.Prompt == "":
+		return errors.New("bench: the prompt is empty")
+	case s.Temperature < 0:
+		return errors.New("bench: the temperature is negative")
+	case s.Ctx > 0 && s.Ctx < s.PromptTokens+s.Gen:
+		return fmt.Errorf("bench: a context of %d can't hold %d prompt tokens and %d generated ones", s.Ctx, s.PromptTokens, s.Gen)
+	}
+	return nil
+}
+
+// batch is the number of sequences that run together.
+func (s *Scenario) batch() int { return min(s.Concurrency, s.MaxBatch, s.Requests) }
+
+// open loads the model as the server would, but for the cache of prefixes: all requests have the same prompt.
+func (s *Scenario) open() (*instance.Instance, error) {
+	tier, err := cpu.ParseTier(s.Tier)
+	if err != nil {
+		return nil, err
+	}
+	instance.Tune(s.Threads)
+	return instance.Open(s.Model, instance.Options{Tier: tier, Threads: s.Threads, Context: s.Ctx, MaxBatch: s.MaxBatch,
+		MaxQueue: max(256, s.Concurrency), NoPrefix: true})
+}
+
+// encoder is the part of a tokenizer that a prompt of a given length takes.
+type encoder interface {
+	Encode(text string, addBOS, parseSpecial bool) []int32
+}
+
+// prompt makes the text and the tokens that every request begins with. The text is the scenario's, repeated and cut so that it
+// has the wanted number of tokens, or as close below it as whole characters come.
+func (s *Scenario) prompt(t encoder) (string, []int32, error) {
+	text := s.Prompt
+	ids := t.Encode(text, true, true)
+	if s.PromptTokens == 0 {
+		return text, ids, nil
+	}
+	for len(ids) < s.PromptTokens {
+		grown := text + s.Prompt
+		longer := t.Encode(grown, true, true)
+		if len(longer) <= len(ids) {
+			return "", nil, fmt.Errorf("bench: the prompt %q does not get longer by being repeated", s.Prompt)
+		}
+		text, ids = grown, longer
+	}
+	runes := []rune(text)
+	for len(ids) > s.PromptTokens && len(runes) > 1 {
+		runes = runes[:len(runes)-1]
+		text = strings.TrimRight(string(runes), " ") // a final blank is a token that the next word would have taken
+		ids = t.Encode(text, true, true)
+	}
+	if len(ids) == 0 || len(ids) > s.PromptTokens {
+		return "", nil, fmt.Errorf("bench: no prompt of %d tokens can be made from %q", s.PromptTokens, s.Prompt)
+	}
+	return text, ids, nil
+}
+
+// fingerprint names a model file by size and by the hash of its beginning and end, where header and last weights are.
+func fingerprint(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("bench: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("bench: %w", err)
+	}
+	h := sha256.New()
+	const part = 1 << 20
+	for _, at := range []int64{0, max(0, info.Size()-part)} {
+		if _, err := io.Copy(h, io.NewSectionReader(f, at, part)); err != nil {
+			return "", fmt.Errorf("bench: %s: %w", path, err)
+		}
+	}
+	return fmt.Sprintf("%d bytes, %s", info.Size(), hex.EncodeToString(h.Sum(nil))[:16]), nil
+}
