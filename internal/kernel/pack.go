@@ -75,7 +75,7 @@ type Matrix struct {
 	format     *format
 	quantBytes int    // of one group in Data
 	scaleBytes int    // of one group in Scales
-	memory     []byte // what Alloc returned
+	memory     []byte // what Free gives back
 }
 
 // size checks a shape and returns the bytes of a group's quants and scales.
@@ -107,25 +107,37 @@ func PackedBytes(t quant.Type, rows, cols int) (int, error) {
 }
 
 // NewMatrix makes room for a rows x cols matrix of type t, all zeros until Pack
-// fills it.
+// fills it. The matrices of a model are better kept in an Arena.
 func NewMatrix(t quant.Type, rows, cols int) (*Matrix, error) {
+	n, err := PackedBytes(t, rows, cols)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := Alloc(n)
+	if err != nil {
+		return nil, err
+	}
+	m, err := matrixIn(memory, t, rows, cols)
+	if err == nil {
+		m.memory = memory
+	}
+	return m, err
+}
+
+// matrixIn lays a matrix out in PackedBytes zeros.
+func matrixIn(memory []byte, t quant.Type, rows, cols int) (*Matrix, error) {
 	quants, scales, err := size(t, rows, cols)
 	if err != nil {
 		return nil, err
 	}
-	groups := groupsOf(rows)
-	all, err := Alloc(groups * (quants + scales))
-	if err != nil {
-		return nil, err
-	}
+	at := groupsOf(rows) * quants
 	return &Matrix{
-		Type: t, Rows: rows, Cols: cols,
-		Data: all[:groups*quants], Scales: all[groups*quants:],
-		format: formatOf(t), quantBytes: quants, scaleBytes: scales, memory: all,
+		Type: t, Rows: rows, Cols: cols, Data: memory[:at:at], Scales: memory[at:],
+		format: formatOf(t), quantBytes: quants, scaleBytes: scales,
 	}, nil
 }
 
-// Free gives the memory back. The matrix must not be used afterwards.
+// Free gives back what NewMatrix took. The matrix must not be used afterwards.
 func (m *Matrix) Free() error {
 	all := m.memory
 	m.Data, m.Scales, m.memory = nil, nil, nil

@@ -207,3 +207,48 @@ func BenchmarkPack(b *testing.B) {
 		})
 	}
 }
+
+func TestArena(t *testing.T) {
+	var a Arena
+	r := rand.New(rand.NewPCG(4, 4))
+	var ms []*Matrix
+	var srcs [][]byte
+	const rows, k = 1008, 1024
+	for i := range 5 * len(allTypes()) { // more than one chunk
+		typ := allTypes()[i%len(allTypes())]
+		m, err := a.Matrix(typ, rows, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i < len(allTypes()) {
+			srcs = append(srcs, randomWeights(r, typ, rows, k))
+		}
+		ms = append(ms, m)
+		Set{}.Pack(m, 0, srcs[i%len(srcs)], rows)
+	}
+	if len(a.chunks) < 2 {
+		t.Errorf("%d chunks", len(a.chunks))
+	}
+	for i, m := range ms {
+		alone, err := NewMatrix(m.Type, rows, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		Set{}.Pack(alone, 0, srcs[i%len(srcs)], rows)
+		if !bytes.Equal(alone.Data, m.Data) || !bytes.Equal(alone.Scales, m.Scales) {
+			t.Fatalf("matrix %d has other bytes than alone", i)
+		}
+		if err := alone.Free(); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Free(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := a.Matrix(quant.Q8_0, 16, 33); err == nil {
+		t.Error("33 columns: no error")
+	}
+	if err := a.Free(); err != nil {
+		t.Fatal(err)
+	}
+}

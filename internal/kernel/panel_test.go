@@ -98,14 +98,11 @@ func TestMulNaN(t *testing.T) {
 func BenchmarkQuantize(b *testing.B) {
 	for _, cols := range []int{1, 8} {
 		b.Run([]string{1: "width=1", 8: "width=8"}[cols], func(b *testing.B) {
-			s, p, x := New(255), NewPanels(1024, cols, false), make([]float32, 1024)
+			s, p, x := benchTier(b), NewPanels(1024, cols, false), make([]float32, 1024)
 			for i := range x {
 				x[i] = float32(i%77) - 30
 			}
-			b.SetBytes(4096)
-			for range b.N {
-				s.Quantize(p, 0, 0, x)
-			}
+			sampled(b, 1, func(int) { s.Quantize(p, 0, 0, x) }, map[string]float64{"GB/s": 4096})
 		})
 	}
 }

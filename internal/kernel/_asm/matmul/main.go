@@ -9,7 +9,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/binary"
 	"flag"
 	"fmt"
@@ -30,46 +29,53 @@ func main() {
 	dir := flag.String("dir", "..", "where the package kernel is")
 	flag.Parse()
 	log.SetFlags(0)
-	write(*dir, "panel_quantize", func(a *asm) {
-		quantizeKernel(a, "quantizeVNNI", quantizeVNNI)
-		quantizeKernel(a, "quantizeAVX2", quantizeAVX2)
-	})
-	write(*dir, "matmul_float", func(a *asm) {
-		for _, t := range []floatTier{floatAVX512, floatAVX2} {
-			for _, f := range floatFormats {
-				floatKernel(a, t, f)
-			}
+	for name, emit := range files() {
+		text, err := assemble(emit)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(*dir, name), text, 0o644)
 		}
-	})
-	for _, f := range formats {
-		write(*dir, "matmul_vnni_"+strings.ToLower(f.name), func(a *asm) { vnniKernel(a, f) })
-		write(*dir, "matmul_avx2_"+strings.ToLower(f.name), func(a *asm) { avx2Kernel(a, f) })
+		if err != nil {
+			log.Fatalf("%s: %v", name, err)
+		}
 	}
 }
 
-// write assembles what emit adds to a file of its own.
-func write(dir, name string, emit func(*asm)) {
+// files is what to write and how.
+func files() map[string]func(*asm) {
+	all := map[string]func(*asm){
+		"panel_quantize_amd64.s": func(a *asm) {
+			quantizeKernel(a, "quantizeVNNI", quantizeVNNI)
+			quantizeKernel(a, "quantizeAVX2", quantizeAVX2)
+		},
+		"matmul_float_amd64.s": func(a *asm) {
+			for _, t := range []floatTier{floatAVX512, floatAVX2} {
+				for _, f := range floatFormats {
+					floatKernel(a, t, f)
+				}
+			}
+		},
+	}
+	for _, f := range formats {
+		name := strings.ToLower(f.name) + "_amd64.s"
+		all["matmul_vnni_"+name] = func(a *asm) { vnniKernel(a, f) }
+		all["matmul_avx2_"+name] = func(a *asm) { avx2Kernel(a, f) }
+	}
+	return all
+}
+
+// assemble returns the text of a file.
+func assemble(emit func(*asm)) ([]byte, error) {
 	a := &asm{Context: build.NewContext(), consts: map[uint32]operand.Mem{}, repeats: map[uint32]operand.Mem{}}
 	a.ConstraintExpr("!purego")
 	emit(a)
 	file, err := a.Result()
 	if err != nil {
-		log.Fatalf("%s: %v", name, err)
+		return nil, err
 	}
 	if err := pass.Compile.Execute(file); err != nil {
-		log.Fatalf("%s: %v", name, err)
+		return nil, err
 	}
-	out, err := printer.NewGoAsm(printer.Config{Argv: []string{"go", "generate"}, Pkg: "kernel"}).Print(file)
-	if err != nil {
-		log.Fatalf("%s: %v", name, err)
-	}
-	path := filepath.Join(dir, name+"_amd64.s")
-	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, out) {
-		return
-	}
-	if err := os.WriteFile(path, out, 0o644); err != nil {
-		log.Fatal(err)
-	}
+	return printer.NewGoAsm(printer.Config{Argv: []string{"go", "generate"}, Pkg: "kernel"}).Print(file)
 }
 
 // asm is a build context with a few shorthands.

@@ -1,0 +1,57 @@
+package kernel
+
+import (
+	"sync"
+
+	"github.com/penstock-llm/penstock/internal/quant"
+)
+
+// arenaChunk is what an Arena asks the system for at least: virtual memory that
+// costs nothing before it is written.
+const arenaChunk = 64 << 20
+
+// Arena holds the matrices of one model side by side in huge pages: matrices of
+// less than a few megabytes stream up to a fifth faster than from pages of their
+// own. All are freed together.
+type Arena struct {
+	mu     sync.Mutex
+	chunks [][]byte
+	free   []byte // rest of the last chunk
+}
+
+// Matrix is NewMatrix with memory of the arena; its Free does nothing. It may be
+// called from several goroutines.
+func (a *Arena) Matrix(t quant.Type, rows, cols int) (*Matrix, error) {
+	n, err := PackedBytes(t, rows, cols)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	padded := (n + 63) &^ 63
+	if padded > len(a.free) {
+		chunk, err := Alloc(max(padded, arenaChunk))
+		if err != nil {
+			return nil, err
+		}
+		a.chunks = append(a.chunks, chunk)
+		a.free = chunk
+	}
+	memory := a.free[:n:n]
+	a.free = a.free[padded:]
+	return matrixIn(memory, t, rows, cols)
+}
+
+// Free gives all memory back. No matrix of the arena may be used afterwards.
+func (a *Arena) Free() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var first error
+	for _, c := range a.chunks {
+		if err := Free(c); err != nil && first == nil {
+			first = err
+		}
+	}
+	a.chunks, a.free = nil, nil
+	return first
+}
