@@ -25,10 +25,11 @@ func allTypes() []quant.Type {
 // randomWeights are valid bytes of t: random bits with float16 factors of a
 // sensible size in their places.
 func randomWeights(r *rand.Rand, t quant.Type, rows, cols int) []byte {
-	src := make([]byte, rows*t.RowBytes(cols))
-	for i := range src {
-		src[i] = byte(r.Uint32())
+	src := make([]byte, rows*t.RowBytes(cols)+7)
+	for i := 0; i+8 <= len(src); i += 8 {
+		le.PutUint64(src[i:], r.Uint64())
 	}
+	src = src[: len(src)-7 : len(src)-7]
 	half := func(b []byte) { le.PutUint16(b, quant.F32ToF16(float32(r.NormFloat64())*0.01)) }
 	size := t.BlockBytes()
 	halves := map[quant.Type][]int{

@@ -18,7 +18,7 @@ type Fast struct {
 	pool  *Pool
 	lim   Limits
 	prof  profiler
-	owned []*kernel.Matrix
+	arena kernel.Arena // the packed weights
 
 	batch *batch.Batch
 	cache *kvcache.Cache
@@ -177,13 +177,9 @@ func (f *Fast) LoadPair(gate, up *Matrix, gateSrc, upSrc []byte) error {
 
 // room allocates a packed matrix for m.
 func (f *Fast) room(m *Matrix, rows int) error {
-	packed, err := kernel.NewMatrix(m.Type, rows, m.Cols)
-	if err != nil {
-		return err
-	}
-	f.owned = append(f.owned, packed)
+	packed, err := f.arena.Matrix(m.Type, rows, m.Cols)
 	m.packed = packed
-	return nil
+	return err
 }
 
 // Begin starts a step.
@@ -219,11 +215,4 @@ func (f *Fast) Profile() Profile { return f.prof.total }
 func (f *Fast) SetProfile(on bool) { f.prof.set(on) }
 
 // Close frees the weights.
-func (f *Fast) Close() error {
-	var err error
-	for _, m := range f.owned {
-		err = errors.Join(err, m.Free())
-	}
-	f.owned = nil
-	return err
-}
+func (f *Fast) Close() error { return f.arena.Free() }
