@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/sched"
@@ -38,6 +39,7 @@ type Stream struct {
 	started bool
 	failure error
 	timings Timings
+	stepped time.Time // end of the last step that it was part of
 
 	// Between both.
 	published atomic.Int64 // tokens that may be read
