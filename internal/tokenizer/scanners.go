@@ -186,21 +186,23 @@ func asciiThousands(text string, emit func(string)) {
 	}
 }
 
-// thousands isolates runs of digits and cuts them into threes from the right.
+// thousands cuts runs of digits into threes from the right. The text before a
+// run stays with its first digits, as in llama.cpp; later stages split it.
 func thousands(text string, emit func(string)) {
 	for len(text) > 0 {
-		start := span(text, 0, ^number)
-		if start > 0 {
-			emit(text[:start])
+		from, at := 0, span(text, 0, ^number)
+		end := span(text, at, number)
+		n := utf8.RuneCountInString(text[at:end]) % 3
+		if n == 0 {
+			n = 3
 		}
-		end := span(text, start, number)
-		first := utf8.RuneCountInString(text[start:end]) % 3
-		for n := first; start < end; n = 3 {
-			next := atMost(text, start, number, n)
-			if next > start {
-				emit(text[start:next])
-			}
-			start = next
+		for at < end {
+			at = atMost(text, at, number, n)
+			emit(text[from:at])
+			from, n = at, 3
+		}
+		if from < end { // no digits
+			emit(text[from:end])
 		}
 		text = text[end:]
 	}
