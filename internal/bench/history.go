@@ -43,6 +43,7 @@ var kinds = map[string]func() stored{
 	"load":    func() stored { return new(LoadResult) },
 	"compare": func() stored { return new(CompareResult) },
 	"kernels": func() stored { return new(KernelsResult) },
+	"mock":    func() stored { return new(MockResult) },
 	"steps":   func() stored { return new(StepsResult) },
 	"layers":  func() stored { return new(LayersResult) },
 	"peers":   func() stored { return new(PeersResult) },

@@ -12,8 +12,6 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/bench/load"
 	"github.com/penstock-llm/penstock/internal/engine"
-	"github.com/penstock-llm/penstock/internal/instance"
-	"github.com/penstock-llm/penstock/internal/sample"
 )
 
 // layerNames, from the arithmetic outwards. Each does all that the one before it does, and something more.
@@ -25,11 +23,12 @@ type Layer struct{}
 
 // layerJob is what a layer's process is told.
 type layerJob struct {
-	Layer    string   `json:"layer"` // one of layerNames but http, "serve", or "client"
+	Layer    string   `json:"layer"` // one of layerNames but http, "mock", "serve", or "client"
 	Scenario Scenario `json:"scenario"`
 	Warmup   int      `json:"warmup"` // requests
 	Serve    serveJob `json:"serve"`
 	Client   *clientJob
+	Mock     *mockJob `json:"mock,omitempty"` // instead of a model
 }
 
 // LayerRun is one measurement of a layer.
@@ -67,8 +66,10 @@ func (l *Layer) Run(ctx context.Context, in io.Reader, out io.Writer) error {
 		}
 		return json.NewEncoder(out).Encode(r)
 	}
-	if err := job.Scenario.check(); err != nil {
-		return err
+	if job.Mock == nil {
+		if err := job.Scenario.check(); err != nil {
+			return err
+		}
 	}
 	if job.Layer == "serve" {
 		return job.serve(ctx, dec, out)
@@ -99,6 +100,8 @@ func (j *layerJob) measure(ctx context.Context) (*LayerRun, error) {
 		m, err = newCoreLayer(&j.Scenario)
 	case "handler":
 		m, err = newHandlerLayer(&j.Scenario)
+	case "mock":
+		m, err = newMockCore(&j.Scenario, j.Mock)
 	default:
 		return nil, fmt.Errorf("bench: layer %q is not known", j.Layer)
 	}
@@ -124,8 +127,10 @@ func (j *layerJob) measure(ctx context.Context) (*LayerRun, error) {
 	if r.Tokens > 0 {
 		r.Allocs = float64(after.Mallocs-before.Mallocs) / float64(r.Tokens)
 	}
-	if r.Conditions, err = j.Scenario.conditions(r.PromptTotal / max(1, r.Requests)); err != nil {
-		return nil, errors.Join(err, m.close())
+	if j.Mock == nil {
+		if r.Conditions, err = j.Scenario.conditions(r.PromptTotal / max(1, r.Requests)); err != nil {
+			return nil, errors.Join(err, m.close())
+		}
 	}
 	return r, m.close()
 }
@@ -138,56 +143,6 @@ func (s *Scenario) conditions(promptTokens int) (string, error) {
 	}
 	return fmt.Sprintf("model %s; tier %s; %d threads; batch %d; context %d; %d requests of %d clients; %d prompt and %d generated tokens; temperature %g",
 		file, s.Tier, s.Threads, s.MaxBatch, s.Ctx, s.Requests, s.Concurrency, promptTokens, s.Gen, s.Temperature), nil
-}
-
-// coreLayer is scheduler, block manager, executor and sampler: requests are submitted as token ids, and waited for.
-type coreLayer struct {
-	*instance.Instance
-	s   *Scenario
-	ids []int32
-}
-
-func newCoreLayer(s *Scenario) (measurable, error) {
-	in, err := s.open()
-	if err != nil {
-		return nil, err
-	}
-	_, ids, err := s.prompt(in.Tokenizer)
-	if err != nil {
-		return nil, errors.Join(err, in.Close())
-	}
-	return &coreLayer{in, s, ids}, nil
-}
-
-func (c *coreLayer) close() error { return c.Close() }
-
-func (c *coreLayer) run(ctx context.Context, requests int) (*LayerRun, error) {
-	before := c.Engine.Stats()
-	r, err := clients(c.s.Concurrency, requests, func(i int) (prompt, tokens int, err error) { return c.request(ctx, i) })
-	if err != nil {
-		return nil, err
-	}
-	r.occupied(before, c.Engine.Stats())
-	return r, nil
-}
-
-func (c *coreLayer) request(ctx context.Context, i int) (prompt, tokens int, err error) {
-	s, err := c.Engine.Submit(ctx, engine.Request{Prompt: c.ids, MaxTokens: c.s.Gen, IgnoreEOS: true, Wake: engine.WakeEnd,
-		Params: sample.Params{Temperature: float32(c.s.Temperature), TopP: 1, Seed: uint64(i) + 1}})
-	if err != nil {
-		return 0, 0, err
-	}
-	defer s.Close()
-	for {
-		_, more, err := s.Next(ctx)
-		if err != nil {
-			return 0, 0, err
-		}
-		if !more {
-			f := s.Finish()
-			return f.Usage.Prompt, f.Usage.Completion, nil
-		}
-	}
 }
 
 // occupied notes how full the steps between two readings were.

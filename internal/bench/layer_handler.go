@@ -32,12 +32,12 @@ func newHandlerLayer(s *Scenario) (measurable, error) {
 func (h *handlerLayer) close() error { return h.site.close() }
 
 func (h *handlerLayer) run(ctx context.Context, requests int) (*LayerRun, error) {
-	before := h.Engine.Stats()
+	before := h.engine.Stats()
 	r, err := clients(h.s.Concurrency, requests, func(int) (prompt, tokens int, err error) { return h.request(ctx) })
 	if err != nil {
 		return nil, err
 	}
-	r.occupied(before, h.Engine.Stats())
+	r.occupied(before, h.engine.Stats())
 	return r, nil
 }
 

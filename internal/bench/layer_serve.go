@@ -24,9 +24,11 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/load"
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/engine"
-	"github.com/penstock-llm/penstock/internal/instance"
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/server"
 	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
 // serveJob is what the server's process is told besides the scenario.
@@ -50,38 +52,40 @@ type mark struct {
 	Traces       []serverTimes `json:"traces"`
 }
 
-// site is a model behind the project's real HTTP handler.
+// site is an engine behind the project's real HTTP handler.
 type site struct {
-	*instance.Instance
+	engine *engine.Engine
 	server *server.Server
 	prompt string
 	ids    []int32
 	log    *os.File
+	end    func() error
 }
 
+// site loads the scenario's model and puts it behind the handler.
 func (s *Scenario) site(log bool) (*site, error) {
 	in, err := s.open()
 	if err != nil {
 		return nil, err
 	}
-	x := &site{Instance: in}
-	if err := x.build(s, log); err != nil {
+	x := &site{engine: in.Engine, end: in.Close}
+	if err := x.build(s, in.File, in.Tokenizer, in.Model.Config(), log); err != nil {
 		return nil, errors.Join(err, x.close())
 	}
 	return x, nil
 }
 
-func (x *site) build(s *Scenario, log bool) error {
+func (x *site) build(s *Scenario, file *gguf.File, tok *tokenizer.Tokenizer, config model.Config, log bool) error {
 	var err error
-	if x.prompt, x.ids, err = s.prompt(x.Tokenizer); err != nil {
+	if x.prompt, x.ids, err = s.prompt(tok); err != nil {
 		return err
 	}
-	template, err := chat.Load(x.File)
+	template, err := chat.Load(file)
 	if err != nil {
 		return err
 	}
-	cfg := server.Config{Version: "bench", AccessLog: log, Model: &server.Model{ID: "bench", Path: s.Model, Created: time.Now(), Config: x.Model.Config(), CPU: s.Tier,
-		Threads: s.Threads, Engine: x.Engine, Tokenizer: x.Tokenizer, Chat: template}}
+	cfg := server.Config{Version: "bench", AccessLog: log, Model: &server.Model{ID: "bench", Path: s.Model, Created: time.Now(), Config: config, CPU: s.Tier,
+		Threads: s.Threads, Engine: x.engine, Tokenizer: tok, Chat: template}}
 	if log {
 		if x.log, err = os.Create(filepath.Join(os.TempDir(), fmt.Sprintf("penstock-bench-%d.log", os.Getpid()))); err != nil {
 			return fmt.Errorf("bench: %w", err)
@@ -93,7 +97,7 @@ func (x *site) build(s *Scenario, log bool) error {
 }
 
 func (x *site) close() error {
-	err := x.Close()
+	err := x.end()
 	if x.log != nil {
 		x.log.Close()
 		os.Remove(x.log.Name())
@@ -103,7 +107,13 @@ func (x *site) close() error {
 
 // serve runs a server until standard input ends: a first line that says where, then a reading for every line that comes in.
 func (j *layerJob) serve(ctx context.Context, dec *json.Decoder, out io.Writer) error {
-	x, err := j.Scenario.site(j.Serve.Log)
+	var x *site
+	var err error
+	if j.Mock != nil {
+		x, err = j.Mock.site(&j.Scenario)
+	} else {
+		x, err = j.Scenario.site(j.Serve.Log)
+	}
 	if err != nil {
 		return err
 	}
@@ -139,7 +149,7 @@ func (j *layerJob) serve(ctx context.Context, dec *json.Decoder, out io.Writer) 
 		} else if err != nil {
 			return fmt.Errorf("bench: layer: %w", err)
 		}
-		m := mark{CPU: load.ProcessCPU().Seconds(), Mallocs: mallocs(), Stats: x.Engine.Stats(), PromptTokens: len(x.ids), Traces: t.take()}
+		m := mark{CPU: load.ProcessCPU().Seconds(), Mallocs: mallocs(), Stats: x.engine.Stats(), PromptTokens: len(x.ids), Traces: t.take()}
 		if err := enc.Encode(m); err != nil {
 			return err
 		}

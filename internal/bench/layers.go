@@ -167,7 +167,7 @@ func (l *Layers) repeat(ctx context.Context, s *Scenario, repeat int, axes []axi
 			continue
 		}
 		var run LayerRun
-		if err := l.process(ctx, layerJob{Layer: layer.Name, Scenario: *s, Warmup: s.warmup()}, &run); err != nil {
+		if err := process(ctx, l.Executable, layerJob{Layer: layer.Name, Scenario: *s, Warmup: s.warmup()}, &run); err != nil {
 			return fmt.Errorf("%s: %w", layer.Name, err)
 		}
 		layer.runs = append(layer.runs, &run)

@@ -91,7 +91,7 @@ type measurement struct {
 }
 
 func (l *Layers) serveAndMeasure(ctx context.Context, s *Scenario, repeat int, log bool, list []measurement) error {
-	server, err := l.startServer(ctx, s, log)
+	server, err := startServer(ctx, l.Executable, layerJob{Layer: "serve", Scenario: *s, Serve: serveJob{Log: log}})
 	if err != nil {
 		return err
 	}
@@ -155,21 +155,29 @@ func (j *clientJob) same() {
 	}
 }
 
-func (c *clientRun) layerRun(s *Scenario, a axis, before, after *mark) (*LayerRun, error) {
-	r := &LayerRun{Layer: a.name, Requests: c.Requests, OK: c.OK, Tokens: c.Tokens, PromptTotal: c.Prompt, Seconds: c.Seconds, ClientCPU: c.CPU, Failure: c.Failure,
-		CPU: after.CPU - before.CPU}
+// counters joins what the client saw with what the server's counters say.
+func (c *clientRun) counters(name string, before, after *mark) (*LayerRun, error) {
 	if c.OK == 0 {
 		return nil, fmt.Errorf("bench: every request failed: %s", c.Failure)
 	}
+	r := &LayerRun{Layer: name, Requests: c.Requests, OK: c.OK, Tokens: c.Tokens, PromptTotal: c.Prompt, Seconds: c.Seconds, ClientCPU: c.CPU,
+		Failure: c.Failure, CPU: after.CPU - before.CPU}
 	if c.Tokens > 0 {
 		r.Allocs = float64(after.Mallocs-before.Mallocs) / float64(c.Tokens)
 	}
 	r.occupied(before.Stats, after.Stats)
+	return r, nil
+}
+
+func (c *clientRun) layerRun(s *Scenario, a axis, before, after *mark) (*LayerRun, error) {
+	r, err := c.counters(a.name, before, after)
+	if err != nil {
+		return nil, err
+	}
 	prompt := c.Prompt / c.OK
 	if a.name == "chat" || c.Prompt == 0 {
 		prompt = after.PromptTokens // the template's own tokens come on top; an endpoint may not tell
 	}
-	var err error
 	if r.Conditions, err = s.conditions(prompt); err != nil {
 		return nil, err
 	}
@@ -183,7 +191,7 @@ func (c *clientRun) layerRun(s *Scenario, a axis, before, after *mark) (*LayerRu
 func (l *Layers) client(ctx context.Context, job clientJob, a axis) (*clientRun, error) {
 	var run clientRun
 	if a.python == "" {
-		err := l.process(ctx, layerJob{Layer: "client", Client: &job}, &run)
+		err := process(ctx, l.Executable, layerJob{Layer: "client", Client: &job}, &run)
 		return &run, err
 	}
 	cmd := exec.CommandContext(ctx, l.Python, "-c", pythonClient, a.python, job.Target.URL, strconv.Itoa(job.Clients), strconv.Itoa(job.Requests),
@@ -196,12 +204,12 @@ func (l *Layers) client(ctx context.Context, job clientJob, a axis) (*clientRun,
 var pythonClient string
 
 // process runs this program's hidden command.
-func (l *Layers) process(ctx context.Context, job layerJob, into any) error {
+func process(ctx context.Context, executable string, job layerJob, into any) error {
 	data, err := json.Marshal(job)
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, l.Executable, "bench", "layer")
+	cmd := exec.CommandContext(ctx, executable, "bench", "layer")
 	cmd.Stdin = bytes.NewReader(data)
 	return runJSON(cmd, into)
 }
@@ -234,8 +242,8 @@ type serverProcess struct {
 	hello  hello
 }
 
-func (l *Layers) startServer(ctx context.Context, s *Scenario, log bool) (*serverProcess, error) {
-	p := &serverProcess{cmd: exec.CommandContext(ctx, l.Executable, "bench", "layer")}
+func startServer(ctx context.Context, executable string, job layerJob) (*serverProcess, error) {
+	p := &serverProcess{cmd: exec.CommandContext(ctx, executable, "bench", "layer")}
 	p.cmd.Stderr = &p.stderr
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
@@ -249,7 +257,7 @@ func (l *Layers) startServer(ctx context.Context, s *Scenario, log bool) (*serve
 		return nil, fmt.Errorf("bench: %w", err)
 	}
 	p.out = json.NewDecoder(out)
-	err = json.NewEncoder(p.in).Encode(layerJob{Layer: "serve", Scenario: *s, Serve: serveJob{Log: log}})
+	err = json.NewEncoder(p.in).Encode(job)
 	if err == nil {
 		err = p.out.Decode(&p.hello)
 	}

@@ -119,12 +119,12 @@ func (s *Steps) decode(ctx context.Context, sc *Scenario, res *StepsResult) erro
 		return err
 	}
 	res.Decode = stepTable(fmt.Sprintf("decode, batch %d, context %d", s.Batch, len(x.ids)), p, took, res.Limits)
-	c := &coreLayer{x.Instance, sc, x.ids}
-	before := c.Engine.Stats()
+	c := &coreLayer{engine: x.Engine, s: sc, ids: x.ids}
+	before := c.engine.Stats()
 	if _, err := c.run(ctx, s.Batch); err != nil {
 		return err
 	}
-	after := c.Engine.Stats()
+	after := c.engine.Stats()
 	steps := float64(after.Steps - before.Steps)
 	if steps == 0 {
 		return errors.New("bench: the engine took no step")
