@@ -6,20 +6,92 @@ import (
 	"os"
 
 	"github.com/penstock-llm/penstock/internal/bench"
+	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
 // benchCommand is the family of measurements; package bench has what they do.
 type benchCommand struct {
+	Layers  layersCommand  `cmd:"" help:"Where the throughput goes: from the arithmetic to the client, layer by layer."`
+	Layer   layerCommand   `cmd:"" hidden:"" help:"One layer, or its client, in a process of its own."`
 	Load    loadCommand    `cmd:"" help:"Measure any server under load: OpenAI, native or Ollama API."`
 	Compare compareCommand `cmd:"" help:"The same load on several servers, in alternated rounds."`
 	Peers   peersCommand   `cmd:"" help:"The table of peers: llama.cpp and OpenVINO GenAI beside this server."`
+	Kernels kernelsCommand `cmd:"" help:"The matrix products of every format, against the machine's limits."`
+	Steps   stepsCommand   `cmd:"" help:"A model's steps by kind of work, against the machine's limits."`
+	Mock    mockCommand    `cmd:"" help:"The front end alone, over an executor that computes nothing."`
 	Report  reportCommand  `cmd:"" help:"History, comparison of runs, page and figures."`
+}
+
+type layersCommand struct{ bench.Layers }
+
+func (c *layersCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
+	c.Progress = bars(term)
+	if c.Layers.Model, err = cli.fetch(ctx, term, c.Layers.Model); err != nil {
+		return err
+	}
+	if c.Executable, c.Tier, err = cli.own(); err != nil {
+		return err
+	}
+	return c.Layers.Run(ctx, term.out)
+}
+
+type layerCommand struct{ bench.Layer }
+
+func (c *layerCommand) Run(ctx context.Context, term terminal) error {
+	return c.Layer.Run(ctx, term.in, term.out)
+}
+
+type kernelsCommand struct{ bench.Kernels }
+
+func (c *kernelsCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
+	c.Progress = bars(term)
+	if c.Tier, err = cli.tier(); err != nil {
+		return err
+	}
+	return c.Kernels.Run(ctx, term.out)
+}
+
+type stepsCommand struct{ bench.Steps }
+
+func (c *stepsCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
+	c.Progress = bars(term)
+	if c.Steps.Model, err = cli.fetch(ctx, term, c.Steps.Model); err != nil {
+		return err
+	}
+	if c.Tier, err = cli.tier(); err != nil {
+		return err
+	}
+	return c.Steps.Run(ctx, term.out)
+}
+
+type mockCommand struct{ bench.Mock }
+
+func (c *mockCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
+	c.Progress = bars(term)
+	if c.Executable, c.Tier, err = cli.own(); err != nil {
+		return err
+	}
+	return c.Mock.Run(ctx, term.out)
+}
+
+// own is this program's file, which starts itself for the parts of a
+// measurement, and the tier that it runs.
+func (cli *commands) own() (string, cpu.Tier, error) {
+	tier, err := cli.tier()
+	if err != nil {
+		return "", tier, err
+	}
+	path, err := os.Executable()
+	return path, tier, err
 }
 
 type loadCommand struct{ bench.Load }
 
-func (c *loadCommand) Run(ctx context.Context, term terminal) error {
+func (c *loadCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
 	c.Progress = bars(term)
+	if c.Executable, c.Tier, err = cli.own(); err != nil {
+		return err
+	}
 	return c.Load.Run(ctx, term.out)
 }
 

@@ -58,4 +58,3 @@ func (c *coreLayer) request(ctx context.Context, i int) (prompt, tokens int, err
 		}
 	}
 }
-

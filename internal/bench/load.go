@@ -11,11 +11,13 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/bench/load"
 	"github.com/penstock-llm/penstock/internal/bench/stats"
+	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
 // Load measures a server under load: `penstock bench load`.
 type Load struct {
-	URL        string        `help:"Server: a base such as http://127.0.0.1:8080, or an endpoint's URL." required:""`
+	URL        string        `help:"Server: a base such as http://127.0.0.1:8080, or an endpoint's URL." name:"url"`
+	Mock       bool          `help:"Instead of a server, measure this program's front end over an executor that computes nothing (see bench mock)."`
 	API        string        `help:"What the server speaks." enum:"auto,completions,chat,native,ollama,ollama-chat" default:"auto"`
 	Model      string        `help:"Model to ask for (default: the server's first)."`
 	APIKeyFile string        `help:"File that holds the API key." type:"path"`
@@ -30,6 +32,9 @@ type Load struct {
 	Out        string    `help:"Also write the JSON, with every sample, to this file." type:"path"`
 	Plots      string    `help:"Draw the figures into this folder, as SVG and PNG." type:"path"`
 	Progress   io.Writer `kong:"-"` // where the progress bar goes; nil: none
+
+	Executable string   `kong:"-"` // this program, for Mock
+	Tier       cpu.Tier `kong:"-"`
 }
 
 // LoadResult is the outcome of Load, as JSON.
@@ -47,6 +52,11 @@ func (l *Load) Run(ctx context.Context, out io.Writer) error {
 	objectives, err := l.check()
 	if err != nil {
 		return err
+	}
+	if l.Mock {
+		m := &Mock{Requests: 10 * l.Requests, Concurrency: l.Concurrency, Gen: l.Gen, Step: 3 * time.Millisecond, Prompt: plainPrompt, API: "chat", Repeats: 3,
+			JSON: l.JSON, Out: l.Out, Progress: l.Progress, Executable: l.Executable, Tier: l.Tier}
+		return m.Run(ctx, out)
 	}
 	target, err := l.detect(ctx)
 	if err != nil {
@@ -68,6 +78,9 @@ func (l *Load) Run(ctx context.Context, out io.Writer) error {
 }
 
 func (l *Load) check() ([]objective, error) {
+	if (l.URL == "") != l.Mock {
+		return nil, errors.New("bench: set --url, or --mock")
+	}
 	if err := l.Work.check(); err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type Mock struct {
 	Concurrency int           `help:"Clients." default:"8"`
 	Gen         int           `help:"Tokens of a request." default:"50"`
 	Step        time.Duration `help:"Length of a paced step." default:"3ms"`
-	Prompt      string        `help:"Prompt; repeated and cut to 32 tokens." default:"The water runs from the lake through the pipe down to the wheel. "`
+	Prompt      string        `help:"Prompt; repeated and cut to 32 tokens." default:"The water runs from the lake through the long pipe down to the wheel in the valley. "`
 	API         string        `help:"Endpoint." enum:"chat,completions,native" default:"chat"`
 	Repeats     int           `help:"Repeats; medians are reported." default:"3"`
 	JSON        bool          `help:"Print JSON."`
