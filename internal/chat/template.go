@@ -132,7 +132,7 @@ func (t *Template) render(messages []Message, o Options, size int) (string, erro
 		}
 	}
 	limits := jinja.Limits{
-		Steps:  5_000_000 + 4*int64(size),
+		Steps:  2_000_000 + 4*int64(size) + 2000*int64(len(messages)),
 		Memory: 128<<20 + 256*int64(size),
 	}
 	return t.tmpl.Render(vars, jinja.Options{Now: t.now, Limits: limits})

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,7 +22,7 @@ func slow(d time.Duration, f *fixture) { f.script.delay.Store(int64(d)) }
 // waitFor waits until the condition holds.
 func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for range 1000 {
+	for range 6000 {
 		if ok() {
 			return
 		}
@@ -342,20 +343,35 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
+// smallBuffers makes connections that soon notice that nobody reads.
+type smallBuffers struct{ net.Listener }
+
+func (l smallBuffers) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if tcp, ok := c.(*net.TCPConn); ok {
+		err = errors.Join(err, tcp.SetWriteBuffer(1<<12))
+	}
+	return c, err
+}
+
 // A client that does not read must not hold up anybody else, and is dropped.
 func TestSlowReader(t *testing.T) {
 	f := newFixture(t, strings.Repeat("x", 400), func(c *Config, e *engineConfig) {
 		c.WriteTimeout = 300 * time.Millisecond
 		e.Blocks, e.Context = 8192, 65536
 	})
-	ts := f.listen(t)
+	ts := httptest.NewUnstartedServer(nil)
+	ts.Config = f.HTTP("", nil)
+	ts.Listener = smallBuffers{ts.Listener}
+	ts.Start()
+	defer ts.Close()
 	conn, err := net.Dial("tcp", ts.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	conn.(*net.TCPConn).SetReadBuffer(1 << 12)
-	body := `{"prompt":"abc","max_tokens":60000,"ignore_eos":true,"stream":true,"logprobs":20}`
+	body := `{"prompt":"abc","max_tokens":60000,"temperature":0,"ignore_eos":true,"stream":true,"logprobs":20}`
 	fmt.Fprintf(conn, "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	waitFor(t, "the slow stream", func() bool { return f.engine.Stats().GeneratedTokens > 100 })
 	start := time.Now()

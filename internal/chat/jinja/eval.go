@@ -9,8 +9,8 @@ import (
 
 // Limits bound what one rendering may cost. Zero fields take the defaults.
 type Limits struct {
-	Steps  int64 // evaluated nodes, loop turns and 64-byte scans; 5 million
-	Memory int64 // bytes of all values made, freed or not; 256 MiB
+	Steps  int64 // evaluated nodes, loop turns and 64-byte scans; 2 million
+	Memory int64 // bytes of all values made, freed or not; 128 MiB
 	Output int64 // bytes of the result; 32 MiB
 	Depth  int   // nested evaluations, macro calls included; 3000
 }
@@ -102,10 +102,10 @@ func (t *Template) Render(vars *Dict, o Options) (text string, err error) {
 
 func (l *Limits) fill() {
 	if l.Steps == 0 {
-		l.Steps = 5_000_000
+		l.Steps = 2_000_000
 	}
 	if l.Memory == 0 {
-		l.Memory = 256 << 20
+		l.Memory = 128 << 20
 	}
 	if l.Output == 0 {
 		l.Output = 32 << 20

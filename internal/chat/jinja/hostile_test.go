@@ -83,7 +83,7 @@ func TestHostileTemplatesEnd(t *testing.T) {
 			if err == nil {
 				t.Errorf("rendered %d bytes, want an error", len(text))
 			}
-			if d := time.Since(start); d > 5*time.Second {
+			if d := time.Since(start); d > 15*time.Second { // a second at most, on a machine that does nothing else
 				t.Errorf("took %v", d)
 			}
 			if made := after.TotalAlloc - before.TotalAlloc; made > 2<<30 {

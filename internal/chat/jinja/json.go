@@ -16,13 +16,12 @@ import (
 
 // jsonStyle are the parameters of json.dumps.
 type jsonStyle struct {
-	ascii     bool
-	sortKeys  bool
-	indent    string
-	pretty    bool
-	itemSep   string
-	keySep    string
-	newlineAt string // newline and the indentation of the current level
+	ascii    bool
+	sortKeys bool
+	indent   string
+	pretty   bool
+	itemSep  string
+	keySep   string
 }
 
 // filterToJSON is json.dumps(v, ensure_ascii=False), as transformers defines

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	prommodel "github.com/prometheus/common/model"
+)
+
+// scrape reads /metrics as the endpoint picker of llm-d does.
+func scrape(t testing.TB, f *fixture) map[string]*dto.MetricFamily {
+	t.Helper()
+	p := expfmt.NewTextParser(prommodel.UTF8Validation)
+	families, err := p.TextToMetricFamilies(strings.NewReader(f.do(t, "GET", "/metrics", "").body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
+}
+
+func TestMetrics(t *testing.T) {
+	f := newFixture(t, "abc\x00")
+	f.post(t, "/v1/chat/completions", "{"+hello+"}")
+	f.post(t, "/v1/chat/completions", "{")
+	f.settled(t)
+	m := scrape(t, f)
+	for name, kind := range map[string]dto.MetricType{
+		"vllm:num_requests_running":            dto.MetricType_GAUGE,
+		"vllm:num_requests_waiting":            dto.MetricType_GAUGE,
+		"vllm:kv_cache_usage_perc":             dto.MetricType_GAUGE,
+		"vllm:cache_config_info":               dto.MetricType_GAUGE,
+		"vllm:prompt_tokens_total":             dto.MetricType_COUNTER,
+		"vllm:generation_tokens_total":         dto.MetricType_COUNTER,
+		"vllm:prefix_cache_queries_total":      dto.MetricType_COUNTER,
+		"vllm:prefix_cache_hits_total":         dto.MetricType_COUNTER,
+		"vllm:num_preemptions_total":           dto.MetricType_COUNTER,
+		"vllm:request_success_total":           dto.MetricType_COUNTER,
+		"vllm:time_to_first_token_seconds":     dto.MetricType_HISTOGRAM,
+		"vllm:inter_token_latency_seconds":     dto.MetricType_HISTOGRAM,
+		"vllm:e2e_request_latency_seconds":     dto.MetricType_HISTOGRAM,
+		"vllm:request_queue_time_seconds":      dto.MetricType_HISTOGRAM,
+		"vllm:iteration_tokens_total":          dto.MetricType_HISTOGRAM,
+		"penstock_requests_running":            dto.MetricType_GAUGE,
+		"penstock_time_to_first_token_seconds": dto.MetricType_HISTOGRAM,
+		"penstock_http_requests_total":         dto.MetricType_COUNTER,
+		"process_resident_memory_bytes":        dto.MetricType_GAUGE,
+	} {
+		family := m[name]
+		if family == nil || family.GetType() != kind {
+			t.Errorf("%s: %v", name, family)
+			continue
+		}
+		if n := len(family.Metric); n != 1 && !strings.Contains(name, "success") && !strings.Contains(name, "http") {
+			t.Errorf("%s has %d series", name, n)
+		}
+	}
+	if got := m["vllm:generation_tokens_total"].Metric[0].GetCounter().GetValue(); got != 4 {
+		t.Errorf("%v tokens generated, want 4", got)
+	}
+	if got := m["vllm:time_to_first_token_seconds"].Metric[0].GetHistogram().GetSampleCount(); got != 1 {
+		t.Errorf("%v first tokens", got)
+	}
+	if got := m["vllm:cache_config_info"].Metric[0].Label; len(got) != 4 {
+		t.Errorf("labels %v", got)
+	}
+}
+
+func TestGaugesMove(t *testing.T) {
+	f := newFixture(t, "abc", func(_ *Config, e *engineConfig) { e.MaxBatch = 2 })
+	slow(5*time.Millisecond, f)
+	done := make(chan answer)
+	for range 5 {
+		go func() { done <- f.post(t, "/v1/completions", `{"prompt":"abc","max_tokens":60}`) }()
+	}
+	value := func(name string) float64 { return scrape(t, f)[name].Metric[0].GetGauge().GetValue() }
+	waitFor(t, "the gauges", func() bool {
+		return value("vllm:num_requests_running") == 2 && value("vllm:num_requests_waiting") == 3 && value("vllm:kv_cache_usage_perc") > 0
+	})
+	for range 5 {
+		if a := <-done; a.status != 200 {
+			t.Error(a.body)
+		}
+	}
+	f.settled(t)
+	waitFor(t, "the gauges to fall", func() bool { return value("vllm:num_requests_running") == 0 && value("vllm:kv_cache_usage_perc") == 0 })
+}
+
+func TestMetricsWithoutVLLM(t *testing.T) {
+	f := newFixture(t, "x", func(c *Config, _ *engineConfig) { c.MetricsVLLM = false })
+	if body := f.do(t, "GET", "/metrics", "").body; strings.Contains(body, "vllm:") || !strings.Contains(body, "penstock_ready 1") {
+		t.Errorf("got %s", body)
+	}
+}

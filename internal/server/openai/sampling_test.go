@@ -1,0 +1,94 @@
+package openai
+
+import (
+	"encoding/json"
+	"net/http/httptest"
+	"reflect"
+	"testing"
+
+	api "github.com/penstock-llm/penstock/api/openai"
+	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/sample"
+	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/tinymodel"
+	"github.com/penstock-llm/penstock/internal/tokenizer"
+)
+
+// built is the job of a request.
+func built(t *testing.T, body string) *core.Job {
+	t.Helper()
+	file, err := tinymodel.Open(tinymodel.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.New(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r api.Sampling
+	if err := json.Unmarshal([]byte(body), &r); err != nil {
+		t.Fatal(err)
+	}
+	var c core.Check
+	j := job(&c, &r, &core.Call{R: httptest.NewRequest("POST", "/", nil), Client: "me"}, &core.Model{ID: "m", Tokenizer: tok})
+	if c.Err() != nil {
+		t.Fatalf("%s: %v", body, c.Err())
+	}
+	return j
+}
+
+func TestParametersArriveAsGiven(t *testing.T) {
+	off := sample.Params{Temperature: 1, TopP: 1, RepeatPenalty: 1}
+	with := func(change func(p *sample.Params)) sample.Params {
+		p := off
+		change(&p)
+		return p
+	}
+	for body, want := range map[string]sample.Params{
+		`{}`:                              off,
+		`{"temperature":0}`:               with(func(p *sample.Params) { p.Temperature = 0 }),
+		`{"temperature":0.0,"top_k":3}`:   with(func(p *sample.Params) { p.Temperature, p.TopK = 0, 3 }),
+		`{"top_k":-1}`:                    off,
+		`{"top_k":0}`:                     off,
+		`{"top_p":0.25,"min_p":0.05}`:     with(func(p *sample.Params) { p.TopP, p.MinP = 0.25, 0.05 }),
+		`{"presence_penalty":-1}`:         with(func(p *sample.Params) { p.PresencePenalty = -1 }),
+		`{"frequency_penalty":2}`:         with(func(p *sample.Params) { p.FrequencyPenalty = 2 }),
+		`{"repetition_penalty":1.3}`:      with(func(p *sample.Params) { p.RepeatPenalty = 1.3 }),
+		`{"logit_bias":{"7":-100,"3":1}}`: with(func(p *sample.Params) { p.LogitBias = []sample.Bias{{Token: 3, Value: 1}, {Token: 7, Value: -100}} }),
+		`{"stop_token_ids":[5]}`:          off,
+	} {
+		j := built(t, body)
+		got := j.Params
+		got.Seed = 0
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, want %+v", body, got, want)
+		}
+		if j.Client != "me" {
+			t.Errorf("client %q", j.Client)
+		}
+	}
+}
+
+func TestSeeds(t *testing.T) {
+	if got := built(t, `{"seed":42}`).Params.Seed; got != 42 {
+		t.Errorf("seed %d", got)
+	}
+	if got := built(t, `{"seed":-1}`).Params.Seed; got != 1<<64-1 {
+		t.Errorf("seed %d", got)
+	}
+	if a, b := built(t, `{}`), built(t, `{}`); a.Params.Seed == b.Params.Seed {
+		t.Error("two requests without a seed have the same one")
+	}
+	jobs := choices(built(t, `{"seed":42}`), 3)
+	if jobs[0].Params.Seed != 42 || jobs[1].Params.Seed == 42 || jobs[2].Params.Seed == jobs[1].Params.Seed {
+		t.Error("choices have the same seed")
+	}
+}
+
+func TestPriorityCanOnlyBeLowered(t *testing.T) {
+	for body, want := range map[string]int{`{}`: engine.Normal, `{"priority":0}`: engine.Normal, `{"priority":-5}`: engine.Normal, `{"priority":3}`: engine.Low} {
+		if got := built(t, body).Priority; got != want {
+			t.Errorf("%s: %d", body, got)
+		}
+	}
+}
