@@ -180,7 +180,7 @@ func TestLoadTellsOfFailures(t *testing.T) {
 	n := 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if n++; n%4 == 0 {
-			http.Error(w, `{"error":"full"}`, 429)
+			http.Error(w, `{"error":"full"}`, http.StatusTooManyRequests)
 			return
 		}
 		io.WriteString(w, `{"usage":{"completion_tokens":5}}`)

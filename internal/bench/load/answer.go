@@ -77,15 +77,15 @@ func (a *answer) data(p []byte, at time.Time) error {
 }
 
 var (
-	dataPrefix   = []byte("data:")
-	doneMark     = []byte("[DONE]")
-	usageKey     = []byte(`"usage":`)
-	finishKey    = []byte(`"finish_reason":`)
-	doneKey      = []byte(`"done":`)
-	errorKey     = []byte(`"error":`)
-	trueWord     = []byte("true")
-	nullWord     = []byte("null")
-	messageEmpty = errors.New("the server sent an empty answer")
+	dataPrefix = []byte("data:")
+	doneMark   = []byte("[DONE]")
+	usageKey   = []byte(`"usage":`)
+	finishKey  = []byte(`"finish_reason":`)
+	doneKey    = []byte(`"done":`)
+	errorKey   = []byte(`"error":`)
+	trueWord   = []byte("true")
+	nullWord   = []byte("null")
+	errEmpty   = errors.New("the server sent an empty answer")
 )
 
 // line takes one line of a stream: an SSE field or a JSON object.
@@ -170,7 +170,7 @@ func (a *answer) parse(s *Sample) error {
 	}
 	if !a.stream {
 		if len(bytes.TrimSpace(a.body)) == 0 {
-			return messageEmpty
+			return errEmpty
 		}
 		var r reply
 		if err := json.Unmarshal(a.body, &r); err != nil {

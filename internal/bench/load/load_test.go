@@ -109,8 +109,8 @@ func TestEveryDialect(t *testing.T) {
 				f := &fake{tokens: 6}
 				s := f.start(t, nil)
 				res := mustRun(t, Target{URL: s.URL, Dialect: d, Stream: stream, MaxTokens: 6}, Plan{Clients: 3, Requests: 10}, Words{Words: 4, Seed: 1})
-				if len(res.Samples) != 10 || f.fresh.Load() != 3 {
-					t.Fatalf("%d samples over %d connections, want 10 over 3", len(res.Samples), f.fresh.Load())
+				if n := f.fresh.Load(); len(res.Samples) != 10 || n < 1 || n > 3 {
+					t.Fatalf("%d samples over %d connections, want 10 over at most 3", len(res.Samples), n)
 				}
 				for _, x := range res.Samples {
 					if !x.OK() || x.Completion != 6 || !x.Counted {
@@ -237,7 +237,7 @@ func TestFailuresAreSamples(t *testing.T) {
 		stream bool
 		want   string
 	}{
-		"status":         {func(w http.ResponseWriter) { http.Error(w, `{"error":{"message":"full up"}}`, 429) }, false, "HTTP 429: full up"},
+		"status":         {func(w http.ResponseWriter) { http.Error(w, `{"error":{"message":"full up"}}`, http.StatusTooManyRequests) }, false, "HTTP 429: full up"},
 		"status, stream": {func(w http.ResponseWriter) { http.Error(w, "plain  text", 500) }, true, "HTTP 500: plain text"},
 		"empty":          {func(w http.ResponseWriter) {}, false, "empty answer"},
 		"not JSON":       {func(w http.ResponseWriter) { io.WriteString(w, "<html>") }, false, "not JSON"},

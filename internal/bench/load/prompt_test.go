@@ -9,7 +9,7 @@ import (
 
 func TestWordsVaryWithSeedAndNumber(t *testing.T) {
 	first := func(seed uint64, i int) string { return Words{Words: 30, Seed: seed}.Conversation(i).Turns[0].Text }
-	if first(1, 0) != first(1, 0) || first(1, 0) == first(1, 1) || first(1, 0) == first(2, 0) {
+	if a, again := first(1, 0), first(1, 0); a != again || a == first(1, 1) || a == first(2, 0) {
 		t.Error("prompts must repeat for the same seed and number, and differ otherwise")
 	}
 	if n := len(strings.Fields(first(1, 5))); n != 30 {

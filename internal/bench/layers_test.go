@@ -1,0 +1,329 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/tinymodel"
+)
+
+// TestMain lets the test binary be the program that layers start themselves in.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "bench" && os.Args[2] == "layer" {
+		if err := new(Layer).Run(context.Background(), os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func tinyPath(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tiny.gguf")
+	if err := tinymodel.Write(path, tinymodel.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func executable(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func tinyLayers(t *testing.T) *Layers {
+	return &Layers{Model: tinyPath(t), Requests: 10, Concurrency: 4, Gen: 6, PromptTokens: 12, Prompt: "water and wheel ", Temperature: 0.7, MaxBatch: 4, Ctx: 64,
+		Threads: 1, Repeats: 2, Layers: layerNames, Executable: executable(t), Tier: cpu.Detect()}
+}
+
+func TestLayers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a dozen processes")
+	}
+	l := tinyLayers(t)
+	l.Axes = []string{"fresh", "h2c", "tls", "streamed", "native", "chat", "logging", "scraped", "requests"}
+	l.JSON = true
+	dir := t.TempDir()
+	l.Out, l.HTML, l.Plots = filepath.Join(dir, "l.json"), filepath.Join(dir, "l.html"), dir
+	var out bytes.Buffer
+	if err := l.Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	var res LayersResult
+	if err := json.Unmarshal(out.Bytes(), &res); err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Layers) != 5 || len(res.Axes) != 8 || len(res.Skipped) != 1 {
+		t.Fatalf("%d layers, %d axes, skipped %q", len(res.Layers), len(res.Axes), res.Skipped)
+	}
+	for _, x := range append(res.Layers, res.Axes...) {
+		if x.OK != 10 || x.Requests != 10 || len(x.Samples) != 2 || x.TokensPerSecond <= 0 || math.Abs(x.MsPerToken*x.TokensPerSecond-1000) > 1e-6 {
+			t.Errorf("%+v", x)
+		}
+	}
+	// The tiny model is done with a request before the next client has come round.
+	if core := res.Layers[2]; core.Name != "core" || core.Occupancy < 1 || core.Occupancy > 4 {
+		t.Errorf("%+v", core)
+	}
+	if res.Spans == nil || len(res.Spans.Spans) != len(spanNames) || res.Spans.Latency <= 0 {
+		t.Fatalf("%+v", res.Spans)
+	}
+	for _, s := range res.Spans.Spans {
+		if s.Mean < -0.05 { // two clocks' readings, so a hair below zero is noise
+			t.Errorf("%s took %v ms", s.Name, s.Mean)
+		}
+	}
+	page, err := os.ReadFile(l.HTML)
+	if err != nil || !bytes.Contains(page, []byte("<svg")) || !bytes.Contains(page, []byte("queue wait")) {
+		t.Errorf("the page: %v", err)
+	}
+	if s, err := readResult(l.Out); err != nil || s.record().Kind != "layers" || len(s.series()) != 13 {
+		t.Errorf("the stored result: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "layers.svg")); err != nil {
+		t.Error(err)
+	}
+}
+
+// Every layer does the same work, whatever it is called through.
+func TestLayersAgreeOnTheWork(t *testing.T) {
+	l := tinyLayers(t)
+	s := l.scenario()
+	for _, name := range []string{"kernel", "executor", "core", "handler"} {
+		j := layerJob{Layer: name, Scenario: *s, Warmup: 2}
+		r, err := j.measure(t.Context())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if r.OK != 10 || r.Tokens != 60 || r.PromptTotal != 120 || r.Failure != "" {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+func TestPasses(t *testing.T) {
+	p := passes{batch: 3, prompt: 10, gen: 3, rows: 16}
+	want := []pass{{16, 1}, {14, 2}, {3, 3}, {3, 3}}
+	if got := p.wave(3); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := (passes{batch: 1, prompt: 16, gen: 1, rows: 16}).wave(1); !slices.Equal(got, []pass{{16, 1}}) {
+		t.Errorf("%v", got)
+	}
+}
+
+// words counts a token for each letter.
+type letterTokens struct{}
+
+func (letterTokens) Encode(text string, _, _ bool) []int32 { return make([]int32, len([]rune(text))) }
+
+func TestPromptHasTheWantedLength(t *testing.T) {
+	s := &Scenario{Prompt: "人工智能", PromptTokens: 10}
+	text, ids, err := s.prompt(letterTokens{})
+	if err != nil || text != "人工智能人工智能人工" || len(ids) != 10 {
+		t.Errorf("%q %d %v", text, len(ids), err)
+	}
+	s.PromptTokens = 0
+	if text, _, _ := s.prompt(letterTokens{}); text != s.Prompt {
+		t.Errorf("%q", text)
+	}
+	s.Prompt, s.PromptTokens = "", 3
+	if _, _, err := s.prompt(letterTokens{}); err == nil {
+		t.Error("a prompt was made of nothing")
+	}
+}
+
+func TestLayersRefuse(t *testing.T) {
+	for name, change := range map[string]func(*Layers){
+		"no model":      func(l *Layers) { l.Model = "" },
+		"missing model": func(l *Layers) { l.Model = "/does/not/exist.gguf" },
+		"no tokens":     func(l *Layers) { l.Gen = 0 },
+		"no requests":   func(l *Layers) { l.Requests = 0 },
+		"no repeats":    func(l *Layers) { l.Repeats = 0 },
+		"no prompt":     func(l *Layers) { l.Prompt = "" },
+		"small context": func(l *Layers) { l.Ctx = 10 },
+		"unknown layer": func(l *Layers) { l.Layers = []string{"wire"} },
+		"no layer":      func(l *Layers) { l.Layers = nil },
+	} {
+		l := tinyLayers(t)
+		change(l)
+		if err := l.Run(t.Context(), new(bytes.Buffer)); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+func TestUnlikeConditionsAreNotCompared(t *testing.T) {
+	run := func(tokens int, conditions string) *LayerRun {
+		return &LayerRun{Requests: 1, OK: 1, Tokens: tokens, Seconds: 1, Conditions: conditions}
+	}
+	r := &LayersResult{Layers: []LayerResult{{Name: "core", runs: []*LayerRun{run(10, "8 threads")}}, {Name: "handler", runs: []*LayerRun{run(9, "2 threads")}}}}
+	if err := r.conclude(); err == nil || !strings.Contains(err.Error(), "unlike conditions") {
+		t.Errorf("%v", err)
+	}
+	r.Layers[1].runs[0] = run(0, "8 threads")
+	if err := r.conclude(); err == nil || !strings.Contains(err.Error(), "0 tokens") {
+		t.Errorf("%v", err)
+	}
+	r.Layers[1].runs[0] = run(9, "8 threads")
+	if err := r.conclude(); err != nil || math.Abs(r.Layers[1].Loss-0.1) > 1e-9 {
+		t.Errorf("%v, loss %v", err, r.Layers[1].Loss)
+	}
+}
+
+func TestNoiseIsNamed(t *testing.T) {
+	r := &LayersResult{Layers: []LayerResult{{Name: "core"}, {Name: "handler"}, {Name: "http"}}}
+	for i := range 7 {
+		for k, speed := range []float64{100, 100 + float64(i%3-1), 90} {
+			r.Layers[k].runs = append(r.Layers[k].runs, &LayerRun{Requests: 1, OK: 1, Tokens: int(speed * 10), Seconds: 10})
+		}
+	}
+	if err := r.conclude(); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Noise) != 1 || r.Noise[0] != "core and handler" {
+		t.Errorf("%q", r.Noise)
+	}
+}
+
+func TestAttribution(t *testing.T) {
+	const ms = 1_000_000
+	server := []serverTimes{{ID: "1", Entered: 2 * ms, Read: 3 * ms, Submitted: 5 * ms, Scheduled: 6 * ms, Finished: 96 * ms, Woken: 97 * ms, Decoded: 98 * ms,
+		Writing: 99 * ms, Left: 100 * ms, Forward: 80 * ms, Sampling: 8 * ms, BatchWait: 2 * ms, Detokenise: ms, Write: ms}}
+	s, err := attribute([]clientTimes{{ID: "1", Sent: 0, End: 101 * ms}}, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := spanTable([]*LayerRun{{Spans: s}})
+	if err != nil || !table.Trusted || math.Abs(table.Share-1) > 1e-9 {
+		t.Errorf("%+v %v", table, err)
+	}
+	server[0].Forward = 70 * ms // something that nobody measured
+	s, _ = attribute([]clientTimes{{ID: "1", Sent: 0, End: 101 * ms}}, server)
+	if table, _ = spanTable([]*LayerRun{{Spans: s}}); table.Trusted || !strings.Contains(table.verdict(), "not to be trusted") {
+		t.Errorf("a tenth is missing and nobody says so: %+v", table)
+	}
+	if _, err := attribute([]clientTimes{{ID: "2"}}, server); err == nil {
+		t.Error("a request that the server does not know was attributed")
+	}
+	if _, err := attribute(nil, server); err == nil {
+		t.Error("no request was attributed")
+	}
+}
+
+func TestFingerprint(t *testing.T) {
+	dir := t.TempDir()
+	name := func(text string) string {
+		path := filepath.Join(dir, "m")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := fingerprint(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	if a, b, again := name("abc"), name("abd"), name("abc"); a == b || a != again {
+		t.Error("files are confused")
+	}
+}
+
+func TestMock(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a dozen processes")
+	}
+	m := &Mock{Requests: 16, Concurrency: 4, Gen: 10, Step: time.Millisecond, Prompt: plainPrompt, API: "chat", Repeats: 1, JSON: true, Executable: executable(t)}
+	var out bytes.Buffer
+	if err := m.Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	var res MockResult
+	if err := json.Unmarshal(out.Bytes(), &res); err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Runs) != 6 || res.CPUPerRequest <= 0 {
+		t.Errorf("%+v", res)
+	}
+	for _, r := range res.Runs {
+		if r.TokensPerSecond <= 0 || r.Paced && r.TokensPerSecond > 4100 { // four sequences, a step a millisecond
+			t.Errorf("%+v", r)
+		}
+	}
+	if err := res.print(&out); err != nil || !strings.Contains(out.String(), "the front end itself") {
+		t.Error(err)
+	}
+}
+
+func TestKernels(t *testing.T) {
+	k := &Kernels{Formats: []string{"Q8_0", "Q4_K"}, Rows: 64, Cols: 256, Columns: []int{1, 8}, Threads: 1, Time: time.Millisecond, Tier: cpu.Detect(), coldBytes: 1 << 20}
+	var out bytes.Buffer
+	if err := k.Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Q8_0", "Q4_K", "GOPS", "plain reads"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, out.String())
+		}
+	}
+	for _, bad := range []*Kernels{{Formats: []string{"Q9"}, Rows: 64, Cols: 256, Columns: []int{1}, Time: 1}, {Rows: 64, Cols: 100}, {Rows: 64, Cols: 256},
+		{Formats: []string{"Q8_0"}, Rows: 64, Cols: 256, Columns: []int{0}, Time: 1}} {
+		if err := bad.Run(t.Context(), &out); err == nil {
+			t.Errorf("%+v was accepted", bad)
+		}
+	}
+}
+
+func TestSteps(t *testing.T) {
+	s := &Steps{Model: tinyPath(t), Batch: 3, Ctx: 20, Steps: 5, Prefill: 30, Threads: 1, Tier: cpu.Detect(), Out: filepath.Join(t.TempDir(), "s.json")}
+	var out bytes.Buffer
+	if err := s.Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	res, err := readResult(s.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := res.(*StepsResult)
+	if v.Decode.Steps != 4 || v.Decode.Rows != 12 || v.Prefill.Rows == 0 {
+		t.Errorf("%+v\n%+v", v.Decode, v.Prefill)
+	}
+	var share float64
+	for _, w := range v.Decode.Work {
+		share += w.Share
+	}
+	if math.Abs(share-1) > 1e-9 {
+		t.Errorf("the shares add up to %v", share)
+	}
+	for _, want := range []string{"attention", "sampling", "prefill of"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, out.String())
+		}
+	}
+}
+
+func TestClock(t *testing.T) {
+	if hz := clock(1); hz < 2e8 || hz > 1e10 {
+		t.Errorf("%v Hz", hz)
+	}
+	if l := probeLimits(kernel.New(cpu.Generic).Tier(), 1); l.Ops != 0 || l.Bandwidth <= 0 {
+		t.Errorf("%+v", l)
+	}
+}
