@@ -147,9 +147,6 @@ func (p *Pool) now() int64 {
 }
 
 func (p *Pool) start(j Job) {
-	if p.parked.Load() {
-		p.parked.Store(false)
-	}
 	p.job = j
 	p.state.Store((p.state.Load()/oneJob + 1) * oneJob)
 	p.Wake()
@@ -194,6 +191,9 @@ func (p *Pool) Park() { p.parked.Store(true) }
 
 // Wake rouses sleeping helpers ahead of a Run that is expected soon.
 func (p *Pool) Wake() {
+	if p.parked.Load() {
+		p.parked.Store(false)
+	}
 	for w := 1; w < p.workers; w++ {
 		h := &p.helpers[w]
 		if h.asleep.Load() && h.asleep.CompareAndSwap(true, false) {
