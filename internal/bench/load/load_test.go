@@ -237,7 +237,9 @@ func TestFailuresAreSamples(t *testing.T) {
 		stream bool
 		want   string
 	}{
-		"status":         {func(w http.ResponseWriter) { http.Error(w, `{"error":{"message":"full up"}}`, http.StatusTooManyRequests) }, false, "HTTP 429: full up"},
+		"status": {func(w http.ResponseWriter) {
+			http.Error(w, `{"error":{"message":"full up"}}`, http.StatusTooManyRequests)
+		}, false, "HTTP 429: full up"},
 		"status, stream": {func(w http.ResponseWriter) { http.Error(w, "plain  text", 500) }, true, "HTTP 500: plain text"},
 		"empty":          {func(w http.ResponseWriter) {}, false, "empty answer"},
 		"not JSON":       {func(w http.ResponseWriter) { io.WriteString(w, "<html>") }, false, "not JSON"},
