@@ -12,14 +12,11 @@ type splitter func(text string, emit func(piece string))
 type pretokenizer []splitter
 
 func (p pretokenizer) split(text string, emit func(piece string)) {
-	switch len(p) {
-	case 0:
-		emit(text)
-	case 1:
-		p[0](text, emit)
-	default:
-		p[0](text, func(piece string) { p[1:].split(piece, emit) })
+	for i := len(p) - 1; i >= 0; i-- {
+		stage, next := p[i], emit
+		emit = func(piece string) { stage(piece, next) }
 	}
+	emit(text)
 }
 
 // cut is a splitter whose pieces follow one another without gaps: first says

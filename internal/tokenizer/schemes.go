@@ -16,8 +16,11 @@ type scheme struct {
 	forceBOS     bool // whatever the file says
 }
 
-// schemes has every pre-tokenizer that llama.cpp names in tokenizer.ggml.pre.
-var schemes = nameSchemes(map[string]scheme{
+// schemes is by the names that llama.cpp knows in tokenizer.ggml.pre.
+var schemes = nameSchemes()
+
+// schemeTable has the schemes by all of their names.
+var schemeTable = map[string]scheme{
 	"default": {split: pretokenizer{
 		isolate(signRuns("`")), cut(gpt2), isolate(upTo(anyDigits, number)), isolate(asciiTriples),
 	}},
@@ -80,12 +83,12 @@ var schemes = nameSchemes(map[string]scheme{
 
 	"gemma4 granite-embed-multi-311m": {split: pretokenizer{cut(lines)}, rawText: true, newlines: true, forceBOS: true},
 	"sarvam-moe":                      {split: pretokenizer{cut(lines)}, rawText: true},
-})
+}
 
 // nameSchemes gives every one of the names of a scheme its own entry.
-func nameSchemes(table map[string]scheme) map[string]scheme {
+func nameSchemes() map[string]scheme {
 	named := map[string]scheme{}
-	for names, s := range table {
+	for names, s := range schemeTable {
 		for name := range strings.FieldsSeq(names) {
 			named[name] = s
 		}

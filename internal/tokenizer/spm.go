@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // blankMark is how SentencePiece writes a space.
@@ -18,6 +19,8 @@ type spm struct {
 	longest int      // bytes of the longest token
 	spelled [256]int32
 	mergers sync.Pool
+
+	beforeBlank [256]bool // bytes that stand before a ▁ in some token
 }
 
 func newSPM(texts []string, scores []float32, unknown int32) *spm {
@@ -27,6 +30,11 @@ func newSPM(texts []string, scores []float32, unknown int32) *spm {
 		s.tokens[text] = int32(id)
 		s.longest = max(s.longest, len(text))
 		s.ranks[id] = rankOf(scores[id])
+		for i := 1; i < len(text); i++ {
+			if strings.HasPrefix(text[i:], blankMark) {
+				s.beforeBlank[text[i-1]] = true
+			}
+		}
 	}
 	for i := range s.spelled {
 		s.spelled[i] = unknown
@@ -52,17 +60,45 @@ func rankOf(score float32) uint32 {
 func (s *spm) encode(dst []int32, text string) []int32 {
 	text = strings.ReplaceAll(text, " ", blankMark)
 	m := s.mergers.Get().(*merger)
+	for len(text) > 0 {
+		n := s.island(text)
+		dst = s.merge(dst, text[:n], m)
+		text = text[n:]
+	}
+	m.release(&s.mergers)
+	return dst
+}
+
+// island returns how much of text no token joins with the rest: up to a ▁ that
+// in no token has what stands before it here. Merging islands one by one changes
+// nothing but the time it takes.
+func (s *spm) island(text string) int {
+	for from := 1; ; {
+		i := strings.Index(text[from:], blankMark)
+		if i < 0 {
+			return len(text)
+		}
+		if from += i; !s.beforeBlank[text[from-1]] {
+			return from
+		}
+		from += len(blankMark)
+	}
+}
+
+// merge appends the tokens of an island.
+func (s *spm) merge(dst []int32, text string, m *merger) []int32 {
 	m.reset()
-	for i := 0; i < len(text); i += charLen(text[i:]) {
+	for i := 0; i < len(text); {
+		_, width := utf8.DecodeRuneInString(text[i:])
 		m.add(noSymbol, i)
+		i += width
 	}
 	m.run(text, s)
-	for i := int32(0); i >= 0 && len(m.nodes) > 0; {
+	for i := int32(0); i >= 0; {
 		n := &m.nodes[i]
 		dst = s.token(dst, n.symbol, text[n.start:m.end(n, text)])
 		i = n.next
 	}
-	m.release(&s.mergers)
 	return dst
 }
 
@@ -90,19 +126,4 @@ func (s *spm) join(_, _ int32, text string) (int32, uint32) {
 		return id, s.ranks[id]
 	}
 	return noSymbol, 0
-}
-
-// charLen is the length of the character that s begins with, judged by its
-// first byte alone.
-func charLen(s string) int {
-	n := 1
-	switch {
-	case s[0] >= 0xf0:
-		n = 4
-	case s[0] >= 0xe0:
-		n = 3
-	case s[0] >= 0xc0:
-		n = 2
-	}
-	return min(n, len(s))
 }

@@ -24,10 +24,17 @@ func newTrie(keys []string, values []int32) trie {
 	}
 	slices.SortStableFunc(order, func(a, b int32) int { return strings.Compare(keys[a], keys[b]) })
 
+	nodes, previous := 1, ""
+	for _, i := range order {
+		nodes += len(keys[i]) - commonPrefix(keys[i], previous)
+		previous = keys[i]
+	}
+	t := trie{
+		labels: make([]byte, 1, nodes), first: make([]int32, 0, nodes+1), values: make([]int32, 0, nodes),
+	}
 	// under[n] is the part of order that the path to node n leads to.
 	type part struct{ lo, hi, depth int32 }
-	under := []part{{0, int32(len(keys)), 0}}
-	t := trie{labels: []byte{0}}
+	under := append(make([]part, 0, nodes), part{0, int32(len(keys)), 0})
 	for n := 0; n < len(under); n++ {
 		p := under[n]
 		value := int32(-1)
@@ -50,6 +57,14 @@ func newTrie(keys []string, values []int32) trie {
 	}
 	t.first = append(t.first, int32(len(under)))
 	return t
+}
+
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // step returns the child of a node that a byte leads to, or -1. The root is 0.

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"math"
 	"slices"
+	"unicode/utf8"
 )
 
 // unigram is SentencePiece's other algorithm, that of T5 and XLM-RoBERTa: of
@@ -92,7 +93,7 @@ func (u *unigram) forward(s string) []best {
 		}
 	}
 	for at := 0; at < len(s); {
-		char := charLen(s[at:])
+		_, char := utf8.DecodeRuneInString(s[at:])
 		covered := false
 		n := int32(0)
 		for i := at; i < len(s); i++ {
