@@ -28,7 +28,7 @@ type company struct {
 	check  func(Finish) string
 }
 
-const subjectTokens = 40
+const subjectTokens = 24
 
 func subject() Request {
 	return Request{
@@ -68,8 +68,8 @@ func companies() []company {
 		{name: "among seven others", cfg: base, with: others},
 		{name: "in chunks of three", cfg: change(func(c *Config) { c.MaxBatch, c.StepBudget = 1, 3 })},
 		{name: "in chunks of three beside streams", cfg: change(func(c *Config) { c.ChunkTokens = 3 }), with: others},
-		{name: "after a preemption", cfg: change(func(c *Config) { c.Blocks, c.Context = 10, 160 }),
-			with: []Request{{Prompt: prompt(5, 40), MaxTokens: 100}},
+		{name: "after a preemption", cfg: change(func(c *Config) { c.Blocks, c.Context = 9, 140 }),
+			with: []Request{{Prompt: prompt(5, 60), MaxTokens: 80}},
 			check: func(f Finish) string {
 				if f.Preemptions == 0 {
 					return "it was not preempted"
@@ -91,13 +91,17 @@ func TestSameAnswerInAnyCompany(t *testing.T) {
 		{Arch: "qwen3", Type: quant.Q4_K, Dim: 256, FF: 512},
 		{Arch: "gemma3", Type: quant.Q6_K, Dim: 256, FF: 512},
 	}
-	for _, o := range models {
+	for i, o := range models {
 		f, err := tinymodel.Open(o)
 		if err != nil {
 			t.Fatal(err)
 		}
+		pools := []int{2}
+		if i == 0 { // once is enough for one worker
+			pools = []int{1, 2}
+		}
 		for _, tier := range kernel.Tiers() {
-			for _, threads := range []int{1, 2} {
+			for _, threads := range pools {
 				t.Run(fmt.Sprintf("%s/%v/%v/%d", o.Arch, o.Type, tier, threads), func(t *testing.T) {
 					testCompanies(t, f, model.Options{Tier: tier, Threads: threads, MaxRows: 128})
 				})
@@ -115,11 +119,11 @@ func testCompanies(t *testing.T, f *gguf.File, o model.Options) {
 	base := companies()[0]
 	base.with = nil
 	want := base.answer(t, m, o)
-	different := map[int32]bool{}
+	different := map[said]bool{}
 	for _, s := range want {
-		different[s.id] = true
+		different[s] = true
 	}
-	if len(want) != subjectTokens || len(different) < 5 {
+	if len(want) != subjectTokens || len(different) < subjectTokens/2 {
 		t.Fatalf("the answer shows nothing: %v", want)
 	}
 	for _, c := range companies() {

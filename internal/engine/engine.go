@@ -23,7 +23,8 @@ type Config struct {
 	MaxBatch    int        // sequences that run at once: 8
 	MaxQueue    int        // requests that wait beyond those; negative: none; 256
 	StepBudget  int        // rows of a step: 256, at most what the executor takes
-	ChunkTokens int        // prompt rows of a step while streams decode: 32
+	ChunkTokens int        // prompt rows of a step beside streams; 0: as many as StreamDelay allows
+	StreamDelay float64    // a step may take this many times what it would take without prompts: 2.5
 	AgeSteps    int        // see sched.Config
 	PrefixCache bool       // share the blocks of common prefixes
 	EOG         []int32    // tokens that end a generation
@@ -43,7 +44,9 @@ func (c *Config) fill(x Executor) {
 	or(&c.MaxBatch, 8)
 	or(&c.MaxQueue, 256)
 	or(&c.StepBudget, 256)
-	or(&c.ChunkTokens, 32)
+	if c.StreamDelay == 0 {
+		c.StreamDelay = 2.5
+	}
 	c.MaxQueue = max(c.MaxQueue, 0)
 	c.StepBudget = min(c.StepBudget, x.MaxRows())
 	c.Context = min(c.Context, c.Blocks*c.BlockTokens)
@@ -72,6 +75,7 @@ type Engine struct {
 	streams []*Stream // in the scheduler
 	plan    *sched.Plan
 	tokens  []int32 // [entries] sampled
+	pace    pace
 	job     sampleJob
 	workers []*sample.Sampler
 	fails   int // steps that panicked in a row
@@ -100,6 +104,7 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 		kick:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		tokens:  make([]int32, cfg.MaxBatch),
+		pace:    pace{ratio: cfg.StreamDelay, fixed: cfg.ChunkTokens, maxRows: cfg.StepBudget},
 	}
 	if err := e.reset(); err != nil {
 		return nil, err
@@ -126,8 +131,7 @@ func (e *Engine) reset() (err error) {
 		Context:     e.cfg.Context,
 		MaxSeqs:     e.cfg.MaxBatch,
 		MaxQueue:    e.cfg.MaxQueue,
-		StepBudget:  e.cfg.StepBudget,
-		ChunkTokens: e.cfg.ChunkTokens,
+		MaxRows:     e.cfg.StepBudget,
 		Align:       panel,
 		MaxLogits:   e.x.MaxLogits(),
 		AgeSteps:    e.cfg.AgeSteps,

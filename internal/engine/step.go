@@ -14,7 +14,7 @@ func (e *Engine) step() (worked bool) {
 	defer e.rescue()
 	e.applyAborts()
 	start := time.Now()
-	plan := e.sched.Schedule()
+	plan := e.sched.Schedule(e.pace.budget())
 	if len(plan.Entries) == 0 {
 		e.stats.publish(e)
 		return false
@@ -28,6 +28,7 @@ func (e *Engine) step() (worked bool) {
 	now := time.Now()
 	e.sched.Update(plan, e.tokens)
 	e.plan = nil
+	e.pace.observe(plan.Streams, plan.Batch.Rows()-plan.Streams, now.Sub(start))
 	e.stats.publish(e) // before a reader learns that its request has ended
 	e.deliver(plan, start, forward, now)
 	e.stats.step(e, plan, start, forward, now)

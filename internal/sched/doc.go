@@ -2,7 +2,7 @@
 // machine: no clock, no goroutine, no lock, no float, no logging, and no
 // tensor; it knows block ids, never their content. Package engine drives it:
 //
-//	plan := s.Schedule()         // who computes how many rows
+//	plan := s.Schedule(budget)   // who computes how many rows
 //	tokens := run(plan)          // the only slow thing
 //	s.Update(plan, tokens)       // who got which token, who has ended
 //

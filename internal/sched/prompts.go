@@ -11,12 +11,12 @@ type share struct {
 // which are prompts for the most part. The oldest gets at least half, so that it
 // always advances; what is left goes to those that need least, so that a short
 // prompt is not stuck behind a long one.
-func (s *Scheduler) planPrompts(p *Plan) {
+func (s *Scheduler) planPrompts(p *Plan, b Budget) {
 	list := s.behind()
 	if len(list) == 0 {
 		return
 	}
-	left := s.promptBudget(len(p.Entries))
+	left := s.promptRows(p.Streams, b)
 	list[0].rows = min(list[0].most, (left+1)/2)
 	left -= list[0].rows
 	for left > 0 {
@@ -67,15 +67,17 @@ func shortest(list []share) int {
 	return best
 }
 
-// promptBudget is the number of prompt rows of this step: few while streams
-// wait for it to end, all otherwise.
-func (s *Scheduler) promptBudget(decoders int) int {
-	if decoders == 0 {
-		return s.cfg.StepBudget
+// promptRows is the number of prompt rows of this step. Beside streams the sum
+// is rounded down to whole panels, unless most of the rows would be lost.
+func (s *Scheduler) promptRows(streams int, b Budget) int {
+	if streams == 0 {
+		return min(max(b.Alone, 1), s.cfg.MaxRows)
 	}
-	rows := decoders + s.cfg.ChunkTokens
-	rows = (rows + s.cfg.Align - 1) / s.cfg.Align * s.cfg.Align
-	return min(rows, s.cfg.StepBudget) - decoders
+	rows := max(0, min(b.Beside, s.cfg.MaxRows-streams))
+	if whole := (streams+rows)/s.cfg.Align*s.cfg.Align - streams; whole > rows/2 {
+		return whole
+	}
+	return rows
 }
 
 // givePrompt plans n rows of a prompt, or as many as there are blocks for.

@@ -28,8 +28,7 @@ func drawConfig(t *rapid.T) Config {
 		Context:     context,
 		MaxSeqs:     seqs,
 		MaxQueue:    rapid.IntRange(0, 8).Draw(t, "maxqueue"),
-		StepBudget:  seqs + rapid.IntRange(0, 20).Draw(t, "budget"),
-		ChunkTokens: rapid.IntRange(1, 10).Draw(t, "chunk"),
+		MaxRows:     seqs + rapid.IntRange(0, 20).Draw(t, "rows"),
 		Align:       rapid.IntRange(1, 4).Draw(t, "align"),
 		MaxLogits:   seqs + rapid.IntRange(0, 3).Draw(t, "logits"),
 		AgeSteps:    rapid.IntRange(1, 10).Draw(t, "age"),
@@ -74,25 +73,24 @@ func (m *machine) schedule(t *rapid.T) {
 		return
 	}
 	cfg := m.s.cfg
-	p := m.s.Schedule()
+	b := Budget{Alone: rapid.IntRange(1, 30).Draw(t, "alone"), Beside: rapid.IntRange(0, 10).Draw(t, "beside")}
+	p := m.s.Schedule(b)
 	if len(p.Entries) == 0 {
 		if len(m.live) > 0 {
 			t.Fatalf("idle with %d live sequences", len(m.live))
 		}
 		return
 	}
-	decoders := 0
-	for _, e := range p.Entries {
-		if e.Seq.decoding() && !slices.Contains(p.Admitted, e.Seq) {
-			decoders++
-		}
-	}
 	rows := p.Batch.Rows()
-	if rows > cfg.StepBudget || len(p.Batch.Logits) > cfg.MaxLogits || len(p.Entries) > cfg.MaxSeqs {
+	if rows > cfg.MaxRows || len(p.Batch.Logits) > cfg.MaxLogits || len(p.Entries) > cfg.MaxSeqs {
 		t.Fatalf("%d rows, %d logits, %d sequences", rows, len(p.Batch.Logits), len(p.Entries))
 	}
-	if decoders > 0 && rows > decoders+cfg.ChunkTokens+cfg.Align-1 {
-		t.Fatalf("%d rows while %d decode", rows, decoders)
+	allowed := b.Alone
+	if p.Streams > 0 {
+		allowed = p.Streams + b.Beside
+	}
+	if rows > allowed {
+		t.Fatalf("%d rows with %d streams and %+v", rows, p.Streams, b)
 	}
 	if !slices.IsSorted(p.Batch.Logits) {
 		t.Fatal("logits are not ascending")
@@ -181,7 +179,7 @@ func random(t *rapid.T) {
 		}
 		m.step(t)
 	}
-	s.Schedule()
+	s.Schedule(Budget{})
 	s.check()
 	if s.FreeBlocks() != cfg.Blocks || len(s.clients) != 0 || s.Running()+s.Waiting() != 0 {
 		t.Fatalf("left: %d of %d blocks free, %d clients, %d sequences",

@@ -33,9 +33,8 @@ type Config struct {
 	Context     int     // tokens of a sequence; clipped to what the blocks hold
 	MaxSeqs     int     // sequences that run at once
 	MaxQueue    int     // requests that wait beyond those
-	StepBudget  int     // rows of a step
-	ChunkTokens int     // prompt rows of a step while streams decode: what bounds their delay
-	Align       int     // the rows of such a step are rounded up to a multiple; 0: 1
+	MaxRows     int     // rows of a step
+	Align       int     // rows that are computed at once anyway, a panel of the kernels; 0: 1
 	MaxLogits   int     // rows with logits of a step; 0: MaxSeqs
 	AgeSteps    int     // a class of requests that nothing was taken from rises by one every so many steps; 0: 256
 	PrefixCache bool    // share blocks between sequences that begin alike
@@ -55,13 +54,19 @@ func (c *Config) validate() error {
 	case c.Blocks < 1 || c.BlockSize < 1 || c.Context < 1 || c.MaxSeqs < 1 || c.MaxQueue < 0:
 		return fmt.Errorf("sched: blocks %d, block size %d, context %d, sequences %d, queue %d: too small",
 			c.Blocks, c.BlockSize, c.Context, c.MaxSeqs, c.MaxQueue)
-	case c.StepBudget < c.MaxSeqs || c.MaxLogits < c.MaxSeqs:
+	case c.MaxRows < c.MaxSeqs || c.MaxLogits < c.MaxSeqs:
 		return fmt.Errorf("sched: step of %d rows and %d logits is too small for %d sequences",
-			c.StepBudget, c.MaxLogits, c.MaxSeqs)
-	case c.ChunkTokens < 1 || c.AgeSteps < 1:
-		return fmt.Errorf("sched: chunk of %d tokens, aging of %d steps", c.ChunkTokens, c.AgeSteps)
+			c.MaxRows, c.MaxLogits, c.MaxSeqs)
+	case c.AgeSteps < 1:
+		return fmt.Errorf("sched: aging of %d steps", c.AgeSteps)
 	}
 	return nil
+}
+
+// Budget bounds the prompt rows of one step. Decoding streams always get theirs.
+type Budget struct {
+	Alone  int // when no stream decodes; at least 1
+	Beside int // when streams wait for the step to end: what bounds their delay
 }
 
 // Counters only ever grow.
@@ -80,6 +85,7 @@ type Counters struct {
 type Plan struct {
 	Batch   batch.Batch
 	Entries []Entry // [Batch.Seqs()] in the order of the batch
+	Streams int     // so many of them, the first, were decoding already
 
 	Admitted  []*Seq // left the queue in this step
 	Preempted []*Seq // lost their blocks in this step
@@ -204,9 +210,9 @@ func (s *Scheduler) Add(r Request) (*Seq, error) {
 // blocksFor is the number of blocks that hold n tokens.
 func (s *Scheduler) blocksFor(n int) int { return (n + s.cfg.BlockSize - 1) / s.cfg.BlockSize }
 
-// Schedule plans one step. An empty plan means that there is nothing to do.
-// Update must follow before the next Schedule.
-func (s *Scheduler) Schedule() *Plan {
+// Schedule plans one step. An empty plan means that there is nothing to do, and
+// needs no Update; else Update must follow before the next Schedule.
+func (s *Scheduler) Schedule(b Budget) *Plan {
 	if s.inFlight {
 		panic("sched: Schedule before the last plan's Update")
 	}
@@ -214,8 +220,9 @@ func (s *Scheduler) Schedule() *Plan {
 	p.reset()
 	s.step++
 	s.planDecoders(p)
+	p.Streams = len(p.Entries)
 	s.admit(p)
-	s.planPrompts(p)
+	s.planPrompts(p, b)
 	if len(p.Entries) > 0 {
 		s.counters.Steps++
 		s.inFlight = true

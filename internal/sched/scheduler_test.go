@@ -7,7 +7,7 @@ import (
 
 func newTest(t *testing.T, change func(*Config)) *Scheduler {
 	t.Helper()
-	cfg := Config{Blocks: 64, BlockSize: 16, Context: 512, MaxSeqs: 8, MaxQueue: 64, StepBudget: 64, ChunkTokens: 32, PrefixCache: true}
+	cfg := Config{Blocks: 64, BlockSize: 16, Context: 512, MaxSeqs: 8, MaxQueue: 64, MaxRows: 512, PrefixCache: true}
 	if change != nil {
 		change(&cfg)
 	}
@@ -42,14 +42,14 @@ func TestCollisionsServeNothingWrong(t *testing.T) {
 	kv := newFakeKV(s.cfg)
 	for i := range int32(8) {
 		seq := add(t, s, Request{Prompt: span(1000*i, 40), MaxTokens: 1})
-		p := s.Schedule()
+		p := s.Schedule(Budget{Alone: 64, Beside: 32})
 		s.Update(p, kv.run(p))
 		if seq.Cached() != 0 {
 			t.Fatalf("prompt %d found %d tokens of another", i, seq.Cached())
 		}
 	}
 	again := add(t, s, Request{Prompt: span(3000, 40), MaxTokens: 1})
-	p := s.Schedule()
+	p := s.Schedule(Budget{Alone: 64, Beside: 32})
 	s.Update(p, kv.run(p))
 	if again.Cached() != 32 {
 		t.Fatalf("cached %d tokens of the same prompt, want 32", again.Cached())
@@ -65,7 +65,7 @@ func TestSameTokensOtherParent(t *testing.T) {
 	for i := range int32(2) {
 		prompt := append(span(1000*i, 16), span(5000, 24)...)
 		seq := add(t, s, Request{Prompt: prompt, MaxTokens: 1})
-		p := s.Schedule()
+		p := s.Schedule(Budget{Alone: 64, Beside: 32})
 		s.Update(p, kv.run(p))
 		if seq.Cached() != 0 {
 			t.Fatalf("prompt %d: %d tokens cached", i, seq.Cached())
@@ -100,7 +100,7 @@ func TestLongPromptsGetConsecutiveBlocks(t *testing.T) {
 		seq := add(t, s, Request{Prompt: span(10000*round, 1024), MaxTokens: 2})
 		most := 0
 		for seq.Reason() == Running {
-			p := s.Schedule()
+			p := s.Schedule(Budget{Alone: 64, Beside: 32})
 			most = max(most, runs(p.Batch.Blocks[0]))
 			s.Update(p, kv.run(p))
 		}
@@ -115,13 +115,13 @@ func TestLongPromptsGetConsecutiveBlocks(t *testing.T) {
 
 // With a client for every request nobody who stays is passed over for ever.
 func TestNewcomersDoNotStarveAClient(t *testing.T) {
-	s := newTest(t, func(c *Config) { c.MaxSeqs = 1; c.StepBudget = 512 })
+	s := newTest(t, func(c *Config) { c.MaxSeqs = 1 })
 	kv := newFakeKV(s.cfg)
 	add(t, s, Request{Prompt: span(0, 300), MaxTokens: 1, Client: "heavy"})
 	heavy := add(t, s, Request{Prompt: span(9000, 300), MaxTokens: 1, Client: "heavy"})
 	for i := range int32(2000) {
 		add(t, s, Request{Prompt: span(i*10, 4), MaxTokens: 1, Client: string(rune('A' + i))})
-		p := s.Schedule()
+		p := s.Schedule(Budget{Alone: 64, Beside: 32})
 		s.Update(p, kv.run(p))
 		if heavy.Reason() != Running {
 			return
@@ -138,7 +138,7 @@ func TestStepAllocs(t *testing.T) {
 	}
 	tokens := make([]int32, 8)
 	step := func() {
-		p := s.Schedule()
+		p := s.Schedule(Budget{Alone: 64, Beside: 32})
 		for i := range p.Entries {
 			tokens[i] = int32(i) + 100000
 		}
@@ -161,7 +161,7 @@ func TestIdleHoldsNothing(t *testing.T) {
 	kv := newFakeKV(s.cfg)
 	add(t, s, Request{Prompt: span(0, 20), MaxTokens: 2})
 	for {
-		p := s.Schedule()
+		p := s.Schedule(Budget{Alone: 64, Beside: 32})
 		if len(p.Entries) == 0 {
 			break
 		}
@@ -182,7 +182,7 @@ func TestIdleHoldsNothing(t *testing.T) {
 }
 
 func BenchmarkStep(b *testing.B) {
-	s, err := New(Config{Blocks: 4096, BlockSize: 16, Context: 1 << 14, MaxSeqs: 8, MaxQueue: 64, StepBudget: 64, ChunkTokens: 32, PrefixCache: true})
+	s, err := New(Config{Blocks: 4096, BlockSize: 16, Context: 1 << 14, MaxSeqs: 8, MaxQueue: 64, MaxRows: 512, PrefixCache: true})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func BenchmarkStep(b *testing.B) {
 				}
 			}
 		}
-		p := s.Schedule()
+		p := s.Schedule(Budget{Alone: 64, Beside: 32})
 		s.Update(p, tokens)
 	}
 }

@@ -16,7 +16,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts print into tes
 // TestScripts runs the sessions in testdata. Each is a list of commands, every
 // one followed by ---- and what it prints:
 //
-//	config KEY=N…                        first command; keys are Config's fields in lower case
+//	config KEY=N…                        first command; keys are Config's and Budget's fields in lower case
 //	add NAME prompt=N|LABEL:N+LABEL:N|@NAME+N [max=N] [stop=N] [class=N] [client=KEY] [echo]
 //	step [N]                             N steps: Schedule, compute, Update
 //	plan / update                        the two halves of a step
@@ -72,11 +72,12 @@ func runScript(t *testing.T, file string) {
 
 // session is one scheduler and a model of the KV cache that notices wrong blocks.
 type session struct {
-	t    *testing.T
-	s    *Scheduler
-	kv   fakeKV
-	plan *Plan
-	seqs map[string]*Seq
+	t      *testing.T
+	s      *Scheduler
+	kv     fakeKV
+	plan   *Plan
+	budget Budget
+	seqs   map[string]*Seq
 }
 
 func (s *session) do(args []string) string {
@@ -90,7 +91,7 @@ func (s *session) do(args []string) string {
 	case "add":
 		return s.add(name, args[2:])
 	case "plan":
-		s.plan = s.s.Schedule()
+		s.plan = s.s.Schedule(s.budget)
 		return describePlan(s.plan)
 	case "update":
 		s.s.Update(s.plan, s.kv.run(s.plan))
@@ -112,10 +113,11 @@ func (s *session) do(args []string) string {
 }
 
 func (s *session) config(args []string) string {
-	cfg := Config{Blocks: 16, BlockSize: 4, Context: 64, MaxSeqs: 4, MaxQueue: 8, StepBudget: 16, ChunkTokens: 8, PrefixCache: true}
+	cfg := Config{Blocks: 16, BlockSize: 4, Context: 64, MaxSeqs: 4, MaxQueue: 8, MaxRows: 64, PrefixCache: true}
+	s.budget = Budget{Alone: 16, Beside: 8}
 	fields := map[string]*int{
 		"blocks": &cfg.Blocks, "blocksize": &cfg.BlockSize, "context": &cfg.Context, "maxseqs": &cfg.MaxSeqs,
-		"maxqueue": &cfg.MaxQueue, "stepbudget": &cfg.StepBudget, "chunktokens": &cfg.ChunkTokens,
+		"maxqueue": &cfg.MaxQueue, "maxrows": &cfg.MaxRows, "alone": &s.budget.Alone, "beside": &s.budget.Beside,
 		"align": &cfg.Align, "maxlogits": &cfg.MaxLogits, "agesteps": &cfg.AgeSteps,
 	}
 	for _, arg := range args {
@@ -205,7 +207,7 @@ func (s *session) steps(count string) string {
 	}
 	var b strings.Builder
 	for i := range n {
-		p := s.s.Schedule()
+		p := s.s.Schedule(s.budget)
 		if n > 1 {
 			fmt.Fprintf(&b, "step %d\n", i+1)
 		}
@@ -221,7 +223,7 @@ func (s *session) steps(count string) string {
 func (s *session) run() string {
 	var b strings.Builder
 	for step := 1; ; step++ {
-		p := s.s.Schedule()
+		p := s.s.Schedule(s.budget)
 		for _, q := range p.Preempted {
 			fmt.Fprintf(&b, "step %d: preempt %s\n", step, q.Owner)
 		}
