@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
 
 func load(t *testing.T, name string) *Template {
@@ -106,6 +108,21 @@ func TestRefusalsKeepTheTemplatesWords(t *testing.T) {
 	_, err = load(t, "turns").Render(m, Options{})
 	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "Roles must alternate") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestModelWithBrokenTemplateLoads(t *testing.T) {
+	file, err := tinymodel.Open(tinymodel.Options{Template: "{% if %}"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tmpl.Render([]Message{NewMessage("user", "x")}, Options{})
+	if tmpl.Problem() == nil || !errors.Is(err, ErrRefused) {
+		t.Errorf("got %v, problem %v", err, tmpl.Problem())
 	}
 }
 

@@ -21,9 +21,12 @@ type Template struct {
 	typed     bool // the template takes content as a list of parts only
 	developer bool // the template knows the role developer
 	now       func() time.Time
+	problem   error // the model's template does not parse
 }
 
-// Load makes the template of a model file; a model without one gets ChatML.
+// Load makes the template of a model file; a model without one gets ChatML. A
+// template that does not parse is no reason not to load the model, which can
+// still complete text: rendering says what is wrong with it.
 func Load(f *gguf.File) (*Template, error) {
 	source, _ := f.Str("tokenizer.chat_template")
 	tokens, _ := f.Strs("tokenizer.ggml.tokens")
@@ -33,7 +36,14 @@ func Load(f *gguf.File) (*Template, error) {
 		}
 		return ""
 	}
-	return New(source, special("bos_token_id"), special("eos_token_id"))
+	bos, eos := special("bos_token_id"), special("eos_token_id")
+	t, err := New(source, bos, eos)
+	if err != nil {
+		if t, err = New("", bos, eos); err == nil {
+			_, t.problem = jinja.Parse(source)
+		}
+	}
+	return t, err
 }
 
 // New makes a template from its source; bos and eos are the texts of the
@@ -56,6 +66,9 @@ func (t *Template) Source() string { return t.tmpl.Source() }
 
 // Fallback tells whether the model brought no template of its own.
 func (t *Template) Fallback() bool { return t.fallback }
+
+// Problem tells why the model's template cannot be used, or is nil.
+func (t *Template) Problem() error { return t.problem }
 
 // BOS returns the text of the token that begins a prompt; the template may
 // already have written it.
@@ -95,6 +108,9 @@ var ErrRefused = errors.New("chat: the template does not accept these messages")
 
 // Render returns the prompt of a conversation.
 func (t *Template) Render(messages []Message, o Options) (string, error) {
+	if t.problem != nil {
+		return "", fmt.Errorf("%w: %w", ErrRefused, t.problem)
+	}
 	size := 0
 	shaped := make([]Message, len(messages))
 	for i, m := range messages {
