@@ -57,17 +57,18 @@ func (s Set) attendValues(st *attendState) {
 		}
 		return
 	}
-	first, groups, ids := st.groups()
+	first, _, ids := st.groups()
+	count := st.hi - st.chunk/BlockTokens - 2*first // the last group may be half
 	n, grid, w := st.tile.N, &st.grid[first], &st.s[first*groupTokens/2]
 	switch {
 	case st.kv.Type == quant.I16 && wide:
-		attendValuesI16AVX512(n, w, o, v, ids, groups, stride, hd, grid)
+		attendValuesI16AVX512(n, w, o, v, ids, count, stride, hd, grid)
 	case st.kv.Type == quant.I16:
-		attendValuesI16AVX2(n, w, o, v, ids, groups, stride, hd, grid)
+		attendValuesI16AVX2(n, w, o, v, ids, count, stride, hd, grid)
 	case wide:
-		attendValuesI8AVX512(n, w, o, v, ids, groups, stride, hd, grid)
+		attendValuesI8AVX512(n, w, o, v, ids, count, stride, hd, grid)
 	default:
-		attendValuesI8AVX2(n, w, o, v, ids, groups, stride, hd, grid)
+		attendValuesI8AVX2(n, w, o, v, ids, count, stride, hd, grid)
 	}
 }
 
@@ -143,16 +144,70 @@ func (s Set) storeV(block []byte, slot int, v []float32) {
 	storeVGeneric(block, slot, v, done)
 }
 
-// toInts takes the assembly for whole registers only: the scale depends on all
-// elements.
-func (s Set) toInts(dst []int16, x []float32, perPeak, perNorm float32) float32 {
-	n, done := s.registers(len(x))
+// keyInts makes the integers of a key or a query. The generic code does what
+// assembly refuses.
+func (s Set) keyInts(kv *KV, dst []int16, x []float32, perPeak float32) float32 {
+	scale := float32(-1)
 	switch {
-	case done != len(x) || n == 0:
-		return toIntsGeneric(dst, x, perPeak, perNorm)
-	case s.tier == cpu.AVX512VNNI:
-		return attendQuantizeAVX512(unsafe.SliceData(dst), ptr(x), n, perPeak, perNorm)
+	case !s.assembled(len(x)):
+	case kv.small():
+		scale = s.rotatedInts(dst, x, perPeak)
 	default:
-		return attendQuantizeAVX2(unsafe.SliceData(dst), ptr(x), n, perPeak, perNorm)
+		scale = s.toInts(dst, x, perPeak, 1.0/normMax)
+	}
+	if scale < 0 {
+		return keyIntsGeneric(kv, dst, x, perPeak)
+	}
+	return scale
+}
+
+// valueInts makes the integers of a value.
+func (s Set) valueInts(dst []int16, x []float32, perPeak float32) float32 {
+	scale := float32(-1)
+	if s.assembled(len(x)) {
+		scale = s.toInts(dst, x, perPeak, 0)
+	}
+	if scale < 0 {
+		return valueIntsGeneric(dst, x, perPeak)
+	}
+	return scale
+}
+
+func (s Set) rotatedInts(dst []int16, x []float32, perPeak float32) float32 {
+	var row [MaxHeadDim]float32
+	s.rotate(row[:len(x)], x)
+	return s.toInts(dst, row[:len(x)], perPeak, 1.0/normMax)
+}
+
+func (s Set) rotate(dst, x []float32) {
+	block, lanes := len(x)&-len(x), 16
+	if s.tier == cpu.AVX512VNNI {
+		attendRotateAVX512(ptr(dst), ptr(x), len(x)/lanes, block/lanes, rotateScale(block))
+		return
+	}
+	lanes = 8
+	attendRotateAVX2(ptr(dst), ptr(x), len(x)/lanes, block/lanes, rotateScale(block))
+}
+
+// toInts returns a negative scale if an element needs clamping.
+func (s Set) toInts(dst []int16, x []float32, perPeak, perNorm float32) float32 {
+	n, _ := s.registers(len(x))
+	if s.tier == cpu.AVX512VNNI {
+		return attendQuantizeAVX512(unsafe.SliceData(dst), ptr(x), n, perPeak, perNorm)
+	}
+	return attendQuantizeAVX2(unsafe.SliceData(dst), ptr(x), n, perPeak, perNorm)
+}
+
+// spread stores ints to every other element of a row of pairs that begins at an
+// index of block.
+func (s Set) spread(kv *KV, block []byte, at int, ints []int16) {
+	n := len(ints) / 16
+	switch {
+	case s.tier != cpu.AVX512VNNI || len(ints)%16 != 0:
+		spreadGeneric(kv, block, at, ints)
+	case kv.small():
+		attendSpreadI8AVX512(&block[at], &ints[0], n)
+	default:
+		attendSpreadI16AVX512(&block[2*at], &ints[0], n)
 	}
 }

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func attendWeightsAVX512(s *float32, n int, rows int, peak *float32, sum *float32, alpha *float32)
-// Requires: AVX, AVX512F, FMA3
+// Requires: AVX, AVX512DQ, AVX512F, FMA3
 TEXT ·attendWeightsAVX512(SB), NOSPLIT, $0-48
 	MOVQ         s+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -15,105 +15,91 @@ TEXT ·attendWeightsAVX512(SB), NOSPLIT, $0-48
 	MOVQ         alpha+40(FP), DI
 	VBROADCASTSS wordc2ae0000<>+0(SB), Z0
 	VBROADCASTSS word42b00000<>+0(SB), Z1
-	VBROADCASTSS word3fb8aa3b<>+0(SB), Z2
-	VBROADCASTSS word3f318000<>+0(SB), Z3
-	VBROADCASTSS wordb95e8083<>+0(SB), Z4
-	VBROADCASTSS word3f800000<>+0(SB), Z5
-	VBROADCASTSS word3ab5121a<>+0(SB), Z6
-	VBROADCASTSS word3c091cf1<>+0(SB), Z7
-	VBROADCASTSS word3d2aac79<>+0(SB), Z8
-	VBROADCASTSS word3e2aaa49<>+0(SB), Z9
-	VBROADCASTSS word3efffffe<>+0(SB), Z10
+	VBROADCASTSS word3fb8aa3b<>+0(SB), Z1
+	VBROADCASTSS word3f800000<>+0(SB), Z3
+	VBROADCASTSS word3af4ba82<>+0(SB), Z4
+	VBROADCASTSS word3c13bc29<>+0(SB), Z5
+	VBROADCASTSS word3d648e74<>+0(SB), Z6
+	VBROADCASTSS word3e75edab<>+0(SB), Z7
+	VBROADCASTSS word3f31725d<>+0(SB), Z8
 	TESTQ        DX, DX
 	JLE          done2
 
 loop1:
-	VBROADCASTSS (BX), Z11
-	VMOVAPS      Z11, Z12
+	VBROADCASTSS (BX), Z9
+	VMOVAPS      Z9, Z10
 	MOVQ         AX, R8
 	MOVQ         CX, R9
 	TESTQ        R9, R9
 	JLE          done4
 
 loop3:
-	VMOVUPS (R8), Z13
-	VMAXPS  Z12, Z13, Z12
+	VMOVUPS (R8), Z11
+	VMAXPS  Z10, Z11, Z10
 	ADDQ    $+64, R8
 	DECQ    R9
 	JNZ     loop3
 
 done4:
-	VEXTRACTF64X4 $0x01, Z12, Y13
-	VMAXPS        Y13, Y12, Y13
-	VEXTRACTF128  $0x01, Y13, X12
-	VMAXPS        X12, X13, X12
-	VPERMILPS     $0x4e, X12, X13
-	VMAXPS        X13, X12, X12
-	VPERMILPS     $0xb1, X12, X13
-	VMAXPS        X13, X12, X12
-	VMOVSS        X12, (BX)
-	VBROADCASTSS  X12, Z12
-	VSUBPS        Z12, Z11, Z11
-	VCMPPS        $0x1d, Z0, Z11, K1
-	VMAXPS        Z0, Z11, Z11
-	VMINPS        Z1, Z11, Z11
-	VMULPS        Z2, Z11, Z13
-	VRNDSCALEPS   $0x08, Z13, Z13
-	VFNMADD231PS  Z3, Z13, Z11
-	VFNMADD231PS  Z4, Z13, Z11
-	VMOVUPS       Z6, Z15
-	VFMADD213PS   Z7, Z11, Z15
-	VFMADD213PS   Z8, Z11, Z15
-	VFMADD213PS   Z9, Z11, Z15
-	VFMADD213PS   Z10, Z11, Z15
-	VMULPS        Z11, Z15, Z15
-	VFMADD213PS   Z11, Z11, Z15
-	VADDPS        Z5, Z15, Z15
-	VSCALEFPS.Z   Z13, Z15, K1, Z11
-	VMOVSS        X11, (DI)
-	VPXORD        Z14, Z14, Z14
+	VEXTRACTF64X4 $0x01, Z10, Y11
+	VMAXPS        Y11, Y10, Y11
+	VEXTRACTF128  $0x01, Y11, X10
+	VMAXPS        X10, X11, X10
+	VPERMILPS     $0x4e, X10, X11
+	VMAXPS        X11, X10, X10
+	VPERMILPS     $0xb1, X10, X11
+	VMAXPS        X11, X10, X10
+	VMOVSS        X10, (BX)
+	VBROADCASTSS  X10, Z10
+	VSUBPS        Z10, Z9, Z9
+	VCMPPS        $0x1d, Z0, Z9, K1
+	VMULPS        Z1, Z9, Z9
+	VREDUCEPS     $0x09, Z9, Z11
+	VMOVUPS       Z4, Z12
+	VFMADD213PS   Z5, Z11, Z12
+	VFMADD213PS   Z6, Z11, Z12
+	VFMADD213PS   Z7, Z11, Z12
+	VFMADD213PS   Z8, Z11, Z12
+	VFMADD213PS   Z3, Z11, Z12
+	VSCALEFPS.Z   Z9, Z12, K1, Z9
+	VMOVSS        X9, (DI)
+	VPXORD        Z2, Z2, Z2
 	MOVQ          AX, R8
 	MOVQ          CX, R9
 	TESTQ         R9, R9
 	JLE           done6
 
 loop5:
-	VMOVUPS      (R8), Z13
-	VSUBPS       Z12, Z13, Z13
-	VCMPPS       $0x1d, Z0, Z13, K1
-	VMAXPS       Z0, Z13, Z13
-	VMINPS       Z1, Z13, Z13
-	VMULPS       Z2, Z13, Z15
-	VRNDSCALEPS  $0x08, Z15, Z15
-	VFNMADD231PS Z3, Z15, Z13
-	VFNMADD231PS Z4, Z15, Z13
-	VMOVUPS      Z6, Z16
-	VFMADD213PS  Z7, Z13, Z16
-	VFMADD213PS  Z8, Z13, Z16
-	VFMADD213PS  Z9, Z13, Z16
-	VFMADD213PS  Z10, Z13, Z16
-	VMULPS       Z13, Z16, Z16
-	VFMADD213PS  Z13, Z13, Z16
-	VADDPS       Z5, Z16, Z16
-	VSCALEFPS.Z  Z15, Z16, K1, Z13
-	VMOVUPS      Z13, (R8)
-	VADDPS       Z13, Z14, Z14
-	ADDQ         $+64, R8
-	DECQ         R9
-	JNZ          loop5
+	VMOVUPS     (R8), Z11
+	VSUBPS      Z10, Z11, Z11
+	VCMPPS      $0x1d, Z0, Z11, K1
+	VMULPS      Z1, Z11, Z11
+	VREDUCEPS   $0x09, Z11, Z12
+	VMOVUPS     Z4, Z13
+	VFMADD213PS Z5, Z12, Z13
+	VFMADD213PS Z6, Z12, Z13
+	VFMADD213PS Z7, Z12, Z13
+	VFMADD213PS Z8, Z12, Z13
+	VFMADD213PS Z3, Z12, Z13
+	VSCALEFPS.Z Z11, Z13, K1, Z11
+	VMOVUPS     Z11, (R8)
+	VADDPS      Z11, Z2, Z2
+	ADDQ        $+64, R8
+	DECQ        R9
+	JNZ         loop5
 
 done6:
-	VEXTRACTF64X4 $0x01, Z14, Y12
-	VADDPS        Y12, Y14, Y12
-	VEXTRACTF128  $0x01, Y12, X13
-	VADDPS        X13, X12, X13
-	VPERMILPS     $0x4e, X13, X12
-	VADDPS        X12, X13, X13
-	VPERMILPS     $0xb1, X13, X12
-	VADDPS        X12, X13, X13
-	VMOVSS        (SI), X12
-	VFMADD231SS   X12, X11, X13
-	VMOVSS        X13, (SI)
+	VEXTRACTF64X4 $0x01, Z2, Y10
+	VADDPS        Y10, Y2, Y10
+	VEXTRACTF128  $0x01, Y10, X11
+	VADDPS        X11, X10, X11
+	VPERMILPS     $0x4e, X11, X10
+	VADDPS        X10, X11, X11
+	VPERMILPS     $0xb1, X11, X10
+	VADDPS        X10, X11, X11
+	VMOVSS        (SI), X10
+	VFMADD231SS   X10, X9, X11
+	VMOVSS        X11, (SI)
 	ADDQ          $+1024, AX
 	ADDQ          $0x04, BX
 	ADDQ          $0x04, SI
@@ -134,32 +120,26 @@ GLOBL word42b00000<>(SB), RODATA|NOPTR, $4
 DATA word3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
 GLOBL word3fb8aa3b<>(SB), RODATA|NOPTR, $4
 
-DATA word3f318000<>+0(SB)/4, $0x3f318000
-GLOBL word3f318000<>(SB), RODATA|NOPTR, $4
-
-DATA wordb95e8083<>+0(SB)/4, $0xb95e8083
-GLOBL wordb95e8083<>(SB), RODATA|NOPTR, $4
-
 DATA word3f800000<>+0(SB)/4, $0x3f800000
 GLOBL word3f800000<>(SB), RODATA|NOPTR, $4
 
-DATA word3ab5121a<>+0(SB)/4, $0x3ab5121a
-GLOBL word3ab5121a<>(SB), RODATA|NOPTR, $4
+DATA word3af4ba82<>+0(SB)/4, $0x3af4ba82
+GLOBL word3af4ba82<>(SB), RODATA|NOPTR, $4
 
-DATA word3c091cf1<>+0(SB)/4, $0x3c091cf1
-GLOBL word3c091cf1<>(SB), RODATA|NOPTR, $4
+DATA word3c13bc29<>+0(SB)/4, $0x3c13bc29
+GLOBL word3c13bc29<>(SB), RODATA|NOPTR, $4
 
-DATA word3d2aac79<>+0(SB)/4, $0x3d2aac79
-GLOBL word3d2aac79<>(SB), RODATA|NOPTR, $4
+DATA word3d648e74<>+0(SB)/4, $0x3d648e74
+GLOBL word3d648e74<>(SB), RODATA|NOPTR, $4
 
-DATA word3e2aaa49<>+0(SB)/4, $0x3e2aaa49
-GLOBL word3e2aaa49<>(SB), RODATA|NOPTR, $4
+DATA word3e75edab<>+0(SB)/4, $0x3e75edab
+GLOBL word3e75edab<>(SB), RODATA|NOPTR, $4
 
-DATA word3efffffe<>+0(SB)/4, $0x3efffffe
-GLOBL word3efffffe<>(SB), RODATA|NOPTR, $4
+DATA word3f31725d<>+0(SB)/4, $0x3f31725d
+GLOBL word3f31725d<>(SB), RODATA|NOPTR, $4
 
 // func attendSoftcapAVX512(s *float32, n int, rows int, c float32)
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512DQ, AVX512F, SSE
 TEXT ·attendSoftcapAVX512(SB), NOSPLIT, $0-28
 	MOVQ         s+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -169,14 +149,12 @@ TEXT ·attendSoftcapAVX512(SB), NOSPLIT, $0-28
 	VBROADCASTSS wordc2ae0000<>+0(SB), Z3
 	VBROADCASTSS word42b00000<>+0(SB), Z4
 	VBROADCASTSS word3fb8aa3b<>+0(SB), Z5
-	VBROADCASTSS word3f318000<>+0(SB), Z6
-	VBROADCASTSS wordb95e8083<>+0(SB), Z7
-	VBROADCASTSS word3f800000<>+0(SB), Z8
-	VBROADCASTSS word3ab5121a<>+0(SB), Z9
-	VBROADCASTSS word3c091cf1<>+0(SB), Z10
-	VBROADCASTSS word3d2aac79<>+0(SB), Z11
-	VBROADCASTSS word3e2aaa49<>+0(SB), Z12
-	VBROADCASTSS word3efffffe<>+0(SB), Z13
+	VBROADCASTSS word3f800000<>+0(SB), Z6
+	VBROADCASTSS word3af4ba82<>+0(SB), Z7
+	VBROADCASTSS word3c13bc29<>+0(SB), Z8
+	VBROADCASTSS word3d648e74<>+0(SB), Z9
+	VBROADCASTSS word3e75edab<>+0(SB), Z10
+	VBROADCASTSS word3f31725d<>+0(SB), Z11
 	VADDPS       Z0, Z0, Z2
 	VBROADCASTSS word40000000<>+0(SB), Z1
 	VDIVPS       Z0, Z1, Z1
@@ -190,29 +168,25 @@ loop7:
 	JLE   done10
 
 loop9:
-	VMULPS       (BX), Z1, Z14
-	VMAXPS       Z3, Z14, Z14
-	VMINPS       Z4, Z14, Z14
-	VMULPS       Z5, Z14, Z15
-	VRNDSCALEPS  $0x08, Z15, Z15
-	VFNMADD231PS Z6, Z15, Z14
-	VFNMADD231PS Z7, Z15, Z14
-	VMOVUPS      Z9, Z16
-	VFMADD213PS  Z10, Z14, Z16
-	VFMADD213PS  Z11, Z14, Z16
-	VFMADD213PS  Z12, Z14, Z16
-	VFMADD213PS  Z13, Z14, Z16
-	VMULPS       Z14, Z16, Z16
-	VFMADD213PS  Z14, Z14, Z16
-	VADDPS       Z8, Z16, Z16
-	VSCALEFPS    Z15, Z16, Z14
-	VADDPS       Z8, Z14, Z14
-	VDIVPS       Z14, Z2, Z14
-	VSUBPS       Z14, Z0, Z14
-	VMOVUPS      Z14, (BX)
-	ADDQ         $+64, BX
-	DECQ         SI
-	JNZ          loop9
+	VMULPS      (BX), Z1, Z12
+	VMAXPS      Z3, Z12, Z12
+	VMINPS      Z4, Z12, Z12
+	VMULPS      Z5, Z12, Z12
+	VREDUCEPS   $0x09, Z12, Z13
+	VMOVUPS     Z7, Z14
+	VFMADD213PS Z8, Z13, Z14
+	VFMADD213PS Z9, Z13, Z14
+	VFMADD213PS Z10, Z13, Z14
+	VFMADD213PS Z11, Z13, Z14
+	VFMADD213PS Z6, Z13, Z14
+	VSCALEFPS   Z12, Z14, Z12
+	VADDPS      Z6, Z12, Z12
+	VDIVPS      Z12, Z2, Z12
+	VSUBPS      Z12, Z0, Z12
+	VMOVUPS     Z12, (BX)
+	ADDQ        $+64, BX
+	DECQ        SI
+	JNZ         loop9
 
 done10:
 	ADDQ $+1024, AX
@@ -3055,75 +3029,68 @@ done168:
 	RET
 
 // func attendQuantizeAVX512(dst *int16, x *float32, n int, perPeak float32, perNorm float32) float32
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512DQ, AVX512F, SSE
 TEXT ·attendQuantizeAVX512(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
-	VBROADCASTSS word477fe000<>+0(SB), Z0
-	VBROADCASTSS wordc77fe000<>+0(SB), Z1
-	VPXORD       Z2, Z2, Z2
-	VPXORD       Z3, Z3, Z3
+	VPXORD       Z0, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VBROADCASTSS word7fffffff<>+0(SB), Z2
 	MOVQ         CX, BX
 	MOVQ         DX, SI
 	TESTQ        SI, SI
 	JLE          done178
 
 loop177:
-	VMOVUPS     (BX), Z4
-	VCMPPS      $0x07, Z4, Z4, K1
-	VMOVAPS.Z   Z4, K1, Z4
-	VMINPS      Z0, Z4, Z4
-	VMAXPS      Z1, Z4, Z4
-	VFMADD231PS Z4, Z4, Z3
-	VPXORD      Z5, Z5, Z5
-	VSUBPS      Z4, Z5, Z5
-	VMAXPS      Z4, Z5, Z5
-	VMAXPS      Z5, Z2, Z2
+	VMOVUPS     (BX), Z3
+	VFMADD231PS Z3, Z3, Z1
+	VANDPS      Z2, Z3, Z3
+	VMAXPS      Z3, Z0, Z0
 	ADDQ        $+64, BX
 	DECQ        SI
 	JNZ         loop177
 
 done178:
-	VEXTRACTF64X4 $0x01, Z2, Y4
-	VMAXPS        Y4, Y2, Y4
-	VEXTRACTF128  $0x01, Y4, X2
-	VMAXPS        X2, X4, X2
-	VPERMILPS     $0x4e, X2, X4
-	VMAXPS        X4, X2, X2
-	VPERMILPS     $0xb1, X2, X4
-	VMAXPS        X4, X2, X2
-	VEXTRACTF64X4 $0x01, Z3, Y4
-	VADDPS        Y4, Y3, Y4
-	VEXTRACTF128  $0x01, Y4, X3
-	VADDPS        X3, X4, X3
-	VPERMILPS     $0x4e, X3, X4
-	VADDPS        X4, X3, X3
-	VPERMILPS     $0xb1, X3, X4
-	VADDPS        X4, X3, X3
-	MOVSS         perPeak+24(FP), X4
-	VMULSS        X4, X2, X2
-	VSQRTSS       X3, X3, X3
-	MOVSS         perNorm+28(FP), X4
-	VMULSS        X4, X3, X3
-	VMAXSS        X3, X2, X2
-	VMAXSS        word0da24260<>+0(SB), X2, X2
-	MOVSS         X2, ret+32(FP)
-	VMOVSS        word3f800000<>+0(SB), X3
-	VDIVSS        X2, X3, X3
-	VBROADCASTSS  X3, Z2
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VMAXPS        Y2, Y0, Y2
+	VEXTRACTF128  $0x01, Y2, X0
+	VMAXPS        X0, X2, X0
+	VPERMILPS     $0x4e, X0, X2
+	VMAXPS        X2, X0, X0
+	VPERMILPS     $0xb1, X0, X2
+	VMAXPS        X2, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y2
+	VEXTRACTF128  $0x01, Y2, X1
+	VADDPS        X1, X2, X1
+	VPERMILPS     $0x4e, X1, X2
+	VADDPS        X2, X1, X1
+	VPERMILPS     $0xb1, X1, X2
+	VADDPS        X2, X1, X1
+	VMOVSS        word58635fa9<>+0(SB), X2
+	VUCOMISS      X0, X2
+	JB            oddAVX512
+	VUCOMISS      X1, X1
+	JP            oddAVX512
+	MOVSS         perPeak+24(FP), X2
+	VMULSS        X2, X0, X0
+	VSQRTSS       X1, X1, X1
+	MOVSS         perNorm+28(FP), X2
+	VMULSS        X2, X1, X1
+	VMAXSS        X1, X0, X0
+	VMAXSS        word0da24260<>+0(SB), X0, X0
+	MOVSS         X0, ret+32(FP)
+	VMOVSS        word3f800000<>+0(SB), X1
+	VDIVSS        X0, X1, X1
+	VBROADCASTSS  X1, Z0
 	TESTQ         DX, DX
 	JLE           done180
 
 loop179:
-	VMOVUPS   (CX), Z3
-	VCMPPS    $0x07, Z3, Z3, K1
-	VMOVAPS.Z Z3, K1, Z3
-	VMINPS    Z0, Z3, Z3
-	VMAXPS    Z1, Z3, Z3
-	VMULPS    Z2, Z3, Z3
-	VCVTPS2DQ Z3, Z3
-	VPMOVDW   Z3, (AX)
+	VMULPS    (CX), Z0, Z1
+	VCVTPS2DQ Z1, Z1
+	VPMOVDW   Z1, (AX)
 	ADDQ      $+64, CX
 	ADDQ      $+32, AX
 	DECQ      DX
@@ -3133,8 +3100,167 @@ done180:
 	VZEROUPPER
 	RET
 
+oddAVX512:
+	VMOVSS wordbf800000<>+0(SB), X0
+	MOVSS  X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+DATA word7fffffff<>+0(SB)/4, $0x7fffffff
+GLOBL word7fffffff<>(SB), RODATA|NOPTR, $4
+
+DATA word58635fa9<>+0(SB)/4, $0x58635fa9
+GLOBL word58635fa9<>(SB), RODATA|NOPTR, $4
+
 DATA word0da24260<>+0(SB)/4, $0x0da24260
 GLOBL word0da24260<>(SB), RODATA|NOPTR, $4
+
+DATA wordbf800000<>+0(SB)/4, $0xbf800000
+GLOBL wordbf800000<>(SB), RODATA|NOPTR, $4
+
+// func attendRotateAVX512(dst *float32, x *float32, n int, block int, scale float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·attendRotateAVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         block+24(FP), BX
+	MOVSS        scale+32(FP), X0
+	VBROADCASTSS X0, Z0
+	VMOVUPS      sign1AVX512<>+0(SB), Z1
+	VMOVUPS      sign2AVX512<>+0(SB), Z2
+	VMOVUPS      sign4AVX512<>+0(SB), Z3
+	VMOVUPS      sign8AVX512<>+0(SB), Z4
+	MOVQ         AX, SI
+	TESTQ        DX, DX
+	JLE          done182
+
+loop181:
+	VMULPS      (CX), Z0, Z5
+	VPERMILPS   $0xb1, Z5, Z6
+	VFMADD213PS Z6, Z1, Z5
+	VPERMILPS   $0x4e, Z5, Z6
+	VFMADD213PS Z6, Z2, Z5
+	VSHUFF32X4  $0xb1, Z5, Z5, Z6
+	VFMADD213PS Z6, Z3, Z5
+	VSHUFF32X4  $0x4e, Z5, Z5, Z6
+	VFMADD213PS Z6, Z4, Z5
+	VMOVUPS     Z5, (SI)
+	ADDQ        $+64, CX
+	ADDQ        $+64, SI
+	DECQ        DX
+	JNZ         loop181
+
+done182:
+	MOVQ $0x00000001, CX
+	MOVQ $0x00000040, DX
+
+stage:
+	CMPQ CX, BX
+	JGE  out
+	MOVQ AX, DI
+
+run:
+	MOVQ  CX, R9
+	LEAQ  (DI)(DX*1), R8
+	TESTQ R9, R9
+	JLE   done184
+
+loop183:
+	VMOVUPS (DI), Z0
+	VMOVUPS (R8), Z1
+	VSUBPS  Z1, Z0, Z2
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z2, (R8)
+	ADDQ    $+64, DI
+	ADDQ    $+64, R8
+	DECQ    R9
+	JNZ     loop183
+
+done184:
+	MOVQ R8, DI
+	CMPQ DI, SI
+	JLT  run
+	ADDQ CX, CX
+	ADDQ DX, DX
+	JMP  stage
+
+out:
+	VZEROUPPER
+	RET
+
+DATA sign1AVX512<>+0(SB)/4, $0x3f800000
+DATA sign1AVX512<>+4(SB)/4, $0xbf800000
+DATA sign1AVX512<>+8(SB)/4, $0x3f800000
+DATA sign1AVX512<>+12(SB)/4, $0xbf800000
+DATA sign1AVX512<>+16(SB)/4, $0x3f800000
+DATA sign1AVX512<>+20(SB)/4, $0xbf800000
+DATA sign1AVX512<>+24(SB)/4, $0x3f800000
+DATA sign1AVX512<>+28(SB)/4, $0xbf800000
+DATA sign1AVX512<>+32(SB)/4, $0x3f800000
+DATA sign1AVX512<>+36(SB)/4, $0xbf800000
+DATA sign1AVX512<>+40(SB)/4, $0x3f800000
+DATA sign1AVX512<>+44(SB)/4, $0xbf800000
+DATA sign1AVX512<>+48(SB)/4, $0x3f800000
+DATA sign1AVX512<>+52(SB)/4, $0xbf800000
+DATA sign1AVX512<>+56(SB)/4, $0x3f800000
+DATA sign1AVX512<>+60(SB)/4, $0xbf800000
+GLOBL sign1AVX512<>(SB), RODATA|NOPTR, $64
+
+DATA sign2AVX512<>+0(SB)/4, $0x3f800000
+DATA sign2AVX512<>+4(SB)/4, $0x3f800000
+DATA sign2AVX512<>+8(SB)/4, $0xbf800000
+DATA sign2AVX512<>+12(SB)/4, $0xbf800000
+DATA sign2AVX512<>+16(SB)/4, $0x3f800000
+DATA sign2AVX512<>+20(SB)/4, $0x3f800000
+DATA sign2AVX512<>+24(SB)/4, $0xbf800000
+DATA sign2AVX512<>+28(SB)/4, $0xbf800000
+DATA sign2AVX512<>+32(SB)/4, $0x3f800000
+DATA sign2AVX512<>+36(SB)/4, $0x3f800000
+DATA sign2AVX512<>+40(SB)/4, $0xbf800000
+DATA sign2AVX512<>+44(SB)/4, $0xbf800000
+DATA sign2AVX512<>+48(SB)/4, $0x3f800000
+DATA sign2AVX512<>+52(SB)/4, $0x3f800000
+DATA sign2AVX512<>+56(SB)/4, $0xbf800000
+DATA sign2AVX512<>+60(SB)/4, $0xbf800000
+GLOBL sign2AVX512<>(SB), RODATA|NOPTR, $64
+
+DATA sign4AVX512<>+0(SB)/4, $0x3f800000
+DATA sign4AVX512<>+4(SB)/4, $0x3f800000
+DATA sign4AVX512<>+8(SB)/4, $0x3f800000
+DATA sign4AVX512<>+12(SB)/4, $0x3f800000
+DATA sign4AVX512<>+16(SB)/4, $0xbf800000
+DATA sign4AVX512<>+20(SB)/4, $0xbf800000
+DATA sign4AVX512<>+24(SB)/4, $0xbf800000
+DATA sign4AVX512<>+28(SB)/4, $0xbf800000
+DATA sign4AVX512<>+32(SB)/4, $0x3f800000
+DATA sign4AVX512<>+36(SB)/4, $0x3f800000
+DATA sign4AVX512<>+40(SB)/4, $0x3f800000
+DATA sign4AVX512<>+44(SB)/4, $0x3f800000
+DATA sign4AVX512<>+48(SB)/4, $0xbf800000
+DATA sign4AVX512<>+52(SB)/4, $0xbf800000
+DATA sign4AVX512<>+56(SB)/4, $0xbf800000
+DATA sign4AVX512<>+60(SB)/4, $0xbf800000
+GLOBL sign4AVX512<>(SB), RODATA|NOPTR, $64
+
+DATA sign8AVX512<>+0(SB)/4, $0x3f800000
+DATA sign8AVX512<>+4(SB)/4, $0x3f800000
+DATA sign8AVX512<>+8(SB)/4, $0x3f800000
+DATA sign8AVX512<>+12(SB)/4, $0x3f800000
+DATA sign8AVX512<>+16(SB)/4, $0x3f800000
+DATA sign8AVX512<>+20(SB)/4, $0x3f800000
+DATA sign8AVX512<>+24(SB)/4, $0x3f800000
+DATA sign8AVX512<>+28(SB)/4, $0x3f800000
+DATA sign8AVX512<>+32(SB)/4, $0xbf800000
+DATA sign8AVX512<>+36(SB)/4, $0xbf800000
+DATA sign8AVX512<>+40(SB)/4, $0xbf800000
+DATA sign8AVX512<>+44(SB)/4, $0xbf800000
+DATA sign8AVX512<>+48(SB)/4, $0xbf800000
+DATA sign8AVX512<>+52(SB)/4, $0xbf800000
+DATA sign8AVX512<>+56(SB)/4, $0xbf800000
+DATA sign8AVX512<>+60(SB)/4, $0xbf800000
+GLOBL sign8AVX512<>(SB), RODATA|NOPTR, $64
 
 // func attendGridAVX512(n int, w *float32, dst *float32, v *byte, blocks *int32, groups int, stride int, grid *float32)
 // Requires: AVX, AVX512F
@@ -3151,9 +3277,9 @@ TEXT ·attendGridAVX512(SB), NOSPLIT, $0-64
 	VMOVSS word46ff7800<>+0(SB), X1
 	VMOVSS word38004424<>+0(SB), X2
 	TESTQ  SI, SI
-	JLE    done182
+	JLE    done186
 
-loop181:
+loop185:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -3169,9 +3295,9 @@ loop181:
 	MOVQ    R8, R14
 	MOVQ    AX, R15
 	TESTQ   R15, R15
-	JLE     done184
+	JLE     done188
 
-loop183:
+loop187:
 	VMOVUPS       (R12), Z3
 	VMULPS        -64(R10), Z3, Z3
 	VMOVUPS       64(R12), Z4
@@ -3200,16 +3326,16 @@ loop183:
 	ADDQ          $+1024, R13
 	ADDQ          $0x20, R14
 	DECQ          R15
-	JNZ           loop183
+	JNZ           loop187
 
-done184:
+done188:
 	ADDQ $+128, CX
 	ADDQ $+64, R9
 	ADDQ $0x04, R8
 	DECQ SI
-	JNZ  loop181
+	JNZ  loop185
 
-done182:
+done186:
 	VZEROUPPER
 	RET
 
@@ -3224,7 +3350,7 @@ GLOBL word38004424<>(SB), RODATA|NOPTR, $4
 TEXT ·attendScoresI16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  n+0(FP), AX
 	CMPQ  AX, $0x01
-	JNE   more185
+	JNE   more189
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -3235,9 +3361,9 @@ TEXT ·attendScoresI16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done187
+	JLE   done191
 
-loop186:
+loop190:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -3249,9 +3375,9 @@ loop186:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done189
+	JLE     done193
 
-loop188:
+loop192:
 	VMOVDQU64     (R10), Z4
 	VPDPWSSD.BCST (R11), Z4, Z0
 	VMOVDQU64     64(R10), Z4
@@ -3263,9 +3389,9 @@ loop188:
 	ADDQ          $+256, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop188
+	JNZ           loop192
 
-done189:
+done193:
 	VMOVUPS     (R10), Z4
 	VPADDD      Z2, Z0, Z0
 	VPADDD      Z3, Z1, Z1
@@ -3276,15 +3402,15 @@ done189:
 	VMOVUPS     Z0, (CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop186
+	JNZ         loop190
 
-done187:
+done191:
 	VZEROUPPER
 	RET
 
-more185:
+more189:
 	CMPQ  AX, $0x02
-	JNE   more190
+	JNE   more194
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -3295,9 +3421,9 @@ more185:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done192
+	JLE   done196
 
-loop191:
+loop195:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -3309,9 +3435,9 @@ loop191:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done194
+	JLE     done198
 
-loop193:
+loop197:
 	VMOVDQU64     (R10), Z4
 	VPDPWSSD.BCST (R11), Z4, Z0
 	VPDPWSSD.BCST 1024(R11), Z4, Z2
@@ -3327,9 +3453,9 @@ loop193:
 	ADDQ          $+256, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop193
+	JNZ           loop197
 
-done194:
+done198:
 	VMOVUPS     (R10), Z4
 	VPADDD      Z1, Z0, Z0
 	VMULPS.BCST (R9), Z4, Z5
@@ -3343,15 +3469,15 @@ done194:
 	VMOVUPS     Z2, 1024(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop191
+	JNZ         loop195
 
-done192:
+done196:
 	VZEROUPPER
 	RET
 
-more190:
+more194:
 	CMPQ  AX, $0x03
-	JNE   more195
+	JNE   more199
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -3362,9 +3488,9 @@ more190:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done197
+	JLE   done201
 
-loop196:
+loop200:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -3378,9 +3504,9 @@ loop196:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done199
+	JLE     done203
 
-loop198:
+loop202:
 	VMOVDQU64     (R10), Z6
 	VPDPWSSD.BCST (R11), Z6, Z0
 	VPDPWSSD.BCST 1024(R11), Z6, Z2
@@ -3400,9 +3526,9 @@ loop198:
 	ADDQ          $+256, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop198
+	JNZ           loop202
 
-done199:
+done203:
 	VMOVUPS     (R10), Z6
 	VPADDD      Z1, Z0, Z0
 	VMULPS.BCST (R9), Z6, Z7
@@ -3421,15 +3547,15 @@ done199:
 	VMOVUPS     Z4, 2048(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop196
+	JNZ         loop200
 
-done197:
+done201:
 	VZEROUPPER
 	RET
 
-more195:
+more199:
 	CMPQ  AX, $0x04
-	JNE   more200
+	JNE   more204
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -3440,9 +3566,9 @@ more195:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done202
+	JLE   done206
 
-loop201:
+loop205:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -3454,9 +3580,9 @@ loop201:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done204
+	JLE     done208
 
-loop203:
+loop207:
 	VMOVDQU64     (R10), Z4
 	VPDPWSSD.BCST (R11), Z4, Z0
 	VPDPWSSD.BCST 1024(R11), Z4, Z1
@@ -3480,9 +3606,9 @@ loop203:
 	ADDQ          $+256, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop203
+	JNZ           loop207
 
-done204:
+done208:
 	VMOVUPS     (R10), Z4
 	VMULPS.BCST (R9), Z4, Z5
 	VCVTDQ2PS   Z0, Z0
@@ -3502,15 +3628,15 @@ done204:
 	VMOVUPS     Z3, 3072(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop201
+	JNZ         loop205
 
-done202:
+done206:
 	VZEROUPPER
 	RET
 
-more200:
+more204:
 	CMPQ  AX, $0x05
-	JNE   more205
+	JNE   more209
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -3521,9 +3647,9 @@ more200:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done207
+	JLE   done211
 
-loop206:
+loop210:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -3536,9 +3662,9 @@ loop206:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done209
+	JLE     done213
 
-loop208:
+loop212:
 	VMOVDQU64     (R10), Z5
 	VPDPWSSD.BCST (R11), Z5, Z0
 	VPDPWSSD.BCST 1024(R11), Z5, Z1
@@ -3566,9 +3692,9 @@ loop208:
 	ADDQ          $+256, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop208
+	JNZ           loop212
 
-done209:
+done213:
 	VMOVUPS     (R10), Z5
 	VMULPS.BCST (R9), Z5, Z6
 	VCVTDQ2PS   Z0, Z0
@@ -3592,15 +3718,15 @@ done209:
 	VMOVUPS     Z4, 4096(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop206
+	JNZ         loop210
 
-done207:
+done211:
 	VZEROUPPER
 	RET
 
-more205:
+more209:
 	CMPQ  AX, $0x06
-	JNE   more210
+	JNE   more214
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -3611,9 +3737,9 @@ more205:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done212
+	JLE   done216
 
-loop211:
+loop215:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -3627,9 +3753,9 @@ loop211:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done214
+	JLE     done218
 
-loop213:
+loop217:
 	VMOVDQU64     (R10), Z6
 	VPDPWSSD.BCST (R11), Z6, Z0
 	VPDPWSSD.BCST 1024(R11), Z6, Z1
@@ -3661,9 +3787,9 @@ loop213:
 	ADDQ          $+256, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop213
+	JNZ           loop217
 
-done214:
+done218:
 	VMOVUPS     (R10), Z6
 	VMULPS.BCST (R9), Z6, Z7
 	VCVTDQ2PS   Z0, Z0
@@ -3691,15 +3817,15 @@ done214:
 	VMOVUPS     Z5, 5120(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop211
+	JNZ         loop215
 
-done212:
+done216:
 	VZEROUPPER
 	RET
 
-more210:
+more214:
 	CMPQ  AX, $0x07
-	JNE   more215
+	JNE   more219
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -3710,9 +3836,9 @@ more210:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done217
+	JLE   done221
 
-loop216:
+loop220:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -3727,9 +3853,9 @@ loop216:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done219
+	JLE     done223
 
-loop218:
+loop222:
 	VMOVDQU64     (R10), Z7
 	VPDPWSSD.BCST (R11), Z7, Z0
 	VPDPWSSD.BCST 1024(R11), Z7, Z1
@@ -3765,9 +3891,9 @@ loop218:
 	ADDQ          $+256, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop218
+	JNZ           loop222
 
-done219:
+done223:
 	VMOVUPS     (R10), Z7
 	VMULPS.BCST (R9), Z7, Z8
 	VCVTDQ2PS   Z0, Z0
@@ -3799,13 +3925,13 @@ done219:
 	VMOVUPS     Z6, 6144(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop216
+	JNZ         loop220
 
-done217:
+done221:
 	VZEROUPPER
 	RET
 
-more215:
+more219:
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -3816,9 +3942,9 @@ more215:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done221
+	JLE   done225
 
-loop220:
+loop224:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -3834,9 +3960,9 @@ loop220:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done223
+	JLE     done227
 
-loop222:
+loop226:
 	VMOVDQU64     (R10), Z8
 	VPDPWSSD.BCST (R11), Z8, Z0
 	VPDPWSSD.BCST 1024(R11), Z8, Z1
@@ -3876,9 +4002,9 @@ loop222:
 	ADDQ          $+256, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop222
+	JNZ           loop226
 
-done223:
+done227:
 	VMOVUPS     (R10), Z8
 	VMULPS.BCST (R9), Z8, Z9
 	VCVTDQ2PS   Z0, Z0
@@ -3914,29 +4040,29 @@ done223:
 	VMOVUPS     Z7, 7168(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop220
+	JNZ         loop224
 
-done221:
+done225:
 	VZEROUPPER
 	RET
 
-// func attendValuesI16AVX512(n int, w *float32, o *float32, v *byte, blocks *int32, groups int, stride int, hd int, grid *float32)
-// Requires: AVX, AVX512F, AVX512VNNI
+// func attendValuesI16AVX512(n int, w *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int, grid *float32)
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV
 TEXT ·attendValuesI16AVX512(SB), NOSPLIT, $0-72
 	MOVQ   n+0(FP), AX
 	CMPQ   AX, $0x01
-	JNE    more224
+	JNE    more228
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done226
 
-loop225:
+group229:
+	CMPQ    BX, $0x00
+	JLE     done230
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -3949,10 +4075,13 @@ loop225:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns227:
+columns231:
 	CMPQ    DI, $+512
-	JLT     narrower228
+	JLT     narrower232
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -3961,64 +4090,64 @@ columns227:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done230
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done234
 
-loop229:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done232
+loop233:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done236
 
-loop231:
-	VPBROADCASTD (R11), Z9
-	VMOVDQU64    (R13), Z10
+loop235:
+	VPBROADCASTD (R12), Z9
+	VMOVDQU64    (R14), Z10
 	VPDPWSSD     Z9, Z10, Z1
-	VMOVDQU64    64(R13), Z10
+	VMOVDQU64    64(R14), Z10
 	VPDPWSSD     Z9, Z10, Z2
-	VMOVDQU64    128(R13), Z10
+	VMOVDQU64    128(R14), Z10
 	VPDPWSSD     Z9, Z10, Z3
-	VMOVDQU64    192(R13), Z10
+	VMOVDQU64    192(R14), Z10
 	VPDPWSSD     Z9, Z10, Z4
-	VMOVDQU64    256(R13), Z10
+	VMOVDQU64    256(R14), Z10
 	VPDPWSSD     Z9, Z10, Z5
-	VMOVDQU64    320(R13), Z10
+	VMOVDQU64    320(R14), Z10
 	VPDPWSSD     Z9, Z10, Z6
-	VMOVDQU64    384(R13), Z10
+	VMOVDQU64    384(R14), Z10
 	VPDPWSSD     Z9, Z10, Z7
-	VMOVDQU64    448(R13), Z10
+	VMOVDQU64    448(R14), Z10
 	VPDPWSSD     Z9, Z10, Z8
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z9
-	VMOVDQU64    (R13), Z10
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z9
+	VMOVDQU64    (R14), Z10
 	VPDPWSSD     Z9, Z10, Z1
-	VMOVDQU64    64(R13), Z10
+	VMOVDQU64    64(R14), Z10
 	VPDPWSSD     Z9, Z10, Z2
-	VMOVDQU64    128(R13), Z10
+	VMOVDQU64    128(R14), Z10
 	VPDPWSSD     Z9, Z10, Z3
-	VMOVDQU64    192(R13), Z10
+	VMOVDQU64    192(R14), Z10
 	VPDPWSSD     Z9, Z10, Z4
-	VMOVDQU64    256(R13), Z10
+	VMOVDQU64    256(R14), Z10
 	VPDPWSSD     Z9, Z10, Z5
-	VMOVDQU64    320(R13), Z10
+	VMOVDQU64    320(R14), Z10
 	VPDPWSSD     Z9, Z10, Z6
-	VMOVDQU64    384(R13), Z10
+	VMOVDQU64    384(R14), Z10
 	VPDPWSSD     Z9, Z10, Z7
-	VMOVDQU64    448(R13), Z10
+	VMOVDQU64    448(R14), Z10
 	VPDPWSSD     Z9, Z10, Z8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop231
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop235
 
-done232:
+done236:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop229
+	DECQ  R13
+	JNZ   loop233
 
-done230:
+done234:
 	VBROADCASTSS (DX), Z9
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z9, Z1
@@ -4048,58 +4177,58 @@ done230:
 	ADDQ         $+512, R9
 	ADDQ         $+512, R10
 	SUBQ         $+512, DI
-	JMP          columns227
+	JMP          columns231
 
-narrower228:
-columns233:
+narrower232:
+columns237:
 	CMPQ    DI, $+256
-	JLT     narrower234
+	JLT     narrower238
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done236
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done240
 
-loop235:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done238
+loop239:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done242
 
-loop237:
-	VPBROADCASTD (R11), Z5
-	VMOVDQU64    (R13), Z6
+loop241:
+	VPBROADCASTD (R12), Z5
+	VMOVDQU64    (R14), Z6
 	VPDPWSSD     Z5, Z6, Z1
-	VMOVDQU64    64(R13), Z6
+	VMOVDQU64    64(R14), Z6
 	VPDPWSSD     Z5, Z6, Z2
-	VMOVDQU64    128(R13), Z6
+	VMOVDQU64    128(R14), Z6
 	VPDPWSSD     Z5, Z6, Z3
-	VMOVDQU64    192(R13), Z6
+	VMOVDQU64    192(R14), Z6
 	VPDPWSSD     Z5, Z6, Z4
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z5
-	VMOVDQU64    (R13), Z6
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z5
+	VMOVDQU64    (R14), Z6
 	VPDPWSSD     Z5, Z6, Z1
-	VMOVDQU64    64(R13), Z6
+	VMOVDQU64    64(R14), Z6
 	VPDPWSSD     Z5, Z6, Z2
-	VMOVDQU64    128(R13), Z6
+	VMOVDQU64    128(R14), Z6
 	VPDPWSSD     Z5, Z6, Z3
-	VMOVDQU64    192(R13), Z6
+	VMOVDQU64    192(R14), Z6
 	VPDPWSSD     Z5, Z6, Z4
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop237
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop241
 
-done238:
+done242:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop235
+	DECQ  R13
+	JNZ   loop239
 
-done236:
+done240:
 	VBROADCASTSS (DX), Z5
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z5, Z1
@@ -4117,48 +4246,48 @@ done236:
 	ADDQ         $+256, R9
 	ADDQ         $+256, R10
 	SUBQ         $+256, DI
-	JMP          columns233
+	JMP          columns237
 
-narrower234:
-columns239:
+narrower238:
+columns243:
 	CMPQ    DI, $+128
-	JLT     narrower240
+	JLT     narrower244
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done242
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done246
 
-loop241:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done244
+loop245:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done248
 
-loop243:
-	VPBROADCASTD (R11), Z3
-	VMOVDQU64    (R13), Z4
+loop247:
+	VPBROADCASTD (R12), Z3
+	VMOVDQU64    (R14), Z4
 	VPDPWSSD     Z3, Z4, Z1
-	VMOVDQU64    64(R13), Z4
+	VMOVDQU64    64(R14), Z4
 	VPDPWSSD     Z3, Z4, Z2
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z3
-	VMOVDQU64    (R13), Z4
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z3
+	VMOVDQU64    (R14), Z4
 	VPDPWSSD     Z3, Z4, Z1
-	VMOVDQU64    64(R13), Z4
+	VMOVDQU64    64(R14), Z4
 	VPDPWSSD     Z3, Z4, Z2
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop243
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop247
 
-done244:
+done248:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop241
+	DECQ  R13
+	JNZ   loop245
 
-done242:
+done246:
 	VBROADCASTSS (DX), Z3
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z3, Z1
@@ -4170,43 +4299,43 @@ done242:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns239
+	JMP          columns243
 
-narrower240:
-columns245:
+narrower244:
+columns249:
 	CMPQ    DI, $+64
-	JLT     narrower246
+	JLT     narrower250
 	VMOVAPS Z0, Z1
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done248
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done252
 
-loop247:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done250
+loop251:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done254
 
-loop249:
-	VPBROADCASTD (R11), Z2
-	VMOVDQU64    (R13), Z3
+loop253:
+	VPBROADCASTD (R12), Z2
+	VMOVDQU64    (R14), Z3
 	VPDPWSSD     Z2, Z3, Z1
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z2
-	VMOVDQU64    (R13), Z3
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z2
+	VMOVDQU64    (R14), Z3
 	VPDPWSSD     Z2, Z3, Z1
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop249
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop253
 
-done250:
+done254:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop247
+	DECQ  R13
+	JNZ   loop251
 
-done248:
+done252:
 	VBROADCASTSS (DX), Z2
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z2, Z1
@@ -4215,32 +4344,32 @@ done248:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns245
+	JMP          columns249
 
-narrower246:
+narrower250:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop225
+	SUBQ $0x02, BX
+	JMP  group229
 
-done226:
+done230:
 	VZEROUPPER
 	RET
 
-more224:
+more228:
 	CMPQ   AX, $0x02
-	JNE    more251
+	JNE    more255
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done253
 
-loop252:
+group256:
+	CMPQ    BX, $0x00
+	JLE     done257
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -4253,10 +4382,13 @@ loop252:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns254:
+columns258:
 	CMPQ    DI, $+512
-	JLT     narrower255
+	JLT     narrower259
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -4273,82 +4405,82 @@ columns254:
 	VMOVAPS Z0, Z14
 	VMOVAPS Z0, Z15
 	VMOVAPS Z0, Z16
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done257
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done261
 
-loop256:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done259
+loop260:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done263
 
-loop258:
-	VPBROADCASTD (R11), Z17
-	VPBROADCASTD 1024(R11), Z18
-	VMOVDQU64    (R13), Z19
+loop262:
+	VPBROADCASTD (R12), Z17
+	VPBROADCASTD 1024(R12), Z18
+	VMOVDQU64    (R14), Z19
 	VPDPWSSD     Z17, Z19, Z1
 	VPDPWSSD     Z18, Z19, Z9
-	VMOVDQU64    64(R13), Z19
+	VMOVDQU64    64(R14), Z19
 	VPDPWSSD     Z17, Z19, Z2
 	VPDPWSSD     Z18, Z19, Z10
-	VMOVDQU64    128(R13), Z19
+	VMOVDQU64    128(R14), Z19
 	VPDPWSSD     Z17, Z19, Z3
 	VPDPWSSD     Z18, Z19, Z11
-	VMOVDQU64    192(R13), Z19
+	VMOVDQU64    192(R14), Z19
 	VPDPWSSD     Z17, Z19, Z4
 	VPDPWSSD     Z18, Z19, Z12
-	VMOVDQU64    256(R13), Z19
+	VMOVDQU64    256(R14), Z19
 	VPDPWSSD     Z17, Z19, Z5
 	VPDPWSSD     Z18, Z19, Z13
-	VMOVDQU64    320(R13), Z19
+	VMOVDQU64    320(R14), Z19
 	VPDPWSSD     Z17, Z19, Z6
 	VPDPWSSD     Z18, Z19, Z14
-	VMOVDQU64    384(R13), Z19
+	VMOVDQU64    384(R14), Z19
 	VPDPWSSD     Z17, Z19, Z7
 	VPDPWSSD     Z18, Z19, Z15
-	VMOVDQU64    448(R13), Z19
+	VMOVDQU64    448(R14), Z19
 	VPDPWSSD     Z17, Z19, Z8
 	VPDPWSSD     Z18, Z19, Z16
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z17
-	VPBROADCASTD 1028(R11), Z18
-	VMOVDQU64    (R13), Z19
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z17
+	VPBROADCASTD 1028(R12), Z18
+	VMOVDQU64    (R14), Z19
 	VPDPWSSD     Z17, Z19, Z1
 	VPDPWSSD     Z18, Z19, Z9
-	VMOVDQU64    64(R13), Z19
+	VMOVDQU64    64(R14), Z19
 	VPDPWSSD     Z17, Z19, Z2
 	VPDPWSSD     Z18, Z19, Z10
-	VMOVDQU64    128(R13), Z19
+	VMOVDQU64    128(R14), Z19
 	VPDPWSSD     Z17, Z19, Z3
 	VPDPWSSD     Z18, Z19, Z11
-	VMOVDQU64    192(R13), Z19
+	VMOVDQU64    192(R14), Z19
 	VPDPWSSD     Z17, Z19, Z4
 	VPDPWSSD     Z18, Z19, Z12
-	VMOVDQU64    256(R13), Z19
+	VMOVDQU64    256(R14), Z19
 	VPDPWSSD     Z17, Z19, Z5
 	VPDPWSSD     Z18, Z19, Z13
-	VMOVDQU64    320(R13), Z19
+	VMOVDQU64    320(R14), Z19
 	VPDPWSSD     Z17, Z19, Z6
 	VPDPWSSD     Z18, Z19, Z14
-	VMOVDQU64    384(R13), Z19
+	VMOVDQU64    384(R14), Z19
 	VPDPWSSD     Z17, Z19, Z7
 	VPDPWSSD     Z18, Z19, Z15
-	VMOVDQU64    448(R13), Z19
+	VMOVDQU64    448(R14), Z19
 	VPDPWSSD     Z17, Z19, Z8
 	VPDPWSSD     Z18, Z19, Z16
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop258
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop262
 
-done259:
+done263:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop256
+	DECQ  R13
+	JNZ   loop260
 
-done257:
+done261:
 	VBROADCASTSS (DX), Z17
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z17, Z1
@@ -4403,12 +4535,12 @@ done257:
 	ADDQ         $+512, R9
 	ADDQ         $+512, R10
 	SUBQ         $+512, DI
-	JMP          columns254
+	JMP          columns258
 
-narrower255:
-columns260:
+narrower259:
+columns264:
 	CMPQ    DI, $+256
-	JLT     narrower261
+	JLT     narrower265
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -4417,58 +4549,58 @@ columns260:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done263
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done267
 
-loop262:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done265
+loop266:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done269
 
-loop264:
-	VPBROADCASTD (R11), Z9
-	VPBROADCASTD 1024(R11), Z10
-	VMOVDQU64    (R13), Z11
+loop268:
+	VPBROADCASTD (R12), Z9
+	VPBROADCASTD 1024(R12), Z10
+	VMOVDQU64    (R14), Z11
 	VPDPWSSD     Z9, Z11, Z1
 	VPDPWSSD     Z10, Z11, Z5
-	VMOVDQU64    64(R13), Z11
+	VMOVDQU64    64(R14), Z11
 	VPDPWSSD     Z9, Z11, Z2
 	VPDPWSSD     Z10, Z11, Z6
-	VMOVDQU64    128(R13), Z11
+	VMOVDQU64    128(R14), Z11
 	VPDPWSSD     Z9, Z11, Z3
 	VPDPWSSD     Z10, Z11, Z7
-	VMOVDQU64    192(R13), Z11
+	VMOVDQU64    192(R14), Z11
 	VPDPWSSD     Z9, Z11, Z4
 	VPDPWSSD     Z10, Z11, Z8
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z9
-	VPBROADCASTD 1028(R11), Z10
-	VMOVDQU64    (R13), Z11
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z9
+	VPBROADCASTD 1028(R12), Z10
+	VMOVDQU64    (R14), Z11
 	VPDPWSSD     Z9, Z11, Z1
 	VPDPWSSD     Z10, Z11, Z5
-	VMOVDQU64    64(R13), Z11
+	VMOVDQU64    64(R14), Z11
 	VPDPWSSD     Z9, Z11, Z2
 	VPDPWSSD     Z10, Z11, Z6
-	VMOVDQU64    128(R13), Z11
+	VMOVDQU64    128(R14), Z11
 	VPDPWSSD     Z9, Z11, Z3
 	VPDPWSSD     Z10, Z11, Z7
-	VMOVDQU64    192(R13), Z11
+	VMOVDQU64    192(R14), Z11
 	VPDPWSSD     Z9, Z11, Z4
 	VPDPWSSD     Z10, Z11, Z8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop264
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop268
 
-done265:
+done269:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop262
+	DECQ  R13
+	JNZ   loop266
 
-done263:
+done267:
 	VBROADCASTSS (DX), Z9
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z9, Z1
@@ -4499,56 +4631,56 @@ done263:
 	ADDQ         $+256, R9
 	ADDQ         $+256, R10
 	SUBQ         $+256, DI
-	JMP          columns260
+	JMP          columns264
 
-narrower261:
-columns266:
+narrower265:
+columns270:
 	CMPQ    DI, $+128
-	JLT     narrower267
+	JLT     narrower271
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done269
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done273
 
-loop268:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done271
+loop272:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done275
 
-loop270:
-	VPBROADCASTD (R11), Z5
-	VPBROADCASTD 1024(R11), Z6
-	VMOVDQU64    (R13), Z7
+loop274:
+	VPBROADCASTD (R12), Z5
+	VPBROADCASTD 1024(R12), Z6
+	VMOVDQU64    (R14), Z7
 	VPDPWSSD     Z5, Z7, Z1
 	VPDPWSSD     Z6, Z7, Z3
-	VMOVDQU64    64(R13), Z7
+	VMOVDQU64    64(R14), Z7
 	VPDPWSSD     Z5, Z7, Z2
 	VPDPWSSD     Z6, Z7, Z4
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z5
-	VPBROADCASTD 1028(R11), Z6
-	VMOVDQU64    (R13), Z7
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z5
+	VPBROADCASTD 1028(R12), Z6
+	VMOVDQU64    (R14), Z7
 	VPDPWSSD     Z5, Z7, Z1
 	VPDPWSSD     Z6, Z7, Z3
-	VMOVDQU64    64(R13), Z7
+	VMOVDQU64    64(R14), Z7
 	VPDPWSSD     Z5, Z7, Z2
 	VPDPWSSD     Z6, Z7, Z4
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop270
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop274
 
-done271:
+done275:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop268
+	DECQ  R13
+	JNZ   loop272
 
-done269:
+done273:
 	VBROADCASTSS (DX), Z5
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z5, Z1
@@ -4567,48 +4699,48 @@ done269:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns266
+	JMP          columns270
 
-narrower267:
-columns272:
+narrower271:
+columns276:
 	CMPQ    DI, $+64
-	JLT     narrower273
+	JLT     narrower277
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done275
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done279
 
-loop274:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done277
+loop278:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done281
 
-loop276:
-	VMOVDQU64    (R13), Z3
-	VPBROADCASTD (R11), Z4
+loop280:
+	VMOVDQU64    (R14), Z3
+	VPBROADCASTD (R12), Z4
 	VPDPWSSD     Z4, Z3, Z1
-	VPBROADCASTD 1024(R11), Z4
+	VPBROADCASTD 1024(R12), Z4
 	VPDPWSSD     Z4, Z3, Z2
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z3
-	VPBROADCASTD 4(R11), Z4
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z3
+	VPBROADCASTD 4(R12), Z4
 	VPDPWSSD     Z4, Z3, Z1
-	VPBROADCASTD 1028(R11), Z4
+	VPBROADCASTD 1028(R12), Z4
 	VPDPWSSD     Z4, Z3, Z2
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop276
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop280
 
-done277:
+done281:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop274
+	DECQ  R13
+	JNZ   loop278
 
-done275:
+done279:
 	VBROADCASTSS (DX), Z3
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z3, Z1
@@ -4621,32 +4753,32 @@ done275:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns272
+	JMP          columns276
 
-narrower273:
+narrower277:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop252
+	SUBQ $0x02, BX
+	JMP  group256
 
-done253:
+done257:
 	VZEROUPPER
 	RET
 
-more251:
+more255:
 	CMPQ   AX, $0x03
-	JNE    more278
+	JNE    more282
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done280
 
-loop279:
+group283:
+	CMPQ    BX, $0x00
+	JLE     done284
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -4659,10 +4791,13 @@ loop279:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns281:
+columns285:
 	CMPQ    DI, $+512
-	JLT     narrower282
+	JLT     narrower286
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -4687,100 +4822,100 @@ columns281:
 	VMOVAPS Z0, Z22
 	VMOVAPS Z0, Z23
 	VMOVAPS Z0, Z24
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done284
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done288
 
-loop283:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done286
+loop287:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done290
 
-loop285:
-	VPBROADCASTD (R11), Z25
-	VPBROADCASTD 1024(R11), Z26
-	VPBROADCASTD 2048(R11), Z27
-	VMOVDQU64    (R13), Z28
+loop289:
+	VPBROADCASTD (R12), Z25
+	VPBROADCASTD 1024(R12), Z26
+	VPBROADCASTD 2048(R12), Z27
+	VMOVDQU64    (R14), Z28
 	VPDPWSSD     Z25, Z28, Z1
 	VPDPWSSD     Z26, Z28, Z9
 	VPDPWSSD     Z27, Z28, Z17
-	VMOVDQU64    64(R13), Z28
+	VMOVDQU64    64(R14), Z28
 	VPDPWSSD     Z25, Z28, Z2
 	VPDPWSSD     Z26, Z28, Z10
 	VPDPWSSD     Z27, Z28, Z18
-	VMOVDQU64    128(R13), Z28
+	VMOVDQU64    128(R14), Z28
 	VPDPWSSD     Z25, Z28, Z3
 	VPDPWSSD     Z26, Z28, Z11
 	VPDPWSSD     Z27, Z28, Z19
-	VMOVDQU64    192(R13), Z28
+	VMOVDQU64    192(R14), Z28
 	VPDPWSSD     Z25, Z28, Z4
 	VPDPWSSD     Z26, Z28, Z12
 	VPDPWSSD     Z27, Z28, Z20
-	VMOVDQU64    256(R13), Z28
+	VMOVDQU64    256(R14), Z28
 	VPDPWSSD     Z25, Z28, Z5
 	VPDPWSSD     Z26, Z28, Z13
 	VPDPWSSD     Z27, Z28, Z21
-	VMOVDQU64    320(R13), Z28
+	VMOVDQU64    320(R14), Z28
 	VPDPWSSD     Z25, Z28, Z6
 	VPDPWSSD     Z26, Z28, Z14
 	VPDPWSSD     Z27, Z28, Z22
-	VMOVDQU64    384(R13), Z28
+	VMOVDQU64    384(R14), Z28
 	VPDPWSSD     Z25, Z28, Z7
 	VPDPWSSD     Z26, Z28, Z15
 	VPDPWSSD     Z27, Z28, Z23
-	VMOVDQU64    448(R13), Z28
+	VMOVDQU64    448(R14), Z28
 	VPDPWSSD     Z25, Z28, Z8
 	VPDPWSSD     Z26, Z28, Z16
 	VPDPWSSD     Z27, Z28, Z24
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z25
-	VPBROADCASTD 1028(R11), Z26
-	VPBROADCASTD 2052(R11), Z27
-	VMOVDQU64    (R13), Z28
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z25
+	VPBROADCASTD 1028(R12), Z26
+	VPBROADCASTD 2052(R12), Z27
+	VMOVDQU64    (R14), Z28
 	VPDPWSSD     Z25, Z28, Z1
 	VPDPWSSD     Z26, Z28, Z9
 	VPDPWSSD     Z27, Z28, Z17
-	VMOVDQU64    64(R13), Z28
+	VMOVDQU64    64(R14), Z28
 	VPDPWSSD     Z25, Z28, Z2
 	VPDPWSSD     Z26, Z28, Z10
 	VPDPWSSD     Z27, Z28, Z18
-	VMOVDQU64    128(R13), Z28
+	VMOVDQU64    128(R14), Z28
 	VPDPWSSD     Z25, Z28, Z3
 	VPDPWSSD     Z26, Z28, Z11
 	VPDPWSSD     Z27, Z28, Z19
-	VMOVDQU64    192(R13), Z28
+	VMOVDQU64    192(R14), Z28
 	VPDPWSSD     Z25, Z28, Z4
 	VPDPWSSD     Z26, Z28, Z12
 	VPDPWSSD     Z27, Z28, Z20
-	VMOVDQU64    256(R13), Z28
+	VMOVDQU64    256(R14), Z28
 	VPDPWSSD     Z25, Z28, Z5
 	VPDPWSSD     Z26, Z28, Z13
 	VPDPWSSD     Z27, Z28, Z21
-	VMOVDQU64    320(R13), Z28
+	VMOVDQU64    320(R14), Z28
 	VPDPWSSD     Z25, Z28, Z6
 	VPDPWSSD     Z26, Z28, Z14
 	VPDPWSSD     Z27, Z28, Z22
-	VMOVDQU64    384(R13), Z28
+	VMOVDQU64    384(R14), Z28
 	VPDPWSSD     Z25, Z28, Z7
 	VPDPWSSD     Z26, Z28, Z15
 	VPDPWSSD     Z27, Z28, Z23
-	VMOVDQU64    448(R13), Z28
+	VMOVDQU64    448(R14), Z28
 	VPDPWSSD     Z25, Z28, Z8
 	VPDPWSSD     Z26, Z28, Z16
 	VPDPWSSD     Z27, Z28, Z24
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop285
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop289
 
-done286:
+done290:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop283
+	DECQ  R13
+	JNZ   loop287
 
-done284:
+done288:
 	VBROADCASTSS (DX), Z25
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z25, Z1
@@ -4860,12 +4995,12 @@ done284:
 	ADDQ         $+512, R9
 	ADDQ         $+512, R10
 	SUBQ         $+512, DI
-	JMP          columns281
+	JMP          columns285
 
-narrower282:
-columns287:
+narrower286:
+columns291:
 	CMPQ    DI, $+256
-	JLT     narrower288
+	JLT     narrower292
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -4878,68 +5013,68 @@ columns287:
 	VMOVAPS Z0, Z10
 	VMOVAPS Z0, Z11
 	VMOVAPS Z0, Z12
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done290
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done294
 
-loop289:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done292
+loop293:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done296
 
-loop291:
-	VPBROADCASTD (R11), Z13
-	VPBROADCASTD 1024(R11), Z14
-	VPBROADCASTD 2048(R11), Z15
-	VMOVDQU64    (R13), Z16
+loop295:
+	VPBROADCASTD (R12), Z13
+	VPBROADCASTD 1024(R12), Z14
+	VPBROADCASTD 2048(R12), Z15
+	VMOVDQU64    (R14), Z16
 	VPDPWSSD     Z13, Z16, Z1
 	VPDPWSSD     Z14, Z16, Z5
 	VPDPWSSD     Z15, Z16, Z9
-	VMOVDQU64    64(R13), Z16
+	VMOVDQU64    64(R14), Z16
 	VPDPWSSD     Z13, Z16, Z2
 	VPDPWSSD     Z14, Z16, Z6
 	VPDPWSSD     Z15, Z16, Z10
-	VMOVDQU64    128(R13), Z16
+	VMOVDQU64    128(R14), Z16
 	VPDPWSSD     Z13, Z16, Z3
 	VPDPWSSD     Z14, Z16, Z7
 	VPDPWSSD     Z15, Z16, Z11
-	VMOVDQU64    192(R13), Z16
+	VMOVDQU64    192(R14), Z16
 	VPDPWSSD     Z13, Z16, Z4
 	VPDPWSSD     Z14, Z16, Z8
 	VPDPWSSD     Z15, Z16, Z12
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z13
-	VPBROADCASTD 1028(R11), Z14
-	VPBROADCASTD 2052(R11), Z15
-	VMOVDQU64    (R13), Z16
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z13
+	VPBROADCASTD 1028(R12), Z14
+	VPBROADCASTD 2052(R12), Z15
+	VMOVDQU64    (R14), Z16
 	VPDPWSSD     Z13, Z16, Z1
 	VPDPWSSD     Z14, Z16, Z5
 	VPDPWSSD     Z15, Z16, Z9
-	VMOVDQU64    64(R13), Z16
+	VMOVDQU64    64(R14), Z16
 	VPDPWSSD     Z13, Z16, Z2
 	VPDPWSSD     Z14, Z16, Z6
 	VPDPWSSD     Z15, Z16, Z10
-	VMOVDQU64    128(R13), Z16
+	VMOVDQU64    128(R14), Z16
 	VPDPWSSD     Z13, Z16, Z3
 	VPDPWSSD     Z14, Z16, Z7
 	VPDPWSSD     Z15, Z16, Z11
-	VMOVDQU64    192(R13), Z16
+	VMOVDQU64    192(R14), Z16
 	VPDPWSSD     Z13, Z16, Z4
 	VPDPWSSD     Z14, Z16, Z8
 	VPDPWSSD     Z15, Z16, Z12
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop291
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop295
 
-done292:
+done296:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop289
+	DECQ  R13
+	JNZ   loop293
 
-done290:
+done294:
 	VBROADCASTSS (DX), Z13
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z13, Z1
@@ -4983,64 +5118,64 @@ done290:
 	ADDQ         $+256, R9
 	ADDQ         $+256, R10
 	SUBQ         $+256, DI
-	JMP          columns287
+	JMP          columns291
 
-narrower288:
-columns293:
+narrower292:
+columns297:
 	CMPQ    DI, $+128
-	JLT     narrower294
+	JLT     narrower298
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done296
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done300
 
-loop295:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done298
+loop299:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done302
 
-loop297:
-	VMOVDQU64    (R13), Z7
-	VMOVDQU64    64(R13), Z8
-	VPBROADCASTD (R11), Z9
+loop301:
+	VMOVDQU64    (R14), Z7
+	VMOVDQU64    64(R14), Z8
+	VPBROADCASTD (R12), Z9
 	VPDPWSSD     Z9, Z7, Z1
 	VPDPWSSD     Z9, Z8, Z2
-	VPBROADCASTD 1024(R11), Z9
+	VPBROADCASTD 1024(R12), Z9
 	VPDPWSSD     Z9, Z7, Z3
 	VPDPWSSD     Z9, Z8, Z4
-	VPBROADCASTD 2048(R11), Z9
+	VPBROADCASTD 2048(R12), Z9
 	VPDPWSSD     Z9, Z7, Z5
 	VPDPWSSD     Z9, Z8, Z6
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z7
-	VMOVDQU64    64(R13), Z8
-	VPBROADCASTD 4(R11), Z9
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z7
+	VMOVDQU64    64(R14), Z8
+	VPBROADCASTD 4(R12), Z9
 	VPDPWSSD     Z9, Z7, Z1
 	VPDPWSSD     Z9, Z8, Z2
-	VPBROADCASTD 1028(R11), Z9
+	VPBROADCASTD 1028(R12), Z9
 	VPDPWSSD     Z9, Z7, Z3
 	VPDPWSSD     Z9, Z8, Z4
-	VPBROADCASTD 2052(R11), Z9
+	VPBROADCASTD 2052(R12), Z9
 	VPDPWSSD     Z9, Z7, Z5
 	VPDPWSSD     Z9, Z8, Z6
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop297
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop301
 
-done298:
+done302:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop295
+	DECQ  R13
+	JNZ   loop299
 
-done296:
+done300:
 	VBROADCASTSS (DX), Z7
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z7, Z1
@@ -5066,53 +5201,53 @@ done296:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns293
+	JMP          columns297
 
-narrower294:
-columns299:
+narrower298:
+columns303:
 	CMPQ    DI, $+64
-	JLT     narrower300
+	JLT     narrower304
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done302
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done306
 
-loop301:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done304
+loop305:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done308
 
-loop303:
-	VMOVDQU64    (R13), Z4
-	VPBROADCASTD (R11), Z5
+loop307:
+	VMOVDQU64    (R14), Z4
+	VPBROADCASTD (R12), Z5
 	VPDPWSSD     Z5, Z4, Z1
-	VPBROADCASTD 1024(R11), Z5
+	VPBROADCASTD 1024(R12), Z5
 	VPDPWSSD     Z5, Z4, Z2
-	VPBROADCASTD 2048(R11), Z5
+	VPBROADCASTD 2048(R12), Z5
 	VPDPWSSD     Z5, Z4, Z3
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z4
-	VPBROADCASTD 4(R11), Z5
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z4
+	VPBROADCASTD 4(R12), Z5
 	VPDPWSSD     Z5, Z4, Z1
-	VPBROADCASTD 1028(R11), Z5
+	VPBROADCASTD 1028(R12), Z5
 	VPDPWSSD     Z5, Z4, Z2
-	VPBROADCASTD 2052(R11), Z5
+	VPBROADCASTD 2052(R12), Z5
 	VPDPWSSD     Z5, Z4, Z3
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop303
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop307
 
-done304:
+done308:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop301
+	DECQ  R13
+	JNZ   loop305
 
-done302:
+done306:
 	VBROADCASTSS (DX), Z4
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z4, Z1
@@ -5129,32 +5264,32 @@ done302:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns299
+	JMP          columns303
 
-narrower300:
+narrower304:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop279
+	SUBQ $0x02, BX
+	JMP  group283
 
-done280:
+done284:
 	VZEROUPPER
 	RET
 
-more278:
+more282:
 	CMPQ   AX, $0x04
-	JNE    more305
+	JNE    more309
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done307
 
-loop306:
+group310:
+	CMPQ    BX, $0x00
+	JLE     done311
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -5167,10 +5302,13 @@ loop306:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns308:
+columns312:
 	CMPQ    DI, $+256
-	JLT     narrower309
+	JLT     narrower313
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -5187,78 +5325,78 @@ columns308:
 	VMOVAPS Z0, Z14
 	VMOVAPS Z0, Z15
 	VMOVAPS Z0, Z16
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done311
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done315
 
-loop310:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done313
+loop314:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done317
 
-loop312:
-	VPBROADCASTD (R11), Z17
-	VPBROADCASTD 1024(R11), Z18
-	VPBROADCASTD 2048(R11), Z19
-	VPBROADCASTD 3072(R11), Z20
-	VMOVDQU64    (R13), Z21
+loop316:
+	VPBROADCASTD (R12), Z17
+	VPBROADCASTD 1024(R12), Z18
+	VPBROADCASTD 2048(R12), Z19
+	VPBROADCASTD 3072(R12), Z20
+	VMOVDQU64    (R14), Z21
 	VPDPWSSD     Z17, Z21, Z1
 	VPDPWSSD     Z18, Z21, Z5
 	VPDPWSSD     Z19, Z21, Z9
 	VPDPWSSD     Z20, Z21, Z13
-	VMOVDQU64    64(R13), Z21
+	VMOVDQU64    64(R14), Z21
 	VPDPWSSD     Z17, Z21, Z2
 	VPDPWSSD     Z18, Z21, Z6
 	VPDPWSSD     Z19, Z21, Z10
 	VPDPWSSD     Z20, Z21, Z14
-	VMOVDQU64    128(R13), Z21
+	VMOVDQU64    128(R14), Z21
 	VPDPWSSD     Z17, Z21, Z3
 	VPDPWSSD     Z18, Z21, Z7
 	VPDPWSSD     Z19, Z21, Z11
 	VPDPWSSD     Z20, Z21, Z15
-	VMOVDQU64    192(R13), Z21
+	VMOVDQU64    192(R14), Z21
 	VPDPWSSD     Z17, Z21, Z4
 	VPDPWSSD     Z18, Z21, Z8
 	VPDPWSSD     Z19, Z21, Z12
 	VPDPWSSD     Z20, Z21, Z16
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z17
-	VPBROADCASTD 1028(R11), Z18
-	VPBROADCASTD 2052(R11), Z19
-	VPBROADCASTD 3076(R11), Z20
-	VMOVDQU64    (R13), Z21
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z17
+	VPBROADCASTD 1028(R12), Z18
+	VPBROADCASTD 2052(R12), Z19
+	VPBROADCASTD 3076(R12), Z20
+	VMOVDQU64    (R14), Z21
 	VPDPWSSD     Z17, Z21, Z1
 	VPDPWSSD     Z18, Z21, Z5
 	VPDPWSSD     Z19, Z21, Z9
 	VPDPWSSD     Z20, Z21, Z13
-	VMOVDQU64    64(R13), Z21
+	VMOVDQU64    64(R14), Z21
 	VPDPWSSD     Z17, Z21, Z2
 	VPDPWSSD     Z18, Z21, Z6
 	VPDPWSSD     Z19, Z21, Z10
 	VPDPWSSD     Z20, Z21, Z14
-	VMOVDQU64    128(R13), Z21
+	VMOVDQU64    128(R14), Z21
 	VPDPWSSD     Z17, Z21, Z3
 	VPDPWSSD     Z18, Z21, Z7
 	VPDPWSSD     Z19, Z21, Z11
 	VPDPWSSD     Z20, Z21, Z15
-	VMOVDQU64    192(R13), Z21
+	VMOVDQU64    192(R14), Z21
 	VPDPWSSD     Z17, Z21, Z4
 	VPDPWSSD     Z18, Z21, Z8
 	VPDPWSSD     Z19, Z21, Z12
 	VPDPWSSD     Z20, Z21, Z16
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop312
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop316
 
-done313:
+done317:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop310
+	DECQ  R13
+	JNZ   loop314
 
-done311:
+done315:
 	VBROADCASTSS (DX), Z17
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z17, Z1
@@ -5315,12 +5453,12 @@ done311:
 	ADDQ         $+256, R9
 	ADDQ         $+256, R10
 	SUBQ         $+256, DI
-	JMP          columns308
+	JMP          columns312
 
-narrower309:
-columns314:
+narrower313:
+columns318:
 	CMPQ    DI, $+128
-	JLT     narrower315
+	JLT     narrower319
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -5329,58 +5467,58 @@ columns314:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done317
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done321
 
-loop316:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done319
+loop320:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done323
 
-loop318:
-	VMOVDQU64    (R13), Z9
-	VMOVDQU64    64(R13), Z10
-	VPBROADCASTD (R11), Z11
+loop322:
+	VMOVDQU64    (R14), Z9
+	VMOVDQU64    64(R14), Z10
+	VPBROADCASTD (R12), Z11
 	VPDPWSSD     Z11, Z9, Z1
 	VPDPWSSD     Z11, Z10, Z2
-	VPBROADCASTD 1024(R11), Z11
+	VPBROADCASTD 1024(R12), Z11
 	VPDPWSSD     Z11, Z9, Z3
 	VPDPWSSD     Z11, Z10, Z4
-	VPBROADCASTD 2048(R11), Z11
+	VPBROADCASTD 2048(R12), Z11
 	VPDPWSSD     Z11, Z9, Z5
 	VPDPWSSD     Z11, Z10, Z6
-	VPBROADCASTD 3072(R11), Z11
+	VPBROADCASTD 3072(R12), Z11
 	VPDPWSSD     Z11, Z9, Z7
 	VPDPWSSD     Z11, Z10, Z8
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z9
-	VMOVDQU64    64(R13), Z10
-	VPBROADCASTD 4(R11), Z11
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z9
+	VMOVDQU64    64(R14), Z10
+	VPBROADCASTD 4(R12), Z11
 	VPDPWSSD     Z11, Z9, Z1
 	VPDPWSSD     Z11, Z10, Z2
-	VPBROADCASTD 1028(R11), Z11
+	VPBROADCASTD 1028(R12), Z11
 	VPDPWSSD     Z11, Z9, Z3
 	VPDPWSSD     Z11, Z10, Z4
-	VPBROADCASTD 2052(R11), Z11
+	VPBROADCASTD 2052(R12), Z11
 	VPDPWSSD     Z11, Z9, Z5
 	VPDPWSSD     Z11, Z10, Z6
-	VPBROADCASTD 3076(R11), Z11
+	VPBROADCASTD 3076(R12), Z11
 	VPDPWSSD     Z11, Z9, Z7
 	VPDPWSSD     Z11, Z10, Z8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop318
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop322
 
-done319:
+done323:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop316
+	DECQ  R13
+	JNZ   loop320
 
-done317:
+done321:
 	VBROADCASTSS (DX), Z9
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z9, Z1
@@ -5413,58 +5551,58 @@ done317:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns314
+	JMP          columns318
 
-narrower315:
-columns320:
+narrower319:
+columns324:
 	CMPQ    DI, $+64
-	JLT     narrower321
+	JLT     narrower325
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done323
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done327
 
-loop322:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done325
+loop326:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done329
 
-loop324:
-	VMOVDQU64    (R13), Z5
-	VPBROADCASTD (R11), Z6
+loop328:
+	VMOVDQU64    (R14), Z5
+	VPBROADCASTD (R12), Z6
 	VPDPWSSD     Z6, Z5, Z1
-	VPBROADCASTD 1024(R11), Z6
+	VPBROADCASTD 1024(R12), Z6
 	VPDPWSSD     Z6, Z5, Z2
-	VPBROADCASTD 2048(R11), Z6
+	VPBROADCASTD 2048(R12), Z6
 	VPDPWSSD     Z6, Z5, Z3
-	VPBROADCASTD 3072(R11), Z6
+	VPBROADCASTD 3072(R12), Z6
 	VPDPWSSD     Z6, Z5, Z4
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z5
-	VPBROADCASTD 4(R11), Z6
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z5
+	VPBROADCASTD 4(R12), Z6
 	VPDPWSSD     Z6, Z5, Z1
-	VPBROADCASTD 1028(R11), Z6
+	VPBROADCASTD 1028(R12), Z6
 	VPDPWSSD     Z6, Z5, Z2
-	VPBROADCASTD 2052(R11), Z6
+	VPBROADCASTD 2052(R12), Z6
 	VPDPWSSD     Z6, Z5, Z3
-	VPBROADCASTD 3076(R11), Z6
+	VPBROADCASTD 3076(R12), Z6
 	VPDPWSSD     Z6, Z5, Z4
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop324
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop328
 
-done325:
+done329:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop322
+	DECQ  R13
+	JNZ   loop326
 
-done323:
+done327:
 	VBROADCASTSS (DX), Z5
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z5, Z1
@@ -5485,32 +5623,32 @@ done323:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns320
+	JMP          columns324
 
-narrower321:
+narrower325:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop306
+	SUBQ $0x02, BX
+	JMP  group310
 
-done307:
+done311:
 	VZEROUPPER
 	RET
 
-more305:
+more309:
 	CMPQ   AX, $0x05
-	JNE    more326
+	JNE    more330
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done328
 
-loop327:
+group331:
+	CMPQ    BX, $0x00
+	JLE     done332
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -5523,10 +5661,13 @@ loop327:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns329:
+columns333:
 	CMPQ    DI, $+256
-	JLT     narrower330
+	JLT     narrower334
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -5547,88 +5688,88 @@ columns329:
 	VMOVAPS Z0, Z18
 	VMOVAPS Z0, Z19
 	VMOVAPS Z0, Z20
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done332
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done336
 
-loop331:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done334
+loop335:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done338
 
-loop333:
-	VMOVDQU64    (R13), Z21
-	VMOVDQU64    64(R13), Z22
-	VMOVDQU64    128(R13), Z23
-	VMOVDQU64    192(R13), Z24
-	VPBROADCASTD (R11), Z25
+loop337:
+	VMOVDQU64    (R14), Z21
+	VMOVDQU64    64(R14), Z22
+	VMOVDQU64    128(R14), Z23
+	VMOVDQU64    192(R14), Z24
+	VPBROADCASTD (R12), Z25
 	VPDPWSSD     Z25, Z21, Z1
 	VPDPWSSD     Z25, Z22, Z2
 	VPDPWSSD     Z25, Z23, Z3
 	VPDPWSSD     Z25, Z24, Z4
-	VPBROADCASTD 1024(R11), Z25
+	VPBROADCASTD 1024(R12), Z25
 	VPDPWSSD     Z25, Z21, Z5
 	VPDPWSSD     Z25, Z22, Z6
 	VPDPWSSD     Z25, Z23, Z7
 	VPDPWSSD     Z25, Z24, Z8
-	VPBROADCASTD 2048(R11), Z25
+	VPBROADCASTD 2048(R12), Z25
 	VPDPWSSD     Z25, Z21, Z9
 	VPDPWSSD     Z25, Z22, Z10
 	VPDPWSSD     Z25, Z23, Z11
 	VPDPWSSD     Z25, Z24, Z12
-	VPBROADCASTD 3072(R11), Z25
+	VPBROADCASTD 3072(R12), Z25
 	VPDPWSSD     Z25, Z21, Z13
 	VPDPWSSD     Z25, Z22, Z14
 	VPDPWSSD     Z25, Z23, Z15
 	VPDPWSSD     Z25, Z24, Z16
-	VPBROADCASTD 4096(R11), Z25
+	VPBROADCASTD 4096(R12), Z25
 	VPDPWSSD     Z25, Z21, Z17
 	VPDPWSSD     Z25, Z22, Z18
 	VPDPWSSD     Z25, Z23, Z19
 	VPDPWSSD     Z25, Z24, Z20
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z21
-	VMOVDQU64    64(R13), Z22
-	VMOVDQU64    128(R13), Z23
-	VMOVDQU64    192(R13), Z24
-	VPBROADCASTD 4(R11), Z25
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z21
+	VMOVDQU64    64(R14), Z22
+	VMOVDQU64    128(R14), Z23
+	VMOVDQU64    192(R14), Z24
+	VPBROADCASTD 4(R12), Z25
 	VPDPWSSD     Z25, Z21, Z1
 	VPDPWSSD     Z25, Z22, Z2
 	VPDPWSSD     Z25, Z23, Z3
 	VPDPWSSD     Z25, Z24, Z4
-	VPBROADCASTD 1028(R11), Z25
+	VPBROADCASTD 1028(R12), Z25
 	VPDPWSSD     Z25, Z21, Z5
 	VPDPWSSD     Z25, Z22, Z6
 	VPDPWSSD     Z25, Z23, Z7
 	VPDPWSSD     Z25, Z24, Z8
-	VPBROADCASTD 2052(R11), Z25
+	VPBROADCASTD 2052(R12), Z25
 	VPDPWSSD     Z25, Z21, Z9
 	VPDPWSSD     Z25, Z22, Z10
 	VPDPWSSD     Z25, Z23, Z11
 	VPDPWSSD     Z25, Z24, Z12
-	VPBROADCASTD 3076(R11), Z25
+	VPBROADCASTD 3076(R12), Z25
 	VPDPWSSD     Z25, Z21, Z13
 	VPDPWSSD     Z25, Z22, Z14
 	VPDPWSSD     Z25, Z23, Z15
 	VPDPWSSD     Z25, Z24, Z16
-	VPBROADCASTD 4100(R11), Z25
+	VPBROADCASTD 4100(R12), Z25
 	VPDPWSSD     Z25, Z21, Z17
 	VPDPWSSD     Z25, Z22, Z18
 	VPDPWSSD     Z25, Z23, Z19
 	VPDPWSSD     Z25, Z24, Z20
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop333
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop337
 
-done334:
+done338:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop331
+	DECQ  R13
+	JNZ   loop335
 
-done332:
+done336:
 	VBROADCASTSS (DX), Z21
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z21, Z1
@@ -5698,12 +5839,12 @@ done332:
 	ADDQ         $+256, R9
 	ADDQ         $+256, R10
 	SUBQ         $+256, DI
-	JMP          columns329
+	JMP          columns333
 
-narrower330:
-columns335:
+narrower334:
+columns339:
 	CMPQ    DI, $+128
-	JLT     narrower336
+	JLT     narrower340
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -5714,64 +5855,64 @@ columns335:
 	VMOVAPS Z0, Z8
 	VMOVAPS Z0, Z9
 	VMOVAPS Z0, Z10
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done338
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done342
 
-loop337:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done340
+loop341:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done344
 
-loop339:
-	VMOVDQU64    (R13), Z11
-	VMOVDQU64    64(R13), Z12
-	VPBROADCASTD (R11), Z13
+loop343:
+	VMOVDQU64    (R14), Z11
+	VMOVDQU64    64(R14), Z12
+	VPBROADCASTD (R12), Z13
 	VPDPWSSD     Z13, Z11, Z1
 	VPDPWSSD     Z13, Z12, Z2
-	VPBROADCASTD 1024(R11), Z13
+	VPBROADCASTD 1024(R12), Z13
 	VPDPWSSD     Z13, Z11, Z3
 	VPDPWSSD     Z13, Z12, Z4
-	VPBROADCASTD 2048(R11), Z13
+	VPBROADCASTD 2048(R12), Z13
 	VPDPWSSD     Z13, Z11, Z5
 	VPDPWSSD     Z13, Z12, Z6
-	VPBROADCASTD 3072(R11), Z13
+	VPBROADCASTD 3072(R12), Z13
 	VPDPWSSD     Z13, Z11, Z7
 	VPDPWSSD     Z13, Z12, Z8
-	VPBROADCASTD 4096(R11), Z13
+	VPBROADCASTD 4096(R12), Z13
 	VPDPWSSD     Z13, Z11, Z9
 	VPDPWSSD     Z13, Z12, Z10
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z11
-	VMOVDQU64    64(R13), Z12
-	VPBROADCASTD 4(R11), Z13
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z11
+	VMOVDQU64    64(R14), Z12
+	VPBROADCASTD 4(R12), Z13
 	VPDPWSSD     Z13, Z11, Z1
 	VPDPWSSD     Z13, Z12, Z2
-	VPBROADCASTD 1028(R11), Z13
+	VPBROADCASTD 1028(R12), Z13
 	VPDPWSSD     Z13, Z11, Z3
 	VPDPWSSD     Z13, Z12, Z4
-	VPBROADCASTD 2052(R11), Z13
+	VPBROADCASTD 2052(R12), Z13
 	VPDPWSSD     Z13, Z11, Z5
 	VPDPWSSD     Z13, Z12, Z6
-	VPBROADCASTD 3076(R11), Z13
+	VPBROADCASTD 3076(R12), Z13
 	VPDPWSSD     Z13, Z11, Z7
 	VPDPWSSD     Z13, Z12, Z8
-	VPBROADCASTD 4100(R11), Z13
+	VPBROADCASTD 4100(R12), Z13
 	VPDPWSSD     Z13, Z11, Z9
 	VPDPWSSD     Z13, Z12, Z10
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop339
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop343
 
-done340:
+done344:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop337
+	DECQ  R13
+	JNZ   loop341
 
-done338:
+done342:
 	VBROADCASTSS (DX), Z11
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z11, Z1
@@ -5811,63 +5952,63 @@ done338:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns335
+	JMP          columns339
 
-narrower336:
-columns341:
+narrower340:
+columns345:
 	CMPQ    DI, $+64
-	JLT     narrower342
+	JLT     narrower346
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done344
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done348
 
-loop343:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done346
+loop347:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done350
 
-loop345:
-	VMOVDQU64    (R13), Z6
-	VPBROADCASTD (R11), Z7
+loop349:
+	VMOVDQU64    (R14), Z6
+	VPBROADCASTD (R12), Z7
 	VPDPWSSD     Z7, Z6, Z1
-	VPBROADCASTD 1024(R11), Z7
+	VPBROADCASTD 1024(R12), Z7
 	VPDPWSSD     Z7, Z6, Z2
-	VPBROADCASTD 2048(R11), Z7
+	VPBROADCASTD 2048(R12), Z7
 	VPDPWSSD     Z7, Z6, Z3
-	VPBROADCASTD 3072(R11), Z7
+	VPBROADCASTD 3072(R12), Z7
 	VPDPWSSD     Z7, Z6, Z4
-	VPBROADCASTD 4096(R11), Z7
+	VPBROADCASTD 4096(R12), Z7
 	VPDPWSSD     Z7, Z6, Z5
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z6
-	VPBROADCASTD 4(R11), Z7
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z6
+	VPBROADCASTD 4(R12), Z7
 	VPDPWSSD     Z7, Z6, Z1
-	VPBROADCASTD 1028(R11), Z7
+	VPBROADCASTD 1028(R12), Z7
 	VPDPWSSD     Z7, Z6, Z2
-	VPBROADCASTD 2052(R11), Z7
+	VPBROADCASTD 2052(R12), Z7
 	VPDPWSSD     Z7, Z6, Z3
-	VPBROADCASTD 3076(R11), Z7
+	VPBROADCASTD 3076(R12), Z7
 	VPDPWSSD     Z7, Z6, Z4
-	VPBROADCASTD 4100(R11), Z7
+	VPBROADCASTD 4100(R12), Z7
 	VPDPWSSD     Z7, Z6, Z5
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop345
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop349
 
-done346:
+done350:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop343
+	DECQ  R13
+	JNZ   loop347
 
-done344:
+done348:
 	VBROADCASTSS (DX), Z6
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z6, Z1
@@ -5892,32 +6033,32 @@ done344:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns341
+	JMP          columns345
 
-narrower342:
+narrower346:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop327
+	SUBQ $0x02, BX
+	JMP  group331
 
-done328:
+done332:
 	VZEROUPPER
 	RET
 
-more326:
+more330:
 	CMPQ   AX, $0x06
-	JNE    more347
+	JNE    more351
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done349
 
-loop348:
+group352:
+	CMPQ    BX, $0x00
+	JLE     done353
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -5930,10 +6071,13 @@ loop348:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns350:
+columns354:
 	CMPQ    DI, $+256
-	JLT     narrower351
+	JLT     narrower355
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -5958,98 +6102,98 @@ columns350:
 	VMOVAPS Z0, Z22
 	VMOVAPS Z0, Z23
 	VMOVAPS Z0, Z24
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done353
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done357
 
-loop352:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done355
+loop356:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done359
 
-loop354:
-	VMOVDQU64    (R13), Z25
-	VMOVDQU64    64(R13), Z26
-	VMOVDQU64    128(R13), Z27
-	VMOVDQU64    192(R13), Z28
-	VPBROADCASTD (R11), Z29
+loop358:
+	VMOVDQU64    (R14), Z25
+	VMOVDQU64    64(R14), Z26
+	VMOVDQU64    128(R14), Z27
+	VMOVDQU64    192(R14), Z28
+	VPBROADCASTD (R12), Z29
 	VPDPWSSD     Z29, Z25, Z1
 	VPDPWSSD     Z29, Z26, Z2
 	VPDPWSSD     Z29, Z27, Z3
 	VPDPWSSD     Z29, Z28, Z4
-	VPBROADCASTD 1024(R11), Z29
+	VPBROADCASTD 1024(R12), Z29
 	VPDPWSSD     Z29, Z25, Z5
 	VPDPWSSD     Z29, Z26, Z6
 	VPDPWSSD     Z29, Z27, Z7
 	VPDPWSSD     Z29, Z28, Z8
-	VPBROADCASTD 2048(R11), Z29
+	VPBROADCASTD 2048(R12), Z29
 	VPDPWSSD     Z29, Z25, Z9
 	VPDPWSSD     Z29, Z26, Z10
 	VPDPWSSD     Z29, Z27, Z11
 	VPDPWSSD     Z29, Z28, Z12
-	VPBROADCASTD 3072(R11), Z29
+	VPBROADCASTD 3072(R12), Z29
 	VPDPWSSD     Z29, Z25, Z13
 	VPDPWSSD     Z29, Z26, Z14
 	VPDPWSSD     Z29, Z27, Z15
 	VPDPWSSD     Z29, Z28, Z16
-	VPBROADCASTD 4096(R11), Z29
+	VPBROADCASTD 4096(R12), Z29
 	VPDPWSSD     Z29, Z25, Z17
 	VPDPWSSD     Z29, Z26, Z18
 	VPDPWSSD     Z29, Z27, Z19
 	VPDPWSSD     Z29, Z28, Z20
-	VPBROADCASTD 5120(R11), Z29
+	VPBROADCASTD 5120(R12), Z29
 	VPDPWSSD     Z29, Z25, Z21
 	VPDPWSSD     Z29, Z26, Z22
 	VPDPWSSD     Z29, Z27, Z23
 	VPDPWSSD     Z29, Z28, Z24
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z25
-	VMOVDQU64    64(R13), Z26
-	VMOVDQU64    128(R13), Z27
-	VMOVDQU64    192(R13), Z28
-	VPBROADCASTD 4(R11), Z29
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z25
+	VMOVDQU64    64(R14), Z26
+	VMOVDQU64    128(R14), Z27
+	VMOVDQU64    192(R14), Z28
+	VPBROADCASTD 4(R12), Z29
 	VPDPWSSD     Z29, Z25, Z1
 	VPDPWSSD     Z29, Z26, Z2
 	VPDPWSSD     Z29, Z27, Z3
 	VPDPWSSD     Z29, Z28, Z4
-	VPBROADCASTD 1028(R11), Z29
+	VPBROADCASTD 1028(R12), Z29
 	VPDPWSSD     Z29, Z25, Z5
 	VPDPWSSD     Z29, Z26, Z6
 	VPDPWSSD     Z29, Z27, Z7
 	VPDPWSSD     Z29, Z28, Z8
-	VPBROADCASTD 2052(R11), Z29
+	VPBROADCASTD 2052(R12), Z29
 	VPDPWSSD     Z29, Z25, Z9
 	VPDPWSSD     Z29, Z26, Z10
 	VPDPWSSD     Z29, Z27, Z11
 	VPDPWSSD     Z29, Z28, Z12
-	VPBROADCASTD 3076(R11), Z29
+	VPBROADCASTD 3076(R12), Z29
 	VPDPWSSD     Z29, Z25, Z13
 	VPDPWSSD     Z29, Z26, Z14
 	VPDPWSSD     Z29, Z27, Z15
 	VPDPWSSD     Z29, Z28, Z16
-	VPBROADCASTD 4100(R11), Z29
+	VPBROADCASTD 4100(R12), Z29
 	VPDPWSSD     Z29, Z25, Z17
 	VPDPWSSD     Z29, Z26, Z18
 	VPDPWSSD     Z29, Z27, Z19
 	VPDPWSSD     Z29, Z28, Z20
-	VPBROADCASTD 5124(R11), Z29
+	VPBROADCASTD 5124(R12), Z29
 	VPDPWSSD     Z29, Z25, Z21
 	VPDPWSSD     Z29, Z26, Z22
 	VPDPWSSD     Z29, Z27, Z23
 	VPDPWSSD     Z29, Z28, Z24
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop354
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop358
 
-done355:
+done359:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop352
+	DECQ  R13
+	JNZ   loop356
 
-done353:
+done357:
 	VBROADCASTSS (DX), Z25
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z25, Z1
@@ -6132,12 +6276,12 @@ done353:
 	ADDQ         $+256, R9
 	ADDQ         $+256, R10
 	SUBQ         $+256, DI
-	JMP          columns350
+	JMP          columns354
 
-narrower351:
-columns356:
+narrower355:
+columns360:
 	CMPQ    DI, $+128
-	JLT     narrower357
+	JLT     narrower361
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -6150,70 +6294,70 @@ columns356:
 	VMOVAPS Z0, Z10
 	VMOVAPS Z0, Z11
 	VMOVAPS Z0, Z12
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done359
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done363
 
-loop358:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done361
+loop362:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done365
 
-loop360:
-	VMOVDQU64    (R13), Z13
-	VMOVDQU64    64(R13), Z14
-	VPBROADCASTD (R11), Z15
+loop364:
+	VMOVDQU64    (R14), Z13
+	VMOVDQU64    64(R14), Z14
+	VPBROADCASTD (R12), Z15
 	VPDPWSSD     Z15, Z13, Z1
 	VPDPWSSD     Z15, Z14, Z2
-	VPBROADCASTD 1024(R11), Z15
+	VPBROADCASTD 1024(R12), Z15
 	VPDPWSSD     Z15, Z13, Z3
 	VPDPWSSD     Z15, Z14, Z4
-	VPBROADCASTD 2048(R11), Z15
+	VPBROADCASTD 2048(R12), Z15
 	VPDPWSSD     Z15, Z13, Z5
 	VPDPWSSD     Z15, Z14, Z6
-	VPBROADCASTD 3072(R11), Z15
+	VPBROADCASTD 3072(R12), Z15
 	VPDPWSSD     Z15, Z13, Z7
 	VPDPWSSD     Z15, Z14, Z8
-	VPBROADCASTD 4096(R11), Z15
+	VPBROADCASTD 4096(R12), Z15
 	VPDPWSSD     Z15, Z13, Z9
 	VPDPWSSD     Z15, Z14, Z10
-	VPBROADCASTD 5120(R11), Z15
+	VPBROADCASTD 5120(R12), Z15
 	VPDPWSSD     Z15, Z13, Z11
 	VPDPWSSD     Z15, Z14, Z12
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z13
-	VMOVDQU64    64(R13), Z14
-	VPBROADCASTD 4(R11), Z15
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z13
+	VMOVDQU64    64(R14), Z14
+	VPBROADCASTD 4(R12), Z15
 	VPDPWSSD     Z15, Z13, Z1
 	VPDPWSSD     Z15, Z14, Z2
-	VPBROADCASTD 1028(R11), Z15
+	VPBROADCASTD 1028(R12), Z15
 	VPDPWSSD     Z15, Z13, Z3
 	VPDPWSSD     Z15, Z14, Z4
-	VPBROADCASTD 2052(R11), Z15
+	VPBROADCASTD 2052(R12), Z15
 	VPDPWSSD     Z15, Z13, Z5
 	VPDPWSSD     Z15, Z14, Z6
-	VPBROADCASTD 3076(R11), Z15
+	VPBROADCASTD 3076(R12), Z15
 	VPDPWSSD     Z15, Z13, Z7
 	VPDPWSSD     Z15, Z14, Z8
-	VPBROADCASTD 4100(R11), Z15
+	VPBROADCASTD 4100(R12), Z15
 	VPDPWSSD     Z15, Z13, Z9
 	VPDPWSSD     Z15, Z14, Z10
-	VPBROADCASTD 5124(R11), Z15
+	VPBROADCASTD 5124(R12), Z15
 	VPDPWSSD     Z15, Z13, Z11
 	VPDPWSSD     Z15, Z14, Z12
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop360
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop364
 
-done361:
+done365:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop358
+	DECQ  R13
+	JNZ   loop362
 
-done359:
+done363:
 	VBROADCASTSS (DX), Z13
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z13, Z1
@@ -6260,68 +6404,68 @@ done359:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns356
+	JMP          columns360
 
-narrower357:
-columns362:
+narrower361:
+columns366:
 	CMPQ    DI, $+64
-	JLT     narrower363
+	JLT     narrower367
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done365
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done369
 
-loop364:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done367
+loop368:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done371
 
-loop366:
-	VMOVDQU64    (R13), Z7
-	VPBROADCASTD (R11), Z8
+loop370:
+	VMOVDQU64    (R14), Z7
+	VPBROADCASTD (R12), Z8
 	VPDPWSSD     Z8, Z7, Z1
-	VPBROADCASTD 1024(R11), Z8
+	VPBROADCASTD 1024(R12), Z8
 	VPDPWSSD     Z8, Z7, Z2
-	VPBROADCASTD 2048(R11), Z8
+	VPBROADCASTD 2048(R12), Z8
 	VPDPWSSD     Z8, Z7, Z3
-	VPBROADCASTD 3072(R11), Z8
+	VPBROADCASTD 3072(R12), Z8
 	VPDPWSSD     Z8, Z7, Z4
-	VPBROADCASTD 4096(R11), Z8
+	VPBROADCASTD 4096(R12), Z8
 	VPDPWSSD     Z8, Z7, Z5
-	VPBROADCASTD 5120(R11), Z8
+	VPBROADCASTD 5120(R12), Z8
 	VPDPWSSD     Z8, Z7, Z6
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z7
-	VPBROADCASTD 4(R11), Z8
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z7
+	VPBROADCASTD 4(R12), Z8
 	VPDPWSSD     Z8, Z7, Z1
-	VPBROADCASTD 1028(R11), Z8
+	VPBROADCASTD 1028(R12), Z8
 	VPDPWSSD     Z8, Z7, Z2
-	VPBROADCASTD 2052(R11), Z8
+	VPBROADCASTD 2052(R12), Z8
 	VPDPWSSD     Z8, Z7, Z3
-	VPBROADCASTD 3076(R11), Z8
+	VPBROADCASTD 3076(R12), Z8
 	VPDPWSSD     Z8, Z7, Z4
-	VPBROADCASTD 4100(R11), Z8
+	VPBROADCASTD 4100(R12), Z8
 	VPDPWSSD     Z8, Z7, Z5
-	VPBROADCASTD 5124(R11), Z8
+	VPBROADCASTD 5124(R12), Z8
 	VPDPWSSD     Z8, Z7, Z6
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop366
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop370
 
-done367:
+done371:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop364
+	DECQ  R13
+	JNZ   loop368
 
-done365:
+done369:
 	VBROADCASTSS (DX), Z7
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z7, Z1
@@ -6350,32 +6494,32 @@ done365:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns362
+	JMP          columns366
 
-narrower363:
+narrower367:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop348
+	SUBQ $0x02, BX
+	JMP  group352
 
-done349:
+done353:
 	VZEROUPPER
 	RET
 
-more347:
+more351:
 	CMPQ   AX, $0x07
-	JNE    more368
+	JNE    more372
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done370
 
-loop369:
+group373:
+	CMPQ    BX, $0x00
+	JLE     done374
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -6388,10 +6532,13 @@ loop369:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns371:
+columns375:
 	CMPQ    DI, $+128
-	JLT     narrower372
+	JLT     narrower376
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -6406,76 +6553,76 @@ columns371:
 	VMOVAPS Z0, Z12
 	VMOVAPS Z0, Z13
 	VMOVAPS Z0, Z14
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done374
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done378
 
-loop373:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done376
+loop377:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done380
 
-loop375:
-	VMOVDQU64    (R13), Z15
-	VMOVDQU64    64(R13), Z16
-	VPBROADCASTD (R11), Z17
+loop379:
+	VMOVDQU64    (R14), Z15
+	VMOVDQU64    64(R14), Z16
+	VPBROADCASTD (R12), Z17
 	VPDPWSSD     Z17, Z15, Z1
 	VPDPWSSD     Z17, Z16, Z2
-	VPBROADCASTD 1024(R11), Z17
+	VPBROADCASTD 1024(R12), Z17
 	VPDPWSSD     Z17, Z15, Z3
 	VPDPWSSD     Z17, Z16, Z4
-	VPBROADCASTD 2048(R11), Z17
+	VPBROADCASTD 2048(R12), Z17
 	VPDPWSSD     Z17, Z15, Z5
 	VPDPWSSD     Z17, Z16, Z6
-	VPBROADCASTD 3072(R11), Z17
+	VPBROADCASTD 3072(R12), Z17
 	VPDPWSSD     Z17, Z15, Z7
 	VPDPWSSD     Z17, Z16, Z8
-	VPBROADCASTD 4096(R11), Z17
+	VPBROADCASTD 4096(R12), Z17
 	VPDPWSSD     Z17, Z15, Z9
 	VPDPWSSD     Z17, Z16, Z10
-	VPBROADCASTD 5120(R11), Z17
+	VPBROADCASTD 5120(R12), Z17
 	VPDPWSSD     Z17, Z15, Z11
 	VPDPWSSD     Z17, Z16, Z12
-	VPBROADCASTD 6144(R11), Z17
+	VPBROADCASTD 6144(R12), Z17
 	VPDPWSSD     Z17, Z15, Z13
 	VPDPWSSD     Z17, Z16, Z14
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z15
-	VMOVDQU64    64(R13), Z16
-	VPBROADCASTD 4(R11), Z17
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z15
+	VMOVDQU64    64(R14), Z16
+	VPBROADCASTD 4(R12), Z17
 	VPDPWSSD     Z17, Z15, Z1
 	VPDPWSSD     Z17, Z16, Z2
-	VPBROADCASTD 1028(R11), Z17
+	VPBROADCASTD 1028(R12), Z17
 	VPDPWSSD     Z17, Z15, Z3
 	VPDPWSSD     Z17, Z16, Z4
-	VPBROADCASTD 2052(R11), Z17
+	VPBROADCASTD 2052(R12), Z17
 	VPDPWSSD     Z17, Z15, Z5
 	VPDPWSSD     Z17, Z16, Z6
-	VPBROADCASTD 3076(R11), Z17
+	VPBROADCASTD 3076(R12), Z17
 	VPDPWSSD     Z17, Z15, Z7
 	VPDPWSSD     Z17, Z16, Z8
-	VPBROADCASTD 4100(R11), Z17
+	VPBROADCASTD 4100(R12), Z17
 	VPDPWSSD     Z17, Z15, Z9
 	VPDPWSSD     Z17, Z16, Z10
-	VPBROADCASTD 5124(R11), Z17
+	VPBROADCASTD 5124(R12), Z17
 	VPDPWSSD     Z17, Z15, Z11
 	VPDPWSSD     Z17, Z16, Z12
-	VPBROADCASTD 6148(R11), Z17
+	VPBROADCASTD 6148(R12), Z17
 	VPDPWSSD     Z17, Z15, Z13
 	VPDPWSSD     Z17, Z16, Z14
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop375
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop379
 
-done376:
+done380:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop373
+	DECQ  R13
+	JNZ   loop377
 
-done374:
+done378:
 	VBROADCASTSS (DX), Z15
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z15, Z1
@@ -6529,12 +6676,12 @@ done374:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns371
+	JMP          columns375
 
-narrower372:
-columns377:
+narrower376:
+columns381:
 	CMPQ    DI, $+64
-	JLT     narrower378
+	JLT     narrower382
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -6542,60 +6689,60 @@ columns377:
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done380
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done384
 
-loop379:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done382
+loop383:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done386
 
-loop381:
-	VMOVDQU64    (R13), Z8
-	VPBROADCASTD (R11), Z9
+loop385:
+	VMOVDQU64    (R14), Z8
+	VPBROADCASTD (R12), Z9
 	VPDPWSSD     Z9, Z8, Z1
-	VPBROADCASTD 1024(R11), Z9
+	VPBROADCASTD 1024(R12), Z9
 	VPDPWSSD     Z9, Z8, Z2
-	VPBROADCASTD 2048(R11), Z9
+	VPBROADCASTD 2048(R12), Z9
 	VPDPWSSD     Z9, Z8, Z3
-	VPBROADCASTD 3072(R11), Z9
+	VPBROADCASTD 3072(R12), Z9
 	VPDPWSSD     Z9, Z8, Z4
-	VPBROADCASTD 4096(R11), Z9
+	VPBROADCASTD 4096(R12), Z9
 	VPDPWSSD     Z9, Z8, Z5
-	VPBROADCASTD 5120(R11), Z9
+	VPBROADCASTD 5120(R12), Z9
 	VPDPWSSD     Z9, Z8, Z6
-	VPBROADCASTD 6144(R11), Z9
+	VPBROADCASTD 6144(R12), Z9
 	VPDPWSSD     Z9, Z8, Z7
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z8
-	VPBROADCASTD 4(R11), Z9
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z8
+	VPBROADCASTD 4(R12), Z9
 	VPDPWSSD     Z9, Z8, Z1
-	VPBROADCASTD 1028(R11), Z9
+	VPBROADCASTD 1028(R12), Z9
 	VPDPWSSD     Z9, Z8, Z2
-	VPBROADCASTD 2052(R11), Z9
+	VPBROADCASTD 2052(R12), Z9
 	VPDPWSSD     Z9, Z8, Z3
-	VPBROADCASTD 3076(R11), Z9
+	VPBROADCASTD 3076(R12), Z9
 	VPDPWSSD     Z9, Z8, Z4
-	VPBROADCASTD 4100(R11), Z9
+	VPBROADCASTD 4100(R12), Z9
 	VPDPWSSD     Z9, Z8, Z5
-	VPBROADCASTD 5124(R11), Z9
+	VPBROADCASTD 5124(R12), Z9
 	VPDPWSSD     Z9, Z8, Z6
-	VPBROADCASTD 6148(R11), Z9
+	VPBROADCASTD 6148(R12), Z9
 	VPDPWSSD     Z9, Z8, Z7
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop381
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop385
 
-done382:
+done386:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop379
+	DECQ  R13
+	JNZ   loop383
 
-done380:
+done384:
 	VBROADCASTSS (DX), Z8
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z8, Z1
@@ -6628,30 +6775,30 @@ done380:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns377
+	JMP          columns381
 
-narrower378:
+narrower382:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop369
+	SUBQ $0x02, BX
+	JMP  group373
 
-done370:
+done374:
 	VZEROUPPER
 	RET
 
-more368:
+more372:
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done384
 
-loop383:
+group387:
+	CMPQ    BX, $0x00
+	JLE     done388
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -6664,10 +6811,13 @@ loop383:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns385:
+columns389:
 	CMPQ    DI, $+128
-	JLT     narrower386
+	JLT     narrower390
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -6684,82 +6834,82 @@ columns385:
 	VMOVAPS Z0, Z14
 	VMOVAPS Z0, Z15
 	VMOVAPS Z0, Z16
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done388
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done392
 
-loop387:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done390
+loop391:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done394
 
-loop389:
-	VMOVDQU64    (R13), Z17
-	VMOVDQU64    64(R13), Z18
-	VPBROADCASTD (R11), Z19
+loop393:
+	VMOVDQU64    (R14), Z17
+	VMOVDQU64    64(R14), Z18
+	VPBROADCASTD (R12), Z19
 	VPDPWSSD     Z19, Z17, Z1
 	VPDPWSSD     Z19, Z18, Z2
-	VPBROADCASTD 1024(R11), Z19
+	VPBROADCASTD 1024(R12), Z19
 	VPDPWSSD     Z19, Z17, Z3
 	VPDPWSSD     Z19, Z18, Z4
-	VPBROADCASTD 2048(R11), Z19
+	VPBROADCASTD 2048(R12), Z19
 	VPDPWSSD     Z19, Z17, Z5
 	VPDPWSSD     Z19, Z18, Z6
-	VPBROADCASTD 3072(R11), Z19
+	VPBROADCASTD 3072(R12), Z19
 	VPDPWSSD     Z19, Z17, Z7
 	VPDPWSSD     Z19, Z18, Z8
-	VPBROADCASTD 4096(R11), Z19
+	VPBROADCASTD 4096(R12), Z19
 	VPDPWSSD     Z19, Z17, Z9
 	VPDPWSSD     Z19, Z18, Z10
-	VPBROADCASTD 5120(R11), Z19
+	VPBROADCASTD 5120(R12), Z19
 	VPDPWSSD     Z19, Z17, Z11
 	VPDPWSSD     Z19, Z18, Z12
-	VPBROADCASTD 6144(R11), Z19
+	VPBROADCASTD 6144(R12), Z19
 	VPDPWSSD     Z19, Z17, Z13
 	VPDPWSSD     Z19, Z18, Z14
-	VPBROADCASTD 7168(R11), Z19
+	VPBROADCASTD 7168(R12), Z19
 	VPDPWSSD     Z19, Z17, Z15
 	VPDPWSSD     Z19, Z18, Z16
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z17
-	VMOVDQU64    64(R13), Z18
-	VPBROADCASTD 4(R11), Z19
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z17
+	VMOVDQU64    64(R14), Z18
+	VPBROADCASTD 4(R12), Z19
 	VPDPWSSD     Z19, Z17, Z1
 	VPDPWSSD     Z19, Z18, Z2
-	VPBROADCASTD 1028(R11), Z19
+	VPBROADCASTD 1028(R12), Z19
 	VPDPWSSD     Z19, Z17, Z3
 	VPDPWSSD     Z19, Z18, Z4
-	VPBROADCASTD 2052(R11), Z19
+	VPBROADCASTD 2052(R12), Z19
 	VPDPWSSD     Z19, Z17, Z5
 	VPDPWSSD     Z19, Z18, Z6
-	VPBROADCASTD 3076(R11), Z19
+	VPBROADCASTD 3076(R12), Z19
 	VPDPWSSD     Z19, Z17, Z7
 	VPDPWSSD     Z19, Z18, Z8
-	VPBROADCASTD 4100(R11), Z19
+	VPBROADCASTD 4100(R12), Z19
 	VPDPWSSD     Z19, Z17, Z9
 	VPDPWSSD     Z19, Z18, Z10
-	VPBROADCASTD 5124(R11), Z19
+	VPBROADCASTD 5124(R12), Z19
 	VPDPWSSD     Z19, Z17, Z11
 	VPDPWSSD     Z19, Z18, Z12
-	VPBROADCASTD 6148(R11), Z19
+	VPBROADCASTD 6148(R12), Z19
 	VPDPWSSD     Z19, Z17, Z13
 	VPDPWSSD     Z19, Z18, Z14
-	VPBROADCASTD 7172(R11), Z19
+	VPBROADCASTD 7172(R12), Z19
 	VPDPWSSD     Z19, Z17, Z15
 	VPDPWSSD     Z19, Z18, Z16
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop389
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop393
 
-done390:
+done394:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop387
+	DECQ  R13
+	JNZ   loop391
 
-done388:
+done392:
 	VBROADCASTSS (DX), Z17
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z17, Z1
@@ -6820,12 +6970,12 @@ done388:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns385
+	JMP          columns389
 
-narrower386:
-columns391:
+narrower390:
+columns395:
 	CMPQ    DI, $+64
-	JLT     narrower392
+	JLT     narrower396
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -6834,64 +6984,64 @@ columns391:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done394
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done398
 
-loop393:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done396
+loop397:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done400
 
-loop395:
-	VMOVDQU64    (R13), Z9
-	VPBROADCASTD (R11), Z10
+loop399:
+	VMOVDQU64    (R14), Z9
+	VPBROADCASTD (R12), Z10
 	VPDPWSSD     Z10, Z9, Z1
-	VPBROADCASTD 1024(R11), Z10
+	VPBROADCASTD 1024(R12), Z10
 	VPDPWSSD     Z10, Z9, Z2
-	VPBROADCASTD 2048(R11), Z10
+	VPBROADCASTD 2048(R12), Z10
 	VPDPWSSD     Z10, Z9, Z3
-	VPBROADCASTD 3072(R11), Z10
+	VPBROADCASTD 3072(R12), Z10
 	VPDPWSSD     Z10, Z9, Z4
-	VPBROADCASTD 4096(R11), Z10
+	VPBROADCASTD 4096(R12), Z10
 	VPDPWSSD     Z10, Z9, Z5
-	VPBROADCASTD 5120(R11), Z10
+	VPBROADCASTD 5120(R12), Z10
 	VPDPWSSD     Z10, Z9, Z6
-	VPBROADCASTD 6144(R11), Z10
+	VPBROADCASTD 6144(R12), Z10
 	VPDPWSSD     Z10, Z9, Z7
-	VPBROADCASTD 7168(R11), Z10
+	VPBROADCASTD 7168(R12), Z10
 	VPDPWSSD     Z10, Z9, Z8
-	ADDQ         SI, R13
-	VMOVDQU64    (R13), Z9
-	VPBROADCASTD 4(R11), Z10
+	ADDQ         SI, R14
+	VMOVDQU64    (R14), Z9
+	VPBROADCASTD 4(R12), Z10
 	VPDPWSSD     Z10, Z9, Z1
-	VPBROADCASTD 1028(R11), Z10
+	VPBROADCASTD 1028(R12), Z10
 	VPDPWSSD     Z10, Z9, Z2
-	VPBROADCASTD 2052(R11), Z10
+	VPBROADCASTD 2052(R12), Z10
 	VPDPWSSD     Z10, Z9, Z3
-	VPBROADCASTD 3076(R11), Z10
+	VPBROADCASTD 3076(R12), Z10
 	VPDPWSSD     Z10, Z9, Z4
-	VPBROADCASTD 4100(R11), Z10
+	VPBROADCASTD 4100(R12), Z10
 	VPDPWSSD     Z10, Z9, Z5
-	VPBROADCASTD 5124(R11), Z10
+	VPBROADCASTD 5124(R12), Z10
 	VPDPWSSD     Z10, Z9, Z6
-	VPBROADCASTD 6148(R11), Z10
+	VPBROADCASTD 6148(R12), Z10
 	VPDPWSSD     Z10, Z9, Z7
-	VPBROADCASTD 7172(R11), Z10
+	VPBROADCASTD 7172(R12), Z10
 	VPDPWSSD     Z10, Z9, Z8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop395
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop399
 
-done396:
+done400:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop393
+	DECQ  R13
+	JNZ   loop397
 
-done394:
+done398:
 	VBROADCASTSS (DX), Z9
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z9, Z1
@@ -6928,15 +7078,15 @@ done394:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns391
+	JMP          columns395
 
-narrower392:
+narrower396:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop383
+	SUBQ $0x02, BX
+	JMP  group387
 
-done384:
+done388:
 	VZEROUPPER
 	RET
 
@@ -6945,7 +7095,7 @@ done384:
 TEXT ·attendScoresI8AVX512(SB), NOSPLIT, $0-72
 	MOVQ  n+0(FP), AX
 	CMPQ  AX, $0x01
-	JNE   more397
+	JNE   more401
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -6956,9 +7106,9 @@ TEXT ·attendScoresI8AVX512(SB), NOSPLIT, $0-72
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done399
+	JLE   done403
 
-loop398:
+loop402:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -6970,9 +7120,9 @@ loop398:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done401
+	JLE     done405
 
-loop400:
+loop404:
 	VPMOVSXBW     (R10), Z4
 	VPDPWSSD.BCST (R11), Z4, Z0
 	VPMOVSXBW     32(R10), Z4
@@ -6984,9 +7134,9 @@ loop400:
 	ADDQ          $+128, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop400
+	JNZ           loop404
 
-done401:
+done405:
 	VMOVUPS     (R10), Z4
 	VPADDD      Z2, Z0, Z0
 	VPADDD      Z3, Z1, Z1
@@ -6997,15 +7147,15 @@ done401:
 	VMOVUPS     Z0, (CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop398
+	JNZ         loop402
 
-done399:
+done403:
 	VZEROUPPER
 	RET
 
-more397:
+more401:
 	CMPQ  AX, $0x02
-	JNE   more402
+	JNE   more406
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -7016,9 +7166,9 @@ more397:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done404
+	JLE   done408
 
-loop403:
+loop407:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -7030,9 +7180,9 @@ loop403:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done406
+	JLE     done410
 
-loop405:
+loop409:
 	VPMOVSXBW     (R10), Z4
 	VPDPWSSD.BCST (R11), Z4, Z0
 	VPDPWSSD.BCST 1024(R11), Z4, Z2
@@ -7048,9 +7198,9 @@ loop405:
 	ADDQ          $+128, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop405
+	JNZ           loop409
 
-done406:
+done410:
 	VMOVUPS     (R10), Z4
 	VPADDD      Z1, Z0, Z0
 	VMULPS.BCST (R9), Z4, Z5
@@ -7064,15 +7214,15 @@ done406:
 	VMOVUPS     Z2, 1024(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop403
+	JNZ         loop407
 
-done404:
+done408:
 	VZEROUPPER
 	RET
 
-more402:
+more406:
 	CMPQ  AX, $0x03
-	JNE   more407
+	JNE   more411
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -7083,9 +7233,9 @@ more402:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done409
+	JLE   done413
 
-loop408:
+loop412:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -7099,9 +7249,9 @@ loop408:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done411
+	JLE     done415
 
-loop410:
+loop414:
 	VPMOVSXBW     (R10), Z6
 	VPDPWSSD.BCST (R11), Z6, Z0
 	VPDPWSSD.BCST 1024(R11), Z6, Z2
@@ -7121,9 +7271,9 @@ loop410:
 	ADDQ          $+128, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop410
+	JNZ           loop414
 
-done411:
+done415:
 	VMOVUPS     (R10), Z6
 	VPADDD      Z1, Z0, Z0
 	VMULPS.BCST (R9), Z6, Z7
@@ -7142,15 +7292,15 @@ done411:
 	VMOVUPS     Z4, 2048(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop408
+	JNZ         loop412
 
-done409:
+done413:
 	VZEROUPPER
 	RET
 
-more407:
+more411:
 	CMPQ  AX, $0x04
-	JNE   more412
+	JNE   more416
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -7161,9 +7311,9 @@ more407:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done414
+	JLE   done418
 
-loop413:
+loop417:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -7175,9 +7325,9 @@ loop413:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done416
+	JLE     done420
 
-loop415:
+loop419:
 	VPMOVSXBW     (R10), Z4
 	VPDPWSSD.BCST (R11), Z4, Z0
 	VPDPWSSD.BCST 1024(R11), Z4, Z1
@@ -7201,9 +7351,9 @@ loop415:
 	ADDQ          $+128, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop415
+	JNZ           loop419
 
-done416:
+done420:
 	VMOVUPS     (R10), Z4
 	VMULPS.BCST (R9), Z4, Z5
 	VCVTDQ2PS   Z0, Z0
@@ -7223,15 +7373,15 @@ done416:
 	VMOVUPS     Z3, 3072(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop413
+	JNZ         loop417
 
-done414:
+done418:
 	VZEROUPPER
 	RET
 
-more412:
+more416:
 	CMPQ  AX, $0x05
-	JNE   more417
+	JNE   more421
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -7242,9 +7392,9 @@ more412:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done419
+	JLE   done423
 
-loop418:
+loop422:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -7257,9 +7407,9 @@ loop418:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done421
+	JLE     done425
 
-loop420:
+loop424:
 	VPMOVSXBW     (R10), Z5
 	VPDPWSSD.BCST (R11), Z5, Z0
 	VPDPWSSD.BCST 1024(R11), Z5, Z1
@@ -7287,9 +7437,9 @@ loop420:
 	ADDQ          $+128, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop420
+	JNZ           loop424
 
-done421:
+done425:
 	VMOVUPS     (R10), Z5
 	VMULPS.BCST (R9), Z5, Z6
 	VCVTDQ2PS   Z0, Z0
@@ -7313,15 +7463,15 @@ done421:
 	VMOVUPS     Z4, 4096(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop418
+	JNZ         loop422
 
-done419:
+done423:
 	VZEROUPPER
 	RET
 
-more417:
+more421:
 	CMPQ  AX, $0x06
-	JNE   more422
+	JNE   more426
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -7332,9 +7482,9 @@ more417:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done424
+	JLE   done428
 
-loop423:
+loop427:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -7348,9 +7498,9 @@ loop423:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done426
+	JLE     done430
 
-loop425:
+loop429:
 	VPMOVSXBW     (R10), Z6
 	VPDPWSSD.BCST (R11), Z6, Z0
 	VPDPWSSD.BCST 1024(R11), Z6, Z1
@@ -7382,9 +7532,9 @@ loop425:
 	ADDQ          $+128, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop425
+	JNZ           loop429
 
-done426:
+done430:
 	VMOVUPS     (R10), Z6
 	VMULPS.BCST (R9), Z6, Z7
 	VCVTDQ2PS   Z0, Z0
@@ -7412,15 +7562,15 @@ done426:
 	VMOVUPS     Z5, 5120(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop423
+	JNZ         loop427
 
-done424:
+done428:
 	VZEROUPPER
 	RET
 
-more422:
+more426:
 	CMPQ  AX, $0x07
-	JNE   more427
+	JNE   more431
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -7431,9 +7581,9 @@ more422:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done429
+	JLE   done433
 
-loop428:
+loop432:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -7448,9 +7598,9 @@ loop428:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done431
+	JLE     done435
 
-loop430:
+loop434:
 	VPMOVSXBW     (R10), Z7
 	VPDPWSSD.BCST (R11), Z7, Z0
 	VPDPWSSD.BCST 1024(R11), Z7, Z1
@@ -7486,9 +7636,9 @@ loop430:
 	ADDQ          $+128, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop430
+	JNZ           loop434
 
-done431:
+done435:
 	VMOVUPS     (R10), Z7
 	VMULPS.BCST (R9), Z7, Z8
 	VCVTDQ2PS   Z0, Z0
@@ -7520,13 +7670,13 @@ done431:
 	VMOVUPS     Z6, 6144(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop428
+	JNZ         loop432
 
-done429:
+done433:
 	VZEROUPPER
 	RET
 
-more427:
+more431:
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -7537,9 +7687,9 @@ more427:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done433
+	JLE   done437
 
-loop432:
+loop436:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -7555,9 +7705,9 @@ loop432:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done435
+	JLE     done439
 
-loop434:
+loop438:
 	VPMOVSXBW     (R10), Z8
 	VPDPWSSD.BCST (R11), Z8, Z0
 	VPDPWSSD.BCST 1024(R11), Z8, Z1
@@ -7597,9 +7747,9 @@ loop434:
 	ADDQ          $+128, R10
 	ADDQ          $0x10, R11
 	DECQ          R12
-	JNZ           loop434
+	JNZ           loop438
 
-done435:
+done439:
 	VMOVUPS     (R10), Z8
 	VMULPS.BCST (R9), Z8, Z9
 	VCVTDQ2PS   Z0, Z0
@@ -7635,29 +7785,29 @@ done435:
 	VMOVUPS     Z7, 7168(CX)
 	ADDQ        $0x40, CX
 	DECQ        SI
-	JNZ         loop432
+	JNZ         loop436
 
-done433:
+done437:
 	VZEROUPPER
 	RET
 
-// func attendValuesI8AVX512(n int, w *float32, o *float32, v *byte, blocks *int32, groups int, stride int, hd int, grid *float32)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
+// func attendValuesI8AVX512(n int, w *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int, grid *float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, CMOV
 TEXT ·attendValuesI8AVX512(SB), NOSPLIT, $0-72
 	MOVQ   n+0(FP), AX
 	CMPQ   AX, $0x01
-	JNE    more436
+	JNE    more440
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done438
 
-loop437:
+group441:
+	CMPQ    BX, $0x00
+	JLE     done442
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -7670,10 +7820,13 @@ loop437:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns439:
+columns443:
 	CMPQ    DI, $+256
-	JLT     narrower440
+	JLT     narrower444
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -7682,64 +7835,64 @@ columns439:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done442
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done446
 
-loop441:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done444
+loop445:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done448
 
-loop443:
-	VPBROADCASTD (R11), Z9
-	VPMOVSXBW    (R13), Z10
+loop447:
+	VPBROADCASTD (R12), Z9
+	VPMOVSXBW    (R14), Z10
 	VPDPWSSD     Z9, Z10, Z1
-	VPMOVSXBW    32(R13), Z10
+	VPMOVSXBW    32(R14), Z10
 	VPDPWSSD     Z9, Z10, Z2
-	VPMOVSXBW    64(R13), Z10
+	VPMOVSXBW    64(R14), Z10
 	VPDPWSSD     Z9, Z10, Z3
-	VPMOVSXBW    96(R13), Z10
+	VPMOVSXBW    96(R14), Z10
 	VPDPWSSD     Z9, Z10, Z4
-	VPMOVSXBW    128(R13), Z10
+	VPMOVSXBW    128(R14), Z10
 	VPDPWSSD     Z9, Z10, Z5
-	VPMOVSXBW    160(R13), Z10
+	VPMOVSXBW    160(R14), Z10
 	VPDPWSSD     Z9, Z10, Z6
-	VPMOVSXBW    192(R13), Z10
+	VPMOVSXBW    192(R14), Z10
 	VPDPWSSD     Z9, Z10, Z7
-	VPMOVSXBW    224(R13), Z10
+	VPMOVSXBW    224(R14), Z10
 	VPDPWSSD     Z9, Z10, Z8
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z9
-	VPMOVSXBW    (R13), Z10
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z9
+	VPMOVSXBW    (R14), Z10
 	VPDPWSSD     Z9, Z10, Z1
-	VPMOVSXBW    32(R13), Z10
+	VPMOVSXBW    32(R14), Z10
 	VPDPWSSD     Z9, Z10, Z2
-	VPMOVSXBW    64(R13), Z10
+	VPMOVSXBW    64(R14), Z10
 	VPDPWSSD     Z9, Z10, Z3
-	VPMOVSXBW    96(R13), Z10
+	VPMOVSXBW    96(R14), Z10
 	VPDPWSSD     Z9, Z10, Z4
-	VPMOVSXBW    128(R13), Z10
+	VPMOVSXBW    128(R14), Z10
 	VPDPWSSD     Z9, Z10, Z5
-	VPMOVSXBW    160(R13), Z10
+	VPMOVSXBW    160(R14), Z10
 	VPDPWSSD     Z9, Z10, Z6
-	VPMOVSXBW    192(R13), Z10
+	VPMOVSXBW    192(R14), Z10
 	VPDPWSSD     Z9, Z10, Z7
-	VPMOVSXBW    224(R13), Z10
+	VPMOVSXBW    224(R14), Z10
 	VPDPWSSD     Z9, Z10, Z8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop443
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop447
 
-done444:
+done448:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop441
+	DECQ  R13
+	JNZ   loop445
 
-done442:
+done446:
 	VBROADCASTSS (DX), Z9
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z9, Z1
@@ -7769,58 +7922,58 @@ done442:
 	ADDQ         $+256, R9
 	ADDQ         $+256, R10
 	SUBQ         $+256, DI
-	JMP          columns439
+	JMP          columns443
 
-narrower440:
-columns445:
+narrower444:
+columns449:
 	CMPQ    DI, $+128
-	JLT     narrower446
+	JLT     narrower450
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done448
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done452
 
-loop447:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done450
+loop451:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done454
 
-loop449:
-	VPBROADCASTD (R11), Z5
-	VPMOVSXBW    (R13), Z6
+loop453:
+	VPBROADCASTD (R12), Z5
+	VPMOVSXBW    (R14), Z6
 	VPDPWSSD     Z5, Z6, Z1
-	VPMOVSXBW    32(R13), Z6
+	VPMOVSXBW    32(R14), Z6
 	VPDPWSSD     Z5, Z6, Z2
-	VPMOVSXBW    64(R13), Z6
+	VPMOVSXBW    64(R14), Z6
 	VPDPWSSD     Z5, Z6, Z3
-	VPMOVSXBW    96(R13), Z6
+	VPMOVSXBW    96(R14), Z6
 	VPDPWSSD     Z5, Z6, Z4
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z5
-	VPMOVSXBW    (R13), Z6
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z5
+	VPMOVSXBW    (R14), Z6
 	VPDPWSSD     Z5, Z6, Z1
-	VPMOVSXBW    32(R13), Z6
+	VPMOVSXBW    32(R14), Z6
 	VPDPWSSD     Z5, Z6, Z2
-	VPMOVSXBW    64(R13), Z6
+	VPMOVSXBW    64(R14), Z6
 	VPDPWSSD     Z5, Z6, Z3
-	VPMOVSXBW    96(R13), Z6
+	VPMOVSXBW    96(R14), Z6
 	VPDPWSSD     Z5, Z6, Z4
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop449
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop453
 
-done450:
+done454:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop447
+	DECQ  R13
+	JNZ   loop451
 
-done448:
+done452:
 	VBROADCASTSS (DX), Z5
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z5, Z1
@@ -7838,48 +7991,48 @@ done448:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns445
+	JMP          columns449
 
-narrower446:
-columns451:
+narrower450:
+columns455:
 	CMPQ    DI, $+64
-	JLT     narrower452
+	JLT     narrower456
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done454
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done458
 
-loop453:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done456
+loop457:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done460
 
-loop455:
-	VPBROADCASTD (R11), Z3
-	VPMOVSXBW    (R13), Z4
+loop459:
+	VPBROADCASTD (R12), Z3
+	VPMOVSXBW    (R14), Z4
 	VPDPWSSD     Z3, Z4, Z1
-	VPMOVSXBW    32(R13), Z4
+	VPMOVSXBW    32(R14), Z4
 	VPDPWSSD     Z3, Z4, Z2
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z3
-	VPMOVSXBW    (R13), Z4
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z3
+	VPMOVSXBW    (R14), Z4
 	VPDPWSSD     Z3, Z4, Z1
-	VPMOVSXBW    32(R13), Z4
+	VPMOVSXBW    32(R14), Z4
 	VPDPWSSD     Z3, Z4, Z2
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop455
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop459
 
-done456:
+done460:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop453
+	DECQ  R13
+	JNZ   loop457
 
-done454:
+done458:
 	VBROADCASTSS (DX), Z3
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z3, Z1
@@ -7891,43 +8044,43 @@ done454:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns451
+	JMP          columns455
 
-narrower452:
-columns457:
+narrower456:
+columns461:
 	CMPQ    DI, $+32
-	JLT     narrower458
+	JLT     narrower462
 	VMOVAPS Z0, Z1
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done460
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done464
 
-loop459:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done462
+loop463:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done466
 
-loop461:
-	VPBROADCASTD (R11), Z2
-	VPMOVSXBW    (R13), Z3
+loop465:
+	VPBROADCASTD (R12), Z2
+	VPMOVSXBW    (R14), Z3
 	VPDPWSSD     Z2, Z3, Z1
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z2
-	VPMOVSXBW    (R13), Z3
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z2
+	VPMOVSXBW    (R14), Z3
 	VPDPWSSD     Z2, Z3, Z1
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop461
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop465
 
-done462:
+done466:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop459
+	DECQ  R13
+	JNZ   loop463
 
-done460:
+done464:
 	VBROADCASTSS (DX), Z2
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z2, Z1
@@ -7936,32 +8089,32 @@ done460:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns457
+	JMP          columns461
 
-narrower458:
+narrower462:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop437
+	SUBQ $0x02, BX
+	JMP  group441
 
-done438:
+done442:
 	VZEROUPPER
 	RET
 
-more436:
+more440:
 	CMPQ   AX, $0x02
-	JNE    more463
+	JNE    more467
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done465
 
-loop464:
+group468:
+	CMPQ    BX, $0x00
+	JLE     done469
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -7974,10 +8127,13 @@ loop464:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns466:
+columns470:
 	CMPQ    DI, $+256
-	JLT     narrower467
+	JLT     narrower471
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -7994,82 +8150,82 @@ columns466:
 	VMOVAPS Z0, Z14
 	VMOVAPS Z0, Z15
 	VMOVAPS Z0, Z16
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done469
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done473
 
-loop468:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done471
+loop472:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done475
 
-loop470:
-	VPBROADCASTD (R11), Z17
-	VPBROADCASTD 1024(R11), Z18
-	VPMOVSXBW    (R13), Z19
+loop474:
+	VPBROADCASTD (R12), Z17
+	VPBROADCASTD 1024(R12), Z18
+	VPMOVSXBW    (R14), Z19
 	VPDPWSSD     Z17, Z19, Z1
 	VPDPWSSD     Z18, Z19, Z9
-	VPMOVSXBW    32(R13), Z19
+	VPMOVSXBW    32(R14), Z19
 	VPDPWSSD     Z17, Z19, Z2
 	VPDPWSSD     Z18, Z19, Z10
-	VPMOVSXBW    64(R13), Z19
+	VPMOVSXBW    64(R14), Z19
 	VPDPWSSD     Z17, Z19, Z3
 	VPDPWSSD     Z18, Z19, Z11
-	VPMOVSXBW    96(R13), Z19
+	VPMOVSXBW    96(R14), Z19
 	VPDPWSSD     Z17, Z19, Z4
 	VPDPWSSD     Z18, Z19, Z12
-	VPMOVSXBW    128(R13), Z19
+	VPMOVSXBW    128(R14), Z19
 	VPDPWSSD     Z17, Z19, Z5
 	VPDPWSSD     Z18, Z19, Z13
-	VPMOVSXBW    160(R13), Z19
+	VPMOVSXBW    160(R14), Z19
 	VPDPWSSD     Z17, Z19, Z6
 	VPDPWSSD     Z18, Z19, Z14
-	VPMOVSXBW    192(R13), Z19
+	VPMOVSXBW    192(R14), Z19
 	VPDPWSSD     Z17, Z19, Z7
 	VPDPWSSD     Z18, Z19, Z15
-	VPMOVSXBW    224(R13), Z19
+	VPMOVSXBW    224(R14), Z19
 	VPDPWSSD     Z17, Z19, Z8
 	VPDPWSSD     Z18, Z19, Z16
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z17
-	VPBROADCASTD 1028(R11), Z18
-	VPMOVSXBW    (R13), Z19
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z17
+	VPBROADCASTD 1028(R12), Z18
+	VPMOVSXBW    (R14), Z19
 	VPDPWSSD     Z17, Z19, Z1
 	VPDPWSSD     Z18, Z19, Z9
-	VPMOVSXBW    32(R13), Z19
+	VPMOVSXBW    32(R14), Z19
 	VPDPWSSD     Z17, Z19, Z2
 	VPDPWSSD     Z18, Z19, Z10
-	VPMOVSXBW    64(R13), Z19
+	VPMOVSXBW    64(R14), Z19
 	VPDPWSSD     Z17, Z19, Z3
 	VPDPWSSD     Z18, Z19, Z11
-	VPMOVSXBW    96(R13), Z19
+	VPMOVSXBW    96(R14), Z19
 	VPDPWSSD     Z17, Z19, Z4
 	VPDPWSSD     Z18, Z19, Z12
-	VPMOVSXBW    128(R13), Z19
+	VPMOVSXBW    128(R14), Z19
 	VPDPWSSD     Z17, Z19, Z5
 	VPDPWSSD     Z18, Z19, Z13
-	VPMOVSXBW    160(R13), Z19
+	VPMOVSXBW    160(R14), Z19
 	VPDPWSSD     Z17, Z19, Z6
 	VPDPWSSD     Z18, Z19, Z14
-	VPMOVSXBW    192(R13), Z19
+	VPMOVSXBW    192(R14), Z19
 	VPDPWSSD     Z17, Z19, Z7
 	VPDPWSSD     Z18, Z19, Z15
-	VPMOVSXBW    224(R13), Z19
+	VPMOVSXBW    224(R14), Z19
 	VPDPWSSD     Z17, Z19, Z8
 	VPDPWSSD     Z18, Z19, Z16
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop470
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop474
 
-done471:
+done475:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop468
+	DECQ  R13
+	JNZ   loop472
 
-done469:
+done473:
 	VBROADCASTSS (DX), Z17
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z17, Z1
@@ -8124,12 +8280,12 @@ done469:
 	ADDQ         $+256, R9
 	ADDQ         $+256, R10
 	SUBQ         $+256, DI
-	JMP          columns466
+	JMP          columns470
 
-narrower467:
-columns472:
+narrower471:
+columns476:
 	CMPQ    DI, $+128
-	JLT     narrower473
+	JLT     narrower477
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -8138,58 +8294,58 @@ columns472:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done475
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done479
 
-loop474:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done477
+loop478:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done481
 
-loop476:
-	VPBROADCASTD (R11), Z9
-	VPBROADCASTD 1024(R11), Z10
-	VPMOVSXBW    (R13), Z11
+loop480:
+	VPBROADCASTD (R12), Z9
+	VPBROADCASTD 1024(R12), Z10
+	VPMOVSXBW    (R14), Z11
 	VPDPWSSD     Z9, Z11, Z1
 	VPDPWSSD     Z10, Z11, Z5
-	VPMOVSXBW    32(R13), Z11
+	VPMOVSXBW    32(R14), Z11
 	VPDPWSSD     Z9, Z11, Z2
 	VPDPWSSD     Z10, Z11, Z6
-	VPMOVSXBW    64(R13), Z11
+	VPMOVSXBW    64(R14), Z11
 	VPDPWSSD     Z9, Z11, Z3
 	VPDPWSSD     Z10, Z11, Z7
-	VPMOVSXBW    96(R13), Z11
+	VPMOVSXBW    96(R14), Z11
 	VPDPWSSD     Z9, Z11, Z4
 	VPDPWSSD     Z10, Z11, Z8
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z9
-	VPBROADCASTD 1028(R11), Z10
-	VPMOVSXBW    (R13), Z11
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z9
+	VPBROADCASTD 1028(R12), Z10
+	VPMOVSXBW    (R14), Z11
 	VPDPWSSD     Z9, Z11, Z1
 	VPDPWSSD     Z10, Z11, Z5
-	VPMOVSXBW    32(R13), Z11
+	VPMOVSXBW    32(R14), Z11
 	VPDPWSSD     Z9, Z11, Z2
 	VPDPWSSD     Z10, Z11, Z6
-	VPMOVSXBW    64(R13), Z11
+	VPMOVSXBW    64(R14), Z11
 	VPDPWSSD     Z9, Z11, Z3
 	VPDPWSSD     Z10, Z11, Z7
-	VPMOVSXBW    96(R13), Z11
+	VPMOVSXBW    96(R14), Z11
 	VPDPWSSD     Z9, Z11, Z4
 	VPDPWSSD     Z10, Z11, Z8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop476
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop480
 
-done477:
+done481:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop474
+	DECQ  R13
+	JNZ   loop478
 
-done475:
+done479:
 	VBROADCASTSS (DX), Z9
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z9, Z1
@@ -8220,56 +8376,56 @@ done475:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns472
+	JMP          columns476
 
-narrower473:
-columns478:
+narrower477:
+columns482:
 	CMPQ    DI, $+64
-	JLT     narrower479
+	JLT     narrower483
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done481
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done485
 
-loop480:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done483
+loop484:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done487
 
-loop482:
-	VPBROADCASTD (R11), Z5
-	VPBROADCASTD 1024(R11), Z6
-	VPMOVSXBW    (R13), Z7
+loop486:
+	VPBROADCASTD (R12), Z5
+	VPBROADCASTD 1024(R12), Z6
+	VPMOVSXBW    (R14), Z7
 	VPDPWSSD     Z5, Z7, Z1
 	VPDPWSSD     Z6, Z7, Z3
-	VPMOVSXBW    32(R13), Z7
+	VPMOVSXBW    32(R14), Z7
 	VPDPWSSD     Z5, Z7, Z2
 	VPDPWSSD     Z6, Z7, Z4
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z5
-	VPBROADCASTD 1028(R11), Z6
-	VPMOVSXBW    (R13), Z7
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z5
+	VPBROADCASTD 1028(R12), Z6
+	VPMOVSXBW    (R14), Z7
 	VPDPWSSD     Z5, Z7, Z1
 	VPDPWSSD     Z6, Z7, Z3
-	VPMOVSXBW    32(R13), Z7
+	VPMOVSXBW    32(R14), Z7
 	VPDPWSSD     Z5, Z7, Z2
 	VPDPWSSD     Z6, Z7, Z4
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop482
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop486
 
-done483:
+done487:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop480
+	DECQ  R13
+	JNZ   loop484
 
-done481:
+done485:
 	VBROADCASTSS (DX), Z5
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z5, Z1
@@ -8288,48 +8444,48 @@ done481:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns478
+	JMP          columns482
 
-narrower479:
-columns484:
+narrower483:
+columns488:
 	CMPQ    DI, $+32
-	JLT     narrower485
+	JLT     narrower489
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done487
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done491
 
-loop486:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done489
+loop490:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done493
 
-loop488:
-	VPMOVSXBW    (R13), Z3
-	VPBROADCASTD (R11), Z4
+loop492:
+	VPMOVSXBW    (R14), Z3
+	VPBROADCASTD (R12), Z4
 	VPDPWSSD     Z4, Z3, Z1
-	VPBROADCASTD 1024(R11), Z4
+	VPBROADCASTD 1024(R12), Z4
 	VPDPWSSD     Z4, Z3, Z2
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z3
-	VPBROADCASTD 4(R11), Z4
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z3
+	VPBROADCASTD 4(R12), Z4
 	VPDPWSSD     Z4, Z3, Z1
-	VPBROADCASTD 1028(R11), Z4
+	VPBROADCASTD 1028(R12), Z4
 	VPDPWSSD     Z4, Z3, Z2
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop488
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop492
 
-done489:
+done493:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop486
+	DECQ  R13
+	JNZ   loop490
 
-done487:
+done491:
 	VBROADCASTSS (DX), Z3
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z3, Z1
@@ -8342,32 +8498,32 @@ done487:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns484
+	JMP          columns488
 
-narrower485:
+narrower489:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop464
+	SUBQ $0x02, BX
+	JMP  group468
 
-done465:
+done469:
 	VZEROUPPER
 	RET
 
-more463:
+more467:
 	CMPQ   AX, $0x03
-	JNE    more490
+	JNE    more494
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done492
 
-loop491:
+group495:
+	CMPQ    BX, $0x00
+	JLE     done496
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -8380,10 +8536,13 @@ loop491:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns493:
+columns497:
 	CMPQ    DI, $+256
-	JLT     narrower494
+	JLT     narrower498
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -8408,100 +8567,100 @@ columns493:
 	VMOVAPS Z0, Z22
 	VMOVAPS Z0, Z23
 	VMOVAPS Z0, Z24
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done496
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done500
 
-loop495:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done498
+loop499:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done502
 
-loop497:
-	VPBROADCASTD (R11), Z25
-	VPBROADCASTD 1024(R11), Z26
-	VPBROADCASTD 2048(R11), Z27
-	VPMOVSXBW    (R13), Z28
+loop501:
+	VPBROADCASTD (R12), Z25
+	VPBROADCASTD 1024(R12), Z26
+	VPBROADCASTD 2048(R12), Z27
+	VPMOVSXBW    (R14), Z28
 	VPDPWSSD     Z25, Z28, Z1
 	VPDPWSSD     Z26, Z28, Z9
 	VPDPWSSD     Z27, Z28, Z17
-	VPMOVSXBW    32(R13), Z28
+	VPMOVSXBW    32(R14), Z28
 	VPDPWSSD     Z25, Z28, Z2
 	VPDPWSSD     Z26, Z28, Z10
 	VPDPWSSD     Z27, Z28, Z18
-	VPMOVSXBW    64(R13), Z28
+	VPMOVSXBW    64(R14), Z28
 	VPDPWSSD     Z25, Z28, Z3
 	VPDPWSSD     Z26, Z28, Z11
 	VPDPWSSD     Z27, Z28, Z19
-	VPMOVSXBW    96(R13), Z28
+	VPMOVSXBW    96(R14), Z28
 	VPDPWSSD     Z25, Z28, Z4
 	VPDPWSSD     Z26, Z28, Z12
 	VPDPWSSD     Z27, Z28, Z20
-	VPMOVSXBW    128(R13), Z28
+	VPMOVSXBW    128(R14), Z28
 	VPDPWSSD     Z25, Z28, Z5
 	VPDPWSSD     Z26, Z28, Z13
 	VPDPWSSD     Z27, Z28, Z21
-	VPMOVSXBW    160(R13), Z28
+	VPMOVSXBW    160(R14), Z28
 	VPDPWSSD     Z25, Z28, Z6
 	VPDPWSSD     Z26, Z28, Z14
 	VPDPWSSD     Z27, Z28, Z22
-	VPMOVSXBW    192(R13), Z28
+	VPMOVSXBW    192(R14), Z28
 	VPDPWSSD     Z25, Z28, Z7
 	VPDPWSSD     Z26, Z28, Z15
 	VPDPWSSD     Z27, Z28, Z23
-	VPMOVSXBW    224(R13), Z28
+	VPMOVSXBW    224(R14), Z28
 	VPDPWSSD     Z25, Z28, Z8
 	VPDPWSSD     Z26, Z28, Z16
 	VPDPWSSD     Z27, Z28, Z24
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z25
-	VPBROADCASTD 1028(R11), Z26
-	VPBROADCASTD 2052(R11), Z27
-	VPMOVSXBW    (R13), Z28
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z25
+	VPBROADCASTD 1028(R12), Z26
+	VPBROADCASTD 2052(R12), Z27
+	VPMOVSXBW    (R14), Z28
 	VPDPWSSD     Z25, Z28, Z1
 	VPDPWSSD     Z26, Z28, Z9
 	VPDPWSSD     Z27, Z28, Z17
-	VPMOVSXBW    32(R13), Z28
+	VPMOVSXBW    32(R14), Z28
 	VPDPWSSD     Z25, Z28, Z2
 	VPDPWSSD     Z26, Z28, Z10
 	VPDPWSSD     Z27, Z28, Z18
-	VPMOVSXBW    64(R13), Z28
+	VPMOVSXBW    64(R14), Z28
 	VPDPWSSD     Z25, Z28, Z3
 	VPDPWSSD     Z26, Z28, Z11
 	VPDPWSSD     Z27, Z28, Z19
-	VPMOVSXBW    96(R13), Z28
+	VPMOVSXBW    96(R14), Z28
 	VPDPWSSD     Z25, Z28, Z4
 	VPDPWSSD     Z26, Z28, Z12
 	VPDPWSSD     Z27, Z28, Z20
-	VPMOVSXBW    128(R13), Z28
+	VPMOVSXBW    128(R14), Z28
 	VPDPWSSD     Z25, Z28, Z5
 	VPDPWSSD     Z26, Z28, Z13
 	VPDPWSSD     Z27, Z28, Z21
-	VPMOVSXBW    160(R13), Z28
+	VPMOVSXBW    160(R14), Z28
 	VPDPWSSD     Z25, Z28, Z6
 	VPDPWSSD     Z26, Z28, Z14
 	VPDPWSSD     Z27, Z28, Z22
-	VPMOVSXBW    192(R13), Z28
+	VPMOVSXBW    192(R14), Z28
 	VPDPWSSD     Z25, Z28, Z7
 	VPDPWSSD     Z26, Z28, Z15
 	VPDPWSSD     Z27, Z28, Z23
-	VPMOVSXBW    224(R13), Z28
+	VPMOVSXBW    224(R14), Z28
 	VPDPWSSD     Z25, Z28, Z8
 	VPDPWSSD     Z26, Z28, Z16
 	VPDPWSSD     Z27, Z28, Z24
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop497
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop501
 
-done498:
+done502:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop495
+	DECQ  R13
+	JNZ   loop499
 
-done496:
+done500:
 	VBROADCASTSS (DX), Z25
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z25, Z1
@@ -8581,12 +8740,12 @@ done496:
 	ADDQ         $+256, R9
 	ADDQ         $+256, R10
 	SUBQ         $+256, DI
-	JMP          columns493
+	JMP          columns497
 
-narrower494:
-columns499:
+narrower498:
+columns503:
 	CMPQ    DI, $+128
-	JLT     narrower500
+	JLT     narrower504
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -8599,68 +8758,68 @@ columns499:
 	VMOVAPS Z0, Z10
 	VMOVAPS Z0, Z11
 	VMOVAPS Z0, Z12
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done502
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done506
 
-loop501:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done504
+loop505:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done508
 
-loop503:
-	VPBROADCASTD (R11), Z13
-	VPBROADCASTD 1024(R11), Z14
-	VPBROADCASTD 2048(R11), Z15
-	VPMOVSXBW    (R13), Z16
+loop507:
+	VPBROADCASTD (R12), Z13
+	VPBROADCASTD 1024(R12), Z14
+	VPBROADCASTD 2048(R12), Z15
+	VPMOVSXBW    (R14), Z16
 	VPDPWSSD     Z13, Z16, Z1
 	VPDPWSSD     Z14, Z16, Z5
 	VPDPWSSD     Z15, Z16, Z9
-	VPMOVSXBW    32(R13), Z16
+	VPMOVSXBW    32(R14), Z16
 	VPDPWSSD     Z13, Z16, Z2
 	VPDPWSSD     Z14, Z16, Z6
 	VPDPWSSD     Z15, Z16, Z10
-	VPMOVSXBW    64(R13), Z16
+	VPMOVSXBW    64(R14), Z16
 	VPDPWSSD     Z13, Z16, Z3
 	VPDPWSSD     Z14, Z16, Z7
 	VPDPWSSD     Z15, Z16, Z11
-	VPMOVSXBW    96(R13), Z16
+	VPMOVSXBW    96(R14), Z16
 	VPDPWSSD     Z13, Z16, Z4
 	VPDPWSSD     Z14, Z16, Z8
 	VPDPWSSD     Z15, Z16, Z12
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z13
-	VPBROADCASTD 1028(R11), Z14
-	VPBROADCASTD 2052(R11), Z15
-	VPMOVSXBW    (R13), Z16
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z13
+	VPBROADCASTD 1028(R12), Z14
+	VPBROADCASTD 2052(R12), Z15
+	VPMOVSXBW    (R14), Z16
 	VPDPWSSD     Z13, Z16, Z1
 	VPDPWSSD     Z14, Z16, Z5
 	VPDPWSSD     Z15, Z16, Z9
-	VPMOVSXBW    32(R13), Z16
+	VPMOVSXBW    32(R14), Z16
 	VPDPWSSD     Z13, Z16, Z2
 	VPDPWSSD     Z14, Z16, Z6
 	VPDPWSSD     Z15, Z16, Z10
-	VPMOVSXBW    64(R13), Z16
+	VPMOVSXBW    64(R14), Z16
 	VPDPWSSD     Z13, Z16, Z3
 	VPDPWSSD     Z14, Z16, Z7
 	VPDPWSSD     Z15, Z16, Z11
-	VPMOVSXBW    96(R13), Z16
+	VPMOVSXBW    96(R14), Z16
 	VPDPWSSD     Z13, Z16, Z4
 	VPDPWSSD     Z14, Z16, Z8
 	VPDPWSSD     Z15, Z16, Z12
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop503
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop507
 
-done504:
+done508:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop501
+	DECQ  R13
+	JNZ   loop505
 
-done502:
+done506:
 	VBROADCASTSS (DX), Z13
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z13, Z1
@@ -8704,64 +8863,64 @@ done502:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns499
+	JMP          columns503
 
-narrower500:
-columns505:
+narrower504:
+columns509:
 	CMPQ    DI, $+64
-	JLT     narrower506
+	JLT     narrower510
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done508
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done512
 
-loop507:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done510
+loop511:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done514
 
-loop509:
-	VPMOVSXBW    (R13), Z7
-	VPMOVSXBW    32(R13), Z8
-	VPBROADCASTD (R11), Z9
+loop513:
+	VPMOVSXBW    (R14), Z7
+	VPMOVSXBW    32(R14), Z8
+	VPBROADCASTD (R12), Z9
 	VPDPWSSD     Z9, Z7, Z1
 	VPDPWSSD     Z9, Z8, Z2
-	VPBROADCASTD 1024(R11), Z9
+	VPBROADCASTD 1024(R12), Z9
 	VPDPWSSD     Z9, Z7, Z3
 	VPDPWSSD     Z9, Z8, Z4
-	VPBROADCASTD 2048(R11), Z9
+	VPBROADCASTD 2048(R12), Z9
 	VPDPWSSD     Z9, Z7, Z5
 	VPDPWSSD     Z9, Z8, Z6
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z7
-	VPMOVSXBW    32(R13), Z8
-	VPBROADCASTD 4(R11), Z9
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z7
+	VPMOVSXBW    32(R14), Z8
+	VPBROADCASTD 4(R12), Z9
 	VPDPWSSD     Z9, Z7, Z1
 	VPDPWSSD     Z9, Z8, Z2
-	VPBROADCASTD 1028(R11), Z9
+	VPBROADCASTD 1028(R12), Z9
 	VPDPWSSD     Z9, Z7, Z3
 	VPDPWSSD     Z9, Z8, Z4
-	VPBROADCASTD 2052(R11), Z9
+	VPBROADCASTD 2052(R12), Z9
 	VPDPWSSD     Z9, Z7, Z5
 	VPDPWSSD     Z9, Z8, Z6
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop509
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop513
 
-done510:
+done514:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop507
+	DECQ  R13
+	JNZ   loop511
 
-done508:
+done512:
 	VBROADCASTSS (DX), Z7
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z7, Z1
@@ -8787,53 +8946,53 @@ done508:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns505
+	JMP          columns509
 
-narrower506:
-columns511:
+narrower510:
+columns515:
 	CMPQ    DI, $+32
-	JLT     narrower512
+	JLT     narrower516
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done514
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done518
 
-loop513:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done516
+loop517:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done520
 
-loop515:
-	VPMOVSXBW    (R13), Z4
-	VPBROADCASTD (R11), Z5
+loop519:
+	VPMOVSXBW    (R14), Z4
+	VPBROADCASTD (R12), Z5
 	VPDPWSSD     Z5, Z4, Z1
-	VPBROADCASTD 1024(R11), Z5
+	VPBROADCASTD 1024(R12), Z5
 	VPDPWSSD     Z5, Z4, Z2
-	VPBROADCASTD 2048(R11), Z5
+	VPBROADCASTD 2048(R12), Z5
 	VPDPWSSD     Z5, Z4, Z3
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z4
-	VPBROADCASTD 4(R11), Z5
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z4
+	VPBROADCASTD 4(R12), Z5
 	VPDPWSSD     Z5, Z4, Z1
-	VPBROADCASTD 1028(R11), Z5
+	VPBROADCASTD 1028(R12), Z5
 	VPDPWSSD     Z5, Z4, Z2
-	VPBROADCASTD 2052(R11), Z5
+	VPBROADCASTD 2052(R12), Z5
 	VPDPWSSD     Z5, Z4, Z3
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop515
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop519
 
-done516:
+done520:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop513
+	DECQ  R13
+	JNZ   loop517
 
-done514:
+done518:
 	VBROADCASTSS (DX), Z4
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z4, Z1
@@ -8850,32 +9009,32 @@ done514:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns511
+	JMP          columns515
 
-narrower512:
+narrower516:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop491
+	SUBQ $0x02, BX
+	JMP  group495
 
-done492:
+done496:
 	VZEROUPPER
 	RET
 
-more490:
+more494:
 	CMPQ   AX, $0x04
-	JNE    more517
+	JNE    more521
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done519
 
-loop518:
+group522:
+	CMPQ    BX, $0x00
+	JLE     done523
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -8888,10 +9047,13 @@ loop518:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns520:
+columns524:
 	CMPQ    DI, $+128
-	JLT     narrower521
+	JLT     narrower525
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -8908,78 +9070,78 @@ columns520:
 	VMOVAPS Z0, Z14
 	VMOVAPS Z0, Z15
 	VMOVAPS Z0, Z16
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done523
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done527
 
-loop522:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done525
+loop526:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done529
 
-loop524:
-	VPBROADCASTD (R11), Z17
-	VPBROADCASTD 1024(R11), Z18
-	VPBROADCASTD 2048(R11), Z19
-	VPBROADCASTD 3072(R11), Z20
-	VPMOVSXBW    (R13), Z21
+loop528:
+	VPBROADCASTD (R12), Z17
+	VPBROADCASTD 1024(R12), Z18
+	VPBROADCASTD 2048(R12), Z19
+	VPBROADCASTD 3072(R12), Z20
+	VPMOVSXBW    (R14), Z21
 	VPDPWSSD     Z17, Z21, Z1
 	VPDPWSSD     Z18, Z21, Z5
 	VPDPWSSD     Z19, Z21, Z9
 	VPDPWSSD     Z20, Z21, Z13
-	VPMOVSXBW    32(R13), Z21
+	VPMOVSXBW    32(R14), Z21
 	VPDPWSSD     Z17, Z21, Z2
 	VPDPWSSD     Z18, Z21, Z6
 	VPDPWSSD     Z19, Z21, Z10
 	VPDPWSSD     Z20, Z21, Z14
-	VPMOVSXBW    64(R13), Z21
+	VPMOVSXBW    64(R14), Z21
 	VPDPWSSD     Z17, Z21, Z3
 	VPDPWSSD     Z18, Z21, Z7
 	VPDPWSSD     Z19, Z21, Z11
 	VPDPWSSD     Z20, Z21, Z15
-	VPMOVSXBW    96(R13), Z21
+	VPMOVSXBW    96(R14), Z21
 	VPDPWSSD     Z17, Z21, Z4
 	VPDPWSSD     Z18, Z21, Z8
 	VPDPWSSD     Z19, Z21, Z12
 	VPDPWSSD     Z20, Z21, Z16
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Z17
-	VPBROADCASTD 1028(R11), Z18
-	VPBROADCASTD 2052(R11), Z19
-	VPBROADCASTD 3076(R11), Z20
-	VPMOVSXBW    (R13), Z21
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Z17
+	VPBROADCASTD 1028(R12), Z18
+	VPBROADCASTD 2052(R12), Z19
+	VPBROADCASTD 3076(R12), Z20
+	VPMOVSXBW    (R14), Z21
 	VPDPWSSD     Z17, Z21, Z1
 	VPDPWSSD     Z18, Z21, Z5
 	VPDPWSSD     Z19, Z21, Z9
 	VPDPWSSD     Z20, Z21, Z13
-	VPMOVSXBW    32(R13), Z21
+	VPMOVSXBW    32(R14), Z21
 	VPDPWSSD     Z17, Z21, Z2
 	VPDPWSSD     Z18, Z21, Z6
 	VPDPWSSD     Z19, Z21, Z10
 	VPDPWSSD     Z20, Z21, Z14
-	VPMOVSXBW    64(R13), Z21
+	VPMOVSXBW    64(R14), Z21
 	VPDPWSSD     Z17, Z21, Z3
 	VPDPWSSD     Z18, Z21, Z7
 	VPDPWSSD     Z19, Z21, Z11
 	VPDPWSSD     Z20, Z21, Z15
-	VPMOVSXBW    96(R13), Z21
+	VPMOVSXBW    96(R14), Z21
 	VPDPWSSD     Z17, Z21, Z4
 	VPDPWSSD     Z18, Z21, Z8
 	VPDPWSSD     Z19, Z21, Z12
 	VPDPWSSD     Z20, Z21, Z16
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop524
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop528
 
-done525:
+done529:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop522
+	DECQ  R13
+	JNZ   loop526
 
-done523:
+done527:
 	VBROADCASTSS (DX), Z17
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z17, Z1
@@ -9036,12 +9198,12 @@ done523:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns520
+	JMP          columns524
 
-narrower521:
-columns526:
+narrower525:
+columns530:
 	CMPQ    DI, $+64
-	JLT     narrower527
+	JLT     narrower531
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -9050,58 +9212,58 @@ columns526:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done529
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done533
 
-loop528:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done531
+loop532:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done535
 
-loop530:
-	VPMOVSXBW    (R13), Z9
-	VPMOVSXBW    32(R13), Z10
-	VPBROADCASTD (R11), Z11
+loop534:
+	VPMOVSXBW    (R14), Z9
+	VPMOVSXBW    32(R14), Z10
+	VPBROADCASTD (R12), Z11
 	VPDPWSSD     Z11, Z9, Z1
 	VPDPWSSD     Z11, Z10, Z2
-	VPBROADCASTD 1024(R11), Z11
+	VPBROADCASTD 1024(R12), Z11
 	VPDPWSSD     Z11, Z9, Z3
 	VPDPWSSD     Z11, Z10, Z4
-	VPBROADCASTD 2048(R11), Z11
+	VPBROADCASTD 2048(R12), Z11
 	VPDPWSSD     Z11, Z9, Z5
 	VPDPWSSD     Z11, Z10, Z6
-	VPBROADCASTD 3072(R11), Z11
+	VPBROADCASTD 3072(R12), Z11
 	VPDPWSSD     Z11, Z9, Z7
 	VPDPWSSD     Z11, Z10, Z8
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z9
-	VPMOVSXBW    32(R13), Z10
-	VPBROADCASTD 4(R11), Z11
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z9
+	VPMOVSXBW    32(R14), Z10
+	VPBROADCASTD 4(R12), Z11
 	VPDPWSSD     Z11, Z9, Z1
 	VPDPWSSD     Z11, Z10, Z2
-	VPBROADCASTD 1028(R11), Z11
+	VPBROADCASTD 1028(R12), Z11
 	VPDPWSSD     Z11, Z9, Z3
 	VPDPWSSD     Z11, Z10, Z4
-	VPBROADCASTD 2052(R11), Z11
+	VPBROADCASTD 2052(R12), Z11
 	VPDPWSSD     Z11, Z9, Z5
 	VPDPWSSD     Z11, Z10, Z6
-	VPBROADCASTD 3076(R11), Z11
+	VPBROADCASTD 3076(R12), Z11
 	VPDPWSSD     Z11, Z9, Z7
 	VPDPWSSD     Z11, Z10, Z8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop530
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop534
 
-done531:
+done535:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop528
+	DECQ  R13
+	JNZ   loop532
 
-done529:
+done533:
 	VBROADCASTSS (DX), Z9
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z9, Z1
@@ -9134,58 +9296,58 @@ done529:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns526
+	JMP          columns530
 
-narrower527:
-columns532:
+narrower531:
+columns536:
 	CMPQ    DI, $+32
-	JLT     narrower533
+	JLT     narrower537
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done535
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done539
 
-loop534:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done537
+loop538:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done541
 
-loop536:
-	VPMOVSXBW    (R13), Z5
-	VPBROADCASTD (R11), Z6
+loop540:
+	VPMOVSXBW    (R14), Z5
+	VPBROADCASTD (R12), Z6
 	VPDPWSSD     Z6, Z5, Z1
-	VPBROADCASTD 1024(R11), Z6
+	VPBROADCASTD 1024(R12), Z6
 	VPDPWSSD     Z6, Z5, Z2
-	VPBROADCASTD 2048(R11), Z6
+	VPBROADCASTD 2048(R12), Z6
 	VPDPWSSD     Z6, Z5, Z3
-	VPBROADCASTD 3072(R11), Z6
+	VPBROADCASTD 3072(R12), Z6
 	VPDPWSSD     Z6, Z5, Z4
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z5
-	VPBROADCASTD 4(R11), Z6
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z5
+	VPBROADCASTD 4(R12), Z6
 	VPDPWSSD     Z6, Z5, Z1
-	VPBROADCASTD 1028(R11), Z6
+	VPBROADCASTD 1028(R12), Z6
 	VPDPWSSD     Z6, Z5, Z2
-	VPBROADCASTD 2052(R11), Z6
+	VPBROADCASTD 2052(R12), Z6
 	VPDPWSSD     Z6, Z5, Z3
-	VPBROADCASTD 3076(R11), Z6
+	VPBROADCASTD 3076(R12), Z6
 	VPDPWSSD     Z6, Z5, Z4
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop536
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop540
 
-done537:
+done541:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop534
+	DECQ  R13
+	JNZ   loop538
 
-done535:
+done539:
 	VBROADCASTSS (DX), Z5
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z5, Z1
@@ -9206,32 +9368,32 @@ done535:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns532
+	JMP          columns536
 
-narrower533:
+narrower537:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop518
+	SUBQ $0x02, BX
+	JMP  group522
 
-done519:
+done523:
 	VZEROUPPER
 	RET
 
-more517:
+more521:
 	CMPQ   AX, $0x05
-	JNE    more538
+	JNE    more542
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done540
 
-loop539:
+group543:
+	CMPQ    BX, $0x00
+	JLE     done544
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -9244,10 +9406,13 @@ loop539:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns541:
+columns545:
 	CMPQ    DI, $+128
-	JLT     narrower542
+	JLT     narrower546
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -9268,88 +9433,88 @@ columns541:
 	VMOVAPS Z0, Z18
 	VMOVAPS Z0, Z19
 	VMOVAPS Z0, Z20
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done544
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done548
 
-loop543:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done546
+loop547:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done550
 
-loop545:
-	VPMOVSXBW    (R13), Z21
-	VPMOVSXBW    32(R13), Z22
-	VPMOVSXBW    64(R13), Z23
-	VPMOVSXBW    96(R13), Z24
-	VPBROADCASTD (R11), Z25
+loop549:
+	VPMOVSXBW    (R14), Z21
+	VPMOVSXBW    32(R14), Z22
+	VPMOVSXBW    64(R14), Z23
+	VPMOVSXBW    96(R14), Z24
+	VPBROADCASTD (R12), Z25
 	VPDPWSSD     Z25, Z21, Z1
 	VPDPWSSD     Z25, Z22, Z2
 	VPDPWSSD     Z25, Z23, Z3
 	VPDPWSSD     Z25, Z24, Z4
-	VPBROADCASTD 1024(R11), Z25
+	VPBROADCASTD 1024(R12), Z25
 	VPDPWSSD     Z25, Z21, Z5
 	VPDPWSSD     Z25, Z22, Z6
 	VPDPWSSD     Z25, Z23, Z7
 	VPDPWSSD     Z25, Z24, Z8
-	VPBROADCASTD 2048(R11), Z25
+	VPBROADCASTD 2048(R12), Z25
 	VPDPWSSD     Z25, Z21, Z9
 	VPDPWSSD     Z25, Z22, Z10
 	VPDPWSSD     Z25, Z23, Z11
 	VPDPWSSD     Z25, Z24, Z12
-	VPBROADCASTD 3072(R11), Z25
+	VPBROADCASTD 3072(R12), Z25
 	VPDPWSSD     Z25, Z21, Z13
 	VPDPWSSD     Z25, Z22, Z14
 	VPDPWSSD     Z25, Z23, Z15
 	VPDPWSSD     Z25, Z24, Z16
-	VPBROADCASTD 4096(R11), Z25
+	VPBROADCASTD 4096(R12), Z25
 	VPDPWSSD     Z25, Z21, Z17
 	VPDPWSSD     Z25, Z22, Z18
 	VPDPWSSD     Z25, Z23, Z19
 	VPDPWSSD     Z25, Z24, Z20
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z21
-	VPMOVSXBW    32(R13), Z22
-	VPMOVSXBW    64(R13), Z23
-	VPMOVSXBW    96(R13), Z24
-	VPBROADCASTD 4(R11), Z25
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z21
+	VPMOVSXBW    32(R14), Z22
+	VPMOVSXBW    64(R14), Z23
+	VPMOVSXBW    96(R14), Z24
+	VPBROADCASTD 4(R12), Z25
 	VPDPWSSD     Z25, Z21, Z1
 	VPDPWSSD     Z25, Z22, Z2
 	VPDPWSSD     Z25, Z23, Z3
 	VPDPWSSD     Z25, Z24, Z4
-	VPBROADCASTD 1028(R11), Z25
+	VPBROADCASTD 1028(R12), Z25
 	VPDPWSSD     Z25, Z21, Z5
 	VPDPWSSD     Z25, Z22, Z6
 	VPDPWSSD     Z25, Z23, Z7
 	VPDPWSSD     Z25, Z24, Z8
-	VPBROADCASTD 2052(R11), Z25
+	VPBROADCASTD 2052(R12), Z25
 	VPDPWSSD     Z25, Z21, Z9
 	VPDPWSSD     Z25, Z22, Z10
 	VPDPWSSD     Z25, Z23, Z11
 	VPDPWSSD     Z25, Z24, Z12
-	VPBROADCASTD 3076(R11), Z25
+	VPBROADCASTD 3076(R12), Z25
 	VPDPWSSD     Z25, Z21, Z13
 	VPDPWSSD     Z25, Z22, Z14
 	VPDPWSSD     Z25, Z23, Z15
 	VPDPWSSD     Z25, Z24, Z16
-	VPBROADCASTD 4100(R11), Z25
+	VPBROADCASTD 4100(R12), Z25
 	VPDPWSSD     Z25, Z21, Z17
 	VPDPWSSD     Z25, Z22, Z18
 	VPDPWSSD     Z25, Z23, Z19
 	VPDPWSSD     Z25, Z24, Z20
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop545
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop549
 
-done546:
+done550:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop543
+	DECQ  R13
+	JNZ   loop547
 
-done544:
+done548:
 	VBROADCASTSS (DX), Z21
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z21, Z1
@@ -9419,12 +9584,12 @@ done544:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns541
+	JMP          columns545
 
-narrower542:
-columns547:
+narrower546:
+columns551:
 	CMPQ    DI, $+64
-	JLT     narrower548
+	JLT     narrower552
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -9435,64 +9600,64 @@ columns547:
 	VMOVAPS Z0, Z8
 	VMOVAPS Z0, Z9
 	VMOVAPS Z0, Z10
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done550
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done554
 
-loop549:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done552
+loop553:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done556
 
-loop551:
-	VPMOVSXBW    (R13), Z11
-	VPMOVSXBW    32(R13), Z12
-	VPBROADCASTD (R11), Z13
+loop555:
+	VPMOVSXBW    (R14), Z11
+	VPMOVSXBW    32(R14), Z12
+	VPBROADCASTD (R12), Z13
 	VPDPWSSD     Z13, Z11, Z1
 	VPDPWSSD     Z13, Z12, Z2
-	VPBROADCASTD 1024(R11), Z13
+	VPBROADCASTD 1024(R12), Z13
 	VPDPWSSD     Z13, Z11, Z3
 	VPDPWSSD     Z13, Z12, Z4
-	VPBROADCASTD 2048(R11), Z13
+	VPBROADCASTD 2048(R12), Z13
 	VPDPWSSD     Z13, Z11, Z5
 	VPDPWSSD     Z13, Z12, Z6
-	VPBROADCASTD 3072(R11), Z13
+	VPBROADCASTD 3072(R12), Z13
 	VPDPWSSD     Z13, Z11, Z7
 	VPDPWSSD     Z13, Z12, Z8
-	VPBROADCASTD 4096(R11), Z13
+	VPBROADCASTD 4096(R12), Z13
 	VPDPWSSD     Z13, Z11, Z9
 	VPDPWSSD     Z13, Z12, Z10
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z11
-	VPMOVSXBW    32(R13), Z12
-	VPBROADCASTD 4(R11), Z13
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z11
+	VPMOVSXBW    32(R14), Z12
+	VPBROADCASTD 4(R12), Z13
 	VPDPWSSD     Z13, Z11, Z1
 	VPDPWSSD     Z13, Z12, Z2
-	VPBROADCASTD 1028(R11), Z13
+	VPBROADCASTD 1028(R12), Z13
 	VPDPWSSD     Z13, Z11, Z3
 	VPDPWSSD     Z13, Z12, Z4
-	VPBROADCASTD 2052(R11), Z13
+	VPBROADCASTD 2052(R12), Z13
 	VPDPWSSD     Z13, Z11, Z5
 	VPDPWSSD     Z13, Z12, Z6
-	VPBROADCASTD 3076(R11), Z13
+	VPBROADCASTD 3076(R12), Z13
 	VPDPWSSD     Z13, Z11, Z7
 	VPDPWSSD     Z13, Z12, Z8
-	VPBROADCASTD 4100(R11), Z13
+	VPBROADCASTD 4100(R12), Z13
 	VPDPWSSD     Z13, Z11, Z9
 	VPDPWSSD     Z13, Z12, Z10
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop551
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop555
 
-done552:
+done556:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop549
+	DECQ  R13
+	JNZ   loop553
 
-done550:
+done554:
 	VBROADCASTSS (DX), Z11
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z11, Z1
@@ -9532,63 +9697,63 @@ done550:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns547
+	JMP          columns551
 
-narrower548:
-columns553:
+narrower552:
+columns557:
 	CMPQ    DI, $+32
-	JLT     narrower554
+	JLT     narrower558
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done556
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done560
 
-loop555:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done558
+loop559:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done562
 
-loop557:
-	VPMOVSXBW    (R13), Z6
-	VPBROADCASTD (R11), Z7
+loop561:
+	VPMOVSXBW    (R14), Z6
+	VPBROADCASTD (R12), Z7
 	VPDPWSSD     Z7, Z6, Z1
-	VPBROADCASTD 1024(R11), Z7
+	VPBROADCASTD 1024(R12), Z7
 	VPDPWSSD     Z7, Z6, Z2
-	VPBROADCASTD 2048(R11), Z7
+	VPBROADCASTD 2048(R12), Z7
 	VPDPWSSD     Z7, Z6, Z3
-	VPBROADCASTD 3072(R11), Z7
+	VPBROADCASTD 3072(R12), Z7
 	VPDPWSSD     Z7, Z6, Z4
-	VPBROADCASTD 4096(R11), Z7
+	VPBROADCASTD 4096(R12), Z7
 	VPDPWSSD     Z7, Z6, Z5
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z6
-	VPBROADCASTD 4(R11), Z7
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z6
+	VPBROADCASTD 4(R12), Z7
 	VPDPWSSD     Z7, Z6, Z1
-	VPBROADCASTD 1028(R11), Z7
+	VPBROADCASTD 1028(R12), Z7
 	VPDPWSSD     Z7, Z6, Z2
-	VPBROADCASTD 2052(R11), Z7
+	VPBROADCASTD 2052(R12), Z7
 	VPDPWSSD     Z7, Z6, Z3
-	VPBROADCASTD 3076(R11), Z7
+	VPBROADCASTD 3076(R12), Z7
 	VPDPWSSD     Z7, Z6, Z4
-	VPBROADCASTD 4100(R11), Z7
+	VPBROADCASTD 4100(R12), Z7
 	VPDPWSSD     Z7, Z6, Z5
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop557
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop561
 
-done558:
+done562:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop555
+	DECQ  R13
+	JNZ   loop559
 
-done556:
+done560:
 	VBROADCASTSS (DX), Z6
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z6, Z1
@@ -9613,32 +9778,32 @@ done556:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns553
+	JMP          columns557
 
-narrower554:
+narrower558:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop539
+	SUBQ $0x02, BX
+	JMP  group543
 
-done540:
+done544:
 	VZEROUPPER
 	RET
 
-more538:
+more542:
 	CMPQ   AX, $0x06
-	JNE    more559
+	JNE    more563
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done561
 
-loop560:
+group564:
+	CMPQ    BX, $0x00
+	JLE     done565
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -9651,10 +9816,13 @@ loop560:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns562:
+columns566:
 	CMPQ    DI, $+128
-	JLT     narrower563
+	JLT     narrower567
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -9679,98 +9847,98 @@ columns562:
 	VMOVAPS Z0, Z22
 	VMOVAPS Z0, Z23
 	VMOVAPS Z0, Z24
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done565
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done569
 
-loop564:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done567
+loop568:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done571
 
-loop566:
-	VPMOVSXBW    (R13), Z25
-	VPMOVSXBW    32(R13), Z26
-	VPMOVSXBW    64(R13), Z27
-	VPMOVSXBW    96(R13), Z28
-	VPBROADCASTD (R11), Z29
+loop570:
+	VPMOVSXBW    (R14), Z25
+	VPMOVSXBW    32(R14), Z26
+	VPMOVSXBW    64(R14), Z27
+	VPMOVSXBW    96(R14), Z28
+	VPBROADCASTD (R12), Z29
 	VPDPWSSD     Z29, Z25, Z1
 	VPDPWSSD     Z29, Z26, Z2
 	VPDPWSSD     Z29, Z27, Z3
 	VPDPWSSD     Z29, Z28, Z4
-	VPBROADCASTD 1024(R11), Z29
+	VPBROADCASTD 1024(R12), Z29
 	VPDPWSSD     Z29, Z25, Z5
 	VPDPWSSD     Z29, Z26, Z6
 	VPDPWSSD     Z29, Z27, Z7
 	VPDPWSSD     Z29, Z28, Z8
-	VPBROADCASTD 2048(R11), Z29
+	VPBROADCASTD 2048(R12), Z29
 	VPDPWSSD     Z29, Z25, Z9
 	VPDPWSSD     Z29, Z26, Z10
 	VPDPWSSD     Z29, Z27, Z11
 	VPDPWSSD     Z29, Z28, Z12
-	VPBROADCASTD 3072(R11), Z29
+	VPBROADCASTD 3072(R12), Z29
 	VPDPWSSD     Z29, Z25, Z13
 	VPDPWSSD     Z29, Z26, Z14
 	VPDPWSSD     Z29, Z27, Z15
 	VPDPWSSD     Z29, Z28, Z16
-	VPBROADCASTD 4096(R11), Z29
+	VPBROADCASTD 4096(R12), Z29
 	VPDPWSSD     Z29, Z25, Z17
 	VPDPWSSD     Z29, Z26, Z18
 	VPDPWSSD     Z29, Z27, Z19
 	VPDPWSSD     Z29, Z28, Z20
-	VPBROADCASTD 5120(R11), Z29
+	VPBROADCASTD 5120(R12), Z29
 	VPDPWSSD     Z29, Z25, Z21
 	VPDPWSSD     Z29, Z26, Z22
 	VPDPWSSD     Z29, Z27, Z23
 	VPDPWSSD     Z29, Z28, Z24
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z25
-	VPMOVSXBW    32(R13), Z26
-	VPMOVSXBW    64(R13), Z27
-	VPMOVSXBW    96(R13), Z28
-	VPBROADCASTD 4(R11), Z29
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z25
+	VPMOVSXBW    32(R14), Z26
+	VPMOVSXBW    64(R14), Z27
+	VPMOVSXBW    96(R14), Z28
+	VPBROADCASTD 4(R12), Z29
 	VPDPWSSD     Z29, Z25, Z1
 	VPDPWSSD     Z29, Z26, Z2
 	VPDPWSSD     Z29, Z27, Z3
 	VPDPWSSD     Z29, Z28, Z4
-	VPBROADCASTD 1028(R11), Z29
+	VPBROADCASTD 1028(R12), Z29
 	VPDPWSSD     Z29, Z25, Z5
 	VPDPWSSD     Z29, Z26, Z6
 	VPDPWSSD     Z29, Z27, Z7
 	VPDPWSSD     Z29, Z28, Z8
-	VPBROADCASTD 2052(R11), Z29
+	VPBROADCASTD 2052(R12), Z29
 	VPDPWSSD     Z29, Z25, Z9
 	VPDPWSSD     Z29, Z26, Z10
 	VPDPWSSD     Z29, Z27, Z11
 	VPDPWSSD     Z29, Z28, Z12
-	VPBROADCASTD 3076(R11), Z29
+	VPBROADCASTD 3076(R12), Z29
 	VPDPWSSD     Z29, Z25, Z13
 	VPDPWSSD     Z29, Z26, Z14
 	VPDPWSSD     Z29, Z27, Z15
 	VPDPWSSD     Z29, Z28, Z16
-	VPBROADCASTD 4100(R11), Z29
+	VPBROADCASTD 4100(R12), Z29
 	VPDPWSSD     Z29, Z25, Z17
 	VPDPWSSD     Z29, Z26, Z18
 	VPDPWSSD     Z29, Z27, Z19
 	VPDPWSSD     Z29, Z28, Z20
-	VPBROADCASTD 5124(R11), Z29
+	VPBROADCASTD 5124(R12), Z29
 	VPDPWSSD     Z29, Z25, Z21
 	VPDPWSSD     Z29, Z26, Z22
 	VPDPWSSD     Z29, Z27, Z23
 	VPDPWSSD     Z29, Z28, Z24
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop566
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop570
 
-done567:
+done571:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop564
+	DECQ  R13
+	JNZ   loop568
 
-done565:
+done569:
 	VBROADCASTSS (DX), Z25
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z25, Z1
@@ -9853,12 +10021,12 @@ done565:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns562
+	JMP          columns566
 
-narrower563:
-columns568:
+narrower567:
+columns572:
 	CMPQ    DI, $+64
-	JLT     narrower569
+	JLT     narrower573
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -9871,70 +10039,70 @@ columns568:
 	VMOVAPS Z0, Z10
 	VMOVAPS Z0, Z11
 	VMOVAPS Z0, Z12
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done571
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done575
 
-loop570:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done573
+loop574:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done577
 
-loop572:
-	VPMOVSXBW    (R13), Z13
-	VPMOVSXBW    32(R13), Z14
-	VPBROADCASTD (R11), Z15
+loop576:
+	VPMOVSXBW    (R14), Z13
+	VPMOVSXBW    32(R14), Z14
+	VPBROADCASTD (R12), Z15
 	VPDPWSSD     Z15, Z13, Z1
 	VPDPWSSD     Z15, Z14, Z2
-	VPBROADCASTD 1024(R11), Z15
+	VPBROADCASTD 1024(R12), Z15
 	VPDPWSSD     Z15, Z13, Z3
 	VPDPWSSD     Z15, Z14, Z4
-	VPBROADCASTD 2048(R11), Z15
+	VPBROADCASTD 2048(R12), Z15
 	VPDPWSSD     Z15, Z13, Z5
 	VPDPWSSD     Z15, Z14, Z6
-	VPBROADCASTD 3072(R11), Z15
+	VPBROADCASTD 3072(R12), Z15
 	VPDPWSSD     Z15, Z13, Z7
 	VPDPWSSD     Z15, Z14, Z8
-	VPBROADCASTD 4096(R11), Z15
+	VPBROADCASTD 4096(R12), Z15
 	VPDPWSSD     Z15, Z13, Z9
 	VPDPWSSD     Z15, Z14, Z10
-	VPBROADCASTD 5120(R11), Z15
+	VPBROADCASTD 5120(R12), Z15
 	VPDPWSSD     Z15, Z13, Z11
 	VPDPWSSD     Z15, Z14, Z12
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z13
-	VPMOVSXBW    32(R13), Z14
-	VPBROADCASTD 4(R11), Z15
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z13
+	VPMOVSXBW    32(R14), Z14
+	VPBROADCASTD 4(R12), Z15
 	VPDPWSSD     Z15, Z13, Z1
 	VPDPWSSD     Z15, Z14, Z2
-	VPBROADCASTD 1028(R11), Z15
+	VPBROADCASTD 1028(R12), Z15
 	VPDPWSSD     Z15, Z13, Z3
 	VPDPWSSD     Z15, Z14, Z4
-	VPBROADCASTD 2052(R11), Z15
+	VPBROADCASTD 2052(R12), Z15
 	VPDPWSSD     Z15, Z13, Z5
 	VPDPWSSD     Z15, Z14, Z6
-	VPBROADCASTD 3076(R11), Z15
+	VPBROADCASTD 3076(R12), Z15
 	VPDPWSSD     Z15, Z13, Z7
 	VPDPWSSD     Z15, Z14, Z8
-	VPBROADCASTD 4100(R11), Z15
+	VPBROADCASTD 4100(R12), Z15
 	VPDPWSSD     Z15, Z13, Z9
 	VPDPWSSD     Z15, Z14, Z10
-	VPBROADCASTD 5124(R11), Z15
+	VPBROADCASTD 5124(R12), Z15
 	VPDPWSSD     Z15, Z13, Z11
 	VPDPWSSD     Z15, Z14, Z12
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop572
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop576
 
-done573:
+done577:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop570
+	DECQ  R13
+	JNZ   loop574
 
-done571:
+done575:
 	VBROADCASTSS (DX), Z13
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z13, Z1
@@ -9981,68 +10149,68 @@ done571:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns568
+	JMP          columns572
 
-narrower569:
-columns574:
+narrower573:
+columns578:
 	CMPQ    DI, $+32
-	JLT     narrower575
+	JLT     narrower579
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done577
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done581
 
-loop576:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done579
+loop580:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done583
 
-loop578:
-	VPMOVSXBW    (R13), Z7
-	VPBROADCASTD (R11), Z8
+loop582:
+	VPMOVSXBW    (R14), Z7
+	VPBROADCASTD (R12), Z8
 	VPDPWSSD     Z8, Z7, Z1
-	VPBROADCASTD 1024(R11), Z8
+	VPBROADCASTD 1024(R12), Z8
 	VPDPWSSD     Z8, Z7, Z2
-	VPBROADCASTD 2048(R11), Z8
+	VPBROADCASTD 2048(R12), Z8
 	VPDPWSSD     Z8, Z7, Z3
-	VPBROADCASTD 3072(R11), Z8
+	VPBROADCASTD 3072(R12), Z8
 	VPDPWSSD     Z8, Z7, Z4
-	VPBROADCASTD 4096(R11), Z8
+	VPBROADCASTD 4096(R12), Z8
 	VPDPWSSD     Z8, Z7, Z5
-	VPBROADCASTD 5120(R11), Z8
+	VPBROADCASTD 5120(R12), Z8
 	VPDPWSSD     Z8, Z7, Z6
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z7
-	VPBROADCASTD 4(R11), Z8
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z7
+	VPBROADCASTD 4(R12), Z8
 	VPDPWSSD     Z8, Z7, Z1
-	VPBROADCASTD 1028(R11), Z8
+	VPBROADCASTD 1028(R12), Z8
 	VPDPWSSD     Z8, Z7, Z2
-	VPBROADCASTD 2052(R11), Z8
+	VPBROADCASTD 2052(R12), Z8
 	VPDPWSSD     Z8, Z7, Z3
-	VPBROADCASTD 3076(R11), Z8
+	VPBROADCASTD 3076(R12), Z8
 	VPDPWSSD     Z8, Z7, Z4
-	VPBROADCASTD 4100(R11), Z8
+	VPBROADCASTD 4100(R12), Z8
 	VPDPWSSD     Z8, Z7, Z5
-	VPBROADCASTD 5124(R11), Z8
+	VPBROADCASTD 5124(R12), Z8
 	VPDPWSSD     Z8, Z7, Z6
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop578
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop582
 
-done579:
+done583:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop576
+	DECQ  R13
+	JNZ   loop580
 
-done577:
+done581:
 	VBROADCASTSS (DX), Z7
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z7, Z1
@@ -10071,32 +10239,32 @@ done577:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns574
+	JMP          columns578
 
-narrower575:
+narrower579:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop560
+	SUBQ $0x02, BX
+	JMP  group564
 
-done561:
+done565:
 	VZEROUPPER
 	RET
 
-more559:
+more563:
 	CMPQ   AX, $0x07
-	JNE    more580
+	JNE    more584
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done582
 
-loop581:
+group585:
+	CMPQ    BX, $0x00
+	JLE     done586
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -10109,10 +10277,13 @@ loop581:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns583:
+columns587:
 	CMPQ    DI, $+64
-	JLT     narrower584
+	JLT     narrower588
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -10127,76 +10298,76 @@ columns583:
 	VMOVAPS Z0, Z12
 	VMOVAPS Z0, Z13
 	VMOVAPS Z0, Z14
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done586
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done590
 
-loop585:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done588
+loop589:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done592
 
-loop587:
-	VPMOVSXBW    (R13), Z15
-	VPMOVSXBW    32(R13), Z16
-	VPBROADCASTD (R11), Z17
+loop591:
+	VPMOVSXBW    (R14), Z15
+	VPMOVSXBW    32(R14), Z16
+	VPBROADCASTD (R12), Z17
 	VPDPWSSD     Z17, Z15, Z1
 	VPDPWSSD     Z17, Z16, Z2
-	VPBROADCASTD 1024(R11), Z17
+	VPBROADCASTD 1024(R12), Z17
 	VPDPWSSD     Z17, Z15, Z3
 	VPDPWSSD     Z17, Z16, Z4
-	VPBROADCASTD 2048(R11), Z17
+	VPBROADCASTD 2048(R12), Z17
 	VPDPWSSD     Z17, Z15, Z5
 	VPDPWSSD     Z17, Z16, Z6
-	VPBROADCASTD 3072(R11), Z17
+	VPBROADCASTD 3072(R12), Z17
 	VPDPWSSD     Z17, Z15, Z7
 	VPDPWSSD     Z17, Z16, Z8
-	VPBROADCASTD 4096(R11), Z17
+	VPBROADCASTD 4096(R12), Z17
 	VPDPWSSD     Z17, Z15, Z9
 	VPDPWSSD     Z17, Z16, Z10
-	VPBROADCASTD 5120(R11), Z17
+	VPBROADCASTD 5120(R12), Z17
 	VPDPWSSD     Z17, Z15, Z11
 	VPDPWSSD     Z17, Z16, Z12
-	VPBROADCASTD 6144(R11), Z17
+	VPBROADCASTD 6144(R12), Z17
 	VPDPWSSD     Z17, Z15, Z13
 	VPDPWSSD     Z17, Z16, Z14
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z15
-	VPMOVSXBW    32(R13), Z16
-	VPBROADCASTD 4(R11), Z17
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z15
+	VPMOVSXBW    32(R14), Z16
+	VPBROADCASTD 4(R12), Z17
 	VPDPWSSD     Z17, Z15, Z1
 	VPDPWSSD     Z17, Z16, Z2
-	VPBROADCASTD 1028(R11), Z17
+	VPBROADCASTD 1028(R12), Z17
 	VPDPWSSD     Z17, Z15, Z3
 	VPDPWSSD     Z17, Z16, Z4
-	VPBROADCASTD 2052(R11), Z17
+	VPBROADCASTD 2052(R12), Z17
 	VPDPWSSD     Z17, Z15, Z5
 	VPDPWSSD     Z17, Z16, Z6
-	VPBROADCASTD 3076(R11), Z17
+	VPBROADCASTD 3076(R12), Z17
 	VPDPWSSD     Z17, Z15, Z7
 	VPDPWSSD     Z17, Z16, Z8
-	VPBROADCASTD 4100(R11), Z17
+	VPBROADCASTD 4100(R12), Z17
 	VPDPWSSD     Z17, Z15, Z9
 	VPDPWSSD     Z17, Z16, Z10
-	VPBROADCASTD 5124(R11), Z17
+	VPBROADCASTD 5124(R12), Z17
 	VPDPWSSD     Z17, Z15, Z11
 	VPDPWSSD     Z17, Z16, Z12
-	VPBROADCASTD 6148(R11), Z17
+	VPBROADCASTD 6148(R12), Z17
 	VPDPWSSD     Z17, Z15, Z13
 	VPDPWSSD     Z17, Z16, Z14
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop587
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop591
 
-done588:
+done592:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop585
+	DECQ  R13
+	JNZ   loop589
 
-done586:
+done590:
 	VBROADCASTSS (DX), Z15
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z15, Z1
@@ -10250,12 +10421,12 @@ done586:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns583
+	JMP          columns587
 
-narrower584:
-columns589:
+narrower588:
+columns593:
 	CMPQ    DI, $+32
-	JLT     narrower590
+	JLT     narrower594
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -10263,60 +10434,60 @@ columns589:
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done592
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done596
 
-loop591:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done594
+loop595:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done598
 
-loop593:
-	VPMOVSXBW    (R13), Z8
-	VPBROADCASTD (R11), Z9
+loop597:
+	VPMOVSXBW    (R14), Z8
+	VPBROADCASTD (R12), Z9
 	VPDPWSSD     Z9, Z8, Z1
-	VPBROADCASTD 1024(R11), Z9
+	VPBROADCASTD 1024(R12), Z9
 	VPDPWSSD     Z9, Z8, Z2
-	VPBROADCASTD 2048(R11), Z9
+	VPBROADCASTD 2048(R12), Z9
 	VPDPWSSD     Z9, Z8, Z3
-	VPBROADCASTD 3072(R11), Z9
+	VPBROADCASTD 3072(R12), Z9
 	VPDPWSSD     Z9, Z8, Z4
-	VPBROADCASTD 4096(R11), Z9
+	VPBROADCASTD 4096(R12), Z9
 	VPDPWSSD     Z9, Z8, Z5
-	VPBROADCASTD 5120(R11), Z9
+	VPBROADCASTD 5120(R12), Z9
 	VPDPWSSD     Z9, Z8, Z6
-	VPBROADCASTD 6144(R11), Z9
+	VPBROADCASTD 6144(R12), Z9
 	VPDPWSSD     Z9, Z8, Z7
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z8
-	VPBROADCASTD 4(R11), Z9
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z8
+	VPBROADCASTD 4(R12), Z9
 	VPDPWSSD     Z9, Z8, Z1
-	VPBROADCASTD 1028(R11), Z9
+	VPBROADCASTD 1028(R12), Z9
 	VPDPWSSD     Z9, Z8, Z2
-	VPBROADCASTD 2052(R11), Z9
+	VPBROADCASTD 2052(R12), Z9
 	VPDPWSSD     Z9, Z8, Z3
-	VPBROADCASTD 3076(R11), Z9
+	VPBROADCASTD 3076(R12), Z9
 	VPDPWSSD     Z9, Z8, Z4
-	VPBROADCASTD 4100(R11), Z9
+	VPBROADCASTD 4100(R12), Z9
 	VPDPWSSD     Z9, Z8, Z5
-	VPBROADCASTD 5124(R11), Z9
+	VPBROADCASTD 5124(R12), Z9
 	VPDPWSSD     Z9, Z8, Z6
-	VPBROADCASTD 6148(R11), Z9
+	VPBROADCASTD 6148(R12), Z9
 	VPDPWSSD     Z9, Z8, Z7
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop593
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop597
 
-done594:
+done598:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop591
+	DECQ  R13
+	JNZ   loop595
 
-done592:
+done596:
 	VBROADCASTSS (DX), Z8
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z8, Z1
@@ -10349,30 +10520,30 @@ done592:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns589
+	JMP          columns593
 
-narrower590:
+narrower594:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop581
+	SUBQ $0x02, BX
+	JMP  group585
 
-done582:
+done586:
 	VZEROUPPER
 	RET
 
-more580:
+more584:
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VPXORD Z0, Z0, Z0
-	TESTQ  BX, BX
-	JLE    done596
 
-loop595:
+group599:
+	CMPQ    BX, $0x00
+	JLE     done600
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -10385,10 +10556,13 @@ loop595:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns597:
+columns601:
 	CMPQ    DI, $+64
-	JLT     narrower598
+	JLT     narrower602
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -10405,82 +10579,82 @@ columns597:
 	VMOVAPS Z0, Z14
 	VMOVAPS Z0, Z15
 	VMOVAPS Z0, Z16
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done600
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done604
 
-loop599:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done602
+loop603:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done606
 
-loop601:
-	VPMOVSXBW    (R13), Z17
-	VPMOVSXBW    32(R13), Z18
-	VPBROADCASTD (R11), Z19
+loop605:
+	VPMOVSXBW    (R14), Z17
+	VPMOVSXBW    32(R14), Z18
+	VPBROADCASTD (R12), Z19
 	VPDPWSSD     Z19, Z17, Z1
 	VPDPWSSD     Z19, Z18, Z2
-	VPBROADCASTD 1024(R11), Z19
+	VPBROADCASTD 1024(R12), Z19
 	VPDPWSSD     Z19, Z17, Z3
 	VPDPWSSD     Z19, Z18, Z4
-	VPBROADCASTD 2048(R11), Z19
+	VPBROADCASTD 2048(R12), Z19
 	VPDPWSSD     Z19, Z17, Z5
 	VPDPWSSD     Z19, Z18, Z6
-	VPBROADCASTD 3072(R11), Z19
+	VPBROADCASTD 3072(R12), Z19
 	VPDPWSSD     Z19, Z17, Z7
 	VPDPWSSD     Z19, Z18, Z8
-	VPBROADCASTD 4096(R11), Z19
+	VPBROADCASTD 4096(R12), Z19
 	VPDPWSSD     Z19, Z17, Z9
 	VPDPWSSD     Z19, Z18, Z10
-	VPBROADCASTD 5120(R11), Z19
+	VPBROADCASTD 5120(R12), Z19
 	VPDPWSSD     Z19, Z17, Z11
 	VPDPWSSD     Z19, Z18, Z12
-	VPBROADCASTD 6144(R11), Z19
+	VPBROADCASTD 6144(R12), Z19
 	VPDPWSSD     Z19, Z17, Z13
 	VPDPWSSD     Z19, Z18, Z14
-	VPBROADCASTD 7168(R11), Z19
+	VPBROADCASTD 7168(R12), Z19
 	VPDPWSSD     Z19, Z17, Z15
 	VPDPWSSD     Z19, Z18, Z16
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z17
-	VPMOVSXBW    32(R13), Z18
-	VPBROADCASTD 4(R11), Z19
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z17
+	VPMOVSXBW    32(R14), Z18
+	VPBROADCASTD 4(R12), Z19
 	VPDPWSSD     Z19, Z17, Z1
 	VPDPWSSD     Z19, Z18, Z2
-	VPBROADCASTD 1028(R11), Z19
+	VPBROADCASTD 1028(R12), Z19
 	VPDPWSSD     Z19, Z17, Z3
 	VPDPWSSD     Z19, Z18, Z4
-	VPBROADCASTD 2052(R11), Z19
+	VPBROADCASTD 2052(R12), Z19
 	VPDPWSSD     Z19, Z17, Z5
 	VPDPWSSD     Z19, Z18, Z6
-	VPBROADCASTD 3076(R11), Z19
+	VPBROADCASTD 3076(R12), Z19
 	VPDPWSSD     Z19, Z17, Z7
 	VPDPWSSD     Z19, Z18, Z8
-	VPBROADCASTD 4100(R11), Z19
+	VPBROADCASTD 4100(R12), Z19
 	VPDPWSSD     Z19, Z17, Z9
 	VPDPWSSD     Z19, Z18, Z10
-	VPBROADCASTD 5124(R11), Z19
+	VPBROADCASTD 5124(R12), Z19
 	VPDPWSSD     Z19, Z17, Z11
 	VPDPWSSD     Z19, Z18, Z12
-	VPBROADCASTD 6148(R11), Z19
+	VPBROADCASTD 6148(R12), Z19
 	VPDPWSSD     Z19, Z17, Z13
 	VPDPWSSD     Z19, Z18, Z14
-	VPBROADCASTD 7172(R11), Z19
+	VPBROADCASTD 7172(R12), Z19
 	VPDPWSSD     Z19, Z17, Z15
 	VPDPWSSD     Z19, Z18, Z16
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop601
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop605
 
-done602:
+done606:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop599
+	DECQ  R13
+	JNZ   loop603
 
-done600:
+done604:
 	VBROADCASTSS (DX), Z17
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z17, Z1
@@ -10541,12 +10715,12 @@ done600:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns597
+	JMP          columns601
 
-narrower598:
-columns603:
+narrower602:
+columns607:
 	CMPQ    DI, $+32
-	JLT     narrower604
+	JLT     narrower608
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
@@ -10555,64 +10729,64 @@ columns603:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done606
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done610
 
-loop605:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done608
+loop609:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done612
 
-loop607:
-	VPMOVSXBW    (R13), Z9
-	VPBROADCASTD (R11), Z10
+loop611:
+	VPMOVSXBW    (R14), Z9
+	VPBROADCASTD (R12), Z10
 	VPDPWSSD     Z10, Z9, Z1
-	VPBROADCASTD 1024(R11), Z10
+	VPBROADCASTD 1024(R12), Z10
 	VPDPWSSD     Z10, Z9, Z2
-	VPBROADCASTD 2048(R11), Z10
+	VPBROADCASTD 2048(R12), Z10
 	VPDPWSSD     Z10, Z9, Z3
-	VPBROADCASTD 3072(R11), Z10
+	VPBROADCASTD 3072(R12), Z10
 	VPDPWSSD     Z10, Z9, Z4
-	VPBROADCASTD 4096(R11), Z10
+	VPBROADCASTD 4096(R12), Z10
 	VPDPWSSD     Z10, Z9, Z5
-	VPBROADCASTD 5120(R11), Z10
+	VPBROADCASTD 5120(R12), Z10
 	VPDPWSSD     Z10, Z9, Z6
-	VPBROADCASTD 6144(R11), Z10
+	VPBROADCASTD 6144(R12), Z10
 	VPDPWSSD     Z10, Z9, Z7
-	VPBROADCASTD 7168(R11), Z10
+	VPBROADCASTD 7168(R12), Z10
 	VPDPWSSD     Z10, Z9, Z8
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Z9
-	VPBROADCASTD 4(R11), Z10
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Z9
+	VPBROADCASTD 4(R12), Z10
 	VPDPWSSD     Z10, Z9, Z1
-	VPBROADCASTD 1028(R11), Z10
+	VPBROADCASTD 1028(R12), Z10
 	VPDPWSSD     Z10, Z9, Z2
-	VPBROADCASTD 2052(R11), Z10
+	VPBROADCASTD 2052(R12), Z10
 	VPDPWSSD     Z10, Z9, Z3
-	VPBROADCASTD 3076(R11), Z10
+	VPBROADCASTD 3076(R12), Z10
 	VPDPWSSD     Z10, Z9, Z4
-	VPBROADCASTD 4100(R11), Z10
+	VPBROADCASTD 4100(R12), Z10
 	VPDPWSSD     Z10, Z9, Z5
-	VPBROADCASTD 5124(R11), Z10
+	VPBROADCASTD 5124(R12), Z10
 	VPDPWSSD     Z10, Z9, Z6
-	VPBROADCASTD 6148(R11), Z10
+	VPBROADCASTD 6148(R12), Z10
 	VPDPWSSD     Z10, Z9, Z7
-	VPBROADCASTD 7172(R11), Z10
+	VPBROADCASTD 7172(R12), Z10
 	VPDPWSSD     Z10, Z9, Z8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop607
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop611
 
-done608:
+done612:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop605
+	DECQ  R13
+	JNZ   loop609
 
-done606:
+done610:
 	VBROADCASTSS (DX), Z9
 	VCVTDQ2PS    Z1, Z1
 	VFMADD213PS  (R8), Z9, Z1
@@ -10649,15 +10823,15 @@ done606:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns603
+	JMP          columns607
 
-narrower604:
+narrower608:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop595
+	SUBQ $0x02, BX
+	JMP  group599
 
-done596:
+done600:
 	VZEROUPPER
 	RET
 
@@ -10671,24 +10845,24 @@ TEXT ·attendWeightsAVX2(SB), NOSPLIT, $0-48
 	MOVQ  sum+32(FP), SI
 	MOVQ  alpha+40(FP), DI
 	TESTQ DX, DX
-	JLE   done610
+	JLE   done614
 
-loop609:
+loop613:
 	VBROADCASTSS (BX), Y0
 	VMOVAPS      Y0, Y1
 	MOVQ         AX, R8
 	MOVQ         CX, R9
 	TESTQ        R9, R9
-	JLE          done612
+	JLE          done616
 
-loop611:
+loop615:
 	VMOVUPS (R8), Y2
 	VMAXPS  Y1, Y2, Y1
 	ADDQ    $+32, R8
 	DECQ    R9
-	JNZ     loop611
+	JNZ     loop615
 
-done612:
+done616:
 	VEXTRACTF128 $0x01, Y1, X2
 	VMAXPS       X2, X1, X2
 	VPERMILPS    $0x4e, X2, X1
@@ -10701,18 +10875,15 @@ done612:
 	VCMPPS       $0x1d, spreadc2ae0000<>+0(SB), Y0, Y2
 	VMAXPS       spreadc2ae0000<>+0(SB), Y0, Y0
 	VMINPS       spread42b00000<>+0(SB), Y0, Y0
-	VMULPS       spread3fb8aa3b<>+0(SB), Y0, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS spread3f318000<>+0(SB), Y3, Y0
-	VFNMADD231PS spreadb95e8083<>+0(SB), Y3, Y0
-	VMOVUPS      spread3ab5121a<>+0(SB), Y4
-	VFMADD213PS  spread3c091cf1<>+0(SB), Y0, Y4
-	VFMADD213PS  spread3d2aac79<>+0(SB), Y0, Y4
-	VFMADD213PS  spread3e2aaa49<>+0(SB), Y0, Y4
-	VFMADD213PS  spread3efffffe<>+0(SB), Y0, Y4
-	VMULPS       Y0, Y4, Y4
-	VFMADD213PS  Y0, Y0, Y4
-	VADDPS       spread3f800000<>+0(SB), Y4, Y4
+	VMULPS       spread3fb8aa3b<>+0(SB), Y0, Y0
+	VROUNDPS     $0x09, Y0, Y3
+	VSUBPS       Y3, Y0, Y0
+	VMOVUPS      spread3af4ba82<>+0(SB), Y4
+	VFMADD213PS  spread3c13bc29<>+0(SB), Y0, Y4
+	VFMADD213PS  spread3d648e74<>+0(SB), Y0, Y4
+	VFMADD213PS  spread3e75edab<>+0(SB), Y0, Y4
+	VFMADD213PS  spread3f31725d<>+0(SB), Y0, Y4
+	VFMADD213PS  spread3f800000<>+0(SB), Y0, Y4
 	VCVTPS2DQ    Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
 	VPADDD       Y3, Y4, Y0
@@ -10722,37 +10893,34 @@ done612:
 	MOVQ         AX, R8
 	MOVQ         CX, R9
 	TESTQ        R9, R9
-	JLE          done614
+	JLE          done618
 
-loop613:
-	VMOVUPS      (R8), Y3
-	VSUBPS       Y1, Y3, Y3
-	VCMPPS       $0x1d, spreadc2ae0000<>+0(SB), Y3, Y4
-	VMAXPS       spreadc2ae0000<>+0(SB), Y3, Y3
-	VMINPS       spread42b00000<>+0(SB), Y3, Y3
-	VMULPS       spread3fb8aa3b<>+0(SB), Y3, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VFNMADD231PS spread3f318000<>+0(SB), Y5, Y3
-	VFNMADD231PS spreadb95e8083<>+0(SB), Y5, Y3
-	VMOVUPS      spread3ab5121a<>+0(SB), Y6
-	VFMADD213PS  spread3c091cf1<>+0(SB), Y3, Y6
-	VFMADD213PS  spread3d2aac79<>+0(SB), Y3, Y6
-	VFMADD213PS  spread3e2aaa49<>+0(SB), Y3, Y6
-	VFMADD213PS  spread3efffffe<>+0(SB), Y3, Y6
-	VMULPS       Y3, Y6, Y6
-	VFMADD213PS  Y3, Y3, Y6
-	VADDPS       spread3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       Y5, Y6, Y3
-	VANDPS       Y4, Y3, Y3
-	VMOVUPS      Y3, (R8)
-	VADDPS       Y3, Y2, Y2
-	ADDQ         $+32, R8
-	DECQ         R9
-	JNZ          loop613
+loop617:
+	VMOVUPS     (R8), Y3
+	VSUBPS      Y1, Y3, Y3
+	VCMPPS      $0x1d, spreadc2ae0000<>+0(SB), Y3, Y4
+	VMAXPS      spreadc2ae0000<>+0(SB), Y3, Y3
+	VMINPS      spread42b00000<>+0(SB), Y3, Y3
+	VMULPS      spread3fb8aa3b<>+0(SB), Y3, Y3
+	VROUNDPS    $0x09, Y3, Y5
+	VSUBPS      Y5, Y3, Y3
+	VMOVUPS     spread3af4ba82<>+0(SB), Y6
+	VFMADD213PS spread3c13bc29<>+0(SB), Y3, Y6
+	VFMADD213PS spread3d648e74<>+0(SB), Y3, Y6
+	VFMADD213PS spread3e75edab<>+0(SB), Y3, Y6
+	VFMADD213PS spread3f31725d<>+0(SB), Y3, Y6
+	VFMADD213PS spread3f800000<>+0(SB), Y3, Y6
+	VCVTPS2DQ   Y5, Y5
+	VPSLLD      $0x17, Y5, Y5
+	VPADDD      Y5, Y6, Y3
+	VANDPS      Y4, Y3, Y3
+	VMOVUPS     Y3, (R8)
+	VADDPS      Y3, Y2, Y2
+	ADDQ        $+32, R8
+	DECQ        R9
+	JNZ         loop617
 
-done614:
+done618:
 	VEXTRACTF128 $0x01, Y2, X1
 	VADDPS       X1, X2, X1
 	VPERMILPS    $0x4e, X1, X2
@@ -10767,9 +10935,9 @@ done614:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, DI
 	DECQ         DX
-	JNZ          loop609
+	JNZ          loop613
 
-done610:
+done614:
 	VZEROUPPER
 	RET
 
@@ -10803,26 +10971,6 @@ DATA spread3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
 DATA spread3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
 GLOBL spread3fb8aa3b<>(SB), RODATA|NOPTR, $32
 
-DATA spread3f318000<>+0(SB)/4, $0x3f318000
-DATA spread3f318000<>+4(SB)/4, $0x3f318000
-DATA spread3f318000<>+8(SB)/4, $0x3f318000
-DATA spread3f318000<>+12(SB)/4, $0x3f318000
-DATA spread3f318000<>+16(SB)/4, $0x3f318000
-DATA spread3f318000<>+20(SB)/4, $0x3f318000
-DATA spread3f318000<>+24(SB)/4, $0x3f318000
-DATA spread3f318000<>+28(SB)/4, $0x3f318000
-GLOBL spread3f318000<>(SB), RODATA|NOPTR, $32
-
-DATA spreadb95e8083<>+0(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+4(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+8(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+12(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+16(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+20(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+24(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+28(SB)/4, $0xb95e8083
-GLOBL spreadb95e8083<>(SB), RODATA|NOPTR, $32
-
 DATA spread3f800000<>+0(SB)/4, $0x3f800000
 DATA spread3f800000<>+4(SB)/4, $0x3f800000
 DATA spread3f800000<>+8(SB)/4, $0x3f800000
@@ -10833,55 +10981,55 @@ DATA spread3f800000<>+24(SB)/4, $0x3f800000
 DATA spread3f800000<>+28(SB)/4, $0x3f800000
 GLOBL spread3f800000<>(SB), RODATA|NOPTR, $32
 
-DATA spread3ab5121a<>+0(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+4(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+8(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+12(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+16(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+20(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+24(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+28(SB)/4, $0x3ab5121a
-GLOBL spread3ab5121a<>(SB), RODATA|NOPTR, $32
+DATA spread3af4ba82<>+0(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+4(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+8(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+12(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+16(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+20(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+24(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+28(SB)/4, $0x3af4ba82
+GLOBL spread3af4ba82<>(SB), RODATA|NOPTR, $32
 
-DATA spread3c091cf1<>+0(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+4(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+8(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+12(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+16(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+20(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+24(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+28(SB)/4, $0x3c091cf1
-GLOBL spread3c091cf1<>(SB), RODATA|NOPTR, $32
+DATA spread3c13bc29<>+0(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+4(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+8(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+12(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+16(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+20(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+24(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+28(SB)/4, $0x3c13bc29
+GLOBL spread3c13bc29<>(SB), RODATA|NOPTR, $32
 
-DATA spread3d2aac79<>+0(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+4(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+8(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+12(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+16(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+20(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+24(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+28(SB)/4, $0x3d2aac79
-GLOBL spread3d2aac79<>(SB), RODATA|NOPTR, $32
+DATA spread3d648e74<>+0(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+4(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+8(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+12(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+16(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+20(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+24(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+28(SB)/4, $0x3d648e74
+GLOBL spread3d648e74<>(SB), RODATA|NOPTR, $32
 
-DATA spread3e2aaa49<>+0(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+4(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+8(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+12(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+16(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+20(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+24(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+28(SB)/4, $0x3e2aaa49
-GLOBL spread3e2aaa49<>(SB), RODATA|NOPTR, $32
+DATA spread3e75edab<>+0(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+4(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+8(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+12(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+16(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+20(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+24(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+28(SB)/4, $0x3e75edab
+GLOBL spread3e75edab<>(SB), RODATA|NOPTR, $32
 
-DATA spread3efffffe<>+0(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+4(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+8(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+12(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+16(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+20(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+24(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+28(SB)/4, $0x3efffffe
-GLOBL spread3efffffe<>(SB), RODATA|NOPTR, $32
+DATA spread3f31725d<>+0(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+4(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+8(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+12(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+16(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+20(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+24(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+28(SB)/4, $0x3f31725d
+GLOBL spread3f31725d<>(SB), RODATA|NOPTR, $32
 
 // func attendSoftcapAVX2(s *float32, n int, rows int, c float32)
 // Requires: AVX, AVX2, FMA3, SSE
@@ -10895,47 +11043,44 @@ TEXT ·attendSoftcapAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS word40000000<>+0(SB), Y1
 	VDIVPS       Y0, Y1, Y1
 	TESTQ        DX, DX
-	JLE          done616
+	JLE          done620
 
-loop615:
+loop619:
 	MOVQ  AX, BX
 	MOVQ  CX, SI
 	TESTQ SI, SI
-	JLE   done618
+	JLE   done622
 
-loop617:
-	VMULPS       (BX), Y1, Y3
-	VMAXPS       spreadc2ae0000<>+0(SB), Y3, Y3
-	VMINPS       spread42b00000<>+0(SB), Y3, Y3
-	VMULPS       spread3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VFNMADD231PS spread3f318000<>+0(SB), Y4, Y3
-	VFNMADD231PS spreadb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      spread3ab5121a<>+0(SB), Y5
-	VFMADD213PS  spread3c091cf1<>+0(SB), Y3, Y5
-	VFMADD213PS  spread3d2aac79<>+0(SB), Y3, Y5
-	VFMADD213PS  spread3e2aaa49<>+0(SB), Y3, Y5
-	VFMADD213PS  spread3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y5, Y5
-	VFMADD213PS  Y3, Y3, Y5
-	VADDPS       spread3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y5, Y3
-	VADDPS       spread3f800000<>+0(SB), Y3, Y3
-	VDIVPS       Y3, Y2, Y3
-	VSUBPS       Y3, Y0, Y3
-	VMOVUPS      Y3, (BX)
-	ADDQ         $+32, BX
-	DECQ         SI
-	JNZ          loop617
+loop621:
+	VMULPS      (BX), Y1, Y3
+	VMAXPS      spreadc2ae0000<>+0(SB), Y3, Y3
+	VMINPS      spread42b00000<>+0(SB), Y3, Y3
+	VMULPS      spread3fb8aa3b<>+0(SB), Y3, Y3
+	VROUNDPS    $0x09, Y3, Y4
+	VSUBPS      Y4, Y3, Y3
+	VMOVUPS     spread3af4ba82<>+0(SB), Y5
+	VFMADD213PS spread3c13bc29<>+0(SB), Y3, Y5
+	VFMADD213PS spread3d648e74<>+0(SB), Y3, Y5
+	VFMADD213PS spread3e75edab<>+0(SB), Y3, Y5
+	VFMADD213PS spread3f31725d<>+0(SB), Y3, Y5
+	VFMADD213PS spread3f800000<>+0(SB), Y3, Y5
+	VCVTPS2DQ   Y4, Y4
+	VPSLLD      $0x17, Y4, Y4
+	VPADDD      Y4, Y5, Y3
+	VADDPS      spread3f800000<>+0(SB), Y3, Y3
+	VDIVPS      Y3, Y2, Y3
+	VSUBPS      Y3, Y0, Y3
+	VMOVUPS     Y3, (BX)
+	ADDQ        $+32, BX
+	DECQ        SI
+	JNZ         loop621
 
-done618:
+done622:
 	ADDQ $+1024, AX
 	DECQ DX
-	JNZ  loop615
+	JNZ  loop619
 
-done616:
+done620:
 	VZEROUPPER
 	RET
 
@@ -10948,9 +11093,9 @@ TEXT ·attendStoreKAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS word477fe000<>+0(SB), Y0
 	VBROADCASTSS wordc77fe000<>+0(SB), Y1
 	TESTQ        DX, DX
-	JLE          done620
+	JLE          done624
 
-loop619:
+loop623:
 	VMOVUPS   (CX), Y2
 	VCMPPS    $0x07, Y2, Y2, Y3
 	VANDPS    Y3, Y2, Y2
@@ -10968,9 +11113,9 @@ loop619:
 	ADDQ      $+32, CX
 	ADDQ      $+256, AX
 	DECQ      DX
-	JNZ       loop619
+	JNZ       loop623
 
-done620:
+done624:
 	VZEROUPPER
 	RET
 
@@ -10983,9 +11128,9 @@ TEXT ·attendStoreVAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS word477fe000<>+0(SB), Y0
 	VBROADCASTSS wordc77fe000<>+0(SB), Y1
 	TESTQ        DX, DX
-	JLE          done622
+	JLE          done626
 
-loop621:
+loop625:
 	VMOVUPS   (CX), Y2
 	VCMPPS    $0x07, Y2, Y2, Y3
 	VANDPS    Y3, Y2, Y2
@@ -10995,9 +11140,9 @@ loop621:
 	ADDQ      $+32, CX
 	ADDQ      $+16, AX
 	DECQ      DX
-	JNZ       loop621
+	JNZ       loop625
 
-done622:
+done626:
 	VZEROUPPER
 	RET
 
@@ -11006,7 +11151,7 @@ done622:
 TEXT ·attendScoresF16AVX2(SB), NOSPLIT, $0-64
 	MOVQ  n+0(FP), AX
 	CMPQ  AX, $0x01
-	JNE   more623
+	JNE   more627
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -11016,9 +11161,9 @@ TEXT ·attendScoresF16AVX2(SB), NOSPLIT, $0-64
 	MOVQ  hd+56(FP), R8
 	SHRQ  $0x02, R8
 	TESTQ SI, SI
-	JLE   done625
+	JLE   done629
 
-loop624:
+loop628:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -11028,9 +11173,9 @@ loop624:
 	MOVQ    AX, R10
 	MOVQ    R8, R11
 	TESTQ   R11, R11
-	JLE     done627
+	JLE     done631
 
-loop626:
+loop630:
 	VCVTPH2PS    (R9), Y2
 	VCVTPH2PS    16(R9), Y3
 	VBROADCASTSS (R10), Y4
@@ -11054,22 +11199,22 @@ loop626:
 	ADDQ         $+128, R9
 	ADDQ         $0x10, R10
 	DECQ         R11
-	JNZ          loop626
+	JNZ          loop630
 
-done627:
+done631:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    $0x40, CX
 	DECQ    SI
-	JNZ     loop624
+	JNZ     loop628
 
-done625:
+done629:
 	VZEROUPPER
 	RET
 
-more623:
+more627:
 	CMPQ  AX, $0x02
-	JNE   more628
+	JNE   more632
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -11079,9 +11224,9 @@ more623:
 	MOVQ  hd+56(FP), R8
 	SHRQ  $0x02, R8
 	TESTQ SI, SI
-	JLE   done630
+	JLE   done634
 
-loop629:
+loop633:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -11093,9 +11238,9 @@ loop629:
 	MOVQ    AX, R10
 	MOVQ    R8, R11
 	TESTQ   R11, R11
-	JLE     done632
+	JLE     done636
 
-loop631:
+loop635:
 	VCVTPH2PS    (R9), Y4
 	VCVTPH2PS    16(R9), Y5
 	VBROADCASTSS (R10), Y6
@@ -11131,24 +11276,24 @@ loop631:
 	ADDQ         $+128, R9
 	ADDQ         $0x10, R10
 	DECQ         R11
-	JNZ          loop631
+	JNZ          loop635
 
-done632:
+done636:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VMOVUPS Y2, 1024(CX)
 	VMOVUPS Y3, 1056(CX)
 	ADDQ    $0x40, CX
 	DECQ    SI
-	JNZ     loop629
+	JNZ     loop633
 
-done630:
+done634:
 	VZEROUPPER
 	RET
 
-more628:
+more632:
 	CMPQ  AX, $0x03
-	JNE   more633
+	JNE   more637
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -11158,9 +11303,9 @@ more628:
 	MOVQ  hd+56(FP), R8
 	SHRQ  $0x02, R8
 	TESTQ SI, SI
-	JLE   done635
+	JLE   done639
 
-loop634:
+loop638:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -11174,9 +11319,9 @@ loop634:
 	MOVQ    AX, R10
 	MOVQ    R8, R11
 	TESTQ   R11, R11
-	JLE     done637
+	JLE     done641
 
-loop636:
+loop640:
 	VCVTPH2PS    (R9), Y6
 	VCVTPH2PS    16(R9), Y7
 	VBROADCASTSS (R10), Y8
@@ -11224,9 +11369,9 @@ loop636:
 	ADDQ         $+128, R9
 	ADDQ         $0x10, R10
 	DECQ         R11
-	JNZ          loop636
+	JNZ          loop640
 
-done637:
+done641:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VMOVUPS Y2, 1024(CX)
@@ -11235,15 +11380,15 @@ done637:
 	VMOVUPS Y5, 2080(CX)
 	ADDQ    $0x40, CX
 	DECQ    SI
-	JNZ     loop634
+	JNZ     loop638
 
-done635:
+done639:
 	VZEROUPPER
 	RET
 
-more633:
+more637:
 	CMPQ  AX, $0x04
-	JNE   more638
+	JNE   more642
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -11253,9 +11398,9 @@ more633:
 	MOVQ  hd+56(FP), R8
 	SHRQ  $0x02, R8
 	TESTQ SI, SI
-	JLE   done640
+	JLE   done644
 
-loop639:
+loop643:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -11271,9 +11416,9 @@ loop639:
 	MOVQ    AX, R10
 	MOVQ    R8, R11
 	TESTQ   R11, R11
-	JLE     done642
+	JLE     done646
 
-loop641:
+loop645:
 	VCVTPH2PS    (R9), Y8
 	VCVTPH2PS    16(R9), Y9
 	VBROADCASTSS (R10), Y10
@@ -11333,9 +11478,9 @@ loop641:
 	ADDQ         $+128, R9
 	ADDQ         $0x10, R10
 	DECQ         R11
-	JNZ          loop641
+	JNZ          loop645
 
-done642:
+done646:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VMOVUPS Y2, 1024(CX)
@@ -11346,15 +11491,15 @@ done642:
 	VMOVUPS Y7, 3104(CX)
 	ADDQ    $0x40, CX
 	DECQ    SI
-	JNZ     loop639
+	JNZ     loop643
 
-done640:
+done644:
 	VZEROUPPER
 	RET
 
-more638:
+more642:
 	CMPQ  AX, $0x05
-	JNE   more643
+	JNE   more647
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -11364,9 +11509,9 @@ more638:
 	MOVQ  hd+56(FP), R8
 	SHRQ  $0x02, R8
 	TESTQ SI, SI
-	JLE   done645
+	JLE   done649
 
-loop644:
+loop648:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -11384,9 +11529,9 @@ loop644:
 	MOVQ    AX, R10
 	MOVQ    R8, R11
 	TESTQ   R11, R11
-	JLE     done647
+	JLE     done651
 
-loop646:
+loop650:
 	VCVTPH2PS    (R9), Y10
 	VCVTPH2PS    16(R9), Y11
 	VBROADCASTSS (R10), Y12
@@ -11458,9 +11603,9 @@ loop646:
 	ADDQ         $+128, R9
 	ADDQ         $0x10, R10
 	DECQ         R11
-	JNZ          loop646
+	JNZ          loop650
 
-done647:
+done651:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VMOVUPS Y2, 1024(CX)
@@ -11473,15 +11618,15 @@ done647:
 	VMOVUPS Y9, 4128(CX)
 	ADDQ    $0x40, CX
 	DECQ    SI
-	JNZ     loop644
+	JNZ     loop648
 
-done645:
+done649:
 	VZEROUPPER
 	RET
 
-more643:
+more647:
 	CMPQ  AX, $0x06
-	JNE   more648
+	JNE   more652
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -11491,9 +11636,9 @@ more643:
 	MOVQ  hd+56(FP), R8
 	SHRQ  $0x02, R8
 	TESTQ SI, SI
-	JLE   done650
+	JLE   done654
 
-loop649:
+loop653:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -11513,9 +11658,9 @@ loop649:
 	MOVQ    AX, R10
 	MOVQ    R8, R11
 	TESTQ   R11, R11
-	JLE     done652
+	JLE     done656
 
-loop651:
+loop655:
 	VCVTPH2PS    (R9), Y12
 	VCVTPH2PS    16(R9), Y13
 	VBROADCASTSS (R10), Y14
@@ -11599,9 +11744,9 @@ loop651:
 	ADDQ         $+128, R9
 	ADDQ         $0x10, R10
 	DECQ         R11
-	JNZ          loop651
+	JNZ          loop655
 
-done652:
+done656:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VMOVUPS Y2, 1024(CX)
@@ -11616,15 +11761,15 @@ done652:
 	VMOVUPS Y11, 5152(CX)
 	ADDQ    $0x40, CX
 	DECQ    SI
-	JNZ     loop649
+	JNZ     loop653
 
-done650:
+done654:
 	VZEROUPPER
 	RET
 
-more648:
+more652:
 	CMPQ  AX, $0x07
-	JNE   more653
+	JNE   more657
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -11634,9 +11779,9 @@ more648:
 	MOVQ  hd+56(FP), R8
 	SHRQ  $0x02, R8
 	TESTQ SI, SI
-	JLE   done655
+	JLE   done659
 
-loop654:
+loop658:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -11652,9 +11797,9 @@ loop654:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done657
+	JLE     done661
 
-loop656:
+loop660:
 	VCVTPH2PS    (R10), Y7
 	VBROADCASTSS (R11), Y8
 	VFMADD231PS  Y8, Y7, Y0
@@ -11718,9 +11863,9 @@ loop656:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop656
+	JNZ          loop660
 
-done657:
+done661:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 1024(CX)
 	VMOVUPS Y2, 2048(CX)
@@ -11738,9 +11883,9 @@ done657:
 	MOVQ    AX, R10
 	MOVQ    R8, R11
 	TESTQ   R11, R11
-	JLE     done659
+	JLE     done663
 
-loop658:
+loop662:
 	VCVTPH2PS    16(R9), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y8, Y7, Y0
@@ -11804,9 +11949,9 @@ loop658:
 	ADDQ         $+128, R9
 	ADDQ         $0x10, R10
 	DECQ         R11
-	JNZ          loop658
+	JNZ          loop662
 
-done659:
+done663:
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y1, 1056(CX)
 	VMOVUPS Y2, 2080(CX)
@@ -11816,13 +11961,13 @@ done659:
 	VMOVUPS Y6, 6176(CX)
 	ADDQ    $0x40, CX
 	DECQ    SI
-	JNZ     loop654
+	JNZ     loop658
 
-done655:
+done659:
 	VZEROUPPER
 	RET
 
-more653:
+more657:
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -11832,9 +11977,9 @@ more653:
 	MOVQ  hd+56(FP), R8
 	SHRQ  $0x02, R8
 	TESTQ SI, SI
-	JLE   done661
+	JLE   done665
 
-loop660:
+loop664:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -11851,9 +11996,9 @@ loop660:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done663
+	JLE     done667
 
-loop662:
+loop666:
 	VCVTPH2PS    (R10), Y8
 	VBROADCASTSS (R11), Y9
 	VFMADD231PS  Y9, Y8, Y0
@@ -11925,9 +12070,9 @@ loop662:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop662
+	JNZ          loop666
 
-done663:
+done667:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 1024(CX)
 	VMOVUPS Y2, 2048(CX)
@@ -11947,9 +12092,9 @@ done663:
 	MOVQ    AX, R10
 	MOVQ    R8, R11
 	TESTQ   R11, R11
-	JLE     done665
+	JLE     done669
 
-loop664:
+loop668:
 	VCVTPH2PS    16(R9), Y8
 	VBROADCASTSS (R10), Y9
 	VFMADD231PS  Y9, Y8, Y0
@@ -12021,9 +12166,9 @@ loop664:
 	ADDQ         $+128, R9
 	ADDQ         $0x10, R10
 	DECQ         R11
-	JNZ          loop664
+	JNZ          loop668
 
-done665:
+done669:
 	VMOVUPS Y0, 32(CX)
 	VMOVUPS Y1, 1056(CX)
 	VMOVUPS Y2, 2080(CX)
@@ -12034,9 +12179,9 @@ done665:
 	VMOVUPS Y7, 7200(CX)
 	ADDQ    $0x40, CX
 	DECQ    SI
-	JNZ     loop660
+	JNZ     loop664
 
-done661:
+done665:
 	VZEROUPPER
 	RET
 
@@ -12045,7 +12190,7 @@ done661:
 TEXT ·attendValuesF16AVX2(SB), NOSPLIT, $0-64
 	MOVQ  n+0(FP), AX
 	CMPQ  AX, $0x01
-	JNE   more666
+	JNE   more670
 	MOVQ  p+8(FP), AX
 	MOVQ  o+16(FP), CX
 	MOVQ  v+24(FP), DX
@@ -12055,9 +12200,9 @@ TEXT ·attendValuesF16AVX2(SB), NOSPLIT, $0-64
 	MOVQ  hd+56(FP), R8
 	ADDQ  R8, R8
 	TESTQ SI, SI
-	JLE   done668
+	JLE   done672
 
-loop667:
+loop671:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -12065,9 +12210,9 @@ loop667:
 	MOVQ    R8, R10
 	MOVQ    CX, R11
 
-columns669:
+columns673:
 	CMPQ    R10, $+128
-	JLT     narrower670
+	JLT     narrower674
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS 64(R11), Y2
@@ -12080,9 +12225,9 @@ columns669:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done672
+	JLE     done676
 
-loop671:
+loop675:
 	VBROADCASTSS (R13), Y8
 	VCVTPH2PS    (R12), Y9
 	VFMADD231PS  Y8, Y9, Y0
@@ -12121,9 +12266,9 @@ loop671:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop671
+	JNZ          loop675
 
-done672:
+done676:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 32(R11)
 	VMOVUPS Y2, 64(R11)
@@ -12135,12 +12280,12 @@ done672:
 	ADDQ    $+256, R11
 	ADDQ    $+128, R9
 	SUBQ    $+128, R10
-	JMP     columns669
+	JMP     columns673
 
-narrower670:
-columns673:
+narrower674:
+columns677:
 	CMPQ    R10, $+64
-	JLT     narrower674
+	JLT     narrower678
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS 64(R11), Y2
@@ -12149,9 +12294,9 @@ columns673:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done676
+	JLE     done680
 
-loop675:
+loop679:
 	VBROADCASTSS (R13), Y4
 	VCVTPH2PS    (R12), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -12174,9 +12319,9 @@ loop675:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop675
+	JNZ          loop679
 
-done676:
+done680:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 32(R11)
 	VMOVUPS Y2, 64(R11)
@@ -12184,21 +12329,21 @@ done676:
 	ADDQ    $+128, R11
 	ADDQ    $+64, R9
 	SUBQ    $+64, R10
-	JMP     columns673
+	JMP     columns677
 
-narrower674:
-columns677:
+narrower678:
+columns681:
 	CMPQ    R10, $+32
-	JLT     narrower678
+	JLT     narrower682
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	MOVQ    R9, R12
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done680
+	JLE     done684
 
-loop679:
+loop683:
 	VBROADCASTSS (R13), Y2
 	VCVTPH2PS    (R12), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -12213,28 +12358,28 @@ loop679:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop679
+	JNZ          loop683
 
-done680:
+done684:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 32(R11)
 	ADDQ    $+64, R11
 	ADDQ    $+32, R9
 	SUBQ    $+32, R10
-	JMP     columns677
+	JMP     columns681
 
-narrower678:
-columns681:
+narrower682:
+columns685:
 	CMPQ    R10, $+16
-	JLT     narrower682
+	JLT     narrower686
 	VMOVUPS (R11), Y0
 	MOVQ    R9, R12
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done684
+	JLE     done688
 
-loop683:
+loop687:
 	VBROADCASTSS (R13), Y1
 	VCVTPH2PS    (R12), Y2
 	VFMADD231PS  Y1, Y2, Y0
@@ -12245,27 +12390,27 @@ loop683:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop683
+	JNZ          loop687
 
-done684:
+done688:
 	VMOVUPS Y0, (R11)
 	ADDQ    $+32, R11
 	ADDQ    $+16, R9
 	SUBQ    $+16, R10
-	JMP     columns681
+	JMP     columns685
 
-narrower682:
+narrower686:
 	ADDQ $0x40, AX
 	DECQ SI
-	JNZ  loop667
+	JNZ  loop671
 
-done668:
+done672:
 	VZEROUPPER
 	RET
 
-more666:
+more670:
 	CMPQ  AX, $0x02
-	JNE   more685
+	JNE   more689
 	MOVQ  p+8(FP), AX
 	MOVQ  o+16(FP), CX
 	MOVQ  v+24(FP), DX
@@ -12275,9 +12420,9 @@ more666:
 	MOVQ  hd+56(FP), R8
 	ADDQ  R8, R8
 	TESTQ SI, SI
-	JLE   done687
+	JLE   done691
 
-loop686:
+loop690:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -12285,9 +12430,9 @@ loop686:
 	MOVQ    R8, R10
 	MOVQ    CX, R11
 
-columns688:
+columns692:
 	CMPQ    R10, $+64
-	JLT     narrower689
+	JLT     narrower693
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS 64(R11), Y2
@@ -12300,9 +12445,9 @@ columns688:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done691
+	JLE     done695
 
-loop690:
+loop694:
 	VBROADCASTSS (R13), Y8
 	VBROADCASTSS 1024(R13), Y9
 	VCVTPH2PS    (R12), Y10
@@ -12335,9 +12480,9 @@ loop690:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop690
+	JNZ          loop694
 
-done691:
+done695:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 32(R11)
 	VMOVUPS Y2, 64(R11)
@@ -12349,12 +12494,12 @@ done691:
 	ADDQ    $+128, R11
 	ADDQ    $+64, R9
 	SUBQ    $+64, R10
-	JMP     columns688
+	JMP     columns692
 
-narrower689:
-columns692:
+narrower693:
+columns696:
 	CMPQ    R10, $+32
-	JLT     narrower693
+	JLT     narrower697
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS 1024(R11), Y2
@@ -12363,9 +12508,9 @@ columns692:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done695
+	JLE     done699
 
-loop694:
+loop698:
 	VBROADCASTSS (R13), Y4
 	VBROADCASTSS 1024(R13), Y5
 	VCVTPH2PS    (R12), Y6
@@ -12386,9 +12531,9 @@ loop694:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop694
+	JNZ          loop698
 
-done695:
+done699:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 32(R11)
 	VMOVUPS Y2, 1024(R11)
@@ -12396,21 +12541,21 @@ done695:
 	ADDQ    $+64, R11
 	ADDQ    $+32, R9
 	SUBQ    $+32, R10
-	JMP     columns692
+	JMP     columns696
 
-narrower693:
-columns696:
+narrower697:
+columns700:
 	CMPQ    R10, $+16
-	JLT     narrower697
+	JLT     narrower701
 	VMOVUPS (R11), Y0
 	VMOVUPS 1024(R11), Y1
 	MOVQ    R9, R12
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done699
+	JLE     done703
 
-loop698:
+loop702:
 	VCVTPH2PS    (R12), Y2
 	VBROADCASTSS (R13), Y3
 	VFMADD231PS  Y3, Y2, Y0
@@ -12425,28 +12570,28 @@ loop698:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop698
+	JNZ          loop702
 
-done699:
+done703:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 1024(R11)
 	ADDQ    $+32, R11
 	ADDQ    $+16, R9
 	SUBQ    $+16, R10
-	JMP     columns696
+	JMP     columns700
 
-narrower697:
+narrower701:
 	ADDQ $0x40, AX
 	DECQ SI
-	JNZ  loop686
+	JNZ  loop690
 
-done687:
+done691:
 	VZEROUPPER
 	RET
 
-more685:
+more689:
 	CMPQ  AX, $0x03
-	JNE   more700
+	JNE   more704
 	MOVQ  p+8(FP), AX
 	MOVQ  o+16(FP), CX
 	MOVQ  v+24(FP), DX
@@ -12456,9 +12601,9 @@ more685:
 	MOVQ  hd+56(FP), R8
 	ADDQ  R8, R8
 	TESTQ SI, SI
-	JLE   done702
+	JLE   done706
 
-loop701:
+loop705:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -12466,9 +12611,9 @@ loop701:
 	MOVQ    R8, R10
 	MOVQ    CX, R11
 
-columns703:
+columns707:
 	CMPQ    R10, $+64
-	JLT     narrower704
+	JLT     narrower708
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS 64(R11), Y2
@@ -12485,9 +12630,9 @@ columns703:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done706
+	JLE     done710
 
-loop705:
+loop709:
 	VBROADCASTSS (R13), Y12
 	VBROADCASTSS 1024(R13), Y13
 	VBROADCASTSS 2048(R13), Y14
@@ -12530,9 +12675,9 @@ loop705:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop705
+	JNZ          loop709
 
-done706:
+done710:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 32(R11)
 	VMOVUPS Y2, 64(R11)
@@ -12548,12 +12693,12 @@ done706:
 	ADDQ    $+128, R11
 	ADDQ    $+64, R9
 	SUBQ    $+64, R10
-	JMP     columns703
+	JMP     columns707
 
-narrower704:
-columns707:
+narrower708:
+columns711:
 	CMPQ    R10, $+32
-	JLT     narrower708
+	JLT     narrower712
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS 1024(R11), Y2
@@ -12564,9 +12709,9 @@ columns707:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done710
+	JLE     done714
 
-loop709:
+loop713:
 	VCVTPH2PS    (R12), Y6
 	VCVTPH2PS    16(R12), Y7
 	VBROADCASTSS (R13), Y8
@@ -12593,9 +12738,9 @@ loop709:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop709
+	JNZ          loop713
 
-done710:
+done714:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 32(R11)
 	VMOVUPS Y2, 1024(R11)
@@ -12605,12 +12750,12 @@ done710:
 	ADDQ    $+64, R11
 	ADDQ    $+32, R9
 	SUBQ    $+32, R10
-	JMP     columns707
+	JMP     columns711
 
-narrower708:
-columns711:
+narrower712:
+columns715:
 	CMPQ    R10, $+16
-	JLT     narrower712
+	JLT     narrower716
 	VMOVUPS (R11), Y0
 	VMOVUPS 1024(R11), Y1
 	VMOVUPS 2048(R11), Y2
@@ -12618,9 +12763,9 @@ columns711:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done714
+	JLE     done718
 
-loop713:
+loop717:
 	VCVTPH2PS    (R12), Y3
 	VBROADCASTSS (R13), Y4
 	VFMADD231PS  Y4, Y3, Y0
@@ -12639,29 +12784,29 @@ loop713:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop713
+	JNZ          loop717
 
-done714:
+done718:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 1024(R11)
 	VMOVUPS Y2, 2048(R11)
 	ADDQ    $+32, R11
 	ADDQ    $+16, R9
 	SUBQ    $+16, R10
-	JMP     columns711
+	JMP     columns715
 
-narrower712:
+narrower716:
 	ADDQ $0x40, AX
 	DECQ SI
-	JNZ  loop701
+	JNZ  loop705
 
-done702:
+done706:
 	VZEROUPPER
 	RET
 
-more700:
+more704:
 	CMPQ  AX, $0x04
-	JNE   more715
+	JNE   more719
 	MOVQ  p+8(FP), AX
 	MOVQ  o+16(FP), CX
 	MOVQ  v+24(FP), DX
@@ -12671,9 +12816,9 @@ more700:
 	MOVQ  hd+56(FP), R8
 	ADDQ  R8, R8
 	TESTQ SI, SI
-	JLE   done717
+	JLE   done721
 
-loop716:
+loop720:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -12681,9 +12826,9 @@ loop716:
 	MOVQ    R8, R10
 	MOVQ    CX, R11
 
-columns718:
+columns722:
 	CMPQ    R10, $+32
-	JLT     narrower719
+	JLT     narrower723
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS 1024(R11), Y2
@@ -12696,9 +12841,9 @@ columns718:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done721
+	JLE     done725
 
-loop720:
+loop724:
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VBROADCASTSS (R13), Y10
@@ -12731,9 +12876,9 @@ loop720:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop720
+	JNZ          loop724
 
-done721:
+done725:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 32(R11)
 	VMOVUPS Y2, 1024(R11)
@@ -12745,12 +12890,12 @@ done721:
 	ADDQ    $+64, R11
 	ADDQ    $+32, R9
 	SUBQ    $+32, R10
-	JMP     columns718
+	JMP     columns722
 
-narrower719:
-columns722:
+narrower723:
+columns726:
 	CMPQ    R10, $+16
-	JLT     narrower723
+	JLT     narrower727
 	VMOVUPS (R11), Y0
 	VMOVUPS 1024(R11), Y1
 	VMOVUPS 2048(R11), Y2
@@ -12759,9 +12904,9 @@ columns722:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done725
+	JLE     done729
 
-loop724:
+loop728:
 	VCVTPH2PS    (R12), Y4
 	VBROADCASTSS (R13), Y5
 	VFMADD231PS  Y5, Y4, Y0
@@ -12784,9 +12929,9 @@ loop724:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop724
+	JNZ          loop728
 
-done725:
+done729:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 1024(R11)
 	VMOVUPS Y2, 2048(R11)
@@ -12794,20 +12939,20 @@ done725:
 	ADDQ    $+32, R11
 	ADDQ    $+16, R9
 	SUBQ    $+16, R10
-	JMP     columns722
+	JMP     columns726
 
-narrower723:
+narrower727:
 	ADDQ $0x40, AX
 	DECQ SI
-	JNZ  loop716
+	JNZ  loop720
 
-done717:
+done721:
 	VZEROUPPER
 	RET
 
-more715:
+more719:
 	CMPQ  AX, $0x05
-	JNE   more726
+	JNE   more730
 	MOVQ  p+8(FP), AX
 	MOVQ  o+16(FP), CX
 	MOVQ  v+24(FP), DX
@@ -12817,9 +12962,9 @@ more715:
 	MOVQ  hd+56(FP), R8
 	ADDQ  R8, R8
 	TESTQ SI, SI
-	JLE   done728
+	JLE   done732
 
-loop727:
+loop731:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -12827,9 +12972,9 @@ loop727:
 	MOVQ    R8, R10
 	MOVQ    CX, R11
 
-columns729:
+columns733:
 	CMPQ    R10, $+32
-	JLT     narrower730
+	JLT     narrower734
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS 1024(R11), Y2
@@ -12844,9 +12989,9 @@ columns729:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done732
+	JLE     done736
 
-loop731:
+loop735:
 	VCVTPH2PS    (R12), Y10
 	VCVTPH2PS    16(R12), Y11
 	VBROADCASTSS (R13), Y12
@@ -12885,9 +13030,9 @@ loop731:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop731
+	JNZ          loop735
 
-done732:
+done736:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 32(R11)
 	VMOVUPS Y2, 1024(R11)
@@ -12901,12 +13046,12 @@ done732:
 	ADDQ    $+64, R11
 	ADDQ    $+32, R9
 	SUBQ    $+32, R10
-	JMP     columns729
+	JMP     columns733
 
-narrower730:
-columns733:
+narrower734:
+columns737:
 	CMPQ    R10, $+16
-	JLT     narrower734
+	JLT     narrower738
 	VMOVUPS (R11), Y0
 	VMOVUPS 1024(R11), Y1
 	VMOVUPS 2048(R11), Y2
@@ -12916,9 +13061,9 @@ columns733:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done736
+	JLE     done740
 
-loop735:
+loop739:
 	VCVTPH2PS    (R12), Y5
 	VBROADCASTSS (R13), Y6
 	VFMADD231PS  Y6, Y5, Y0
@@ -12945,9 +13090,9 @@ loop735:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop735
+	JNZ          loop739
 
-done736:
+done740:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 1024(R11)
 	VMOVUPS Y2, 2048(R11)
@@ -12956,20 +13101,20 @@ done736:
 	ADDQ    $+32, R11
 	ADDQ    $+16, R9
 	SUBQ    $+16, R10
-	JMP     columns733
+	JMP     columns737
 
-narrower734:
+narrower738:
 	ADDQ $0x40, AX
 	DECQ SI
-	JNZ  loop727
+	JNZ  loop731
 
-done728:
+done732:
 	VZEROUPPER
 	RET
 
-more726:
+more730:
 	CMPQ  AX, $0x06
-	JNE   more737
+	JNE   more741
 	MOVQ  p+8(FP), AX
 	MOVQ  o+16(FP), CX
 	MOVQ  v+24(FP), DX
@@ -12979,9 +13124,9 @@ more726:
 	MOVQ  hd+56(FP), R8
 	ADDQ  R8, R8
 	TESTQ SI, SI
-	JLE   done739
+	JLE   done743
 
-loop738:
+loop742:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -12989,9 +13134,9 @@ loop738:
 	MOVQ    R8, R10
 	MOVQ    CX, R11
 
-columns740:
+columns744:
 	CMPQ    R10, $+32
-	JLT     narrower741
+	JLT     narrower745
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS 1024(R11), Y2
@@ -13008,9 +13153,9 @@ columns740:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done743
+	JLE     done747
 
-loop742:
+loop746:
 	VCVTPH2PS    (R12), Y12
 	VCVTPH2PS    16(R12), Y13
 	VBROADCASTSS (R13), Y14
@@ -13055,9 +13200,9 @@ loop742:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop742
+	JNZ          loop746
 
-done743:
+done747:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 32(R11)
 	VMOVUPS Y2, 1024(R11)
@@ -13073,12 +13218,12 @@ done743:
 	ADDQ    $+64, R11
 	ADDQ    $+32, R9
 	SUBQ    $+32, R10
-	JMP     columns740
+	JMP     columns744
 
-narrower741:
-columns744:
+narrower745:
+columns748:
 	CMPQ    R10, $+16
-	JLT     narrower745
+	JLT     narrower749
 	VMOVUPS (R11), Y0
 	VMOVUPS 1024(R11), Y1
 	VMOVUPS 2048(R11), Y2
@@ -13089,9 +13234,9 @@ columns744:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done747
+	JLE     done751
 
-loop746:
+loop750:
 	VCVTPH2PS    (R12), Y6
 	VBROADCASTSS (R13), Y7
 	VFMADD231PS  Y7, Y6, Y0
@@ -13122,9 +13267,9 @@ loop746:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop746
+	JNZ          loop750
 
-done747:
+done751:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 1024(R11)
 	VMOVUPS Y2, 2048(R11)
@@ -13134,20 +13279,20 @@ done747:
 	ADDQ    $+32, R11
 	ADDQ    $+16, R9
 	SUBQ    $+16, R10
-	JMP     columns744
+	JMP     columns748
 
-narrower745:
+narrower749:
 	ADDQ $0x40, AX
 	DECQ SI
-	JNZ  loop738
+	JNZ  loop742
 
-done739:
+done743:
 	VZEROUPPER
 	RET
 
-more737:
+more741:
 	CMPQ  AX, $0x07
-	JNE   more748
+	JNE   more752
 	MOVQ  p+8(FP), AX
 	MOVQ  o+16(FP), CX
 	MOVQ  v+24(FP), DX
@@ -13157,9 +13302,9 @@ more737:
 	MOVQ  hd+56(FP), R8
 	ADDQ  R8, R8
 	TESTQ SI, SI
-	JLE   done750
+	JLE   done754
 
-loop749:
+loop753:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -13167,9 +13312,9 @@ loop749:
 	MOVQ    R8, R10
 	MOVQ    CX, R11
 
-columns751:
+columns755:
 	CMPQ    R10, $+16
-	JLT     narrower752
+	JLT     narrower756
 	VMOVUPS (R11), Y0
 	VMOVUPS 1024(R11), Y1
 	VMOVUPS 2048(R11), Y2
@@ -13181,9 +13326,9 @@ columns751:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done754
+	JLE     done758
 
-loop753:
+loop757:
 	VCVTPH2PS    (R12), Y7
 	VBROADCASTSS (R13), Y8
 	VFMADD231PS  Y8, Y7, Y0
@@ -13218,9 +13363,9 @@ loop753:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop753
+	JNZ          loop757
 
-done754:
+done758:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 1024(R11)
 	VMOVUPS Y2, 2048(R11)
@@ -13231,18 +13376,18 @@ done754:
 	ADDQ    $+32, R11
 	ADDQ    $+16, R9
 	SUBQ    $+16, R10
-	JMP     columns751
+	JMP     columns755
 
-narrower752:
+narrower756:
 	ADDQ $0x40, AX
 	DECQ SI
-	JNZ  loop749
+	JNZ  loop753
 
-done750:
+done754:
 	VZEROUPPER
 	RET
 
-more748:
+more752:
 	MOVQ  p+8(FP), AX
 	MOVQ  o+16(FP), CX
 	MOVQ  v+24(FP), DX
@@ -13252,9 +13397,9 @@ more748:
 	MOVQ  hd+56(FP), R8
 	ADDQ  R8, R8
 	TESTQ SI, SI
-	JLE   done756
+	JLE   done760
 
-loop755:
+loop759:
 	MOVLQSX (BX), R9
 	IMULQ   DI, R9
 	ADDQ    DX, R9
@@ -13262,9 +13407,9 @@ loop755:
 	MOVQ    R8, R10
 	MOVQ    CX, R11
 
-columns757:
+columns761:
 	CMPQ    R10, $+16
-	JLT     narrower758
+	JLT     narrower762
 	VMOVUPS (R11), Y0
 	VMOVUPS 1024(R11), Y1
 	VMOVUPS 2048(R11), Y2
@@ -13277,9 +13422,9 @@ columns757:
 	MOVQ    AX, R13
 	MOVQ    $0x00000008, R14
 	TESTQ   R14, R14
-	JLE     done760
+	JLE     done764
 
-loop759:
+loop763:
 	VCVTPH2PS    (R12), Y8
 	VBROADCASTSS (R13), Y9
 	VFMADD231PS  Y9, Y8, Y0
@@ -13318,9 +13463,9 @@ loop759:
 	ADDQ         R8, R12
 	ADDQ         $0x08, R13
 	DECQ         R14
-	JNZ          loop759
+	JNZ          loop763
 
-done760:
+done764:
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 1024(R11)
 	VMOVUPS Y2, 2048(R11)
@@ -13332,14 +13477,14 @@ done760:
 	ADDQ    $+32, R11
 	ADDQ    $+16, R9
 	SUBQ    $+16, R10
-	JMP     columns757
+	JMP     columns761
 
-narrower758:
+narrower762:
 	ADDQ $0x40, AX
 	DECQ SI
-	JNZ  loop755
+	JNZ  loop759
 
-done756:
+done760:
 	VZEROUPPER
 	RET
 
@@ -13349,76 +13494,174 @@ TEXT ·attendQuantizeAVX2(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
-	VBROADCASTSS word477fe000<>+0(SB), Y0
-	VBROADCASTSS wordc77fe000<>+0(SB), Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS word7fffffff<>+0(SB), Y2
 	MOVQ         CX, BX
 	MOVQ         DX, SI
 	TESTQ        SI, SI
-	JLE          done762
+	JLE          done766
 
-loop761:
-	VMOVUPS     (BX), Y4
-	VCMPPS      $0x07, Y4, Y4, Y5
-	VANDPS      Y5, Y4, Y4
-	VMINPS      Y0, Y4, Y4
-	VMAXPS      Y1, Y4, Y4
-	VFMADD231PS Y4, Y4, Y3
-	VXORPS      Y5, Y5, Y5
-	VSUBPS      Y4, Y5, Y5
-	VMAXPS      Y4, Y5, Y5
-	VMAXPS      Y5, Y2, Y2
+loop765:
+	VMOVUPS     (BX), Y3
+	VFMADD231PS Y3, Y3, Y1
+	VANDPS      Y2, Y3, Y3
+	VMAXPS      Y3, Y0, Y0
 	ADDQ        $+32, BX
 	DECQ        SI
-	JNZ         loop761
+	JNZ         loop765
 
-done762:
-	VEXTRACTF128 $0x01, Y2, X4
-	VMAXPS       X4, X2, X4
-	VPERMILPS    $0x4e, X4, X2
-	VMAXPS       X2, X4, X4
-	VPERMILPS    $0xb1, X4, X2
-	VMAXPS       X2, X4, X4
-	VEXTRACTF128 $0x01, Y3, X2
-	VADDPS       X2, X3, X2
-	VPERMILPS    $0x4e, X2, X3
-	VADDPS       X3, X2, X2
-	VPERMILPS    $0xb1, X2, X3
-	VADDPS       X3, X2, X2
-	MOVSS        perPeak+24(FP), X3
-	VMULSS       X3, X4, X4
-	VSQRTSS      X2, X2, X2
-	MOVSS        perNorm+28(FP), X3
-	VMULSS       X3, X2, X2
-	VMAXSS       X2, X4, X4
-	VMAXSS       word0da24260<>+0(SB), X4, X4
-	MOVSS        X4, ret+32(FP)
-	VMOVSS       word3f800000<>+0(SB), X2
-	VDIVSS       X4, X2, X2
-	VBROADCASTSS X2, Y2
+done766:
+	VEXTRACTF128 $0x01, Y0, X2
+	VMAXPS       X2, X0, X2
+	VPERMILPS    $0x4e, X2, X0
+	VMAXPS       X0, X2, X2
+	VPERMILPS    $0xb1, X2, X0
+	VMAXPS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       word58635fa9<>+0(SB), X1
+	VUCOMISS     X2, X1
+	JB           oddAVX2
+	VUCOMISS     X0, X0
+	JP           oddAVX2
+	MOVSS        perPeak+24(FP), X1
+	VMULSS       X1, X2, X2
+	VSQRTSS      X0, X0, X0
+	MOVSS        perNorm+28(FP), X1
+	VMULSS       X1, X0, X0
+	VMAXSS       X0, X2, X2
+	VMAXSS       word0da24260<>+0(SB), X2, X2
+	MOVSS        X2, ret+32(FP)
+	VMOVSS       word3f800000<>+0(SB), X0
+	VDIVSS       X2, X0, X0
+	VBROADCASTSS X0, Y0
 	TESTQ        DX, DX
-	JLE          done764
+	JLE          done768
 
-loop763:
-	VMOVUPS      (CX), Y3
-	VCMPPS       $0x07, Y3, Y3, Y4
-	VANDPS       Y4, Y3, Y3
-	VMINPS       Y0, Y3, Y3
-	VMAXPS       Y1, Y3, Y3
-	VMULPS       Y2, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VEXTRACTI128 $0x01, Y3, X4
-	VPACKSSDW    X4, X3, X4
-	VMOVDQU      X4, (AX)
+loop767:
+	VMULPS       (CX), Y0, Y1
+	VCVTPS2DQ    Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VPACKSSDW    X2, X1, X2
+	VMOVDQU      X2, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+16, AX
 	DECQ         DX
-	JNZ          loop763
+	JNZ          loop767
 
-done764:
+done768:
 	VZEROUPPER
 	RET
+
+oddAVX2:
+	VMOVSS wordbf800000<>+0(SB), X0
+	MOVSS  X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func attendRotateAVX2(dst *float32, x *float32, n int, block int, scale float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·attendRotateAVX2(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         block+24(FP), BX
+	MOVSS        scale+32(FP), X0
+	VBROADCASTSS X0, Y0
+	VMOVUPS      sign1AVX2<>+0(SB), Y1
+	VMOVUPS      sign2AVX2<>+0(SB), Y2
+	VMOVUPS      sign4AVX2<>+0(SB), Y3
+	MOVQ         AX, SI
+	TESTQ        DX, DX
+	JLE          done770
+
+loop769:
+	VMULPS      (CX), Y0, Y4
+	VPERMILPS   $0xb1, Y4, Y5
+	VFMADD213PS Y5, Y1, Y4
+	VPERMILPS   $0x4e, Y4, Y5
+	VFMADD213PS Y5, Y2, Y4
+	VPERM2F128  $0x01, Y4, Y4, Y5
+	VFMADD213PS Y5, Y3, Y4
+	VMOVUPS     Y4, (SI)
+	ADDQ        $+32, CX
+	ADDQ        $+32, SI
+	DECQ        DX
+	JNZ         loop769
+
+done770:
+	MOVQ $0x00000001, CX
+	MOVQ $0x00000020, DX
+
+stage:
+	CMPQ CX, BX
+	JGE  out
+	MOVQ AX, DI
+
+run:
+	MOVQ  CX, R9
+	LEAQ  (DI)(DX*1), R8
+	TESTQ R9, R9
+	JLE   done772
+
+loop771:
+	VMOVUPS (DI), Y0
+	VMOVUPS (R8), Y1
+	VSUBPS  Y1, Y0, Y2
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y2, (R8)
+	ADDQ    $+32, DI
+	ADDQ    $+32, R8
+	DECQ    R9
+	JNZ     loop771
+
+done772:
+	MOVQ R8, DI
+	CMPQ DI, SI
+	JLT  run
+	ADDQ CX, CX
+	ADDQ DX, DX
+	JMP  stage
+
+out:
+	VZEROUPPER
+	RET
+
+DATA sign1AVX2<>+0(SB)/4, $0x3f800000
+DATA sign1AVX2<>+4(SB)/4, $0xbf800000
+DATA sign1AVX2<>+8(SB)/4, $0x3f800000
+DATA sign1AVX2<>+12(SB)/4, $0xbf800000
+DATA sign1AVX2<>+16(SB)/4, $0x3f800000
+DATA sign1AVX2<>+20(SB)/4, $0xbf800000
+DATA sign1AVX2<>+24(SB)/4, $0x3f800000
+DATA sign1AVX2<>+28(SB)/4, $0xbf800000
+GLOBL sign1AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA sign2AVX2<>+0(SB)/4, $0x3f800000
+DATA sign2AVX2<>+4(SB)/4, $0x3f800000
+DATA sign2AVX2<>+8(SB)/4, $0xbf800000
+DATA sign2AVX2<>+12(SB)/4, $0xbf800000
+DATA sign2AVX2<>+16(SB)/4, $0x3f800000
+DATA sign2AVX2<>+20(SB)/4, $0x3f800000
+DATA sign2AVX2<>+24(SB)/4, $0xbf800000
+DATA sign2AVX2<>+28(SB)/4, $0xbf800000
+GLOBL sign2AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA sign4AVX2<>+0(SB)/4, $0x3f800000
+DATA sign4AVX2<>+4(SB)/4, $0x3f800000
+DATA sign4AVX2<>+8(SB)/4, $0x3f800000
+DATA sign4AVX2<>+12(SB)/4, $0x3f800000
+DATA sign4AVX2<>+16(SB)/4, $0xbf800000
+DATA sign4AVX2<>+20(SB)/4, $0xbf800000
+DATA sign4AVX2<>+24(SB)/4, $0xbf800000
+DATA sign4AVX2<>+28(SB)/4, $0xbf800000
+GLOBL sign4AVX2<>(SB), RODATA|NOPTR, $32
 
 // func attendGridAVX2(n int, w *float32, dst *float32, v *byte, blocks *int32, groups int, stride int, grid *float32)
 // Requires: AVX, AVX2
@@ -13435,9 +13678,9 @@ TEXT ·attendGridAVX2(SB), NOSPLIT, $0-64
 	VMOVSS word46ff7800<>+0(SB), X1
 	VMOVSS word38004424<>+0(SB), X2
 	TESTQ  SI, SI
-	JLE    done766
+	JLE    done774
 
-loop765:
+loop773:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -13453,9 +13696,9 @@ loop765:
 	MOVQ    R8, R14
 	MOVQ    AX, R15
 	TESTQ   R15, R15
-	JLE     done768
+	JLE     done776
 
-loop767:
+loop775:
 	VMOVUPS      (R12), Y3
 	VMULPS       -64(R10), Y3, Y3
 	VMOVUPS      32(R12), Y4
@@ -13496,16 +13739,16 @@ loop767:
 	ADDQ         $+1024, R13
 	ADDQ         $0x20, R14
 	DECQ         R15
-	JNZ          loop767
+	JNZ          loop775
 
-done768:
+done776:
 	ADDQ $+128, CX
 	ADDQ $+64, R9
 	ADDQ $0x04, R8
 	DECQ SI
-	JNZ  loop765
+	JNZ  loop773
 
-done766:
+done774:
 	VZEROUPPER
 	RET
 
@@ -13514,7 +13757,7 @@ done766:
 TEXT ·attendScoresI16AVX2(SB), NOSPLIT, $0-72
 	MOVQ  n+0(FP), AX
 	CMPQ  AX, $0x01
-	JNE   more769
+	JNE   more777
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -13525,9 +13768,9 @@ TEXT ·attendScoresI16AVX2(SB), NOSPLIT, $0-72
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done771
+	JLE   done779
 
-loop770:
+loop778:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -13537,9 +13780,9 @@ loop770:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done773
+	JLE     done781
 
-loop772:
+loop780:
 	VMOVDQU      (R10), Y2
 	VMOVDQU      32(R10), Y3
 	VPBROADCASTD (R11), Y4
@@ -13571,9 +13814,9 @@ loop772:
 	ADDQ         $+256, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop772
+	JNZ          loop780
 
-done773:
+done781:
 	VBROADCASTSS (R9), Y2
 	VMULPS       (R10), Y2, Y3
 	VCVTDQ2PS    Y0, Y0
@@ -13585,15 +13828,15 @@ done773:
 	VMOVUPS      Y1, 32(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop770
+	JNZ          loop778
 
-done771:
+done779:
 	VZEROUPPER
 	RET
 
-more769:
+more777:
 	CMPQ  AX, $0x02
-	JNE   more774
+	JNE   more782
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -13604,9 +13847,9 @@ more769:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done776
+	JLE   done784
 
-loop775:
+loop783:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -13618,9 +13861,9 @@ loop775:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done778
+	JLE     done786
 
-loop777:
+loop785:
 	VMOVDQU      (R10), Y4
 	VMOVDQU      32(R10), Y5
 	VPBROADCASTD (R11), Y6
@@ -13672,9 +13915,9 @@ loop777:
 	ADDQ         $+256, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop777
+	JNZ          loop785
 
-done778:
+done786:
 	VBROADCASTSS (R9), Y4
 	VMULPS       (R10), Y4, Y5
 	VCVTDQ2PS    Y0, Y0
@@ -13695,15 +13938,15 @@ done778:
 	VMOVUPS      Y3, 1056(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop775
+	JNZ          loop783
 
-done776:
+done784:
 	VZEROUPPER
 	RET
 
-more774:
+more782:
 	CMPQ  AX, $0x03
-	JNE   more779
+	JNE   more787
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -13714,9 +13957,9 @@ more774:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done781
+	JLE   done789
 
-loop780:
+loop788:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -13730,9 +13973,9 @@ loop780:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done783
+	JLE     done791
 
-loop782:
+loop790:
 	VMOVDQU      (R10), Y6
 	VMOVDQU      32(R10), Y7
 	VPBROADCASTD (R11), Y8
@@ -13804,9 +14047,9 @@ loop782:
 	ADDQ         $+256, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop782
+	JNZ          loop790
 
-done783:
+done791:
 	VBROADCASTSS (R9), Y6
 	VMULPS       (R10), Y6, Y7
 	VCVTDQ2PS    Y0, Y0
@@ -13836,15 +14079,15 @@ done783:
 	VMOVUPS      Y5, 2080(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop780
+	JNZ          loop788
 
-done781:
+done789:
 	VZEROUPPER
 	RET
 
-more779:
+more787:
 	CMPQ  AX, $0x04
-	JNE   more784
+	JNE   more792
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -13855,9 +14098,9 @@ more779:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done786
+	JLE   done794
 
-loop785:
+loop793:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -13873,9 +14116,9 @@ loop785:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done788
+	JLE     done796
 
-loop787:
+loop795:
 	VMOVDQU      (R10), Y8
 	VMOVDQU      32(R10), Y9
 	VPBROADCASTD (R11), Y10
@@ -13967,9 +14210,9 @@ loop787:
 	ADDQ         $+256, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop787
+	JNZ          loop795
 
-done788:
+done796:
 	VBROADCASTSS (R9), Y8
 	VMULPS       (R10), Y8, Y9
 	VCVTDQ2PS    Y0, Y0
@@ -14008,15 +14251,15 @@ done788:
 	VMOVUPS      Y7, 3104(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop785
+	JNZ          loop793
 
-done786:
+done794:
 	VZEROUPPER
 	RET
 
-more784:
+more792:
 	CMPQ  AX, $0x05
-	JNE   more789
+	JNE   more797
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -14027,9 +14270,9 @@ more784:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done791
+	JLE   done799
 
-loop790:
+loop798:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -14047,9 +14290,9 @@ loop790:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done793
+	JLE     done801
 
-loop792:
+loop800:
 	VMOVDQU      (R10), Y10
 	VMOVDQU      32(R10), Y11
 	VPBROADCASTD (R11), Y12
@@ -14161,9 +14404,9 @@ loop792:
 	ADDQ         $+256, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop792
+	JNZ          loop800
 
-done793:
+done801:
 	VBROADCASTSS (R9), Y10
 	VMULPS       (R10), Y10, Y11
 	VCVTDQ2PS    Y0, Y0
@@ -14211,15 +14454,15 @@ done793:
 	VMOVUPS      Y9, 4128(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop790
+	JNZ          loop798
 
-done791:
+done799:
 	VZEROUPPER
 	RET
 
-more789:
+more797:
 	CMPQ  AX, $0x06
-	JNE   more794
+	JNE   more802
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -14230,9 +14473,9 @@ more789:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done796
+	JLE   done804
 
-loop795:
+loop803:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -14247,9 +14490,9 @@ loop795:
 	MOVQ    AX, R12
 	MOVQ    R8, R13
 	TESTQ   R13, R13
-	JLE     done798
+	JLE     done806
 
-loop797:
+loop805:
 	VMOVDQU      (R11), Y6
 	VPBROADCASTD (R12), Y7
 	VPMADDWD     Y7, Y6, Y7
@@ -14329,9 +14572,9 @@ loop797:
 	ADDQ         $+256, R11
 	ADDQ         $0x10, R12
 	DECQ         R13
-	JNZ          loop797
+	JNZ          loop805
 
-done798:
+done806:
 	VBROADCASTSS (R9), Y6
 	VMULPS       (R11), Y6, Y6
 	VCVTDQ2PS    Y0, Y0
@@ -14371,9 +14614,9 @@ done798:
 	MOVQ         AX, R11
 	MOVQ         R8, R12
 	TESTQ        R12, R12
-	JLE          done800
+	JLE          done808
 
-loop799:
+loop807:
 	VMOVDQU      32(R10), Y6
 	VPBROADCASTD (R11), Y7
 	VPMADDWD     Y7, Y6, Y7
@@ -14453,9 +14696,9 @@ loop799:
 	ADDQ         $+256, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop799
+	JNZ          loop807
 
-done800:
+done808:
 	VBROADCASTSS (R9), Y6
 	VMULPS       32(R10), Y6, Y6
 	VCVTDQ2PS    Y0, Y0
@@ -14488,15 +14731,15 @@ done800:
 	VMOVUPS      Y5, 5152(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop795
+	JNZ          loop803
 
-done796:
+done804:
 	VZEROUPPER
 	RET
 
-more794:
+more802:
 	CMPQ  AX, $0x07
-	JNE   more801
+	JNE   more809
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -14507,9 +14750,9 @@ more794:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done803
+	JLE   done811
 
-loop802:
+loop810:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -14525,9 +14768,9 @@ loop802:
 	MOVQ    AX, R12
 	MOVQ    R8, R13
 	TESTQ   R13, R13
-	JLE     done805
+	JLE     done813
 
-loop804:
+loop812:
 	VMOVDQU      (R11), Y7
 	VPBROADCASTD (R12), Y8
 	VPMADDWD     Y8, Y7, Y8
@@ -14619,9 +14862,9 @@ loop804:
 	ADDQ         $+256, R11
 	ADDQ         $0x10, R12
 	DECQ         R13
-	JNZ          loop804
+	JNZ          loop812
 
-done805:
+done813:
 	VBROADCASTSS (R9), Y7
 	VMULPS       (R11), Y7, Y7
 	VCVTDQ2PS    Y0, Y0
@@ -14667,9 +14910,9 @@ done805:
 	MOVQ         AX, R11
 	MOVQ         R8, R12
 	TESTQ        R12, R12
-	JLE          done807
+	JLE          done815
 
-loop806:
+loop814:
 	VMOVDQU      32(R10), Y7
 	VPBROADCASTD (R11), Y8
 	VPMADDWD     Y8, Y7, Y8
@@ -14761,9 +15004,9 @@ loop806:
 	ADDQ         $+256, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop806
+	JNZ          loop814
 
-done807:
+done815:
 	VBROADCASTSS (R9), Y7
 	VMULPS       32(R10), Y7, Y7
 	VCVTDQ2PS    Y0, Y0
@@ -14801,13 +15044,13 @@ done807:
 	VMOVUPS      Y6, 6176(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop802
+	JNZ          loop810
 
-done803:
+done811:
 	VZEROUPPER
 	RET
 
-more801:
+more809:
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -14818,9 +15061,9 @@ more801:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done809
+	JLE   done817
 
-loop808:
+loop816:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -14837,9 +15080,9 @@ loop808:
 	MOVQ    AX, R12
 	MOVQ    R8, R13
 	TESTQ   R13, R13
-	JLE     done811
+	JLE     done819
 
-loop810:
+loop818:
 	VMOVDQU      (R11), Y8
 	VPBROADCASTD (R12), Y9
 	VPMADDWD     Y9, Y8, Y9
@@ -14943,9 +15186,9 @@ loop810:
 	ADDQ         $+256, R11
 	ADDQ         $0x10, R12
 	DECQ         R13
-	JNZ          loop810
+	JNZ          loop818
 
-done811:
+done819:
 	VBROADCASTSS (R9), Y8
 	VMULPS       (R11), Y8, Y8
 	VCVTDQ2PS    Y0, Y0
@@ -14997,9 +15240,9 @@ done811:
 	MOVQ         AX, R11
 	MOVQ         R8, R12
 	TESTQ        R12, R12
-	JLE          done813
+	JLE          done821
 
-loop812:
+loop820:
 	VMOVDQU      32(R10), Y8
 	VPBROADCASTD (R11), Y9
 	VPMADDWD     Y9, Y8, Y9
@@ -15103,9 +15346,9 @@ loop812:
 	ADDQ         $+256, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop812
+	JNZ          loop820
 
-done813:
+done821:
 	VBROADCASTSS (R9), Y8
 	VMULPS       32(R10), Y8, Y8
 	VCVTDQ2PS    Y0, Y0
@@ -15148,29 +15391,29 @@ done813:
 	VMOVUPS      Y7, 7200(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop808
+	JNZ          loop816
 
-done809:
+done817:
 	VZEROUPPER
 	RET
 
-// func attendValuesI16AVX2(n int, w *float32, o *float32, v *byte, blocks *int32, groups int, stride int, hd int, grid *float32)
-// Requires: AVX, AVX2, FMA3
+// func attendValuesI16AVX2(n int, w *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int, grid *float32)
+// Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·attendValuesI16AVX2(SB), NOSPLIT, $0-72
 	MOVQ   n+0(FP), AX
 	CMPQ   AX, $0x01
-	JNE    more814
+	JNE    more822
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done816
 
-loop815:
+group823:
+	CMPQ    BX, $0x00
+	JLE     done824
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -15183,10 +15426,13 @@ loop815:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns817:
+columns825:
 	CMPQ    DI, $+256
-	JLT     narrower818
+	JLT     narrower826
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -15195,80 +15441,80 @@ columns817:
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done820
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done828
 
-loop819:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done822
+loop827:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done830
 
-loop821:
-	VPBROADCASTD (R11), Y9
-	VMOVDQU      (R13), Y10
+loop829:
+	VPBROADCASTD (R12), Y9
+	VMOVDQU      (R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y1, Y1
-	VMOVDQU      32(R13), Y10
+	VMOVDQU      32(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y2, Y2
-	VMOVDQU      64(R13), Y10
+	VMOVDQU      64(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y3, Y3
-	VMOVDQU      96(R13), Y10
+	VMOVDQU      96(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y4, Y4
-	VMOVDQU      128(R13), Y10
+	VMOVDQU      128(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y5, Y5
-	VMOVDQU      160(R13), Y10
+	VMOVDQU      160(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y6, Y6
-	VMOVDQU      192(R13), Y10
+	VMOVDQU      192(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      224(R13), Y10
+	VMOVDQU      224(R14), Y10
 	VPMADDWD     Y9, Y10, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Y9
-	VMOVDQU      (R13), Y10
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Y9
+	VMOVDQU      (R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y1, Y1
-	VMOVDQU      32(R13), Y10
+	VMOVDQU      32(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y2, Y2
-	VMOVDQU      64(R13), Y10
+	VMOVDQU      64(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y3, Y3
-	VMOVDQU      96(R13), Y10
+	VMOVDQU      96(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y4, Y4
-	VMOVDQU      128(R13), Y10
+	VMOVDQU      128(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y5, Y5
-	VMOVDQU      160(R13), Y10
+	VMOVDQU      160(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y6, Y6
-	VMOVDQU      192(R13), Y10
+	VMOVDQU      192(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y7, Y7
-	VMOVDQU      224(R13), Y10
+	VMOVDQU      224(R14), Y10
 	VPMADDWD     Y9, Y10, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop821
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop829
 
-done822:
+done830:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop819
+	DECQ  R13
+	JNZ   loop827
 
-done820:
+done828:
 	VBROADCASTSS (DX), Y9
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y9, Y1
@@ -15298,66 +15544,66 @@ done820:
 	ADDQ         $+256, R9
 	ADDQ         $+256, R10
 	SUBQ         $+256, DI
-	JMP          columns817
+	JMP          columns825
 
-narrower818:
-columns823:
+narrower826:
+columns831:
 	CMPQ    DI, $+128
-	JLT     narrower824
+	JLT     narrower832
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done826
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done834
 
-loop825:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done828
+loop833:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done836
 
-loop827:
-	VPBROADCASTD (R11), Y5
-	VMOVDQU      (R13), Y6
+loop835:
+	VPBROADCASTD (R12), Y5
+	VMOVDQU      (R14), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y1, Y1
-	VMOVDQU      32(R13), Y6
+	VMOVDQU      32(R14), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y2, Y2
-	VMOVDQU      64(R13), Y6
+	VMOVDQU      64(R14), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y3, Y3
-	VMOVDQU      96(R13), Y6
+	VMOVDQU      96(R14), Y6
 	VPMADDWD     Y5, Y6, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Y5
-	VMOVDQU      (R13), Y6
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Y5
+	VMOVDQU      (R14), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y1, Y1
-	VMOVDQU      32(R13), Y6
+	VMOVDQU      32(R14), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y2, Y2
-	VMOVDQU      64(R13), Y6
+	VMOVDQU      64(R14), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y3, Y3
-	VMOVDQU      96(R13), Y6
+	VMOVDQU      96(R14), Y6
 	VPMADDWD     Y5, Y6, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop827
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop835
 
-done828:
+done836:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop825
+	DECQ  R13
+	JNZ   loop833
 
-done826:
+done834:
 	VBROADCASTSS (DX), Y5
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y5, Y1
@@ -15375,52 +15621,52 @@ done826:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns823
+	JMP          columns831
 
-narrower824:
-columns829:
+narrower832:
+columns837:
 	CMPQ    DI, $+64
-	JLT     narrower830
+	JLT     narrower838
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done832
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done840
 
-loop831:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done834
+loop839:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done842
 
-loop833:
-	VPBROADCASTD (R11), Y3
-	VMOVDQU      (R13), Y4
+loop841:
+	VPBROADCASTD (R12), Y3
+	VMOVDQU      (R14), Y4
 	VPMADDWD     Y3, Y4, Y4
 	VPADDD       Y4, Y1, Y1
-	VMOVDQU      32(R13), Y4
+	VMOVDQU      32(R14), Y4
 	VPMADDWD     Y3, Y4, Y3
 	VPADDD       Y3, Y2, Y2
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Y3
-	VMOVDQU      (R13), Y4
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Y3
+	VMOVDQU      (R14), Y4
 	VPMADDWD     Y3, Y4, Y4
 	VPADDD       Y4, Y1, Y1
-	VMOVDQU      32(R13), Y4
+	VMOVDQU      32(R14), Y4
 	VPMADDWD     Y3, Y4, Y3
 	VPADDD       Y3, Y2, Y2
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop833
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop841
 
-done834:
+done842:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop831
+	DECQ  R13
+	JNZ   loop839
 
-done832:
+done840:
 	VBROADCASTSS (DX), Y3
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y3, Y1
@@ -15432,45 +15678,45 @@ done832:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns829
+	JMP          columns837
 
-narrower830:
-columns835:
+narrower838:
+columns843:
 	CMPQ    DI, $+32
-	JLT     narrower836
+	JLT     narrower844
 	VMOVAPS Y0, Y1
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done838
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done846
 
-loop837:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done840
+loop845:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done848
 
-loop839:
-	VPBROADCASTD (R11), Y2
-	VMOVDQU      (R13), Y3
+loop847:
+	VPBROADCASTD (R12), Y2
+	VMOVDQU      (R14), Y3
 	VPMADDWD     Y2, Y3, Y2
 	VPADDD       Y2, Y1, Y1
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Y2
-	VMOVDQU      (R13), Y3
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Y2
+	VMOVDQU      (R14), Y3
 	VPMADDWD     Y2, Y3, Y2
 	VPADDD       Y2, Y1, Y1
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop839
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop847
 
-done840:
+done848:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop837
+	DECQ  R13
+	JNZ   loop845
 
-done838:
+done846:
 	VBROADCASTSS (DX), Y2
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y2, Y1
@@ -15479,32 +15725,32 @@ done838:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns835
+	JMP          columns843
 
-narrower836:
+narrower844:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop815
+	SUBQ $0x02, BX
+	JMP  group823
 
-done816:
+done824:
 	VZEROUPPER
 	RET
 
-more814:
+more822:
 	CMPQ   AX, $0x02
-	JNE    more841
+	JNE    more849
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done843
 
-loop842:
+group850:
+	CMPQ    BX, $0x00
+	JLE     done851
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -15517,10 +15763,13 @@ loop842:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns844:
+columns852:
 	CMPQ    DI, $+128
-	JLT     narrower845
+	JLT     narrower853
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -15529,74 +15778,74 @@ columns844:
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done847
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done855
 
-loop846:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done849
+loop854:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done857
 
-loop848:
-	VPBROADCASTD (R11), Y9
-	VPBROADCASTD 1024(R11), Y10
-	VMOVDQU      (R13), Y11
+loop856:
+	VPBROADCASTD (R12), Y9
+	VPBROADCASTD 1024(R12), Y10
+	VMOVDQU      (R14), Y11
 	VPMADDWD     Y9, Y11, Y12
 	VPADDD       Y12, Y1, Y1
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y5, Y5
-	VMOVDQU      32(R13), Y11
+	VMOVDQU      32(R14), Y11
 	VPMADDWD     Y9, Y11, Y12
 	VPADDD       Y12, Y2, Y2
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
-	VMOVDQU      64(R13), Y11
+	VMOVDQU      64(R14), Y11
 	VPMADDWD     Y9, Y11, Y12
 	VPADDD       Y12, Y3, Y3
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y7, Y7
-	VMOVDQU      96(R13), Y11
+	VMOVDQU      96(R14), Y11
 	VPMADDWD     Y9, Y11, Y9
 	VPADDD       Y9, Y4, Y4
 	VPMADDWD     Y10, Y11, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Y9
-	VPBROADCASTD 1028(R11), Y10
-	VMOVDQU      (R13), Y11
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Y9
+	VPBROADCASTD 1028(R12), Y10
+	VMOVDQU      (R14), Y11
 	VPMADDWD     Y9, Y11, Y12
 	VPADDD       Y12, Y1, Y1
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y5, Y5
-	VMOVDQU      32(R13), Y11
+	VMOVDQU      32(R14), Y11
 	VPMADDWD     Y9, Y11, Y12
 	VPADDD       Y12, Y2, Y2
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
-	VMOVDQU      64(R13), Y11
+	VMOVDQU      64(R14), Y11
 	VPMADDWD     Y9, Y11, Y12
 	VPADDD       Y12, Y3, Y3
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y7, Y7
-	VMOVDQU      96(R13), Y11
+	VMOVDQU      96(R14), Y11
 	VPMADDWD     Y9, Y11, Y9
 	VPADDD       Y9, Y4, Y4
 	VPMADDWD     Y10, Y11, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop848
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop856
 
-done849:
+done857:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop846
+	DECQ  R13
+	JNZ   loop854
 
-done847:
+done855:
 	VBROADCASTSS (DX), Y9
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y9, Y1
@@ -15627,64 +15876,64 @@ done847:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns844
+	JMP          columns852
 
-narrower845:
-columns850:
+narrower853:
+columns858:
 	CMPQ    DI, $+64
-	JLT     narrower851
+	JLT     narrower859
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done853
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done861
 
-loop852:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done855
+loop860:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done863
 
-loop854:
-	VPBROADCASTD (R11), Y5
-	VPBROADCASTD 1024(R11), Y6
-	VMOVDQU      (R13), Y7
+loop862:
+	VPBROADCASTD (R12), Y5
+	VPBROADCASTD 1024(R12), Y6
+	VMOVDQU      (R14), Y7
 	VPMADDWD     Y5, Y7, Y8
 	VPADDD       Y8, Y1, Y1
 	VPMADDWD     Y6, Y7, Y7
 	VPADDD       Y7, Y3, Y3
-	VMOVDQU      32(R13), Y7
+	VMOVDQU      32(R14), Y7
 	VPMADDWD     Y5, Y7, Y5
 	VPADDD       Y5, Y2, Y2
 	VPMADDWD     Y6, Y7, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Y5
-	VPBROADCASTD 1028(R11), Y6
-	VMOVDQU      (R13), Y7
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Y5
+	VPBROADCASTD 1028(R12), Y6
+	VMOVDQU      (R14), Y7
 	VPMADDWD     Y5, Y7, Y8
 	VPADDD       Y8, Y1, Y1
 	VPMADDWD     Y6, Y7, Y7
 	VPADDD       Y7, Y3, Y3
-	VMOVDQU      32(R13), Y7
+	VMOVDQU      32(R14), Y7
 	VPMADDWD     Y5, Y7, Y5
 	VPADDD       Y5, Y2, Y2
 	VPMADDWD     Y6, Y7, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop854
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop862
 
-done855:
+done863:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop852
+	DECQ  R13
+	JNZ   loop860
 
-done853:
+done861:
 	VBROADCASTSS (DX), Y5
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y5, Y1
@@ -15703,52 +15952,52 @@ done853:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns850
+	JMP          columns858
 
-narrower851:
-columns856:
+narrower859:
+columns864:
 	CMPQ    DI, $+32
-	JLT     narrower857
+	JLT     narrower865
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done859
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done867
 
-loop858:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done861
+loop866:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done869
 
-loop860:
-	VMOVDQU      (R13), Y3
-	VPBROADCASTD (R11), Y4
+loop868:
+	VMOVDQU      (R14), Y3
+	VPBROADCASTD (R12), Y4
 	VPMADDWD     Y4, Y3, Y4
 	VPADDD       Y4, Y1, Y1
-	VPBROADCASTD 1024(R11), Y4
+	VPBROADCASTD 1024(R12), Y4
 	VPMADDWD     Y4, Y3, Y3
 	VPADDD       Y3, Y2, Y2
-	ADDQ         SI, R13
-	VMOVDQU      (R13), Y3
-	VPBROADCASTD 4(R11), Y4
+	ADDQ         SI, R14
+	VMOVDQU      (R14), Y3
+	VPBROADCASTD 4(R12), Y4
 	VPMADDWD     Y4, Y3, Y4
 	VPADDD       Y4, Y1, Y1
-	VPBROADCASTD 1028(R11), Y4
+	VPBROADCASTD 1028(R12), Y4
 	VPMADDWD     Y4, Y3, Y3
 	VPADDD       Y3, Y2, Y2
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop860
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop868
 
-done861:
+done869:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop858
+	DECQ  R13
+	JNZ   loop866
 
-done859:
+done867:
 	VBROADCASTSS (DX), Y3
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y3, Y1
@@ -15761,32 +16010,32 @@ done859:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns856
+	JMP          columns864
 
-narrower857:
+narrower865:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop842
+	SUBQ $0x02, BX
+	JMP  group850
 
-done843:
+done851:
 	VZEROUPPER
 	RET
 
-more841:
+more849:
 	CMPQ   AX, $0x03
-	JNE    more862
+	JNE    more870
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done864
 
-loop863:
+group871:
+	CMPQ    BX, $0x00
+	JLE     done872
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -15799,74 +16048,77 @@ loop863:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns865:
+columns873:
 	CMPQ    DI, $+64
-	JLT     narrower866
+	JLT     narrower874
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y0, Y5
 	VMOVAPS Y0, Y6
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done868
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done876
 
-loop867:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done870
+loop875:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done878
 
-loop869:
-	VMOVDQU      (R13), Y7
-	VMOVDQU      32(R13), Y8
-	VPBROADCASTD (R11), Y9
+loop877:
+	VMOVDQU      (R14), Y7
+	VMOVDQU      32(R14), Y8
+	VPBROADCASTD (R12), Y9
 	VPMADDWD     Y9, Y7, Y10
 	VPADDD       Y10, Y1, Y1
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y2, Y2
-	VPBROADCASTD 1024(R11), Y9
+	VPBROADCASTD 1024(R12), Y9
 	VPMADDWD     Y9, Y7, Y10
 	VPADDD       Y10, Y3, Y3
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y4, Y4
-	VPBROADCASTD 2048(R11), Y9
+	VPBROADCASTD 2048(R12), Y9
 	VPMADDWD     Y9, Y7, Y7
 	VPADDD       Y7, Y5, Y5
 	VPMADDWD     Y9, Y8, Y7
 	VPADDD       Y7, Y6, Y6
-	ADDQ         SI, R13
-	VMOVDQU      (R13), Y7
-	VMOVDQU      32(R13), Y8
-	VPBROADCASTD 4(R11), Y9
+	ADDQ         SI, R14
+	VMOVDQU      (R14), Y7
+	VMOVDQU      32(R14), Y8
+	VPBROADCASTD 4(R12), Y9
 	VPMADDWD     Y9, Y7, Y10
 	VPADDD       Y10, Y1, Y1
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y2, Y2
-	VPBROADCASTD 1028(R11), Y9
+	VPBROADCASTD 1028(R12), Y9
 	VPMADDWD     Y9, Y7, Y10
 	VPADDD       Y10, Y3, Y3
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y4, Y4
-	VPBROADCASTD 2052(R11), Y9
+	VPBROADCASTD 2052(R12), Y9
 	VPMADDWD     Y9, Y7, Y7
 	VPADDD       Y7, Y5, Y5
 	VPMADDWD     Y9, Y8, Y7
 	VPADDD       Y7, Y6, Y6
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop869
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop877
 
-done870:
+done878:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop867
+	DECQ  R13
+	JNZ   loop875
 
-done868:
+done876:
 	VBROADCASTSS (DX), Y7
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y7, Y1
@@ -15892,59 +16144,59 @@ done868:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns865
+	JMP          columns873
 
-narrower866:
-columns871:
+narrower874:
+columns879:
 	CMPQ    DI, $+32
-	JLT     narrower872
+	JLT     narrower880
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done874
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done882
 
-loop873:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done876
+loop881:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done884
 
-loop875:
-	VMOVDQU      (R13), Y4
-	VPBROADCASTD (R11), Y5
+loop883:
+	VMOVDQU      (R14), Y4
+	VPBROADCASTD (R12), Y5
 	VPMADDWD     Y5, Y4, Y5
 	VPADDD       Y5, Y1, Y1
-	VPBROADCASTD 1024(R11), Y5
+	VPBROADCASTD 1024(R12), Y5
 	VPMADDWD     Y5, Y4, Y5
 	VPADDD       Y5, Y2, Y2
-	VPBROADCASTD 2048(R11), Y5
+	VPBROADCASTD 2048(R12), Y5
 	VPMADDWD     Y5, Y4, Y4
 	VPADDD       Y4, Y3, Y3
-	ADDQ         SI, R13
-	VMOVDQU      (R13), Y4
-	VPBROADCASTD 4(R11), Y5
+	ADDQ         SI, R14
+	VMOVDQU      (R14), Y4
+	VPBROADCASTD 4(R12), Y5
 	VPMADDWD     Y5, Y4, Y5
 	VPADDD       Y5, Y1, Y1
-	VPBROADCASTD 1028(R11), Y5
+	VPBROADCASTD 1028(R12), Y5
 	VPMADDWD     Y5, Y4, Y5
 	VPADDD       Y5, Y2, Y2
-	VPBROADCASTD 2052(R11), Y5
+	VPBROADCASTD 2052(R12), Y5
 	VPMADDWD     Y5, Y4, Y4
 	VPADDD       Y4, Y3, Y3
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop875
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop883
 
-done876:
+done884:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop873
+	DECQ  R13
+	JNZ   loop881
 
-done874:
+done882:
 	VBROADCASTSS (DX), Y4
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y4, Y1
@@ -15961,32 +16213,32 @@ done874:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns871
+	JMP          columns879
 
-narrower872:
+narrower880:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop863
+	SUBQ $0x02, BX
+	JMP  group871
 
-done864:
+done872:
 	VZEROUPPER
 	RET
 
-more862:
+more870:
 	CMPQ   AX, $0x04
-	JNE    more877
+	JNE    more885
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done879
 
-loop878:
+group886:
+	CMPQ    BX, $0x00
+	JLE     done887
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -15999,10 +16251,13 @@ loop878:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns880:
+columns888:
 	CMPQ    DI, $+64
-	JLT     narrower881
+	JLT     narrower889
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -16011,74 +16266,74 @@ columns880:
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done883
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done891
 
-loop882:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done885
+loop890:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done893
 
-loop884:
-	VMOVDQU      (R13), Y9
-	VMOVDQU      32(R13), Y10
-	VPBROADCASTD (R11), Y11
+loop892:
+	VMOVDQU      (R14), Y9
+	VMOVDQU      32(R14), Y10
+	VPBROADCASTD (R12), Y11
 	VPMADDWD     Y11, Y9, Y12
 	VPADDD       Y12, Y1, Y1
 	VPMADDWD     Y11, Y10, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD 1024(R11), Y11
+	VPBROADCASTD 1024(R12), Y11
 	VPMADDWD     Y11, Y9, Y12
 	VPADDD       Y12, Y3, Y3
 	VPMADDWD     Y11, Y10, Y11
 	VPADDD       Y11, Y4, Y4
-	VPBROADCASTD 2048(R11), Y11
+	VPBROADCASTD 2048(R12), Y11
 	VPMADDWD     Y11, Y9, Y12
 	VPADDD       Y12, Y5, Y5
 	VPMADDWD     Y11, Y10, Y11
 	VPADDD       Y11, Y6, Y6
-	VPBROADCASTD 3072(R11), Y11
+	VPBROADCASTD 3072(R12), Y11
 	VPMADDWD     Y11, Y9, Y9
 	VPADDD       Y9, Y7, Y7
 	VPMADDWD     Y11, Y10, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	VMOVDQU      (R13), Y9
-	VMOVDQU      32(R13), Y10
-	VPBROADCASTD 4(R11), Y11
+	ADDQ         SI, R14
+	VMOVDQU      (R14), Y9
+	VMOVDQU      32(R14), Y10
+	VPBROADCASTD 4(R12), Y11
 	VPMADDWD     Y11, Y9, Y12
 	VPADDD       Y12, Y1, Y1
 	VPMADDWD     Y11, Y10, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD 1028(R11), Y11
+	VPBROADCASTD 1028(R12), Y11
 	VPMADDWD     Y11, Y9, Y12
 	VPADDD       Y12, Y3, Y3
 	VPMADDWD     Y11, Y10, Y11
 	VPADDD       Y11, Y4, Y4
-	VPBROADCASTD 2052(R11), Y11
+	VPBROADCASTD 2052(R12), Y11
 	VPMADDWD     Y11, Y9, Y12
 	VPADDD       Y12, Y5, Y5
 	VPMADDWD     Y11, Y10, Y11
 	VPADDD       Y11, Y6, Y6
-	VPBROADCASTD 3076(R11), Y11
+	VPBROADCASTD 3076(R12), Y11
 	VPMADDWD     Y11, Y9, Y9
 	VPADDD       Y9, Y7, Y7
 	VPMADDWD     Y11, Y10, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop884
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop892
 
-done885:
+done893:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop882
+	DECQ  R13
+	JNZ   loop890
 
-done883:
+done891:
 	VBROADCASTSS (DX), Y9
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y9, Y1
@@ -16111,66 +16366,66 @@ done883:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns880
+	JMP          columns888
 
-narrower881:
-columns886:
+narrower889:
+columns894:
 	CMPQ    DI, $+32
-	JLT     narrower887
+	JLT     narrower895
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done889
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done897
 
-loop888:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done891
+loop896:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done899
 
-loop890:
-	VMOVDQU      (R13), Y5
-	VPBROADCASTD (R11), Y6
+loop898:
+	VMOVDQU      (R14), Y5
+	VPBROADCASTD (R12), Y6
 	VPMADDWD     Y6, Y5, Y6
 	VPADDD       Y6, Y1, Y1
-	VPBROADCASTD 1024(R11), Y6
+	VPBROADCASTD 1024(R12), Y6
 	VPMADDWD     Y6, Y5, Y6
 	VPADDD       Y6, Y2, Y2
-	VPBROADCASTD 2048(R11), Y6
+	VPBROADCASTD 2048(R12), Y6
 	VPMADDWD     Y6, Y5, Y6
 	VPADDD       Y6, Y3, Y3
-	VPBROADCASTD 3072(R11), Y6
+	VPBROADCASTD 3072(R12), Y6
 	VPMADDWD     Y6, Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         SI, R13
-	VMOVDQU      (R13), Y5
-	VPBROADCASTD 4(R11), Y6
+	ADDQ         SI, R14
+	VMOVDQU      (R14), Y5
+	VPBROADCASTD 4(R12), Y6
 	VPMADDWD     Y6, Y5, Y6
 	VPADDD       Y6, Y1, Y1
-	VPBROADCASTD 1028(R11), Y6
+	VPBROADCASTD 1028(R12), Y6
 	VPMADDWD     Y6, Y5, Y6
 	VPADDD       Y6, Y2, Y2
-	VPBROADCASTD 2052(R11), Y6
+	VPBROADCASTD 2052(R12), Y6
 	VPMADDWD     Y6, Y5, Y6
 	VPADDD       Y6, Y3, Y3
-	VPBROADCASTD 3076(R11), Y6
+	VPBROADCASTD 3076(R12), Y6
 	VPMADDWD     Y6, Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop890
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop898
 
-done891:
+done899:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop888
+	DECQ  R13
+	JNZ   loop896
 
-done889:
+done897:
 	VBROADCASTSS (DX), Y5
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y5, Y1
@@ -16191,32 +16446,32 @@ done889:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns886
+	JMP          columns894
 
-narrower887:
+narrower895:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop878
+	SUBQ $0x02, BX
+	JMP  group886
 
-done879:
+done887:
 	VZEROUPPER
 	RET
 
-more877:
+more885:
 	CMPQ   AX, $0x05
-	JNE    more892
+	JNE    more900
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done894
 
-loop893:
+group901:
+	CMPQ    BX, $0x00
+	JLE     done902
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -16229,10 +16484,13 @@ loop893:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns895:
+columns903:
 	CMPQ    DI, $+64
-	JLT     narrower896
+	JLT     narrower904
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -16243,84 +16501,84 @@ columns895:
 	VMOVAPS Y0, Y8
 	VMOVAPS Y0, Y9
 	VMOVAPS Y0, Y10
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done898
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done906
 
-loop897:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done900
+loop905:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done908
 
-loop899:
-	VMOVDQU      (R13), Y11
-	VMOVDQU      32(R13), Y12
-	VPBROADCASTD (R11), Y13
+loop907:
+	VMOVDQU      (R14), Y11
+	VMOVDQU      32(R14), Y12
+	VPBROADCASTD (R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y1, Y1
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y2, Y2
-	VPBROADCASTD 1024(R11), Y13
+	VPBROADCASTD 1024(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y3, Y3
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y4, Y4
-	VPBROADCASTD 2048(R11), Y13
+	VPBROADCASTD 2048(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y5, Y5
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y6, Y6
-	VPBROADCASTD 3072(R11), Y13
+	VPBROADCASTD 3072(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y7, Y7
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y8, Y8
-	VPBROADCASTD 4096(R11), Y13
+	VPBROADCASTD 4096(R12), Y13
 	VPMADDWD     Y13, Y11, Y11
 	VPADDD       Y11, Y9, Y9
 	VPMADDWD     Y13, Y12, Y11
 	VPADDD       Y11, Y10, Y10
-	ADDQ         SI, R13
-	VMOVDQU      (R13), Y11
-	VMOVDQU      32(R13), Y12
-	VPBROADCASTD 4(R11), Y13
+	ADDQ         SI, R14
+	VMOVDQU      (R14), Y11
+	VMOVDQU      32(R14), Y12
+	VPBROADCASTD 4(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y1, Y1
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y2, Y2
-	VPBROADCASTD 1028(R11), Y13
+	VPBROADCASTD 1028(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y3, Y3
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y4, Y4
-	VPBROADCASTD 2052(R11), Y13
+	VPBROADCASTD 2052(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y5, Y5
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y6, Y6
-	VPBROADCASTD 3076(R11), Y13
+	VPBROADCASTD 3076(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y7, Y7
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y8, Y8
-	VPBROADCASTD 4100(R11), Y13
+	VPBROADCASTD 4100(R12), Y13
 	VPMADDWD     Y13, Y11, Y11
 	VPADDD       Y11, Y9, Y9
 	VPMADDWD     Y13, Y12, Y11
 	VPADDD       Y11, Y10, Y10
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop899
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop907
 
-done900:
+done908:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop897
+	DECQ  R13
+	JNZ   loop905
 
-done898:
+done906:
 	VBROADCASTSS (DX), Y11
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y11, Y1
@@ -16360,73 +16618,73 @@ done898:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns895
+	JMP          columns903
 
-narrower896:
-columns901:
+narrower904:
+columns909:
 	CMPQ    DI, $+32
-	JLT     narrower902
+	JLT     narrower910
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y0, Y5
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done904
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done912
 
-loop903:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done906
+loop911:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done914
 
-loop905:
-	VMOVDQU      (R13), Y6
-	VPBROADCASTD (R11), Y7
+loop913:
+	VMOVDQU      (R14), Y6
+	VPBROADCASTD (R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y1, Y1
-	VPBROADCASTD 1024(R11), Y7
+	VPBROADCASTD 1024(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y2, Y2
-	VPBROADCASTD 2048(R11), Y7
+	VPBROADCASTD 2048(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y3, Y3
-	VPBROADCASTD 3072(R11), Y7
+	VPBROADCASTD 3072(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y4, Y4
-	VPBROADCASTD 4096(R11), Y7
+	VPBROADCASTD 4096(R12), Y7
 	VPMADDWD     Y7, Y6, Y6
 	VPADDD       Y6, Y5, Y5
-	ADDQ         SI, R13
-	VMOVDQU      (R13), Y6
-	VPBROADCASTD 4(R11), Y7
+	ADDQ         SI, R14
+	VMOVDQU      (R14), Y6
+	VPBROADCASTD 4(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y1, Y1
-	VPBROADCASTD 1028(R11), Y7
+	VPBROADCASTD 1028(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y2, Y2
-	VPBROADCASTD 2052(R11), Y7
+	VPBROADCASTD 2052(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y3, Y3
-	VPBROADCASTD 3076(R11), Y7
+	VPBROADCASTD 3076(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y4, Y4
-	VPBROADCASTD 4100(R11), Y7
+	VPBROADCASTD 4100(R12), Y7
 	VPMADDWD     Y7, Y6, Y6
 	VPADDD       Y6, Y5, Y5
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop905
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop913
 
-done906:
+done914:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop903
+	DECQ  R13
+	JNZ   loop911
 
-done904:
+done912:
 	VBROADCASTSS (DX), Y6
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y6, Y1
@@ -16451,32 +16709,32 @@ done904:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns901
+	JMP          columns909
 
-narrower902:
+narrower910:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop893
+	SUBQ $0x02, BX
+	JMP  group901
 
-done894:
+done902:
 	VZEROUPPER
 	RET
 
-more892:
+more900:
 	CMPQ   AX, $0x06
-	JNE    more907
+	JNE    more915
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done909
 
-loop908:
+group916:
+	CMPQ    BX, $0x00
+	JLE     done917
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -16489,78 +16747,81 @@ loop908:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns910:
+columns918:
 	CMPQ    DI, $+32
-	JLT     narrower911
+	JLT     narrower919
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y0, Y5
 	VMOVAPS Y0, Y6
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done913
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done921
 
-loop912:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done915
+loop920:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done923
 
-loop914:
-	VMOVDQU      (R13), Y7
-	VPBROADCASTD (R11), Y8
+loop922:
+	VMOVDQU      (R14), Y7
+	VPBROADCASTD (R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y1, Y1
-	VPBROADCASTD 1024(R11), Y8
+	VPBROADCASTD 1024(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y2, Y2
-	VPBROADCASTD 2048(R11), Y8
+	VPBROADCASTD 2048(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y3, Y3
-	VPBROADCASTD 3072(R11), Y8
+	VPBROADCASTD 3072(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y4, Y4
-	VPBROADCASTD 4096(R11), Y8
+	VPBROADCASTD 4096(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y5, Y5
-	VPBROADCASTD 5120(R11), Y8
+	VPBROADCASTD 5120(R12), Y8
 	VPMADDWD     Y8, Y7, Y7
 	VPADDD       Y7, Y6, Y6
-	ADDQ         SI, R13
-	VMOVDQU      (R13), Y7
-	VPBROADCASTD 4(R11), Y8
+	ADDQ         SI, R14
+	VMOVDQU      (R14), Y7
+	VPBROADCASTD 4(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y1, Y1
-	VPBROADCASTD 1028(R11), Y8
+	VPBROADCASTD 1028(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y2, Y2
-	VPBROADCASTD 2052(R11), Y8
+	VPBROADCASTD 2052(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y3, Y3
-	VPBROADCASTD 3076(R11), Y8
+	VPBROADCASTD 3076(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y4, Y4
-	VPBROADCASTD 4100(R11), Y8
+	VPBROADCASTD 4100(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y5, Y5
-	VPBROADCASTD 5124(R11), Y8
+	VPBROADCASTD 5124(R12), Y8
 	VPMADDWD     Y8, Y7, Y7
 	VPADDD       Y7, Y6, Y6
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop914
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop922
 
-done915:
+done923:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop912
+	DECQ  R13
+	JNZ   loop920
 
-done913:
+done921:
 	VBROADCASTSS (DX), Y7
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y7, Y1
@@ -16589,32 +16850,32 @@ done913:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns910
+	JMP          columns918
 
-narrower911:
+narrower919:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop908
+	SUBQ $0x02, BX
+	JMP  group916
 
-done909:
+done917:
 	VZEROUPPER
 	RET
 
-more907:
+more915:
 	CMPQ   AX, $0x07
-	JNE    more916
+	JNE    more924
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done918
 
-loop917:
+group925:
+	CMPQ    BX, $0x00
+	JLE     done926
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -16627,10 +16888,13 @@ loop917:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns919:
+columns927:
 	CMPQ    DI, $+32
-	JLT     narrower920
+	JLT     narrower928
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -16638,74 +16902,74 @@ columns919:
 	VMOVAPS Y0, Y5
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done922
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done930
 
-loop921:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done924
+loop929:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done932
 
-loop923:
-	VMOVDQU      (R13), Y8
-	VPBROADCASTD (R11), Y9
+loop931:
+	VMOVDQU      (R14), Y8
+	VPBROADCASTD (R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y1, Y1
-	VPBROADCASTD 1024(R11), Y9
+	VPBROADCASTD 1024(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y2, Y2
-	VPBROADCASTD 2048(R11), Y9
+	VPBROADCASTD 2048(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y3, Y3
-	VPBROADCASTD 3072(R11), Y9
+	VPBROADCASTD 3072(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y4, Y4
-	VPBROADCASTD 4096(R11), Y9
+	VPBROADCASTD 4096(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y5, Y5
-	VPBROADCASTD 5120(R11), Y9
+	VPBROADCASTD 5120(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y6, Y6
-	VPBROADCASTD 6144(R11), Y9
+	VPBROADCASTD 6144(R12), Y9
 	VPMADDWD     Y9, Y8, Y8
 	VPADDD       Y8, Y7, Y7
-	ADDQ         SI, R13
-	VMOVDQU      (R13), Y8
-	VPBROADCASTD 4(R11), Y9
+	ADDQ         SI, R14
+	VMOVDQU      (R14), Y8
+	VPBROADCASTD 4(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y1, Y1
-	VPBROADCASTD 1028(R11), Y9
+	VPBROADCASTD 1028(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y2, Y2
-	VPBROADCASTD 2052(R11), Y9
+	VPBROADCASTD 2052(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y3, Y3
-	VPBROADCASTD 3076(R11), Y9
+	VPBROADCASTD 3076(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y4, Y4
-	VPBROADCASTD 4100(R11), Y9
+	VPBROADCASTD 4100(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y5, Y5
-	VPBROADCASTD 5124(R11), Y9
+	VPBROADCASTD 5124(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y6, Y6
-	VPBROADCASTD 6148(R11), Y9
+	VPBROADCASTD 6148(R12), Y9
 	VPMADDWD     Y9, Y8, Y8
 	VPADDD       Y8, Y7, Y7
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop923
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop931
 
-done924:
+done932:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop921
+	DECQ  R13
+	JNZ   loop929
 
-done922:
+done930:
 	VBROADCASTSS (DX), Y8
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y8, Y1
@@ -16738,30 +17002,30 @@ done922:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns919
+	JMP          columns927
 
-narrower920:
+narrower928:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop917
+	SUBQ $0x02, BX
+	JMP  group925
 
-done918:
+done926:
 	VZEROUPPER
 	RET
 
-more916:
+more924:
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x02, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done926
 
-loop925:
+group933:
+	CMPQ    BX, $0x00
+	JLE     done934
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -16774,10 +17038,13 @@ loop925:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns927:
+columns935:
 	CMPQ    DI, $+32
-	JLT     narrower928
+	JLT     narrower936
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -16786,80 +17053,80 @@ columns927:
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done930
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done938
 
-loop929:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done932
+loop937:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done940
 
-loop931:
-	VMOVDQU      (R13), Y9
-	VPBROADCASTD (R11), Y10
+loop939:
+	VMOVDQU      (R14), Y9
+	VPBROADCASTD (R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y1, Y1
-	VPBROADCASTD 1024(R11), Y10
+	VPBROADCASTD 1024(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y2, Y2
-	VPBROADCASTD 2048(R11), Y10
+	VPBROADCASTD 2048(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y3, Y3
-	VPBROADCASTD 3072(R11), Y10
+	VPBROADCASTD 3072(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y4, Y4
-	VPBROADCASTD 4096(R11), Y10
+	VPBROADCASTD 4096(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y5, Y5
-	VPBROADCASTD 5120(R11), Y10
+	VPBROADCASTD 5120(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y6, Y6
-	VPBROADCASTD 6144(R11), Y10
+	VPBROADCASTD 6144(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VPBROADCASTD 7168(R11), Y10
+	VPBROADCASTD 7168(R12), Y10
 	VPMADDWD     Y10, Y9, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	VMOVDQU      (R13), Y9
-	VPBROADCASTD 4(R11), Y10
+	ADDQ         SI, R14
+	VMOVDQU      (R14), Y9
+	VPBROADCASTD 4(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y1, Y1
-	VPBROADCASTD 1028(R11), Y10
+	VPBROADCASTD 1028(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y2, Y2
-	VPBROADCASTD 2052(R11), Y10
+	VPBROADCASTD 2052(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y3, Y3
-	VPBROADCASTD 3076(R11), Y10
+	VPBROADCASTD 3076(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y4, Y4
-	VPBROADCASTD 4100(R11), Y10
+	VPBROADCASTD 4100(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y5, Y5
-	VPBROADCASTD 5124(R11), Y10
+	VPBROADCASTD 5124(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y6, Y6
-	VPBROADCASTD 6148(R11), Y10
+	VPBROADCASTD 6148(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VPBROADCASTD 7172(R11), Y10
+	VPBROADCASTD 7172(R12), Y10
 	VPMADDWD     Y10, Y9, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop931
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop939
 
-done932:
+done940:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop929
+	DECQ  R13
+	JNZ   loop937
 
-done930:
+done938:
 	VBROADCASTSS (DX), Y9
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y9, Y1
@@ -16896,15 +17163,15 @@ done930:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns927
+	JMP          columns935
 
-narrower928:
+narrower936:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop925
+	SUBQ $0x02, BX
+	JMP  group933
 
-done926:
+done934:
 	VZEROUPPER
 	RET
 
@@ -16913,7 +17180,7 @@ done926:
 TEXT ·attendScoresI8AVX2(SB), NOSPLIT, $0-72
 	MOVQ  n+0(FP), AX
 	CMPQ  AX, $0x01
-	JNE   more933
+	JNE   more941
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -16924,9 +17191,9 @@ TEXT ·attendScoresI8AVX2(SB), NOSPLIT, $0-72
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done935
+	JLE   done943
 
-loop934:
+loop942:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -16936,9 +17203,9 @@ loop934:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done937
+	JLE     done945
 
-loop936:
+loop944:
 	VPMOVSXBW    (R10), Y2
 	VPMOVSXBW    16(R10), Y3
 	VPBROADCASTD (R11), Y4
@@ -16970,9 +17237,9 @@ loop936:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop936
+	JNZ          loop944
 
-done937:
+done945:
 	VBROADCASTSS (R9), Y2
 	VMULPS       (R10), Y2, Y3
 	VCVTDQ2PS    Y0, Y0
@@ -16984,15 +17251,15 @@ done937:
 	VMOVUPS      Y1, 32(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop934
+	JNZ          loop942
 
-done935:
+done943:
 	VZEROUPPER
 	RET
 
-more933:
+more941:
 	CMPQ  AX, $0x02
-	JNE   more938
+	JNE   more946
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -17003,9 +17270,9 @@ more933:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done940
+	JLE   done948
 
-loop939:
+loop947:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -17017,9 +17284,9 @@ loop939:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done942
+	JLE     done950
 
-loop941:
+loop949:
 	VPMOVSXBW    (R10), Y4
 	VPMOVSXBW    16(R10), Y5
 	VPBROADCASTD (R11), Y6
@@ -17071,9 +17338,9 @@ loop941:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop941
+	JNZ          loop949
 
-done942:
+done950:
 	VBROADCASTSS (R9), Y4
 	VMULPS       (R10), Y4, Y5
 	VCVTDQ2PS    Y0, Y0
@@ -17094,15 +17361,15 @@ done942:
 	VMOVUPS      Y3, 1056(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop939
+	JNZ          loop947
 
-done940:
+done948:
 	VZEROUPPER
 	RET
 
-more938:
+more946:
 	CMPQ  AX, $0x03
-	JNE   more943
+	JNE   more951
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -17113,9 +17380,9 @@ more938:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done945
+	JLE   done953
 
-loop944:
+loop952:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -17129,9 +17396,9 @@ loop944:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done947
+	JLE     done955
 
-loop946:
+loop954:
 	VPMOVSXBW    (R10), Y6
 	VPMOVSXBW    16(R10), Y7
 	VPBROADCASTD (R11), Y8
@@ -17203,9 +17470,9 @@ loop946:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop946
+	JNZ          loop954
 
-done947:
+done955:
 	VBROADCASTSS (R9), Y6
 	VMULPS       (R10), Y6, Y7
 	VCVTDQ2PS    Y0, Y0
@@ -17235,15 +17502,15 @@ done947:
 	VMOVUPS      Y5, 2080(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop944
+	JNZ          loop952
 
-done945:
+done953:
 	VZEROUPPER
 	RET
 
-more943:
+more951:
 	CMPQ  AX, $0x04
-	JNE   more948
+	JNE   more956
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -17254,9 +17521,9 @@ more943:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done950
+	JLE   done958
 
-loop949:
+loop957:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -17272,9 +17539,9 @@ loop949:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done952
+	JLE     done960
 
-loop951:
+loop959:
 	VPMOVSXBW    (R10), Y8
 	VPMOVSXBW    16(R10), Y9
 	VPBROADCASTD (R11), Y10
@@ -17366,9 +17633,9 @@ loop951:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop951
+	JNZ          loop959
 
-done952:
+done960:
 	VBROADCASTSS (R9), Y8
 	VMULPS       (R10), Y8, Y9
 	VCVTDQ2PS    Y0, Y0
@@ -17407,15 +17674,15 @@ done952:
 	VMOVUPS      Y7, 3104(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop949
+	JNZ          loop957
 
-done950:
+done958:
 	VZEROUPPER
 	RET
 
-more948:
+more956:
 	CMPQ  AX, $0x05
-	JNE   more953
+	JNE   more961
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -17426,9 +17693,9 @@ more948:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done955
+	JLE   done963
 
-loop954:
+loop962:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -17446,9 +17713,9 @@ loop954:
 	MOVQ    AX, R11
 	MOVQ    R8, R12
 	TESTQ   R12, R12
-	JLE     done957
+	JLE     done965
 
-loop956:
+loop964:
 	VPMOVSXBW    (R10), Y10
 	VPMOVSXBW    16(R10), Y11
 	VPBROADCASTD (R11), Y12
@@ -17560,9 +17827,9 @@ loop956:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop956
+	JNZ          loop964
 
-done957:
+done965:
 	VBROADCASTSS (R9), Y10
 	VMULPS       (R10), Y10, Y11
 	VCVTDQ2PS    Y0, Y0
@@ -17610,15 +17877,15 @@ done957:
 	VMOVUPS      Y9, 4128(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop954
+	JNZ          loop962
 
-done955:
+done963:
 	VZEROUPPER
 	RET
 
-more953:
+more961:
 	CMPQ  AX, $0x06
-	JNE   more958
+	JNE   more966
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -17629,9 +17896,9 @@ more953:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done960
+	JLE   done968
 
-loop959:
+loop967:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -17646,9 +17913,9 @@ loop959:
 	MOVQ    AX, R12
 	MOVQ    R8, R13
 	TESTQ   R13, R13
-	JLE     done962
+	JLE     done970
 
-loop961:
+loop969:
 	VPMOVSXBW    (R11), Y6
 	VPBROADCASTD (R12), Y7
 	VPMADDWD     Y7, Y6, Y7
@@ -17728,9 +17995,9 @@ loop961:
 	ADDQ         $+128, R11
 	ADDQ         $0x10, R12
 	DECQ         R13
-	JNZ          loop961
+	JNZ          loop969
 
-done962:
+done970:
 	VBROADCASTSS (R9), Y6
 	VMULPS       (R11), Y6, Y6
 	VCVTDQ2PS    Y0, Y0
@@ -17770,9 +18037,9 @@ done962:
 	MOVQ         AX, R11
 	MOVQ         R8, R12
 	TESTQ        R12, R12
-	JLE          done964
+	JLE          done972
 
-loop963:
+loop971:
 	VPMOVSXBW    16(R10), Y6
 	VPBROADCASTD (R11), Y7
 	VPMADDWD     Y7, Y6, Y7
@@ -17852,9 +18119,9 @@ loop963:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop963
+	JNZ          loop971
 
-done964:
+done972:
 	VBROADCASTSS (R9), Y6
 	VMULPS       32(R10), Y6, Y6
 	VCVTDQ2PS    Y0, Y0
@@ -17887,15 +18154,15 @@ done964:
 	VMOVUPS      Y5, 5152(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop959
+	JNZ          loop967
 
-done960:
+done968:
 	VZEROUPPER
 	RET
 
-more958:
+more966:
 	CMPQ  AX, $0x07
-	JNE   more965
+	JNE   more973
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -17906,9 +18173,9 @@ more958:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done967
+	JLE   done975
 
-loop966:
+loop974:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -17924,9 +18191,9 @@ loop966:
 	MOVQ    AX, R12
 	MOVQ    R8, R13
 	TESTQ   R13, R13
-	JLE     done969
+	JLE     done977
 
-loop968:
+loop976:
 	VPMOVSXBW    (R11), Y7
 	VPBROADCASTD (R12), Y8
 	VPMADDWD     Y8, Y7, Y8
@@ -18018,9 +18285,9 @@ loop968:
 	ADDQ         $+128, R11
 	ADDQ         $0x10, R12
 	DECQ         R13
-	JNZ          loop968
+	JNZ          loop976
 
-done969:
+done977:
 	VBROADCASTSS (R9), Y7
 	VMULPS       (R11), Y7, Y7
 	VCVTDQ2PS    Y0, Y0
@@ -18066,9 +18333,9 @@ done969:
 	MOVQ         AX, R11
 	MOVQ         R8, R12
 	TESTQ        R12, R12
-	JLE          done971
+	JLE          done979
 
-loop970:
+loop978:
 	VPMOVSXBW    16(R10), Y7
 	VPBROADCASTD (R11), Y8
 	VPMADDWD     Y8, Y7, Y8
@@ -18160,9 +18427,9 @@ loop970:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop970
+	JNZ          loop978
 
-done971:
+done979:
 	VBROADCASTSS (R9), Y7
 	VMULPS       32(R10), Y7, Y7
 	VCVTDQ2PS    Y0, Y0
@@ -18200,13 +18467,13 @@ done971:
 	VMOVUPS      Y6, 6176(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop966
+	JNZ          loop974
 
-done967:
+done975:
 	VZEROUPPER
 	RET
 
-more965:
+more973:
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -18217,9 +18484,9 @@ more965:
 	MOVQ  qscale+64(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done973
+	JLE   done981
 
-loop972:
+loop980:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -18236,9 +18503,9 @@ loop972:
 	MOVQ    AX, R12
 	MOVQ    R8, R13
 	TESTQ   R13, R13
-	JLE     done975
+	JLE     done983
 
-loop974:
+loop982:
 	VPMOVSXBW    (R11), Y8
 	VPBROADCASTD (R12), Y9
 	VPMADDWD     Y9, Y8, Y9
@@ -18342,9 +18609,9 @@ loop974:
 	ADDQ         $+128, R11
 	ADDQ         $0x10, R12
 	DECQ         R13
-	JNZ          loop974
+	JNZ          loop982
 
-done975:
+done983:
 	VBROADCASTSS (R9), Y8
 	VMULPS       (R11), Y8, Y8
 	VCVTDQ2PS    Y0, Y0
@@ -18396,9 +18663,9 @@ done975:
 	MOVQ         AX, R11
 	MOVQ         R8, R12
 	TESTQ        R12, R12
-	JLE          done977
+	JLE          done985
 
-loop976:
+loop984:
 	VPMOVSXBW    16(R10), Y8
 	VPBROADCASTD (R11), Y9
 	VPMADDWD     Y9, Y8, Y9
@@ -18502,9 +18769,9 @@ loop976:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop976
+	JNZ          loop984
 
-done977:
+done985:
 	VBROADCASTSS (R9), Y8
 	VMULPS       32(R10), Y8, Y8
 	VCVTDQ2PS    Y0, Y0
@@ -18547,29 +18814,29 @@ done977:
 	VMOVUPS      Y7, 7200(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop972
+	JNZ          loop980
 
-done973:
+done981:
 	VZEROUPPER
 	RET
 
-// func attendValuesI8AVX2(n int, w *float32, o *float32, v *byte, blocks *int32, groups int, stride int, hd int, grid *float32)
-// Requires: AVX, AVX2, FMA3
+// func attendValuesI8AVX2(n int, w *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int, grid *float32)
+// Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·attendValuesI8AVX2(SB), NOSPLIT, $0-72
 	MOVQ   n+0(FP), AX
 	CMPQ   AX, $0x01
-	JNE    more978
+	JNE    more986
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done980
 
-loop979:
+group987:
+	CMPQ    BX, $0x00
+	JLE     done988
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -18582,10 +18849,13 @@ loop979:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns981:
+columns989:
 	CMPQ    DI, $+128
-	JLT     narrower982
+	JLT     narrower990
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -18594,80 +18864,80 @@ columns981:
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done984
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done992
 
-loop983:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done986
+loop991:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done994
 
-loop985:
-	VPBROADCASTD (R11), Y9
-	VPMOVSXBW    (R13), Y10
+loop993:
+	VPBROADCASTD (R12), Y9
+	VPMOVSXBW    (R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y1, Y1
-	VPMOVSXBW    16(R13), Y10
+	VPMOVSXBW    16(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y2, Y2
-	VPMOVSXBW    32(R13), Y10
+	VPMOVSXBW    32(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y3, Y3
-	VPMOVSXBW    48(R13), Y10
+	VPMOVSXBW    48(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y4, Y4
-	VPMOVSXBW    64(R13), Y10
+	VPMOVSXBW    64(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y5, Y5
-	VPMOVSXBW    80(R13), Y10
+	VPMOVSXBW    80(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y6, Y6
-	VPMOVSXBW    96(R13), Y10
+	VPMOVSXBW    96(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y7, Y7
-	VPMOVSXBW    112(R13), Y10
+	VPMOVSXBW    112(R14), Y10
 	VPMADDWD     Y9, Y10, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Y9
-	VPMOVSXBW    (R13), Y10
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Y9
+	VPMOVSXBW    (R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y1, Y1
-	VPMOVSXBW    16(R13), Y10
+	VPMOVSXBW    16(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y2, Y2
-	VPMOVSXBW    32(R13), Y10
+	VPMOVSXBW    32(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y3, Y3
-	VPMOVSXBW    48(R13), Y10
+	VPMOVSXBW    48(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y4, Y4
-	VPMOVSXBW    64(R13), Y10
+	VPMOVSXBW    64(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y5, Y5
-	VPMOVSXBW    80(R13), Y10
+	VPMOVSXBW    80(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y6, Y6
-	VPMOVSXBW    96(R13), Y10
+	VPMOVSXBW    96(R14), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y7, Y7
-	VPMOVSXBW    112(R13), Y10
+	VPMOVSXBW    112(R14), Y10
 	VPMADDWD     Y9, Y10, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop985
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop993
 
-done986:
+done994:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop983
+	DECQ  R13
+	JNZ   loop991
 
-done984:
+done992:
 	VBROADCASTSS (DX), Y9
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y9, Y1
@@ -18697,66 +18967,66 @@ done984:
 	ADDQ         $+128, R9
 	ADDQ         $+128, R10
 	SUBQ         $+128, DI
-	JMP          columns981
+	JMP          columns989
 
-narrower982:
-columns987:
+narrower990:
+columns995:
 	CMPQ    DI, $+64
-	JLT     narrower988
+	JLT     narrower996
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done990
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done998
 
-loop989:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done992
+loop997:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1000
 
-loop991:
-	VPBROADCASTD (R11), Y5
-	VPMOVSXBW    (R13), Y6
+loop999:
+	VPBROADCASTD (R12), Y5
+	VPMOVSXBW    (R14), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y1, Y1
-	VPMOVSXBW    16(R13), Y6
+	VPMOVSXBW    16(R14), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y2, Y2
-	VPMOVSXBW    32(R13), Y6
+	VPMOVSXBW    32(R14), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y3, Y3
-	VPMOVSXBW    48(R13), Y6
+	VPMOVSXBW    48(R14), Y6
 	VPMADDWD     Y5, Y6, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Y5
-	VPMOVSXBW    (R13), Y6
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Y5
+	VPMOVSXBW    (R14), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y1, Y1
-	VPMOVSXBW    16(R13), Y6
+	VPMOVSXBW    16(R14), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y2, Y2
-	VPMOVSXBW    32(R13), Y6
+	VPMOVSXBW    32(R14), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y3, Y3
-	VPMOVSXBW    48(R13), Y6
+	VPMOVSXBW    48(R14), Y6
 	VPMADDWD     Y5, Y6, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop991
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop999
 
-done992:
+done1000:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop989
+	DECQ  R13
+	JNZ   loop997
 
-done990:
+done998:
 	VBROADCASTSS (DX), Y5
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y5, Y1
@@ -18774,52 +19044,52 @@ done990:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns987
+	JMP          columns995
 
-narrower988:
-columns993:
+narrower996:
+columns1001:
 	CMPQ    DI, $+32
-	JLT     narrower994
+	JLT     narrower1002
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done996
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1004
 
-loop995:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done998
+loop1003:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1006
 
-loop997:
-	VPBROADCASTD (R11), Y3
-	VPMOVSXBW    (R13), Y4
+loop1005:
+	VPBROADCASTD (R12), Y3
+	VPMOVSXBW    (R14), Y4
 	VPMADDWD     Y3, Y4, Y4
 	VPADDD       Y4, Y1, Y1
-	VPMOVSXBW    16(R13), Y4
+	VPMOVSXBW    16(R14), Y4
 	VPMADDWD     Y3, Y4, Y3
 	VPADDD       Y3, Y2, Y2
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Y3
-	VPMOVSXBW    (R13), Y4
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Y3
+	VPMOVSXBW    (R14), Y4
 	VPMADDWD     Y3, Y4, Y4
 	VPADDD       Y4, Y1, Y1
-	VPMOVSXBW    16(R13), Y4
+	VPMOVSXBW    16(R14), Y4
 	VPMADDWD     Y3, Y4, Y3
 	VPADDD       Y3, Y2, Y2
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop997
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1005
 
-done998:
+done1006:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop995
+	DECQ  R13
+	JNZ   loop1003
 
-done996:
+done1004:
 	VBROADCASTSS (DX), Y3
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y3, Y1
@@ -18831,45 +19101,45 @@ done996:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns993
+	JMP          columns1001
 
-narrower994:
-columns999:
+narrower1002:
+columns1007:
 	CMPQ    DI, $+16
-	JLT     narrower1000
+	JLT     narrower1008
 	VMOVAPS Y0, Y1
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done1002
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1010
 
-loop1001:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done1004
+loop1009:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1012
 
-loop1003:
-	VPBROADCASTD (R11), Y2
-	VPMOVSXBW    (R13), Y3
+loop1011:
+	VPBROADCASTD (R12), Y2
+	VPMOVSXBW    (R14), Y3
 	VPMADDWD     Y2, Y3, Y2
 	VPADDD       Y2, Y1, Y1
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Y2
-	VPMOVSXBW    (R13), Y3
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Y2
+	VPMOVSXBW    (R14), Y3
 	VPMADDWD     Y2, Y3, Y2
 	VPADDD       Y2, Y1, Y1
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop1003
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1011
 
-done1004:
+done1012:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop1001
+	DECQ  R13
+	JNZ   loop1009
 
-done1002:
+done1010:
 	VBROADCASTSS (DX), Y2
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y2, Y1
@@ -18878,32 +19148,32 @@ done1002:
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	SUBQ         $+16, DI
-	JMP          columns999
+	JMP          columns1007
 
-narrower1000:
+narrower1008:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop979
+	SUBQ $0x02, BX
+	JMP  group987
 
-done980:
+done988:
 	VZEROUPPER
 	RET
 
-more978:
+more986:
 	CMPQ   AX, $0x02
-	JNE    more1005
+	JNE    more1013
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done1007
 
-loop1006:
+group1014:
+	CMPQ    BX, $0x00
+	JLE     done1015
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -18916,10 +19186,13 @@ loop1006:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns1008:
+columns1016:
 	CMPQ    DI, $+64
-	JLT     narrower1009
+	JLT     narrower1017
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -18928,74 +19201,74 @@ columns1008:
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done1011
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1019
 
-loop1010:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done1013
+loop1018:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1021
 
-loop1012:
-	VPBROADCASTD (R11), Y9
-	VPBROADCASTD 1024(R11), Y10
-	VPMOVSXBW    (R13), Y11
+loop1020:
+	VPBROADCASTD (R12), Y9
+	VPBROADCASTD 1024(R12), Y10
+	VPMOVSXBW    (R14), Y11
 	VPMADDWD     Y9, Y11, Y12
 	VPADDD       Y12, Y1, Y1
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y5, Y5
-	VPMOVSXBW    16(R13), Y11
+	VPMOVSXBW    16(R14), Y11
 	VPMADDWD     Y9, Y11, Y12
 	VPADDD       Y12, Y2, Y2
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
-	VPMOVSXBW    32(R13), Y11
+	VPMOVSXBW    32(R14), Y11
 	VPMADDWD     Y9, Y11, Y12
 	VPADDD       Y12, Y3, Y3
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y7, Y7
-	VPMOVSXBW    48(R13), Y11
+	VPMOVSXBW    48(R14), Y11
 	VPMADDWD     Y9, Y11, Y9
 	VPADDD       Y9, Y4, Y4
 	VPMADDWD     Y10, Y11, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Y9
-	VPBROADCASTD 1028(R11), Y10
-	VPMOVSXBW    (R13), Y11
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Y9
+	VPBROADCASTD 1028(R12), Y10
+	VPMOVSXBW    (R14), Y11
 	VPMADDWD     Y9, Y11, Y12
 	VPADDD       Y12, Y1, Y1
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y5, Y5
-	VPMOVSXBW    16(R13), Y11
+	VPMOVSXBW    16(R14), Y11
 	VPMADDWD     Y9, Y11, Y12
 	VPADDD       Y12, Y2, Y2
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
-	VPMOVSXBW    32(R13), Y11
+	VPMOVSXBW    32(R14), Y11
 	VPMADDWD     Y9, Y11, Y12
 	VPADDD       Y12, Y3, Y3
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y7, Y7
-	VPMOVSXBW    48(R13), Y11
+	VPMOVSXBW    48(R14), Y11
 	VPMADDWD     Y9, Y11, Y9
 	VPADDD       Y9, Y4, Y4
 	VPMADDWD     Y10, Y11, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop1012
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1020
 
-done1013:
+done1021:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop1010
+	DECQ  R13
+	JNZ   loop1018
 
-done1011:
+done1019:
 	VBROADCASTSS (DX), Y9
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y9, Y1
@@ -19026,64 +19299,64 @@ done1011:
 	ADDQ         $+64, R9
 	ADDQ         $+64, R10
 	SUBQ         $+64, DI
-	JMP          columns1008
+	JMP          columns1016
 
-narrower1009:
-columns1014:
+narrower1017:
+columns1022:
 	CMPQ    DI, $+32
-	JLT     narrower1015
+	JLT     narrower1023
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done1017
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1025
 
-loop1016:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done1019
+loop1024:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1027
 
-loop1018:
-	VPBROADCASTD (R11), Y5
-	VPBROADCASTD 1024(R11), Y6
-	VPMOVSXBW    (R13), Y7
+loop1026:
+	VPBROADCASTD (R12), Y5
+	VPBROADCASTD 1024(R12), Y6
+	VPMOVSXBW    (R14), Y7
 	VPMADDWD     Y5, Y7, Y8
 	VPADDD       Y8, Y1, Y1
 	VPMADDWD     Y6, Y7, Y7
 	VPADDD       Y7, Y3, Y3
-	VPMOVSXBW    16(R13), Y7
+	VPMOVSXBW    16(R14), Y7
 	VPMADDWD     Y5, Y7, Y5
 	VPADDD       Y5, Y2, Y2
 	VPMADDWD     Y6, Y7, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         SI, R13
-	VPBROADCASTD 4(R11), Y5
-	VPBROADCASTD 1028(R11), Y6
-	VPMOVSXBW    (R13), Y7
+	ADDQ         SI, R14
+	VPBROADCASTD 4(R12), Y5
+	VPBROADCASTD 1028(R12), Y6
+	VPMOVSXBW    (R14), Y7
 	VPMADDWD     Y5, Y7, Y8
 	VPADDD       Y8, Y1, Y1
 	VPMADDWD     Y6, Y7, Y7
 	VPADDD       Y7, Y3, Y3
-	VPMOVSXBW    16(R13), Y7
+	VPMOVSXBW    16(R14), Y7
 	VPMADDWD     Y5, Y7, Y5
 	VPADDD       Y5, Y2, Y2
 	VPMADDWD     Y6, Y7, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop1018
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1026
 
-done1019:
+done1027:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop1016
+	DECQ  R13
+	JNZ   loop1024
 
-done1017:
+done1025:
 	VBROADCASTSS (DX), Y5
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y5, Y1
@@ -19102,52 +19375,52 @@ done1017:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns1014
+	JMP          columns1022
 
-narrower1015:
-columns1020:
+narrower1023:
+columns1028:
 	CMPQ    DI, $+16
-	JLT     narrower1021
+	JLT     narrower1029
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done1023
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1031
 
-loop1022:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done1025
+loop1030:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1033
 
-loop1024:
-	VPMOVSXBW    (R13), Y3
-	VPBROADCASTD (R11), Y4
+loop1032:
+	VPMOVSXBW    (R14), Y3
+	VPBROADCASTD (R12), Y4
 	VPMADDWD     Y4, Y3, Y4
 	VPADDD       Y4, Y1, Y1
-	VPBROADCASTD 1024(R11), Y4
+	VPBROADCASTD 1024(R12), Y4
 	VPMADDWD     Y4, Y3, Y3
 	VPADDD       Y3, Y2, Y2
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Y3
-	VPBROADCASTD 4(R11), Y4
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Y3
+	VPBROADCASTD 4(R12), Y4
 	VPMADDWD     Y4, Y3, Y4
 	VPADDD       Y4, Y1, Y1
-	VPBROADCASTD 1028(R11), Y4
+	VPBROADCASTD 1028(R12), Y4
 	VPMADDWD     Y4, Y3, Y3
 	VPADDD       Y3, Y2, Y2
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop1024
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1032
 
-done1025:
+done1033:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop1022
+	DECQ  R13
+	JNZ   loop1030
 
-done1023:
+done1031:
 	VBROADCASTSS (DX), Y3
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y3, Y1
@@ -19160,32 +19433,32 @@ done1023:
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	SUBQ         $+16, DI
-	JMP          columns1020
+	JMP          columns1028
 
-narrower1021:
+narrower1029:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop1006
+	SUBQ $0x02, BX
+	JMP  group1014
 
-done1007:
+done1015:
 	VZEROUPPER
 	RET
 
-more1005:
+more1013:
 	CMPQ   AX, $0x03
-	JNE    more1026
+	JNE    more1034
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done1028
 
-loop1027:
+group1035:
+	CMPQ    BX, $0x00
+	JLE     done1036
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -19198,74 +19471,77 @@ loop1027:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns1029:
+columns1037:
 	CMPQ    DI, $+32
-	JLT     narrower1030
+	JLT     narrower1038
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y0, Y5
 	VMOVAPS Y0, Y6
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done1032
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1040
 
-loop1031:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done1034
+loop1039:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1042
 
-loop1033:
-	VPMOVSXBW    (R13), Y7
-	VPMOVSXBW    16(R13), Y8
-	VPBROADCASTD (R11), Y9
+loop1041:
+	VPMOVSXBW    (R14), Y7
+	VPMOVSXBW    16(R14), Y8
+	VPBROADCASTD (R12), Y9
 	VPMADDWD     Y9, Y7, Y10
 	VPADDD       Y10, Y1, Y1
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y2, Y2
-	VPBROADCASTD 1024(R11), Y9
+	VPBROADCASTD 1024(R12), Y9
 	VPMADDWD     Y9, Y7, Y10
 	VPADDD       Y10, Y3, Y3
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y4, Y4
-	VPBROADCASTD 2048(R11), Y9
+	VPBROADCASTD 2048(R12), Y9
 	VPMADDWD     Y9, Y7, Y7
 	VPADDD       Y7, Y5, Y5
 	VPMADDWD     Y9, Y8, Y7
 	VPADDD       Y7, Y6, Y6
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Y7
-	VPMOVSXBW    16(R13), Y8
-	VPBROADCASTD 4(R11), Y9
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Y7
+	VPMOVSXBW    16(R14), Y8
+	VPBROADCASTD 4(R12), Y9
 	VPMADDWD     Y9, Y7, Y10
 	VPADDD       Y10, Y1, Y1
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y2, Y2
-	VPBROADCASTD 1028(R11), Y9
+	VPBROADCASTD 1028(R12), Y9
 	VPMADDWD     Y9, Y7, Y10
 	VPADDD       Y10, Y3, Y3
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y4, Y4
-	VPBROADCASTD 2052(R11), Y9
+	VPBROADCASTD 2052(R12), Y9
 	VPMADDWD     Y9, Y7, Y7
 	VPADDD       Y7, Y5, Y5
 	VPMADDWD     Y9, Y8, Y7
 	VPADDD       Y7, Y6, Y6
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop1033
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1041
 
-done1034:
+done1042:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop1031
+	DECQ  R13
+	JNZ   loop1039
 
-done1032:
+done1040:
 	VBROADCASTSS (DX), Y7
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y7, Y1
@@ -19291,59 +19567,59 @@ done1032:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns1029
+	JMP          columns1037
 
-narrower1030:
-columns1035:
+narrower1038:
+columns1043:
 	CMPQ    DI, $+16
-	JLT     narrower1036
+	JLT     narrower1044
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done1038
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1046
 
-loop1037:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done1040
+loop1045:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1048
 
-loop1039:
-	VPMOVSXBW    (R13), Y4
-	VPBROADCASTD (R11), Y5
+loop1047:
+	VPMOVSXBW    (R14), Y4
+	VPBROADCASTD (R12), Y5
 	VPMADDWD     Y5, Y4, Y5
 	VPADDD       Y5, Y1, Y1
-	VPBROADCASTD 1024(R11), Y5
+	VPBROADCASTD 1024(R12), Y5
 	VPMADDWD     Y5, Y4, Y5
 	VPADDD       Y5, Y2, Y2
-	VPBROADCASTD 2048(R11), Y5
+	VPBROADCASTD 2048(R12), Y5
 	VPMADDWD     Y5, Y4, Y4
 	VPADDD       Y4, Y3, Y3
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Y4
-	VPBROADCASTD 4(R11), Y5
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Y4
+	VPBROADCASTD 4(R12), Y5
 	VPMADDWD     Y5, Y4, Y5
 	VPADDD       Y5, Y1, Y1
-	VPBROADCASTD 1028(R11), Y5
+	VPBROADCASTD 1028(R12), Y5
 	VPMADDWD     Y5, Y4, Y5
 	VPADDD       Y5, Y2, Y2
-	VPBROADCASTD 2052(R11), Y5
+	VPBROADCASTD 2052(R12), Y5
 	VPMADDWD     Y5, Y4, Y4
 	VPADDD       Y4, Y3, Y3
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop1039
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1047
 
-done1040:
+done1048:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop1037
+	DECQ  R13
+	JNZ   loop1045
 
-done1038:
+done1046:
 	VBROADCASTSS (DX), Y4
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y4, Y1
@@ -19360,32 +19636,32 @@ done1038:
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	SUBQ         $+16, DI
-	JMP          columns1035
+	JMP          columns1043
 
-narrower1036:
+narrower1044:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop1027
+	SUBQ $0x02, BX
+	JMP  group1035
 
-done1028:
+done1036:
 	VZEROUPPER
 	RET
 
-more1026:
+more1034:
 	CMPQ   AX, $0x04
-	JNE    more1041
+	JNE    more1049
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done1043
 
-loop1042:
+group1050:
+	CMPQ    BX, $0x00
+	JLE     done1051
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -19398,10 +19674,13 @@ loop1042:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns1044:
+columns1052:
 	CMPQ    DI, $+32
-	JLT     narrower1045
+	JLT     narrower1053
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -19410,74 +19689,74 @@ columns1044:
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done1047
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1055
 
-loop1046:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done1049
+loop1054:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1057
 
-loop1048:
-	VPMOVSXBW    (R13), Y9
-	VPMOVSXBW    16(R13), Y10
-	VPBROADCASTD (R11), Y11
+loop1056:
+	VPMOVSXBW    (R14), Y9
+	VPMOVSXBW    16(R14), Y10
+	VPBROADCASTD (R12), Y11
 	VPMADDWD     Y11, Y9, Y12
 	VPADDD       Y12, Y1, Y1
 	VPMADDWD     Y11, Y10, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD 1024(R11), Y11
+	VPBROADCASTD 1024(R12), Y11
 	VPMADDWD     Y11, Y9, Y12
 	VPADDD       Y12, Y3, Y3
 	VPMADDWD     Y11, Y10, Y11
 	VPADDD       Y11, Y4, Y4
-	VPBROADCASTD 2048(R11), Y11
+	VPBROADCASTD 2048(R12), Y11
 	VPMADDWD     Y11, Y9, Y12
 	VPADDD       Y12, Y5, Y5
 	VPMADDWD     Y11, Y10, Y11
 	VPADDD       Y11, Y6, Y6
-	VPBROADCASTD 3072(R11), Y11
+	VPBROADCASTD 3072(R12), Y11
 	VPMADDWD     Y11, Y9, Y9
 	VPADDD       Y9, Y7, Y7
 	VPMADDWD     Y11, Y10, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Y9
-	VPMOVSXBW    16(R13), Y10
-	VPBROADCASTD 4(R11), Y11
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Y9
+	VPMOVSXBW    16(R14), Y10
+	VPBROADCASTD 4(R12), Y11
 	VPMADDWD     Y11, Y9, Y12
 	VPADDD       Y12, Y1, Y1
 	VPMADDWD     Y11, Y10, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD 1028(R11), Y11
+	VPBROADCASTD 1028(R12), Y11
 	VPMADDWD     Y11, Y9, Y12
 	VPADDD       Y12, Y3, Y3
 	VPMADDWD     Y11, Y10, Y11
 	VPADDD       Y11, Y4, Y4
-	VPBROADCASTD 2052(R11), Y11
+	VPBROADCASTD 2052(R12), Y11
 	VPMADDWD     Y11, Y9, Y12
 	VPADDD       Y12, Y5, Y5
 	VPMADDWD     Y11, Y10, Y11
 	VPADDD       Y11, Y6, Y6
-	VPBROADCASTD 3076(R11), Y11
+	VPBROADCASTD 3076(R12), Y11
 	VPMADDWD     Y11, Y9, Y9
 	VPADDD       Y9, Y7, Y7
 	VPMADDWD     Y11, Y10, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop1048
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1056
 
-done1049:
+done1057:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop1046
+	DECQ  R13
+	JNZ   loop1054
 
-done1047:
+done1055:
 	VBROADCASTSS (DX), Y9
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y9, Y1
@@ -19510,66 +19789,66 @@ done1047:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns1044
+	JMP          columns1052
 
-narrower1045:
-columns1050:
+narrower1053:
+columns1058:
 	CMPQ    DI, $+16
-	JLT     narrower1051
+	JLT     narrower1059
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done1053
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1061
 
-loop1052:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done1055
+loop1060:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1063
 
-loop1054:
-	VPMOVSXBW    (R13), Y5
-	VPBROADCASTD (R11), Y6
+loop1062:
+	VPMOVSXBW    (R14), Y5
+	VPBROADCASTD (R12), Y6
 	VPMADDWD     Y6, Y5, Y6
 	VPADDD       Y6, Y1, Y1
-	VPBROADCASTD 1024(R11), Y6
+	VPBROADCASTD 1024(R12), Y6
 	VPMADDWD     Y6, Y5, Y6
 	VPADDD       Y6, Y2, Y2
-	VPBROADCASTD 2048(R11), Y6
+	VPBROADCASTD 2048(R12), Y6
 	VPMADDWD     Y6, Y5, Y6
 	VPADDD       Y6, Y3, Y3
-	VPBROADCASTD 3072(R11), Y6
+	VPBROADCASTD 3072(R12), Y6
 	VPMADDWD     Y6, Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Y5
-	VPBROADCASTD 4(R11), Y6
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Y5
+	VPBROADCASTD 4(R12), Y6
 	VPMADDWD     Y6, Y5, Y6
 	VPADDD       Y6, Y1, Y1
-	VPBROADCASTD 1028(R11), Y6
+	VPBROADCASTD 1028(R12), Y6
 	VPMADDWD     Y6, Y5, Y6
 	VPADDD       Y6, Y2, Y2
-	VPBROADCASTD 2052(R11), Y6
+	VPBROADCASTD 2052(R12), Y6
 	VPMADDWD     Y6, Y5, Y6
 	VPADDD       Y6, Y3, Y3
-	VPBROADCASTD 3076(R11), Y6
+	VPBROADCASTD 3076(R12), Y6
 	VPMADDWD     Y6, Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop1054
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1062
 
-done1055:
+done1063:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop1052
+	DECQ  R13
+	JNZ   loop1060
 
-done1053:
+done1061:
 	VBROADCASTSS (DX), Y5
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y5, Y1
@@ -19590,32 +19869,32 @@ done1053:
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	SUBQ         $+16, DI
-	JMP          columns1050
+	JMP          columns1058
 
-narrower1051:
+narrower1059:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop1042
+	SUBQ $0x02, BX
+	JMP  group1050
 
-done1043:
+done1051:
 	VZEROUPPER
 	RET
 
-more1041:
+more1049:
 	CMPQ   AX, $0x05
-	JNE    more1056
+	JNE    more1064
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done1058
 
-loop1057:
+group1065:
+	CMPQ    BX, $0x00
+	JLE     done1066
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -19628,10 +19907,13 @@ loop1057:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns1059:
+columns1067:
 	CMPQ    DI, $+32
-	JLT     narrower1060
+	JLT     narrower1068
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -19642,84 +19924,84 @@ columns1059:
 	VMOVAPS Y0, Y8
 	VMOVAPS Y0, Y9
 	VMOVAPS Y0, Y10
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done1062
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1070
 
-loop1061:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done1064
+loop1069:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1072
 
-loop1063:
-	VPMOVSXBW    (R13), Y11
-	VPMOVSXBW    16(R13), Y12
-	VPBROADCASTD (R11), Y13
+loop1071:
+	VPMOVSXBW    (R14), Y11
+	VPMOVSXBW    16(R14), Y12
+	VPBROADCASTD (R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y1, Y1
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y2, Y2
-	VPBROADCASTD 1024(R11), Y13
+	VPBROADCASTD 1024(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y3, Y3
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y4, Y4
-	VPBROADCASTD 2048(R11), Y13
+	VPBROADCASTD 2048(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y5, Y5
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y6, Y6
-	VPBROADCASTD 3072(R11), Y13
+	VPBROADCASTD 3072(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y7, Y7
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y8, Y8
-	VPBROADCASTD 4096(R11), Y13
+	VPBROADCASTD 4096(R12), Y13
 	VPMADDWD     Y13, Y11, Y11
 	VPADDD       Y11, Y9, Y9
 	VPMADDWD     Y13, Y12, Y11
 	VPADDD       Y11, Y10, Y10
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Y11
-	VPMOVSXBW    16(R13), Y12
-	VPBROADCASTD 4(R11), Y13
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Y11
+	VPMOVSXBW    16(R14), Y12
+	VPBROADCASTD 4(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y1, Y1
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y2, Y2
-	VPBROADCASTD 1028(R11), Y13
+	VPBROADCASTD 1028(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y3, Y3
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y4, Y4
-	VPBROADCASTD 2052(R11), Y13
+	VPBROADCASTD 2052(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y5, Y5
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y6, Y6
-	VPBROADCASTD 3076(R11), Y13
+	VPBROADCASTD 3076(R12), Y13
 	VPMADDWD     Y13, Y11, Y14
 	VPADDD       Y14, Y7, Y7
 	VPMADDWD     Y13, Y12, Y13
 	VPADDD       Y13, Y8, Y8
-	VPBROADCASTD 4100(R11), Y13
+	VPBROADCASTD 4100(R12), Y13
 	VPMADDWD     Y13, Y11, Y11
 	VPADDD       Y11, Y9, Y9
 	VPMADDWD     Y13, Y12, Y11
 	VPADDD       Y11, Y10, Y10
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop1063
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1071
 
-done1064:
+done1072:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop1061
+	DECQ  R13
+	JNZ   loop1069
 
-done1062:
+done1070:
 	VBROADCASTSS (DX), Y11
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y11, Y1
@@ -19759,73 +20041,73 @@ done1062:
 	ADDQ         $+32, R9
 	ADDQ         $+32, R10
 	SUBQ         $+32, DI
-	JMP          columns1059
+	JMP          columns1067
 
-narrower1060:
-columns1065:
+narrower1068:
+columns1073:
 	CMPQ    DI, $+16
-	JLT     narrower1066
+	JLT     narrower1074
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y0, Y5
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done1068
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1076
 
-loop1067:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done1070
+loop1075:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1078
 
-loop1069:
-	VPMOVSXBW    (R13), Y6
-	VPBROADCASTD (R11), Y7
+loop1077:
+	VPMOVSXBW    (R14), Y6
+	VPBROADCASTD (R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y1, Y1
-	VPBROADCASTD 1024(R11), Y7
+	VPBROADCASTD 1024(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y2, Y2
-	VPBROADCASTD 2048(R11), Y7
+	VPBROADCASTD 2048(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y3, Y3
-	VPBROADCASTD 3072(R11), Y7
+	VPBROADCASTD 3072(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y4, Y4
-	VPBROADCASTD 4096(R11), Y7
+	VPBROADCASTD 4096(R12), Y7
 	VPMADDWD     Y7, Y6, Y6
 	VPADDD       Y6, Y5, Y5
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Y6
-	VPBROADCASTD 4(R11), Y7
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Y6
+	VPBROADCASTD 4(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y1, Y1
-	VPBROADCASTD 1028(R11), Y7
+	VPBROADCASTD 1028(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y2, Y2
-	VPBROADCASTD 2052(R11), Y7
+	VPBROADCASTD 2052(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y3, Y3
-	VPBROADCASTD 3076(R11), Y7
+	VPBROADCASTD 3076(R12), Y7
 	VPMADDWD     Y7, Y6, Y7
 	VPADDD       Y7, Y4, Y4
-	VPBROADCASTD 4100(R11), Y7
+	VPBROADCASTD 4100(R12), Y7
 	VPMADDWD     Y7, Y6, Y6
 	VPADDD       Y6, Y5, Y5
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop1069
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1077
 
-done1070:
+done1078:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop1067
+	DECQ  R13
+	JNZ   loop1075
 
-done1068:
+done1076:
 	VBROADCASTSS (DX), Y6
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y6, Y1
@@ -19850,32 +20132,32 @@ done1068:
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	SUBQ         $+16, DI
-	JMP          columns1065
+	JMP          columns1073
 
-narrower1066:
+narrower1074:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop1057
+	SUBQ $0x02, BX
+	JMP  group1065
 
-done1058:
+done1066:
 	VZEROUPPER
 	RET
 
-more1056:
+more1064:
 	CMPQ   AX, $0x06
-	JNE    more1071
+	JNE    more1079
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done1073
 
-loop1072:
+group1080:
+	CMPQ    BX, $0x00
+	JLE     done1081
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -19888,78 +20170,81 @@ loop1072:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns1074:
+columns1082:
 	CMPQ    DI, $+16
-	JLT     narrower1075
+	JLT     narrower1083
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y0, Y5
 	VMOVAPS Y0, Y6
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done1077
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1085
 
-loop1076:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done1079
+loop1084:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1087
 
-loop1078:
-	VPMOVSXBW    (R13), Y7
-	VPBROADCASTD (R11), Y8
+loop1086:
+	VPMOVSXBW    (R14), Y7
+	VPBROADCASTD (R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y1, Y1
-	VPBROADCASTD 1024(R11), Y8
+	VPBROADCASTD 1024(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y2, Y2
-	VPBROADCASTD 2048(R11), Y8
+	VPBROADCASTD 2048(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y3, Y3
-	VPBROADCASTD 3072(R11), Y8
+	VPBROADCASTD 3072(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y4, Y4
-	VPBROADCASTD 4096(R11), Y8
+	VPBROADCASTD 4096(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y5, Y5
-	VPBROADCASTD 5120(R11), Y8
+	VPBROADCASTD 5120(R12), Y8
 	VPMADDWD     Y8, Y7, Y7
 	VPADDD       Y7, Y6, Y6
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Y7
-	VPBROADCASTD 4(R11), Y8
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Y7
+	VPBROADCASTD 4(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y1, Y1
-	VPBROADCASTD 1028(R11), Y8
+	VPBROADCASTD 1028(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y2, Y2
-	VPBROADCASTD 2052(R11), Y8
+	VPBROADCASTD 2052(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y3, Y3
-	VPBROADCASTD 3076(R11), Y8
+	VPBROADCASTD 3076(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y4, Y4
-	VPBROADCASTD 4100(R11), Y8
+	VPBROADCASTD 4100(R12), Y8
 	VPMADDWD     Y8, Y7, Y8
 	VPADDD       Y8, Y5, Y5
-	VPBROADCASTD 5124(R11), Y8
+	VPBROADCASTD 5124(R12), Y8
 	VPMADDWD     Y8, Y7, Y7
 	VPADDD       Y7, Y6, Y6
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop1078
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1086
 
-done1079:
+done1087:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop1076
+	DECQ  R13
+	JNZ   loop1084
 
-done1077:
+done1085:
 	VBROADCASTSS (DX), Y7
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y7, Y1
@@ -19988,32 +20273,32 @@ done1077:
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	SUBQ         $+16, DI
-	JMP          columns1074
+	JMP          columns1082
 
-narrower1075:
+narrower1083:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop1072
+	SUBQ $0x02, BX
+	JMP  group1080
 
-done1073:
+done1081:
 	VZEROUPPER
 	RET
 
-more1071:
+more1079:
 	CMPQ   AX, $0x07
-	JNE    more1080
+	JNE    more1088
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done1082
 
-loop1081:
+group1089:
+	CMPQ    BX, $0x00
+	JLE     done1090
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -20026,10 +20311,13 @@ loop1081:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns1083:
+columns1091:
 	CMPQ    DI, $+16
-	JLT     narrower1084
+	JLT     narrower1092
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -20037,74 +20325,74 @@ columns1083:
 	VMOVAPS Y0, Y5
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done1086
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1094
 
-loop1085:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done1088
+loop1093:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1096
 
-loop1087:
-	VPMOVSXBW    (R13), Y8
-	VPBROADCASTD (R11), Y9
+loop1095:
+	VPMOVSXBW    (R14), Y8
+	VPBROADCASTD (R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y1, Y1
-	VPBROADCASTD 1024(R11), Y9
+	VPBROADCASTD 1024(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y2, Y2
-	VPBROADCASTD 2048(R11), Y9
+	VPBROADCASTD 2048(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y3, Y3
-	VPBROADCASTD 3072(R11), Y9
+	VPBROADCASTD 3072(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y4, Y4
-	VPBROADCASTD 4096(R11), Y9
+	VPBROADCASTD 4096(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y5, Y5
-	VPBROADCASTD 5120(R11), Y9
+	VPBROADCASTD 5120(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y6, Y6
-	VPBROADCASTD 6144(R11), Y9
+	VPBROADCASTD 6144(R12), Y9
 	VPMADDWD     Y9, Y8, Y8
 	VPADDD       Y8, Y7, Y7
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Y8
-	VPBROADCASTD 4(R11), Y9
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Y8
+	VPBROADCASTD 4(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y1, Y1
-	VPBROADCASTD 1028(R11), Y9
+	VPBROADCASTD 1028(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y2, Y2
-	VPBROADCASTD 2052(R11), Y9
+	VPBROADCASTD 2052(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y3, Y3
-	VPBROADCASTD 3076(R11), Y9
+	VPBROADCASTD 3076(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y4, Y4
-	VPBROADCASTD 4100(R11), Y9
+	VPBROADCASTD 4100(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y5, Y5
-	VPBROADCASTD 5124(R11), Y9
+	VPBROADCASTD 5124(R12), Y9
 	VPMADDWD     Y9, Y8, Y9
 	VPADDD       Y9, Y6, Y6
-	VPBROADCASTD 6148(R11), Y9
+	VPBROADCASTD 6148(R12), Y9
 	VPMADDWD     Y9, Y8, Y8
 	VPADDD       Y8, Y7, Y7
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop1087
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1095
 
-done1088:
+done1096:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop1085
+	DECQ  R13
+	JNZ   loop1093
 
-done1086:
+done1094:
 	VBROADCASTSS (DX), Y8
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y8, Y1
@@ -20137,30 +20425,30 @@ done1086:
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	SUBQ         $+16, DI
-	JMP          columns1083
+	JMP          columns1091
 
-narrower1084:
+narrower1092:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop1081
+	SUBQ $0x02, BX
+	JMP  group1089
 
-done1082:
+done1090:
 	VZEROUPPER
 	RET
 
-more1080:
+more1088:
 	MOVQ   w+8(FP), AX
 	MOVQ   blocks+32(FP), CX
 	MOVQ   grid+64(FP), DX
-	MOVQ   groups+40(FP), BX
+	MOVQ   count+40(FP), BX
 	MOVQ   hd+56(FP), SI
 	SHLQ   $0x01, SI
 	VXORPS Y0, Y0, Y0
-	TESTQ  BX, BX
-	JLE    done1090
 
-loop1089:
+group1097:
+	CMPQ    BX, $0x00
+	JLE     done1098
 	MOVQ    v+24(FP), DI
 	MOVQ    stride+48(FP), R8
 	MOVLQSX (CX), R9
@@ -20173,10 +20461,13 @@ loop1089:
 	ADDQ    $0x04, CX
 	MOVQ    SI, DI
 	MOVQ    o+16(FP), R8
+	MOVQ    $0x00000002, R11
+	CMPQ    BX, R11
+	CMOVQLT BX, R11
 
-columns1091:
+columns1099:
 	CMPQ    DI, $+16
-	JLT     narrower1092
+	JLT     narrower1100
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -20185,80 +20476,80 @@ columns1091:
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
-	MOVQ    AX, R11
-	MOVQ    $0x00000002, R12
-	TESTQ   R12, R12
-	JLE     done1094
+	MOVQ    AX, R12
+	MOVQ    R11, R13
+	TESTQ   R13, R13
+	JLE     done1102
 
-loop1093:
-	MOVQ  R9, R13
-	MOVQ  $0x00000004, R14
-	TESTQ R14, R14
-	JLE   done1096
+loop1101:
+	MOVQ  R9, R14
+	MOVQ  $0x00000004, R15
+	TESTQ R15, R15
+	JLE   done1104
 
-loop1095:
-	VPMOVSXBW    (R13), Y9
-	VPBROADCASTD (R11), Y10
+loop1103:
+	VPMOVSXBW    (R14), Y9
+	VPBROADCASTD (R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y1, Y1
-	VPBROADCASTD 1024(R11), Y10
+	VPBROADCASTD 1024(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y2, Y2
-	VPBROADCASTD 2048(R11), Y10
+	VPBROADCASTD 2048(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y3, Y3
-	VPBROADCASTD 3072(R11), Y10
+	VPBROADCASTD 3072(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y4, Y4
-	VPBROADCASTD 4096(R11), Y10
+	VPBROADCASTD 4096(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y5, Y5
-	VPBROADCASTD 5120(R11), Y10
+	VPBROADCASTD 5120(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y6, Y6
-	VPBROADCASTD 6144(R11), Y10
+	VPBROADCASTD 6144(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VPBROADCASTD 7168(R11), Y10
+	VPBROADCASTD 7168(R12), Y10
 	VPMADDWD     Y10, Y9, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	VPMOVSXBW    (R13), Y9
-	VPBROADCASTD 4(R11), Y10
+	ADDQ         SI, R14
+	VPMOVSXBW    (R14), Y9
+	VPBROADCASTD 4(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y1, Y1
-	VPBROADCASTD 1028(R11), Y10
+	VPBROADCASTD 1028(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y2, Y2
-	VPBROADCASTD 2052(R11), Y10
+	VPBROADCASTD 2052(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y3, Y3
-	VPBROADCASTD 3076(R11), Y10
+	VPBROADCASTD 3076(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y4, Y4
-	VPBROADCASTD 4100(R11), Y10
+	VPBROADCASTD 4100(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y5, Y5
-	VPBROADCASTD 5124(R11), Y10
+	VPBROADCASTD 5124(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y6, Y6
-	VPBROADCASTD 6148(R11), Y10
+	VPBROADCASTD 6148(R12), Y10
 	VPMADDWD     Y10, Y9, Y10
 	VPADDD       Y10, Y7, Y7
-	VPBROADCASTD 7172(R11), Y10
+	VPBROADCASTD 7172(R12), Y10
 	VPMADDWD     Y10, Y9, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         SI, R13
-	ADDQ         $0x08, R11
-	DECQ         R14
-	JNZ          loop1095
+	ADDQ         SI, R14
+	ADDQ         $0x08, R12
+	DECQ         R15
+	JNZ          loop1103
 
-done1096:
+done1104:
 	XCHGQ R9, R10
-	DECQ  R12
-	JNZ   loop1093
+	DECQ  R13
+	JNZ   loop1101
 
-done1094:
+done1102:
 	VBROADCASTSS (DX), Y9
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R8), Y9, Y1
@@ -20295,14 +20586,60 @@ done1094:
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	SUBQ         $+16, DI
-	JMP          columns1091
+	JMP          columns1099
 
-narrower1092:
+narrower1100:
 	ADDQ $0x40, AX
 	ADDQ $0x04, DX
-	DECQ BX
-	JNZ  loop1089
+	SUBQ $0x02, BX
+	JMP  group1097
 
-done1090:
+done1098:
+	VZEROUPPER
+	RET
+
+// func attendSpreadI16AVX512(dst *byte, x *int16, n int)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·attendSpreadI16AVX512(SB), NOSPLIT, $0-24
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  n+16(FP), DX
+	MOVQ  $0x55555555, BX
+	KMOVD BX, K1
+	TESTQ DX, DX
+	JLE   done1106
+
+loop1105:
+	VPMOVSXWD (CX), Z0
+	VMOVDQU16 Z0, K1, (AX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x40, AX
+	DECQ      DX
+	JNZ       loop1105
+
+done1106:
+	VZEROUPPER
+	RET
+
+// func attendSpreadI8AVX512(dst *byte, x *int16, n int)
+// Requires: AVX, AVX512BW, AVX512VL
+TEXT ·attendSpreadI8AVX512(SB), NOSPLIT, $0-24
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  n+16(FP), DX
+	MOVQ  $0x55555555, BX
+	KMOVD BX, K1
+	TESTQ DX, DX
+	JLE   done1108
+
+loop1107:
+	VMOVDQU  (CX), Y0
+	VMOVDQU8 Y0, K1, (AX)
+	ADDQ     $0x20, CX
+	ADDQ     $0x20, AX
+	DECQ     DX
+	JNZ      loop1107
+
+done1108:
 	VZEROUPPER
 	RET

@@ -24,26 +24,74 @@ const (
 // begin at multiples of it.
 const groupTokens = 2 * BlockTokens
 
-// toIntsGeneric rounds x, clamped as halves are, to multiples of the scale that
-// it returns: the peak times perPeak or the norm times perNorm, whichever is
-// larger.
+// toIntsGeneric rounds x to multiples of the scale that it returns: the peak times
+// perPeak or the norm times perNorm, whichever is larger.
 func toIntsGeneric(dst []int16, x []float32, perPeak, perNorm float32) float32 {
 	var peak, square float32
 	for _, v := range x {
-		v = finite(v)
 		peak = max(peak, v, -v)
 		square += v * v
 	}
 	scale := max(peak*perPeak, float32(math.Sqrt(float64(square)))*perNorm, tiny)
 	inverse := 1 / scale
 	for i, v := range x {
-		dst[i] = int16(round(finite(v) * inverse))
+		dst[i] = int16(round(v * inverse))
 	}
 	return scale
 }
 
-// round is the nearest integer, ties to even, for |x| < 2^22.
-func round(x float32) int32 { return int32(x + rounds - rounds) }
+// rotateGeneric multiplies x by the orthonormal Walsh-Hadamard matrix, in blocks of
+// the largest power of two that divides its length. Applied to queries and keys
+// it changes no score, but spreads what a few large elements hold over all:
+// they would otherwise make the scale of int8 keys too coarse for the rest. It
+// is its own inverse.
+func rotateGeneric(dst, x []float32) {
+	block := len(x) & -len(x)
+	scale := rotateScale(block)
+	for i, v := range x {
+		dst[i] = v * scale
+	}
+	for h := 1; h < block; h *= 2 {
+		for i := 0; i < len(dst); i += 2 * h {
+			for j := i; j < i+h; j++ {
+				dst[j], dst[j+h] = dst[j]+dst[j+h], dst[j]-dst[j+h]
+			}
+		}
+	}
+}
+
+func rotateScale(block int) float32 { return float32(1 / math.Sqrt(float64(block))) }
+
+// keyIntsGeneric makes the integers of a key or a query, rotated if keys are
+// bytes.
+func keyIntsGeneric(kv *KV, dst []int16, x []float32, perPeak float32) float32 {
+	var row [MaxHeadDim]float32
+	clamped := clamp(&row, x)
+	if kv.small() {
+		rotateGeneric(clamped, clamped)
+	}
+	return toIntsGeneric(dst, clamped, perPeak, 1.0/normMax)
+}
+
+// valueIntsGeneric makes the integers of a value.
+func valueIntsGeneric(dst []int16, x []float32, perPeak float32) float32 {
+	var row [MaxHeadDim]float32
+	return toIntsGeneric(dst, clamp(&row, x), perPeak, 0)
+}
+
+func clamp(dst *[MaxHeadDim]float32, x []float32) []float32 {
+	for i, v := range x {
+		dst[i] = finite(v, intLimit)
+	}
+	return dst[:len(x)]
+}
+
+// round is the nearest integer, ties to even, for |x| < 2^22: adding 1.5·2^23
+// leaves no room for a fraction.
+func round(x float32) int32 {
+	const shift = 3 << 22
+	return int32(x + shift - shift)
+}
 
 // attendScoresIntGeneric fills s[i][t] = Σ q'k' · (scale of k · scale of q) for
 // the blocks [lo, hi).

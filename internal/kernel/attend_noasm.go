@@ -11,6 +11,12 @@ func (Set) attendSoftcap(st *attendState) { attendSoftcapGeneric(st) }
 func (Set) storeK(block []byte, slot int, k []float32) { storeKGeneric(block, slot, k, 0) }
 func (Set) storeV(block []byte, slot int, v []float32) { storeVGeneric(block, slot, v, 0) }
 
-func (Set) toInts(dst []int16, x []float32, perPeak, perNorm float32) float32 {
-	return toIntsGeneric(dst, x, perPeak, perNorm)
+func (Set) keyInts(kv *KV, dst []int16, x []float32, perPeak float32) float32 {
+	return keyIntsGeneric(kv, dst, x, perPeak)
 }
+
+func (Set) valueInts(dst []int16, x []float32, perPeak float32) float32 {
+	return valueIntsGeneric(dst, x, perPeak)
+}
+
+func (Set) spread(kv *KV, block []byte, at int, ints []int16) { spreadGeneric(kv, block, at, ints) }

@@ -34,10 +34,16 @@ func attendScoresF16AVX512(n int, q *float32, s *float32, k *byte, blocks *int32
 //go:noescape
 func attendValuesF16AVX512(n int, p *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int)
 
-// attendQuantizeAVX512 rounds n*16 elements, clamped as halves are, to multiples of the scale that it returns.
+// attendQuantizeAVX512 rounds n*16 elements to multiples of the scale that it returns. A negative
+// scale says that an element is NaN or above 1e15, and nothing was written.
 //
 //go:noescape
 func attendQuantizeAVX512(dst *int16, x *float32, n int, perPeak float32, perNorm float32) float32
+
+// attendRotateAVX512 transforms n registers of x in blocks of block registers, a power of two, and scales.
+//
+//go:noescape
+func attendRotateAVX512(dst *float32, x *float32, n int, block int, scale float32)
 
 // attendGridAVX512 multiplies weights by their values' scales and rounds each group to int16.
 //
@@ -49,20 +55,22 @@ func attendGridAVX512(n int, w *float32, dst *float32, v *byte, blocks *int32, g
 //go:noescape
 func attendScoresI16AVX512(n int, q *float32, s *float32, k *byte, blocks *int32, count int, stride int, hd int, qscale *float32)
 
-// attendValuesI16AVX512 adds the weighted values of groups of two blocks to n outputs; hd is a multiple of 16.
+// attendValuesI16AVX512 adds the weighted values of count blocks, in groups of two, to n outputs; hd is a
+// multiple of 16.
 //
 //go:noescape
-func attendValuesI16AVX512(n int, w *float32, o *float32, v *byte, blocks *int32, groups int, stride int, hd int, grid *float32)
+func attendValuesI16AVX512(n int, w *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int, grid *float32)
 
 // attendScoresI8AVX512 fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.
 //
 //go:noescape
 func attendScoresI8AVX512(n int, q *float32, s *float32, k *byte, blocks *int32, count int, stride int, hd int, qscale *float32)
 
-// attendValuesI8AVX512 adds the weighted values of groups of two blocks to n outputs; hd is a multiple of 16.
+// attendValuesI8AVX512 adds the weighted values of count blocks, in groups of two, to n outputs; hd is a
+// multiple of 16.
 //
 //go:noescape
-func attendValuesI8AVX512(n int, w *float32, o *float32, v *byte, blocks *int32, groups int, stride int, hd int, grid *float32)
+func attendValuesI8AVX512(n int, w *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int, grid *float32)
 
 // attendWeightsAVX2 turns rows of n registers of scores into weights.
 //
@@ -94,10 +102,16 @@ func attendScoresF16AVX2(n int, q *float32, s *float32, k *byte, blocks *int32, 
 //go:noescape
 func attendValuesF16AVX2(n int, p *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int)
 
-// attendQuantizeAVX2 rounds n*8 elements, clamped as halves are, to multiples of the scale that it returns.
+// attendQuantizeAVX2 rounds n*8 elements to multiples of the scale that it returns. A negative
+// scale says that an element is NaN or above 1e15, and nothing was written.
 //
 //go:noescape
 func attendQuantizeAVX2(dst *int16, x *float32, n int, perPeak float32, perNorm float32) float32
+
+// attendRotateAVX2 transforms n registers of x in blocks of block registers, a power of two, and scales.
+//
+//go:noescape
+func attendRotateAVX2(dst *float32, x *float32, n int, block int, scale float32)
 
 // attendGridAVX2 multiplies weights by their values' scales and rounds each group to int16.
 //
@@ -109,17 +123,29 @@ func attendGridAVX2(n int, w *float32, dst *float32, v *byte, blocks *int32, gro
 //go:noescape
 func attendScoresI16AVX2(n int, q *float32, s *float32, k *byte, blocks *int32, count int, stride int, hd int, qscale *float32)
 
-// attendValuesI16AVX2 adds the weighted values of groups of two blocks to n outputs; hd is a multiple of 8.
+// attendValuesI16AVX2 adds the weighted values of count blocks, in groups of two, to n outputs; hd is a
+// multiple of 8.
 //
 //go:noescape
-func attendValuesI16AVX2(n int, w *float32, o *float32, v *byte, blocks *int32, groups int, stride int, hd int, grid *float32)
+func attendValuesI16AVX2(n int, w *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int, grid *float32)
 
 // attendScoresI8AVX2 fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.
 //
 //go:noescape
 func attendScoresI8AVX2(n int, q *float32, s *float32, k *byte, blocks *int32, count int, stride int, hd int, qscale *float32)
 
-// attendValuesI8AVX2 adds the weighted values of groups of two blocks to n outputs; hd is a multiple of 8.
+// attendValuesI8AVX2 adds the weighted values of count blocks, in groups of two, to n outputs; hd is a
+// multiple of 8.
 //
 //go:noescape
-func attendValuesI8AVX2(n int, w *float32, o *float32, v *byte, blocks *int32, groups int, stride int, hd int, grid *float32)
+func attendValuesI8AVX2(n int, w *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int, grid *float32)
+
+// attendSpreadI16AVX512 writes n*16 values to every other element from dst on.
+//
+//go:noescape
+func attendSpreadI16AVX512(dst *byte, x *int16, n int)
+
+// attendSpreadI8AVX512 writes n*16 values to every other element from dst on.
+//
+//go:noescape
+func attendSpreadI8AVX512(dst *byte, x *int16, n int)

@@ -21,7 +21,7 @@ const (
 //	      V [16][hd] halves
 //	I16   K [hd/2][16][2] int16, 16 float32 scales (in pairs, because one
 //	      V [8][hd][2] int16, 16 float32 scales    instruction multiplies pairs)
-//	Q8_0  K [hd/2][16][2] int8, 16 float32 scales
+//	Q8_0  K [hd/2][16][2] int8, 16 float32 scales    of rotated keys
 //	      V [8][hd][2] int8, 16 float32 scales
 //
 // I16 costs as much memory as F16, is nearer to float32 and twice as fast where
@@ -49,9 +49,9 @@ func KVBlockBytes(t quant.Type, headDim int) (int, error) {
 	return 0, fmt.Errorf("kernel: no KV cache of type %v", t)
 }
 
-// StoreK writes k: [hd] as the key at one slot of a block. Elements are clamped
-// to ±65504, which is what a half can hold, and NaN becomes 0: a cache is always
-// finite.
+// StoreK writes k: [hd] as the key at one slot of a block. A cache is always
+// finite: elements are clamped to what the type can hold (F16 ±65504, integers
+// ±1e15) and NaN becomes 0.
 func (s Set) StoreK(kv *KV, block int32, slot int, k []float32) {
 	b := kv.block(kv.K, block, slot, k)
 	if kv.Type == quant.F16 {
@@ -59,18 +59,8 @@ func (s Set) StoreK(kv *KV, block int32, slot int, k []float32) {
 		return
 	}
 	var ints [MaxHeadDim]int16
-	kv.scales(b)[slot] = s.toInts(ints[:len(k)], k, 1/kv.intMax(), 1.0/normMax)
-	if kv.small() {
-		for d := 0; d < len(k); d += 2 {
-			at := d*BlockTokens + 2*slot
-			b[at], b[at+1] = byte(ints[d]), byte(ints[d+1])
-		}
-		return
-	}
-	pairs := pairs32(b)
-	for d := 0; d < len(k); d += 2 {
-		pairs[d/2*BlockTokens+slot] = uint32(uint16(ints[d])) | uint32(uint16(ints[d+1]))<<16
-	}
+	kv.scales(b)[slot] = s.keyInts(kv, ints[:len(k)], k, 1/kv.intMax())
+	scatterPairs(kv, b, slot, ints[:len(k)])
 }
 
 // StoreV writes v: [hd] as the value at one slot of a block, clamped as keys are.
@@ -82,19 +72,8 @@ func (s Set) StoreV(kv *KV, block int32, slot int, v []float32) {
 		return
 	}
 	var ints [MaxHeadDim]int16
-	kv.scales(b)[slot] = s.toInts(ints[:len(v)], v, 1/kv.intMax(), 0)
-	at := slot/2*2*len(v) + slot%2
-	if kv.small() {
-		dst := b[at:]
-		for d, x := range ints[:len(v)] {
-			dst[2*d] = byte(x)
-		}
-		return
-	}
-	dst := halves(b)[at:]
-	for d, x := range ints[:len(v)] {
-		dst[2*d] = uint16(x)
-	}
+	kv.scales(b)[slot] = s.valueInts(ints[:len(v)], v, 1/kv.intMax())
+	s.spread(kv, b, slot/2*2*len(v)+slot%2, ints[:len(v)])
 }
 
 // block returns one block of data after checking what a store needs.
@@ -126,11 +105,6 @@ func (kv *KV) scales(block []byte) []float32 {
 // halves views a block's bytes as 16-bit numbers.
 func halves(b []byte) []uint16 {
 	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/2)
-}
-
-// pairs32 views a block's bytes as pairs of 16-bit numbers.
-func pairs32(b []byte) []uint32 {
-	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
 }
 
 // int16s views the memory of floats as twice as many int16.

@@ -4,8 +4,8 @@ import "fmt"
 
 // Exactness of the elementwise family, tested for every tier against float64:
 //
-//	Add, AddScaled, Scale   correctly rounded, AddScaled within one rounding of the product
-//	ExpSum, SiluMul              relative error of an element <= expRelErr
+//	Add, AddScaled, Scale        correctly rounded, AddScaled within one rounding of the product
+//	ExpSum, SiluMul              relative error of an element of argument x <= expRelErr + |x| * expArgErr
 //	GeluMul                      error <= geluRelErr * max(|result|, |gate*up|)
 //	Dot, RMSNorm, LayerNorm      error <= dotRelErr * n * Σ|terms|, the order of summation is the tier's own
 //	Rope                         error <= ropeRelErr * the pair's length
@@ -91,7 +91,8 @@ func (s Set) Dot(a, b []float32) float32 {
 func (s Set) Max(x []float32) float32 { return s.max(x) }
 
 // ExpSum sets x = exp((x-max)*scale) and returns the sum. Results below
-// exp(expMin) are exactly 0, so are those of -Inf and NaN.
+// exp(expMin) are exactly 0, so are those of -Inf and NaN; exp(0) is exactly 1.
+// Arguments above expMax, which a real maximum excludes, give something large.
 func (s Set) ExpSum(x []float32, max, scale float32) float32 { return s.expSum(x, max, scale) }
 
 func sameLength(op string, want, got int) {

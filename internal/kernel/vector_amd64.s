@@ -295,7 +295,7 @@ DATA wordff800000<>+0(SB)/4, $0xff800000
 GLOBL wordff800000<>(SB), RODATA|NOPTR, $4
 
 // func vecExpSumAVX512(x *float32, n int, max float32, scale float32) float32
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512DQ, AVX512F, SSE
 TEXT ·vecExpSumAVX512(SB), NOSPLIT, $0-28
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -305,101 +305,81 @@ TEXT ·vecExpSumAVX512(SB), NOSPLIT, $0-28
 	VBROADCASTSS X1, Z1
 	VBROADCASTSS wordc2ae0000<>+0(SB), Z2
 	VBROADCASTSS word42b00000<>+0(SB), Z3
-	VBROADCASTSS word3fb8aa3b<>+0(SB), Z4
-	VBROADCASTSS word3f318000<>+0(SB), Z5
-	VBROADCASTSS wordb95e8083<>+0(SB), Z6
-	VBROADCASTSS word3f800000<>+0(SB), Z7
-	VBROADCASTSS word3ab5121a<>+0(SB), Z8
-	VBROADCASTSS word3c091cf1<>+0(SB), Z9
-	VBROADCASTSS word3d2aac79<>+0(SB), Z10
-	VBROADCASTSS word3e2aaa49<>+0(SB), Z11
-	VBROADCASTSS word3efffffe<>+0(SB), Z12
-	VPXORD       Z13, Z13, Z13
-	VPXORD       Z14, Z14, Z14
+	VBROADCASTSS word3fb8aa3b<>+0(SB), Z3
+	VBROADCASTSS word3f800000<>+0(SB), Z6
+	VBROADCASTSS word3af4ba82<>+0(SB), Z7
+	VBROADCASTSS word3c13bc29<>+0(SB), Z8
+	VBROADCASTSS word3d648e74<>+0(SB), Z9
+	VBROADCASTSS word3e75edab<>+0(SB), Z10
+	VBROADCASTSS word3f31725d<>+0(SB), Z11
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
 
 wide25:
-	CMPQ         CX, $0x00000002
-	JLT          rest26
-	VMOVUPS      (AX), Z15
-	VSUBPS       Z0, Z15, Z15
-	VMULPS       Z1, Z15, Z15
-	VCMPPS       $0x1d, Z2, Z15, K1
-	VMAXPS       Z2, Z15, Z15
-	VMINPS       Z3, Z15, Z15
-	VMULPS       Z4, Z15, Z16
-	VRNDSCALEPS  $0x08, Z16, Z16
-	VFNMADD231PS Z5, Z16, Z15
-	VFNMADD231PS Z6, Z16, Z15
-	VMOVUPS      Z8, Z17
-	VFMADD213PS  Z9, Z15, Z17
-	VFMADD213PS  Z10, Z15, Z17
-	VFMADD213PS  Z11, Z15, Z17
-	VFMADD213PS  Z12, Z15, Z17
-	VMULPS       Z15, Z17, Z17
-	VFMADD213PS  Z15, Z15, Z17
-	VADDPS       Z7, Z17, Z17
-	VSCALEFPS.Z  Z16, Z17, K1, Z15
-	VMOVUPS      Z15, (AX)
-	VADDPS       Z15, Z13, Z13
-	VMOVUPS      64(AX), Z15
-	VSUBPS       Z0, Z15, Z15
-	VMULPS       Z1, Z15, Z15
-	VCMPPS       $0x1d, Z2, Z15, K1
-	VMAXPS       Z2, Z15, Z15
-	VMINPS       Z3, Z15, Z15
-	VMULPS       Z4, Z15, Z16
-	VRNDSCALEPS  $0x08, Z16, Z16
-	VFNMADD231PS Z5, Z16, Z15
-	VFNMADD231PS Z6, Z16, Z15
-	VMOVUPS      Z8, Z17
-	VFMADD213PS  Z9, Z15, Z17
-	VFMADD213PS  Z10, Z15, Z17
-	VFMADD213PS  Z11, Z15, Z17
-	VFMADD213PS  Z12, Z15, Z17
-	VMULPS       Z15, Z17, Z17
-	VFMADD213PS  Z15, Z15, Z17
-	VADDPS       Z7, Z17, Z17
-	VSCALEFPS.Z  Z16, Z17, K1, Z15
-	VMOVUPS      Z15, 64(AX)
-	VADDPS       Z15, Z14, Z14
-	ADDQ         $+128, AX
-	SUBQ         $0x00000002, CX
-	JMP          wide25
+	CMPQ        CX, $0x00000002
+	JLT         rest26
+	VMOVUPS     (AX), Z12
+	VSUBPS      Z0, Z12, Z12
+	VMULPS      Z1, Z12, Z12
+	VCMPPS      $0x1d, Z2, Z12, K1
+	VMULPS      Z3, Z12, Z12
+	VREDUCEPS   $0x09, Z12, Z13
+	VMOVUPS     Z7, Z14
+	VFMADD213PS Z8, Z13, Z14
+	VFMADD213PS Z9, Z13, Z14
+	VFMADD213PS Z10, Z13, Z14
+	VFMADD213PS Z11, Z13, Z14
+	VFMADD213PS Z6, Z13, Z14
+	VSCALEFPS.Z Z12, Z14, K1, Z12
+	VMOVUPS     Z12, (AX)
+	VADDPS      Z12, Z4, Z4
+	VMOVUPS     64(AX), Z12
+	VSUBPS      Z0, Z12, Z12
+	VMULPS      Z1, Z12, Z12
+	VCMPPS      $0x1d, Z2, Z12, K1
+	VMULPS      Z3, Z12, Z12
+	VREDUCEPS   $0x09, Z12, Z13
+	VMOVUPS     Z7, Z14
+	VFMADD213PS Z8, Z13, Z14
+	VFMADD213PS Z9, Z13, Z14
+	VFMADD213PS Z10, Z13, Z14
+	VFMADD213PS Z11, Z13, Z14
+	VFMADD213PS Z6, Z13, Z14
+	VSCALEFPS.Z Z12, Z14, K1, Z12
+	VMOVUPS     Z12, 64(AX)
+	VADDPS      Z12, Z5, Z5
+	ADDQ        $+128, AX
+	SUBQ        $0x00000002, CX
+	JMP         wide25
 
 rest26:
 	TESTQ CX, CX
 	JLE   done28
 
 loop27:
-	VMOVUPS      (AX), Z15
-	VSUBPS       Z0, Z15, Z15
-	VMULPS       Z1, Z15, Z15
-	VCMPPS       $0x1d, Z2, Z15, K1
-	VMAXPS       Z2, Z15, Z15
-	VMINPS       Z3, Z15, Z15
-	VMULPS       Z4, Z15, Z16
-	VRNDSCALEPS  $0x08, Z16, Z16
-	VFNMADD231PS Z5, Z16, Z15
-	VFNMADD231PS Z6, Z16, Z15
-	VMOVUPS      Z8, Z17
-	VFMADD213PS  Z9, Z15, Z17
-	VFMADD213PS  Z10, Z15, Z17
-	VFMADD213PS  Z11, Z15, Z17
-	VFMADD213PS  Z12, Z15, Z17
-	VMULPS       Z15, Z17, Z17
-	VFMADD213PS  Z15, Z15, Z17
-	VADDPS       Z7, Z17, Z17
-	VSCALEFPS.Z  Z16, Z17, K1, Z15
-	VMOVUPS      Z15, (AX)
-	VADDPS       Z15, Z13, Z13
-	ADDQ         $+64, AX
-	DECQ         CX
-	JNZ          loop27
+	VMOVUPS     (AX), Z12
+	VSUBPS      Z0, Z12, Z12
+	VMULPS      Z1, Z12, Z12
+	VCMPPS      $0x1d, Z2, Z12, K1
+	VMULPS      Z3, Z12, Z12
+	VREDUCEPS   $0x09, Z12, Z13
+	VMOVUPS     Z7, Z14
+	VFMADD213PS Z8, Z13, Z14
+	VFMADD213PS Z9, Z13, Z14
+	VFMADD213PS Z10, Z13, Z14
+	VFMADD213PS Z11, Z13, Z14
+	VFMADD213PS Z6, Z13, Z14
+	VSCALEFPS.Z Z12, Z14, K1, Z12
+	VMOVUPS     Z12, (AX)
+	VADDPS      Z12, Z4, Z4
+	ADDQ        $+64, AX
+	DECQ        CX
+	JNZ         loop27
 
 done28:
-	VADDPS        Z14, Z13, Z13
-	VEXTRACTF64X4 $0x01, Z13, Y0
-	VADDPS        Y0, Y13, Y0
+	VADDPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
 	VEXTRACTF128  $0x01, Y0, X1
 	VADDPS        X1, X0, X1
 	VPERMILPS     $0x4e, X1, X0
@@ -419,32 +399,26 @@ GLOBL word42b00000<>(SB), RODATA|NOPTR, $4
 DATA word3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
 GLOBL word3fb8aa3b<>(SB), RODATA|NOPTR, $4
 
-DATA word3f318000<>+0(SB)/4, $0x3f318000
-GLOBL word3f318000<>(SB), RODATA|NOPTR, $4
-
-DATA wordb95e8083<>+0(SB)/4, $0xb95e8083
-GLOBL wordb95e8083<>(SB), RODATA|NOPTR, $4
-
 DATA word3f800000<>+0(SB)/4, $0x3f800000
 GLOBL word3f800000<>(SB), RODATA|NOPTR, $4
 
-DATA word3ab5121a<>+0(SB)/4, $0x3ab5121a
-GLOBL word3ab5121a<>(SB), RODATA|NOPTR, $4
+DATA word3af4ba82<>+0(SB)/4, $0x3af4ba82
+GLOBL word3af4ba82<>(SB), RODATA|NOPTR, $4
 
-DATA word3c091cf1<>+0(SB)/4, $0x3c091cf1
-GLOBL word3c091cf1<>(SB), RODATA|NOPTR, $4
+DATA word3c13bc29<>+0(SB)/4, $0x3c13bc29
+GLOBL word3c13bc29<>(SB), RODATA|NOPTR, $4
 
-DATA word3d2aac79<>+0(SB)/4, $0x3d2aac79
-GLOBL word3d2aac79<>(SB), RODATA|NOPTR, $4
+DATA word3d648e74<>+0(SB)/4, $0x3d648e74
+GLOBL word3d648e74<>(SB), RODATA|NOPTR, $4
 
-DATA word3e2aaa49<>+0(SB)/4, $0x3e2aaa49
-GLOBL word3e2aaa49<>(SB), RODATA|NOPTR, $4
+DATA word3e75edab<>+0(SB)/4, $0x3e75edab
+GLOBL word3e75edab<>(SB), RODATA|NOPTR, $4
 
-DATA word3efffffe<>+0(SB)/4, $0x3efffffe
-GLOBL word3efffffe<>(SB), RODATA|NOPTR, $4
+DATA word3f31725d<>+0(SB)/4, $0x3f31725d
+GLOBL word3f31725d<>(SB), RODATA|NOPTR, $4
 
 // func vecSiluMulAVX512(dst *float32, gate *float32, up *float32, n int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·vecSiluMulAVX512(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         gate+8(FP), CX
@@ -453,105 +427,91 @@ TEXT ·vecSiluMulAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS wordc2ae0000<>+0(SB), Z0
 	VBROADCASTSS word42b00000<>+0(SB), Z1
 	VBROADCASTSS word3fb8aa3b<>+0(SB), Z2
-	VBROADCASTSS word3f318000<>+0(SB), Z3
-	VBROADCASTSS wordb95e8083<>+0(SB), Z4
-	VBROADCASTSS word3f800000<>+0(SB), Z5
-	VBROADCASTSS word3ab5121a<>+0(SB), Z6
-	VBROADCASTSS word3c091cf1<>+0(SB), Z7
-	VBROADCASTSS word3d2aac79<>+0(SB), Z8
-	VBROADCASTSS word3e2aaa49<>+0(SB), Z9
-	VBROADCASTSS word3efffffe<>+0(SB), Z10
-	VPXORD       Z11, Z11, Z11
+	VBROADCASTSS word3f800000<>+0(SB), Z3
+	VBROADCASTSS word3af4ba82<>+0(SB), Z4
+	VBROADCASTSS word3c13bc29<>+0(SB), Z5
+	VBROADCASTSS word3d648e74<>+0(SB), Z6
+	VBROADCASTSS word3e75edab<>+0(SB), Z7
+	VBROADCASTSS word3f31725d<>+0(SB), Z8
+	VPXORD       Z9, Z9, Z9
 
 wide29:
-	CMPQ         BX, $0x00000002
-	JLT          rest30
-	VMOVUPS      (CX), Z12
-	VSUBPS       Z12, Z11, Z13
-	VMAXPS       Z0, Z13, Z13
-	VMINPS       Z1, Z13, Z13
-	VMULPS       Z2, Z13, Z14
-	VRNDSCALEPS  $0x08, Z14, Z14
-	VFNMADD231PS Z3, Z14, Z13
-	VFNMADD231PS Z4, Z14, Z13
-	VMOVUPS      Z6, Z15
-	VFMADD213PS  Z7, Z13, Z15
-	VFMADD213PS  Z8, Z13, Z15
-	VFMADD213PS  Z9, Z13, Z15
-	VFMADD213PS  Z10, Z13, Z15
-	VMULPS       Z13, Z15, Z15
-	VFMADD213PS  Z13, Z13, Z15
-	VADDPS       Z5, Z15, Z15
-	VSCALEFPS    Z14, Z15, Z13
-	VADDPS       Z5, Z13, Z13
-	VDIVPS       Z13, Z12, Z12
-	VMULPS       (DX), Z12, Z12
-	VMOVUPS      Z12, (AX)
-	VMOVUPS      64(CX), Z12
-	VSUBPS       Z12, Z11, Z13
-	VMAXPS       Z0, Z13, Z13
-	VMINPS       Z1, Z13, Z13
-	VMULPS       Z2, Z13, Z14
-	VRNDSCALEPS  $0x08, Z14, Z14
-	VFNMADD231PS Z3, Z14, Z13
-	VFNMADD231PS Z4, Z14, Z13
-	VMOVUPS      Z6, Z15
-	VFMADD213PS  Z7, Z13, Z15
-	VFMADD213PS  Z8, Z13, Z15
-	VFMADD213PS  Z9, Z13, Z15
-	VFMADD213PS  Z10, Z13, Z15
-	VMULPS       Z13, Z15, Z15
-	VFMADD213PS  Z13, Z13, Z15
-	VADDPS       Z5, Z15, Z15
-	VSCALEFPS    Z14, Z15, Z13
-	VADDPS       Z5, Z13, Z13
-	VDIVPS       Z13, Z12, Z12
-	VMULPS       64(DX), Z12, Z12
-	VMOVUPS      Z12, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $0x00000002, BX
-	JMP          wide29
+	CMPQ        BX, $0x00000002
+	JLT         rest30
+	VMOVUPS     (CX), Z10
+	VSUBPS      Z10, Z9, Z11
+	VMAXPS      Z0, Z11, Z11
+	VMINPS      Z1, Z11, Z11
+	VMULPS      Z2, Z11, Z11
+	VREDUCEPS   $0x09, Z11, Z12
+	VMOVUPS     Z4, Z13
+	VFMADD213PS Z5, Z12, Z13
+	VFMADD213PS Z6, Z12, Z13
+	VFMADD213PS Z7, Z12, Z13
+	VFMADD213PS Z8, Z12, Z13
+	VFMADD213PS Z3, Z12, Z13
+	VSCALEFPS   Z11, Z13, Z11
+	VADDPS      Z3, Z11, Z11
+	VDIVPS      Z11, Z10, Z10
+	VMULPS      (DX), Z10, Z10
+	VMOVUPS     Z10, (AX)
+	VMOVUPS     64(CX), Z10
+	VSUBPS      Z10, Z9, Z11
+	VMAXPS      Z0, Z11, Z11
+	VMINPS      Z1, Z11, Z11
+	VMULPS      Z2, Z11, Z11
+	VREDUCEPS   $0x09, Z11, Z12
+	VMOVUPS     Z4, Z13
+	VFMADD213PS Z5, Z12, Z13
+	VFMADD213PS Z6, Z12, Z13
+	VFMADD213PS Z7, Z12, Z13
+	VFMADD213PS Z8, Z12, Z13
+	VFMADD213PS Z3, Z12, Z13
+	VSCALEFPS   Z11, Z13, Z11
+	VADDPS      Z3, Z11, Z11
+	VDIVPS      Z11, Z10, Z10
+	VMULPS      64(DX), Z10, Z10
+	VMOVUPS     Z10, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $0x00000002, BX
+	JMP         wide29
 
 rest30:
 	TESTQ BX, BX
 	JLE   done32
 
 loop31:
-	VMOVUPS      (CX), Z12
-	VSUBPS       Z12, Z11, Z13
-	VMAXPS       Z0, Z13, Z13
-	VMINPS       Z1, Z13, Z13
-	VMULPS       Z2, Z13, Z14
-	VRNDSCALEPS  $0x08, Z14, Z14
-	VFNMADD231PS Z3, Z14, Z13
-	VFNMADD231PS Z4, Z14, Z13
-	VMOVUPS      Z6, Z15
-	VFMADD213PS  Z7, Z13, Z15
-	VFMADD213PS  Z8, Z13, Z15
-	VFMADD213PS  Z9, Z13, Z15
-	VFMADD213PS  Z10, Z13, Z15
-	VMULPS       Z13, Z15, Z15
-	VFMADD213PS  Z13, Z13, Z15
-	VADDPS       Z5, Z15, Z15
-	VSCALEFPS    Z14, Z15, Z13
-	VADDPS       Z5, Z13, Z13
-	VDIVPS       Z13, Z12, Z12
-	VMULPS       (DX), Z12, Z12
-	VMOVUPS      Z12, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	DECQ         BX
-	JNZ          loop31
+	VMOVUPS     (CX), Z10
+	VSUBPS      Z10, Z9, Z11
+	VMAXPS      Z0, Z11, Z11
+	VMINPS      Z1, Z11, Z11
+	VMULPS      Z2, Z11, Z11
+	VREDUCEPS   $0x09, Z11, Z12
+	VMOVUPS     Z4, Z13
+	VFMADD213PS Z5, Z12, Z13
+	VFMADD213PS Z6, Z12, Z13
+	VFMADD213PS Z7, Z12, Z13
+	VFMADD213PS Z8, Z12, Z13
+	VFMADD213PS Z3, Z12, Z13
+	VSCALEFPS   Z11, Z13, Z11
+	VADDPS      Z3, Z11, Z11
+	VDIVPS      Z11, Z10, Z10
+	VMULPS      (DX), Z10, Z10
+	VMOVUPS     Z10, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	DECQ        BX
+	JNZ         loop31
 
 done32:
 	VZEROUPPER
 	RET
 
 // func vecGeluMulAVX512(dst *float32, gate *float32, up *float32, n int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·vecGeluMulAVX512(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         gate+8(FP), CX
@@ -560,105 +520,91 @@ TEXT ·vecGeluMulAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS wordc2ae0000<>+0(SB), Z0
 	VBROADCASTSS word42b00000<>+0(SB), Z1
 	VBROADCASTSS word3fb8aa3b<>+0(SB), Z2
-	VBROADCASTSS word3f318000<>+0(SB), Z3
-	VBROADCASTSS wordb95e8083<>+0(SB), Z4
-	VBROADCASTSS word3f800000<>+0(SB), Z5
-	VBROADCASTSS word3ab5121a<>+0(SB), Z6
-	VBROADCASTSS word3c091cf1<>+0(SB), Z7
-	VBROADCASTSS word3d2aac79<>+0(SB), Z8
-	VBROADCASTSS word3e2aaa49<>+0(SB), Z9
-	VBROADCASTSS word3efffffe<>+0(SB), Z10
-	VBROADCASTSS wordbfcc422a<>+0(SB), Z11
-	VBROADCASTSS wordbd922279<>+0(SB), Z12
+	VBROADCASTSS word3f800000<>+0(SB), Z3
+	VBROADCASTSS word3af4ba82<>+0(SB), Z4
+	VBROADCASTSS word3c13bc29<>+0(SB), Z5
+	VBROADCASTSS word3d648e74<>+0(SB), Z6
+	VBROADCASTSS word3e75edab<>+0(SB), Z7
+	VBROADCASTSS word3f31725d<>+0(SB), Z8
+	VBROADCASTSS wordbfcc422a<>+0(SB), Z9
+	VBROADCASTSS wordbd922279<>+0(SB), Z10
 
 wide33:
-	CMPQ         BX, $0x00000002
-	JLT          rest34
-	VMOVUPS      (CX), Z13
-	VMULPS       Z13, Z13, Z14
-	VFMADD213PS  Z11, Z12, Z14
-	VMULPS       Z13, Z14, Z14
-	VMAXPS       Z0, Z14, Z14
-	VMINPS       Z1, Z14, Z14
-	VMULPS       Z2, Z14, Z15
-	VRNDSCALEPS  $0x08, Z15, Z15
-	VFNMADD231PS Z3, Z15, Z14
-	VFNMADD231PS Z4, Z15, Z14
-	VMOVUPS      Z6, Z16
-	VFMADD213PS  Z7, Z14, Z16
-	VFMADD213PS  Z8, Z14, Z16
-	VFMADD213PS  Z9, Z14, Z16
-	VFMADD213PS  Z10, Z14, Z16
-	VMULPS       Z14, Z16, Z16
-	VFMADD213PS  Z14, Z14, Z16
-	VADDPS       Z5, Z16, Z16
-	VSCALEFPS    Z15, Z16, Z14
-	VADDPS       Z5, Z14, Z14
-	VDIVPS       Z14, Z13, Z13
-	VMULPS       (DX), Z13, Z13
-	VMOVUPS      Z13, (AX)
-	VMOVUPS      64(CX), Z13
-	VMULPS       Z13, Z13, Z14
-	VFMADD213PS  Z11, Z12, Z14
-	VMULPS       Z13, Z14, Z14
-	VMAXPS       Z0, Z14, Z14
-	VMINPS       Z1, Z14, Z14
-	VMULPS       Z2, Z14, Z15
-	VRNDSCALEPS  $0x08, Z15, Z15
-	VFNMADD231PS Z3, Z15, Z14
-	VFNMADD231PS Z4, Z15, Z14
-	VMOVUPS      Z6, Z16
-	VFMADD213PS  Z7, Z14, Z16
-	VFMADD213PS  Z8, Z14, Z16
-	VFMADD213PS  Z9, Z14, Z16
-	VFMADD213PS  Z10, Z14, Z16
-	VMULPS       Z14, Z16, Z16
-	VFMADD213PS  Z14, Z14, Z16
-	VADDPS       Z5, Z16, Z16
-	VSCALEFPS    Z15, Z16, Z14
-	VADDPS       Z5, Z14, Z14
-	VDIVPS       Z14, Z13, Z13
-	VMULPS       64(DX), Z13, Z13
-	VMOVUPS      Z13, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $0x00000002, BX
-	JMP          wide33
+	CMPQ        BX, $0x00000002
+	JLT         rest34
+	VMOVUPS     (CX), Z11
+	VMULPS      Z11, Z11, Z12
+	VFMADD213PS Z9, Z10, Z12
+	VMULPS      Z11, Z12, Z12
+	VMAXPS      Z0, Z12, Z12
+	VMINPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
+	VREDUCEPS   $0x09, Z12, Z13
+	VMOVUPS     Z4, Z14
+	VFMADD213PS Z5, Z13, Z14
+	VFMADD213PS Z6, Z13, Z14
+	VFMADD213PS Z7, Z13, Z14
+	VFMADD213PS Z8, Z13, Z14
+	VFMADD213PS Z3, Z13, Z14
+	VSCALEFPS   Z12, Z14, Z12
+	VADDPS      Z3, Z12, Z12
+	VDIVPS      Z12, Z11, Z11
+	VMULPS      (DX), Z11, Z11
+	VMOVUPS     Z11, (AX)
+	VMOVUPS     64(CX), Z11
+	VMULPS      Z11, Z11, Z12
+	VFMADD213PS Z9, Z10, Z12
+	VMULPS      Z11, Z12, Z12
+	VMAXPS      Z0, Z12, Z12
+	VMINPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
+	VREDUCEPS   $0x09, Z12, Z13
+	VMOVUPS     Z4, Z14
+	VFMADD213PS Z5, Z13, Z14
+	VFMADD213PS Z6, Z13, Z14
+	VFMADD213PS Z7, Z13, Z14
+	VFMADD213PS Z8, Z13, Z14
+	VFMADD213PS Z3, Z13, Z14
+	VSCALEFPS   Z12, Z14, Z12
+	VADDPS      Z3, Z12, Z12
+	VDIVPS      Z12, Z11, Z11
+	VMULPS      64(DX), Z11, Z11
+	VMOVUPS     Z11, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $0x00000002, BX
+	JMP         wide33
 
 rest34:
 	TESTQ BX, BX
 	JLE   done36
 
 loop35:
-	VMOVUPS      (CX), Z13
-	VMULPS       Z13, Z13, Z14
-	VFMADD213PS  Z11, Z12, Z14
-	VMULPS       Z13, Z14, Z14
-	VMAXPS       Z0, Z14, Z14
-	VMINPS       Z1, Z14, Z14
-	VMULPS       Z2, Z14, Z15
-	VRNDSCALEPS  $0x08, Z15, Z15
-	VFNMADD231PS Z3, Z15, Z14
-	VFNMADD231PS Z4, Z15, Z14
-	VMOVUPS      Z6, Z16
-	VFMADD213PS  Z7, Z14, Z16
-	VFMADD213PS  Z8, Z14, Z16
-	VFMADD213PS  Z9, Z14, Z16
-	VFMADD213PS  Z10, Z14, Z16
-	VMULPS       Z14, Z16, Z16
-	VFMADD213PS  Z14, Z14, Z16
-	VADDPS       Z5, Z16, Z16
-	VSCALEFPS    Z15, Z16, Z14
-	VADDPS       Z5, Z14, Z14
-	VDIVPS       Z14, Z13, Z13
-	VMULPS       (DX), Z13, Z13
-	VMOVUPS      Z13, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	DECQ         BX
-	JNZ          loop35
+	VMOVUPS     (CX), Z11
+	VMULPS      Z11, Z11, Z12
+	VFMADD213PS Z9, Z10, Z12
+	VMULPS      Z11, Z12, Z12
+	VMAXPS      Z0, Z12, Z12
+	VMINPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
+	VREDUCEPS   $0x09, Z12, Z13
+	VMOVUPS     Z4, Z14
+	VFMADD213PS Z5, Z13, Z14
+	VFMADD213PS Z6, Z13, Z14
+	VFMADD213PS Z7, Z13, Z14
+	VFMADD213PS Z8, Z13, Z14
+	VFMADD213PS Z3, Z13, Z14
+	VSCALEFPS   Z12, Z14, Z12
+	VADDPS      Z3, Z12, Z12
+	VDIVPS      Z12, Z11, Z11
+	VMULPS      (DX), Z11, Z11
+	VMOVUPS     Z11, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	DECQ        BX
+	JNZ         loop35
 
 done36:
 	VZEROUPPER
@@ -1029,92 +975,83 @@ TEXT ·vecExpSumAVX2(SB), NOSPLIT, $0-28
 	VXORPS       Y3, Y3, Y3
 
 wide65:
-	CMPQ         CX, $0x00000002
-	JLT          rest66
-	VMOVUPS      (AX), Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y1, Y4, Y4
-	VCMPPS       $0x1d, spreadc2ae0000<>+0(SB), Y4, Y5
-	VMAXPS       spreadc2ae0000<>+0(SB), Y4, Y4
-	VMINPS       spread42b00000<>+0(SB), Y4, Y4
-	VMULPS       spread3fb8aa3b<>+0(SB), Y4, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VFNMADD231PS spread3f318000<>+0(SB), Y6, Y4
-	VFNMADD231PS spreadb95e8083<>+0(SB), Y6, Y4
-	VMOVUPS      spread3ab5121a<>+0(SB), Y7
-	VFMADD213PS  spread3c091cf1<>+0(SB), Y4, Y7
-	VFMADD213PS  spread3d2aac79<>+0(SB), Y4, Y7
-	VFMADD213PS  spread3e2aaa49<>+0(SB), Y4, Y7
-	VFMADD213PS  spread3efffffe<>+0(SB), Y4, Y7
-	VMULPS       Y4, Y7, Y7
-	VFMADD213PS  Y4, Y4, Y7
-	VADDPS       spread3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       Y6, Y7, Y4
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, (AX)
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      32(AX), Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y1, Y4, Y4
-	VCMPPS       $0x1d, spreadc2ae0000<>+0(SB), Y4, Y5
-	VMAXPS       spreadc2ae0000<>+0(SB), Y4, Y4
-	VMINPS       spread42b00000<>+0(SB), Y4, Y4
-	VMULPS       spread3fb8aa3b<>+0(SB), Y4, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VFNMADD231PS spread3f318000<>+0(SB), Y6, Y4
-	VFNMADD231PS spreadb95e8083<>+0(SB), Y6, Y4
-	VMOVUPS      spread3ab5121a<>+0(SB), Y7
-	VFMADD213PS  spread3c091cf1<>+0(SB), Y4, Y7
-	VFMADD213PS  spread3d2aac79<>+0(SB), Y4, Y7
-	VFMADD213PS  spread3e2aaa49<>+0(SB), Y4, Y7
-	VFMADD213PS  spread3efffffe<>+0(SB), Y4, Y7
-	VMULPS       Y4, Y7, Y7
-	VFMADD213PS  Y4, Y4, Y7
-	VADDPS       spread3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       Y6, Y7, Y4
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 32(AX)
-	VADDPS       Y4, Y3, Y3
-	ADDQ         $+64, AX
-	SUBQ         $0x00000002, CX
-	JMP          wide65
+	CMPQ        CX, $0x00000002
+	JLT         rest66
+	VMOVUPS     (AX), Y4
+	VSUBPS      Y0, Y4, Y4
+	VMULPS      Y1, Y4, Y4
+	VCMPPS      $0x1d, spreadc2ae0000<>+0(SB), Y4, Y5
+	VMAXPS      spreadc2ae0000<>+0(SB), Y4, Y4
+	VMINPS      spread42b00000<>+0(SB), Y4, Y4
+	VMULPS      spread3fb8aa3b<>+0(SB), Y4, Y4
+	VROUNDPS    $0x09, Y4, Y6
+	VSUBPS      Y6, Y4, Y4
+	VMOVUPS     spread3af4ba82<>+0(SB), Y7
+	VFMADD213PS spread3c13bc29<>+0(SB), Y4, Y7
+	VFMADD213PS spread3d648e74<>+0(SB), Y4, Y7
+	VFMADD213PS spread3e75edab<>+0(SB), Y4, Y7
+	VFMADD213PS spread3f31725d<>+0(SB), Y4, Y7
+	VFMADD213PS spread3f800000<>+0(SB), Y4, Y7
+	VCVTPS2DQ   Y6, Y6
+	VPSLLD      $0x17, Y6, Y6
+	VPADDD      Y6, Y7, Y4
+	VANDPS      Y5, Y4, Y4
+	VMOVUPS     Y4, (AX)
+	VADDPS      Y4, Y2, Y2
+	VMOVUPS     32(AX), Y4
+	VSUBPS      Y0, Y4, Y4
+	VMULPS      Y1, Y4, Y4
+	VCMPPS      $0x1d, spreadc2ae0000<>+0(SB), Y4, Y5
+	VMAXPS      spreadc2ae0000<>+0(SB), Y4, Y4
+	VMINPS      spread42b00000<>+0(SB), Y4, Y4
+	VMULPS      spread3fb8aa3b<>+0(SB), Y4, Y4
+	VROUNDPS    $0x09, Y4, Y6
+	VSUBPS      Y6, Y4, Y4
+	VMOVUPS     spread3af4ba82<>+0(SB), Y7
+	VFMADD213PS spread3c13bc29<>+0(SB), Y4, Y7
+	VFMADD213PS spread3d648e74<>+0(SB), Y4, Y7
+	VFMADD213PS spread3e75edab<>+0(SB), Y4, Y7
+	VFMADD213PS spread3f31725d<>+0(SB), Y4, Y7
+	VFMADD213PS spread3f800000<>+0(SB), Y4, Y7
+	VCVTPS2DQ   Y6, Y6
+	VPSLLD      $0x17, Y6, Y6
+	VPADDD      Y6, Y7, Y4
+	VANDPS      Y5, Y4, Y4
+	VMOVUPS     Y4, 32(AX)
+	VADDPS      Y4, Y3, Y3
+	ADDQ        $+64, AX
+	SUBQ        $0x00000002, CX
+	JMP         wide65
 
 rest66:
 	TESTQ CX, CX
 	JLE   done68
 
 loop67:
-	VMOVUPS      (AX), Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y1, Y4, Y4
-	VCMPPS       $0x1d, spreadc2ae0000<>+0(SB), Y4, Y5
-	VMAXPS       spreadc2ae0000<>+0(SB), Y4, Y4
-	VMINPS       spread42b00000<>+0(SB), Y4, Y4
-	VMULPS       spread3fb8aa3b<>+0(SB), Y4, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VFNMADD231PS spread3f318000<>+0(SB), Y6, Y4
-	VFNMADD231PS spreadb95e8083<>+0(SB), Y6, Y4
-	VMOVUPS      spread3ab5121a<>+0(SB), Y7
-	VFMADD213PS  spread3c091cf1<>+0(SB), Y4, Y7
-	VFMADD213PS  spread3d2aac79<>+0(SB), Y4, Y7
-	VFMADD213PS  spread3e2aaa49<>+0(SB), Y4, Y7
-	VFMADD213PS  spread3efffffe<>+0(SB), Y4, Y7
-	VMULPS       Y4, Y7, Y7
-	VFMADD213PS  Y4, Y4, Y7
-	VADDPS       spread3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       Y6, Y7, Y4
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, (AX)
-	VADDPS       Y4, Y2, Y2
-	ADDQ         $+32, AX
-	DECQ         CX
-	JNZ          loop67
+	VMOVUPS     (AX), Y4
+	VSUBPS      Y0, Y4, Y4
+	VMULPS      Y1, Y4, Y4
+	VCMPPS      $0x1d, spreadc2ae0000<>+0(SB), Y4, Y5
+	VMAXPS      spreadc2ae0000<>+0(SB), Y4, Y4
+	VMINPS      spread42b00000<>+0(SB), Y4, Y4
+	VMULPS      spread3fb8aa3b<>+0(SB), Y4, Y4
+	VROUNDPS    $0x09, Y4, Y6
+	VSUBPS      Y6, Y4, Y4
+	VMOVUPS     spread3af4ba82<>+0(SB), Y7
+	VFMADD213PS spread3c13bc29<>+0(SB), Y4, Y7
+	VFMADD213PS spread3d648e74<>+0(SB), Y4, Y7
+	VFMADD213PS spread3e75edab<>+0(SB), Y4, Y7
+	VFMADD213PS spread3f31725d<>+0(SB), Y4, Y7
+	VFMADD213PS spread3f800000<>+0(SB), Y4, Y7
+	VCVTPS2DQ   Y6, Y6
+	VPSLLD      $0x17, Y6, Y6
+	VPADDD      Y6, Y7, Y4
+	VANDPS      Y5, Y4, Y4
+	VMOVUPS     Y4, (AX)
+	VADDPS      Y4, Y2, Y2
+	ADDQ        $+32, AX
+	DECQ        CX
+	JNZ         loop67
 
 done68:
 	VADDPS       Y3, Y2, Y2
@@ -1158,26 +1095,6 @@ DATA spread3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
 DATA spread3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
 GLOBL spread3fb8aa3b<>(SB), RODATA|NOPTR, $32
 
-DATA spread3f318000<>+0(SB)/4, $0x3f318000
-DATA spread3f318000<>+4(SB)/4, $0x3f318000
-DATA spread3f318000<>+8(SB)/4, $0x3f318000
-DATA spread3f318000<>+12(SB)/4, $0x3f318000
-DATA spread3f318000<>+16(SB)/4, $0x3f318000
-DATA spread3f318000<>+20(SB)/4, $0x3f318000
-DATA spread3f318000<>+24(SB)/4, $0x3f318000
-DATA spread3f318000<>+28(SB)/4, $0x3f318000
-GLOBL spread3f318000<>(SB), RODATA|NOPTR, $32
-
-DATA spreadb95e8083<>+0(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+4(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+8(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+12(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+16(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+20(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+24(SB)/4, $0xb95e8083
-DATA spreadb95e8083<>+28(SB)/4, $0xb95e8083
-GLOBL spreadb95e8083<>(SB), RODATA|NOPTR, $32
-
 DATA spread3f800000<>+0(SB)/4, $0x3f800000
 DATA spread3f800000<>+4(SB)/4, $0x3f800000
 DATA spread3f800000<>+8(SB)/4, $0x3f800000
@@ -1188,55 +1105,55 @@ DATA spread3f800000<>+24(SB)/4, $0x3f800000
 DATA spread3f800000<>+28(SB)/4, $0x3f800000
 GLOBL spread3f800000<>(SB), RODATA|NOPTR, $32
 
-DATA spread3ab5121a<>+0(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+4(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+8(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+12(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+16(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+20(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+24(SB)/4, $0x3ab5121a
-DATA spread3ab5121a<>+28(SB)/4, $0x3ab5121a
-GLOBL spread3ab5121a<>(SB), RODATA|NOPTR, $32
+DATA spread3af4ba82<>+0(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+4(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+8(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+12(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+16(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+20(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+24(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+28(SB)/4, $0x3af4ba82
+GLOBL spread3af4ba82<>(SB), RODATA|NOPTR, $32
 
-DATA spread3c091cf1<>+0(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+4(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+8(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+12(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+16(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+20(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+24(SB)/4, $0x3c091cf1
-DATA spread3c091cf1<>+28(SB)/4, $0x3c091cf1
-GLOBL spread3c091cf1<>(SB), RODATA|NOPTR, $32
+DATA spread3c13bc29<>+0(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+4(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+8(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+12(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+16(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+20(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+24(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+28(SB)/4, $0x3c13bc29
+GLOBL spread3c13bc29<>(SB), RODATA|NOPTR, $32
 
-DATA spread3d2aac79<>+0(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+4(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+8(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+12(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+16(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+20(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+24(SB)/4, $0x3d2aac79
-DATA spread3d2aac79<>+28(SB)/4, $0x3d2aac79
-GLOBL spread3d2aac79<>(SB), RODATA|NOPTR, $32
+DATA spread3d648e74<>+0(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+4(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+8(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+12(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+16(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+20(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+24(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+28(SB)/4, $0x3d648e74
+GLOBL spread3d648e74<>(SB), RODATA|NOPTR, $32
 
-DATA spread3e2aaa49<>+0(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+4(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+8(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+12(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+16(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+20(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+24(SB)/4, $0x3e2aaa49
-DATA spread3e2aaa49<>+28(SB)/4, $0x3e2aaa49
-GLOBL spread3e2aaa49<>(SB), RODATA|NOPTR, $32
+DATA spread3e75edab<>+0(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+4(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+8(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+12(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+16(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+20(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+24(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+28(SB)/4, $0x3e75edab
+GLOBL spread3e75edab<>(SB), RODATA|NOPTR, $32
 
-DATA spread3efffffe<>+0(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+4(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+8(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+12(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+16(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+20(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+24(SB)/4, $0x3efffffe
-DATA spread3efffffe<>+28(SB)/4, $0x3efffffe
-GLOBL spread3efffffe<>(SB), RODATA|NOPTR, $32
+DATA spread3f31725d<>+0(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+4(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+8(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+12(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+16(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+20(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+24(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+28(SB)/4, $0x3f31725d
+GLOBL spread3f31725d<>(SB), RODATA|NOPTR, $32
 
 // func vecSiluMulAVX2(dst *float32, gate *float32, up *float32, n int)
 // Requires: AVX, AVX2, FMA3
@@ -1248,93 +1165,84 @@ TEXT ·vecSiluMulAVX2(SB), NOSPLIT, $0-32
 	VXORPS Y0, Y0, Y0
 
 wide69:
-	CMPQ         BX, $0x00000002
-	JLT          rest70
-	VMOVUPS      (CX), Y1
-	VSUBPS       Y1, Y0, Y2
-	VMAXPS       spreadc2ae0000<>+0(SB), Y2, Y2
-	VMINPS       spread42b00000<>+0(SB), Y2, Y2
-	VMULPS       spread3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS spread3f318000<>+0(SB), Y3, Y2
-	VFNMADD231PS spreadb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      spread3ab5121a<>+0(SB), Y4
-	VFMADD213PS  spread3c091cf1<>+0(SB), Y2, Y4
-	VFMADD213PS  spread3d2aac79<>+0(SB), Y2, Y4
-	VFMADD213PS  spread3e2aaa49<>+0(SB), Y2, Y4
-	VFMADD213PS  spread3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y4, Y4
-	VFMADD213PS  Y2, Y2, Y4
-	VADDPS       spread3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       Y3, Y4, Y2
-	VADDPS       spread3f800000<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y1, Y1
-	VMULPS       (DX), Y1, Y1
-	VMOVUPS      Y1, (AX)
-	VMOVUPS      32(CX), Y1
-	VSUBPS       Y1, Y0, Y2
-	VMAXPS       spreadc2ae0000<>+0(SB), Y2, Y2
-	VMINPS       spread42b00000<>+0(SB), Y2, Y2
-	VMULPS       spread3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS spread3f318000<>+0(SB), Y3, Y2
-	VFNMADD231PS spreadb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      spread3ab5121a<>+0(SB), Y4
-	VFMADD213PS  spread3c091cf1<>+0(SB), Y2, Y4
-	VFMADD213PS  spread3d2aac79<>+0(SB), Y2, Y4
-	VFMADD213PS  spread3e2aaa49<>+0(SB), Y2, Y4
-	VFMADD213PS  spread3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y4, Y4
-	VFMADD213PS  Y2, Y2, Y4
-	VADDPS       spread3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       Y3, Y4, Y2
-	VADDPS       spread3f800000<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y1, Y1
-	VMULPS       32(DX), Y1, Y1
-	VMOVUPS      Y1, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $0x00000002, BX
-	JMP          wide69
+	CMPQ        BX, $0x00000002
+	JLT         rest70
+	VMOVUPS     (CX), Y1
+	VSUBPS      Y1, Y0, Y2
+	VMAXPS      spreadc2ae0000<>+0(SB), Y2, Y2
+	VMINPS      spread42b00000<>+0(SB), Y2, Y2
+	VMULPS      spread3fb8aa3b<>+0(SB), Y2, Y2
+	VROUNDPS    $0x09, Y2, Y3
+	VSUBPS      Y3, Y2, Y2
+	VMOVUPS     spread3af4ba82<>+0(SB), Y4
+	VFMADD213PS spread3c13bc29<>+0(SB), Y2, Y4
+	VFMADD213PS spread3d648e74<>+0(SB), Y2, Y4
+	VFMADD213PS spread3e75edab<>+0(SB), Y2, Y4
+	VFMADD213PS spread3f31725d<>+0(SB), Y2, Y4
+	VFMADD213PS spread3f800000<>+0(SB), Y2, Y4
+	VCVTPS2DQ   Y3, Y3
+	VPSLLD      $0x17, Y3, Y3
+	VPADDD      Y3, Y4, Y2
+	VADDPS      spread3f800000<>+0(SB), Y2, Y2
+	VDIVPS      Y2, Y1, Y1
+	VMULPS      (DX), Y1, Y1
+	VMOVUPS     Y1, (AX)
+	VMOVUPS     32(CX), Y1
+	VSUBPS      Y1, Y0, Y2
+	VMAXPS      spreadc2ae0000<>+0(SB), Y2, Y2
+	VMINPS      spread42b00000<>+0(SB), Y2, Y2
+	VMULPS      spread3fb8aa3b<>+0(SB), Y2, Y2
+	VROUNDPS    $0x09, Y2, Y3
+	VSUBPS      Y3, Y2, Y2
+	VMOVUPS     spread3af4ba82<>+0(SB), Y4
+	VFMADD213PS spread3c13bc29<>+0(SB), Y2, Y4
+	VFMADD213PS spread3d648e74<>+0(SB), Y2, Y4
+	VFMADD213PS spread3e75edab<>+0(SB), Y2, Y4
+	VFMADD213PS spread3f31725d<>+0(SB), Y2, Y4
+	VFMADD213PS spread3f800000<>+0(SB), Y2, Y4
+	VCVTPS2DQ   Y3, Y3
+	VPSLLD      $0x17, Y3, Y3
+	VPADDD      Y3, Y4, Y2
+	VADDPS      spread3f800000<>+0(SB), Y2, Y2
+	VDIVPS      Y2, Y1, Y1
+	VMULPS      32(DX), Y1, Y1
+	VMOVUPS     Y1, 32(AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	SUBQ        $0x00000002, BX
+	JMP         wide69
 
 rest70:
 	TESTQ BX, BX
 	JLE   done72
 
 loop71:
-	VMOVUPS      (CX), Y1
-	VSUBPS       Y1, Y0, Y2
-	VMAXPS       spreadc2ae0000<>+0(SB), Y2, Y2
-	VMINPS       spread42b00000<>+0(SB), Y2, Y2
-	VMULPS       spread3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS spread3f318000<>+0(SB), Y3, Y2
-	VFNMADD231PS spreadb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      spread3ab5121a<>+0(SB), Y4
-	VFMADD213PS  spread3c091cf1<>+0(SB), Y2, Y4
-	VFMADD213PS  spread3d2aac79<>+0(SB), Y2, Y4
-	VFMADD213PS  spread3e2aaa49<>+0(SB), Y2, Y4
-	VFMADD213PS  spread3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y4, Y4
-	VFMADD213PS  Y2, Y2, Y4
-	VADDPS       spread3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       Y3, Y4, Y2
-	VADDPS       spread3f800000<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y1, Y1
-	VMULPS       (DX), Y1, Y1
-	VMOVUPS      Y1, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	DECQ         BX
-	JNZ          loop71
+	VMOVUPS     (CX), Y1
+	VSUBPS      Y1, Y0, Y2
+	VMAXPS      spreadc2ae0000<>+0(SB), Y2, Y2
+	VMINPS      spread42b00000<>+0(SB), Y2, Y2
+	VMULPS      spread3fb8aa3b<>+0(SB), Y2, Y2
+	VROUNDPS    $0x09, Y2, Y3
+	VSUBPS      Y3, Y2, Y2
+	VMOVUPS     spread3af4ba82<>+0(SB), Y4
+	VFMADD213PS spread3c13bc29<>+0(SB), Y2, Y4
+	VFMADD213PS spread3d648e74<>+0(SB), Y2, Y4
+	VFMADD213PS spread3e75edab<>+0(SB), Y2, Y4
+	VFMADD213PS spread3f31725d<>+0(SB), Y2, Y4
+	VFMADD213PS spread3f800000<>+0(SB), Y2, Y4
+	VCVTPS2DQ   Y3, Y3
+	VPSLLD      $0x17, Y3, Y3
+	VPADDD      Y3, Y4, Y2
+	VADDPS      spread3f800000<>+0(SB), Y2, Y2
+	VDIVPS      Y2, Y1, Y1
+	VMULPS      (DX), Y1, Y1
+	VMOVUPS     Y1, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	DECQ        BX
+	JNZ         loop71
 
 done72:
 	VZEROUPPER
@@ -1351,99 +1259,90 @@ TEXT ·vecGeluMulAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS wordbd922279<>+0(SB), Y1
 
 wide73:
-	CMPQ         BX, $0x00000002
-	JLT          rest74
-	VMOVUPS      (CX), Y2
-	VMULPS       Y2, Y2, Y3
-	VFMADD213PS  Y0, Y1, Y3
-	VMULPS       Y2, Y3, Y3
-	VMAXPS       spreadc2ae0000<>+0(SB), Y3, Y3
-	VMINPS       spread42b00000<>+0(SB), Y3, Y3
-	VMULPS       spread3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VFNMADD231PS spread3f318000<>+0(SB), Y4, Y3
-	VFNMADD231PS spreadb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      spread3ab5121a<>+0(SB), Y5
-	VFMADD213PS  spread3c091cf1<>+0(SB), Y3, Y5
-	VFMADD213PS  spread3d2aac79<>+0(SB), Y3, Y5
-	VFMADD213PS  spread3e2aaa49<>+0(SB), Y3, Y5
-	VFMADD213PS  spread3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y5, Y5
-	VFMADD213PS  Y3, Y3, Y5
-	VADDPS       spread3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y5, Y3
-	VADDPS       spread3f800000<>+0(SB), Y3, Y3
-	VDIVPS       Y3, Y2, Y2
-	VMULPS       (DX), Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      32(CX), Y2
-	VMULPS       Y2, Y2, Y3
-	VFMADD213PS  Y0, Y1, Y3
-	VMULPS       Y2, Y3, Y3
-	VMAXPS       spreadc2ae0000<>+0(SB), Y3, Y3
-	VMINPS       spread42b00000<>+0(SB), Y3, Y3
-	VMULPS       spread3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VFNMADD231PS spread3f318000<>+0(SB), Y4, Y3
-	VFNMADD231PS spreadb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      spread3ab5121a<>+0(SB), Y5
-	VFMADD213PS  spread3c091cf1<>+0(SB), Y3, Y5
-	VFMADD213PS  spread3d2aac79<>+0(SB), Y3, Y5
-	VFMADD213PS  spread3e2aaa49<>+0(SB), Y3, Y5
-	VFMADD213PS  spread3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y5, Y5
-	VFMADD213PS  Y3, Y3, Y5
-	VADDPS       spread3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y5, Y3
-	VADDPS       spread3f800000<>+0(SB), Y3, Y3
-	VDIVPS       Y3, Y2, Y2
-	VMULPS       32(DX), Y2, Y2
-	VMOVUPS      Y2, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $0x00000002, BX
-	JMP          wide73
+	CMPQ        BX, $0x00000002
+	JLT         rest74
+	VMOVUPS     (CX), Y2
+	VMULPS      Y2, Y2, Y3
+	VFMADD213PS Y0, Y1, Y3
+	VMULPS      Y2, Y3, Y3
+	VMAXPS      spreadc2ae0000<>+0(SB), Y3, Y3
+	VMINPS      spread42b00000<>+0(SB), Y3, Y3
+	VMULPS      spread3fb8aa3b<>+0(SB), Y3, Y3
+	VROUNDPS    $0x09, Y3, Y4
+	VSUBPS      Y4, Y3, Y3
+	VMOVUPS     spread3af4ba82<>+0(SB), Y5
+	VFMADD213PS spread3c13bc29<>+0(SB), Y3, Y5
+	VFMADD213PS spread3d648e74<>+0(SB), Y3, Y5
+	VFMADD213PS spread3e75edab<>+0(SB), Y3, Y5
+	VFMADD213PS spread3f31725d<>+0(SB), Y3, Y5
+	VFMADD213PS spread3f800000<>+0(SB), Y3, Y5
+	VCVTPS2DQ   Y4, Y4
+	VPSLLD      $0x17, Y4, Y4
+	VPADDD      Y4, Y5, Y3
+	VADDPS      spread3f800000<>+0(SB), Y3, Y3
+	VDIVPS      Y3, Y2, Y2
+	VMULPS      (DX), Y2, Y2
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     32(CX), Y2
+	VMULPS      Y2, Y2, Y3
+	VFMADD213PS Y0, Y1, Y3
+	VMULPS      Y2, Y3, Y3
+	VMAXPS      spreadc2ae0000<>+0(SB), Y3, Y3
+	VMINPS      spread42b00000<>+0(SB), Y3, Y3
+	VMULPS      spread3fb8aa3b<>+0(SB), Y3, Y3
+	VROUNDPS    $0x09, Y3, Y4
+	VSUBPS      Y4, Y3, Y3
+	VMOVUPS     spread3af4ba82<>+0(SB), Y5
+	VFMADD213PS spread3c13bc29<>+0(SB), Y3, Y5
+	VFMADD213PS spread3d648e74<>+0(SB), Y3, Y5
+	VFMADD213PS spread3e75edab<>+0(SB), Y3, Y5
+	VFMADD213PS spread3f31725d<>+0(SB), Y3, Y5
+	VFMADD213PS spread3f800000<>+0(SB), Y3, Y5
+	VCVTPS2DQ   Y4, Y4
+	VPSLLD      $0x17, Y4, Y4
+	VPADDD      Y4, Y5, Y3
+	VADDPS      spread3f800000<>+0(SB), Y3, Y3
+	VDIVPS      Y3, Y2, Y2
+	VMULPS      32(DX), Y2, Y2
+	VMOVUPS     Y2, 32(AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	SUBQ        $0x00000002, BX
+	JMP         wide73
 
 rest74:
 	TESTQ BX, BX
 	JLE   done76
 
 loop75:
-	VMOVUPS      (CX), Y2
-	VMULPS       Y2, Y2, Y3
-	VFMADD213PS  Y0, Y1, Y3
-	VMULPS       Y2, Y3, Y3
-	VMAXPS       spreadc2ae0000<>+0(SB), Y3, Y3
-	VMINPS       spread42b00000<>+0(SB), Y3, Y3
-	VMULPS       spread3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VFNMADD231PS spread3f318000<>+0(SB), Y4, Y3
-	VFNMADD231PS spreadb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      spread3ab5121a<>+0(SB), Y5
-	VFMADD213PS  spread3c091cf1<>+0(SB), Y3, Y5
-	VFMADD213PS  spread3d2aac79<>+0(SB), Y3, Y5
-	VFMADD213PS  spread3e2aaa49<>+0(SB), Y3, Y5
-	VFMADD213PS  spread3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y5, Y5
-	VFMADD213PS  Y3, Y3, Y5
-	VADDPS       spread3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       Y4, Y5, Y3
-	VADDPS       spread3f800000<>+0(SB), Y3, Y3
-	VDIVPS       Y3, Y2, Y2
-	VMULPS       (DX), Y2, Y2
-	VMOVUPS      Y2, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	DECQ         BX
-	JNZ          loop75
+	VMOVUPS     (CX), Y2
+	VMULPS      Y2, Y2, Y3
+	VFMADD213PS Y0, Y1, Y3
+	VMULPS      Y2, Y3, Y3
+	VMAXPS      spreadc2ae0000<>+0(SB), Y3, Y3
+	VMINPS      spread42b00000<>+0(SB), Y3, Y3
+	VMULPS      spread3fb8aa3b<>+0(SB), Y3, Y3
+	VROUNDPS    $0x09, Y3, Y4
+	VSUBPS      Y4, Y3, Y3
+	VMOVUPS     spread3af4ba82<>+0(SB), Y5
+	VFMADD213PS spread3c13bc29<>+0(SB), Y3, Y5
+	VFMADD213PS spread3d648e74<>+0(SB), Y3, Y5
+	VFMADD213PS spread3e75edab<>+0(SB), Y3, Y5
+	VFMADD213PS spread3f31725d<>+0(SB), Y3, Y5
+	VFMADD213PS spread3f800000<>+0(SB), Y3, Y5
+	VCVTPS2DQ   Y4, Y4
+	VPSLLD      $0x17, Y4, Y4
+	VPADDD      Y4, Y5, Y3
+	VADDPS      spread3f800000<>+0(SB), Y3, Y3
+	VDIVPS      Y3, Y2, Y2
+	VMULPS      (DX), Y2, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	DECQ        BX
+	JNZ         loop75
 
 done76:
 	VZEROUPPER

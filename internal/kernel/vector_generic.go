@@ -2,34 +2,34 @@ package kernel
 
 import "math"
 
-// exp32 computes e^x = 2^n * e^r with n = round(x/ln 2), |r| <= ln(2)/2, and
-// e^r = 1 + r + r²·q(r), q the minimax polynomial of degree 4 (relative error
-// 3e-9 before rounding). ln 2 is split so that n*ln2Hi is exact.
+// exp32 computes e^x as 2^n * 2^f with t = x*log2(e), n = floor(t) and f = t-n;
+// 2^f is 1 + f·q(f), q the minimax polynomial of degree 4 (relative error
+// 8e-8 before rounding), so that e^0 is exactly 1. What remains is the rounding
+// of t, as if x were off by one unit in its last place.
 const (
 	expMin = -87.0 // below, the result is 0
 	expMax = 88.0  // above, the result is exp(expMax)
 
-	log2e  = 1.44269504088896341
-	ln2Hi  = 0.693359375
-	ln2Lo  = -2.12194440e-4
-	expC2  = 0.4999999403953552
-	expC3  = 0.1666652113199234
-	expC4  = 0.04166838899254799
-	expC5  = 0.008368716575205326
-	expC6  = 0.001381459878757596
-	rounds = 3 << 22 // adding it leaves an integer in a float32's low bits
+	log2e = 1.44269504088896341
+	expC1 = 0.6931512951850891
+	expC2 = 0.24016444385051727
+	expC3 = 0.05579991638660431
+	expC4 = 0.009017028845846653
+	expC5 = 0.0018671306315809488
 )
 
 func exp32(x float32) float32 {
 	if !(x >= expMin) { // also NaN
 		return 0
 	}
-	x = min(x, expMax)
-	n := x*log2e + rounds - rounds
-	r := x - n*ln2Hi - n*ln2Lo
-	q := (((expC6*r+expC5)*r+expC4)*r+expC3)*r + expC2
-	p := 1 + (r + r*r*q)
-	return p * math.Float32frombits(uint32(int32(n)+127)<<23)
+	t := min(x, expMax) * log2e
+	n := int32(t)
+	if float32(n) > t {
+		n--
+	}
+	f := t - float32(n)
+	p := ((((expC5*f+expC4)*f+expC3)*f+expC2)*f+expC1)*f + 1
+	return p * math.Float32frombits(uint32(n+127)<<23)
 }
 
 func expSumGeneric(x []float32, max, scale float32) float32 {

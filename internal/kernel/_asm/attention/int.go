@@ -150,26 +150,35 @@ func scoresIntNarrow(a lanes.Arch, e element, n int, halves []int, q, s, block, 
 // valuesInt emits o_i += Σ_t w'_it v'_t * grid_i for groups of two blocks: the
 // products of a group are summed as integers, then scaled.
 func valuesInt(a lanes.Arch, e element) {
-	begin("attendValues"+e.name+a.Name, "func(n int, w, o *float32, v *byte, blocks *int32, groups, stride, hd int, grid *float32)",
-		fmt.Sprintf("attendValues%s%s adds the weighted values of groups of two blocks to n outputs; hd is a multiple of %d.", e.name, a.Name, a.Lanes))
+	begin("attendValues"+e.name+a.Name, "func(n int, w, o *float32, v *byte, blocks *int32, count, stride, hd int, grid *float32)",
+		fmt.Sprintf("attendValues%s%s adds the weighted values of count blocks, in groups of two, to n outputs; hd is a", e.name, a.Name),
+		fmt.Sprintf("multiple of %d.", a.Lanes))
 	perQueries(func(n int) {
 		w, ids, grid := lanes.Pointer("w"), lanes.Pointer("blocks"), lanes.Pointer("grid")
-		groups, pitch := lanes.Pointer("groups"), lanes.Pointer("hd")
+		count, pitch := lanes.Pointer("count"), lanes.Pointer("hd")
 		SHLQ(Imm(uint64(e.bytes)), pitch) // bytes of the pairs of two tokens' rows
 		zero := a.Reg()                   // avo takes the usual XOR for a use of what a sum held before
 		a.Zero(zero)
-		lanes.Loop(groups, func() {
+		again, done := lanes.NewLabel("group"), lanes.NewLabel("done")
+		Label(again)
+		CMPQ(count, Imm(0))
+		JLE(LabelRef(done))
+		{
 			v, stride := lanes.Pointer("v"), lanes.Pointer("stride")
 			even := nextBlock(v, stride, ids)
 			odd := nextBlock(v, stride, ids)
 			left, out := copyOf(pitch), lanes.Pointer("o")
+			halves := GP64()
+			MOVQ(U32(2), halves)
+			CMPQ(count, halves)
+			CMOVQLT(count, halves)
 			for _, c := range columns(a, n, 2) {
 				again, next := lanes.NewLabel("columns"), lanes.NewLabel("narrower")
 				bytes := c * e.register(a)
 				Label(again)
 				CMPQ(left, I32(bytes))
 				JLT(LabelRef(next))
-				valuesIntColumns(a, e, n, c, w, out, even, odd, pitch, grid, zero)
+				valuesIntColumns(a, e, n, c, w, out, even, odd, pitch, grid, halves, zero)
 				ADDQ(I32(c*a.Bytes()), out)
 				ADDQ(I32(bytes), even)
 				ADDQ(I32(bytes), odd)
@@ -179,19 +188,21 @@ func valuesInt(a lanes.Arch, e element) {
 			}
 			ADDQ(Imm(2*2*tokens), w)
 			ADDQ(Imm(4), grid)
-		})
+			SUBQ(Imm(2), count)
+			JMP(LabelRef(again))
+		}
+		Label(done)
 		lanes.Finish()
 	})
 }
 
 // valuesIntColumns does c registers of columns over one group.
-func valuesIntColumns(a lanes.Arch, e element, n, c int, w, out, even, odd, pitch, grid reg.GPVirtual, zero reg.VecVirtual) {
+func valuesIntColumns(a lanes.Arch, e element, n, c int, w, out, even, odd, pitch, grid, halves reg.GPVirtual, zero reg.VecVirtual) {
 	sums := a.Regs(n * c)
 	for _, r := range sums {
 		VMOVAPS(zero, r)
 	}
-	weight, blocks := copyOf(w), GP64()
-	MOVQ(U32(2), blocks)
+	weight, blocks := copyOf(w), copyOf(halves)
 	lanes.Loop(blocks, func() {
 		at, left := copyOf(even), GP64()
 		MOVQ(U32(tokens/2/unroll), left)
@@ -202,7 +213,7 @@ func valuesIntColumns(a lanes.Arch, e element, n, c int, w, out, even, odd, pitc
 			}
 			ADDQ(Imm(4*unroll), weight)
 		})
-		XCHGQ(even, odd)
+		XCHGQ(even, odd) // of one block alone there are two copies
 	})
 	for i := range n {
 		scale := a.Reg()
@@ -260,6 +271,7 @@ const gridRow = row / 4 / (2 * tokens) * 4
 const (
 	weightSum = 32700
 	tiny      = 1e-30
+	intLimit  = 1e15
 )
 
 // grid emits the conversion of weights to integers, in place: a row's int16
@@ -337,43 +349,46 @@ func packGrid(a lanes.Arch, xs []reg.VecVirtual, to reg.GPVirtual) {
 }
 
 // quantize emits the conversion of a vector to int16 multiples of the scale
-// max(peak*perPeak, norm*perNorm).
+// max(peak*perPeak, norm*perNorm). It leaves vectors with NaN or absurd
+// elements to the caller.
 func quantize(a lanes.Arch) {
 	begin("attendQuantize"+a.Name, "func(dst *int16, x *float32, n int, perPeak, perNorm float32) float32",
-		fmt.Sprintf("attendQuantize%s rounds n*%d elements, clamped as halves are, to multiples of the scale that it returns.", a.Name, a.Lanes))
+		fmt.Sprintf("attendQuantize%s rounds n*%d elements to multiples of the scale that it returns. A negative", a.Name, a.Lanes),
+		"scale says that an element is NaN or above 1e15, and nothing was written.")
 	dst, x, n := lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")
-	limit, minus := a.Const(halfMax), a.Const(-halfMax)
-	peak, norm := a.Reg(), a.Reg()
+	peak, norm, magnitude := a.Reg(), a.Reg(), a.Reg()
 	a.Zero(peak)
 	a.Zero(norm)
+	VBROADCASTSS(lanes.Word(0x7fffffff), magnitude)
 	at, left := copyOf(x), copyOf(n)
 	lanes.Loop(left, func() {
-		v, m := a.Reg(), a.Reg()
+		v := a.Reg()
 		VMOVUPS(Mem{Base: at}, v)
-		finite(a, v, limit, minus)
-		VFMADD231PS(v, v, norm)
-		a.Zero(m)
-		VSUBPS(v, m, m)
-		VMAXPS(v, m, m)
-		VMAXPS(m, peak, peak)
+		VFMADD231PS(v, v, norm) // NaN stays here
+		VANDPS(magnitude, v, v)
+		VMAXPS(v, peak, peak)
 		ADDQ(I32(a.Bytes()), at)
 	})
-	top, square, per := a.Reduce(peak, VMAXPS), a.Reduce(norm, VADDPS), XMM()
+	top, square, limit := a.Reduce(peak, VMAXPS), a.Reduce(norm, VADDPS), XMM()
+	VMOVSS(lanes.Word(math.Float32bits(intLimit)), limit)
+	VUCOMISS(top, limit)
+	JB(LabelRef("odd" + a.Name)) // the limit is below
+	VUCOMISS(square, square)
+	JP(LabelRef("odd" + a.Name))
 	VMULSS(Load(Param("perPeak"), XMM()), top, top)
 	VSQRTSS(square, square, square)
 	VMULSS(Load(Param("perNorm"), XMM()), square, square)
 	VMAXSS(square, top, top)
 	VMAXSS(lanes.Word(math.Float32bits(tiny)), top, top)
 	Store(top, ReturnIndex(0))
+	per := XMM()
 	VMOVSS(lanes.Word(math.Float32bits(1)), per)
 	VDIVSS(top, per, per)
 	inverse := a.Reg()
 	VBROADCASTSS(per, inverse)
 	lanes.Loop(n, func() {
 		v := a.Reg()
-		VMOVUPS(Mem{Base: x}, v)
-		finite(a, v, limit, minus)
-		VMULPS(inverse, v, v)
+		VMULPS(Mem{Base: x}, inverse, v)
 		VCVTPS2DQ(v, v)
 		if a.Wide() {
 			VPMOVDW(v, Mem{Base: dst})
@@ -385,6 +400,37 @@ func quantize(a lanes.Arch) {
 		}
 		ADDQ(I32(a.Bytes()), x)
 		ADDQ(I32(a.Bytes()/2), dst)
+	})
+	lanes.Finish()
+	Label("odd" + a.Name)
+	minus := XMM()
+	VMOVSS(lanes.Word(math.Float32bits(-1)), minus)
+	Store(minus, ReturnIndex(0))
+	lanes.Finish()
+}
+
+// spread emits the store of a vector of int16 to every other element of a row
+// of pairs: the other elements belong to another token and are not touched.
+func spread(e element) {
+	a := lanes.AVX512
+	begin("attendSpread"+e.name+a.Name, "func(dst *byte, x *int16, n int)",
+		fmt.Sprintf("attendSpread%s%s writes n*16 values to every other element from dst on.", e.name, a.Name))
+	dst, x, n := lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")
+	bits, even := GP64(), K()
+	MOVQ(U32(0x55555555), bits)
+	KMOVD(bits.As32(), even)
+	lanes.Loop(n, func() {
+		if e.bytes == 1 { // the lower halves of the int16
+			v := YMM()
+			VMOVDQU(Mem{Base: x}, v)
+			VMOVDQU8(v, even, Mem{Base: dst})
+		} else {
+			v := ZMM()
+			VPMOVSXWD(Mem{Base: x}, v)
+			VMOVDQU16(v, even, Mem{Base: dst})
+		}
+		ADDQ(Imm(32), x)
+		ADDQ(Imm(uint64(32*e.bytes)), dst)
 	})
 	lanes.Finish()
 }

@@ -30,19 +30,23 @@ func main() {
 		scoresF16(a)
 		valuesF16(a)
 		quantize(a)
+		rotate(a)
 		grid(a)
 		for _, e := range elements {
 			scoresInt(a, e)
 			valuesInt(a, e)
 		}
 	}
+	for _, e := range elements {
+		spread(e)
+	}
 	Generate()
 }
 
-func begin(name, signature, doc string) {
+func begin(name, signature string, doc ...string) {
 	TEXT(name, NOSPLIT, signature)
 	Pragma("noescape")
-	Doc(doc)
+	Doc(doc...)
 }
 
 // nextBlock returns the address of the block that ids points at, and moves on.

@@ -8,17 +8,16 @@ import (
 
 // Exp holds the constants of exp32 (vector_generic.go is the specification).
 type Exp struct {
-	arch                     Arch
-	lowest, highest          Op
-	log2e, ln2Hi, ln2Lo, one Op
-	c                        [5]Op // q, highest power first
+	arch            Arch
+	lowest, highest Op
+	log2e, one      Op
+	c               [5]Op // highest power first
 }
 
 // NewExp loads the constants.
 func (a Arch) NewExp() *Exp {
-	e := &Exp{arch: a, lowest: a.Operand(-87), highest: a.Operand(88),
-		log2e: a.Operand(1.44269504088896341), ln2Hi: a.Operand(0.693359375), ln2Lo: a.Operand(-2.12194440e-4), one: a.Operand(1)}
-	for i, c := range []float64{0.001381459878757596, 0.008368716575205326, 0.04166838899254799, 0.1666652113199234, 0.4999999403953552} {
+	e := &Exp{arch: a, lowest: a.Operand(-87), highest: a.Operand(88), log2e: a.Operand(1.44269504088896341), one: a.Operand(1)}
+	for i, c := range []float64{0.0018671306315809488, 0.009017028845846653, 0.05579991638660431, 0.24016444385051727, 0.6931512951850891} {
 		e.c[i] = a.Operand(c)
 	}
 	return e
@@ -27,51 +26,60 @@ func (a Arch) NewExp() *Exp {
 // One is 1 in every lane.
 func (e *Exp) One() Op { return e.one }
 
-// Emit replaces x by exp(x). With flush, what is below the range (and NaN)
-// becomes exactly 0; without, it saturates and NaN may give any number.
+// Emit replaces x by exp(x). With flush, what is below the range, and NaN,
+// becomes exactly 0; without, both saturate.
 func (e *Exp) Emit(x reg.VecVirtual, flush bool) {
-	a := e.arch
-	var keep reg.Register
-	if flush {
-		if a.Wide() {
-			k := K()
-			VCMPPS(U8(0x1d), e.lowest, x, k) // ordered x >= lowest
-			keep = k
-		} else {
-			y := a.Reg()
-			VCMPPS(U8(0x1d), e.lowest, x, y)
-			keep = y
-		}
-	}
-	VMAXPS(e.lowest, x, x) // the second source wins against NaN
-	VMINPS(e.highest, x, x)
-	n, p := a.Reg(), a.Reg()
-	VMULPS(e.log2e, x, n)
-	if a.Wide() {
-		VRNDSCALEPS(U8(8), n, n)
+	if e.arch.Wide() {
+		e.wide(x, flush)
 	} else {
-		VROUNDPS(U8(8), n, n)
+		e.narrow(x, flush)
 	}
-	VFNMADD231PS(e.ln2Hi, n, x)
-	VFNMADD231PS(e.ln2Lo, n, x)
+}
+
+func (e *Exp) wide(x reg.VecVirtual, flush bool) {
+	keep := K()
+	if flush {
+		VCMPPS(U8(0x1d), e.lowest, x, keep) // ordered x >= lowest
+	} else {
+		VMAXPS(e.lowest, x, x) // the second source wins against NaN
+		VMINPS(e.highest, x, x)
+	}
+	f := e.arch.Reg()
+	VMULPS(e.log2e, x, x)
+	VREDUCEPS(U8(9), x, f) // x - floor(x)
+	p := e.polynomial(f)
+	if flush {
+		VSCALEFPS_Z(x, p, keep, x) // by 2^floor(x)
+	} else {
+		VSCALEFPS(x, p, x)
+	}
+}
+
+func (e *Exp) narrow(x reg.VecVirtual, flush bool) {
+	keep, n := e.arch.Reg(), e.arch.Reg()
+	if flush {
+		VCMPPS(U8(0x1d), e.lowest, x, keep)
+	}
+	VMAXPS(e.lowest, x, x)
+	VMINPS(e.highest, x, x)
+	VMULPS(e.log2e, x, x)
+	VROUNDPS(U8(9), x, n) // down
+	VSUBPS(n, x, x)
+	p := e.polynomial(x)
+	VCVTPS2DQ(n, n)
+	VPSLLD(U8(23), n, n)
+	VPADDD(n, p, x)
+	if flush {
+		VANDPS(keep, x, x)
+	}
+}
+
+// polynomial is 2^f for f in [0, 1], exactly 1 for 0.
+func (e *Exp) polynomial(f reg.VecVirtual) reg.VecVirtual {
+	p := e.arch.Reg()
 	VMOVUPS(e.c[0], p)
-	for _, c := range e.c[1:] {
-		VFMADD213PS(c, x, p)
+	for _, c := range append(e.c[1:], e.one) {
+		VFMADD213PS(c, f, p)
 	}
-	VMULPS(x, p, p)
-	VFMADD213PS(x, x, p) // r + r*(r*q)
-	VADDPS(e.one, p, p)
-	switch {
-	case a.Wide() && flush:
-		VSCALEFPS_Z(n, p, keep, x)
-	case a.Wide():
-		VSCALEFPS(n, p, x)
-	default:
-		VCVTPS2DQ(n, n)
-		VPSLLD(U8(23), n, n)
-		VPADDD(n, p, x)
-		if flush {
-			VANDPS(keep, x, x)
-		}
-	}
+	return p
 }

@@ -103,6 +103,17 @@ func (a Arch) Operand(v float64) Op {
 	return m
 }
 
+// Pattern is a register whose lane i has v(i).
+func (a Arch) Pattern(name string, v func(i int) float64) reg.VecVirtual {
+	m := GLOBL(name+a.Name, attr.RODATA|attr.NOPTR)
+	for i := range a.Lanes {
+		DATA(4*i, U32(math.Float32bits(float32(v(i)))))
+	}
+	r := a.Reg()
+	VMOVUPS(m, r)
+	return r
+}
+
 // Param is a float32 argument in every lane.
 func (a Arch) Param(name string) reg.VecVirtual {
 	r, x := a.Reg(), XMM()
