@@ -38,18 +38,3 @@ func (s Set) Mul(m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add boo
 	}
 	s.matmul(m, y, ldy, p, g0, g1, add)
 }
-
-// cols is the number of columns in use of panel i.
-func (p *Panels) cols(i int) int { return min(p.Width, p.Cols-i*p.Width) }
-
-// panels is the number of panels in use.
-func (p *Panels) panels() int { return (p.Cols + p.Width - 1) / p.Width }
-
-// panel is the bytes of panel i.
-func (p *Panels) panel(i int) []byte { return p.Data[i*p.panelBytes() : (i+1)*p.panelBytes()] }
-
-// floats is the float copy of panel i.
-func (p *Panels) floats(i int) []float32 {
-	n := p.K * p.Width
-	return p.X[i*n : (i+1)*n]
-}

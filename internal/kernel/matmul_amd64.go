@@ -3,6 +3,8 @@
 package kernel
 
 import (
+	"math/bits"
+
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
@@ -27,70 +29,69 @@ type tiling struct {
 }
 
 // run visits groups and panels. With several panels, a few groups at a time meet
-// all panels, so that their weights come from memory once; the last panel
-// prefetches the groups that follow.
+// all panels, so that their weights come from memory once: with the first.
 func (t *tiling) run(s Set, g0, g1 int) {
-	const (
-		lookahead = 4096      // bytes
-		tileBytes = 128 << 10 // of quants, to stay in the second-level cache
-	)
+	const tileBytes = 128 << 10 // of quants, to stay in the second-level cache
 	panels := t.p.panels()
 	step := groupsPerCall(t.m, min(t.p.Cols, PanelCols))
 	if panels > 1 {
 		step = max(1, min(step, tileBytes/t.m.quantBytes))
 	}
+	ahead := lookahead(t.m.format, t.p.panel(0).width)
 	for g := g0; g < g1; g += step {
 		n := min(step, g1-g)
-		for i := range panels {
-			ahead := lookahead
-			if panels > 1 {
-				ahead = 0
-				if i == panels-1 {
-					ahead = n * t.m.quantBytes
-				}
-			}
-			t.call(s, g, n, i, ahead)
+		t.call(s, g, n, t.p.panel(0), ahead)
+		for i := 1; i < panels; i++ {
+			t.call(s, g, n, t.p.panel(i), 0)
 		}
 	}
 }
 
-// call multiplies n groups from g on with panel i, in as many columns at a time
-// as the kernel takes.
-func (t *tiling) call(s Set, g, n, i, ahead int) {
+// lookahead is how far the kernel prefetches quants. By measurement, columns
+// whose arithmetic takes longer than their share of memory gain up to a half;
+// fewer lose as much.
+func lookahead(f *format, cols int) int {
+	if cols*1024 >= 12*f.quants {
+		return 8192
+	}
+	return 0
+}
+
+// call multiplies n groups from g on with panel q.
+func (t *tiling) call(s Set, g, n int, q panel, ahead int) {
 	m, p := t.m, t.p
-	nb, panel, cols := m.Cols/BlockLen, p.panel(i), p.cols(i)
-	fields := panel[streamOffset(m.format.stream, nb, p.Width):]
-	steps := s.columnSteps(m.format)
-	for c, step := 0, 0; c < cols; c += step {
-		step = steps[cols-c]
-		arg := step
-		if p.Width == 1 {
-			arg = 0
+	w, out := &m.Data[g*m.quantBytes], t.y[q.first*t.ldy+g*Lanes:]
+	if m.format.float {
+		x := p.floats(q)
+		if s.tier == cpu.AVX512VNNI {
+			floatAVX512[m.Type](w, &x[0], &out[0], m.Cols, n, t.ldy, q.width, t.add)
+			return
 		}
-		w, out := &m.Data[g*m.quantBytes], &t.y[(i*p.Width+c)*t.ldy+g*Lanes]
-		switch {
-		case m.format.float && s.tier == cpu.AVX2:
-			floatAVX2[m.Type](w, &p.floats(i)[c], out, m.Cols, n, t.ldy, arg, t.add)
-		case m.format.float:
-			floatAVX512[m.Type](w, &p.floats(i)[c], out, m.Cols, n, t.ldy, arg, t.add)
-		case s.tier == cpu.AVX2:
-			avx2Funcs[m.Type](w, &m.Scales[g*m.scaleBytes], &panel[4*c], &fields[4*c], out, nb, n, t.ldy, arg, t.add)
-		default:
-			vnniFuncs[m.Type](w, &m.Scales[g*m.scaleBytes], &panel[4*c], &fields[4*c], out, nb, n, t.ldy, arg, ahead, t.add)
+		for c, step := 0, 0; c < q.width; c += step {
+			step = avx2Columns(q.width-c, 4)
+			floatAVX2[m.Type](w, &x[c], &out[c*t.ldy], m.Cols, n, t.ldy, step, q.width, t.add)
 		}
+		return
+	}
+	nb, x, scales := m.Cols/BlockLen, p.bytes(q), &m.Scales[g*m.scaleBytes]
+	fields := x[streamOffset(m.format.stream, nb, q.width):]
+	if s.tier == cpu.AVX512VNNI {
+		vnniFuncs[m.Type](w, scales, &x[0], &fields[0], &out[0], nb, n, t.ldy, q.width, ahead, t.add)
+		return
+	}
+	limit := 4
+	if m.format.stream == halvesStream {
+		limit = 2
+	}
+	for c, step := 0, 0; c < q.width; c += step {
+		step = avx2Columns(q.width-c, limit)
+		avx2Funcs[m.Type](w, scales, &x[4*c], &fields[4*c], &out[c*t.ldy], nb, n, t.ldy, step, q.width, t.add)
 	}
 }
 
-// columnSteps says how many of the columns left a kernel takes: with VNNI it may
-// take 1, 2, 3, 4 or 8, with AVX2 1, 2 or 4, and in the halves formats 1 or 2.
-func (s Set) columnSteps(f *format) *[PanelCols + 1]int {
-	switch {
-	case s.tier == cpu.AVX512VNNI:
-		return &[...]int{0, 1, 2, 3, 4, 3, 3, 4, 8}
-	case f.stream == halvesStream:
-		return &[...]int{0, 1, 2, 2, 2, 2, 2, 2, 2}
-	}
-	return &[...]int{0, 1, 2, 2, 4, 4, 4, 4, 4}
+// avx2Columns is how many of the columns left to take at once: 1, 2 or 4.
+func avx2Columns(left, limit int) int {
+	return min(limit, 1<<(bits.Len(uint(left))-1))
 }
 
 // groupsPerCall keeps a call below about 50 µs, by rough speeds of memory and of

@@ -4,15 +4,17 @@
 
 #include "textflag.h"
 
-// func avx2IQ4_XS(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, add int)
+// func avx2IQ4_XS(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, width int, add int)
 // Requires: AVX, AVX2, F16C, FMA3
-TEXT ·avx2IQ4_XS(SB), NOSPLIT, $0-80
+TEXT ·avx2IQ4_XS(SB), NOSPLIT, $0-88
 	MOVQ quants+0(FP), SI
 	MOVQ scales+8(FP), DX
 	MOVQ y+32(FP), DI
 	MOVQ groups+48(FP), R9
 	MOVQ ldy+56(FP), R10
 	SHLQ $0x02, R10
+	MOVQ width+72(FP), R14
+	SHLQ $0x02, R14
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x04
 	JEQ  cols4
@@ -20,149 +22,6 @@ TEXT ·avx2IQ4_XS(SB), NOSPLIT, $0-80
 	JEQ  cols2
 	CMPQ R11, $0x01
 	JEQ  cols1
-
-cols0_group:
-	XORQ R12, R12
-
-cols0_pass:
-	VPXOR Y0, Y0, Y0
-	MOVQ  x+16(FP), AX
-	MOVQ  fields+24(FP), BX
-	MOVQ  blocks+40(FP), CX
-	SHRQ  $0x03, CX
-
-cols0_unit:
-	MOVQ DX, R13
-	ADDQ $0x20, DX
-	MOVQ $0x00000008, R8
-
-cols0_block:
-	VPXOR          Y2, Y2, Y2
-	VMOVDQU        (SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   16(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   20(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   24(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   28(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	VPMOVSXBD      (DX)(R12*1), Y12
-	VCVTDQ2PS      Y12, Y12
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y2, Y2
-	VBROADCASTSS   (BX), Y15
-	VMULPS         Y15, Y12, Y15
-	VFMADD231PS    Y15, Y2, Y0
-	ADDQ           $0x00000100, SI
-	ADDQ           $0x10, DX
-	ADDQ           $0x00000020, AX
-	ADDQ           $0x08, BX
-	DECQ           R8
-	JNZ            cols0_block
-	DECQ           CX
-	JNZ            cols0_unit
-	MOVQ           add+72(FP), R11
-	TESTQ          R11, R11
-	MOVQ           DI, R11
-	JZ             cols0_store
-	VADDPS         (R11), Y0, Y0
-	MOVQ           DI, R11
-
-cols0_store:
-	VMOVUPS Y0, (R11)
-	ADDQ    $0x20, DI
-	XORQ    $0x08, R12
-	JZ      cols0_next
-	MOVQ    blocks+40(FP), CX
-	IMUL3Q  $0x00000100, CX, R11
-	SUBQ    R11, SI
-	SHRQ    $0x03, CX
-	IMUL3Q  $0x000000a0, CX, R11
-	SUBQ    R11, DX
-	JMP     cols0_pass
-
-cols0_next:
-	DECQ R9
-	JNZ  cols0_group
-	VZEROUPPER
-	RET
 
 cols1:
 cols1_group:
@@ -192,80 +51,88 @@ cols1_block:
 	VPMADDUBSW     Y15, Y13, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         Y1, Y2, Y2
+	ADDQ           R14, AX
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   32(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         Y1, Y2, Y2
+	ADDQ           R14, AX
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   64(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         Y1, Y2, Y2
+	ADDQ           R14, AX
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   96(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         Y1, Y2, Y2
+	ADDQ           R14, AX
 	VMOVDQU        (SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   128(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         Y1, Y2, Y2
+	ADDQ           R14, AX
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   160(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         Y1, Y2, Y2
+	ADDQ           R14, AX
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   192(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         Y1, Y2, Y2
+	ADDQ           R14, AX
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   224(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         Y1, Y2, Y2
+	ADDQ           R14, AX
 	VPMOVSXBD      (DX)(R12*1), Y12
 	VCVTDQ2PS      Y12, Y12
 	VCVTPH2PS      (R13)(R12*2), Y15
@@ -276,13 +143,13 @@ cols1_block:
 	VFMADD231PS    Y15, Y2, Y0
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
-	ADDQ           $0x00000100, AX
-	ADDQ           $0x40, BX
+	ADDQ           R14, BX
+	ADDQ           R14, BX
 	DECQ           R8
 	JNZ            cols1_block
 	DECQ           CX
 	JNZ            cols1_unit
-	MOVQ           add+72(FP), R11
+	MOVQ           add+80(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
 	JZ             cols1_store
@@ -343,115 +210,123 @@ cols2_block:
 	VPMADDUBSW     Y15, Y13, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         Y3, Y5, Y5
+	ADDQ           R14, AX
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   32(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
 	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   36(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         Y3, Y5, Y5
+	ADDQ           R14, AX
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   64(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
 	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   68(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         Y3, Y5, Y5
+	ADDQ           R14, AX
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   96(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
 	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   100(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         Y3, Y5, Y5
+	ADDQ           R14, AX
 	VMOVDQU        (SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   128(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
 	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   132(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         Y3, Y5, Y5
+	ADDQ           R14, AX
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   160(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
 	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   164(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         Y3, Y5, Y5
+	ADDQ           R14, AX
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   192(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
 	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   196(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         Y3, Y5, Y5
+	ADDQ           R14, AX
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   224(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
 	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   228(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         Y3, Y5, Y5
+	ADDQ           R14, AX
 	VPMOVSXBD      (DX)(R12*1), Y12
 	VCVTDQ2PS      Y12, Y12
 	VCVTPH2PS      (R13)(R12*2), Y15
@@ -466,13 +341,13 @@ cols2_block:
 	VFMADD231PS    Y15, Y5, Y1
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
-	ADDQ           $0x00000100, AX
-	ADDQ           $0x40, BX
+	ADDQ           R14, BX
+	ADDQ           R14, BX
 	DECQ           R8
 	JNZ            cols2_block
 	DECQ           CX
 	JNZ            cols2_unit
-	MOVQ           add+72(FP), R11
+	MOVQ           add+80(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
 	JZ             cols2_store
@@ -551,185 +426,193 @@ cols4_block:
 	VPMADDUBSW     Y15, Y13, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
 	VPADDD         Y7, Y11, Y11
+	ADDQ           R14, AX
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   32(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y4
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
 	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   36(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y5
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
 	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   40(AX), Y15
+	VPBROADCASTD   8(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y6
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
 	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   44(AX), Y15
+	VPBROADCASTD   12(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
 	VPADDD         Y7, Y11, Y11
+	ADDQ           R14, AX
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   64(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y4
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
 	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   68(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y5
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
 	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   72(AX), Y15
+	VPBROADCASTD   8(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y6
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
 	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   76(AX), Y15
+	VPBROADCASTD   12(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
 	VPADDD         Y7, Y11, Y11
+	ADDQ           R14, AX
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   96(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y4
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
 	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   100(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y5
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
 	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   104(AX), Y15
+	VPBROADCASTD   8(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y6
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
 	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   108(AX), Y15
+	VPBROADCASTD   12(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
 	VPADDD         Y7, Y11, Y11
+	ADDQ           R14, AX
 	VMOVDQU        (SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   128(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y4
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
 	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   132(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y5
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
 	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   136(AX), Y15
+	VPBROADCASTD   8(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y6
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
 	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   140(AX), Y15
+	VPBROADCASTD   12(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
 	VPADDD         Y7, Y11, Y11
+	ADDQ           R14, AX
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   160(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y4
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
 	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   164(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y5
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
 	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   168(AX), Y15
+	VPBROADCASTD   8(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y6
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
 	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   172(AX), Y15
+	VPBROADCASTD   12(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
 	VPADDD         Y7, Y11, Y11
+	ADDQ           R14, AX
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   192(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y4
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
 	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   196(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y5
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
 	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   200(AX), Y15
+	VPBROADCASTD   8(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y6
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
 	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   204(AX), Y15
+	VPBROADCASTD   12(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
 	VPADDD         Y7, Y11, Y11
+	ADDQ           R14, AX
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq4_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
-	VPBROADCASTD   224(AX), Y15
+	VPBROADCASTD   (AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y4
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
 	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   228(AX), Y15
+	VPBROADCASTD   4(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y5
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
 	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   232(AX), Y15
+	VPBROADCASTD   8(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y6
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
 	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   236(AX), Y15
+	VPBROADCASTD   12(AX), Y15
 	VPSIGNB        Y14, Y15, Y15
 	VPMADDUBSW     Y15, Y13, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
 	VPADDD         Y7, Y11, Y11
+	ADDQ           R14, AX
 	VPMOVSXBD      (DX)(R12*1), Y12
 	VCVTDQ2PS      Y12, Y12
 	VCVTPH2PS      (R13)(R12*2), Y15
@@ -752,13 +635,13 @@ cols4_block:
 	VFMADD231PS    Y15, Y11, Y3
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
-	ADDQ           $0x00000100, AX
-	ADDQ           $0x40, BX
+	ADDQ           R14, BX
+	ADDQ           R14, BX
 	DECQ           R8
 	JNZ            cols4_block
 	DECQ           CX
 	JNZ            cols4_unit
-	MOVQ           add+72(FP), R11
+	MOVQ           add+80(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
 	JZ             cols4_store

@@ -4,166 +4,22 @@
 
 #include "textflag.h"
 
-// func avx2Q6_K(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, add int)
+// func avx2Q6_K(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, width int, add int)
 // Requires: AVX, AVX2, F16C, FMA3
-TEXT ·avx2Q6_K(SB), NOSPLIT, $0-80
+TEXT ·avx2Q6_K(SB), NOSPLIT, $0-88
 	MOVQ quants+0(FP), SI
 	MOVQ scales+8(FP), DX
 	MOVQ y+32(FP), DI
 	MOVQ groups+48(FP), R9
 	MOVQ ldy+56(FP), R10
 	SHLQ $0x02, R10
+	MOVQ width+72(FP), R14
+	SHLQ $0x02, R14
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x02
 	JEQ  cols2
 	CMPQ R11, $0x01
 	JEQ  cols1
-
-cols0_group:
-	XORQ R12, R12
-
-cols0_pass:
-	VPXOR Y0, Y0, Y0
-	MOVQ  x+16(FP), AX
-	MOVQ  fields+24(FP), BX
-	MOVQ  blocks+40(FP), CX
-	SHRQ  $0x03, CX
-
-cols0_unit:
-	MOVQ DX, R13
-	ADDQ $0x20, DX
-	MOVQ $0x00000008, R8
-
-cols0_block:
-	VPBROADCASTD 4(BX), Y2
-	VPSRAD       $0x02, Y2, Y2
-	VMOVDQU      (SI)(R12*4), Y14
-	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
-	VMOVDQU      256(SI)(R12*4), Y13
-	VPSLLW       $0x04, Y13, Y13
-	VPAND        all_30303030<>+0(SB), Y13, Y13
-	VPOR         Y13, Y14, Y14
-	VPBROADCASTD (AX), Y15
-	VPMADDUBSW   Y15, Y14, Y1
-	VMOVDQU      64(SI)(R12*4), Y14
-	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
-	VMOVDQU      256(SI)(R12*4), Y13
-	VPSLLW       $0x02, Y13, Y13
-	VPAND        all_30303030<>+0(SB), Y13, Y13
-	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 4(AX), Y15
-	VPMADDUBSW   Y15, Y14, Y15
-	VPADDW       Y15, Y1, Y1
-	VPMADDWD     all_00010001<>+0(SB), Y1, Y1
-	VPADDD       Y1, Y2, Y2
-	VMOVDQU      128(SI)(R12*4), Y14
-	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
-	VMOVDQU      256(SI)(R12*4), Y13
-	VPAND        all_30303030<>+0(SB), Y13, Y13
-	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 8(AX), Y15
-	VPMADDUBSW   Y15, Y14, Y1
-	VMOVDQU      192(SI)(R12*4), Y14
-	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
-	VMOVDQU      256(SI)(R12*4), Y13
-	VPSRLW       $0x02, Y13, Y13
-	VPAND        all_30303030<>+0(SB), Y13, Y13
-	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 12(AX), Y15
-	VPMADDUBSW   Y15, Y14, Y15
-	VPADDW       Y15, Y1, Y1
-	VPMADDWD     all_00010001<>+0(SB), Y1, Y1
-	VPADDD       Y1, Y2, Y2
-	VPMOVSXBD    (DX)(R12*1), Y12
-	VCVTDQ2PS    Y12, Y12
-	VCVTPH2PS    (R13)(R12*2), Y15
-	VMULPS       Y15, Y12, Y12
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y12, Y2, Y3
-	VPBROADCASTD 8(BX), Y2
-	VPSRAD       $0x02, Y2, Y2
-	VMOVDQU      (SI)(R12*4), Y14
-	VPSRLW       $0x04, Y14, Y14
-	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
-	VMOVDQU      320(SI)(R12*4), Y13
-	VPSLLW       $0x04, Y13, Y13
-	VPAND        all_30303030<>+0(SB), Y13, Y13
-	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 16(AX), Y15
-	VPMADDUBSW   Y15, Y14, Y1
-	VMOVDQU      64(SI)(R12*4), Y14
-	VPSRLW       $0x04, Y14, Y14
-	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
-	VMOVDQU      320(SI)(R12*4), Y13
-	VPSLLW       $0x02, Y13, Y13
-	VPAND        all_30303030<>+0(SB), Y13, Y13
-	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 20(AX), Y15
-	VPMADDUBSW   Y15, Y14, Y15
-	VPADDW       Y15, Y1, Y1
-	VPMADDWD     all_00010001<>+0(SB), Y1, Y1
-	VPADDD       Y1, Y2, Y2
-	VMOVDQU      128(SI)(R12*4), Y14
-	VPSRLW       $0x04, Y14, Y14
-	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
-	VMOVDQU      320(SI)(R12*4), Y13
-	VPAND        all_30303030<>+0(SB), Y13, Y13
-	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 24(AX), Y15
-	VPMADDUBSW   Y15, Y14, Y1
-	VMOVDQU      192(SI)(R12*4), Y14
-	VPSRLW       $0x04, Y14, Y14
-	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
-	VMOVDQU      320(SI)(R12*4), Y13
-	VPSRLW       $0x02, Y13, Y13
-	VPAND        all_30303030<>+0(SB), Y13, Y13
-	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 28(AX), Y15
-	VPMADDUBSW   Y15, Y14, Y15
-	VPADDW       Y15, Y1, Y1
-	VPMADDWD     all_00010001<>+0(SB), Y1, Y1
-	VPADDD       Y1, Y2, Y2
-	VPMOVSXBD    16(DX)(R12*1), Y12
-	VCVTDQ2PS    Y12, Y12
-	VCVTPH2PS    (R13)(R12*2), Y15
-	VMULPS       Y15, Y12, Y12
-	VCVTDQ2PS    Y2, Y2
-	VFMADD231PS  Y12, Y2, Y3
-	VBROADCASTSS (BX), Y15
-	VFMADD231PS  Y15, Y3, Y0
-	ADDQ         $0x00000180, SI
-	ADDQ         $0x20, DX
-	ADDQ         $0x00000020, AX
-	ADDQ         $0x0c, BX
-	DECQ         R8
-	JNZ          cols0_block
-	DECQ         CX
-	JNZ          cols0_unit
-	MOVQ         add+72(FP), R11
-	TESTQ        R11, R11
-	MOVQ         DI, R11
-	JZ           cols0_store
-	VADDPS       (R11), Y0, Y0
-	MOVQ         DI, R11
-
-cols0_store:
-	VMOVUPS Y0, (R11)
-	ADDQ    $0x20, DI
-	XORQ    $0x08, R12
-	JZ      cols0_next
-	MOVQ    blocks+40(FP), CX
-	IMUL3Q  $0x00000180, CX, R11
-	SUBQ    R11, SI
-	SHRQ    $0x03, CX
-	IMUL3Q  $0x00000120, CX, R11
-	SUBQ    R11, DX
-	JMP     cols0_pass
-
-cols0_next:
-	DECQ R9
-	JNZ  cols0_group
-	VZEROUPPER
-	RET
 
 cols1:
 cols1_group:
@@ -182,7 +38,7 @@ cols1_unit:
 	MOVQ $0x00000008, R8
 
 cols1_block:
-	VPBROADCASTD 32(BX), Y2
+	VPBROADCASTD (BX)(R14*1), Y2
 	VPSRAD       $0x02, Y2, Y2
 	VMOVDQU      (SI)(R12*4), Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
@@ -192,42 +48,46 @@ cols1_block:
 	VPOR         Y13, Y14, Y14
 	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y1
+	ADDQ         R14, AX
 	VMOVDQU      64(SI)(R12*4), Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
 	VMOVDQU      256(SI)(R12*4), Y13
 	VPSLLW       $0x02, Y13, Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 32(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y15
 	VPADDW       Y15, Y1, Y1
 	VPMADDWD     all_00010001<>+0(SB), Y1, Y1
 	VPADDD       Y1, Y2, Y2
+	ADDQ         R14, AX
 	VMOVDQU      128(SI)(R12*4), Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
 	VMOVDQU      256(SI)(R12*4), Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 64(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y1
+	ADDQ         R14, AX
 	VMOVDQU      192(SI)(R12*4), Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
 	VMOVDQU      256(SI)(R12*4), Y13
 	VPSRLW       $0x02, Y13, Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 96(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y15
 	VPADDW       Y15, Y1, Y1
 	VPMADDWD     all_00010001<>+0(SB), Y1, Y1
 	VPADDD       Y1, Y2, Y2
+	ADDQ         R14, AX
 	VPMOVSXBD    (DX)(R12*1), Y12
 	VCVTDQ2PS    Y12, Y12
 	VCVTPH2PS    (R13)(R12*2), Y15
 	VMULPS       Y15, Y12, Y12
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y12, Y2, Y3
-	VPBROADCASTD 64(BX), Y2
+	VPBROADCASTD (BX)(R14*2), Y2
 	VPSRAD       $0x02, Y2, Y2
 	VMOVDQU      (SI)(R12*4), Y14
 	VPSRLW       $0x04, Y14, Y14
@@ -236,8 +96,9 @@ cols1_block:
 	VPSLLW       $0x04, Y13, Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 128(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y1
+	ADDQ         R14, AX
 	VMOVDQU      64(SI)(R12*4), Y14
 	VPSRLW       $0x04, Y14, Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
@@ -245,19 +106,21 @@ cols1_block:
 	VPSLLW       $0x02, Y13, Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 160(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y15
 	VPADDW       Y15, Y1, Y1
 	VPMADDWD     all_00010001<>+0(SB), Y1, Y1
 	VPADDD       Y1, Y2, Y2
+	ADDQ         R14, AX
 	VMOVDQU      128(SI)(R12*4), Y14
 	VPSRLW       $0x04, Y14, Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
 	VMOVDQU      320(SI)(R12*4), Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 192(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y1
+	ADDQ         R14, AX
 	VMOVDQU      192(SI)(R12*4), Y14
 	VPSRLW       $0x04, Y14, Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
@@ -265,11 +128,12 @@ cols1_block:
 	VPSRLW       $0x02, Y13, Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 224(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y15
 	VPADDW       Y15, Y1, Y1
 	VPMADDWD     all_00010001<>+0(SB), Y1, Y1
 	VPADDD       Y1, Y2, Y2
+	ADDQ         R14, AX
 	VPMOVSXBD    16(DX)(R12*1), Y12
 	VCVTDQ2PS    Y12, Y12
 	VCVTPH2PS    (R13)(R12*2), Y15
@@ -280,13 +144,14 @@ cols1_block:
 	VFMADD231PS  Y15, Y3, Y0
 	ADDQ         $0x00000180, SI
 	ADDQ         $0x20, DX
-	ADDQ         $0x00000100, AX
-	ADDQ         $0x60, BX
+	ADDQ         R14, BX
+	ADDQ         R14, BX
+	ADDQ         R14, BX
 	DECQ         R8
 	JNZ          cols1_block
 	DECQ         CX
 	JNZ          cols1_unit
-	MOVQ         add+72(FP), R11
+	MOVQ         add+80(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
 	JZ           cols1_store
@@ -330,9 +195,9 @@ cols2_unit:
 	MOVQ $0x00000008, R8
 
 cols2_block:
-	VPBROADCASTD 32(BX), Y4
+	VPBROADCASTD (BX)(R14*1), Y4
 	VPSRAD       $0x02, Y4, Y4
-	VPBROADCASTD 36(BX), Y5
+	VPBROADCASTD 4(BX)(R14*1), Y5
 	VPSRAD       $0x02, Y5, Y5
 	VMOVDQU      (SI)(R12*4), Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
@@ -344,47 +209,51 @@ cols2_block:
 	VPMADDUBSW   Y15, Y14, Y2
 	VPBROADCASTD 4(AX), Y15
 	VPMADDUBSW   Y15, Y14, Y3
+	ADDQ         R14, AX
 	VMOVDQU      64(SI)(R12*4), Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
 	VMOVDQU      256(SI)(R12*4), Y13
 	VPSLLW       $0x02, Y13, Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 32(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y15
 	VPADDW       Y15, Y2, Y2
 	VPMADDWD     all_00010001<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	VPBROADCASTD 36(AX), Y15
+	VPBROADCASTD 4(AX), Y15
 	VPMADDUBSW   Y15, Y14, Y15
 	VPADDW       Y15, Y3, Y3
 	VPMADDWD     all_00010001<>+0(SB), Y3, Y3
 	VPADDD       Y3, Y5, Y5
+	ADDQ         R14, AX
 	VMOVDQU      128(SI)(R12*4), Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
 	VMOVDQU      256(SI)(R12*4), Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 64(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y2
-	VPBROADCASTD 68(AX), Y15
+	VPBROADCASTD 4(AX), Y15
 	VPMADDUBSW   Y15, Y14, Y3
+	ADDQ         R14, AX
 	VMOVDQU      192(SI)(R12*4), Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
 	VMOVDQU      256(SI)(R12*4), Y13
 	VPSRLW       $0x02, Y13, Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 96(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y15
 	VPADDW       Y15, Y2, Y2
 	VPMADDWD     all_00010001<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	VPBROADCASTD 100(AX), Y15
+	VPBROADCASTD 4(AX), Y15
 	VPMADDUBSW   Y15, Y14, Y15
 	VPADDW       Y15, Y3, Y3
 	VPMADDWD     all_00010001<>+0(SB), Y3, Y3
 	VPADDD       Y3, Y5, Y5
+	ADDQ         R14, AX
 	VPMOVSXBD    (DX)(R12*1), Y12
 	VCVTDQ2PS    Y12, Y12
 	VCVTPH2PS    (R13)(R12*2), Y15
@@ -393,9 +262,9 @@ cols2_block:
 	VMULPS       Y12, Y4, Y6
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y12, Y5, Y7
-	VPBROADCASTD 64(BX), Y4
+	VPBROADCASTD (BX)(R14*2), Y4
 	VPSRAD       $0x02, Y4, Y4
-	VPBROADCASTD 68(BX), Y5
+	VPBROADCASTD 4(BX)(R14*2), Y5
 	VPSRAD       $0x02, Y5, Y5
 	VMOVDQU      (SI)(R12*4), Y14
 	VPSRLW       $0x04, Y14, Y14
@@ -404,10 +273,11 @@ cols2_block:
 	VPSLLW       $0x04, Y13, Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 128(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y2
-	VPBROADCASTD 132(AX), Y15
+	VPBROADCASTD 4(AX), Y15
 	VPMADDUBSW   Y15, Y14, Y3
+	ADDQ         R14, AX
 	VMOVDQU      64(SI)(R12*4), Y14
 	VPSRLW       $0x04, Y14, Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
@@ -415,26 +285,28 @@ cols2_block:
 	VPSLLW       $0x02, Y13, Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 160(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y15
 	VPADDW       Y15, Y2, Y2
 	VPMADDWD     all_00010001<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	VPBROADCASTD 164(AX), Y15
+	VPBROADCASTD 4(AX), Y15
 	VPMADDUBSW   Y15, Y14, Y15
 	VPADDW       Y15, Y3, Y3
 	VPMADDWD     all_00010001<>+0(SB), Y3, Y3
 	VPADDD       Y3, Y5, Y5
+	ADDQ         R14, AX
 	VMOVDQU      128(SI)(R12*4), Y14
 	VPSRLW       $0x04, Y14, Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
 	VMOVDQU      320(SI)(R12*4), Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 192(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y2
-	VPBROADCASTD 196(AX), Y15
+	VPBROADCASTD 4(AX), Y15
 	VPMADDUBSW   Y15, Y14, Y3
+	ADDQ         R14, AX
 	VMOVDQU      192(SI)(R12*4), Y14
 	VPSRLW       $0x04, Y14, Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
@@ -442,16 +314,17 @@ cols2_block:
 	VPSRLW       $0x02, Y13, Y13
 	VPAND        all_30303030<>+0(SB), Y13, Y13
 	VPOR         Y13, Y14, Y14
-	VPBROADCASTD 224(AX), Y15
+	VPBROADCASTD (AX), Y15
 	VPMADDUBSW   Y15, Y14, Y15
 	VPADDW       Y15, Y2, Y2
 	VPMADDWD     all_00010001<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	VPBROADCASTD 228(AX), Y15
+	VPBROADCASTD 4(AX), Y15
 	VPMADDUBSW   Y15, Y14, Y15
 	VPADDW       Y15, Y3, Y3
 	VPMADDWD     all_00010001<>+0(SB), Y3, Y3
 	VPADDD       Y3, Y5, Y5
+	ADDQ         R14, AX
 	VPMOVSXBD    16(DX)(R12*1), Y12
 	VCVTDQ2PS    Y12, Y12
 	VCVTPH2PS    (R13)(R12*2), Y15
@@ -466,13 +339,14 @@ cols2_block:
 	VFMADD231PS  Y15, Y7, Y1
 	ADDQ         $0x00000180, SI
 	ADDQ         $0x20, DX
-	ADDQ         $0x00000100, AX
-	ADDQ         $0x60, BX
+	ADDQ         R14, BX
+	ADDQ         R14, BX
+	ADDQ         R14, BX
 	DECQ         R8
 	JNZ          cols2_block
 	DECQ         CX
 	JNZ          cols2_unit
-	MOVQ         add+72(FP), R11
+	MOVQ         add+80(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
 	JZ           cols2_store

@@ -15,6 +15,12 @@ TEXT ·floatF32AVX512(SB), NOSPLIT, $0-64
 	MOVQ cols+48(FP), R11
 	CMPQ R11, $0x08
 	JEQ  cols8
+	CMPQ R11, $0x07
+	JEQ  cols7
+	CMPQ R11, $0x06
+	JEQ  cols6
+	CMPQ R11, $0x05
+	JEQ  cols5
 	CMPQ R11, $0x04
 	JEQ  cols4
 	CMPQ R11, $0x03
@@ -24,14 +30,15 @@ TEXT ·floatF32AVX512(SB), NOSPLIT, $0-64
 	CMPQ R11, $0x01
 	JEQ  cols1
 
-single_group:
+cols1:
+cols1_group:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	MOVQ   x+8(FP), AX
 	MOVQ   k+24(FP), CX
 	SHRQ   $0x02, CX
 
-single_k0:
+cols1_k0:
 	VMOVUPS          (SI), Z2
 	VFMADD231PS.BCST (AX), Z2, Z0
 	VMOVUPS          64(SI), Z2
@@ -43,20 +50,473 @@ single_k0:
 	ADDQ             $0x00000100, SI
 	ADDQ             $0x00000010, AX
 	DECQ             CX
-	JNZ              single_k0
+	JNZ              cols1_k0
 	VADDPS           Z1, Z0, Z0
 	MOVQ             add+56(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
-	JZ               single_store0
+	JZ               cols1_store0
 	VADDPS           (R11), Z0, Z0
 	MOVQ             DI, R11
 
-single_store0:
+cols1_store0:
 	VMOVUPS Z0, (R11)
 	ADDQ    $0x40, DI
 	DECQ    R9
-	JNZ     single_group
+	JNZ     cols1_group
+	VZEROUPPER
+	RET
+
+cols2:
+cols2_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   x+8(FP), AX
+	MOVQ   k+24(FP), CX
+	SHRQ   $0x02, CX
+
+cols2_k0:
+	VMOVUPS          (SI), Z4
+	VFMADD231PS.BCST (AX), Z4, Z0
+	VFMADD231PS.BCST 4(AX), Z4, Z1
+	VMOVUPS          64(SI), Z4
+	VFMADD231PS.BCST 8(AX), Z4, Z2
+	VFMADD231PS.BCST 12(AX), Z4, Z3
+	VMOVUPS          128(SI), Z4
+	VFMADD231PS.BCST 16(AX), Z4, Z0
+	VFMADD231PS.BCST 20(AX), Z4, Z1
+	VMOVUPS          192(SI), Z4
+	VFMADD231PS.BCST 24(AX), Z4, Z2
+	VFMADD231PS.BCST 28(AX), Z4, Z3
+	ADDQ             $0x00000100, SI
+	ADDQ             $0x00000020, AX
+	DECQ             CX
+	JNZ              cols2_k0
+	VADDPS           Z2, Z0, Z0
+	VADDPS           Z3, Z1, Z1
+	MOVQ             add+56(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols2_store0
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	MOVQ             DI, R11
+
+cols2_store0:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols2_group
+	VZEROUPPER
+	RET
+
+cols3:
+cols3_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   x+8(FP), AX
+	MOVQ   k+24(FP), CX
+	SHRQ   $0x02, CX
+
+cols3_k0:
+	VMOVUPS          (SI), Z6
+	VFMADD231PS.BCST (AX), Z6, Z0
+	VFMADD231PS.BCST 4(AX), Z6, Z1
+	VFMADD231PS.BCST 8(AX), Z6, Z2
+	VMOVUPS          64(SI), Z6
+	VFMADD231PS.BCST 12(AX), Z6, Z3
+	VFMADD231PS.BCST 16(AX), Z6, Z4
+	VFMADD231PS.BCST 20(AX), Z6, Z5
+	VMOVUPS          128(SI), Z6
+	VFMADD231PS.BCST 24(AX), Z6, Z0
+	VFMADD231PS.BCST 28(AX), Z6, Z1
+	VFMADD231PS.BCST 32(AX), Z6, Z2
+	VMOVUPS          192(SI), Z6
+	VFMADD231PS.BCST 36(AX), Z6, Z3
+	VFMADD231PS.BCST 40(AX), Z6, Z4
+	VFMADD231PS.BCST 44(AX), Z6, Z5
+	ADDQ             $0x00000100, SI
+	ADDQ             $0x00000030, AX
+	DECQ             CX
+	JNZ              cols3_k0
+	VADDPS           Z3, Z0, Z0
+	VADDPS           Z4, Z1, Z1
+	VADDPS           Z5, Z2, Z2
+	MOVQ             add+56(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols3_store0
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	MOVQ             DI, R11
+
+cols3_store0:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols3_group
+	VZEROUPPER
+	RET
+
+cols4:
+cols4_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   x+8(FP), AX
+	MOVQ   k+24(FP), CX
+	SHRQ   $0x02, CX
+
+cols4_k0:
+	VMOVUPS          (SI), Z8
+	VFMADD231PS.BCST (AX), Z8, Z0
+	VFMADD231PS.BCST 4(AX), Z8, Z1
+	VFMADD231PS.BCST 8(AX), Z8, Z2
+	VFMADD231PS.BCST 12(AX), Z8, Z3
+	VMOVUPS          64(SI), Z8
+	VFMADD231PS.BCST 16(AX), Z8, Z4
+	VFMADD231PS.BCST 20(AX), Z8, Z5
+	VFMADD231PS.BCST 24(AX), Z8, Z6
+	VFMADD231PS.BCST 28(AX), Z8, Z7
+	VMOVUPS          128(SI), Z8
+	VFMADD231PS.BCST 32(AX), Z8, Z0
+	VFMADD231PS.BCST 36(AX), Z8, Z1
+	VFMADD231PS.BCST 40(AX), Z8, Z2
+	VFMADD231PS.BCST 44(AX), Z8, Z3
+	VMOVUPS          192(SI), Z8
+	VFMADD231PS.BCST 48(AX), Z8, Z4
+	VFMADD231PS.BCST 52(AX), Z8, Z5
+	VFMADD231PS.BCST 56(AX), Z8, Z6
+	VFMADD231PS.BCST 60(AX), Z8, Z7
+	ADDQ             $0x00000100, SI
+	ADDQ             $0x00000040, AX
+	DECQ             CX
+	JNZ              cols4_k0
+	VADDPS           Z4, Z0, Z0
+	VADDPS           Z5, Z1, Z1
+	VADDPS           Z6, Z2, Z2
+	VADDPS           Z7, Z3, Z3
+	MOVQ             add+56(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols4_store0
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	MOVQ             DI, R11
+
+cols4_store0:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols4_group
+	VZEROUPPER
+	RET
+
+cols5:
+cols5_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	MOVQ   x+8(FP), AX
+	MOVQ   k+24(FP), CX
+	SHRQ   $0x02, CX
+
+cols5_k0:
+	VMOVUPS          (SI), Z10
+	VFMADD231PS.BCST (AX), Z10, Z0
+	VFMADD231PS.BCST 4(AX), Z10, Z1
+	VFMADD231PS.BCST 8(AX), Z10, Z2
+	VFMADD231PS.BCST 12(AX), Z10, Z3
+	VFMADD231PS.BCST 16(AX), Z10, Z4
+	VMOVUPS          64(SI), Z10
+	VFMADD231PS.BCST 20(AX), Z10, Z5
+	VFMADD231PS.BCST 24(AX), Z10, Z6
+	VFMADD231PS.BCST 28(AX), Z10, Z7
+	VFMADD231PS.BCST 32(AX), Z10, Z8
+	VFMADD231PS.BCST 36(AX), Z10, Z9
+	VMOVUPS          128(SI), Z10
+	VFMADD231PS.BCST 40(AX), Z10, Z0
+	VFMADD231PS.BCST 44(AX), Z10, Z1
+	VFMADD231PS.BCST 48(AX), Z10, Z2
+	VFMADD231PS.BCST 52(AX), Z10, Z3
+	VFMADD231PS.BCST 56(AX), Z10, Z4
+	VMOVUPS          192(SI), Z10
+	VFMADD231PS.BCST 60(AX), Z10, Z5
+	VFMADD231PS.BCST 64(AX), Z10, Z6
+	VFMADD231PS.BCST 68(AX), Z10, Z7
+	VFMADD231PS.BCST 72(AX), Z10, Z8
+	VFMADD231PS.BCST 76(AX), Z10, Z9
+	ADDQ             $0x00000100, SI
+	ADDQ             $0x00000050, AX
+	DECQ             CX
+	JNZ              cols5_k0
+	VADDPS           Z5, Z0, Z0
+	VADDPS           Z6, Z1, Z1
+	VADDPS           Z7, Z2, Z2
+	VADDPS           Z8, Z3, Z3
+	VADDPS           Z9, Z4, Z4
+	MOVQ             add+56(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols5_store0
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	ADDQ             R10, R11
+	VADDPS           (R11), Z4, Z4
+	MOVQ             DI, R11
+
+cols5_store0:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols5_group
+	VZEROUPPER
+	RET
+
+cols6:
+cols6_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   x+8(FP), AX
+	MOVQ   k+24(FP), CX
+	SHRQ   $0x02, CX
+
+cols6_k0:
+	VMOVUPS          (SI), Z12
+	VFMADD231PS.BCST (AX), Z12, Z0
+	VFMADD231PS.BCST 4(AX), Z12, Z1
+	VFMADD231PS.BCST 8(AX), Z12, Z2
+	VFMADD231PS.BCST 12(AX), Z12, Z3
+	VFMADD231PS.BCST 16(AX), Z12, Z4
+	VFMADD231PS.BCST 20(AX), Z12, Z5
+	VMOVUPS          64(SI), Z12
+	VFMADD231PS.BCST 24(AX), Z12, Z6
+	VFMADD231PS.BCST 28(AX), Z12, Z7
+	VFMADD231PS.BCST 32(AX), Z12, Z8
+	VFMADD231PS.BCST 36(AX), Z12, Z9
+	VFMADD231PS.BCST 40(AX), Z12, Z10
+	VFMADD231PS.BCST 44(AX), Z12, Z11
+	VMOVUPS          128(SI), Z12
+	VFMADD231PS.BCST 48(AX), Z12, Z0
+	VFMADD231PS.BCST 52(AX), Z12, Z1
+	VFMADD231PS.BCST 56(AX), Z12, Z2
+	VFMADD231PS.BCST 60(AX), Z12, Z3
+	VFMADD231PS.BCST 64(AX), Z12, Z4
+	VFMADD231PS.BCST 68(AX), Z12, Z5
+	VMOVUPS          192(SI), Z12
+	VFMADD231PS.BCST 72(AX), Z12, Z6
+	VFMADD231PS.BCST 76(AX), Z12, Z7
+	VFMADD231PS.BCST 80(AX), Z12, Z8
+	VFMADD231PS.BCST 84(AX), Z12, Z9
+	VFMADD231PS.BCST 88(AX), Z12, Z10
+	VFMADD231PS.BCST 92(AX), Z12, Z11
+	ADDQ             $0x00000100, SI
+	ADDQ             $0x00000060, AX
+	DECQ             CX
+	JNZ              cols6_k0
+	VADDPS           Z6, Z0, Z0
+	VADDPS           Z7, Z1, Z1
+	VADDPS           Z8, Z2, Z2
+	VADDPS           Z9, Z3, Z3
+	VADDPS           Z10, Z4, Z4
+	VADDPS           Z11, Z5, Z5
+	MOVQ             add+56(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols6_store0
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	ADDQ             R10, R11
+	VADDPS           (R11), Z4, Z4
+	ADDQ             R10, R11
+	VADDPS           (R11), Z5, Z5
+	MOVQ             DI, R11
+
+cols6_store0:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z5, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols6_group
+	VZEROUPPER
+	RET
+
+cols7:
+cols7_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	MOVQ   x+8(FP), AX
+	MOVQ   k+24(FP), CX
+	SHRQ   $0x02, CX
+
+cols7_k0:
+	VMOVUPS          (SI), Z14
+	VFMADD231PS.BCST (AX), Z14, Z0
+	VFMADD231PS.BCST 4(AX), Z14, Z1
+	VFMADD231PS.BCST 8(AX), Z14, Z2
+	VFMADD231PS.BCST 12(AX), Z14, Z3
+	VFMADD231PS.BCST 16(AX), Z14, Z4
+	VFMADD231PS.BCST 20(AX), Z14, Z5
+	VFMADD231PS.BCST 24(AX), Z14, Z6
+	VMOVUPS          64(SI), Z14
+	VFMADD231PS.BCST 28(AX), Z14, Z7
+	VFMADD231PS.BCST 32(AX), Z14, Z8
+	VFMADD231PS.BCST 36(AX), Z14, Z9
+	VFMADD231PS.BCST 40(AX), Z14, Z10
+	VFMADD231PS.BCST 44(AX), Z14, Z11
+	VFMADD231PS.BCST 48(AX), Z14, Z12
+	VFMADD231PS.BCST 52(AX), Z14, Z13
+	VMOVUPS          128(SI), Z14
+	VFMADD231PS.BCST 56(AX), Z14, Z0
+	VFMADD231PS.BCST 60(AX), Z14, Z1
+	VFMADD231PS.BCST 64(AX), Z14, Z2
+	VFMADD231PS.BCST 68(AX), Z14, Z3
+	VFMADD231PS.BCST 72(AX), Z14, Z4
+	VFMADD231PS.BCST 76(AX), Z14, Z5
+	VFMADD231PS.BCST 80(AX), Z14, Z6
+	VMOVUPS          192(SI), Z14
+	VFMADD231PS.BCST 84(AX), Z14, Z7
+	VFMADD231PS.BCST 88(AX), Z14, Z8
+	VFMADD231PS.BCST 92(AX), Z14, Z9
+	VFMADD231PS.BCST 96(AX), Z14, Z10
+	VFMADD231PS.BCST 100(AX), Z14, Z11
+	VFMADD231PS.BCST 104(AX), Z14, Z12
+	VFMADD231PS.BCST 108(AX), Z14, Z13
+	ADDQ             $0x00000100, SI
+	ADDQ             $0x00000070, AX
+	DECQ             CX
+	JNZ              cols7_k0
+	VADDPS           Z7, Z0, Z0
+	VADDPS           Z8, Z1, Z1
+	VADDPS           Z9, Z2, Z2
+	VADDPS           Z10, Z3, Z3
+	VADDPS           Z11, Z4, Z4
+	VADDPS           Z12, Z5, Z5
+	VADDPS           Z13, Z6, Z6
+	MOVQ             add+56(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols7_store0
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	ADDQ             R10, R11
+	VADDPS           (R11), Z4, Z4
+	ADDQ             R10, R11
+	VADDPS           (R11), Z5, Z5
+	ADDQ             R10, R11
+	VADDPS           (R11), Z6, Z6
+	MOVQ             DI, R11
+
+cols7_store0:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z5, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z6, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols7_group
 	VZEROUPPER
 	RET
 
@@ -174,6 +634,176 @@ cols8_store0:
 	VZEROUPPER
 	RET
 
+// func floatF16AVX512(weights *byte, x *float32, y *float32, k int, groups int, ldy int, cols int, add int)
+// Requires: AVX, AVX512F
+TEXT ·floatF16AVX512(SB), NOSPLIT, $0-64
+	MOVQ weights+0(FP), SI
+	MOVQ y+16(FP), DI
+	MOVQ groups+32(FP), R9
+	MOVQ ldy+40(FP), R10
+	SHLQ $0x02, R10
+	MOVQ cols+48(FP), R11
+	CMPQ R11, $0x08
+	JEQ  cols8
+	CMPQ R11, $0x07
+	JEQ  cols7
+	CMPQ R11, $0x06
+	JEQ  cols6
+	CMPQ R11, $0x05
+	JEQ  cols5
+	CMPQ R11, $0x04
+	JEQ  cols4
+	CMPQ R11, $0x03
+	JEQ  cols3
+	CMPQ R11, $0x02
+	JEQ  cols2
+	CMPQ R11, $0x01
+	JEQ  cols1
+
+cols1:
+cols1_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   x+8(FP), AX
+	MOVQ   k+24(FP), CX
+	SHRQ   $0x02, CX
+
+cols1_k0:
+	VCVTPH2PS        (SI), Z2
+	VFMADD231PS.BCST (AX), Z2, Z0
+	VCVTPH2PS        32(SI), Z2
+	VFMADD231PS.BCST 4(AX), Z2, Z1
+	VCVTPH2PS        64(SI), Z2
+	VFMADD231PS.BCST 8(AX), Z2, Z0
+	VCVTPH2PS        96(SI), Z2
+	VFMADD231PS.BCST 12(AX), Z2, Z1
+	ADDQ             $0x00000080, SI
+	ADDQ             $0x00000010, AX
+	DECQ             CX
+	JNZ              cols1_k0
+	VADDPS           Z1, Z0, Z0
+	MOVQ             add+56(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols1_store0
+	VADDPS           (R11), Z0, Z0
+	MOVQ             DI, R11
+
+cols1_store0:
+	VMOVUPS Z0, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols1_group
+	VZEROUPPER
+	RET
+
+cols2:
+cols2_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   x+8(FP), AX
+	MOVQ   k+24(FP), CX
+	SHRQ   $0x02, CX
+
+cols2_k0:
+	VCVTPH2PS        (SI), Z4
+	VFMADD231PS.BCST (AX), Z4, Z0
+	VFMADD231PS.BCST 4(AX), Z4, Z1
+	VCVTPH2PS        32(SI), Z4
+	VFMADD231PS.BCST 8(AX), Z4, Z2
+	VFMADD231PS.BCST 12(AX), Z4, Z3
+	VCVTPH2PS        64(SI), Z4
+	VFMADD231PS.BCST 16(AX), Z4, Z0
+	VFMADD231PS.BCST 20(AX), Z4, Z1
+	VCVTPH2PS        96(SI), Z4
+	VFMADD231PS.BCST 24(AX), Z4, Z2
+	VFMADD231PS.BCST 28(AX), Z4, Z3
+	ADDQ             $0x00000080, SI
+	ADDQ             $0x00000020, AX
+	DECQ             CX
+	JNZ              cols2_k0
+	VADDPS           Z2, Z0, Z0
+	VADDPS           Z3, Z1, Z1
+	MOVQ             add+56(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols2_store0
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	MOVQ             DI, R11
+
+cols2_store0:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols2_group
+	VZEROUPPER
+	RET
+
+cols3:
+cols3_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   x+8(FP), AX
+	MOVQ   k+24(FP), CX
+	SHRQ   $0x02, CX
+
+cols3_k0:
+	VCVTPH2PS        (SI), Z6
+	VFMADD231PS.BCST (AX), Z6, Z0
+	VFMADD231PS.BCST 4(AX), Z6, Z1
+	VFMADD231PS.BCST 8(AX), Z6, Z2
+	VCVTPH2PS        32(SI), Z6
+	VFMADD231PS.BCST 12(AX), Z6, Z3
+	VFMADD231PS.BCST 16(AX), Z6, Z4
+	VFMADD231PS.BCST 20(AX), Z6, Z5
+	VCVTPH2PS        64(SI), Z6
+	VFMADD231PS.BCST 24(AX), Z6, Z0
+	VFMADD231PS.BCST 28(AX), Z6, Z1
+	VFMADD231PS.BCST 32(AX), Z6, Z2
+	VCVTPH2PS        96(SI), Z6
+	VFMADD231PS.BCST 36(AX), Z6, Z3
+	VFMADD231PS.BCST 40(AX), Z6, Z4
+	VFMADD231PS.BCST 44(AX), Z6, Z5
+	ADDQ             $0x00000080, SI
+	ADDQ             $0x00000030, AX
+	DECQ             CX
+	JNZ              cols3_k0
+	VADDPS           Z3, Z0, Z0
+	VADDPS           Z4, Z1, Z1
+	VADDPS           Z5, Z2, Z2
+	MOVQ             add+56(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols3_store0
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	MOVQ             DI, R11
+
+cols3_store0:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols3_group
+	VZEROUPPER
+	RET
+
 cols4:
 cols4_group:
 	VPXORD Z0, Z0, Z0
@@ -189,28 +819,28 @@ cols4_group:
 	SHRQ   $0x02, CX
 
 cols4_k0:
-	VMOVUPS          (SI), Z8
+	VCVTPH2PS        (SI), Z8
 	VFMADD231PS.BCST (AX), Z8, Z0
 	VFMADD231PS.BCST 4(AX), Z8, Z1
 	VFMADD231PS.BCST 8(AX), Z8, Z2
 	VFMADD231PS.BCST 12(AX), Z8, Z3
-	VMOVUPS          64(SI), Z8
-	VFMADD231PS.BCST 32(AX), Z8, Z4
-	VFMADD231PS.BCST 36(AX), Z8, Z5
-	VFMADD231PS.BCST 40(AX), Z8, Z6
-	VFMADD231PS.BCST 44(AX), Z8, Z7
-	VMOVUPS          128(SI), Z8
-	VFMADD231PS.BCST 64(AX), Z8, Z0
-	VFMADD231PS.BCST 68(AX), Z8, Z1
-	VFMADD231PS.BCST 72(AX), Z8, Z2
-	VFMADD231PS.BCST 76(AX), Z8, Z3
-	VMOVUPS          192(SI), Z8
-	VFMADD231PS.BCST 96(AX), Z8, Z4
-	VFMADD231PS.BCST 100(AX), Z8, Z5
-	VFMADD231PS.BCST 104(AX), Z8, Z6
-	VFMADD231PS.BCST 108(AX), Z8, Z7
-	ADDQ             $0x00000100, SI
-	ADDQ             $0x00000080, AX
+	VCVTPH2PS        32(SI), Z8
+	VFMADD231PS.BCST 16(AX), Z8, Z4
+	VFMADD231PS.BCST 20(AX), Z8, Z5
+	VFMADD231PS.BCST 24(AX), Z8, Z6
+	VFMADD231PS.BCST 28(AX), Z8, Z7
+	VCVTPH2PS        64(SI), Z8
+	VFMADD231PS.BCST 32(AX), Z8, Z0
+	VFMADD231PS.BCST 36(AX), Z8, Z1
+	VFMADD231PS.BCST 40(AX), Z8, Z2
+	VFMADD231PS.BCST 44(AX), Z8, Z3
+	VCVTPH2PS        96(SI), Z8
+	VFMADD231PS.BCST 48(AX), Z8, Z4
+	VFMADD231PS.BCST 52(AX), Z8, Z5
+	VFMADD231PS.BCST 56(AX), Z8, Z6
+	VFMADD231PS.BCST 60(AX), Z8, Z7
+	ADDQ             $0x00000080, SI
+	ADDQ             $0x00000040, AX
 	DECQ             CX
 	JNZ              cols4_k0
 	VADDPS           Z4, Z0, Z0
@@ -244,203 +874,279 @@ cols4_store0:
 	VZEROUPPER
 	RET
 
-cols3:
-cols3_group:
+cols5:
+cols5_group:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
 	MOVQ   x+8(FP), AX
 	MOVQ   k+24(FP), CX
 	SHRQ   $0x02, CX
 
-cols3_k0:
-	VMOVUPS          (SI), Z6
-	VFMADD231PS.BCST (AX), Z6, Z0
-	VFMADD231PS.BCST 4(AX), Z6, Z1
-	VFMADD231PS.BCST 8(AX), Z6, Z2
-	VMOVUPS          64(SI), Z6
-	VFMADD231PS.BCST 32(AX), Z6, Z3
-	VFMADD231PS.BCST 36(AX), Z6, Z4
-	VFMADD231PS.BCST 40(AX), Z6, Z5
-	VMOVUPS          128(SI), Z6
-	VFMADD231PS.BCST 64(AX), Z6, Z0
-	VFMADD231PS.BCST 68(AX), Z6, Z1
-	VFMADD231PS.BCST 72(AX), Z6, Z2
-	VMOVUPS          192(SI), Z6
-	VFMADD231PS.BCST 96(AX), Z6, Z3
-	VFMADD231PS.BCST 100(AX), Z6, Z4
-	VFMADD231PS.BCST 104(AX), Z6, Z5
-	ADDQ             $0x00000100, SI
-	ADDQ             $0x00000080, AX
+cols5_k0:
+	VCVTPH2PS        (SI), Z10
+	VFMADD231PS.BCST (AX), Z10, Z0
+	VFMADD231PS.BCST 4(AX), Z10, Z1
+	VFMADD231PS.BCST 8(AX), Z10, Z2
+	VFMADD231PS.BCST 12(AX), Z10, Z3
+	VFMADD231PS.BCST 16(AX), Z10, Z4
+	VCVTPH2PS        32(SI), Z10
+	VFMADD231PS.BCST 20(AX), Z10, Z5
+	VFMADD231PS.BCST 24(AX), Z10, Z6
+	VFMADD231PS.BCST 28(AX), Z10, Z7
+	VFMADD231PS.BCST 32(AX), Z10, Z8
+	VFMADD231PS.BCST 36(AX), Z10, Z9
+	VCVTPH2PS        64(SI), Z10
+	VFMADD231PS.BCST 40(AX), Z10, Z0
+	VFMADD231PS.BCST 44(AX), Z10, Z1
+	VFMADD231PS.BCST 48(AX), Z10, Z2
+	VFMADD231PS.BCST 52(AX), Z10, Z3
+	VFMADD231PS.BCST 56(AX), Z10, Z4
+	VCVTPH2PS        96(SI), Z10
+	VFMADD231PS.BCST 60(AX), Z10, Z5
+	VFMADD231PS.BCST 64(AX), Z10, Z6
+	VFMADD231PS.BCST 68(AX), Z10, Z7
+	VFMADD231PS.BCST 72(AX), Z10, Z8
+	VFMADD231PS.BCST 76(AX), Z10, Z9
+	ADDQ             $0x00000080, SI
+	ADDQ             $0x00000050, AX
 	DECQ             CX
-	JNZ              cols3_k0
-	VADDPS           Z3, Z0, Z0
-	VADDPS           Z4, Z1, Z1
-	VADDPS           Z5, Z2, Z2
+	JNZ              cols5_k0
+	VADDPS           Z5, Z0, Z0
+	VADDPS           Z6, Z1, Z1
+	VADDPS           Z7, Z2, Z2
+	VADDPS           Z8, Z3, Z3
+	VADDPS           Z9, Z4, Z4
 	MOVQ             add+56(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
-	JZ               cols3_store0
+	JZ               cols5_store0
 	VADDPS           (R11), Z0, Z0
 	ADDQ             R10, R11
 	VADDPS           (R11), Z1, Z1
 	ADDQ             R10, R11
 	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	ADDQ             R10, R11
+	VADDPS           (R11), Z4, Z4
 	MOVQ             DI, R11
 
-cols3_store0:
+cols5_store0:
 	VMOVUPS Z0, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Z1, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
 	ADDQ    $0x40, DI
 	DECQ    R9
-	JNZ     cols3_group
+	JNZ     cols5_group
 	VZEROUPPER
 	RET
 
-cols2:
-cols2_group:
+cols6:
+cols6_group:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
 	MOVQ   x+8(FP), AX
 	MOVQ   k+24(FP), CX
 	SHRQ   $0x02, CX
 
-cols2_k0:
-	VMOVUPS          (SI), Z4
-	VFMADD231PS.BCST (AX), Z4, Z0
-	VFMADD231PS.BCST 4(AX), Z4, Z1
-	VMOVUPS          64(SI), Z4
-	VFMADD231PS.BCST 32(AX), Z4, Z2
-	VFMADD231PS.BCST 36(AX), Z4, Z3
-	VMOVUPS          128(SI), Z4
-	VFMADD231PS.BCST 64(AX), Z4, Z0
-	VFMADD231PS.BCST 68(AX), Z4, Z1
-	VMOVUPS          192(SI), Z4
-	VFMADD231PS.BCST 96(AX), Z4, Z2
-	VFMADD231PS.BCST 100(AX), Z4, Z3
-	ADDQ             $0x00000100, SI
-	ADDQ             $0x00000080, AX
+cols6_k0:
+	VCVTPH2PS        (SI), Z12
+	VFMADD231PS.BCST (AX), Z12, Z0
+	VFMADD231PS.BCST 4(AX), Z12, Z1
+	VFMADD231PS.BCST 8(AX), Z12, Z2
+	VFMADD231PS.BCST 12(AX), Z12, Z3
+	VFMADD231PS.BCST 16(AX), Z12, Z4
+	VFMADD231PS.BCST 20(AX), Z12, Z5
+	VCVTPH2PS        32(SI), Z12
+	VFMADD231PS.BCST 24(AX), Z12, Z6
+	VFMADD231PS.BCST 28(AX), Z12, Z7
+	VFMADD231PS.BCST 32(AX), Z12, Z8
+	VFMADD231PS.BCST 36(AX), Z12, Z9
+	VFMADD231PS.BCST 40(AX), Z12, Z10
+	VFMADD231PS.BCST 44(AX), Z12, Z11
+	VCVTPH2PS        64(SI), Z12
+	VFMADD231PS.BCST 48(AX), Z12, Z0
+	VFMADD231PS.BCST 52(AX), Z12, Z1
+	VFMADD231PS.BCST 56(AX), Z12, Z2
+	VFMADD231PS.BCST 60(AX), Z12, Z3
+	VFMADD231PS.BCST 64(AX), Z12, Z4
+	VFMADD231PS.BCST 68(AX), Z12, Z5
+	VCVTPH2PS        96(SI), Z12
+	VFMADD231PS.BCST 72(AX), Z12, Z6
+	VFMADD231PS.BCST 76(AX), Z12, Z7
+	VFMADD231PS.BCST 80(AX), Z12, Z8
+	VFMADD231PS.BCST 84(AX), Z12, Z9
+	VFMADD231PS.BCST 88(AX), Z12, Z10
+	VFMADD231PS.BCST 92(AX), Z12, Z11
+	ADDQ             $0x00000080, SI
+	ADDQ             $0x00000060, AX
 	DECQ             CX
-	JNZ              cols2_k0
-	VADDPS           Z2, Z0, Z0
-	VADDPS           Z3, Z1, Z1
+	JNZ              cols6_k0
+	VADDPS           Z6, Z0, Z0
+	VADDPS           Z7, Z1, Z1
+	VADDPS           Z8, Z2, Z2
+	VADDPS           Z9, Z3, Z3
+	VADDPS           Z10, Z4, Z4
+	VADDPS           Z11, Z5, Z5
 	MOVQ             add+56(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
-	JZ               cols2_store0
+	JZ               cols6_store0
 	VADDPS           (R11), Z0, Z0
 	ADDQ             R10, R11
 	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	ADDQ             R10, R11
+	VADDPS           (R11), Z4, Z4
+	ADDQ             R10, R11
+	VADDPS           (R11), Z5, Z5
 	MOVQ             DI, R11
 
-cols2_store0:
+cols6_store0:
 	VMOVUPS Z0, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z5, (R11)
 	ADDQ    $0x40, DI
 	DECQ    R9
-	JNZ     cols2_group
+	JNZ     cols6_group
 	VZEROUPPER
 	RET
 
-cols1:
-cols1_group:
+cols7:
+cols7_group:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
 	MOVQ   x+8(FP), AX
 	MOVQ   k+24(FP), CX
 	SHRQ   $0x02, CX
 
-cols1_k0:
-	VMOVUPS          (SI), Z2
-	VFMADD231PS.BCST (AX), Z2, Z0
-	VMOVUPS          64(SI), Z2
-	VFMADD231PS.BCST 32(AX), Z2, Z1
-	VMOVUPS          128(SI), Z2
-	VFMADD231PS.BCST 64(AX), Z2, Z0
-	VMOVUPS          192(SI), Z2
-	VFMADD231PS.BCST 96(AX), Z2, Z1
-	ADDQ             $0x00000100, SI
-	ADDQ             $0x00000080, AX
-	DECQ             CX
-	JNZ              cols1_k0
-	VADDPS           Z1, Z0, Z0
-	MOVQ             add+56(FP), R11
-	TESTQ            R11, R11
-	MOVQ             DI, R11
-	JZ               cols1_store0
-	VADDPS           (R11), Z0, Z0
-	MOVQ             DI, R11
-
-cols1_store0:
-	VMOVUPS Z0, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols1_group
-	VZEROUPPER
-	RET
-
-// func floatF16AVX512(weights *byte, x *float32, y *float32, k int, groups int, ldy int, cols int, add int)
-// Requires: AVX, AVX512F
-TEXT ·floatF16AVX512(SB), NOSPLIT, $0-64
-	MOVQ weights+0(FP), SI
-	MOVQ y+16(FP), DI
-	MOVQ groups+32(FP), R9
-	MOVQ ldy+40(FP), R10
-	SHLQ $0x02, R10
-	MOVQ cols+48(FP), R11
-	CMPQ R11, $0x08
-	JEQ  cols8
-	CMPQ R11, $0x04
-	JEQ  cols4
-	CMPQ R11, $0x03
-	JEQ  cols3
-	CMPQ R11, $0x02
-	JEQ  cols2
-	CMPQ R11, $0x01
-	JEQ  cols1
-
-single_group:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   x+8(FP), AX
-	MOVQ   k+24(FP), CX
-	SHRQ   $0x02, CX
-
-single_k0:
-	VCVTPH2PS        (SI), Z2
-	VFMADD231PS.BCST (AX), Z2, Z0
-	VCVTPH2PS        32(SI), Z2
-	VFMADD231PS.BCST 4(AX), Z2, Z1
-	VCVTPH2PS        64(SI), Z2
-	VFMADD231PS.BCST 8(AX), Z2, Z0
-	VCVTPH2PS        96(SI), Z2
-	VFMADD231PS.BCST 12(AX), Z2, Z1
+cols7_k0:
+	VCVTPH2PS        (SI), Z14
+	VFMADD231PS.BCST (AX), Z14, Z0
+	VFMADD231PS.BCST 4(AX), Z14, Z1
+	VFMADD231PS.BCST 8(AX), Z14, Z2
+	VFMADD231PS.BCST 12(AX), Z14, Z3
+	VFMADD231PS.BCST 16(AX), Z14, Z4
+	VFMADD231PS.BCST 20(AX), Z14, Z5
+	VFMADD231PS.BCST 24(AX), Z14, Z6
+	VCVTPH2PS        32(SI), Z14
+	VFMADD231PS.BCST 28(AX), Z14, Z7
+	VFMADD231PS.BCST 32(AX), Z14, Z8
+	VFMADD231PS.BCST 36(AX), Z14, Z9
+	VFMADD231PS.BCST 40(AX), Z14, Z10
+	VFMADD231PS.BCST 44(AX), Z14, Z11
+	VFMADD231PS.BCST 48(AX), Z14, Z12
+	VFMADD231PS.BCST 52(AX), Z14, Z13
+	VCVTPH2PS        64(SI), Z14
+	VFMADD231PS.BCST 56(AX), Z14, Z0
+	VFMADD231PS.BCST 60(AX), Z14, Z1
+	VFMADD231PS.BCST 64(AX), Z14, Z2
+	VFMADD231PS.BCST 68(AX), Z14, Z3
+	VFMADD231PS.BCST 72(AX), Z14, Z4
+	VFMADD231PS.BCST 76(AX), Z14, Z5
+	VFMADD231PS.BCST 80(AX), Z14, Z6
+	VCVTPH2PS        96(SI), Z14
+	VFMADD231PS.BCST 84(AX), Z14, Z7
+	VFMADD231PS.BCST 88(AX), Z14, Z8
+	VFMADD231PS.BCST 92(AX), Z14, Z9
+	VFMADD231PS.BCST 96(AX), Z14, Z10
+	VFMADD231PS.BCST 100(AX), Z14, Z11
+	VFMADD231PS.BCST 104(AX), Z14, Z12
+	VFMADD231PS.BCST 108(AX), Z14, Z13
 	ADDQ             $0x00000080, SI
-	ADDQ             $0x00000010, AX
+	ADDQ             $0x00000070, AX
 	DECQ             CX
-	JNZ              single_k0
-	VADDPS           Z1, Z0, Z0
+	JNZ              cols7_k0
+	VADDPS           Z7, Z0, Z0
+	VADDPS           Z8, Z1, Z1
+	VADDPS           Z9, Z2, Z2
+	VADDPS           Z10, Z3, Z3
+	VADDPS           Z11, Z4, Z4
+	VADDPS           Z12, Z5, Z5
+	VADDPS           Z13, Z6, Z6
 	MOVQ             add+56(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
-	JZ               single_store0
+	JZ               cols7_store0
 	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	ADDQ             R10, R11
+	VADDPS           (R11), Z4, Z4
+	ADDQ             R10, R11
+	VADDPS           (R11), Z5, Z5
+	ADDQ             R10, R11
+	VADDPS           (R11), Z6, Z6
 	MOVQ             DI, R11
 
-single_store0:
+cols7_store0:
 	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z5, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z6, (R11)
 	ADDQ    $0x40, DI
 	DECQ    R9
-	JNZ     single_group
+	JNZ     cols7_group
 	VZEROUPPER
 	RET
 
@@ -558,6 +1264,188 @@ cols8_store0:
 	VZEROUPPER
 	RET
 
+// func floatBF16AVX512(weights *byte, x *float32, y *float32, k int, groups int, ldy int, cols int, add int)
+// Requires: AVX, AVX512F
+TEXT ·floatBF16AVX512(SB), NOSPLIT, $0-64
+	MOVQ weights+0(FP), SI
+	MOVQ y+16(FP), DI
+	MOVQ groups+32(FP), R9
+	MOVQ ldy+40(FP), R10
+	SHLQ $0x02, R10
+	MOVQ cols+48(FP), R11
+	CMPQ R11, $0x08
+	JEQ  cols8
+	CMPQ R11, $0x07
+	JEQ  cols7
+	CMPQ R11, $0x06
+	JEQ  cols6
+	CMPQ R11, $0x05
+	JEQ  cols5
+	CMPQ R11, $0x04
+	JEQ  cols4
+	CMPQ R11, $0x03
+	JEQ  cols3
+	CMPQ R11, $0x02
+	JEQ  cols2
+	CMPQ R11, $0x01
+	JEQ  cols1
+
+cols1:
+cols1_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   x+8(FP), AX
+	MOVQ   k+24(FP), CX
+	SHRQ   $0x02, CX
+
+cols1_k0:
+	VPMOVZXWD        (SI), Z2
+	VPSLLD           $0x10, Z2, Z2
+	VFMADD231PS.BCST (AX), Z2, Z0
+	VPMOVZXWD        32(SI), Z2
+	VPSLLD           $0x10, Z2, Z2
+	VFMADD231PS.BCST 4(AX), Z2, Z1
+	VPMOVZXWD        64(SI), Z2
+	VPSLLD           $0x10, Z2, Z2
+	VFMADD231PS.BCST 8(AX), Z2, Z0
+	VPMOVZXWD        96(SI), Z2
+	VPSLLD           $0x10, Z2, Z2
+	VFMADD231PS.BCST 12(AX), Z2, Z1
+	ADDQ             $0x00000080, SI
+	ADDQ             $0x00000010, AX
+	DECQ             CX
+	JNZ              cols1_k0
+	VADDPS           Z1, Z0, Z0
+	MOVQ             add+56(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols1_store0
+	VADDPS           (R11), Z0, Z0
+	MOVQ             DI, R11
+
+cols1_store0:
+	VMOVUPS Z0, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols1_group
+	VZEROUPPER
+	RET
+
+cols2:
+cols2_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   x+8(FP), AX
+	MOVQ   k+24(FP), CX
+	SHRQ   $0x02, CX
+
+cols2_k0:
+	VPMOVZXWD        (SI), Z4
+	VPSLLD           $0x10, Z4, Z4
+	VFMADD231PS.BCST (AX), Z4, Z0
+	VFMADD231PS.BCST 4(AX), Z4, Z1
+	VPMOVZXWD        32(SI), Z4
+	VPSLLD           $0x10, Z4, Z4
+	VFMADD231PS.BCST 8(AX), Z4, Z2
+	VFMADD231PS.BCST 12(AX), Z4, Z3
+	VPMOVZXWD        64(SI), Z4
+	VPSLLD           $0x10, Z4, Z4
+	VFMADD231PS.BCST 16(AX), Z4, Z0
+	VFMADD231PS.BCST 20(AX), Z4, Z1
+	VPMOVZXWD        96(SI), Z4
+	VPSLLD           $0x10, Z4, Z4
+	VFMADD231PS.BCST 24(AX), Z4, Z2
+	VFMADD231PS.BCST 28(AX), Z4, Z3
+	ADDQ             $0x00000080, SI
+	ADDQ             $0x00000020, AX
+	DECQ             CX
+	JNZ              cols2_k0
+	VADDPS           Z2, Z0, Z0
+	VADDPS           Z3, Z1, Z1
+	MOVQ             add+56(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols2_store0
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	MOVQ             DI, R11
+
+cols2_store0:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols2_group
+	VZEROUPPER
+	RET
+
+cols3:
+cols3_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   x+8(FP), AX
+	MOVQ   k+24(FP), CX
+	SHRQ   $0x02, CX
+
+cols3_k0:
+	VPMOVZXWD        (SI), Z6
+	VPSLLD           $0x10, Z6, Z6
+	VFMADD231PS.BCST (AX), Z6, Z0
+	VFMADD231PS.BCST 4(AX), Z6, Z1
+	VFMADD231PS.BCST 8(AX), Z6, Z2
+	VPMOVZXWD        32(SI), Z6
+	VPSLLD           $0x10, Z6, Z6
+	VFMADD231PS.BCST 12(AX), Z6, Z3
+	VFMADD231PS.BCST 16(AX), Z6, Z4
+	VFMADD231PS.BCST 20(AX), Z6, Z5
+	VPMOVZXWD        64(SI), Z6
+	VPSLLD           $0x10, Z6, Z6
+	VFMADD231PS.BCST 24(AX), Z6, Z0
+	VFMADD231PS.BCST 28(AX), Z6, Z1
+	VFMADD231PS.BCST 32(AX), Z6, Z2
+	VPMOVZXWD        96(SI), Z6
+	VPSLLD           $0x10, Z6, Z6
+	VFMADD231PS.BCST 36(AX), Z6, Z3
+	VFMADD231PS.BCST 40(AX), Z6, Z4
+	VFMADD231PS.BCST 44(AX), Z6, Z5
+	ADDQ             $0x00000080, SI
+	ADDQ             $0x00000030, AX
+	DECQ             CX
+	JNZ              cols3_k0
+	VADDPS           Z3, Z0, Z0
+	VADDPS           Z4, Z1, Z1
+	VADDPS           Z5, Z2, Z2
+	MOVQ             add+56(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols3_store0
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	MOVQ             DI, R11
+
+cols3_store0:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols3_group
+	VZEROUPPER
+	RET
+
 cols4:
 cols4_group:
 	VPXORD Z0, Z0, Z0
@@ -573,28 +1461,32 @@ cols4_group:
 	SHRQ   $0x02, CX
 
 cols4_k0:
-	VCVTPH2PS        (SI), Z8
+	VPMOVZXWD        (SI), Z8
+	VPSLLD           $0x10, Z8, Z8
 	VFMADD231PS.BCST (AX), Z8, Z0
 	VFMADD231PS.BCST 4(AX), Z8, Z1
 	VFMADD231PS.BCST 8(AX), Z8, Z2
 	VFMADD231PS.BCST 12(AX), Z8, Z3
-	VCVTPH2PS        32(SI), Z8
-	VFMADD231PS.BCST 32(AX), Z8, Z4
-	VFMADD231PS.BCST 36(AX), Z8, Z5
-	VFMADD231PS.BCST 40(AX), Z8, Z6
-	VFMADD231PS.BCST 44(AX), Z8, Z7
-	VCVTPH2PS        64(SI), Z8
-	VFMADD231PS.BCST 64(AX), Z8, Z0
-	VFMADD231PS.BCST 68(AX), Z8, Z1
-	VFMADD231PS.BCST 72(AX), Z8, Z2
-	VFMADD231PS.BCST 76(AX), Z8, Z3
-	VCVTPH2PS        96(SI), Z8
-	VFMADD231PS.BCST 96(AX), Z8, Z4
-	VFMADD231PS.BCST 100(AX), Z8, Z5
-	VFMADD231PS.BCST 104(AX), Z8, Z6
-	VFMADD231PS.BCST 108(AX), Z8, Z7
+	VPMOVZXWD        32(SI), Z8
+	VPSLLD           $0x10, Z8, Z8
+	VFMADD231PS.BCST 16(AX), Z8, Z4
+	VFMADD231PS.BCST 20(AX), Z8, Z5
+	VFMADD231PS.BCST 24(AX), Z8, Z6
+	VFMADD231PS.BCST 28(AX), Z8, Z7
+	VPMOVZXWD        64(SI), Z8
+	VPSLLD           $0x10, Z8, Z8
+	VFMADD231PS.BCST 32(AX), Z8, Z0
+	VFMADD231PS.BCST 36(AX), Z8, Z1
+	VFMADD231PS.BCST 40(AX), Z8, Z2
+	VFMADD231PS.BCST 44(AX), Z8, Z3
+	VPMOVZXWD        96(SI), Z8
+	VPSLLD           $0x10, Z8, Z8
+	VFMADD231PS.BCST 48(AX), Z8, Z4
+	VFMADD231PS.BCST 52(AX), Z8, Z5
+	VFMADD231PS.BCST 56(AX), Z8, Z6
+	VFMADD231PS.BCST 60(AX), Z8, Z7
 	ADDQ             $0x00000080, SI
-	ADDQ             $0x00000080, AX
+	ADDQ             $0x00000040, AX
 	DECQ             CX
 	JNZ              cols4_k0
 	VADDPS           Z4, Z0, Z0
@@ -628,207 +1520,291 @@ cols4_store0:
 	VZEROUPPER
 	RET
 
-cols3:
-cols3_group:
+cols5:
+cols5_group:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
 	MOVQ   x+8(FP), AX
 	MOVQ   k+24(FP), CX
 	SHRQ   $0x02, CX
 
-cols3_k0:
-	VCVTPH2PS        (SI), Z6
-	VFMADD231PS.BCST (AX), Z6, Z0
-	VFMADD231PS.BCST 4(AX), Z6, Z1
-	VFMADD231PS.BCST 8(AX), Z6, Z2
-	VCVTPH2PS        32(SI), Z6
-	VFMADD231PS.BCST 32(AX), Z6, Z3
-	VFMADD231PS.BCST 36(AX), Z6, Z4
-	VFMADD231PS.BCST 40(AX), Z6, Z5
-	VCVTPH2PS        64(SI), Z6
-	VFMADD231PS.BCST 64(AX), Z6, Z0
-	VFMADD231PS.BCST 68(AX), Z6, Z1
-	VFMADD231PS.BCST 72(AX), Z6, Z2
-	VCVTPH2PS        96(SI), Z6
-	VFMADD231PS.BCST 96(AX), Z6, Z3
-	VFMADD231PS.BCST 100(AX), Z6, Z4
-	VFMADD231PS.BCST 104(AX), Z6, Z5
+cols5_k0:
+	VPMOVZXWD        (SI), Z10
+	VPSLLD           $0x10, Z10, Z10
+	VFMADD231PS.BCST (AX), Z10, Z0
+	VFMADD231PS.BCST 4(AX), Z10, Z1
+	VFMADD231PS.BCST 8(AX), Z10, Z2
+	VFMADD231PS.BCST 12(AX), Z10, Z3
+	VFMADD231PS.BCST 16(AX), Z10, Z4
+	VPMOVZXWD        32(SI), Z10
+	VPSLLD           $0x10, Z10, Z10
+	VFMADD231PS.BCST 20(AX), Z10, Z5
+	VFMADD231PS.BCST 24(AX), Z10, Z6
+	VFMADD231PS.BCST 28(AX), Z10, Z7
+	VFMADD231PS.BCST 32(AX), Z10, Z8
+	VFMADD231PS.BCST 36(AX), Z10, Z9
+	VPMOVZXWD        64(SI), Z10
+	VPSLLD           $0x10, Z10, Z10
+	VFMADD231PS.BCST 40(AX), Z10, Z0
+	VFMADD231PS.BCST 44(AX), Z10, Z1
+	VFMADD231PS.BCST 48(AX), Z10, Z2
+	VFMADD231PS.BCST 52(AX), Z10, Z3
+	VFMADD231PS.BCST 56(AX), Z10, Z4
+	VPMOVZXWD        96(SI), Z10
+	VPSLLD           $0x10, Z10, Z10
+	VFMADD231PS.BCST 60(AX), Z10, Z5
+	VFMADD231PS.BCST 64(AX), Z10, Z6
+	VFMADD231PS.BCST 68(AX), Z10, Z7
+	VFMADD231PS.BCST 72(AX), Z10, Z8
+	VFMADD231PS.BCST 76(AX), Z10, Z9
 	ADDQ             $0x00000080, SI
-	ADDQ             $0x00000080, AX
+	ADDQ             $0x00000050, AX
 	DECQ             CX
-	JNZ              cols3_k0
-	VADDPS           Z3, Z0, Z0
-	VADDPS           Z4, Z1, Z1
-	VADDPS           Z5, Z2, Z2
+	JNZ              cols5_k0
+	VADDPS           Z5, Z0, Z0
+	VADDPS           Z6, Z1, Z1
+	VADDPS           Z7, Z2, Z2
+	VADDPS           Z8, Z3, Z3
+	VADDPS           Z9, Z4, Z4
 	MOVQ             add+56(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
-	JZ               cols3_store0
+	JZ               cols5_store0
 	VADDPS           (R11), Z0, Z0
 	ADDQ             R10, R11
 	VADDPS           (R11), Z1, Z1
 	ADDQ             R10, R11
 	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	ADDQ             R10, R11
+	VADDPS           (R11), Z4, Z4
 	MOVQ             DI, R11
 
-cols3_store0:
+cols5_store0:
 	VMOVUPS Z0, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Z1, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
 	ADDQ    $0x40, DI
 	DECQ    R9
-	JNZ     cols3_group
+	JNZ     cols5_group
 	VZEROUPPER
 	RET
 
-cols2:
-cols2_group:
+cols6:
+cols6_group:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
 	MOVQ   x+8(FP), AX
 	MOVQ   k+24(FP), CX
 	SHRQ   $0x02, CX
 
-cols2_k0:
-	VCVTPH2PS        (SI), Z4
-	VFMADD231PS.BCST (AX), Z4, Z0
-	VFMADD231PS.BCST 4(AX), Z4, Z1
-	VCVTPH2PS        32(SI), Z4
-	VFMADD231PS.BCST 32(AX), Z4, Z2
-	VFMADD231PS.BCST 36(AX), Z4, Z3
-	VCVTPH2PS        64(SI), Z4
-	VFMADD231PS.BCST 64(AX), Z4, Z0
-	VFMADD231PS.BCST 68(AX), Z4, Z1
-	VCVTPH2PS        96(SI), Z4
-	VFMADD231PS.BCST 96(AX), Z4, Z2
-	VFMADD231PS.BCST 100(AX), Z4, Z3
+cols6_k0:
+	VPMOVZXWD        (SI), Z12
+	VPSLLD           $0x10, Z12, Z12
+	VFMADD231PS.BCST (AX), Z12, Z0
+	VFMADD231PS.BCST 4(AX), Z12, Z1
+	VFMADD231PS.BCST 8(AX), Z12, Z2
+	VFMADD231PS.BCST 12(AX), Z12, Z3
+	VFMADD231PS.BCST 16(AX), Z12, Z4
+	VFMADD231PS.BCST 20(AX), Z12, Z5
+	VPMOVZXWD        32(SI), Z12
+	VPSLLD           $0x10, Z12, Z12
+	VFMADD231PS.BCST 24(AX), Z12, Z6
+	VFMADD231PS.BCST 28(AX), Z12, Z7
+	VFMADD231PS.BCST 32(AX), Z12, Z8
+	VFMADD231PS.BCST 36(AX), Z12, Z9
+	VFMADD231PS.BCST 40(AX), Z12, Z10
+	VFMADD231PS.BCST 44(AX), Z12, Z11
+	VPMOVZXWD        64(SI), Z12
+	VPSLLD           $0x10, Z12, Z12
+	VFMADD231PS.BCST 48(AX), Z12, Z0
+	VFMADD231PS.BCST 52(AX), Z12, Z1
+	VFMADD231PS.BCST 56(AX), Z12, Z2
+	VFMADD231PS.BCST 60(AX), Z12, Z3
+	VFMADD231PS.BCST 64(AX), Z12, Z4
+	VFMADD231PS.BCST 68(AX), Z12, Z5
+	VPMOVZXWD        96(SI), Z12
+	VPSLLD           $0x10, Z12, Z12
+	VFMADD231PS.BCST 72(AX), Z12, Z6
+	VFMADD231PS.BCST 76(AX), Z12, Z7
+	VFMADD231PS.BCST 80(AX), Z12, Z8
+	VFMADD231PS.BCST 84(AX), Z12, Z9
+	VFMADD231PS.BCST 88(AX), Z12, Z10
+	VFMADD231PS.BCST 92(AX), Z12, Z11
 	ADDQ             $0x00000080, SI
-	ADDQ             $0x00000080, AX
+	ADDQ             $0x00000060, AX
 	DECQ             CX
-	JNZ              cols2_k0
-	VADDPS           Z2, Z0, Z0
-	VADDPS           Z3, Z1, Z1
+	JNZ              cols6_k0
+	VADDPS           Z6, Z0, Z0
+	VADDPS           Z7, Z1, Z1
+	VADDPS           Z8, Z2, Z2
+	VADDPS           Z9, Z3, Z3
+	VADDPS           Z10, Z4, Z4
+	VADDPS           Z11, Z5, Z5
 	MOVQ             add+56(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
-	JZ               cols2_store0
+	JZ               cols6_store0
 	VADDPS           (R11), Z0, Z0
 	ADDQ             R10, R11
 	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	ADDQ             R10, R11
+	VADDPS           (R11), Z4, Z4
+	ADDQ             R10, R11
+	VADDPS           (R11), Z5, Z5
 	MOVQ             DI, R11
 
-cols2_store0:
+cols6_store0:
 	VMOVUPS Z0, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z5, (R11)
 	ADDQ    $0x40, DI
 	DECQ    R9
-	JNZ     cols2_group
+	JNZ     cols6_group
 	VZEROUPPER
 	RET
 
-cols1:
-cols1_group:
+cols7:
+cols7_group:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
 	MOVQ   x+8(FP), AX
 	MOVQ   k+24(FP), CX
 	SHRQ   $0x02, CX
 
-cols1_k0:
-	VCVTPH2PS        (SI), Z2
-	VFMADD231PS.BCST (AX), Z2, Z0
-	VCVTPH2PS        32(SI), Z2
-	VFMADD231PS.BCST 32(AX), Z2, Z1
-	VCVTPH2PS        64(SI), Z2
-	VFMADD231PS.BCST 64(AX), Z2, Z0
-	VCVTPH2PS        96(SI), Z2
-	VFMADD231PS.BCST 96(AX), Z2, Z1
+cols7_k0:
+	VPMOVZXWD        (SI), Z14
+	VPSLLD           $0x10, Z14, Z14
+	VFMADD231PS.BCST (AX), Z14, Z0
+	VFMADD231PS.BCST 4(AX), Z14, Z1
+	VFMADD231PS.BCST 8(AX), Z14, Z2
+	VFMADD231PS.BCST 12(AX), Z14, Z3
+	VFMADD231PS.BCST 16(AX), Z14, Z4
+	VFMADD231PS.BCST 20(AX), Z14, Z5
+	VFMADD231PS.BCST 24(AX), Z14, Z6
+	VPMOVZXWD        32(SI), Z14
+	VPSLLD           $0x10, Z14, Z14
+	VFMADD231PS.BCST 28(AX), Z14, Z7
+	VFMADD231PS.BCST 32(AX), Z14, Z8
+	VFMADD231PS.BCST 36(AX), Z14, Z9
+	VFMADD231PS.BCST 40(AX), Z14, Z10
+	VFMADD231PS.BCST 44(AX), Z14, Z11
+	VFMADD231PS.BCST 48(AX), Z14, Z12
+	VFMADD231PS.BCST 52(AX), Z14, Z13
+	VPMOVZXWD        64(SI), Z14
+	VPSLLD           $0x10, Z14, Z14
+	VFMADD231PS.BCST 56(AX), Z14, Z0
+	VFMADD231PS.BCST 60(AX), Z14, Z1
+	VFMADD231PS.BCST 64(AX), Z14, Z2
+	VFMADD231PS.BCST 68(AX), Z14, Z3
+	VFMADD231PS.BCST 72(AX), Z14, Z4
+	VFMADD231PS.BCST 76(AX), Z14, Z5
+	VFMADD231PS.BCST 80(AX), Z14, Z6
+	VPMOVZXWD        96(SI), Z14
+	VPSLLD           $0x10, Z14, Z14
+	VFMADD231PS.BCST 84(AX), Z14, Z7
+	VFMADD231PS.BCST 88(AX), Z14, Z8
+	VFMADD231PS.BCST 92(AX), Z14, Z9
+	VFMADD231PS.BCST 96(AX), Z14, Z10
+	VFMADD231PS.BCST 100(AX), Z14, Z11
+	VFMADD231PS.BCST 104(AX), Z14, Z12
+	VFMADD231PS.BCST 108(AX), Z14, Z13
 	ADDQ             $0x00000080, SI
-	ADDQ             $0x00000080, AX
+	ADDQ             $0x00000070, AX
 	DECQ             CX
-	JNZ              cols1_k0
-	VADDPS           Z1, Z0, Z0
+	JNZ              cols7_k0
+	VADDPS           Z7, Z0, Z0
+	VADDPS           Z8, Z1, Z1
+	VADDPS           Z9, Z2, Z2
+	VADDPS           Z10, Z3, Z3
+	VADDPS           Z11, Z4, Z4
+	VADDPS           Z12, Z5, Z5
+	VADDPS           Z13, Z6, Z6
 	MOVQ             add+56(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
-	JZ               cols1_store0
+	JZ               cols7_store0
 	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	ADDQ             R10, R11
+	VADDPS           (R11), Z4, Z4
+	ADDQ             R10, R11
+	VADDPS           (R11), Z5, Z5
+	ADDQ             R10, R11
+	VADDPS           (R11), Z6, Z6
 	MOVQ             DI, R11
 
-cols1_store0:
+cols7_store0:
 	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z5, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z6, (R11)
 	ADDQ    $0x40, DI
 	DECQ    R9
-	JNZ     cols1_group
-	VZEROUPPER
-	RET
-
-// func floatBF16AVX512(weights *byte, x *float32, y *float32, k int, groups int, ldy int, cols int, add int)
-// Requires: AVX, AVX512F
-TEXT ·floatBF16AVX512(SB), NOSPLIT, $0-64
-	MOVQ weights+0(FP), SI
-	MOVQ y+16(FP), DI
-	MOVQ groups+32(FP), R9
-	MOVQ ldy+40(FP), R10
-	SHLQ $0x02, R10
-	MOVQ cols+48(FP), R11
-	CMPQ R11, $0x08
-	JEQ  cols8
-	CMPQ R11, $0x04
-	JEQ  cols4
-	CMPQ R11, $0x03
-	JEQ  cols3
-	CMPQ R11, $0x02
-	JEQ  cols2
-	CMPQ R11, $0x01
-	JEQ  cols1
-
-single_group:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   x+8(FP), AX
-	MOVQ   k+24(FP), CX
-	SHRQ   $0x02, CX
-
-single_k0:
-	VPMOVZXWD        (SI), Z2
-	VPSLLD           $0x10, Z2, Z2
-	VFMADD231PS.BCST (AX), Z2, Z0
-	VPMOVZXWD        32(SI), Z2
-	VPSLLD           $0x10, Z2, Z2
-	VFMADD231PS.BCST 4(AX), Z2, Z1
-	VPMOVZXWD        64(SI), Z2
-	VPSLLD           $0x10, Z2, Z2
-	VFMADD231PS.BCST 8(AX), Z2, Z0
-	VPMOVZXWD        96(SI), Z2
-	VPSLLD           $0x10, Z2, Z2
-	VFMADD231PS.BCST 12(AX), Z2, Z1
-	ADDQ             $0x00000080, SI
-	ADDQ             $0x00000010, AX
-	DECQ             CX
-	JNZ              single_k0
-	VADDPS           Z1, Z0, Z0
-	MOVQ             add+56(FP), R11
-	TESTQ            R11, R11
-	MOVQ             DI, R11
-	JZ               single_store0
-	VADDPS           (R11), Z0, Z0
-	MOVQ             DI, R11
-
-single_store0:
-	VMOVUPS Z0, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     single_group
+	JNZ     cols7_group
 	VZEROUPPER
 	RET
 
@@ -950,244 +1926,16 @@ cols8_store0:
 	VZEROUPPER
 	RET
 
-cols4:
-cols4_group:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   x+8(FP), AX
-	MOVQ   k+24(FP), CX
-	SHRQ   $0x02, CX
-
-cols4_k0:
-	VPMOVZXWD        (SI), Z8
-	VPSLLD           $0x10, Z8, Z8
-	VFMADD231PS.BCST (AX), Z8, Z0
-	VFMADD231PS.BCST 4(AX), Z8, Z1
-	VFMADD231PS.BCST 8(AX), Z8, Z2
-	VFMADD231PS.BCST 12(AX), Z8, Z3
-	VPMOVZXWD        32(SI), Z8
-	VPSLLD           $0x10, Z8, Z8
-	VFMADD231PS.BCST 32(AX), Z8, Z4
-	VFMADD231PS.BCST 36(AX), Z8, Z5
-	VFMADD231PS.BCST 40(AX), Z8, Z6
-	VFMADD231PS.BCST 44(AX), Z8, Z7
-	VPMOVZXWD        64(SI), Z8
-	VPSLLD           $0x10, Z8, Z8
-	VFMADD231PS.BCST 64(AX), Z8, Z0
-	VFMADD231PS.BCST 68(AX), Z8, Z1
-	VFMADD231PS.BCST 72(AX), Z8, Z2
-	VFMADD231PS.BCST 76(AX), Z8, Z3
-	VPMOVZXWD        96(SI), Z8
-	VPSLLD           $0x10, Z8, Z8
-	VFMADD231PS.BCST 96(AX), Z8, Z4
-	VFMADD231PS.BCST 100(AX), Z8, Z5
-	VFMADD231PS.BCST 104(AX), Z8, Z6
-	VFMADD231PS.BCST 108(AX), Z8, Z7
-	ADDQ             $0x00000080, SI
-	ADDQ             $0x00000080, AX
-	DECQ             CX
-	JNZ              cols4_k0
-	VADDPS           Z4, Z0, Z0
-	VADDPS           Z5, Z1, Z1
-	VADDPS           Z6, Z2, Z2
-	VADDPS           Z7, Z3, Z3
-	MOVQ             add+56(FP), R11
-	TESTQ            R11, R11
-	MOVQ             DI, R11
-	JZ               cols4_store0
-	VADDPS           (R11), Z0, Z0
-	ADDQ             R10, R11
-	VADDPS           (R11), Z1, Z1
-	ADDQ             R10, R11
-	VADDPS           (R11), Z2, Z2
-	ADDQ             R10, R11
-	VADDPS           (R11), Z3, Z3
-	MOVQ             DI, R11
-
-cols4_store0:
-	VMOVUPS Z0, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z1, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z2, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z3, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols4_group
-	VZEROUPPER
-	RET
-
-cols3:
-cols3_group:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	MOVQ   x+8(FP), AX
-	MOVQ   k+24(FP), CX
-	SHRQ   $0x02, CX
-
-cols3_k0:
-	VPMOVZXWD        (SI), Z6
-	VPSLLD           $0x10, Z6, Z6
-	VFMADD231PS.BCST (AX), Z6, Z0
-	VFMADD231PS.BCST 4(AX), Z6, Z1
-	VFMADD231PS.BCST 8(AX), Z6, Z2
-	VPMOVZXWD        32(SI), Z6
-	VPSLLD           $0x10, Z6, Z6
-	VFMADD231PS.BCST 32(AX), Z6, Z3
-	VFMADD231PS.BCST 36(AX), Z6, Z4
-	VFMADD231PS.BCST 40(AX), Z6, Z5
-	VPMOVZXWD        64(SI), Z6
-	VPSLLD           $0x10, Z6, Z6
-	VFMADD231PS.BCST 64(AX), Z6, Z0
-	VFMADD231PS.BCST 68(AX), Z6, Z1
-	VFMADD231PS.BCST 72(AX), Z6, Z2
-	VPMOVZXWD        96(SI), Z6
-	VPSLLD           $0x10, Z6, Z6
-	VFMADD231PS.BCST 96(AX), Z6, Z3
-	VFMADD231PS.BCST 100(AX), Z6, Z4
-	VFMADD231PS.BCST 104(AX), Z6, Z5
-	ADDQ             $0x00000080, SI
-	ADDQ             $0x00000080, AX
-	DECQ             CX
-	JNZ              cols3_k0
-	VADDPS           Z3, Z0, Z0
-	VADDPS           Z4, Z1, Z1
-	VADDPS           Z5, Z2, Z2
-	MOVQ             add+56(FP), R11
-	TESTQ            R11, R11
-	MOVQ             DI, R11
-	JZ               cols3_store0
-	VADDPS           (R11), Z0, Z0
-	ADDQ             R10, R11
-	VADDPS           (R11), Z1, Z1
-	ADDQ             R10, R11
-	VADDPS           (R11), Z2, Z2
-	MOVQ             DI, R11
-
-cols3_store0:
-	VMOVUPS Z0, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z1, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z2, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols3_group
-	VZEROUPPER
-	RET
-
-cols2:
-cols2_group:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   x+8(FP), AX
-	MOVQ   k+24(FP), CX
-	SHRQ   $0x02, CX
-
-cols2_k0:
-	VPMOVZXWD        (SI), Z4
-	VPSLLD           $0x10, Z4, Z4
-	VFMADD231PS.BCST (AX), Z4, Z0
-	VFMADD231PS.BCST 4(AX), Z4, Z1
-	VPMOVZXWD        32(SI), Z4
-	VPSLLD           $0x10, Z4, Z4
-	VFMADD231PS.BCST 32(AX), Z4, Z2
-	VFMADD231PS.BCST 36(AX), Z4, Z3
-	VPMOVZXWD        64(SI), Z4
-	VPSLLD           $0x10, Z4, Z4
-	VFMADD231PS.BCST 64(AX), Z4, Z0
-	VFMADD231PS.BCST 68(AX), Z4, Z1
-	VPMOVZXWD        96(SI), Z4
-	VPSLLD           $0x10, Z4, Z4
-	VFMADD231PS.BCST 96(AX), Z4, Z2
-	VFMADD231PS.BCST 100(AX), Z4, Z3
-	ADDQ             $0x00000080, SI
-	ADDQ             $0x00000080, AX
-	DECQ             CX
-	JNZ              cols2_k0
-	VADDPS           Z2, Z0, Z0
-	VADDPS           Z3, Z1, Z1
-	MOVQ             add+56(FP), R11
-	TESTQ            R11, R11
-	MOVQ             DI, R11
-	JZ               cols2_store0
-	VADDPS           (R11), Z0, Z0
-	ADDQ             R10, R11
-	VADDPS           (R11), Z1, Z1
-	MOVQ             DI, R11
-
-cols2_store0:
-	VMOVUPS Z0, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z1, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols2_group
-	VZEROUPPER
-	RET
-
-cols1:
-cols1_group:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   x+8(FP), AX
-	MOVQ   k+24(FP), CX
-	SHRQ   $0x02, CX
-
-cols1_k0:
-	VPMOVZXWD        (SI), Z2
-	VPSLLD           $0x10, Z2, Z2
-	VFMADD231PS.BCST (AX), Z2, Z0
-	VPMOVZXWD        32(SI), Z2
-	VPSLLD           $0x10, Z2, Z2
-	VFMADD231PS.BCST 32(AX), Z2, Z1
-	VPMOVZXWD        64(SI), Z2
-	VPSLLD           $0x10, Z2, Z2
-	VFMADD231PS.BCST 64(AX), Z2, Z0
-	VPMOVZXWD        96(SI), Z2
-	VPSLLD           $0x10, Z2, Z2
-	VFMADD231PS.BCST 96(AX), Z2, Z1
-	ADDQ             $0x00000080, SI
-	ADDQ             $0x00000080, AX
-	DECQ             CX
-	JNZ              cols1_k0
-	VADDPS           Z1, Z0, Z0
-	MOVQ             add+56(FP), R11
-	TESTQ            R11, R11
-	MOVQ             DI, R11
-	JZ               cols1_store0
-	VADDPS           (R11), Z0, Z0
-	MOVQ             DI, R11
-
-cols1_store0:
-	VMOVUPS Z0, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols1_group
-	VZEROUPPER
-	RET
-
-// func floatF32AVX2(weights *byte, x *float32, y *float32, k int, groups int, ldy int, cols int, add int)
+// func floatF32AVX2(weights *byte, x *float32, y *float32, k int, groups int, ldy int, cols int, width int, add int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·floatF32AVX2(SB), NOSPLIT, $0-64
+TEXT ·floatF32AVX2(SB), NOSPLIT, $0-72
 	MOVQ weights+0(FP), SI
 	MOVQ y+16(FP), DI
 	MOVQ groups+32(FP), R9
 	MOVQ ldy+40(FP), R10
 	SHLQ $0x02, R10
+	MOVQ width+56(FP), R14
+	SHLQ $0x02, R14
 	MOVQ cols+48(FP), R11
 	CMPQ R11, $0x04
 	JEQ  cols4
@@ -1196,39 +1944,43 @@ TEXT ·floatF32AVX2(SB), NOSPLIT, $0-64
 	CMPQ R11, $0x01
 	JEQ  cols1
 
-single_group:
+cols1:
+cols1_group:
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	MOVQ  x+8(FP), AX
 	MOVQ  k+24(FP), CX
 	SHRQ  $0x02, CX
 
-single_k0:
+cols1_k0:
 	VMOVUPS      (SI), Y2
 	VBROADCASTSS (AX), Y3
 	VFMADD231PS  Y3, Y2, Y0
+	ADDQ         R14, AX
 	VMOVUPS      64(SI), Y2
-	VBROADCASTSS 4(AX), Y3
+	VBROADCASTSS (AX), Y3
 	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         R14, AX
 	VMOVUPS      128(SI), Y2
-	VBROADCASTSS 8(AX), Y3
+	VBROADCASTSS (AX), Y3
 	VFMADD231PS  Y3, Y2, Y0
+	ADDQ         R14, AX
 	VMOVUPS      192(SI), Y2
-	VBROADCASTSS 12(AX), Y3
+	VBROADCASTSS (AX), Y3
 	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         R14, AX
 	ADDQ         $0x00000100, SI
-	ADDQ         $0x00000010, AX
 	DECQ         CX
-	JNZ          single_k0
+	JNZ          cols1_k0
 	VADDPS       Y1, Y0, Y0
-	MOVQ         add+56(FP), R11
+	MOVQ         add+64(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
-	JZ           single_store0
+	JZ           cols1_store0
 	VADDPS       (R11), Y0, Y0
 	MOVQ         DI, R11
 
-single_store0:
+cols1_store0:
 	VMOVUPS Y0, (R11)
 	MOVQ    k+24(FP), R11
 	IMUL3Q  $0x00000040, R11, R11
@@ -1239,36 +1991,152 @@ single_store0:
 	MOVQ    k+24(FP), CX
 	SHRQ    $0x02, CX
 
-single_k1:
+cols1_k1:
 	VMOVUPS      32(SI), Y2
 	VBROADCASTSS (AX), Y3
 	VFMADD231PS  Y3, Y2, Y0
+	ADDQ         R14, AX
 	VMOVUPS      96(SI), Y2
-	VBROADCASTSS 4(AX), Y3
+	VBROADCASTSS (AX), Y3
 	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         R14, AX
 	VMOVUPS      160(SI), Y2
-	VBROADCASTSS 8(AX), Y3
+	VBROADCASTSS (AX), Y3
 	VFMADD231PS  Y3, Y2, Y0
+	ADDQ         R14, AX
 	VMOVUPS      224(SI), Y2
-	VBROADCASTSS 12(AX), Y3
+	VBROADCASTSS (AX), Y3
 	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         R14, AX
 	ADDQ         $0x00000100, SI
-	ADDQ         $0x00000010, AX
 	DECQ         CX
-	JNZ          single_k1
+	JNZ          cols1_k1
 	VADDPS       Y1, Y0, Y0
-	MOVQ         add+56(FP), R11
+	MOVQ         add+64(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
-	JZ           single_store1
+	JZ           cols1_store1
 	VADDPS       32(R11), Y0, Y0
 	MOVQ         DI, R11
 
-single_store1:
+cols1_store1:
 	VMOVUPS Y0, 32(R11)
 	ADDQ    $0x40, DI
 	DECQ    R9
-	JNZ     single_group
+	JNZ     cols1_group
+	VZEROUPPER
+	RET
+
+cols2:
+cols2_group:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	MOVQ  x+8(FP), AX
+	MOVQ  k+24(FP), CX
+	SHRQ  $0x02, CX
+
+cols2_k0:
+	VMOVUPS      (SI), Y4
+	VBROADCASTSS (AX), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VBROADCASTSS 4(AX), Y5
+	VFMADD231PS  Y5, Y4, Y1
+	ADDQ         R14, AX
+	VMOVUPS      64(SI), Y4
+	VBROADCASTSS (AX), Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 4(AX), Y5
+	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         R14, AX
+	VMOVUPS      128(SI), Y4
+	VBROADCASTSS (AX), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VBROADCASTSS 4(AX), Y5
+	VFMADD231PS  Y5, Y4, Y1
+	ADDQ         R14, AX
+	VMOVUPS      192(SI), Y4
+	VBROADCASTSS (AX), Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 4(AX), Y5
+	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         R14, AX
+	ADDQ         $0x00000100, SI
+	DECQ         CX
+	JNZ          cols2_k0
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	MOVQ         add+64(FP), R11
+	TESTQ        R11, R11
+	MOVQ         DI, R11
+	JZ           cols2_store0
+	VADDPS       (R11), Y0, Y0
+	ADDQ         R10, R11
+	VADDPS       (R11), Y1, Y1
+	MOVQ         DI, R11
+
+cols2_store0:
+	VMOVUPS Y0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Y1, (R11)
+	MOVQ    k+24(FP), R11
+	IMUL3Q  $0x00000040, R11, R11
+	SUBQ    R11, SI
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	MOVQ    x+8(FP), AX
+	MOVQ    k+24(FP), CX
+	SHRQ    $0x02, CX
+
+cols2_k1:
+	VMOVUPS      32(SI), Y4
+	VBROADCASTSS (AX), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VBROADCASTSS 4(AX), Y5
+	VFMADD231PS  Y5, Y4, Y1
+	ADDQ         R14, AX
+	VMOVUPS      96(SI), Y4
+	VBROADCASTSS (AX), Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 4(AX), Y5
+	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         R14, AX
+	VMOVUPS      160(SI), Y4
+	VBROADCASTSS (AX), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VBROADCASTSS 4(AX), Y5
+	VFMADD231PS  Y5, Y4, Y1
+	ADDQ         R14, AX
+	VMOVUPS      224(SI), Y4
+	VBROADCASTSS (AX), Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 4(AX), Y5
+	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         R14, AX
+	ADDQ         $0x00000100, SI
+	DECQ         CX
+	JNZ          cols2_k1
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	MOVQ         add+64(FP), R11
+	TESTQ        R11, R11
+	MOVQ         DI, R11
+	JZ           cols2_store1
+	VADDPS       32(R11), Y0, Y0
+	ADDQ         R10, R11
+	VADDPS       32(R11), Y1, Y1
+	MOVQ         DI, R11
+
+cols2_store1:
+	VMOVUPS Y0, 32(R11)
+	ADDQ    R10, R11
+	VMOVUPS Y1, 32(R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols2_group
 	VZEROUPPER
 	RET
 
@@ -1296,42 +2164,45 @@ cols4_k0:
 	VFMADD231PS  Y9, Y8, Y2
 	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y3
+	ADDQ         R14, AX
 	VMOVUPS      64(SI), Y8
-	VBROADCASTSS 32(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS 36(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y5
-	VBROADCASTSS 40(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y6
-	VBROADCASTSS 44(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         R14, AX
 	VMOVUPS      128(SI), Y8
-	VBROADCASTSS 64(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y0
-	VBROADCASTSS 68(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y1
-	VBROADCASTSS 72(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y2
-	VBROADCASTSS 76(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y3
+	ADDQ         R14, AX
 	VMOVUPS      192(SI), Y8
-	VBROADCASTSS 96(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS 100(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y5
-	VBROADCASTSS 104(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y6
-	VBROADCASTSS 108(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         R14, AX
 	ADDQ         $0x00000100, SI
-	ADDQ         $0x00000080, AX
 	DECQ         CX
 	JNZ          cols4_k0
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
 	VADDPS       Y7, Y3, Y3
-	MOVQ         add+56(FP), R11
+	MOVQ         add+64(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
 	JZ           cols4_store0
@@ -1377,42 +2248,45 @@ cols4_k1:
 	VFMADD231PS  Y9, Y8, Y2
 	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y3
+	ADDQ         R14, AX
 	VMOVUPS      96(SI), Y8
-	VBROADCASTSS 32(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS 36(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y5
-	VBROADCASTSS 40(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y6
-	VBROADCASTSS 44(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         R14, AX
 	VMOVUPS      160(SI), Y8
-	VBROADCASTSS 64(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y0
-	VBROADCASTSS 68(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y1
-	VBROADCASTSS 72(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y2
-	VBROADCASTSS 76(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y3
+	ADDQ         R14, AX
 	VMOVUPS      224(SI), Y8
-	VBROADCASTSS 96(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS 100(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y5
-	VBROADCASTSS 104(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y6
-	VBROADCASTSS 108(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         R14, AX
 	ADDQ         $0x00000100, SI
-	ADDQ         $0x00000080, AX
 	DECQ         CX
 	JNZ          cols4_k1
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
 	VADDPS       Y7, Y3, Y3
-	MOVQ         add+56(FP), R11
+	MOVQ         add+64(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
 	JZ           cols4_store1
@@ -1439,6 +2313,107 @@ cols4_store1:
 	VZEROUPPER
 	RET
 
+// func floatF16AVX2(weights *byte, x *float32, y *float32, k int, groups int, ldy int, cols int, width int, add int)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·floatF16AVX2(SB), NOSPLIT, $0-72
+	MOVQ weights+0(FP), SI
+	MOVQ y+16(FP), DI
+	MOVQ groups+32(FP), R9
+	MOVQ ldy+40(FP), R10
+	SHLQ $0x02, R10
+	MOVQ width+56(FP), R14
+	SHLQ $0x02, R14
+	MOVQ cols+48(FP), R11
+	CMPQ R11, $0x04
+	JEQ  cols4
+	CMPQ R11, $0x02
+	JEQ  cols2
+	CMPQ R11, $0x01
+	JEQ  cols1
+
+cols1:
+cols1_group:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	MOVQ  x+8(FP), AX
+	MOVQ  k+24(FP), CX
+	SHRQ  $0x02, CX
+
+cols1_k0:
+	VCVTPH2PS    (SI), Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y0
+	ADDQ         R14, AX
+	VCVTPH2PS    32(SI), Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         R14, AX
+	VCVTPH2PS    64(SI), Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y0
+	ADDQ         R14, AX
+	VCVTPH2PS    96(SI), Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         R14, AX
+	ADDQ         $0x00000080, SI
+	DECQ         CX
+	JNZ          cols1_k0
+	VADDPS       Y1, Y0, Y0
+	MOVQ         add+64(FP), R11
+	TESTQ        R11, R11
+	MOVQ         DI, R11
+	JZ           cols1_store0
+	VADDPS       (R11), Y0, Y0
+	MOVQ         DI, R11
+
+cols1_store0:
+	VMOVUPS Y0, (R11)
+	MOVQ    k+24(FP), R11
+	IMUL3Q  $0x00000020, R11, R11
+	SUBQ    R11, SI
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	MOVQ    x+8(FP), AX
+	MOVQ    k+24(FP), CX
+	SHRQ    $0x02, CX
+
+cols1_k1:
+	VCVTPH2PS    16(SI), Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y0
+	ADDQ         R14, AX
+	VCVTPH2PS    48(SI), Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         R14, AX
+	VCVTPH2PS    80(SI), Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y0
+	ADDQ         R14, AX
+	VCVTPH2PS    112(SI), Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         R14, AX
+	ADDQ         $0x00000080, SI
+	DECQ         CX
+	JNZ          cols1_k1
+	VADDPS       Y1, Y0, Y0
+	MOVQ         add+64(FP), R11
+	TESTQ        R11, R11
+	MOVQ         DI, R11
+	JZ           cols1_store1
+	VADDPS       32(R11), Y0, Y0
+	MOVQ         DI, R11
+
+cols1_store1:
+	VMOVUPS Y0, 32(R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols1_group
+	VZEROUPPER
+	RET
+
 cols2:
 cols2_group:
 	VPXOR Y0, Y0, Y0
@@ -1450,33 +2425,36 @@ cols2_group:
 	SHRQ  $0x02, CX
 
 cols2_k0:
-	VMOVUPS      (SI), Y4
+	VCVTPH2PS    (SI), Y4
 	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y0
 	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y1
-	VMOVUPS      64(SI), Y4
-	VBROADCASTSS 32(AX), Y5
+	ADDQ         R14, AX
+	VCVTPH2PS    32(SI), Y4
+	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 36(AX), Y5
+	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y3
-	VMOVUPS      128(SI), Y4
-	VBROADCASTSS 64(AX), Y5
+	ADDQ         R14, AX
+	VCVTPH2PS    64(SI), Y4
+	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y0
-	VBROADCASTSS 68(AX), Y5
+	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y1
-	VMOVUPS      192(SI), Y4
-	VBROADCASTSS 96(AX), Y5
+	ADDQ         R14, AX
+	VCVTPH2PS    96(SI), Y4
+	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 100(AX), Y5
+	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y3
-	ADDQ         $0x00000100, SI
-	ADDQ         $0x00000080, AX
+	ADDQ         R14, AX
+	ADDQ         $0x00000080, SI
 	DECQ         CX
 	JNZ          cols2_k0
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
-	MOVQ         add+56(FP), R11
+	MOVQ         add+64(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
 	JZ           cols2_store0
@@ -1490,7 +2468,7 @@ cols2_store0:
 	ADDQ    R10, R11
 	VMOVUPS Y1, (R11)
 	MOVQ    k+24(FP), R11
-	IMUL3Q  $0x00000040, R11, R11
+	IMUL3Q  $0x00000020, R11, R11
 	SUBQ    R11, SI
 	VPXOR   Y0, Y0, Y0
 	VPXOR   Y1, Y1, Y1
@@ -1501,33 +2479,36 @@ cols2_store0:
 	SHRQ    $0x02, CX
 
 cols2_k1:
-	VMOVUPS      32(SI), Y4
+	VCVTPH2PS    16(SI), Y4
 	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y0
 	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y1
-	VMOVUPS      96(SI), Y4
-	VBROADCASTSS 32(AX), Y5
+	ADDQ         R14, AX
+	VCVTPH2PS    48(SI), Y4
+	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 36(AX), Y5
+	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y3
-	VMOVUPS      160(SI), Y4
-	VBROADCASTSS 64(AX), Y5
+	ADDQ         R14, AX
+	VCVTPH2PS    80(SI), Y4
+	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y0
-	VBROADCASTSS 68(AX), Y5
+	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y1
-	VMOVUPS      224(SI), Y4
-	VBROADCASTSS 96(AX), Y5
+	ADDQ         R14, AX
+	VCVTPH2PS    112(SI), Y4
+	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 100(AX), Y5
+	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y3
-	ADDQ         $0x00000100, SI
-	ADDQ         $0x00000080, AX
+	ADDQ         R14, AX
+	ADDQ         $0x00000080, SI
 	DECQ         CX
 	JNZ          cols2_k1
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
-	MOVQ         add+56(FP), R11
+	MOVQ         add+64(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
 	JZ           cols2_store1
@@ -1543,175 +2524,6 @@ cols2_store1:
 	ADDQ    $0x40, DI
 	DECQ    R9
 	JNZ     cols2_group
-	VZEROUPPER
-	RET
-
-cols1:
-cols1_group:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	MOVQ  x+8(FP), AX
-	MOVQ  k+24(FP), CX
-	SHRQ  $0x02, CX
-
-cols1_k0:
-	VMOVUPS      (SI), Y2
-	VBROADCASTSS (AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VMOVUPS      64(SI), Y2
-	VBROADCASTSS 32(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	VMOVUPS      128(SI), Y2
-	VBROADCASTSS 64(AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VMOVUPS      192(SI), Y2
-	VBROADCASTSS 96(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         $0x00000100, SI
-	ADDQ         $0x00000080, AX
-	DECQ         CX
-	JNZ          cols1_k0
-	VADDPS       Y1, Y0, Y0
-	MOVQ         add+56(FP), R11
-	TESTQ        R11, R11
-	MOVQ         DI, R11
-	JZ           cols1_store0
-	VADDPS       (R11), Y0, Y0
-	MOVQ         DI, R11
-
-cols1_store0:
-	VMOVUPS Y0, (R11)
-	MOVQ    k+24(FP), R11
-	IMUL3Q  $0x00000040, R11, R11
-	SUBQ    R11, SI
-	VPXOR   Y0, Y0, Y0
-	VPXOR   Y1, Y1, Y1
-	MOVQ    x+8(FP), AX
-	MOVQ    k+24(FP), CX
-	SHRQ    $0x02, CX
-
-cols1_k1:
-	VMOVUPS      32(SI), Y2
-	VBROADCASTSS (AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VMOVUPS      96(SI), Y2
-	VBROADCASTSS 32(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	VMOVUPS      160(SI), Y2
-	VBROADCASTSS 64(AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VMOVUPS      224(SI), Y2
-	VBROADCASTSS 96(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         $0x00000100, SI
-	ADDQ         $0x00000080, AX
-	DECQ         CX
-	JNZ          cols1_k1
-	VADDPS       Y1, Y0, Y0
-	MOVQ         add+56(FP), R11
-	TESTQ        R11, R11
-	MOVQ         DI, R11
-	JZ           cols1_store1
-	VADDPS       32(R11), Y0, Y0
-	MOVQ         DI, R11
-
-cols1_store1:
-	VMOVUPS Y0, 32(R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols1_group
-	VZEROUPPER
-	RET
-
-// func floatF16AVX2(weights *byte, x *float32, y *float32, k int, groups int, ldy int, cols int, add int)
-// Requires: AVX, AVX2, F16C, FMA3
-TEXT ·floatF16AVX2(SB), NOSPLIT, $0-64
-	MOVQ weights+0(FP), SI
-	MOVQ y+16(FP), DI
-	MOVQ groups+32(FP), R9
-	MOVQ ldy+40(FP), R10
-	SHLQ $0x02, R10
-	MOVQ cols+48(FP), R11
-	CMPQ R11, $0x04
-	JEQ  cols4
-	CMPQ R11, $0x02
-	JEQ  cols2
-	CMPQ R11, $0x01
-	JEQ  cols1
-
-single_group:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	MOVQ  x+8(FP), AX
-	MOVQ  k+24(FP), CX
-	SHRQ  $0x02, CX
-
-single_k0:
-	VCVTPH2PS    (SI), Y2
-	VBROADCASTSS (AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VCVTPH2PS    32(SI), Y2
-	VBROADCASTSS 4(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	VCVTPH2PS    64(SI), Y2
-	VBROADCASTSS 8(AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VCVTPH2PS    96(SI), Y2
-	VBROADCASTSS 12(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000010, AX
-	DECQ         CX
-	JNZ          single_k0
-	VADDPS       Y1, Y0, Y0
-	MOVQ         add+56(FP), R11
-	TESTQ        R11, R11
-	MOVQ         DI, R11
-	JZ           single_store0
-	VADDPS       (R11), Y0, Y0
-	MOVQ         DI, R11
-
-single_store0:
-	VMOVUPS Y0, (R11)
-	MOVQ    k+24(FP), R11
-	IMUL3Q  $0x00000020, R11, R11
-	SUBQ    R11, SI
-	VPXOR   Y0, Y0, Y0
-	VPXOR   Y1, Y1, Y1
-	MOVQ    x+8(FP), AX
-	MOVQ    k+24(FP), CX
-	SHRQ    $0x02, CX
-
-single_k1:
-	VCVTPH2PS    16(SI), Y2
-	VBROADCASTSS (AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VCVTPH2PS    48(SI), Y2
-	VBROADCASTSS 4(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	VCVTPH2PS    80(SI), Y2
-	VBROADCASTSS 8(AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VCVTPH2PS    112(SI), Y2
-	VBROADCASTSS 12(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000010, AX
-	DECQ         CX
-	JNZ          single_k1
-	VADDPS       Y1, Y0, Y0
-	MOVQ         add+56(FP), R11
-	TESTQ        R11, R11
-	MOVQ         DI, R11
-	JZ           single_store1
-	VADDPS       32(R11), Y0, Y0
-	MOVQ         DI, R11
-
-single_store1:
-	VMOVUPS Y0, 32(R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     single_group
 	VZEROUPPER
 	RET
 
@@ -1739,42 +2551,45 @@ cols4_k0:
 	VFMADD231PS  Y9, Y8, Y2
 	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y3
+	ADDQ         R14, AX
 	VCVTPH2PS    32(SI), Y8
-	VBROADCASTSS 32(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS 36(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y5
-	VBROADCASTSS 40(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y6
-	VBROADCASTSS 44(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         R14, AX
 	VCVTPH2PS    64(SI), Y8
-	VBROADCASTSS 64(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y0
-	VBROADCASTSS 68(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y1
-	VBROADCASTSS 72(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y2
-	VBROADCASTSS 76(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y3
+	ADDQ         R14, AX
 	VCVTPH2PS    96(SI), Y8
-	VBROADCASTSS 96(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS 100(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y5
-	VBROADCASTSS 104(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y6
-	VBROADCASTSS 108(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         R14, AX
 	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000080, AX
 	DECQ         CX
 	JNZ          cols4_k0
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
 	VADDPS       Y7, Y3, Y3
-	MOVQ         add+56(FP), R11
+	MOVQ         add+64(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
 	JZ           cols4_store0
@@ -1820,42 +2635,45 @@ cols4_k1:
 	VFMADD231PS  Y9, Y8, Y2
 	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y3
+	ADDQ         R14, AX
 	VCVTPH2PS    48(SI), Y8
-	VBROADCASTSS 32(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS 36(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y5
-	VBROADCASTSS 40(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y6
-	VBROADCASTSS 44(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         R14, AX
 	VCVTPH2PS    80(SI), Y8
-	VBROADCASTSS 64(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y0
-	VBROADCASTSS 68(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y1
-	VBROADCASTSS 72(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y2
-	VBROADCASTSS 76(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y3
+	ADDQ         R14, AX
 	VCVTPH2PS    112(SI), Y8
-	VBROADCASTSS 96(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS 100(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y5
-	VBROADCASTSS 104(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y6
-	VBROADCASTSS 108(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         R14, AX
 	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000080, AX
 	DECQ         CX
 	JNZ          cols4_k1
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
 	VADDPS       Y7, Y3, Y3
-	MOVQ         add+56(FP), R11
+	MOVQ         add+64(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
 	JZ           cols4_store1
@@ -1882,6 +2700,115 @@ cols4_store1:
 	VZEROUPPER
 	RET
 
+// func floatBF16AVX2(weights *byte, x *float32, y *float32, k int, groups int, ldy int, cols int, width int, add int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·floatBF16AVX2(SB), NOSPLIT, $0-72
+	MOVQ weights+0(FP), SI
+	MOVQ y+16(FP), DI
+	MOVQ groups+32(FP), R9
+	MOVQ ldy+40(FP), R10
+	SHLQ $0x02, R10
+	MOVQ width+56(FP), R14
+	SHLQ $0x02, R14
+	MOVQ cols+48(FP), R11
+	CMPQ R11, $0x04
+	JEQ  cols4
+	CMPQ R11, $0x02
+	JEQ  cols2
+	CMPQ R11, $0x01
+	JEQ  cols1
+
+cols1:
+cols1_group:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	MOVQ  x+8(FP), AX
+	MOVQ  k+24(FP), CX
+	SHRQ  $0x02, CX
+
+cols1_k0:
+	VPMOVZXWD    (SI), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y0
+	ADDQ         R14, AX
+	VPMOVZXWD    32(SI), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         R14, AX
+	VPMOVZXWD    64(SI), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y0
+	ADDQ         R14, AX
+	VPMOVZXWD    96(SI), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         R14, AX
+	ADDQ         $0x00000080, SI
+	DECQ         CX
+	JNZ          cols1_k0
+	VADDPS       Y1, Y0, Y0
+	MOVQ         add+64(FP), R11
+	TESTQ        R11, R11
+	MOVQ         DI, R11
+	JZ           cols1_store0
+	VADDPS       (R11), Y0, Y0
+	MOVQ         DI, R11
+
+cols1_store0:
+	VMOVUPS Y0, (R11)
+	MOVQ    k+24(FP), R11
+	IMUL3Q  $0x00000020, R11, R11
+	SUBQ    R11, SI
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	MOVQ    x+8(FP), AX
+	MOVQ    k+24(FP), CX
+	SHRQ    $0x02, CX
+
+cols1_k1:
+	VPMOVZXWD    16(SI), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y0
+	ADDQ         R14, AX
+	VPMOVZXWD    48(SI), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         R14, AX
+	VPMOVZXWD    80(SI), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y0
+	ADDQ         R14, AX
+	VPMOVZXWD    112(SI), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         R14, AX
+	ADDQ         $0x00000080, SI
+	DECQ         CX
+	JNZ          cols1_k1
+	VADDPS       Y1, Y0, Y0
+	MOVQ         add+64(FP), R11
+	TESTQ        R11, R11
+	MOVQ         DI, R11
+	JZ           cols1_store1
+	VADDPS       32(R11), Y0, Y0
+	MOVQ         DI, R11
+
+cols1_store1:
+	VMOVUPS Y0, 32(R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols1_group
+	VZEROUPPER
+	RET
+
 cols2:
 cols2_group:
 	VPXOR Y0, Y0, Y0
@@ -1893,33 +2820,40 @@ cols2_group:
 	SHRQ  $0x02, CX
 
 cols2_k0:
-	VCVTPH2PS    (SI), Y4
+	VPMOVZXWD    (SI), Y4
+	VPSLLD       $0x10, Y4, Y4
 	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y0
 	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y1
-	VCVTPH2PS    32(SI), Y4
-	VBROADCASTSS 32(AX), Y5
+	ADDQ         R14, AX
+	VPMOVZXWD    32(SI), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 36(AX), Y5
+	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y3
-	VCVTPH2PS    64(SI), Y4
-	VBROADCASTSS 64(AX), Y5
+	ADDQ         R14, AX
+	VPMOVZXWD    64(SI), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y0
-	VBROADCASTSS 68(AX), Y5
+	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y1
-	VCVTPH2PS    96(SI), Y4
-	VBROADCASTSS 96(AX), Y5
+	ADDQ         R14, AX
+	VPMOVZXWD    96(SI), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 100(AX), Y5
+	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         R14, AX
 	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000080, AX
 	DECQ         CX
 	JNZ          cols2_k0
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
-	MOVQ         add+56(FP), R11
+	MOVQ         add+64(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
 	JZ           cols2_store0
@@ -1944,33 +2878,40 @@ cols2_store0:
 	SHRQ    $0x02, CX
 
 cols2_k1:
-	VCVTPH2PS    16(SI), Y4
+	VPMOVZXWD    16(SI), Y4
+	VPSLLD       $0x10, Y4, Y4
 	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y0
 	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y1
-	VCVTPH2PS    48(SI), Y4
-	VBROADCASTSS 32(AX), Y5
+	ADDQ         R14, AX
+	VPMOVZXWD    48(SI), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 36(AX), Y5
+	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y3
-	VCVTPH2PS    80(SI), Y4
-	VBROADCASTSS 64(AX), Y5
+	ADDQ         R14, AX
+	VPMOVZXWD    80(SI), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y0
-	VBROADCASTSS 68(AX), Y5
+	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y1
-	VCVTPH2PS    112(SI), Y4
-	VBROADCASTSS 96(AX), Y5
+	ADDQ         R14, AX
+	VPMOVZXWD    112(SI), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VBROADCASTSS (AX), Y5
 	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 100(AX), Y5
+	VBROADCASTSS 4(AX), Y5
 	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         R14, AX
 	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000080, AX
 	DECQ         CX
 	JNZ          cols2_k1
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
-	MOVQ         add+56(FP), R11
+	MOVQ         add+64(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
 	JZ           cols2_store1
@@ -1986,183 +2927,6 @@ cols2_store1:
 	ADDQ    $0x40, DI
 	DECQ    R9
 	JNZ     cols2_group
-	VZEROUPPER
-	RET
-
-cols1:
-cols1_group:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	MOVQ  x+8(FP), AX
-	MOVQ  k+24(FP), CX
-	SHRQ  $0x02, CX
-
-cols1_k0:
-	VCVTPH2PS    (SI), Y2
-	VBROADCASTSS (AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VCVTPH2PS    32(SI), Y2
-	VBROADCASTSS 32(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	VCVTPH2PS    64(SI), Y2
-	VBROADCASTSS 64(AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VCVTPH2PS    96(SI), Y2
-	VBROADCASTSS 96(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000080, AX
-	DECQ         CX
-	JNZ          cols1_k0
-	VADDPS       Y1, Y0, Y0
-	MOVQ         add+56(FP), R11
-	TESTQ        R11, R11
-	MOVQ         DI, R11
-	JZ           cols1_store0
-	VADDPS       (R11), Y0, Y0
-	MOVQ         DI, R11
-
-cols1_store0:
-	VMOVUPS Y0, (R11)
-	MOVQ    k+24(FP), R11
-	IMUL3Q  $0x00000020, R11, R11
-	SUBQ    R11, SI
-	VPXOR   Y0, Y0, Y0
-	VPXOR   Y1, Y1, Y1
-	MOVQ    x+8(FP), AX
-	MOVQ    k+24(FP), CX
-	SHRQ    $0x02, CX
-
-cols1_k1:
-	VCVTPH2PS    16(SI), Y2
-	VBROADCASTSS (AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VCVTPH2PS    48(SI), Y2
-	VBROADCASTSS 32(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	VCVTPH2PS    80(SI), Y2
-	VBROADCASTSS 64(AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VCVTPH2PS    112(SI), Y2
-	VBROADCASTSS 96(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000080, AX
-	DECQ         CX
-	JNZ          cols1_k1
-	VADDPS       Y1, Y0, Y0
-	MOVQ         add+56(FP), R11
-	TESTQ        R11, R11
-	MOVQ         DI, R11
-	JZ           cols1_store1
-	VADDPS       32(R11), Y0, Y0
-	MOVQ         DI, R11
-
-cols1_store1:
-	VMOVUPS Y0, 32(R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols1_group
-	VZEROUPPER
-	RET
-
-// func floatBF16AVX2(weights *byte, x *float32, y *float32, k int, groups int, ldy int, cols int, add int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·floatBF16AVX2(SB), NOSPLIT, $0-64
-	MOVQ weights+0(FP), SI
-	MOVQ y+16(FP), DI
-	MOVQ groups+32(FP), R9
-	MOVQ ldy+40(FP), R10
-	SHLQ $0x02, R10
-	MOVQ cols+48(FP), R11
-	CMPQ R11, $0x04
-	JEQ  cols4
-	CMPQ R11, $0x02
-	JEQ  cols2
-	CMPQ R11, $0x01
-	JEQ  cols1
-
-single_group:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	MOVQ  x+8(FP), AX
-	MOVQ  k+24(FP), CX
-	SHRQ  $0x02, CX
-
-single_k0:
-	VPMOVZXWD    (SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS (AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VPMOVZXWD    32(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS 4(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	VPMOVZXWD    64(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS 8(AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VPMOVZXWD    96(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS 12(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000010, AX
-	DECQ         CX
-	JNZ          single_k0
-	VADDPS       Y1, Y0, Y0
-	MOVQ         add+56(FP), R11
-	TESTQ        R11, R11
-	MOVQ         DI, R11
-	JZ           single_store0
-	VADDPS       (R11), Y0, Y0
-	MOVQ         DI, R11
-
-single_store0:
-	VMOVUPS Y0, (R11)
-	MOVQ    k+24(FP), R11
-	IMUL3Q  $0x00000020, R11, R11
-	SUBQ    R11, SI
-	VPXOR   Y0, Y0, Y0
-	VPXOR   Y1, Y1, Y1
-	MOVQ    x+8(FP), AX
-	MOVQ    k+24(FP), CX
-	SHRQ    $0x02, CX
-
-single_k1:
-	VPMOVZXWD    16(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS (AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VPMOVZXWD    48(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS 4(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	VPMOVZXWD    80(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS 8(AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VPMOVZXWD    112(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS 12(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000010, AX
-	DECQ         CX
-	JNZ          single_k1
-	VADDPS       Y1, Y0, Y0
-	MOVQ         add+56(FP), R11
-	TESTQ        R11, R11
-	MOVQ         DI, R11
-	JZ           single_store1
-	VADDPS       32(R11), Y0, Y0
-	MOVQ         DI, R11
-
-single_store1:
-	VMOVUPS Y0, 32(R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     single_group
 	VZEROUPPER
 	RET
 
@@ -2191,45 +2955,48 @@ cols4_k0:
 	VFMADD231PS  Y9, Y8, Y2
 	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y3
+	ADDQ         R14, AX
 	VPMOVZXWD    32(SI), Y8
 	VPSLLD       $0x10, Y8, Y8
-	VBROADCASTSS 32(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS 36(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y5
-	VBROADCASTSS 40(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y6
-	VBROADCASTSS 44(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         R14, AX
 	VPMOVZXWD    64(SI), Y8
 	VPSLLD       $0x10, Y8, Y8
-	VBROADCASTSS 64(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y0
-	VBROADCASTSS 68(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y1
-	VBROADCASTSS 72(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y2
-	VBROADCASTSS 76(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y3
+	ADDQ         R14, AX
 	VPMOVZXWD    96(SI), Y8
 	VPSLLD       $0x10, Y8, Y8
-	VBROADCASTSS 96(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS 100(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y5
-	VBROADCASTSS 104(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y6
-	VBROADCASTSS 108(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         R14, AX
 	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000080, AX
 	DECQ         CX
 	JNZ          cols4_k0
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
 	VADDPS       Y7, Y3, Y3
-	MOVQ         add+56(FP), R11
+	MOVQ         add+64(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
 	JZ           cols4_store0
@@ -2276,45 +3043,48 @@ cols4_k1:
 	VFMADD231PS  Y9, Y8, Y2
 	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y3
+	ADDQ         R14, AX
 	VPMOVZXWD    48(SI), Y8
 	VPSLLD       $0x10, Y8, Y8
-	VBROADCASTSS 32(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS 36(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y5
-	VBROADCASTSS 40(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y6
-	VBROADCASTSS 44(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         R14, AX
 	VPMOVZXWD    80(SI), Y8
 	VPSLLD       $0x10, Y8, Y8
-	VBROADCASTSS 64(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y0
-	VBROADCASTSS 68(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y1
-	VBROADCASTSS 72(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y2
-	VBROADCASTSS 76(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y3
+	ADDQ         R14, AX
 	VPMOVZXWD    112(SI), Y8
 	VPSLLD       $0x10, Y8, Y8
-	VBROADCASTSS 96(AX), Y9
+	VBROADCASTSS (AX), Y9
 	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS 100(AX), Y9
+	VBROADCASTSS 4(AX), Y9
 	VFMADD231PS  Y9, Y8, Y5
-	VBROADCASTSS 104(AX), Y9
+	VBROADCASTSS 8(AX), Y9
 	VFMADD231PS  Y9, Y8, Y6
-	VBROADCASTSS 108(AX), Y9
+	VBROADCASTSS 12(AX), Y9
 	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         R14, AX
 	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000080, AX
 	DECQ         CX
 	JNZ          cols4_k1
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
 	VADDPS       Y7, Y3, Y3
-	MOVQ         add+56(FP), R11
+	MOVQ         add+64(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
 	JZ           cols4_store1
@@ -2338,205 +3108,5 @@ cols4_store1:
 	ADDQ    $0x40, DI
 	DECQ    R9
 	JNZ     cols4_group
-	VZEROUPPER
-	RET
-
-cols2:
-cols2_group:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	MOVQ  x+8(FP), AX
-	MOVQ  k+24(FP), CX
-	SHRQ  $0x02, CX
-
-cols2_k0:
-	VPMOVZXWD    (SI), Y4
-	VPSLLD       $0x10, Y4, Y4
-	VBROADCASTSS (AX), Y5
-	VFMADD231PS  Y5, Y4, Y0
-	VBROADCASTSS 4(AX), Y5
-	VFMADD231PS  Y5, Y4, Y1
-	VPMOVZXWD    32(SI), Y4
-	VPSLLD       $0x10, Y4, Y4
-	VBROADCASTSS 32(AX), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 36(AX), Y5
-	VFMADD231PS  Y5, Y4, Y3
-	VPMOVZXWD    64(SI), Y4
-	VPSLLD       $0x10, Y4, Y4
-	VBROADCASTSS 64(AX), Y5
-	VFMADD231PS  Y5, Y4, Y0
-	VBROADCASTSS 68(AX), Y5
-	VFMADD231PS  Y5, Y4, Y1
-	VPMOVZXWD    96(SI), Y4
-	VPSLLD       $0x10, Y4, Y4
-	VBROADCASTSS 96(AX), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 100(AX), Y5
-	VFMADD231PS  Y5, Y4, Y3
-	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000080, AX
-	DECQ         CX
-	JNZ          cols2_k0
-	VADDPS       Y2, Y0, Y0
-	VADDPS       Y3, Y1, Y1
-	MOVQ         add+56(FP), R11
-	TESTQ        R11, R11
-	MOVQ         DI, R11
-	JZ           cols2_store0
-	VADDPS       (R11), Y0, Y0
-	ADDQ         R10, R11
-	VADDPS       (R11), Y1, Y1
-	MOVQ         DI, R11
-
-cols2_store0:
-	VMOVUPS Y0, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Y1, (R11)
-	MOVQ    k+24(FP), R11
-	IMUL3Q  $0x00000020, R11, R11
-	SUBQ    R11, SI
-	VPXOR   Y0, Y0, Y0
-	VPXOR   Y1, Y1, Y1
-	VPXOR   Y2, Y2, Y2
-	VPXOR   Y3, Y3, Y3
-	MOVQ    x+8(FP), AX
-	MOVQ    k+24(FP), CX
-	SHRQ    $0x02, CX
-
-cols2_k1:
-	VPMOVZXWD    16(SI), Y4
-	VPSLLD       $0x10, Y4, Y4
-	VBROADCASTSS (AX), Y5
-	VFMADD231PS  Y5, Y4, Y0
-	VBROADCASTSS 4(AX), Y5
-	VFMADD231PS  Y5, Y4, Y1
-	VPMOVZXWD    48(SI), Y4
-	VPSLLD       $0x10, Y4, Y4
-	VBROADCASTSS 32(AX), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 36(AX), Y5
-	VFMADD231PS  Y5, Y4, Y3
-	VPMOVZXWD    80(SI), Y4
-	VPSLLD       $0x10, Y4, Y4
-	VBROADCASTSS 64(AX), Y5
-	VFMADD231PS  Y5, Y4, Y0
-	VBROADCASTSS 68(AX), Y5
-	VFMADD231PS  Y5, Y4, Y1
-	VPMOVZXWD    112(SI), Y4
-	VPSLLD       $0x10, Y4, Y4
-	VBROADCASTSS 96(AX), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 100(AX), Y5
-	VFMADD231PS  Y5, Y4, Y3
-	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000080, AX
-	DECQ         CX
-	JNZ          cols2_k1
-	VADDPS       Y2, Y0, Y0
-	VADDPS       Y3, Y1, Y1
-	MOVQ         add+56(FP), R11
-	TESTQ        R11, R11
-	MOVQ         DI, R11
-	JZ           cols2_store1
-	VADDPS       32(R11), Y0, Y0
-	ADDQ         R10, R11
-	VADDPS       32(R11), Y1, Y1
-	MOVQ         DI, R11
-
-cols2_store1:
-	VMOVUPS Y0, 32(R11)
-	ADDQ    R10, R11
-	VMOVUPS Y1, 32(R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols2_group
-	VZEROUPPER
-	RET
-
-cols1:
-cols1_group:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	MOVQ  x+8(FP), AX
-	MOVQ  k+24(FP), CX
-	SHRQ  $0x02, CX
-
-cols1_k0:
-	VPMOVZXWD    (SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS (AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VPMOVZXWD    32(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS 32(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	VPMOVZXWD    64(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS 64(AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VPMOVZXWD    96(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS 96(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000080, AX
-	DECQ         CX
-	JNZ          cols1_k0
-	VADDPS       Y1, Y0, Y0
-	MOVQ         add+56(FP), R11
-	TESTQ        R11, R11
-	MOVQ         DI, R11
-	JZ           cols1_store0
-	VADDPS       (R11), Y0, Y0
-	MOVQ         DI, R11
-
-cols1_store0:
-	VMOVUPS Y0, (R11)
-	MOVQ    k+24(FP), R11
-	IMUL3Q  $0x00000020, R11, R11
-	SUBQ    R11, SI
-	VPXOR   Y0, Y0, Y0
-	VPXOR   Y1, Y1, Y1
-	MOVQ    x+8(FP), AX
-	MOVQ    k+24(FP), CX
-	SHRQ    $0x02, CX
-
-cols1_k1:
-	VPMOVZXWD    16(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS (AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VPMOVZXWD    48(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS 32(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	VPMOVZXWD    80(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS 64(AX), Y3
-	VFMADD231PS  Y3, Y2, Y0
-	VPMOVZXWD    112(SI), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VBROADCASTSS 96(AX), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000080, AX
-	DECQ         CX
-	JNZ          cols1_k1
-	VADDPS       Y1, Y0, Y0
-	MOVQ         add+56(FP), R11
-	TESTQ        R11, R11
-	MOVQ         DI, R11
-	JZ           cols1_store1
-	VADDPS       32(R11), Y0, Y0
-	MOVQ         DI, R11
-
-cols1_store1:
-	VMOVUPS Y0, 32(R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols1_group
 	VZEROUPPER
 	RET

@@ -15,15 +15,16 @@ func matmulGeneric(m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add b
 	for g := g0; g < g1; g++ {
 		quants, scales := m.group(g)
 		for i := range p.panels() {
-			cols := p.cols(i)
-			clear(acc[:cols])
+			q := p.panel(i)
+			sums := acc[:q.width]
+			clear(sums)
 			if m.format.float {
-				dotFloats(acc[:cols], m.Type, quants, p.floats(i), p.Width)
+				dotFloats(sums, m.Type, quants, p.floats(q))
 			} else {
-				dotBlocks(acc[:cols], m.format, scales, quants, p.panel(i), nb, p.Width)
+				dotBlocks(sums, m.format, scales, quants, p.bytes(q), nb)
 			}
-			for c := range cols {
-				out := y[(i*p.Width+c)*ldy+g*Lanes:][:Lanes]
+			for c := range sums {
+				out := y[(q.first+c)*ldy+g*Lanes:][:Lanes]
 				for r, v := range acc[c] {
 					if add {
 						v += out[r]
@@ -45,9 +46,10 @@ type blockScales struct {
 	d, m [2][Lanes]float32
 }
 
-// dotBlocks adds the products of one group with the first len(acc) columns of a
-// panel of nb blocks and w columns.
-func dotBlocks(acc [][Lanes]float32, f *format, scales, quants, panel []byte, nb, w int) {
+// dotBlocks adds the products of one group with a panel of nb blocks and as many
+// columns as acc has.
+func dotBlocks(acc [][Lanes]float32, f *format, scales, quants, panel []byte, nb int) {
+	w := len(acc)
 	var u unpacked
 	var s blockScales
 	perUnit := f.unit / BlockLen
@@ -128,7 +130,8 @@ func dot(u *unpacked, x []byte, w, j0, j1 int) (dots [Lanes]int32) {
 }
 
 // dotFloats adds float weights times the float copy of the columns.
-func dotFloats(acc [][Lanes]float32, t quant.Type, group []byte, x []float32, w int) {
+func dotFloats(acc [][Lanes]float32, t quant.Type, group []byte, x []float32) {
+	w := len(acc)
 	var odd [PanelCols][Lanes]float32
 	var row [Lanes]float32
 	for k := 0; k*w < len(x); k++ {

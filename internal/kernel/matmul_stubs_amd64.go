@@ -7,18 +7,21 @@ import "github.com/penstock-llm/penstock/internal/quant"
 //go:generate go -C _asm run ./matmul -dir ..
 
 // vnniFunc multiplies groups of packed weights, one after the other from quants
-// and scales on, with 1, 2, 3, 4 or 8 columns of one panel. x and fields are the
-// first column's place in the panel's quants and in the stream that the format
-// reads; cols is the number of columns, or 0 for a panel of width 1. Eight
-// columns prefetch the quants at the distance ahead. A call can't be preempted:
+// and scales on, with a panel of 1 to 8 columns. x and fields are the panel's
+// quants and the stream that the format reads. Quants are prefetched at the
+// distance ahead if there are several columns. A call can't be preempted:
 // the caller bounds groups.
 type vnniFunc func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
-// avx2Func is the same for 1, 2 or 4 columns, 1 or 2 in the halves formats.
-type avx2Func func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+// avx2Func multiplies with 1, 2 or 4 columns (1 or 2 in the halves formats) of a
+// panel of width columns; x and fields point to the first.
+type avx2Func func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
-// floatFunc is the same for float weights and the float copy of the columns.
+// floatFunc multiplies float weights with the float copy of the columns.
 type floatFunc func(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
+
+// floatAVX2Func does so with 1, 2 or 4 columns of a panel of width columns.
+type floatAVX2Func func(weights *byte, x, y *float32, k, groups, ldy, cols, width, add int)
 
 var vnniFuncs = [...]vnniFunc{
 	quant.Q8_0:   vnniQ8_0,
@@ -56,7 +59,7 @@ var floatAVX512 = [...]floatFunc{
 	quant.BF16: floatBF16AVX512,
 }
 
-var floatAVX2 = [...]floatFunc{
+var floatAVX2 = [...]floatAVX2Func{
 	quant.F32:  floatF32AVX2,
 	quant.F16:  floatF16AVX2,
 	quant.BF16: floatBF16AVX2,
@@ -99,40 +102,40 @@ func vnniIQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy
 func vnniIQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
-func avx2Q8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+func avx2Q8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
-func avx2Q4_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+func avx2Q4_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
-func avx2Q4_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+func avx2Q4_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
-func avx2Q5_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+func avx2Q5_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
-func avx2Q5_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+func avx2Q5_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
-func avx2Q2_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+func avx2Q2_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
-func avx2Q3_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+func avx2Q3_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
-func avx2Q4_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+func avx2Q4_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
-func avx2Q5_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+func avx2Q5_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
-func avx2Q6_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+func avx2Q6_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
-func avx2IQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+func avx2IQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
-func avx2IQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)
+func avx2IQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
 func floatF32AVX512(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
@@ -144,10 +147,10 @@ func floatF16AVX512(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
 func floatBF16AVX512(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
 
 //go:noescape
-func floatF32AVX2(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
+func floatF32AVX2(weights *byte, x, y *float32, k, groups, ldy, cols, width, add int)
 
 //go:noescape
-func floatF16AVX2(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
+func floatF16AVX2(weights *byte, x, y *float32, k, groups, ldy, cols, width, add int)
 
 //go:noescape
-func floatBF16AVX2(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
+func floatBF16AVX2(weights *byte, x, y *float32, k, groups, ldy, cols, width, add int)

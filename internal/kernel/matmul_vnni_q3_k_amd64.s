@@ -7,40 +7,51 @@
 // func vnniQ3_K(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·vnniQ3_K(SB), NOSPLIT, $0-88
-	MOVQ         quants+0(FP), SI
-	MOVQ         scales+8(FP), DX
-	MOVQ         y+32(FP), DI
-	MOVQ         groups+48(FP), R9
-	MOVQ         ldy+56(FP), R10
-	SHLQ         $0x02, R10
-	MOVQ         ahead+72(FP), R12
-	MOVQ         cols+64(FP), R11
-	CMPQ         R11, $0x08
-	JEQ          cols8
-	CMPQ         R11, $0x04
-	JEQ          cols4
-	CMPQ         R11, $0x03
-	JEQ          cols3
-	CMPQ         R11, $0x02
-	JEQ          cols2
-	CMPQ         R11, $0x01
-	JEQ          cols1
+	MOVQ quants+0(FP), SI
+	MOVQ scales+8(FP), DX
+	MOVQ y+32(FP), DI
+	MOVQ groups+48(FP), R9
+	MOVQ ldy+56(FP), R10
+	SHLQ $0x02, R10
+	MOVQ ahead+72(FP), R12
+	MOVQ cols+64(FP), R11
+	CMPQ R11, $0x08
+	JEQ  cols8
+	CMPQ R11, $0x07
+	JEQ  cols7
+	CMPQ R11, $0x06
+	JEQ  cols6
+	CMPQ R11, $0x05
+	JEQ  cols5
+	CMPQ R11, $0x04
+	JEQ  cols4
+	CMPQ R11, $0x03
+	JEQ  cols3
+	CMPQ R11, $0x02
+	JEQ  cols2
+	CMPQ R11, $0x01
+	JEQ  cols1
+
+cols1:
 	VPBROADCASTD dword_60606060<>+0(SB), Z11
 	VPBROADCASTD dword_80808080<>+0(SB), Z12
 
-single_group:
+cols1_group:
 	VPXORD Z0, Z0, Z0
 	MOVQ   x+16(FP), AX
 	MOVQ   fields+24(FP), BX
 	MOVQ   blocks+40(FP), CX
 	SHRQ   $0x03, CX
 
-single_unit:
+cols1_unit:
 	VCVTPH2PS (DX), Z9
 	ADDQ      $0x20, DX
 	MOVQ      $0x00000008, R8
 
-single_block:
+cols1_block:
+	PREFETCHT2       (SI)(R12*1)
+	PREFETCHT2       64(SI)(R12*1)
+	PREFETCHT2       128(SI)(R12*1)
 	VPMOVSXBD        (DX), Z7
 	VCVTDQ2PS        Z7, Z7
 	VMULPS           Z9, Z7, Z7
@@ -101,22 +112,1057 @@ single_block:
 	ADDQ             $0x00000020, AX
 	ADDQ             $0x0c, BX
 	DECQ             R8
-	JNZ              single_block
+	JNZ              cols1_block
 	DECQ             CX
-	JNZ              single_unit
+	JNZ              cols1_unit
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
 	MOVQ             add+80(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
-	JZ               single_store
+	JZ               cols1_store
 	VADDPS           (R11), Z0, Z0
 	MOVQ             DI, R11
 
-single_store:
+cols1_store:
 	VMOVUPS Z0, (R11)
 	ADDQ    $0x40, DI
 	DECQ    R9
-	JNZ     single_group
+	JNZ     cols1_group
+	VZEROUPPER
+	RET
+
+cols2:
+	VPBROADCASTD dword_60606060<>+0(SB), Z14
+	VPBROADCASTD dword_80808080<>+0(SB), Z15
+
+cols2_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
+	SHRQ   $0x03, CX
+
+cols2_unit:
+	VCVTPH2PS (DX), Z12
+	ADDQ      $0x20, DX
+	MOVQ      $0x00000008, R8
+
+cols2_block:
+	PREFETCHT2       (SI)(R12*1)
+	PREFETCHT2       64(SI)(R12*1)
+	PREFETCHT2       128(SI)(R12*1)
+	VPMOVSXBD        (DX), Z10
+	VCVTDQ2PS        Z10, Z10
+	VMULPS           Z12, Z10, Z10
+	VPMOVSXBD        16(DX), Z11
+	VCVTDQ2PS        Z11, Z11
+	VMULPS           Z12, Z11, Z11
+	VPBROADCASTD     8(BX), Z2
+	VPBROADCASTD     16(BX), Z4
+	VPBROADCASTD     12(BX), Z3
+	VPBROADCASTD     20(BX), Z5
+	VMOVDQU64        (SI), Z6
+	VPSLLW           $0x07, 128(SI), Z7
+	VPSLLW           $0x05, Z6, Z8
+	VPANDD           Z14, Z8, Z8
+	VPTERNLOGD       $0xf8, Z15, Z7, Z8
+	VPDPBUSD.BCST    (AX), Z8, Z2
+	VPDPBUSD.BCST    4(AX), Z8, Z3
+	VPSLLW           $0x06, 128(SI), Z7
+	VPSLLW           $0x03, Z6, Z8
+	VPANDD           Z14, Z8, Z8
+	VPTERNLOGD       $0xf8, Z15, Z7, Z8
+	VPDPBUSD.BCST    8(AX), Z8, Z2
+	VPDPBUSD.BCST    12(AX), Z8, Z3
+	VPSLLW           $0x05, 128(SI), Z7
+	VPSLLW           $0x01, Z6, Z8
+	VPANDD           Z14, Z8, Z8
+	VPTERNLOGD       $0xf8, Z15, Z7, Z8
+	VPDPBUSD.BCST    16(AX), Z8, Z2
+	VPDPBUSD.BCST    20(AX), Z8, Z3
+	VPSLLW           $0x04, 128(SI), Z7
+	VPSRLW           $0x01, Z6, Z8
+	VPANDD           Z14, Z8, Z8
+	VPTERNLOGD       $0xf8, Z15, Z7, Z8
+	VPDPBUSD.BCST    24(AX), Z8, Z2
+	VPDPBUSD.BCST    28(AX), Z8, Z3
+	VMOVDQU64        64(SI), Z6
+	VPSLLW           $0x03, 128(SI), Z7
+	VPSLLW           $0x05, Z6, Z8
+	VPANDD           Z14, Z8, Z8
+	VPTERNLOGD       $0xf8, Z15, Z7, Z8
+	VPDPBUSD.BCST    32(AX), Z8, Z4
+	VPDPBUSD.BCST    36(AX), Z8, Z5
+	VPSLLW           $0x02, 128(SI), Z7
+	VPSLLW           $0x03, Z6, Z8
+	VPANDD           Z14, Z8, Z8
+	VPTERNLOGD       $0xf8, Z15, Z7, Z8
+	VPDPBUSD.BCST    40(AX), Z8, Z4
+	VPDPBUSD.BCST    44(AX), Z8, Z5
+	VPSLLW           $0x01, 128(SI), Z7
+	VPSLLW           $0x01, Z6, Z8
+	VPANDD           Z14, Z8, Z8
+	VPTERNLOGD       $0xf8, Z15, Z7, Z8
+	VPDPBUSD.BCST    48(AX), Z8, Z4
+	VPDPBUSD.BCST    52(AX), Z8, Z5
+	VMOVDQU64        128(SI), Z7
+	VPSRLW           $0x01, Z6, Z8
+	VPANDD           Z14, Z8, Z8
+	VPTERNLOGD       $0xf8, Z15, Z7, Z8
+	VPDPBUSD.BCST    56(AX), Z8, Z4
+	VPDPBUSD.BCST    60(AX), Z8, Z5
+	VCVTDQ2PS        Z2, Z2
+	VCVTDQ2PS        Z4, Z4
+	VCVTDQ2PS        Z3, Z3
+	VCVTDQ2PS        Z5, Z5
+	VMULPS           Z10, Z2, Z2
+	VFMADD231PS      Z11, Z4, Z2
+	VFMADD231PS.BCST (BX), Z2, Z0
+	VMULPS           Z10, Z3, Z3
+	VFMADD231PS      Z11, Z5, Z3
+	VFMADD231PS.BCST 4(BX), Z3, Z1
+	ADDQ             $0x000000c0, SI
+	ADDQ             $0x20, DX
+	ADDQ             $0x00000040, AX
+	ADDQ             $0x18, BX
+	DECQ             R8
+	JNZ              cols2_block
+	DECQ             CX
+	JNZ              cols2_unit
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z1, Z1
+	MOVQ             add+80(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols2_store
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	MOVQ             DI, R11
+
+cols2_store:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols2_group
+	VZEROUPPER
+	RET
+
+cols3:
+	VPBROADCASTD dword_60606060<>+0(SB), Z17
+	VPBROADCASTD dword_80808080<>+0(SB), Z18
+
+cols3_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
+	SHRQ   $0x03, CX
+
+cols3_unit:
+	VCVTPH2PS (DX), Z15
+	ADDQ      $0x20, DX
+	MOVQ      $0x00000008, R8
+
+cols3_block:
+	PREFETCHT2       (SI)(R12*1)
+	PREFETCHT2       64(SI)(R12*1)
+	PREFETCHT2       128(SI)(R12*1)
+	VPMOVSXBD        (DX), Z13
+	VCVTDQ2PS        Z13, Z13
+	VMULPS           Z15, Z13, Z13
+	VPMOVSXBD        16(DX), Z14
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z15, Z14, Z14
+	VPBROADCASTD     12(BX), Z3
+	VPBROADCASTD     24(BX), Z6
+	VPBROADCASTD     16(BX), Z4
+	VPBROADCASTD     28(BX), Z7
+	VPBROADCASTD     20(BX), Z5
+	VPBROADCASTD     32(BX), Z8
+	VMOVDQU64        (SI), Z9
+	VPSLLW           $0x07, 128(SI), Z10
+	VPSLLW           $0x05, Z9, Z11
+	VPANDD           Z17, Z11, Z11
+	VPTERNLOGD       $0xf8, Z18, Z10, Z11
+	VPDPBUSD.BCST    (AX), Z11, Z3
+	VPDPBUSD.BCST    4(AX), Z11, Z4
+	VPDPBUSD.BCST    8(AX), Z11, Z5
+	VPSLLW           $0x06, 128(SI), Z10
+	VPSLLW           $0x03, Z9, Z11
+	VPANDD           Z17, Z11, Z11
+	VPTERNLOGD       $0xf8, Z18, Z10, Z11
+	VPDPBUSD.BCST    12(AX), Z11, Z3
+	VPDPBUSD.BCST    16(AX), Z11, Z4
+	VPDPBUSD.BCST    20(AX), Z11, Z5
+	VPSLLW           $0x05, 128(SI), Z10
+	VPSLLW           $0x01, Z9, Z11
+	VPANDD           Z17, Z11, Z11
+	VPTERNLOGD       $0xf8, Z18, Z10, Z11
+	VPDPBUSD.BCST    24(AX), Z11, Z3
+	VPDPBUSD.BCST    28(AX), Z11, Z4
+	VPDPBUSD.BCST    32(AX), Z11, Z5
+	VPSLLW           $0x04, 128(SI), Z10
+	VPSRLW           $0x01, Z9, Z11
+	VPANDD           Z17, Z11, Z11
+	VPTERNLOGD       $0xf8, Z18, Z10, Z11
+	VPDPBUSD.BCST    36(AX), Z11, Z3
+	VPDPBUSD.BCST    40(AX), Z11, Z4
+	VPDPBUSD.BCST    44(AX), Z11, Z5
+	VMOVDQU64        64(SI), Z9
+	VPSLLW           $0x03, 128(SI), Z10
+	VPSLLW           $0x05, Z9, Z11
+	VPANDD           Z17, Z11, Z11
+	VPTERNLOGD       $0xf8, Z18, Z10, Z11
+	VPDPBUSD.BCST    48(AX), Z11, Z6
+	VPDPBUSD.BCST    52(AX), Z11, Z7
+	VPDPBUSD.BCST    56(AX), Z11, Z8
+	VPSLLW           $0x02, 128(SI), Z10
+	VPSLLW           $0x03, Z9, Z11
+	VPANDD           Z17, Z11, Z11
+	VPTERNLOGD       $0xf8, Z18, Z10, Z11
+	VPDPBUSD.BCST    60(AX), Z11, Z6
+	VPDPBUSD.BCST    64(AX), Z11, Z7
+	VPDPBUSD.BCST    68(AX), Z11, Z8
+	VPSLLW           $0x01, 128(SI), Z10
+	VPSLLW           $0x01, Z9, Z11
+	VPANDD           Z17, Z11, Z11
+	VPTERNLOGD       $0xf8, Z18, Z10, Z11
+	VPDPBUSD.BCST    72(AX), Z11, Z6
+	VPDPBUSD.BCST    76(AX), Z11, Z7
+	VPDPBUSD.BCST    80(AX), Z11, Z8
+	VMOVDQU64        128(SI), Z10
+	VPSRLW           $0x01, Z9, Z11
+	VPANDD           Z17, Z11, Z11
+	VPTERNLOGD       $0xf8, Z18, Z10, Z11
+	VPDPBUSD.BCST    84(AX), Z11, Z6
+	VPDPBUSD.BCST    88(AX), Z11, Z7
+	VPDPBUSD.BCST    92(AX), Z11, Z8
+	VCVTDQ2PS        Z3, Z3
+	VCVTDQ2PS        Z6, Z6
+	VCVTDQ2PS        Z4, Z4
+	VCVTDQ2PS        Z7, Z7
+	VCVTDQ2PS        Z5, Z5
+	VCVTDQ2PS        Z8, Z8
+	VMULPS           Z13, Z3, Z3
+	VFMADD231PS      Z14, Z6, Z3
+	VFMADD231PS.BCST (BX), Z3, Z0
+	VMULPS           Z13, Z4, Z4
+	VFMADD231PS      Z14, Z7, Z4
+	VFMADD231PS.BCST 4(BX), Z4, Z1
+	VMULPS           Z13, Z5, Z5
+	VFMADD231PS      Z14, Z8, Z5
+	VFMADD231PS.BCST 8(BX), Z5, Z2
+	ADDQ             $0x000000c0, SI
+	ADDQ             $0x20, DX
+	ADDQ             $0x00000060, AX
+	ADDQ             $0x24, BX
+	DECQ             R8
+	JNZ              cols3_block
+	DECQ             CX
+	JNZ              cols3_unit
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z1, Z1
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z2, Z2
+	MOVQ             add+80(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols3_store
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	MOVQ             DI, R11
+
+cols3_store:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols3_group
+	VZEROUPPER
+	RET
+
+cols4:
+	VPBROADCASTD dword_60606060<>+0(SB), Z20
+	VPBROADCASTD dword_80808080<>+0(SB), Z21
+
+cols4_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
+	SHRQ   $0x03, CX
+
+cols4_unit:
+	VCVTPH2PS (DX), Z18
+	ADDQ      $0x20, DX
+	MOVQ      $0x00000008, R8
+
+cols4_block:
+	PREFETCHT2       (SI)(R12*1)
+	PREFETCHT2       64(SI)(R12*1)
+	PREFETCHT2       128(SI)(R12*1)
+	VPMOVSXBD        (DX), Z16
+	VCVTDQ2PS        Z16, Z16
+	VMULPS           Z18, Z16, Z16
+	VPMOVSXBD        16(DX), Z17
+	VCVTDQ2PS        Z17, Z17
+	VMULPS           Z18, Z17, Z17
+	VPBROADCASTD     16(BX), Z4
+	VPBROADCASTD     32(BX), Z8
+	VPBROADCASTD     20(BX), Z5
+	VPBROADCASTD     36(BX), Z9
+	VPBROADCASTD     24(BX), Z6
+	VPBROADCASTD     40(BX), Z10
+	VPBROADCASTD     28(BX), Z7
+	VPBROADCASTD     44(BX), Z11
+	VMOVDQU64        (SI), Z12
+	VPSLLW           $0x07, 128(SI), Z13
+	VPSLLW           $0x05, Z12, Z14
+	VPANDD           Z20, Z14, Z14
+	VPTERNLOGD       $0xf8, Z21, Z13, Z14
+	VPDPBUSD.BCST    (AX), Z14, Z4
+	VPDPBUSD.BCST    4(AX), Z14, Z5
+	VPDPBUSD.BCST    8(AX), Z14, Z6
+	VPDPBUSD.BCST    12(AX), Z14, Z7
+	VPSLLW           $0x06, 128(SI), Z13
+	VPSLLW           $0x03, Z12, Z14
+	VPANDD           Z20, Z14, Z14
+	VPTERNLOGD       $0xf8, Z21, Z13, Z14
+	VPDPBUSD.BCST    16(AX), Z14, Z4
+	VPDPBUSD.BCST    20(AX), Z14, Z5
+	VPDPBUSD.BCST    24(AX), Z14, Z6
+	VPDPBUSD.BCST    28(AX), Z14, Z7
+	VPSLLW           $0x05, 128(SI), Z13
+	VPSLLW           $0x01, Z12, Z14
+	VPANDD           Z20, Z14, Z14
+	VPTERNLOGD       $0xf8, Z21, Z13, Z14
+	VPDPBUSD.BCST    32(AX), Z14, Z4
+	VPDPBUSD.BCST    36(AX), Z14, Z5
+	VPDPBUSD.BCST    40(AX), Z14, Z6
+	VPDPBUSD.BCST    44(AX), Z14, Z7
+	VPSLLW           $0x04, 128(SI), Z13
+	VPSRLW           $0x01, Z12, Z14
+	VPANDD           Z20, Z14, Z14
+	VPTERNLOGD       $0xf8, Z21, Z13, Z14
+	VPDPBUSD.BCST    48(AX), Z14, Z4
+	VPDPBUSD.BCST    52(AX), Z14, Z5
+	VPDPBUSD.BCST    56(AX), Z14, Z6
+	VPDPBUSD.BCST    60(AX), Z14, Z7
+	VMOVDQU64        64(SI), Z12
+	VPSLLW           $0x03, 128(SI), Z13
+	VPSLLW           $0x05, Z12, Z14
+	VPANDD           Z20, Z14, Z14
+	VPTERNLOGD       $0xf8, Z21, Z13, Z14
+	VPDPBUSD.BCST    64(AX), Z14, Z8
+	VPDPBUSD.BCST    68(AX), Z14, Z9
+	VPDPBUSD.BCST    72(AX), Z14, Z10
+	VPDPBUSD.BCST    76(AX), Z14, Z11
+	VPSLLW           $0x02, 128(SI), Z13
+	VPSLLW           $0x03, Z12, Z14
+	VPANDD           Z20, Z14, Z14
+	VPTERNLOGD       $0xf8, Z21, Z13, Z14
+	VPDPBUSD.BCST    80(AX), Z14, Z8
+	VPDPBUSD.BCST    84(AX), Z14, Z9
+	VPDPBUSD.BCST    88(AX), Z14, Z10
+	VPDPBUSD.BCST    92(AX), Z14, Z11
+	VPSLLW           $0x01, 128(SI), Z13
+	VPSLLW           $0x01, Z12, Z14
+	VPANDD           Z20, Z14, Z14
+	VPTERNLOGD       $0xf8, Z21, Z13, Z14
+	VPDPBUSD.BCST    96(AX), Z14, Z8
+	VPDPBUSD.BCST    100(AX), Z14, Z9
+	VPDPBUSD.BCST    104(AX), Z14, Z10
+	VPDPBUSD.BCST    108(AX), Z14, Z11
+	VMOVDQU64        128(SI), Z13
+	VPSRLW           $0x01, Z12, Z14
+	VPANDD           Z20, Z14, Z14
+	VPTERNLOGD       $0xf8, Z21, Z13, Z14
+	VPDPBUSD.BCST    112(AX), Z14, Z8
+	VPDPBUSD.BCST    116(AX), Z14, Z9
+	VPDPBUSD.BCST    120(AX), Z14, Z10
+	VPDPBUSD.BCST    124(AX), Z14, Z11
+	VCVTDQ2PS        Z4, Z4
+	VCVTDQ2PS        Z8, Z8
+	VCVTDQ2PS        Z5, Z5
+	VCVTDQ2PS        Z9, Z9
+	VCVTDQ2PS        Z6, Z6
+	VCVTDQ2PS        Z10, Z10
+	VCVTDQ2PS        Z7, Z7
+	VCVTDQ2PS        Z11, Z11
+	VMULPS           Z16, Z4, Z4
+	VFMADD231PS      Z17, Z8, Z4
+	VFMADD231PS.BCST (BX), Z4, Z0
+	VMULPS           Z16, Z5, Z5
+	VFMADD231PS      Z17, Z9, Z5
+	VFMADD231PS.BCST 4(BX), Z5, Z1
+	VMULPS           Z16, Z6, Z6
+	VFMADD231PS      Z17, Z10, Z6
+	VFMADD231PS.BCST 8(BX), Z6, Z2
+	VMULPS           Z16, Z7, Z7
+	VFMADD231PS      Z17, Z11, Z7
+	VFMADD231PS.BCST 12(BX), Z7, Z3
+	ADDQ             $0x000000c0, SI
+	ADDQ             $0x20, DX
+	ADDQ             $0x00000080, AX
+	ADDQ             $0x30, BX
+	DECQ             R8
+	JNZ              cols4_block
+	DECQ             CX
+	JNZ              cols4_unit
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z1, Z1
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z2, Z2
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z3, Z3
+	MOVQ             add+80(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols4_store
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	MOVQ             DI, R11
+
+cols4_store:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols4_group
+	VZEROUPPER
+	RET
+
+cols5:
+	VPBROADCASTD dword_60606060<>+0(SB), Z23
+	VPBROADCASTD dword_80808080<>+0(SB), Z24
+
+cols5_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
+	SHRQ   $0x03, CX
+
+cols5_unit:
+	VCVTPH2PS (DX), Z21
+	ADDQ      $0x20, DX
+	MOVQ      $0x00000008, R8
+
+cols5_block:
+	PREFETCHT2       (SI)(R12*1)
+	PREFETCHT2       64(SI)(R12*1)
+	PREFETCHT2       128(SI)(R12*1)
+	VPMOVSXBD        (DX), Z19
+	VCVTDQ2PS        Z19, Z19
+	VMULPS           Z21, Z19, Z19
+	VPMOVSXBD        16(DX), Z20
+	VCVTDQ2PS        Z20, Z20
+	VMULPS           Z21, Z20, Z20
+	VPBROADCASTD     20(BX), Z5
+	VPBROADCASTD     40(BX), Z10
+	VPBROADCASTD     24(BX), Z6
+	VPBROADCASTD     44(BX), Z11
+	VPBROADCASTD     28(BX), Z7
+	VPBROADCASTD     48(BX), Z12
+	VPBROADCASTD     32(BX), Z8
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     36(BX), Z9
+	VPBROADCASTD     56(BX), Z14
+	VMOVDQU64        (SI), Z15
+	VPSLLW           $0x07, 128(SI), Z16
+	VPSLLW           $0x05, Z15, Z17
+	VPANDD           Z23, Z17, Z17
+	VPTERNLOGD       $0xf8, Z24, Z16, Z17
+	VPDPBUSD.BCST    (AX), Z17, Z5
+	VPDPBUSD.BCST    4(AX), Z17, Z6
+	VPDPBUSD.BCST    8(AX), Z17, Z7
+	VPDPBUSD.BCST    12(AX), Z17, Z8
+	VPDPBUSD.BCST    16(AX), Z17, Z9
+	VPSLLW           $0x06, 128(SI), Z16
+	VPSLLW           $0x03, Z15, Z17
+	VPANDD           Z23, Z17, Z17
+	VPTERNLOGD       $0xf8, Z24, Z16, Z17
+	VPDPBUSD.BCST    20(AX), Z17, Z5
+	VPDPBUSD.BCST    24(AX), Z17, Z6
+	VPDPBUSD.BCST    28(AX), Z17, Z7
+	VPDPBUSD.BCST    32(AX), Z17, Z8
+	VPDPBUSD.BCST    36(AX), Z17, Z9
+	VPSLLW           $0x05, 128(SI), Z16
+	VPSLLW           $0x01, Z15, Z17
+	VPANDD           Z23, Z17, Z17
+	VPTERNLOGD       $0xf8, Z24, Z16, Z17
+	VPDPBUSD.BCST    40(AX), Z17, Z5
+	VPDPBUSD.BCST    44(AX), Z17, Z6
+	VPDPBUSD.BCST    48(AX), Z17, Z7
+	VPDPBUSD.BCST    52(AX), Z17, Z8
+	VPDPBUSD.BCST    56(AX), Z17, Z9
+	VPSLLW           $0x04, 128(SI), Z16
+	VPSRLW           $0x01, Z15, Z17
+	VPANDD           Z23, Z17, Z17
+	VPTERNLOGD       $0xf8, Z24, Z16, Z17
+	VPDPBUSD.BCST    60(AX), Z17, Z5
+	VPDPBUSD.BCST    64(AX), Z17, Z6
+	VPDPBUSD.BCST    68(AX), Z17, Z7
+	VPDPBUSD.BCST    72(AX), Z17, Z8
+	VPDPBUSD.BCST    76(AX), Z17, Z9
+	VMOVDQU64        64(SI), Z15
+	VPSLLW           $0x03, 128(SI), Z16
+	VPSLLW           $0x05, Z15, Z17
+	VPANDD           Z23, Z17, Z17
+	VPTERNLOGD       $0xf8, Z24, Z16, Z17
+	VPDPBUSD.BCST    80(AX), Z17, Z10
+	VPDPBUSD.BCST    84(AX), Z17, Z11
+	VPDPBUSD.BCST    88(AX), Z17, Z12
+	VPDPBUSD.BCST    92(AX), Z17, Z13
+	VPDPBUSD.BCST    96(AX), Z17, Z14
+	VPSLLW           $0x02, 128(SI), Z16
+	VPSLLW           $0x03, Z15, Z17
+	VPANDD           Z23, Z17, Z17
+	VPTERNLOGD       $0xf8, Z24, Z16, Z17
+	VPDPBUSD.BCST    100(AX), Z17, Z10
+	VPDPBUSD.BCST    104(AX), Z17, Z11
+	VPDPBUSD.BCST    108(AX), Z17, Z12
+	VPDPBUSD.BCST    112(AX), Z17, Z13
+	VPDPBUSD.BCST    116(AX), Z17, Z14
+	VPSLLW           $0x01, 128(SI), Z16
+	VPSLLW           $0x01, Z15, Z17
+	VPANDD           Z23, Z17, Z17
+	VPTERNLOGD       $0xf8, Z24, Z16, Z17
+	VPDPBUSD.BCST    120(AX), Z17, Z10
+	VPDPBUSD.BCST    124(AX), Z17, Z11
+	VPDPBUSD.BCST    128(AX), Z17, Z12
+	VPDPBUSD.BCST    132(AX), Z17, Z13
+	VPDPBUSD.BCST    136(AX), Z17, Z14
+	VMOVDQU64        128(SI), Z16
+	VPSRLW           $0x01, Z15, Z17
+	VPANDD           Z23, Z17, Z17
+	VPTERNLOGD       $0xf8, Z24, Z16, Z17
+	VPDPBUSD.BCST    140(AX), Z17, Z10
+	VPDPBUSD.BCST    144(AX), Z17, Z11
+	VPDPBUSD.BCST    148(AX), Z17, Z12
+	VPDPBUSD.BCST    152(AX), Z17, Z13
+	VPDPBUSD.BCST    156(AX), Z17, Z14
+	VCVTDQ2PS        Z5, Z5
+	VCVTDQ2PS        Z10, Z10
+	VCVTDQ2PS        Z6, Z6
+	VCVTDQ2PS        Z11, Z11
+	VCVTDQ2PS        Z7, Z7
+	VCVTDQ2PS        Z12, Z12
+	VCVTDQ2PS        Z8, Z8
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z9, Z9
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z19, Z5, Z5
+	VFMADD231PS      Z20, Z10, Z5
+	VFMADD231PS.BCST (BX), Z5, Z0
+	VMULPS           Z19, Z6, Z6
+	VFMADD231PS      Z20, Z11, Z6
+	VFMADD231PS.BCST 4(BX), Z6, Z1
+	VMULPS           Z19, Z7, Z7
+	VFMADD231PS      Z20, Z12, Z7
+	VFMADD231PS.BCST 8(BX), Z7, Z2
+	VMULPS           Z19, Z8, Z8
+	VFMADD231PS      Z20, Z13, Z8
+	VFMADD231PS.BCST 12(BX), Z8, Z3
+	VMULPS           Z19, Z9, Z9
+	VFMADD231PS      Z20, Z14, Z9
+	VFMADD231PS.BCST 16(BX), Z9, Z4
+	ADDQ             $0x000000c0, SI
+	ADDQ             $0x20, DX
+	ADDQ             $0x000000a0, AX
+	ADDQ             $0x3c, BX
+	DECQ             R8
+	JNZ              cols5_block
+	DECQ             CX
+	JNZ              cols5_unit
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z1, Z1
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z2, Z2
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z3, Z3
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z4, Z4
+	MOVQ             add+80(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols5_store
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	ADDQ             R10, R11
+	VADDPS           (R11), Z4, Z4
+	MOVQ             DI, R11
+
+cols5_store:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols5_group
+	VZEROUPPER
+	RET
+
+cols6:
+	VPBROADCASTD dword_60606060<>+0(SB), Z26
+	VPBROADCASTD dword_80808080<>+0(SB), Z27
+
+cols6_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
+	SHRQ   $0x03, CX
+
+cols6_unit:
+	VCVTPH2PS (DX), Z24
+	ADDQ      $0x20, DX
+	MOVQ      $0x00000008, R8
+
+cols6_block:
+	PREFETCHT2       (SI)(R12*1)
+	PREFETCHT2       64(SI)(R12*1)
+	PREFETCHT2       128(SI)(R12*1)
+	VPMOVSXBD        (DX), Z22
+	VCVTDQ2PS        Z22, Z22
+	VMULPS           Z24, Z22, Z22
+	VPMOVSXBD        16(DX), Z23
+	VCVTDQ2PS        Z23, Z23
+	VMULPS           Z24, Z23, Z23
+	VPBROADCASTD     24(BX), Z6
+	VPBROADCASTD     48(BX), Z12
+	VPBROADCASTD     28(BX), Z7
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     32(BX), Z8
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     36(BX), Z9
+	VPBROADCASTD     60(BX), Z15
+	VPBROADCASTD     40(BX), Z10
+	VPBROADCASTD     64(BX), Z16
+	VPBROADCASTD     44(BX), Z11
+	VPBROADCASTD     68(BX), Z17
+	VMOVDQU64        (SI), Z18
+	VPSLLW           $0x07, 128(SI), Z19
+	VPSLLW           $0x05, Z18, Z20
+	VPANDD           Z26, Z20, Z20
+	VPTERNLOGD       $0xf8, Z27, Z19, Z20
+	VPDPBUSD.BCST    (AX), Z20, Z6
+	VPDPBUSD.BCST    4(AX), Z20, Z7
+	VPDPBUSD.BCST    8(AX), Z20, Z8
+	VPDPBUSD.BCST    12(AX), Z20, Z9
+	VPDPBUSD.BCST    16(AX), Z20, Z10
+	VPDPBUSD.BCST    20(AX), Z20, Z11
+	VPSLLW           $0x06, 128(SI), Z19
+	VPSLLW           $0x03, Z18, Z20
+	VPANDD           Z26, Z20, Z20
+	VPTERNLOGD       $0xf8, Z27, Z19, Z20
+	VPDPBUSD.BCST    24(AX), Z20, Z6
+	VPDPBUSD.BCST    28(AX), Z20, Z7
+	VPDPBUSD.BCST    32(AX), Z20, Z8
+	VPDPBUSD.BCST    36(AX), Z20, Z9
+	VPDPBUSD.BCST    40(AX), Z20, Z10
+	VPDPBUSD.BCST    44(AX), Z20, Z11
+	VPSLLW           $0x05, 128(SI), Z19
+	VPSLLW           $0x01, Z18, Z20
+	VPANDD           Z26, Z20, Z20
+	VPTERNLOGD       $0xf8, Z27, Z19, Z20
+	VPDPBUSD.BCST    48(AX), Z20, Z6
+	VPDPBUSD.BCST    52(AX), Z20, Z7
+	VPDPBUSD.BCST    56(AX), Z20, Z8
+	VPDPBUSD.BCST    60(AX), Z20, Z9
+	VPDPBUSD.BCST    64(AX), Z20, Z10
+	VPDPBUSD.BCST    68(AX), Z20, Z11
+	VPSLLW           $0x04, 128(SI), Z19
+	VPSRLW           $0x01, Z18, Z20
+	VPANDD           Z26, Z20, Z20
+	VPTERNLOGD       $0xf8, Z27, Z19, Z20
+	VPDPBUSD.BCST    72(AX), Z20, Z6
+	VPDPBUSD.BCST    76(AX), Z20, Z7
+	VPDPBUSD.BCST    80(AX), Z20, Z8
+	VPDPBUSD.BCST    84(AX), Z20, Z9
+	VPDPBUSD.BCST    88(AX), Z20, Z10
+	VPDPBUSD.BCST    92(AX), Z20, Z11
+	VMOVDQU64        64(SI), Z18
+	VPSLLW           $0x03, 128(SI), Z19
+	VPSLLW           $0x05, Z18, Z20
+	VPANDD           Z26, Z20, Z20
+	VPTERNLOGD       $0xf8, Z27, Z19, Z20
+	VPDPBUSD.BCST    96(AX), Z20, Z12
+	VPDPBUSD.BCST    100(AX), Z20, Z13
+	VPDPBUSD.BCST    104(AX), Z20, Z14
+	VPDPBUSD.BCST    108(AX), Z20, Z15
+	VPDPBUSD.BCST    112(AX), Z20, Z16
+	VPDPBUSD.BCST    116(AX), Z20, Z17
+	VPSLLW           $0x02, 128(SI), Z19
+	VPSLLW           $0x03, Z18, Z20
+	VPANDD           Z26, Z20, Z20
+	VPTERNLOGD       $0xf8, Z27, Z19, Z20
+	VPDPBUSD.BCST    120(AX), Z20, Z12
+	VPDPBUSD.BCST    124(AX), Z20, Z13
+	VPDPBUSD.BCST    128(AX), Z20, Z14
+	VPDPBUSD.BCST    132(AX), Z20, Z15
+	VPDPBUSD.BCST    136(AX), Z20, Z16
+	VPDPBUSD.BCST    140(AX), Z20, Z17
+	VPSLLW           $0x01, 128(SI), Z19
+	VPSLLW           $0x01, Z18, Z20
+	VPANDD           Z26, Z20, Z20
+	VPTERNLOGD       $0xf8, Z27, Z19, Z20
+	VPDPBUSD.BCST    144(AX), Z20, Z12
+	VPDPBUSD.BCST    148(AX), Z20, Z13
+	VPDPBUSD.BCST    152(AX), Z20, Z14
+	VPDPBUSD.BCST    156(AX), Z20, Z15
+	VPDPBUSD.BCST    160(AX), Z20, Z16
+	VPDPBUSD.BCST    164(AX), Z20, Z17
+	VMOVDQU64        128(SI), Z19
+	VPSRLW           $0x01, Z18, Z20
+	VPANDD           Z26, Z20, Z20
+	VPTERNLOGD       $0xf8, Z27, Z19, Z20
+	VPDPBUSD.BCST    168(AX), Z20, Z12
+	VPDPBUSD.BCST    172(AX), Z20, Z13
+	VPDPBUSD.BCST    176(AX), Z20, Z14
+	VPDPBUSD.BCST    180(AX), Z20, Z15
+	VPDPBUSD.BCST    184(AX), Z20, Z16
+	VPDPBUSD.BCST    188(AX), Z20, Z17
+	VCVTDQ2PS        Z6, Z6
+	VCVTDQ2PS        Z12, Z12
+	VCVTDQ2PS        Z7, Z7
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z8, Z8
+	VCVTDQ2PS        Z14, Z14
+	VCVTDQ2PS        Z9, Z9
+	VCVTDQ2PS        Z15, Z15
+	VCVTDQ2PS        Z10, Z10
+	VCVTDQ2PS        Z16, Z16
+	VCVTDQ2PS        Z11, Z11
+	VCVTDQ2PS        Z17, Z17
+	VMULPS           Z22, Z6, Z6
+	VFMADD231PS      Z23, Z12, Z6
+	VFMADD231PS.BCST (BX), Z6, Z0
+	VMULPS           Z22, Z7, Z7
+	VFMADD231PS      Z23, Z13, Z7
+	VFMADD231PS.BCST 4(BX), Z7, Z1
+	VMULPS           Z22, Z8, Z8
+	VFMADD231PS      Z23, Z14, Z8
+	VFMADD231PS.BCST 8(BX), Z8, Z2
+	VMULPS           Z22, Z9, Z9
+	VFMADD231PS      Z23, Z15, Z9
+	VFMADD231PS.BCST 12(BX), Z9, Z3
+	VMULPS           Z22, Z10, Z10
+	VFMADD231PS      Z23, Z16, Z10
+	VFMADD231PS.BCST 16(BX), Z10, Z4
+	VMULPS           Z22, Z11, Z11
+	VFMADD231PS      Z23, Z17, Z11
+	VFMADD231PS.BCST 20(BX), Z11, Z5
+	ADDQ             $0x000000c0, SI
+	ADDQ             $0x20, DX
+	ADDQ             $0x000000c0, AX
+	ADDQ             $0x48, BX
+	DECQ             R8
+	JNZ              cols6_block
+	DECQ             CX
+	JNZ              cols6_unit
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z1, Z1
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z2, Z2
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z3, Z3
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z4, Z4
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z5, Z5
+	MOVQ             add+80(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols6_store
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	ADDQ             R10, R11
+	VADDPS           (R11), Z4, Z4
+	ADDQ             R10, R11
+	VADDPS           (R11), Z5, Z5
+	MOVQ             DI, R11
+
+cols6_store:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z5, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols6_group
+	VZEROUPPER
+	RET
+
+cols7:
+	VPBROADCASTD dword_60606060<>+0(SB), Z29
+	VPBROADCASTD dword_80808080<>+0(SB), Z30
+
+cols7_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
+	SHRQ   $0x03, CX
+
+cols7_unit:
+	VCVTPH2PS (DX), Z27
+	ADDQ      $0x20, DX
+	MOVQ      $0x00000008, R8
+
+cols7_block:
+	PREFETCHT2       (SI)(R12*1)
+	PREFETCHT2       64(SI)(R12*1)
+	PREFETCHT2       128(SI)(R12*1)
+	VPMOVSXBD        (DX), Z25
+	VCVTDQ2PS        Z25, Z25
+	VMULPS           Z27, Z25, Z25
+	VPMOVSXBD        16(DX), Z26
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z27, Z26, Z26
+	VPBROADCASTD     28(BX), Z7
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     32(BX), Z8
+	VPBROADCASTD     60(BX), Z15
+	VPBROADCASTD     36(BX), Z9
+	VPBROADCASTD     64(BX), Z16
+	VPBROADCASTD     40(BX), Z10
+	VPBROADCASTD     68(BX), Z17
+	VPBROADCASTD     44(BX), Z11
+	VPBROADCASTD     72(BX), Z18
+	VPBROADCASTD     48(BX), Z12
+	VPBROADCASTD     76(BX), Z19
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     80(BX), Z20
+	VMOVDQU64        (SI), Z21
+	VPSLLW           $0x07, 128(SI), Z22
+	VPSLLW           $0x05, Z21, Z23
+	VPANDD           Z29, Z23, Z23
+	VPTERNLOGD       $0xf8, Z30, Z22, Z23
+	VPDPBUSD.BCST    (AX), Z23, Z7
+	VPDPBUSD.BCST    4(AX), Z23, Z8
+	VPDPBUSD.BCST    8(AX), Z23, Z9
+	VPDPBUSD.BCST    12(AX), Z23, Z10
+	VPDPBUSD.BCST    16(AX), Z23, Z11
+	VPDPBUSD.BCST    20(AX), Z23, Z12
+	VPDPBUSD.BCST    24(AX), Z23, Z13
+	VPSLLW           $0x06, 128(SI), Z22
+	VPSLLW           $0x03, Z21, Z23
+	VPANDD           Z29, Z23, Z23
+	VPTERNLOGD       $0xf8, Z30, Z22, Z23
+	VPDPBUSD.BCST    28(AX), Z23, Z7
+	VPDPBUSD.BCST    32(AX), Z23, Z8
+	VPDPBUSD.BCST    36(AX), Z23, Z9
+	VPDPBUSD.BCST    40(AX), Z23, Z10
+	VPDPBUSD.BCST    44(AX), Z23, Z11
+	VPDPBUSD.BCST    48(AX), Z23, Z12
+	VPDPBUSD.BCST    52(AX), Z23, Z13
+	VPSLLW           $0x05, 128(SI), Z22
+	VPSLLW           $0x01, Z21, Z23
+	VPANDD           Z29, Z23, Z23
+	VPTERNLOGD       $0xf8, Z30, Z22, Z23
+	VPDPBUSD.BCST    56(AX), Z23, Z7
+	VPDPBUSD.BCST    60(AX), Z23, Z8
+	VPDPBUSD.BCST    64(AX), Z23, Z9
+	VPDPBUSD.BCST    68(AX), Z23, Z10
+	VPDPBUSD.BCST    72(AX), Z23, Z11
+	VPDPBUSD.BCST    76(AX), Z23, Z12
+	VPDPBUSD.BCST    80(AX), Z23, Z13
+	VPSLLW           $0x04, 128(SI), Z22
+	VPSRLW           $0x01, Z21, Z23
+	VPANDD           Z29, Z23, Z23
+	VPTERNLOGD       $0xf8, Z30, Z22, Z23
+	VPDPBUSD.BCST    84(AX), Z23, Z7
+	VPDPBUSD.BCST    88(AX), Z23, Z8
+	VPDPBUSD.BCST    92(AX), Z23, Z9
+	VPDPBUSD.BCST    96(AX), Z23, Z10
+	VPDPBUSD.BCST    100(AX), Z23, Z11
+	VPDPBUSD.BCST    104(AX), Z23, Z12
+	VPDPBUSD.BCST    108(AX), Z23, Z13
+	VMOVDQU64        64(SI), Z21
+	VPSLLW           $0x03, 128(SI), Z22
+	VPSLLW           $0x05, Z21, Z23
+	VPANDD           Z29, Z23, Z23
+	VPTERNLOGD       $0xf8, Z30, Z22, Z23
+	VPDPBUSD.BCST    112(AX), Z23, Z14
+	VPDPBUSD.BCST    116(AX), Z23, Z15
+	VPDPBUSD.BCST    120(AX), Z23, Z16
+	VPDPBUSD.BCST    124(AX), Z23, Z17
+	VPDPBUSD.BCST    128(AX), Z23, Z18
+	VPDPBUSD.BCST    132(AX), Z23, Z19
+	VPDPBUSD.BCST    136(AX), Z23, Z20
+	VPSLLW           $0x02, 128(SI), Z22
+	VPSLLW           $0x03, Z21, Z23
+	VPANDD           Z29, Z23, Z23
+	VPTERNLOGD       $0xf8, Z30, Z22, Z23
+	VPDPBUSD.BCST    140(AX), Z23, Z14
+	VPDPBUSD.BCST    144(AX), Z23, Z15
+	VPDPBUSD.BCST    148(AX), Z23, Z16
+	VPDPBUSD.BCST    152(AX), Z23, Z17
+	VPDPBUSD.BCST    156(AX), Z23, Z18
+	VPDPBUSD.BCST    160(AX), Z23, Z19
+	VPDPBUSD.BCST    164(AX), Z23, Z20
+	VPSLLW           $0x01, 128(SI), Z22
+	VPSLLW           $0x01, Z21, Z23
+	VPANDD           Z29, Z23, Z23
+	VPTERNLOGD       $0xf8, Z30, Z22, Z23
+	VPDPBUSD.BCST    168(AX), Z23, Z14
+	VPDPBUSD.BCST    172(AX), Z23, Z15
+	VPDPBUSD.BCST    176(AX), Z23, Z16
+	VPDPBUSD.BCST    180(AX), Z23, Z17
+	VPDPBUSD.BCST    184(AX), Z23, Z18
+	VPDPBUSD.BCST    188(AX), Z23, Z19
+	VPDPBUSD.BCST    192(AX), Z23, Z20
+	VMOVDQU64        128(SI), Z22
+	VPSRLW           $0x01, Z21, Z23
+	VPANDD           Z29, Z23, Z23
+	VPTERNLOGD       $0xf8, Z30, Z22, Z23
+	VPDPBUSD.BCST    196(AX), Z23, Z14
+	VPDPBUSD.BCST    200(AX), Z23, Z15
+	VPDPBUSD.BCST    204(AX), Z23, Z16
+	VPDPBUSD.BCST    208(AX), Z23, Z17
+	VPDPBUSD.BCST    212(AX), Z23, Z18
+	VPDPBUSD.BCST    216(AX), Z23, Z19
+	VPDPBUSD.BCST    220(AX), Z23, Z20
+	VCVTDQ2PS        Z7, Z7
+	VCVTDQ2PS        Z14, Z14
+	VCVTDQ2PS        Z8, Z8
+	VCVTDQ2PS        Z15, Z15
+	VCVTDQ2PS        Z9, Z9
+	VCVTDQ2PS        Z16, Z16
+	VCVTDQ2PS        Z10, Z10
+	VCVTDQ2PS        Z17, Z17
+	VCVTDQ2PS        Z11, Z11
+	VCVTDQ2PS        Z18, Z18
+	VCVTDQ2PS        Z12, Z12
+	VCVTDQ2PS        Z19, Z19
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z20, Z20
+	VMULPS           Z25, Z7, Z7
+	VFMADD231PS      Z26, Z14, Z7
+	VFMADD231PS.BCST (BX), Z7, Z0
+	VMULPS           Z25, Z8, Z8
+	VFMADD231PS      Z26, Z15, Z8
+	VFMADD231PS.BCST 4(BX), Z8, Z1
+	VMULPS           Z25, Z9, Z9
+	VFMADD231PS      Z26, Z16, Z9
+	VFMADD231PS.BCST 8(BX), Z9, Z2
+	VMULPS           Z25, Z10, Z10
+	VFMADD231PS      Z26, Z17, Z10
+	VFMADD231PS.BCST 12(BX), Z10, Z3
+	VMULPS           Z25, Z11, Z11
+	VFMADD231PS      Z26, Z18, Z11
+	VFMADD231PS.BCST 16(BX), Z11, Z4
+	VMULPS           Z25, Z12, Z12
+	VFMADD231PS      Z26, Z19, Z12
+	VFMADD231PS.BCST 20(BX), Z12, Z5
+	VMULPS           Z25, Z13, Z13
+	VFMADD231PS      Z26, Z20, Z13
+	VFMADD231PS.BCST 24(BX), Z13, Z6
+	ADDQ             $0x000000c0, SI
+	ADDQ             $0x20, DX
+	ADDQ             $0x000000e0, AX
+	ADDQ             $0x54, BX
+	DECQ             R8
+	JNZ              cols7_block
+	DECQ             CX
+	JNZ              cols7_unit
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z1, Z1
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z2, Z2
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z3, Z3
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z4, Z4
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z5, Z5
+	VMULPS.BCST      dword_3d000000<>+0(SB), Z6, Z6
+	MOVQ             add+80(FP), R11
+	TESTQ            R11, R11
+	MOVQ             DI, R11
+	JZ               cols7_store
+	VADDPS           (R11), Z0, Z0
+	ADDQ             R10, R11
+	VADDPS           (R11), Z1, Z1
+	ADDQ             R10, R11
+	VADDPS           (R11), Z2, Z2
+	ADDQ             R10, R11
+	VADDPS           (R11), Z3, Z3
+	ADDQ             R10, R11
+	VADDPS           (R11), Z4, Z4
+	ADDQ             R10, R11
+	VADDPS           (R11), Z5, Z5
+	ADDQ             R10, R11
+	VADDPS           (R11), Z6, Z6
+	MOVQ             DI, R11
+
+cols7_store:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z5, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z6, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols7_group
 	VZEROUPPER
 	RET
 
@@ -360,516 +1406,6 @@ cols8_store:
 	ADDQ    $0x40, DI
 	DECQ    R9
 	JNZ     cols8_group
-	VZEROUPPER
-	RET
-
-cols4:
-	VPBROADCASTD dword_60606060<>+0(SB), Z20
-	VPBROADCASTD dword_80808080<>+0(SB), Z21
-
-cols4_group:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   x+16(FP), AX
-	MOVQ   fields+24(FP), BX
-	MOVQ   blocks+40(FP), CX
-	SHRQ   $0x03, CX
-
-cols4_unit:
-	VCVTPH2PS (DX), Z18
-	ADDQ      $0x20, DX
-	MOVQ      $0x00000008, R8
-
-cols4_block:
-	VPMOVSXBD        (DX), Z16
-	VCVTDQ2PS        Z16, Z16
-	VMULPS           Z18, Z16, Z16
-	VPMOVSXBD        16(DX), Z17
-	VCVTDQ2PS        Z17, Z17
-	VMULPS           Z18, Z17, Z17
-	VPBROADCASTD     32(BX), Z4
-	VPBROADCASTD     64(BX), Z8
-	VPBROADCASTD     36(BX), Z5
-	VPBROADCASTD     68(BX), Z9
-	VPBROADCASTD     40(BX), Z6
-	VPBROADCASTD     72(BX), Z10
-	VPBROADCASTD     44(BX), Z7
-	VPBROADCASTD     76(BX), Z11
-	VMOVDQU64        (SI), Z12
-	VPSLLW           $0x07, 128(SI), Z13
-	VPSLLW           $0x05, Z12, Z14
-	VPANDD           Z20, Z14, Z14
-	VPTERNLOGD       $0xf8, Z21, Z13, Z14
-	VPDPBUSD.BCST    (AX), Z14, Z4
-	VPDPBUSD.BCST    4(AX), Z14, Z5
-	VPDPBUSD.BCST    8(AX), Z14, Z6
-	VPDPBUSD.BCST    12(AX), Z14, Z7
-	VPSLLW           $0x06, 128(SI), Z13
-	VPSLLW           $0x03, Z12, Z14
-	VPANDD           Z20, Z14, Z14
-	VPTERNLOGD       $0xf8, Z21, Z13, Z14
-	VPDPBUSD.BCST    32(AX), Z14, Z4
-	VPDPBUSD.BCST    36(AX), Z14, Z5
-	VPDPBUSD.BCST    40(AX), Z14, Z6
-	VPDPBUSD.BCST    44(AX), Z14, Z7
-	VPSLLW           $0x05, 128(SI), Z13
-	VPSLLW           $0x01, Z12, Z14
-	VPANDD           Z20, Z14, Z14
-	VPTERNLOGD       $0xf8, Z21, Z13, Z14
-	VPDPBUSD.BCST    64(AX), Z14, Z4
-	VPDPBUSD.BCST    68(AX), Z14, Z5
-	VPDPBUSD.BCST    72(AX), Z14, Z6
-	VPDPBUSD.BCST    76(AX), Z14, Z7
-	VPSLLW           $0x04, 128(SI), Z13
-	VPSRLW           $0x01, Z12, Z14
-	VPANDD           Z20, Z14, Z14
-	VPTERNLOGD       $0xf8, Z21, Z13, Z14
-	VPDPBUSD.BCST    96(AX), Z14, Z4
-	VPDPBUSD.BCST    100(AX), Z14, Z5
-	VPDPBUSD.BCST    104(AX), Z14, Z6
-	VPDPBUSD.BCST    108(AX), Z14, Z7
-	VMOVDQU64        64(SI), Z12
-	VPSLLW           $0x03, 128(SI), Z13
-	VPSLLW           $0x05, Z12, Z14
-	VPANDD           Z20, Z14, Z14
-	VPTERNLOGD       $0xf8, Z21, Z13, Z14
-	VPDPBUSD.BCST    128(AX), Z14, Z8
-	VPDPBUSD.BCST    132(AX), Z14, Z9
-	VPDPBUSD.BCST    136(AX), Z14, Z10
-	VPDPBUSD.BCST    140(AX), Z14, Z11
-	VPSLLW           $0x02, 128(SI), Z13
-	VPSLLW           $0x03, Z12, Z14
-	VPANDD           Z20, Z14, Z14
-	VPTERNLOGD       $0xf8, Z21, Z13, Z14
-	VPDPBUSD.BCST    160(AX), Z14, Z8
-	VPDPBUSD.BCST    164(AX), Z14, Z9
-	VPDPBUSD.BCST    168(AX), Z14, Z10
-	VPDPBUSD.BCST    172(AX), Z14, Z11
-	VPSLLW           $0x01, 128(SI), Z13
-	VPSLLW           $0x01, Z12, Z14
-	VPANDD           Z20, Z14, Z14
-	VPTERNLOGD       $0xf8, Z21, Z13, Z14
-	VPDPBUSD.BCST    192(AX), Z14, Z8
-	VPDPBUSD.BCST    196(AX), Z14, Z9
-	VPDPBUSD.BCST    200(AX), Z14, Z10
-	VPDPBUSD.BCST    204(AX), Z14, Z11
-	VMOVDQU64        128(SI), Z13
-	VPSRLW           $0x01, Z12, Z14
-	VPANDD           Z20, Z14, Z14
-	VPTERNLOGD       $0xf8, Z21, Z13, Z14
-	VPDPBUSD.BCST    224(AX), Z14, Z8
-	VPDPBUSD.BCST    228(AX), Z14, Z9
-	VPDPBUSD.BCST    232(AX), Z14, Z10
-	VPDPBUSD.BCST    236(AX), Z14, Z11
-	VCVTDQ2PS        Z4, Z4
-	VCVTDQ2PS        Z8, Z8
-	VCVTDQ2PS        Z5, Z5
-	VCVTDQ2PS        Z9, Z9
-	VCVTDQ2PS        Z6, Z6
-	VCVTDQ2PS        Z10, Z10
-	VCVTDQ2PS        Z7, Z7
-	VCVTDQ2PS        Z11, Z11
-	VMULPS           Z16, Z4, Z4
-	VFMADD231PS      Z17, Z8, Z4
-	VFMADD231PS.BCST (BX), Z4, Z0
-	VMULPS           Z16, Z5, Z5
-	VFMADD231PS      Z17, Z9, Z5
-	VFMADD231PS.BCST 4(BX), Z5, Z1
-	VMULPS           Z16, Z6, Z6
-	VFMADD231PS      Z17, Z10, Z6
-	VFMADD231PS.BCST 8(BX), Z6, Z2
-	VMULPS           Z16, Z7, Z7
-	VFMADD231PS      Z17, Z11, Z7
-	VFMADD231PS.BCST 12(BX), Z7, Z3
-	ADDQ             $0x000000c0, SI
-	ADDQ             $0x20, DX
-	ADDQ             $0x00000100, AX
-	ADDQ             $0x60, BX
-	DECQ             R8
-	JNZ              cols4_block
-	DECQ             CX
-	JNZ              cols4_unit
-	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
-	VMULPS.BCST      dword_3d000000<>+0(SB), Z1, Z1
-	VMULPS.BCST      dword_3d000000<>+0(SB), Z2, Z2
-	VMULPS.BCST      dword_3d000000<>+0(SB), Z3, Z3
-	MOVQ             add+80(FP), R11
-	TESTQ            R11, R11
-	MOVQ             DI, R11
-	JZ               cols4_store
-	VADDPS           (R11), Z0, Z0
-	ADDQ             R10, R11
-	VADDPS           (R11), Z1, Z1
-	ADDQ             R10, R11
-	VADDPS           (R11), Z2, Z2
-	ADDQ             R10, R11
-	VADDPS           (R11), Z3, Z3
-	MOVQ             DI, R11
-
-cols4_store:
-	VMOVUPS Z0, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z1, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z2, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z3, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols4_group
-	VZEROUPPER
-	RET
-
-cols3:
-	VPBROADCASTD dword_60606060<>+0(SB), Z17
-	VPBROADCASTD dword_80808080<>+0(SB), Z18
-
-cols3_group:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	MOVQ   x+16(FP), AX
-	MOVQ   fields+24(FP), BX
-	MOVQ   blocks+40(FP), CX
-	SHRQ   $0x03, CX
-
-cols3_unit:
-	VCVTPH2PS (DX), Z15
-	ADDQ      $0x20, DX
-	MOVQ      $0x00000008, R8
-
-cols3_block:
-	VPMOVSXBD        (DX), Z13
-	VCVTDQ2PS        Z13, Z13
-	VMULPS           Z15, Z13, Z13
-	VPMOVSXBD        16(DX), Z14
-	VCVTDQ2PS        Z14, Z14
-	VMULPS           Z15, Z14, Z14
-	VPBROADCASTD     32(BX), Z3
-	VPBROADCASTD     64(BX), Z6
-	VPBROADCASTD     36(BX), Z4
-	VPBROADCASTD     68(BX), Z7
-	VPBROADCASTD     40(BX), Z5
-	VPBROADCASTD     72(BX), Z8
-	VMOVDQU64        (SI), Z9
-	VPSLLW           $0x07, 128(SI), Z10
-	VPSLLW           $0x05, Z9, Z11
-	VPANDD           Z17, Z11, Z11
-	VPTERNLOGD       $0xf8, Z18, Z10, Z11
-	VPDPBUSD.BCST    (AX), Z11, Z3
-	VPDPBUSD.BCST    4(AX), Z11, Z4
-	VPDPBUSD.BCST    8(AX), Z11, Z5
-	VPSLLW           $0x06, 128(SI), Z10
-	VPSLLW           $0x03, Z9, Z11
-	VPANDD           Z17, Z11, Z11
-	VPTERNLOGD       $0xf8, Z18, Z10, Z11
-	VPDPBUSD.BCST    32(AX), Z11, Z3
-	VPDPBUSD.BCST    36(AX), Z11, Z4
-	VPDPBUSD.BCST    40(AX), Z11, Z5
-	VPSLLW           $0x05, 128(SI), Z10
-	VPSLLW           $0x01, Z9, Z11
-	VPANDD           Z17, Z11, Z11
-	VPTERNLOGD       $0xf8, Z18, Z10, Z11
-	VPDPBUSD.BCST    64(AX), Z11, Z3
-	VPDPBUSD.BCST    68(AX), Z11, Z4
-	VPDPBUSD.BCST    72(AX), Z11, Z5
-	VPSLLW           $0x04, 128(SI), Z10
-	VPSRLW           $0x01, Z9, Z11
-	VPANDD           Z17, Z11, Z11
-	VPTERNLOGD       $0xf8, Z18, Z10, Z11
-	VPDPBUSD.BCST    96(AX), Z11, Z3
-	VPDPBUSD.BCST    100(AX), Z11, Z4
-	VPDPBUSD.BCST    104(AX), Z11, Z5
-	VMOVDQU64        64(SI), Z9
-	VPSLLW           $0x03, 128(SI), Z10
-	VPSLLW           $0x05, Z9, Z11
-	VPANDD           Z17, Z11, Z11
-	VPTERNLOGD       $0xf8, Z18, Z10, Z11
-	VPDPBUSD.BCST    128(AX), Z11, Z6
-	VPDPBUSD.BCST    132(AX), Z11, Z7
-	VPDPBUSD.BCST    136(AX), Z11, Z8
-	VPSLLW           $0x02, 128(SI), Z10
-	VPSLLW           $0x03, Z9, Z11
-	VPANDD           Z17, Z11, Z11
-	VPTERNLOGD       $0xf8, Z18, Z10, Z11
-	VPDPBUSD.BCST    160(AX), Z11, Z6
-	VPDPBUSD.BCST    164(AX), Z11, Z7
-	VPDPBUSD.BCST    168(AX), Z11, Z8
-	VPSLLW           $0x01, 128(SI), Z10
-	VPSLLW           $0x01, Z9, Z11
-	VPANDD           Z17, Z11, Z11
-	VPTERNLOGD       $0xf8, Z18, Z10, Z11
-	VPDPBUSD.BCST    192(AX), Z11, Z6
-	VPDPBUSD.BCST    196(AX), Z11, Z7
-	VPDPBUSD.BCST    200(AX), Z11, Z8
-	VMOVDQU64        128(SI), Z10
-	VPSRLW           $0x01, Z9, Z11
-	VPANDD           Z17, Z11, Z11
-	VPTERNLOGD       $0xf8, Z18, Z10, Z11
-	VPDPBUSD.BCST    224(AX), Z11, Z6
-	VPDPBUSD.BCST    228(AX), Z11, Z7
-	VPDPBUSD.BCST    232(AX), Z11, Z8
-	VCVTDQ2PS        Z3, Z3
-	VCVTDQ2PS        Z6, Z6
-	VCVTDQ2PS        Z4, Z4
-	VCVTDQ2PS        Z7, Z7
-	VCVTDQ2PS        Z5, Z5
-	VCVTDQ2PS        Z8, Z8
-	VMULPS           Z13, Z3, Z3
-	VFMADD231PS      Z14, Z6, Z3
-	VFMADD231PS.BCST (BX), Z3, Z0
-	VMULPS           Z13, Z4, Z4
-	VFMADD231PS      Z14, Z7, Z4
-	VFMADD231PS.BCST 4(BX), Z4, Z1
-	VMULPS           Z13, Z5, Z5
-	VFMADD231PS      Z14, Z8, Z5
-	VFMADD231PS.BCST 8(BX), Z5, Z2
-	ADDQ             $0x000000c0, SI
-	ADDQ             $0x20, DX
-	ADDQ             $0x00000100, AX
-	ADDQ             $0x60, BX
-	DECQ             R8
-	JNZ              cols3_block
-	DECQ             CX
-	JNZ              cols3_unit
-	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
-	VMULPS.BCST      dword_3d000000<>+0(SB), Z1, Z1
-	VMULPS.BCST      dword_3d000000<>+0(SB), Z2, Z2
-	MOVQ             add+80(FP), R11
-	TESTQ            R11, R11
-	MOVQ             DI, R11
-	JZ               cols3_store
-	VADDPS           (R11), Z0, Z0
-	ADDQ             R10, R11
-	VADDPS           (R11), Z1, Z1
-	ADDQ             R10, R11
-	VADDPS           (R11), Z2, Z2
-	MOVQ             DI, R11
-
-cols3_store:
-	VMOVUPS Z0, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z1, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z2, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols3_group
-	VZEROUPPER
-	RET
-
-cols2:
-	VPBROADCASTD dword_60606060<>+0(SB), Z14
-	VPBROADCASTD dword_80808080<>+0(SB), Z15
-
-cols2_group:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   x+16(FP), AX
-	MOVQ   fields+24(FP), BX
-	MOVQ   blocks+40(FP), CX
-	SHRQ   $0x03, CX
-
-cols2_unit:
-	VCVTPH2PS (DX), Z12
-	ADDQ      $0x20, DX
-	MOVQ      $0x00000008, R8
-
-cols2_block:
-	VPMOVSXBD        (DX), Z10
-	VCVTDQ2PS        Z10, Z10
-	VMULPS           Z12, Z10, Z10
-	VPMOVSXBD        16(DX), Z11
-	VCVTDQ2PS        Z11, Z11
-	VMULPS           Z12, Z11, Z11
-	VPBROADCASTD     32(BX), Z2
-	VPBROADCASTD     64(BX), Z4
-	VPBROADCASTD     36(BX), Z3
-	VPBROADCASTD     68(BX), Z5
-	VMOVDQU64        (SI), Z6
-	VPSLLW           $0x07, 128(SI), Z7
-	VPSLLW           $0x05, Z6, Z8
-	VPANDD           Z14, Z8, Z8
-	VPTERNLOGD       $0xf8, Z15, Z7, Z8
-	VPDPBUSD.BCST    (AX), Z8, Z2
-	VPDPBUSD.BCST    4(AX), Z8, Z3
-	VPSLLW           $0x06, 128(SI), Z7
-	VPSLLW           $0x03, Z6, Z8
-	VPANDD           Z14, Z8, Z8
-	VPTERNLOGD       $0xf8, Z15, Z7, Z8
-	VPDPBUSD.BCST    32(AX), Z8, Z2
-	VPDPBUSD.BCST    36(AX), Z8, Z3
-	VPSLLW           $0x05, 128(SI), Z7
-	VPSLLW           $0x01, Z6, Z8
-	VPANDD           Z14, Z8, Z8
-	VPTERNLOGD       $0xf8, Z15, Z7, Z8
-	VPDPBUSD.BCST    64(AX), Z8, Z2
-	VPDPBUSD.BCST    68(AX), Z8, Z3
-	VPSLLW           $0x04, 128(SI), Z7
-	VPSRLW           $0x01, Z6, Z8
-	VPANDD           Z14, Z8, Z8
-	VPTERNLOGD       $0xf8, Z15, Z7, Z8
-	VPDPBUSD.BCST    96(AX), Z8, Z2
-	VPDPBUSD.BCST    100(AX), Z8, Z3
-	VMOVDQU64        64(SI), Z6
-	VPSLLW           $0x03, 128(SI), Z7
-	VPSLLW           $0x05, Z6, Z8
-	VPANDD           Z14, Z8, Z8
-	VPTERNLOGD       $0xf8, Z15, Z7, Z8
-	VPDPBUSD.BCST    128(AX), Z8, Z4
-	VPDPBUSD.BCST    132(AX), Z8, Z5
-	VPSLLW           $0x02, 128(SI), Z7
-	VPSLLW           $0x03, Z6, Z8
-	VPANDD           Z14, Z8, Z8
-	VPTERNLOGD       $0xf8, Z15, Z7, Z8
-	VPDPBUSD.BCST    160(AX), Z8, Z4
-	VPDPBUSD.BCST    164(AX), Z8, Z5
-	VPSLLW           $0x01, 128(SI), Z7
-	VPSLLW           $0x01, Z6, Z8
-	VPANDD           Z14, Z8, Z8
-	VPTERNLOGD       $0xf8, Z15, Z7, Z8
-	VPDPBUSD.BCST    192(AX), Z8, Z4
-	VPDPBUSD.BCST    196(AX), Z8, Z5
-	VMOVDQU64        128(SI), Z7
-	VPSRLW           $0x01, Z6, Z8
-	VPANDD           Z14, Z8, Z8
-	VPTERNLOGD       $0xf8, Z15, Z7, Z8
-	VPDPBUSD.BCST    224(AX), Z8, Z4
-	VPDPBUSD.BCST    228(AX), Z8, Z5
-	VCVTDQ2PS        Z2, Z2
-	VCVTDQ2PS        Z4, Z4
-	VCVTDQ2PS        Z3, Z3
-	VCVTDQ2PS        Z5, Z5
-	VMULPS           Z10, Z2, Z2
-	VFMADD231PS      Z11, Z4, Z2
-	VFMADD231PS.BCST (BX), Z2, Z0
-	VMULPS           Z10, Z3, Z3
-	VFMADD231PS      Z11, Z5, Z3
-	VFMADD231PS.BCST 4(BX), Z3, Z1
-	ADDQ             $0x000000c0, SI
-	ADDQ             $0x20, DX
-	ADDQ             $0x00000100, AX
-	ADDQ             $0x60, BX
-	DECQ             R8
-	JNZ              cols2_block
-	DECQ             CX
-	JNZ              cols2_unit
-	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
-	VMULPS.BCST      dword_3d000000<>+0(SB), Z1, Z1
-	MOVQ             add+80(FP), R11
-	TESTQ            R11, R11
-	MOVQ             DI, R11
-	JZ               cols2_store
-	VADDPS           (R11), Z0, Z0
-	ADDQ             R10, R11
-	VADDPS           (R11), Z1, Z1
-	MOVQ             DI, R11
-
-cols2_store:
-	VMOVUPS Z0, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z1, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols2_group
-	VZEROUPPER
-	RET
-
-cols1:
-	VPBROADCASTD dword_60606060<>+0(SB), Z11
-	VPBROADCASTD dword_80808080<>+0(SB), Z12
-
-cols1_group:
-	VPXORD Z0, Z0, Z0
-	MOVQ   x+16(FP), AX
-	MOVQ   fields+24(FP), BX
-	MOVQ   blocks+40(FP), CX
-	SHRQ   $0x03, CX
-
-cols1_unit:
-	VCVTPH2PS (DX), Z9
-	ADDQ      $0x20, DX
-	MOVQ      $0x00000008, R8
-
-cols1_block:
-	VPMOVSXBD        (DX), Z7
-	VCVTDQ2PS        Z7, Z7
-	VMULPS           Z9, Z7, Z7
-	VPMOVSXBD        16(DX), Z8
-	VCVTDQ2PS        Z8, Z8
-	VMULPS           Z9, Z8, Z8
-	VPBROADCASTD     32(BX), Z1
-	VPBROADCASTD     64(BX), Z2
-	VMOVDQU64        (SI), Z3
-	VPSLLW           $0x07, 128(SI), Z4
-	VPSLLW           $0x05, Z3, Z5
-	VPANDD           Z11, Z5, Z5
-	VPTERNLOGD       $0xf8, Z12, Z4, Z5
-	VPDPBUSD.BCST    (AX), Z5, Z1
-	VPSLLW           $0x06, 128(SI), Z4
-	VPSLLW           $0x03, Z3, Z5
-	VPANDD           Z11, Z5, Z5
-	VPTERNLOGD       $0xf8, Z12, Z4, Z5
-	VPDPBUSD.BCST    32(AX), Z5, Z1
-	VPSLLW           $0x05, 128(SI), Z4
-	VPSLLW           $0x01, Z3, Z5
-	VPANDD           Z11, Z5, Z5
-	VPTERNLOGD       $0xf8, Z12, Z4, Z5
-	VPDPBUSD.BCST    64(AX), Z5, Z1
-	VPSLLW           $0x04, 128(SI), Z4
-	VPSRLW           $0x01, Z3, Z5
-	VPANDD           Z11, Z5, Z5
-	VPTERNLOGD       $0xf8, Z12, Z4, Z5
-	VPDPBUSD.BCST    96(AX), Z5, Z1
-	VMOVDQU64        64(SI), Z3
-	VPSLLW           $0x03, 128(SI), Z4
-	VPSLLW           $0x05, Z3, Z5
-	VPANDD           Z11, Z5, Z5
-	VPTERNLOGD       $0xf8, Z12, Z4, Z5
-	VPDPBUSD.BCST    128(AX), Z5, Z2
-	VPSLLW           $0x02, 128(SI), Z4
-	VPSLLW           $0x03, Z3, Z5
-	VPANDD           Z11, Z5, Z5
-	VPTERNLOGD       $0xf8, Z12, Z4, Z5
-	VPDPBUSD.BCST    160(AX), Z5, Z2
-	VPSLLW           $0x01, 128(SI), Z4
-	VPSLLW           $0x01, Z3, Z5
-	VPANDD           Z11, Z5, Z5
-	VPTERNLOGD       $0xf8, Z12, Z4, Z5
-	VPDPBUSD.BCST    192(AX), Z5, Z2
-	VMOVDQU64        128(SI), Z4
-	VPSRLW           $0x01, Z3, Z5
-	VPANDD           Z11, Z5, Z5
-	VPTERNLOGD       $0xf8, Z12, Z4, Z5
-	VPDPBUSD.BCST    224(AX), Z5, Z2
-	VCVTDQ2PS        Z1, Z1
-	VCVTDQ2PS        Z2, Z2
-	VMULPS           Z7, Z1, Z1
-	VFMADD231PS      Z8, Z2, Z1
-	VFMADD231PS.BCST (BX), Z1, Z0
-	ADDQ             $0x000000c0, SI
-	ADDQ             $0x20, DX
-	ADDQ             $0x00000100, AX
-	ADDQ             $0x60, BX
-	DECQ             R8
-	JNZ              cols1_block
-	DECQ             CX
-	JNZ              cols1_unit
-	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
-	MOVQ             add+80(FP), R11
-	TESTQ            R11, R11
-	MOVQ             DI, R11
-	JZ               cols1_store
-	VADDPS           (R11), Z0, Z0
-	MOVQ             DI, R11
-
-cols1_store:
-	VMOVUPS Z0, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols1_group
 	VZEROUPPER
 	RET
 

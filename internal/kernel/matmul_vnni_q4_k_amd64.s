@@ -7,40 +7,52 @@
 // func vnniQ4_K(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·vnniQ4_K(SB), NOSPLIT, $0-88
-	MOVQ         quants+0(FP), SI
-	MOVQ         scales+8(FP), DX
-	MOVQ         y+32(FP), DI
-	MOVQ         groups+48(FP), R9
-	MOVQ         ldy+56(FP), R10
-	SHLQ         $0x02, R10
-	MOVQ         ahead+72(FP), R12
-	MOVQ         cols+64(FP), R11
-	CMPQ         R11, $0x08
-	JEQ          cols8
-	CMPQ         R11, $0x04
-	JEQ          cols4
-	CMPQ         R11, $0x03
-	JEQ          cols3
-	CMPQ         R11, $0x02
-	JEQ          cols2
-	CMPQ         R11, $0x01
-	JEQ          cols1
+	MOVQ quants+0(FP), SI
+	MOVQ scales+8(FP), DX
+	MOVQ y+32(FP), DI
+	MOVQ groups+48(FP), R9
+	MOVQ ldy+56(FP), R10
+	SHLQ $0x02, R10
+	MOVQ ahead+72(FP), R12
+	MOVQ cols+64(FP), R11
+	CMPQ R11, $0x08
+	JEQ  cols8
+	CMPQ R11, $0x07
+	JEQ  cols7
+	CMPQ R11, $0x06
+	JEQ  cols6
+	CMPQ R11, $0x05
+	JEQ  cols5
+	CMPQ R11, $0x04
+	JEQ  cols4
+	CMPQ R11, $0x03
+	JEQ  cols3
+	CMPQ R11, $0x02
+	JEQ  cols2
+	CMPQ R11, $0x01
+	JEQ  cols1
+
+cols1:
 	VPBROADCASTD dword_0f0f0f0f<>+0(SB), Z10
 
-single_group:
+cols1_group:
 	VPXORD Z0, Z0, Z0
 	MOVQ   x+16(FP), AX
 	MOVQ   fields+24(FP), BX
 	MOVQ   blocks+40(FP), CX
 	SHRQ   $0x03, CX
 
-single_unit:
+cols1_unit:
 	VCVTPH2PS (DX), Z8
 	VCVTPH2PS 32(DX), Z9
 	ADDQ      $0x40, DX
 	MOVQ      $0x00000008, R8
 
-single_block:
+cols1_block:
+	PREFETCHT2        (SI)(R12*1)
+	PREFETCHT2        64(SI)(R12*1)
+	PREFETCHT2        128(SI)(R12*1)
+	PREFETCHT2        192(SI)(R12*1)
 	VPMOVZXBD         (DX), Z6
 	VPMOVZXBD         16(DX), Z7
 	VCVTDQ2PS         Z6, Z6
@@ -81,21 +93,873 @@ single_block:
 	ADDQ              $0x00000020, AX
 	ADDQ              $0x08, BX
 	DECQ              R8
-	JNZ               single_block
+	JNZ               cols1_block
 	DECQ              CX
-	JNZ               single_unit
+	JNZ               cols1_unit
 	MOVQ              add+80(FP), R11
 	TESTQ             R11, R11
 	MOVQ              DI, R11
-	JZ                single_store
+	JZ                cols1_store
 	VADDPS            (R11), Z0, Z0
 	MOVQ              DI, R11
 
-single_store:
+cols1_store:
 	VMOVUPS Z0, (R11)
 	ADDQ    $0x40, DI
 	DECQ    R9
-	JNZ     single_group
+	JNZ     cols1_group
+	VZEROUPPER
+	RET
+
+cols2:
+	VPBROADCASTD dword_0f0f0f0f<>+0(SB), Z12
+
+cols2_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
+	SHRQ   $0x03, CX
+
+cols2_unit:
+	VCVTPH2PS (DX), Z10
+	VCVTPH2PS 32(DX), Z11
+	ADDQ      $0x40, DX
+	MOVQ      $0x00000008, R8
+
+cols2_block:
+	PREFETCHT2        (SI)(R12*1)
+	PREFETCHT2        64(SI)(R12*1)
+	PREFETCHT2        128(SI)(R12*1)
+	PREFETCHT2        192(SI)(R12*1)
+	VPMOVZXBD         (DX), Z8
+	VPMOVZXBD         16(DX), Z9
+	VCVTDQ2PS         Z8, Z8
+	VCVTDQ2PS         Z9, Z9
+	VMULPS            Z10, Z8, Z8
+	VMULPS            Z11, Z9, Z9
+	VPXORD            Z2, Z2, Z2
+	VPXORD            Z3, Z3, Z3
+	VMOVDQU64         (SI), Z4
+	VPANDD            Z12, Z4, Z6
+	VPDPBUSD.BCST     (AX), Z6, Z2
+	VPDPBUSD.BCST     4(AX), Z6, Z3
+	VPSRLW            $0x04, Z4, Z4
+	VPANDD            Z12, Z4, Z6
+	VPDPBUSD.BCST     32(AX), Z6, Z2
+	VPDPBUSD.BCST     36(AX), Z6, Z3
+	VMOVDQU64         64(SI), Z4
+	VPANDD            Z12, Z4, Z6
+	VPDPBUSD.BCST     8(AX), Z6, Z2
+	VPDPBUSD.BCST     12(AX), Z6, Z3
+	VPSRLW            $0x04, Z4, Z4
+	VPANDD            Z12, Z4, Z6
+	VPDPBUSD.BCST     40(AX), Z6, Z2
+	VPDPBUSD.BCST     44(AX), Z6, Z3
+	VMOVDQU64         128(SI), Z4
+	VPANDD            Z12, Z4, Z6
+	VPDPBUSD.BCST     16(AX), Z6, Z2
+	VPDPBUSD.BCST     20(AX), Z6, Z3
+	VPSRLW            $0x04, Z4, Z4
+	VPANDD            Z12, Z4, Z6
+	VPDPBUSD.BCST     48(AX), Z6, Z2
+	VPDPBUSD.BCST     52(AX), Z6, Z3
+	VMOVDQU64         192(SI), Z4
+	VPANDD            Z12, Z4, Z6
+	VPDPBUSD.BCST     24(AX), Z6, Z2
+	VPDPBUSD.BCST     28(AX), Z6, Z3
+	VPSRLW            $0x04, Z4, Z4
+	VPANDD            Z12, Z4, Z6
+	VPDPBUSD.BCST     56(AX), Z6, Z2
+	VPDPBUSD.BCST     60(AX), Z6, Z3
+	VCVTDQ2PS         Z2, Z2
+	VCVTDQ2PS         Z3, Z3
+	VMULPS.BCST       (BX), Z8, Z7
+	VFMADD231PS       Z7, Z2, Z0
+	VFNMADD231PS.BCST 8(BX), Z9, Z0
+	VMULPS.BCST       4(BX), Z8, Z7
+	VFMADD231PS       Z7, Z3, Z1
+	VFNMADD231PS.BCST 12(BX), Z9, Z1
+	ADDQ              $0x00000100, SI
+	ADDQ              $0x20, DX
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x10, BX
+	DECQ              R8
+	JNZ               cols2_block
+	DECQ              CX
+	JNZ               cols2_unit
+	MOVQ              add+80(FP), R11
+	TESTQ             R11, R11
+	MOVQ              DI, R11
+	JZ                cols2_store
+	VADDPS            (R11), Z0, Z0
+	ADDQ              R10, R11
+	VADDPS            (R11), Z1, Z1
+	MOVQ              DI, R11
+
+cols2_store:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols2_group
+	VZEROUPPER
+	RET
+
+cols3:
+	VPBROADCASTD dword_0f0f0f0f<>+0(SB), Z14
+
+cols3_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
+	SHRQ   $0x03, CX
+
+cols3_unit:
+	VCVTPH2PS (DX), Z12
+	VCVTPH2PS 32(DX), Z13
+	ADDQ      $0x40, DX
+	MOVQ      $0x00000008, R8
+
+cols3_block:
+	PREFETCHT2        (SI)(R12*1)
+	PREFETCHT2        64(SI)(R12*1)
+	PREFETCHT2        128(SI)(R12*1)
+	PREFETCHT2        192(SI)(R12*1)
+	VPMOVZXBD         (DX), Z10
+	VPMOVZXBD         16(DX), Z11
+	VCVTDQ2PS         Z10, Z10
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            Z12, Z10, Z10
+	VMULPS            Z13, Z11, Z11
+	VPXORD            Z3, Z3, Z3
+	VPXORD            Z4, Z4, Z4
+	VPXORD            Z5, Z5, Z5
+	VMOVDQU64         (SI), Z6
+	VPANDD            Z14, Z6, Z8
+	VPDPBUSD.BCST     (AX), Z8, Z3
+	VPDPBUSD.BCST     4(AX), Z8, Z4
+	VPDPBUSD.BCST     8(AX), Z8, Z5
+	VPSRLW            $0x04, Z6, Z6
+	VPANDD            Z14, Z6, Z8
+	VPDPBUSD.BCST     48(AX), Z8, Z3
+	VPDPBUSD.BCST     52(AX), Z8, Z4
+	VPDPBUSD.BCST     56(AX), Z8, Z5
+	VMOVDQU64         64(SI), Z6
+	VPANDD            Z14, Z6, Z8
+	VPDPBUSD.BCST     12(AX), Z8, Z3
+	VPDPBUSD.BCST     16(AX), Z8, Z4
+	VPDPBUSD.BCST     20(AX), Z8, Z5
+	VPSRLW            $0x04, Z6, Z6
+	VPANDD            Z14, Z6, Z8
+	VPDPBUSD.BCST     60(AX), Z8, Z3
+	VPDPBUSD.BCST     64(AX), Z8, Z4
+	VPDPBUSD.BCST     68(AX), Z8, Z5
+	VMOVDQU64         128(SI), Z6
+	VPANDD            Z14, Z6, Z8
+	VPDPBUSD.BCST     24(AX), Z8, Z3
+	VPDPBUSD.BCST     28(AX), Z8, Z4
+	VPDPBUSD.BCST     32(AX), Z8, Z5
+	VPSRLW            $0x04, Z6, Z6
+	VPANDD            Z14, Z6, Z8
+	VPDPBUSD.BCST     72(AX), Z8, Z3
+	VPDPBUSD.BCST     76(AX), Z8, Z4
+	VPDPBUSD.BCST     80(AX), Z8, Z5
+	VMOVDQU64         192(SI), Z6
+	VPANDD            Z14, Z6, Z8
+	VPDPBUSD.BCST     36(AX), Z8, Z3
+	VPDPBUSD.BCST     40(AX), Z8, Z4
+	VPDPBUSD.BCST     44(AX), Z8, Z5
+	VPSRLW            $0x04, Z6, Z6
+	VPANDD            Z14, Z6, Z8
+	VPDPBUSD.BCST     84(AX), Z8, Z3
+	VPDPBUSD.BCST     88(AX), Z8, Z4
+	VPDPBUSD.BCST     92(AX), Z8, Z5
+	VCVTDQ2PS         Z3, Z3
+	VCVTDQ2PS         Z4, Z4
+	VCVTDQ2PS         Z5, Z5
+	VMULPS.BCST       (BX), Z10, Z9
+	VFMADD231PS       Z9, Z3, Z0
+	VFNMADD231PS.BCST 12(BX), Z11, Z0
+	VMULPS.BCST       4(BX), Z10, Z9
+	VFMADD231PS       Z9, Z4, Z1
+	VFNMADD231PS.BCST 16(BX), Z11, Z1
+	VMULPS.BCST       8(BX), Z10, Z9
+	VFMADD231PS       Z9, Z5, Z2
+	VFNMADD231PS.BCST 20(BX), Z11, Z2
+	ADDQ              $0x00000100, SI
+	ADDQ              $0x20, DX
+	ADDQ              $0x00000060, AX
+	ADDQ              $0x18, BX
+	DECQ              R8
+	JNZ               cols3_block
+	DECQ              CX
+	JNZ               cols3_unit
+	MOVQ              add+80(FP), R11
+	TESTQ             R11, R11
+	MOVQ              DI, R11
+	JZ                cols3_store
+	VADDPS            (R11), Z0, Z0
+	ADDQ              R10, R11
+	VADDPS            (R11), Z1, Z1
+	ADDQ              R10, R11
+	VADDPS            (R11), Z2, Z2
+	MOVQ              DI, R11
+
+cols3_store:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols3_group
+	VZEROUPPER
+	RET
+
+cols4:
+	VPBROADCASTD dword_0f0f0f0f<>+0(SB), Z16
+
+cols4_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
+	SHRQ   $0x03, CX
+
+cols4_unit:
+	VCVTPH2PS (DX), Z14
+	VCVTPH2PS 32(DX), Z15
+	ADDQ      $0x40, DX
+	MOVQ      $0x00000008, R8
+
+cols4_block:
+	PREFETCHT2        (SI)(R12*1)
+	PREFETCHT2        64(SI)(R12*1)
+	PREFETCHT2        128(SI)(R12*1)
+	PREFETCHT2        192(SI)(R12*1)
+	VPMOVZXBD         (DX), Z12
+	VPMOVZXBD         16(DX), Z13
+	VCVTDQ2PS         Z12, Z12
+	VCVTDQ2PS         Z13, Z13
+	VMULPS            Z14, Z12, Z12
+	VMULPS            Z15, Z13, Z13
+	VPXORD            Z4, Z4, Z4
+	VPXORD            Z5, Z5, Z5
+	VPXORD            Z6, Z6, Z6
+	VPXORD            Z7, Z7, Z7
+	VMOVDQU64         (SI), Z8
+	VPANDD            Z16, Z8, Z10
+	VPDPBUSD.BCST     (AX), Z10, Z4
+	VPDPBUSD.BCST     4(AX), Z10, Z5
+	VPDPBUSD.BCST     8(AX), Z10, Z6
+	VPDPBUSD.BCST     12(AX), Z10, Z7
+	VPSRLW            $0x04, Z8, Z8
+	VPANDD            Z16, Z8, Z10
+	VPDPBUSD.BCST     64(AX), Z10, Z4
+	VPDPBUSD.BCST     68(AX), Z10, Z5
+	VPDPBUSD.BCST     72(AX), Z10, Z6
+	VPDPBUSD.BCST     76(AX), Z10, Z7
+	VMOVDQU64         64(SI), Z8
+	VPANDD            Z16, Z8, Z10
+	VPDPBUSD.BCST     16(AX), Z10, Z4
+	VPDPBUSD.BCST     20(AX), Z10, Z5
+	VPDPBUSD.BCST     24(AX), Z10, Z6
+	VPDPBUSD.BCST     28(AX), Z10, Z7
+	VPSRLW            $0x04, Z8, Z8
+	VPANDD            Z16, Z8, Z10
+	VPDPBUSD.BCST     80(AX), Z10, Z4
+	VPDPBUSD.BCST     84(AX), Z10, Z5
+	VPDPBUSD.BCST     88(AX), Z10, Z6
+	VPDPBUSD.BCST     92(AX), Z10, Z7
+	VMOVDQU64         128(SI), Z8
+	VPANDD            Z16, Z8, Z10
+	VPDPBUSD.BCST     32(AX), Z10, Z4
+	VPDPBUSD.BCST     36(AX), Z10, Z5
+	VPDPBUSD.BCST     40(AX), Z10, Z6
+	VPDPBUSD.BCST     44(AX), Z10, Z7
+	VPSRLW            $0x04, Z8, Z8
+	VPANDD            Z16, Z8, Z10
+	VPDPBUSD.BCST     96(AX), Z10, Z4
+	VPDPBUSD.BCST     100(AX), Z10, Z5
+	VPDPBUSD.BCST     104(AX), Z10, Z6
+	VPDPBUSD.BCST     108(AX), Z10, Z7
+	VMOVDQU64         192(SI), Z8
+	VPANDD            Z16, Z8, Z10
+	VPDPBUSD.BCST     48(AX), Z10, Z4
+	VPDPBUSD.BCST     52(AX), Z10, Z5
+	VPDPBUSD.BCST     56(AX), Z10, Z6
+	VPDPBUSD.BCST     60(AX), Z10, Z7
+	VPSRLW            $0x04, Z8, Z8
+	VPANDD            Z16, Z8, Z10
+	VPDPBUSD.BCST     112(AX), Z10, Z4
+	VPDPBUSD.BCST     116(AX), Z10, Z5
+	VPDPBUSD.BCST     120(AX), Z10, Z6
+	VPDPBUSD.BCST     124(AX), Z10, Z7
+	VCVTDQ2PS         Z4, Z4
+	VCVTDQ2PS         Z5, Z5
+	VCVTDQ2PS         Z6, Z6
+	VCVTDQ2PS         Z7, Z7
+	VMULPS.BCST       (BX), Z12, Z11
+	VFMADD231PS       Z11, Z4, Z0
+	VFNMADD231PS.BCST 16(BX), Z13, Z0
+	VMULPS.BCST       4(BX), Z12, Z11
+	VFMADD231PS       Z11, Z5, Z1
+	VFNMADD231PS.BCST 20(BX), Z13, Z1
+	VMULPS.BCST       8(BX), Z12, Z11
+	VFMADD231PS       Z11, Z6, Z2
+	VFNMADD231PS.BCST 24(BX), Z13, Z2
+	VMULPS.BCST       12(BX), Z12, Z11
+	VFMADD231PS       Z11, Z7, Z3
+	VFNMADD231PS.BCST 28(BX), Z13, Z3
+	ADDQ              $0x00000100, SI
+	ADDQ              $0x20, DX
+	ADDQ              $0x00000080, AX
+	ADDQ              $0x20, BX
+	DECQ              R8
+	JNZ               cols4_block
+	DECQ              CX
+	JNZ               cols4_unit
+	MOVQ              add+80(FP), R11
+	TESTQ             R11, R11
+	MOVQ              DI, R11
+	JZ                cols4_store
+	VADDPS            (R11), Z0, Z0
+	ADDQ              R10, R11
+	VADDPS            (R11), Z1, Z1
+	ADDQ              R10, R11
+	VADDPS            (R11), Z2, Z2
+	ADDQ              R10, R11
+	VADDPS            (R11), Z3, Z3
+	MOVQ              DI, R11
+
+cols4_store:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols4_group
+	VZEROUPPER
+	RET
+
+cols5:
+	VPBROADCASTD dword_0f0f0f0f<>+0(SB), Z18
+
+cols5_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
+	SHRQ   $0x03, CX
+
+cols5_unit:
+	VCVTPH2PS (DX), Z16
+	VCVTPH2PS 32(DX), Z17
+	ADDQ      $0x40, DX
+	MOVQ      $0x00000008, R8
+
+cols5_block:
+	PREFETCHT2        (SI)(R12*1)
+	PREFETCHT2        64(SI)(R12*1)
+	PREFETCHT2        128(SI)(R12*1)
+	PREFETCHT2        192(SI)(R12*1)
+	VPMOVZXBD         (DX), Z14
+	VPMOVZXBD         16(DX), Z15
+	VCVTDQ2PS         Z14, Z14
+	VCVTDQ2PS         Z15, Z15
+	VMULPS            Z16, Z14, Z14
+	VMULPS            Z17, Z15, Z15
+	VPXORD            Z5, Z5, Z5
+	VPXORD            Z6, Z6, Z6
+	VPXORD            Z7, Z7, Z7
+	VPXORD            Z8, Z8, Z8
+	VPXORD            Z9, Z9, Z9
+	VMOVDQU64         (SI), Z10
+	VPANDD            Z18, Z10, Z12
+	VPDPBUSD.BCST     (AX), Z12, Z5
+	VPDPBUSD.BCST     4(AX), Z12, Z6
+	VPDPBUSD.BCST     8(AX), Z12, Z7
+	VPDPBUSD.BCST     12(AX), Z12, Z8
+	VPDPBUSD.BCST     16(AX), Z12, Z9
+	VPSRLW            $0x04, Z10, Z10
+	VPANDD            Z18, Z10, Z12
+	VPDPBUSD.BCST     80(AX), Z12, Z5
+	VPDPBUSD.BCST     84(AX), Z12, Z6
+	VPDPBUSD.BCST     88(AX), Z12, Z7
+	VPDPBUSD.BCST     92(AX), Z12, Z8
+	VPDPBUSD.BCST     96(AX), Z12, Z9
+	VMOVDQU64         64(SI), Z10
+	VPANDD            Z18, Z10, Z12
+	VPDPBUSD.BCST     20(AX), Z12, Z5
+	VPDPBUSD.BCST     24(AX), Z12, Z6
+	VPDPBUSD.BCST     28(AX), Z12, Z7
+	VPDPBUSD.BCST     32(AX), Z12, Z8
+	VPDPBUSD.BCST     36(AX), Z12, Z9
+	VPSRLW            $0x04, Z10, Z10
+	VPANDD            Z18, Z10, Z12
+	VPDPBUSD.BCST     100(AX), Z12, Z5
+	VPDPBUSD.BCST     104(AX), Z12, Z6
+	VPDPBUSD.BCST     108(AX), Z12, Z7
+	VPDPBUSD.BCST     112(AX), Z12, Z8
+	VPDPBUSD.BCST     116(AX), Z12, Z9
+	VMOVDQU64         128(SI), Z10
+	VPANDD            Z18, Z10, Z12
+	VPDPBUSD.BCST     40(AX), Z12, Z5
+	VPDPBUSD.BCST     44(AX), Z12, Z6
+	VPDPBUSD.BCST     48(AX), Z12, Z7
+	VPDPBUSD.BCST     52(AX), Z12, Z8
+	VPDPBUSD.BCST     56(AX), Z12, Z9
+	VPSRLW            $0x04, Z10, Z10
+	VPANDD            Z18, Z10, Z12
+	VPDPBUSD.BCST     120(AX), Z12, Z5
+	VPDPBUSD.BCST     124(AX), Z12, Z6
+	VPDPBUSD.BCST     128(AX), Z12, Z7
+	VPDPBUSD.BCST     132(AX), Z12, Z8
+	VPDPBUSD.BCST     136(AX), Z12, Z9
+	VMOVDQU64         192(SI), Z10
+	VPANDD            Z18, Z10, Z12
+	VPDPBUSD.BCST     60(AX), Z12, Z5
+	VPDPBUSD.BCST     64(AX), Z12, Z6
+	VPDPBUSD.BCST     68(AX), Z12, Z7
+	VPDPBUSD.BCST     72(AX), Z12, Z8
+	VPDPBUSD.BCST     76(AX), Z12, Z9
+	VPSRLW            $0x04, Z10, Z10
+	VPANDD            Z18, Z10, Z12
+	VPDPBUSD.BCST     140(AX), Z12, Z5
+	VPDPBUSD.BCST     144(AX), Z12, Z6
+	VPDPBUSD.BCST     148(AX), Z12, Z7
+	VPDPBUSD.BCST     152(AX), Z12, Z8
+	VPDPBUSD.BCST     156(AX), Z12, Z9
+	VCVTDQ2PS         Z5, Z5
+	VCVTDQ2PS         Z6, Z6
+	VCVTDQ2PS         Z7, Z7
+	VCVTDQ2PS         Z8, Z8
+	VCVTDQ2PS         Z9, Z9
+	VMULPS.BCST       (BX), Z14, Z13
+	VFMADD231PS       Z13, Z5, Z0
+	VFNMADD231PS.BCST 20(BX), Z15, Z0
+	VMULPS.BCST       4(BX), Z14, Z13
+	VFMADD231PS       Z13, Z6, Z1
+	VFNMADD231PS.BCST 24(BX), Z15, Z1
+	VMULPS.BCST       8(BX), Z14, Z13
+	VFMADD231PS       Z13, Z7, Z2
+	VFNMADD231PS.BCST 28(BX), Z15, Z2
+	VMULPS.BCST       12(BX), Z14, Z13
+	VFMADD231PS       Z13, Z8, Z3
+	VFNMADD231PS.BCST 32(BX), Z15, Z3
+	VMULPS.BCST       16(BX), Z14, Z13
+	VFMADD231PS       Z13, Z9, Z4
+	VFNMADD231PS.BCST 36(BX), Z15, Z4
+	ADDQ              $0x00000100, SI
+	ADDQ              $0x20, DX
+	ADDQ              $0x000000a0, AX
+	ADDQ              $0x28, BX
+	DECQ              R8
+	JNZ               cols5_block
+	DECQ              CX
+	JNZ               cols5_unit
+	MOVQ              add+80(FP), R11
+	TESTQ             R11, R11
+	MOVQ              DI, R11
+	JZ                cols5_store
+	VADDPS            (R11), Z0, Z0
+	ADDQ              R10, R11
+	VADDPS            (R11), Z1, Z1
+	ADDQ              R10, R11
+	VADDPS            (R11), Z2, Z2
+	ADDQ              R10, R11
+	VADDPS            (R11), Z3, Z3
+	ADDQ              R10, R11
+	VADDPS            (R11), Z4, Z4
+	MOVQ              DI, R11
+
+cols5_store:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols5_group
+	VZEROUPPER
+	RET
+
+cols6:
+	VPBROADCASTD dword_0f0f0f0f<>+0(SB), Z20
+
+cols6_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
+	SHRQ   $0x03, CX
+
+cols6_unit:
+	VCVTPH2PS (DX), Z18
+	VCVTPH2PS 32(DX), Z19
+	ADDQ      $0x40, DX
+	MOVQ      $0x00000008, R8
+
+cols6_block:
+	PREFETCHT2        (SI)(R12*1)
+	PREFETCHT2        64(SI)(R12*1)
+	PREFETCHT2        128(SI)(R12*1)
+	PREFETCHT2        192(SI)(R12*1)
+	VPMOVZXBD         (DX), Z16
+	VPMOVZXBD         16(DX), Z17
+	VCVTDQ2PS         Z16, Z16
+	VCVTDQ2PS         Z17, Z17
+	VMULPS            Z18, Z16, Z16
+	VMULPS            Z19, Z17, Z17
+	VPXORD            Z6, Z6, Z6
+	VPXORD            Z7, Z7, Z7
+	VPXORD            Z8, Z8, Z8
+	VPXORD            Z9, Z9, Z9
+	VPXORD            Z10, Z10, Z10
+	VPXORD            Z11, Z11, Z11
+	VMOVDQU64         (SI), Z12
+	VPANDD            Z20, Z12, Z14
+	VPDPBUSD.BCST     (AX), Z14, Z6
+	VPDPBUSD.BCST     4(AX), Z14, Z7
+	VPDPBUSD.BCST     8(AX), Z14, Z8
+	VPDPBUSD.BCST     12(AX), Z14, Z9
+	VPDPBUSD.BCST     16(AX), Z14, Z10
+	VPDPBUSD.BCST     20(AX), Z14, Z11
+	VPSRLW            $0x04, Z12, Z12
+	VPANDD            Z20, Z12, Z14
+	VPDPBUSD.BCST     96(AX), Z14, Z6
+	VPDPBUSD.BCST     100(AX), Z14, Z7
+	VPDPBUSD.BCST     104(AX), Z14, Z8
+	VPDPBUSD.BCST     108(AX), Z14, Z9
+	VPDPBUSD.BCST     112(AX), Z14, Z10
+	VPDPBUSD.BCST     116(AX), Z14, Z11
+	VMOVDQU64         64(SI), Z12
+	VPANDD            Z20, Z12, Z14
+	VPDPBUSD.BCST     24(AX), Z14, Z6
+	VPDPBUSD.BCST     28(AX), Z14, Z7
+	VPDPBUSD.BCST     32(AX), Z14, Z8
+	VPDPBUSD.BCST     36(AX), Z14, Z9
+	VPDPBUSD.BCST     40(AX), Z14, Z10
+	VPDPBUSD.BCST     44(AX), Z14, Z11
+	VPSRLW            $0x04, Z12, Z12
+	VPANDD            Z20, Z12, Z14
+	VPDPBUSD.BCST     120(AX), Z14, Z6
+	VPDPBUSD.BCST     124(AX), Z14, Z7
+	VPDPBUSD.BCST     128(AX), Z14, Z8
+	VPDPBUSD.BCST     132(AX), Z14, Z9
+	VPDPBUSD.BCST     136(AX), Z14, Z10
+	VPDPBUSD.BCST     140(AX), Z14, Z11
+	VMOVDQU64         128(SI), Z12
+	VPANDD            Z20, Z12, Z14
+	VPDPBUSD.BCST     48(AX), Z14, Z6
+	VPDPBUSD.BCST     52(AX), Z14, Z7
+	VPDPBUSD.BCST     56(AX), Z14, Z8
+	VPDPBUSD.BCST     60(AX), Z14, Z9
+	VPDPBUSD.BCST     64(AX), Z14, Z10
+	VPDPBUSD.BCST     68(AX), Z14, Z11
+	VPSRLW            $0x04, Z12, Z12
+	VPANDD            Z20, Z12, Z14
+	VPDPBUSD.BCST     144(AX), Z14, Z6
+	VPDPBUSD.BCST     148(AX), Z14, Z7
+	VPDPBUSD.BCST     152(AX), Z14, Z8
+	VPDPBUSD.BCST     156(AX), Z14, Z9
+	VPDPBUSD.BCST     160(AX), Z14, Z10
+	VPDPBUSD.BCST     164(AX), Z14, Z11
+	VMOVDQU64         192(SI), Z12
+	VPANDD            Z20, Z12, Z14
+	VPDPBUSD.BCST     72(AX), Z14, Z6
+	VPDPBUSD.BCST     76(AX), Z14, Z7
+	VPDPBUSD.BCST     80(AX), Z14, Z8
+	VPDPBUSD.BCST     84(AX), Z14, Z9
+	VPDPBUSD.BCST     88(AX), Z14, Z10
+	VPDPBUSD.BCST     92(AX), Z14, Z11
+	VPSRLW            $0x04, Z12, Z12
+	VPANDD            Z20, Z12, Z14
+	VPDPBUSD.BCST     168(AX), Z14, Z6
+	VPDPBUSD.BCST     172(AX), Z14, Z7
+	VPDPBUSD.BCST     176(AX), Z14, Z8
+	VPDPBUSD.BCST     180(AX), Z14, Z9
+	VPDPBUSD.BCST     184(AX), Z14, Z10
+	VPDPBUSD.BCST     188(AX), Z14, Z11
+	VCVTDQ2PS         Z6, Z6
+	VCVTDQ2PS         Z7, Z7
+	VCVTDQ2PS         Z8, Z8
+	VCVTDQ2PS         Z9, Z9
+	VCVTDQ2PS         Z10, Z10
+	VCVTDQ2PS         Z11, Z11
+	VMULPS.BCST       (BX), Z16, Z15
+	VFMADD231PS       Z15, Z6, Z0
+	VFNMADD231PS.BCST 24(BX), Z17, Z0
+	VMULPS.BCST       4(BX), Z16, Z15
+	VFMADD231PS       Z15, Z7, Z1
+	VFNMADD231PS.BCST 28(BX), Z17, Z1
+	VMULPS.BCST       8(BX), Z16, Z15
+	VFMADD231PS       Z15, Z8, Z2
+	VFNMADD231PS.BCST 32(BX), Z17, Z2
+	VMULPS.BCST       12(BX), Z16, Z15
+	VFMADD231PS       Z15, Z9, Z3
+	VFNMADD231PS.BCST 36(BX), Z17, Z3
+	VMULPS.BCST       16(BX), Z16, Z15
+	VFMADD231PS       Z15, Z10, Z4
+	VFNMADD231PS.BCST 40(BX), Z17, Z4
+	VMULPS.BCST       20(BX), Z16, Z15
+	VFMADD231PS       Z15, Z11, Z5
+	VFNMADD231PS.BCST 44(BX), Z17, Z5
+	ADDQ              $0x00000100, SI
+	ADDQ              $0x20, DX
+	ADDQ              $0x000000c0, AX
+	ADDQ              $0x30, BX
+	DECQ              R8
+	JNZ               cols6_block
+	DECQ              CX
+	JNZ               cols6_unit
+	MOVQ              add+80(FP), R11
+	TESTQ             R11, R11
+	MOVQ              DI, R11
+	JZ                cols6_store
+	VADDPS            (R11), Z0, Z0
+	ADDQ              R10, R11
+	VADDPS            (R11), Z1, Z1
+	ADDQ              R10, R11
+	VADDPS            (R11), Z2, Z2
+	ADDQ              R10, R11
+	VADDPS            (R11), Z3, Z3
+	ADDQ              R10, R11
+	VADDPS            (R11), Z4, Z4
+	ADDQ              R10, R11
+	VADDPS            (R11), Z5, Z5
+	MOVQ              DI, R11
+
+cols6_store:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z5, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols6_group
+	VZEROUPPER
+	RET
+
+cols7:
+	VPBROADCASTD dword_0f0f0f0f<>+0(SB), Z22
+
+cols7_group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	MOVQ   x+16(FP), AX
+	MOVQ   fields+24(FP), BX
+	MOVQ   blocks+40(FP), CX
+	SHRQ   $0x03, CX
+
+cols7_unit:
+	VCVTPH2PS (DX), Z20
+	VCVTPH2PS 32(DX), Z21
+	ADDQ      $0x40, DX
+	MOVQ      $0x00000008, R8
+
+cols7_block:
+	PREFETCHT2        (SI)(R12*1)
+	PREFETCHT2        64(SI)(R12*1)
+	PREFETCHT2        128(SI)(R12*1)
+	PREFETCHT2        192(SI)(R12*1)
+	VPMOVZXBD         (DX), Z18
+	VPMOVZXBD         16(DX), Z19
+	VCVTDQ2PS         Z18, Z18
+	VCVTDQ2PS         Z19, Z19
+	VMULPS            Z20, Z18, Z18
+	VMULPS            Z21, Z19, Z19
+	VPXORD            Z7, Z7, Z7
+	VPXORD            Z8, Z8, Z8
+	VPXORD            Z9, Z9, Z9
+	VPXORD            Z10, Z10, Z10
+	VPXORD            Z11, Z11, Z11
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z13, Z13, Z13
+	VMOVDQU64         (SI), Z14
+	VPANDD            Z22, Z14, Z16
+	VPDPBUSD.BCST     (AX), Z16, Z7
+	VPDPBUSD.BCST     4(AX), Z16, Z8
+	VPDPBUSD.BCST     8(AX), Z16, Z9
+	VPDPBUSD.BCST     12(AX), Z16, Z10
+	VPDPBUSD.BCST     16(AX), Z16, Z11
+	VPDPBUSD.BCST     20(AX), Z16, Z12
+	VPDPBUSD.BCST     24(AX), Z16, Z13
+	VPSRLW            $0x04, Z14, Z14
+	VPANDD            Z22, Z14, Z16
+	VPDPBUSD.BCST     112(AX), Z16, Z7
+	VPDPBUSD.BCST     116(AX), Z16, Z8
+	VPDPBUSD.BCST     120(AX), Z16, Z9
+	VPDPBUSD.BCST     124(AX), Z16, Z10
+	VPDPBUSD.BCST     128(AX), Z16, Z11
+	VPDPBUSD.BCST     132(AX), Z16, Z12
+	VPDPBUSD.BCST     136(AX), Z16, Z13
+	VMOVDQU64         64(SI), Z14
+	VPANDD            Z22, Z14, Z16
+	VPDPBUSD.BCST     28(AX), Z16, Z7
+	VPDPBUSD.BCST     32(AX), Z16, Z8
+	VPDPBUSD.BCST     36(AX), Z16, Z9
+	VPDPBUSD.BCST     40(AX), Z16, Z10
+	VPDPBUSD.BCST     44(AX), Z16, Z11
+	VPDPBUSD.BCST     48(AX), Z16, Z12
+	VPDPBUSD.BCST     52(AX), Z16, Z13
+	VPSRLW            $0x04, Z14, Z14
+	VPANDD            Z22, Z14, Z16
+	VPDPBUSD.BCST     140(AX), Z16, Z7
+	VPDPBUSD.BCST     144(AX), Z16, Z8
+	VPDPBUSD.BCST     148(AX), Z16, Z9
+	VPDPBUSD.BCST     152(AX), Z16, Z10
+	VPDPBUSD.BCST     156(AX), Z16, Z11
+	VPDPBUSD.BCST     160(AX), Z16, Z12
+	VPDPBUSD.BCST     164(AX), Z16, Z13
+	VMOVDQU64         128(SI), Z14
+	VPANDD            Z22, Z14, Z16
+	VPDPBUSD.BCST     56(AX), Z16, Z7
+	VPDPBUSD.BCST     60(AX), Z16, Z8
+	VPDPBUSD.BCST     64(AX), Z16, Z9
+	VPDPBUSD.BCST     68(AX), Z16, Z10
+	VPDPBUSD.BCST     72(AX), Z16, Z11
+	VPDPBUSD.BCST     76(AX), Z16, Z12
+	VPDPBUSD.BCST     80(AX), Z16, Z13
+	VPSRLW            $0x04, Z14, Z14
+	VPANDD            Z22, Z14, Z16
+	VPDPBUSD.BCST     168(AX), Z16, Z7
+	VPDPBUSD.BCST     172(AX), Z16, Z8
+	VPDPBUSD.BCST     176(AX), Z16, Z9
+	VPDPBUSD.BCST     180(AX), Z16, Z10
+	VPDPBUSD.BCST     184(AX), Z16, Z11
+	VPDPBUSD.BCST     188(AX), Z16, Z12
+	VPDPBUSD.BCST     192(AX), Z16, Z13
+	VMOVDQU64         192(SI), Z14
+	VPANDD            Z22, Z14, Z16
+	VPDPBUSD.BCST     84(AX), Z16, Z7
+	VPDPBUSD.BCST     88(AX), Z16, Z8
+	VPDPBUSD.BCST     92(AX), Z16, Z9
+	VPDPBUSD.BCST     96(AX), Z16, Z10
+	VPDPBUSD.BCST     100(AX), Z16, Z11
+	VPDPBUSD.BCST     104(AX), Z16, Z12
+	VPDPBUSD.BCST     108(AX), Z16, Z13
+	VPSRLW            $0x04, Z14, Z14
+	VPANDD            Z22, Z14, Z16
+	VPDPBUSD.BCST     196(AX), Z16, Z7
+	VPDPBUSD.BCST     200(AX), Z16, Z8
+	VPDPBUSD.BCST     204(AX), Z16, Z9
+	VPDPBUSD.BCST     208(AX), Z16, Z10
+	VPDPBUSD.BCST     212(AX), Z16, Z11
+	VPDPBUSD.BCST     216(AX), Z16, Z12
+	VPDPBUSD.BCST     220(AX), Z16, Z13
+	VCVTDQ2PS         Z7, Z7
+	VCVTDQ2PS         Z8, Z8
+	VCVTDQ2PS         Z9, Z9
+	VCVTDQ2PS         Z10, Z10
+	VCVTDQ2PS         Z11, Z11
+	VCVTDQ2PS         Z12, Z12
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       (BX), Z18, Z17
+	VFMADD231PS       Z17, Z7, Z0
+	VFNMADD231PS.BCST 28(BX), Z19, Z0
+	VMULPS.BCST       4(BX), Z18, Z17
+	VFMADD231PS       Z17, Z8, Z1
+	VFNMADD231PS.BCST 32(BX), Z19, Z1
+	VMULPS.BCST       8(BX), Z18, Z17
+	VFMADD231PS       Z17, Z9, Z2
+	VFNMADD231PS.BCST 36(BX), Z19, Z2
+	VMULPS.BCST       12(BX), Z18, Z17
+	VFMADD231PS       Z17, Z10, Z3
+	VFNMADD231PS.BCST 40(BX), Z19, Z3
+	VMULPS.BCST       16(BX), Z18, Z17
+	VFMADD231PS       Z17, Z11, Z4
+	VFNMADD231PS.BCST 44(BX), Z19, Z4
+	VMULPS.BCST       20(BX), Z18, Z17
+	VFMADD231PS       Z17, Z12, Z5
+	VFNMADD231PS.BCST 48(BX), Z19, Z5
+	VMULPS.BCST       24(BX), Z18, Z17
+	VFMADD231PS       Z17, Z13, Z6
+	VFNMADD231PS.BCST 52(BX), Z19, Z6
+	ADDQ              $0x00000100, SI
+	ADDQ              $0x20, DX
+	ADDQ              $0x000000e0, AX
+	ADDQ              $0x38, BX
+	DECQ              R8
+	JNZ               cols7_block
+	DECQ              CX
+	JNZ               cols7_unit
+	MOVQ              add+80(FP), R11
+	TESTQ             R11, R11
+	MOVQ              DI, R11
+	JZ                cols7_store
+	VADDPS            (R11), Z0, Z0
+	ADDQ              R10, R11
+	VADDPS            (R11), Z1, Z1
+	ADDQ              R10, R11
+	VADDPS            (R11), Z2, Z2
+	ADDQ              R10, R11
+	VADDPS            (R11), Z3, Z3
+	ADDQ              R10, R11
+	VADDPS            (R11), Z4, Z4
+	ADDQ              R10, R11
+	VADDPS            (R11), Z5, Z5
+	ADDQ              R10, R11
+	VADDPS            (R11), Z6, Z6
+	MOVQ              DI, R11
+
+cols7_store:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z5, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z6, (R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols7_group
 	VZEROUPPER
 	RET
 
@@ -301,414 +1165,6 @@ cols8_store:
 	ADDQ    $0x40, DI
 	DECQ    R9
 	JNZ     cols8_group
-	VZEROUPPER
-	RET
-
-cols4:
-	VPBROADCASTD dword_0f0f0f0f<>+0(SB), Z16
-
-cols4_group:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   x+16(FP), AX
-	MOVQ   fields+24(FP), BX
-	MOVQ   blocks+40(FP), CX
-	SHRQ   $0x03, CX
-
-cols4_unit:
-	VCVTPH2PS (DX), Z14
-	VCVTPH2PS 32(DX), Z15
-	ADDQ      $0x40, DX
-	MOVQ      $0x00000008, R8
-
-cols4_block:
-	VPMOVZXBD         (DX), Z12
-	VPMOVZXBD         16(DX), Z13
-	VCVTDQ2PS         Z12, Z12
-	VCVTDQ2PS         Z13, Z13
-	VMULPS            Z14, Z12, Z12
-	VMULPS            Z15, Z13, Z13
-	VPXORD            Z4, Z4, Z4
-	VPXORD            Z5, Z5, Z5
-	VPXORD            Z6, Z6, Z6
-	VPXORD            Z7, Z7, Z7
-	VMOVDQU64         (SI), Z8
-	VPANDD            Z16, Z8, Z10
-	VPDPBUSD.BCST     (AX), Z10, Z4
-	VPDPBUSD.BCST     4(AX), Z10, Z5
-	VPDPBUSD.BCST     8(AX), Z10, Z6
-	VPDPBUSD.BCST     12(AX), Z10, Z7
-	VPSRLW            $0x04, Z8, Z8
-	VPANDD            Z16, Z8, Z10
-	VPDPBUSD.BCST     128(AX), Z10, Z4
-	VPDPBUSD.BCST     132(AX), Z10, Z5
-	VPDPBUSD.BCST     136(AX), Z10, Z6
-	VPDPBUSD.BCST     140(AX), Z10, Z7
-	VMOVDQU64         64(SI), Z8
-	VPANDD            Z16, Z8, Z10
-	VPDPBUSD.BCST     32(AX), Z10, Z4
-	VPDPBUSD.BCST     36(AX), Z10, Z5
-	VPDPBUSD.BCST     40(AX), Z10, Z6
-	VPDPBUSD.BCST     44(AX), Z10, Z7
-	VPSRLW            $0x04, Z8, Z8
-	VPANDD            Z16, Z8, Z10
-	VPDPBUSD.BCST     160(AX), Z10, Z4
-	VPDPBUSD.BCST     164(AX), Z10, Z5
-	VPDPBUSD.BCST     168(AX), Z10, Z6
-	VPDPBUSD.BCST     172(AX), Z10, Z7
-	VMOVDQU64         128(SI), Z8
-	VPANDD            Z16, Z8, Z10
-	VPDPBUSD.BCST     64(AX), Z10, Z4
-	VPDPBUSD.BCST     68(AX), Z10, Z5
-	VPDPBUSD.BCST     72(AX), Z10, Z6
-	VPDPBUSD.BCST     76(AX), Z10, Z7
-	VPSRLW            $0x04, Z8, Z8
-	VPANDD            Z16, Z8, Z10
-	VPDPBUSD.BCST     192(AX), Z10, Z4
-	VPDPBUSD.BCST     196(AX), Z10, Z5
-	VPDPBUSD.BCST     200(AX), Z10, Z6
-	VPDPBUSD.BCST     204(AX), Z10, Z7
-	VMOVDQU64         192(SI), Z8
-	VPANDD            Z16, Z8, Z10
-	VPDPBUSD.BCST     96(AX), Z10, Z4
-	VPDPBUSD.BCST     100(AX), Z10, Z5
-	VPDPBUSD.BCST     104(AX), Z10, Z6
-	VPDPBUSD.BCST     108(AX), Z10, Z7
-	VPSRLW            $0x04, Z8, Z8
-	VPANDD            Z16, Z8, Z10
-	VPDPBUSD.BCST     224(AX), Z10, Z4
-	VPDPBUSD.BCST     228(AX), Z10, Z5
-	VPDPBUSD.BCST     232(AX), Z10, Z6
-	VPDPBUSD.BCST     236(AX), Z10, Z7
-	VCVTDQ2PS         Z4, Z4
-	VCVTDQ2PS         Z5, Z5
-	VCVTDQ2PS         Z6, Z6
-	VCVTDQ2PS         Z7, Z7
-	VMULPS.BCST       (BX), Z12, Z11
-	VFMADD231PS       Z11, Z4, Z0
-	VFNMADD231PS.BCST 32(BX), Z13, Z0
-	VMULPS.BCST       4(BX), Z12, Z11
-	VFMADD231PS       Z11, Z5, Z1
-	VFNMADD231PS.BCST 36(BX), Z13, Z1
-	VMULPS.BCST       8(BX), Z12, Z11
-	VFMADD231PS       Z11, Z6, Z2
-	VFNMADD231PS.BCST 40(BX), Z13, Z2
-	VMULPS.BCST       12(BX), Z12, Z11
-	VFMADD231PS       Z11, Z7, Z3
-	VFNMADD231PS.BCST 44(BX), Z13, Z3
-	ADDQ              $0x00000100, SI
-	ADDQ              $0x20, DX
-	ADDQ              $0x00000100, AX
-	ADDQ              $0x40, BX
-	DECQ              R8
-	JNZ               cols4_block
-	DECQ              CX
-	JNZ               cols4_unit
-	MOVQ              add+80(FP), R11
-	TESTQ             R11, R11
-	MOVQ              DI, R11
-	JZ                cols4_store
-	VADDPS            (R11), Z0, Z0
-	ADDQ              R10, R11
-	VADDPS            (R11), Z1, Z1
-	ADDQ              R10, R11
-	VADDPS            (R11), Z2, Z2
-	ADDQ              R10, R11
-	VADDPS            (R11), Z3, Z3
-	MOVQ              DI, R11
-
-cols4_store:
-	VMOVUPS Z0, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z1, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z2, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z3, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols4_group
-	VZEROUPPER
-	RET
-
-cols3:
-	VPBROADCASTD dword_0f0f0f0f<>+0(SB), Z14
-
-cols3_group:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	MOVQ   x+16(FP), AX
-	MOVQ   fields+24(FP), BX
-	MOVQ   blocks+40(FP), CX
-	SHRQ   $0x03, CX
-
-cols3_unit:
-	VCVTPH2PS (DX), Z12
-	VCVTPH2PS 32(DX), Z13
-	ADDQ      $0x40, DX
-	MOVQ      $0x00000008, R8
-
-cols3_block:
-	VPMOVZXBD         (DX), Z10
-	VPMOVZXBD         16(DX), Z11
-	VCVTDQ2PS         Z10, Z10
-	VCVTDQ2PS         Z11, Z11
-	VMULPS            Z12, Z10, Z10
-	VMULPS            Z13, Z11, Z11
-	VPXORD            Z3, Z3, Z3
-	VPXORD            Z4, Z4, Z4
-	VPXORD            Z5, Z5, Z5
-	VMOVDQU64         (SI), Z6
-	VPANDD            Z14, Z6, Z8
-	VPDPBUSD.BCST     (AX), Z8, Z3
-	VPDPBUSD.BCST     4(AX), Z8, Z4
-	VPDPBUSD.BCST     8(AX), Z8, Z5
-	VPSRLW            $0x04, Z6, Z6
-	VPANDD            Z14, Z6, Z8
-	VPDPBUSD.BCST     128(AX), Z8, Z3
-	VPDPBUSD.BCST     132(AX), Z8, Z4
-	VPDPBUSD.BCST     136(AX), Z8, Z5
-	VMOVDQU64         64(SI), Z6
-	VPANDD            Z14, Z6, Z8
-	VPDPBUSD.BCST     32(AX), Z8, Z3
-	VPDPBUSD.BCST     36(AX), Z8, Z4
-	VPDPBUSD.BCST     40(AX), Z8, Z5
-	VPSRLW            $0x04, Z6, Z6
-	VPANDD            Z14, Z6, Z8
-	VPDPBUSD.BCST     160(AX), Z8, Z3
-	VPDPBUSD.BCST     164(AX), Z8, Z4
-	VPDPBUSD.BCST     168(AX), Z8, Z5
-	VMOVDQU64         128(SI), Z6
-	VPANDD            Z14, Z6, Z8
-	VPDPBUSD.BCST     64(AX), Z8, Z3
-	VPDPBUSD.BCST     68(AX), Z8, Z4
-	VPDPBUSD.BCST     72(AX), Z8, Z5
-	VPSRLW            $0x04, Z6, Z6
-	VPANDD            Z14, Z6, Z8
-	VPDPBUSD.BCST     192(AX), Z8, Z3
-	VPDPBUSD.BCST     196(AX), Z8, Z4
-	VPDPBUSD.BCST     200(AX), Z8, Z5
-	VMOVDQU64         192(SI), Z6
-	VPANDD            Z14, Z6, Z8
-	VPDPBUSD.BCST     96(AX), Z8, Z3
-	VPDPBUSD.BCST     100(AX), Z8, Z4
-	VPDPBUSD.BCST     104(AX), Z8, Z5
-	VPSRLW            $0x04, Z6, Z6
-	VPANDD            Z14, Z6, Z8
-	VPDPBUSD.BCST     224(AX), Z8, Z3
-	VPDPBUSD.BCST     228(AX), Z8, Z4
-	VPDPBUSD.BCST     232(AX), Z8, Z5
-	VCVTDQ2PS         Z3, Z3
-	VCVTDQ2PS         Z4, Z4
-	VCVTDQ2PS         Z5, Z5
-	VMULPS.BCST       (BX), Z10, Z9
-	VFMADD231PS       Z9, Z3, Z0
-	VFNMADD231PS.BCST 32(BX), Z11, Z0
-	VMULPS.BCST       4(BX), Z10, Z9
-	VFMADD231PS       Z9, Z4, Z1
-	VFNMADD231PS.BCST 36(BX), Z11, Z1
-	VMULPS.BCST       8(BX), Z10, Z9
-	VFMADD231PS       Z9, Z5, Z2
-	VFNMADD231PS.BCST 40(BX), Z11, Z2
-	ADDQ              $0x00000100, SI
-	ADDQ              $0x20, DX
-	ADDQ              $0x00000100, AX
-	ADDQ              $0x40, BX
-	DECQ              R8
-	JNZ               cols3_block
-	DECQ              CX
-	JNZ               cols3_unit
-	MOVQ              add+80(FP), R11
-	TESTQ             R11, R11
-	MOVQ              DI, R11
-	JZ                cols3_store
-	VADDPS            (R11), Z0, Z0
-	ADDQ              R10, R11
-	VADDPS            (R11), Z1, Z1
-	ADDQ              R10, R11
-	VADDPS            (R11), Z2, Z2
-	MOVQ              DI, R11
-
-cols3_store:
-	VMOVUPS Z0, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z1, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z2, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols3_group
-	VZEROUPPER
-	RET
-
-cols2:
-	VPBROADCASTD dword_0f0f0f0f<>+0(SB), Z12
-
-cols2_group:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   x+16(FP), AX
-	MOVQ   fields+24(FP), BX
-	MOVQ   blocks+40(FP), CX
-	SHRQ   $0x03, CX
-
-cols2_unit:
-	VCVTPH2PS (DX), Z10
-	VCVTPH2PS 32(DX), Z11
-	ADDQ      $0x40, DX
-	MOVQ      $0x00000008, R8
-
-cols2_block:
-	VPMOVZXBD         (DX), Z8
-	VPMOVZXBD         16(DX), Z9
-	VCVTDQ2PS         Z8, Z8
-	VCVTDQ2PS         Z9, Z9
-	VMULPS            Z10, Z8, Z8
-	VMULPS            Z11, Z9, Z9
-	VPXORD            Z2, Z2, Z2
-	VPXORD            Z3, Z3, Z3
-	VMOVDQU64         (SI), Z4
-	VPANDD            Z12, Z4, Z6
-	VPDPBUSD.BCST     (AX), Z6, Z2
-	VPDPBUSD.BCST     4(AX), Z6, Z3
-	VPSRLW            $0x04, Z4, Z4
-	VPANDD            Z12, Z4, Z6
-	VPDPBUSD.BCST     128(AX), Z6, Z2
-	VPDPBUSD.BCST     132(AX), Z6, Z3
-	VMOVDQU64         64(SI), Z4
-	VPANDD            Z12, Z4, Z6
-	VPDPBUSD.BCST     32(AX), Z6, Z2
-	VPDPBUSD.BCST     36(AX), Z6, Z3
-	VPSRLW            $0x04, Z4, Z4
-	VPANDD            Z12, Z4, Z6
-	VPDPBUSD.BCST     160(AX), Z6, Z2
-	VPDPBUSD.BCST     164(AX), Z6, Z3
-	VMOVDQU64         128(SI), Z4
-	VPANDD            Z12, Z4, Z6
-	VPDPBUSD.BCST     64(AX), Z6, Z2
-	VPDPBUSD.BCST     68(AX), Z6, Z3
-	VPSRLW            $0x04, Z4, Z4
-	VPANDD            Z12, Z4, Z6
-	VPDPBUSD.BCST     192(AX), Z6, Z2
-	VPDPBUSD.BCST     196(AX), Z6, Z3
-	VMOVDQU64         192(SI), Z4
-	VPANDD            Z12, Z4, Z6
-	VPDPBUSD.BCST     96(AX), Z6, Z2
-	VPDPBUSD.BCST     100(AX), Z6, Z3
-	VPSRLW            $0x04, Z4, Z4
-	VPANDD            Z12, Z4, Z6
-	VPDPBUSD.BCST     224(AX), Z6, Z2
-	VPDPBUSD.BCST     228(AX), Z6, Z3
-	VCVTDQ2PS         Z2, Z2
-	VCVTDQ2PS         Z3, Z3
-	VMULPS.BCST       (BX), Z8, Z7
-	VFMADD231PS       Z7, Z2, Z0
-	VFNMADD231PS.BCST 32(BX), Z9, Z0
-	VMULPS.BCST       4(BX), Z8, Z7
-	VFMADD231PS       Z7, Z3, Z1
-	VFNMADD231PS.BCST 36(BX), Z9, Z1
-	ADDQ              $0x00000100, SI
-	ADDQ              $0x20, DX
-	ADDQ              $0x00000100, AX
-	ADDQ              $0x40, BX
-	DECQ              R8
-	JNZ               cols2_block
-	DECQ              CX
-	JNZ               cols2_unit
-	MOVQ              add+80(FP), R11
-	TESTQ             R11, R11
-	MOVQ              DI, R11
-	JZ                cols2_store
-	VADDPS            (R11), Z0, Z0
-	ADDQ              R10, R11
-	VADDPS            (R11), Z1, Z1
-	MOVQ              DI, R11
-
-cols2_store:
-	VMOVUPS Z0, (R11)
-	ADDQ    R10, R11
-	VMOVUPS Z1, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols2_group
-	VZEROUPPER
-	RET
-
-cols1:
-	VPBROADCASTD dword_0f0f0f0f<>+0(SB), Z10
-
-cols1_group:
-	VPXORD Z0, Z0, Z0
-	MOVQ   x+16(FP), AX
-	MOVQ   fields+24(FP), BX
-	MOVQ   blocks+40(FP), CX
-	SHRQ   $0x03, CX
-
-cols1_unit:
-	VCVTPH2PS (DX), Z8
-	VCVTPH2PS 32(DX), Z9
-	ADDQ      $0x40, DX
-	MOVQ      $0x00000008, R8
-
-cols1_block:
-	VPMOVZXBD         (DX), Z6
-	VPMOVZXBD         16(DX), Z7
-	VCVTDQ2PS         Z6, Z6
-	VCVTDQ2PS         Z7, Z7
-	VMULPS            Z8, Z6, Z6
-	VMULPS            Z9, Z7, Z7
-	VPXORD            Z1, Z1, Z1
-	VMOVDQU64         (SI), Z2
-	VPANDD            Z10, Z2, Z4
-	VPDPBUSD.BCST     (AX), Z4, Z1
-	VPSRLW            $0x04, Z2, Z2
-	VPANDD            Z10, Z2, Z4
-	VPDPBUSD.BCST     128(AX), Z4, Z1
-	VMOVDQU64         64(SI), Z2
-	VPANDD            Z10, Z2, Z4
-	VPDPBUSD.BCST     32(AX), Z4, Z1
-	VPSRLW            $0x04, Z2, Z2
-	VPANDD            Z10, Z2, Z4
-	VPDPBUSD.BCST     160(AX), Z4, Z1
-	VMOVDQU64         128(SI), Z2
-	VPANDD            Z10, Z2, Z4
-	VPDPBUSD.BCST     64(AX), Z4, Z1
-	VPSRLW            $0x04, Z2, Z2
-	VPANDD            Z10, Z2, Z4
-	VPDPBUSD.BCST     192(AX), Z4, Z1
-	VMOVDQU64         192(SI), Z2
-	VPANDD            Z10, Z2, Z4
-	VPDPBUSD.BCST     96(AX), Z4, Z1
-	VPSRLW            $0x04, Z2, Z2
-	VPANDD            Z10, Z2, Z4
-	VPDPBUSD.BCST     224(AX), Z4, Z1
-	VCVTDQ2PS         Z1, Z1
-	VMULPS.BCST       (BX), Z6, Z5
-	VFMADD231PS       Z5, Z1, Z0
-	VFNMADD231PS.BCST 32(BX), Z7, Z0
-	ADDQ              $0x00000100, SI
-	ADDQ              $0x20, DX
-	ADDQ              $0x00000100, AX
-	ADDQ              $0x40, BX
-	DECQ              R8
-	JNZ               cols1_block
-	DECQ              CX
-	JNZ               cols1_unit
-	MOVQ              add+80(FP), R11
-	TESTQ             R11, R11
-	MOVQ              DI, R11
-	JZ                cols1_store
-	VADDPS            (R11), Z0, Z0
-	MOVQ              DI, R11
-
-cols1_store:
-	VMOVUPS Z0, (R11)
-	ADDQ    $0x40, DI
-	DECQ    R9
-	JNZ     cols1_group
 	VZEROUPPER
 	RET
 

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// PanelCols is the number of columns of a panel in a batch.
+	// PanelCols is the number of columns that the kernels take at most at once.
 	PanelCols = 8
 	// Lanes is the number of rows of a group of packed weights.
 	Lanes = 16
@@ -18,9 +18,9 @@ const (
 // and laid out for the matrix kernels. It does not depend on the format of the
 // weights: matrices of several formats may read the same panels.
 //
-// The columns are cut into panels of Width columns, the last one possibly
-// partly used. With nb = K/32 blocks and W = Width, a panel is four streams, one
-// after the other:
+// The columns are cut into panels of 8 columns, and one of those that remain: a
+// panel as narrow as its columns stays in the first-level cache. With nb = K/32
+// blocks, a panel of W columns is four streams, one after the other:
 //
 //	quants   [nb][8][W][4] int8     value 4j+t of column c at [j][c][t]
 //	offset   [nb] {dx [W] f32, -128·sum [W] i32}
@@ -34,16 +34,38 @@ const (
 // float32; amax is at least 1e-30. A block with an infinity or a NaN becomes
 // zeros with an infinite or NaN scale, so that every product with it is NaN.
 type Panels struct {
-	K     int // length of a column, a multiple of 32
-	Cols  int // columns in use
-	Width int // 1 when Cols is 1, else PanelCols
-	Data  []byte
+	K    int // length of a column, a multiple of 32
+	Cols int // columns in use
+	Data []byte
 
-	// X is a float32 copy of the same columns, [panel][K][Width]; nil unless
+	// X is a float32 copy of the same columns, each panel [K][W]; nil unless
 	// asked for. Float weights multiply it.
 	X []float32
 
 	maxCols int
+}
+
+// panel is a run of columns.
+type panel struct{ first, width int }
+
+// panels is the number of panels in use.
+func (p *Panels) panels() int { return (p.Cols + PanelCols - 1) / PanelCols }
+
+// panel is the i-th panel.
+func (p *Panels) panel(i int) panel {
+	first := i * PanelCols
+	return panel{first, min(PanelCols, p.Cols-first)}
+}
+
+// bytes is the part of Data that belongs to a panel.
+func (p *Panels) bytes(q panel) []byte {
+	column := p.K / BlockLen * columnBytes
+	return p.Data[q.first*column : (q.first+q.width)*column]
+}
+
+// floats is the part of X that belongs to a panel.
+func (p *Panels) floats(q panel) []float32 {
+	return p.X[q.first*p.K : (q.first+q.width)*p.K]
 }
 
 // Bytes of one block and column in each stream of a panel.
@@ -62,15 +84,10 @@ func NewPanels(k, maxCols int, floats bool) *Panels {
 		panic(fmt.Sprintf("kernel: NewPanels: %d columns of length %d", maxCols, k))
 	}
 	p := &Panels{K: k, maxCols: maxCols}
-	width := PanelCols
-	if maxCols == 1 {
-		width = 1
-	}
-	padded := (maxCols + width - 1) / width * width
-	p.Data = alignedBytes(padded * k / BlockLen * columnBytes)
+	p.Data = alignedBytes(maxCols * k / BlockLen * columnBytes)
 	if floats {
-		b := alignedBytes(padded * k * 4)
-		p.X = unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), padded*k)
+		b := alignedBytes(maxCols * k * 4)
+		p.X = unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), maxCols*k)
 	}
 	p.Reset(maxCols)
 	return p
@@ -84,24 +101,16 @@ func alignedBytes(n int) []byte {
 }
 
 // Reset sets the number of columns for the next batch. The contents are
-// undefined until Quantize has written every block of every column. Columns
-// beyond cols are never read.
+// undefined until Quantize has written every block of every column.
 func (p *Panels) Reset(cols int) {
 	if cols < 0 || cols > p.maxCols {
 		panic(fmt.Sprintf("kernel: Panels.Reset: %d columns, room for %d", cols, p.maxCols))
 	}
 	p.Cols = cols
-	p.Width = PanelCols
-	if cols == 1 {
-		p.Width = 1
-	}
 }
 
 // MaxCols is the largest value that Reset takes.
 func (p *Panels) MaxCols() int { return p.maxCols }
-
-// panelBytes is the distance between panels in Data.
-func (p *Panels) panelBytes() int { return p.K / BlockLen * columnBytes * p.Width }
 
 // stream is one of the three field streams of a panel.
 type stream uint8
@@ -132,20 +141,18 @@ func (s Set) Quantize(p *Panels, col, k0 int, x []float32) {
 	if len(x) == 0 {
 		return
 	}
-	nb, w := p.K/BlockLen, p.Width
-	base := col / w * p.panelBytes()
-	panel := p.Data[base : base+p.panelBytes()]
-	s.quantize(panel, nb, w, col%w, k0/BlockLen, x)
+	q := p.panel(col / PanelCols)
+	lane, w := col-q.first, q.width
+	s.quantize(p.bytes(q), p.K/BlockLen, w, lane, k0/BlockLen, x)
 	if p.X == nil {
 		return
 	}
-	dst := p.X[col/w*p.K*w+k0*w+col%w:]
+	dst := p.floats(q)[k0*w:]
 	if w == 1 {
 		copy(dst, x)
 		return
 	}
-	dst = dst[:(len(x)-1)*PanelCols+1]
 	for i, v := range x {
-		dst[i*PanelCols] = v
+		dst[i*w+lane] = v
 	}
 }

@@ -13,11 +13,12 @@ TEXT ·quantizeVNNI(SB), NOSPLIT, $0-56
 	MOVQ affine+24(FP), BX
 	MOVQ halves+32(FP), DX
 	MOVQ blocks+40(FP), CX
-	MOVQ width+48(FP), R11
-	CMPQ R11, $0x01
-	JEQ  width1
+	MOVQ width+48(FP), R14
+	SHLQ $0x02, R14
+	CMPQ R14, $0x04
+	JEQ  single
 
-width8:
+several:
 	VMOVUPS       (SI), Z0
 	VPANDD.BCST   dword_7fffffff<>+0(SB), Z0, Z2
 	VMOVUPS       64(SI), Z1
@@ -57,34 +58,42 @@ width8:
 	VMOVSS        X5, (AX)
 	VMOVSS        X5, (BX)
 	VMOVSS        X5, (DX)
-	VMOVSS        X11, 32(BX)
+	VMOVSS        X11, (BX)(R14*1)
 	VPXOR         X11, X11, X11
 	VPSLLD        $0x07, X10, X10
 	VPSUBD        X10, X11, X10
-	VMOVD         X10, 32(AX)
+	VMOVD         X10, (AX)(R14*1)
 	VPSLLD        $0x07, X9, X9
 	VPSUBD        X9, X11, X9
-	VMOVD         X9, 32(DX)
-	VPEXTRD       $0x01, X9, 64(DX)
+	VMOVD         X9, (DX)(R14*1)
+	VPEXTRD       $0x01, X9, (DX)(R14*2)
 	VPEXTRD       $0x00, X7, (DI)
-	VPEXTRD       $0x01, X7, 32(DI)
-	VPEXTRD       $0x02, X7, 64(DI)
-	VPEXTRD       $0x03, X7, 96(DI)
-	VPEXTRD       $0x00, X8, 128(DI)
-	VPEXTRD       $0x01, X8, 160(DI)
-	VPEXTRD       $0x02, X8, 192(DI)
-	VPEXTRD       $0x03, X8, 224(DI)
+	ADDQ          R14, DI
+	VPEXTRD       $0x01, X7, (DI)
+	ADDQ          R14, DI
+	VPEXTRD       $0x02, X7, (DI)
+	ADDQ          R14, DI
+	VPEXTRD       $0x03, X7, (DI)
+	ADDQ          R14, DI
+	VPEXTRD       $0x00, X8, (DI)
+	ADDQ          R14, DI
+	VPEXTRD       $0x01, X8, (DI)
+	ADDQ          R14, DI
+	VPEXTRD       $0x02, X8, (DI)
+	ADDQ          R14, DI
+	VPEXTRD       $0x03, X8, (DI)
+	ADDQ          R14, DI
 	ADDQ          $0x00000080, SI
-	ADDQ          $0x00000100, DI
-	ADDQ          $0x40, AX
-	ADDQ          $0x40, BX
-	ADDQ          $0x60, DX
+	LEAQ          (AX)(R14*2), AX
+	LEAQ          (BX)(R14*2), BX
+	LEAQ          (DX)(R14*2), DX
+	ADDQ          R14, DX
 	DECQ          CX
-	JNZ           width8
+	JNZ           several
 	VZEROUPPER
 	RET
 
-width1:
+single:
 	VMOVUPS       (SI), Z0
 	VPANDD.BCST   dword_7fffffff<>+0(SB), Z0, Z2
 	VMOVUPS       64(SI), Z1
@@ -124,24 +133,25 @@ width1:
 	VMOVSS        X5, (AX)
 	VMOVSS        X5, (BX)
 	VMOVSS        X5, (DX)
-	VMOVSS        X11, 4(BX)
+	VMOVSS        X11, (BX)(R14*1)
 	VPXOR         X11, X11, X11
 	VPSLLD        $0x07, X10, X10
 	VPSUBD        X10, X11, X10
-	VMOVD         X10, 4(AX)
+	VMOVD         X10, (AX)(R14*1)
 	VPSLLD        $0x07, X9, X9
 	VPSUBD        X9, X11, X9
-	VMOVD         X9, 4(DX)
-	VPEXTRD       $0x01, X9, 8(DX)
+	VMOVD         X9, (DX)(R14*1)
+	VPEXTRD       $0x01, X9, (DX)(R14*2)
 	VMOVDQU       X7, (DI)
 	VMOVDQU       X8, 16(DI)
+	ADDQ          $0x20, DI
 	ADDQ          $0x00000080, SI
-	ADDQ          $0x00000020, DI
-	ADDQ          $0x08, AX
-	ADDQ          $0x08, BX
-	ADDQ          $0x0c, DX
+	LEAQ          (AX)(R14*2), AX
+	LEAQ          (BX)(R14*2), BX
+	LEAQ          (DX)(R14*2), DX
+	ADDQ          R14, DX
 	DECQ          CX
-	JNZ           width1
+	JNZ           single
 	VZEROUPPER
 	RET
 
@@ -166,11 +176,12 @@ TEXT ·quantizeAVX2(SB), NOSPLIT, $0-56
 	MOVQ affine+24(FP), BX
 	MOVQ halves+32(FP), DX
 	MOVQ blocks+40(FP), CX
-	MOVQ width+48(FP), R11
-	CMPQ R11, $0x01
-	JEQ  width1
+	MOVQ width+48(FP), R14
+	SHLQ $0x02, R14
+	CMPQ R14, $0x04
+	JEQ  single
 
-width8:
+several:
 	VPBROADCASTD dword_7fffffff<>+0(SB), Y12
 	VMOVUPS      (SI), Y0
 	VMOVUPS      32(SI), Y1
@@ -228,34 +239,42 @@ width8:
 	VMOVSS       X5, (AX)
 	VMOVSS       X5, (BX)
 	VMOVSS       X5, (DX)
-	VMOVSS       X11, 32(BX)
+	VMOVSS       X11, (BX)(R14*1)
 	VPXOR        X11, X11, X11
 	VPSLLD       $0x07, X10, X10
 	VPSUBD       X10, X11, X10
-	VMOVD        X10, 32(AX)
+	VMOVD        X10, (AX)(R14*1)
 	VPSLLD       $0x07, X9, X9
 	VPSUBD       X9, X11, X9
-	VMOVD        X9, 32(DX)
-	VPEXTRD      $0x01, X9, 64(DX)
+	VMOVD        X9, (DX)(R14*1)
+	VPEXTRD      $0x01, X9, (DX)(R14*2)
 	VPEXTRD      $0x00, X7, (DI)
-	VPEXTRD      $0x01, X7, 32(DI)
-	VPEXTRD      $0x02, X7, 64(DI)
-	VPEXTRD      $0x03, X7, 96(DI)
-	VPEXTRD      $0x00, X8, 128(DI)
-	VPEXTRD      $0x01, X8, 160(DI)
-	VPEXTRD      $0x02, X8, 192(DI)
-	VPEXTRD      $0x03, X8, 224(DI)
+	ADDQ         R14, DI
+	VPEXTRD      $0x01, X7, (DI)
+	ADDQ         R14, DI
+	VPEXTRD      $0x02, X7, (DI)
+	ADDQ         R14, DI
+	VPEXTRD      $0x03, X7, (DI)
+	ADDQ         R14, DI
+	VPEXTRD      $0x00, X8, (DI)
+	ADDQ         R14, DI
+	VPEXTRD      $0x01, X8, (DI)
+	ADDQ         R14, DI
+	VPEXTRD      $0x02, X8, (DI)
+	ADDQ         R14, DI
+	VPEXTRD      $0x03, X8, (DI)
+	ADDQ         R14, DI
 	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000100, DI
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, BX
-	ADDQ         $0x60, DX
+	LEAQ         (AX)(R14*2), AX
+	LEAQ         (BX)(R14*2), BX
+	LEAQ         (DX)(R14*2), DX
+	ADDQ         R14, DX
 	DECQ         CX
-	JNZ          width8
+	JNZ          several
 	VZEROUPPER
 	RET
 
-width1:
+single:
 	VPBROADCASTD dword_7fffffff<>+0(SB), Y12
 	VMOVUPS      (SI), Y0
 	VMOVUPS      32(SI), Y1
@@ -313,24 +332,25 @@ width1:
 	VMOVSS       X5, (AX)
 	VMOVSS       X5, (BX)
 	VMOVSS       X5, (DX)
-	VMOVSS       X11, 4(BX)
+	VMOVSS       X11, (BX)(R14*1)
 	VPXOR        X11, X11, X11
 	VPSLLD       $0x07, X10, X10
 	VPSUBD       X10, X11, X10
-	VMOVD        X10, 4(AX)
+	VMOVD        X10, (AX)(R14*1)
 	VPSLLD       $0x07, X9, X9
 	VPSUBD       X9, X11, X9
-	VMOVD        X9, 4(DX)
-	VPEXTRD      $0x01, X9, 8(DX)
+	VMOVD        X9, (DX)(R14*1)
+	VPEXTRD      $0x01, X9, (DX)(R14*2)
 	VMOVDQU      X7, (DI)
 	VMOVDQU      X8, 16(DI)
+	ADDQ         $0x20, DI
 	ADDQ         $0x00000080, SI
-	ADDQ         $0x00000020, DI
-	ADDQ         $0x08, AX
-	ADDQ         $0x08, BX
-	ADDQ         $0x0c, DX
+	LEAQ         (AX)(R14*2), AX
+	LEAQ         (BX)(R14*2), BX
+	LEAQ         (DX)(R14*2), DX
+	ADDQ         R14, DX
 	DECQ         CX
-	JNZ          width1
+	JNZ          single
 	VZEROUPPER
 	RET
 

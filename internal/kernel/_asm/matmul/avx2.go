@@ -11,35 +11,35 @@ import (
 // as small as they are, so that VPMADDUBSW can add several products in 16 bits;
 // values of 8 bits are multiplied as magnitude and sign.
 
-const avx2Signature = "func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, add int)"
+const avx2Signature = "func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)"
 
 // avx2 emits the loop of one format for one number of columns.
 type avx2 struct {
 	*asm
-	f           *format
-	cols, width int
+	f    *format
+	cols int
 
 	y, words, acc, first []vec // sums: float32, int16, int32, and the first half's product
 	t, u, v, p           vec
 }
 
-// half8 is 0 or 8: the first row of the pass, and half the size of its float16
-// scales, and a quarter of its quants in a vector.
 var (
-	half8 = reg.R12
-	unit  = reg.R13 // start of the unit of the scales
+	// half8 is 0 or 8: the pass's first row, half the place of its float16
+	// scales and a quarter of that of its quants in a vector.
+	half8  = reg.R12
+	unit   = reg.R13 // start of the unit of the scales
+	stride = reg.R14 // bytes of four values, or one field, of all columns
 )
 
-// avx2Cols are the numbers of columns that have a loop; 0 is a panel of one.
+// avx2Cols are the numbers of columns that have a loop, largest first.
 func (f *format) avx2Cols() []int {
 	if f.stream == halves {
-		return []int{2, 1, 0}
+		return []int{2, 1}
 	}
-	return []int{4, 2, 1, 0}
+	return []int{4, 2, 1}
 }
 
 func avx2Kernel(a *asm, f *format) {
-	counts := f.avx2Cols()
 	a.begin("avx2"+f.name, avx2Signature, fmt.Sprintf("avx2%s multiplies groups of %s weights.", f.name, f.name))
 	a.param("quants", quants)
 	a.param("scales", scales)
@@ -47,28 +47,17 @@ func avx2Kernel(a *asm, f *format) {
 	a.param("groups", groups)
 	a.param("ldy", ldy)
 	a.SHLQ(operand.Imm(2), ldy)
-	a.param("cols", tmp)
-	for _, c := range counts {
-		if c > 0 {
-			a.CMPQ(tmp, operand.Imm(uint64(c)))
-			a.JEQ(operand.LabelRef(fmt.Sprintf("cols%d", c)))
-		}
-	}
-	for i := len(counts) - 1; i >= 0; i-- {
-		k := &avx2{asm: a, f: f, cols: max(counts[i], 1), width: panelCols}
-		if counts[i] == 0 {
-			k.width = 1
-		}
-		n := k.cols
-		k.y, k.words, k.acc = ymm[:n], ymm[n:2*n], ymm[2*n:3*n]
+	a.param("width", stride)
+	a.SHLQ(operand.Imm(2), stride)
+	a.choose(f.avx2Cols(), func(c int, label string) {
+		k := &avx2{asm: a, f: f, cols: c}
+		k.y, k.words, k.acc = ymm[:c], ymm[c:2*c], ymm[2*c:3*c]
 		if f.stream == halves {
-			k.first = ymm[3*n : 4*n]
+			k.first = ymm[3*c : 4*c]
 		}
 		k.t, k.u, k.v, k.p = ymm[12], ymm[13], ymm[14], ymm[15]
-		label := fmt.Sprintf("cols%d", counts[i])
-		a.Label(label)
 		k.loop(label)
-	}
+	})
 }
 
 func (k *avx2) loop(label string) {
@@ -132,7 +121,7 @@ func (k *avx2) block() {
 		first, count := h*8/k.f.parts(), 8/k.f.parts()
 		for j := first; j < first+count; j++ {
 			k.value(j)
-			k.multiply(j, (j-first)%k.f.run == 0, (j-first)%k.f.run == k.f.run-1 || j == first+count-1)
+			k.multiply((j-first)%k.f.run == 0, (j-first)%k.f.run == k.f.run-1 || j == first+count-1)
 		}
 		k.scaleFactor(h, k.t)
 		for c := range k.cols {
@@ -157,8 +146,9 @@ func (k *avx2) block() {
 	}
 	k.ADDQ(operand.U32(uint32(k.f.quants)), quants)
 	k.ADDQ(operand.Imm(uint64(k.f.scales)), scales)
-	k.ADDQ(operand.U32(uint32(32*k.width)), xs)
-	k.ADDQ(operand.Imm(uint64(k.f.stream.fieldBytes()*k.width)), fields)
+	for range k.f.stream.fields() {
+		k.ADDQ(stride, fields)
+	}
 }
 
 // start sets the integer sum of part h to its correction: the field's 128 times
@@ -176,9 +166,9 @@ func (k *avx2) start(h, c int) {
 	k.VPSRAD(operand.Imm(uint64(shift)), k.acc[c], k.acc[c])
 }
 
-// multiply adds vector j, in k.v, times every column. Products are added in 16
-// bits from the first to the last vector of a run.
-func (k *avx2) multiply(j int, first, last bool) {
+// multiply adds the next vector, in k.v, times every column. Products are added
+// in 16 bits from the first to the last vector of a run.
+func (k *avx2) multiply(first, last bool) {
 	if k.f.signed {
 		k.VPABSB(k.v, k.u)
 	}
@@ -187,7 +177,7 @@ func (k *avx2) multiply(j int, first, last bool) {
 		if first {
 			product = k.words[c]
 		}
-		k.VPBROADCASTD(at(xs, 4*(j*k.width+c)), k.p)
+		k.VPBROADCASTD(at(xs, 4*c), k.p)
 		if k.f.signed {
 			k.VPSIGNB(k.v, k.p, k.p)
 			k.VPMADDUBSW(k.p, k.u, product)
@@ -202,6 +192,7 @@ func (k *avx2) multiply(j int, first, last bool) {
 			k.VPADDD(k.words[c], k.acc[c], k.acc[c])
 		}
 	}
+	k.ADDQ(stride, xs)
 }
 
 // value unpacks vector j to k.v.
@@ -321,7 +312,13 @@ func (k *avx2) byteScale(i int) operand.Mem {
 	return operand.Mem{Base: scales, Index: half8, Scale: 1, Disp: 16 * i}
 }
 
-func (k *avx2) field(i, c int) operand.Mem { return at(fields, 4*(i*k.width+c)) }
+// field is field i, up to 2, of column c in the panel's stream.
+func (k *avx2) field(i, c int) operand.Mem {
+	if i == 0 {
+		return at(fields, 4*c)
+	}
+	return operand.Mem{Base: fields, Index: stride, Scale: uint8(i), Disp: 4 * c}
+}
 
 // repeat is a read-only vector of equal dwords.
 func (a *asm) repeat(v uint32) operand.Mem {

@@ -7,18 +7,20 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// floatTier is what float kernels need to know of a tier: its registers, and
-// how many passes over a group's 16 rows they take.
+// floatTier is what float kernels need to know of a tier: its registers, how
+// many passes over a group's 16 rows they take, and whether a panel may have
+// more columns than the loop.
 type floatTier struct {
-	name   string
-	regs   []vec
-	passes int
-	cols   []int // numbers of columns that have a loop
+	name      string
+	regs      []vec
+	passes    int
+	cols      []int // numbers of columns that have a loop
+	signature string
 }
 
 var (
-	floatAVX512 = floatTier{"AVX512", zmm[:], 1, vnniCols}
-	floatAVX2   = floatTier{"AVX2", ymm[:], 2, []int{4, 2, 1}}
+	floatAVX512 = floatTier{"AVX512", zmm[:], 1, vnniCols, "func(weights *byte, x, y *float32, k, groups, ldy, cols, add int)"}
+	floatAVX2   = floatTier{"AVX2", ymm[:], 2, []int{4, 2, 1}, "func(weights *byte, x, y *float32, k, groups, ldy, cols, width, add int)"}
 )
 
 // floatFormat is a weight format that multiplies float32 columns.
@@ -37,31 +39,23 @@ var floatFormats = []floatFormat{
 	}},
 }
 
-const floatSignature = "func(weights *byte, x, y *float32, k, groups, ldy, cols, add int)"
-
 // floatKernel emits products with F32, F16 or BF16 weights. Each column has two
 // sums, of even and odd positions.
 func floatKernel(a *asm, t floatTier, f floatFormat) {
-	a.begin("float"+f.name+t.name, floatSignature, fmt.Sprintf("float%s%s multiplies groups of %s weights.", f.name, t.name, f.name))
+	a.begin("float"+f.name+t.name, t.signature, fmt.Sprintf("float%s%s multiplies groups of %s weights.", f.name, t.name, f.name))
 	a.param("weights", quants)
 	a.param("y", out)
 	a.param("groups", groups)
 	a.param("ldy", ldy)
 	a.SHLQ(operand.Imm(2), ldy)
-	a.param("cols", tmp)
-	for _, c := range t.cols {
-		a.CMPQ(tmp, operand.Imm(uint64(c)))
-		a.JEQ(operand.LabelRef(fmt.Sprintf("cols%d", c)))
+	if t.passes > 1 {
+		a.param("width", stride)
+		a.SHLQ(operand.Imm(2), stride)
 	}
-	t.loop(a, f, 1, 1, "single")
-	for _, c := range t.cols {
-		label := fmt.Sprintf("cols%d", c)
-		a.Label(label)
-		t.loop(a, f, c, panelCols, label)
-	}
+	a.choose(t.cols, func(c int, label string) { t.loop(a, f, c, label) })
 }
 
-func (t floatTier) loop(a *asm, f floatFormat, cols, width int, label string) {
+func (t floatTier) loop(a *asm, f floatFormat, cols int, label string) {
 	const unroll = 4
 	even, odd := t.regs[:cols], t.regs[cols:2*cols]
 	w, p := t.regs[2*cols], t.regs[2*cols+1]
@@ -83,11 +77,21 @@ func (t floatTier) loop(a *asm, f floatFormat, cols, width int, label string) {
 				if u%2 == 1 {
 					sum = odd[c]
 				}
-				a.fmaBroadcast(at(xs, 4*(u*width+c)), w, sum, p)
+				if t.passes == 1 {
+					a.VFMADD231PS_BCST(at(xs, 4*(u*cols+c)), w, sum)
+				} else {
+					a.VBROADCASTSS(at(xs, 4*c), p)
+					a.VFMADD231PS(p, w, sum)
+				}
+			}
+			if t.passes > 1 {
+				a.ADDQ(stride, xs)
 			}
 		}
 		a.ADDQ(operand.U32(uint32(unroll*step)), quants)
-		a.ADDQ(operand.U32(uint32(4*unroll*width)), xs)
+		if t.passes == 1 {
+			a.ADDQ(operand.U32(uint32(4*unroll*cols)), xs)
+		}
 		a.DECQ(blocks)
 		a.JNZ(operand.LabelRef(next))
 		for c := range cols {
@@ -101,16 +105,6 @@ func (t floatTier) loop(a *asm, f floatFormat, cols, width int, label string) {
 		}
 	}
 	a.nextGroup(label)
-}
-
-// fmaBroadcast is sum = fma(*x, w, sum); p is free.
-func (a *asm) fmaBroadcast(x operand.Mem, w, sum, p vec) {
-	if isZ(w) {
-		a.VFMADD231PS_BCST(x, w, sum)
-		return
-	}
-	a.VBROADCASTSS(x, p)
-	a.VFMADD231PS(p, w, sum)
 }
 
 func (a *asm) zero(r vec) {

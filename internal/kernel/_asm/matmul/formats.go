@@ -15,8 +15,8 @@ const (
 	halves               // dx, -128·sum of either half
 )
 
-// fieldBytes is the size of an entry for one column.
-func (s stream) fieldBytes() int { return [...]int{offset: 8, affine: 8, halves: 12}[s] }
+// fields is the number of fields of an entry, 4 bytes for each column.
+func (s stream) fields() int { return [...]int{offset: 2, affine: 2, halves: 3}[s] }
 
 // format is a weight format as package kernel packs it.
 type format struct {
@@ -177,8 +177,8 @@ func (k *vnni) twos(mul visit) {
 
 // The expanders leave the factors of a block in k.d0, k.d1, k.m0, k.m1.
 
-func (k *vnni) scaleD()  { k.VCVTPH2PS(at(k.scale, 0), k.d0) }
-func (k *vnni) scaleDM() { k.scaleD(); k.VCVTPH2PS(at(k.scale, 32), k.m0) }
+func (k *vnni) scaleD()  { k.VCVTPH2PS(at(scales, 0), k.d0) }
+func (k *vnni) scaleDM() { k.scaleD(); k.VCVTPH2PS(at(scales, 32), k.m0) }
 
 // scaleByte is d times a signed byte.
 func (k *vnni) scaleByte() { k.signed(0, k.d0) }
@@ -187,15 +187,15 @@ func (k *vnni) scaleByte() { k.signed(0, k.d0) }
 func (k *vnni) scaleHalves() { k.signed(0, k.d0); k.signed(16, k.d1) }
 
 func (k *vnni) signed(at_ int, d vec) {
-	k.VPMOVSXBD(at(k.scale, at_), d)
+	k.VPMOVSXBD(at(scales, at_), d)
 	k.VCVTDQ2PS(d, d)
 	k.VMULPS(k.unitD, d, d)
 }
 
 // scaleBytes is d and dmin times an unsigned byte each.
 func (k *vnni) scaleBytes() {
-	k.VPMOVZXBD(at(k.scale, 0), k.d0)
-	k.VPMOVZXBD(at(k.scale, 16), k.m0)
+	k.VPMOVZXBD(at(scales, 0), k.d0)
+	k.VPMOVZXBD(at(scales, 16), k.m0)
 	k.VCVTDQ2PS(k.d0, k.d0)
 	k.VCVTDQ2PS(k.m0, k.m0)
 	k.VMULPS(k.unitD, k.d0, k.d0)
@@ -205,7 +205,7 @@ func (k *vnni) scaleBytes() {
 // scaleNibbles is d times the low and dmin/128 times the high half of a byte.
 func (k *vnni) scaleNibbles() {
 	for h, d := range []vec{k.d0, k.d1} {
-		k.VPMOVZXBD(at(k.scale, 16*h), d)
+		k.VPMOVZXBD(at(scales, 16*h), d)
 		k.and(15, d, d)
 		k.VCVTDQ2PS(d, d)
 		k.VMULPS(k.unitD, d, d)
@@ -215,7 +215,7 @@ func (k *vnni) scaleNibbles() {
 // scaleMinima is the second part, when the registers of the vectors are free.
 func (k *vnni) scaleMinima() {
 	for h, m := range []vec{k.m0, k.m1} {
-		k.VPMOVZXBD(at(k.scale, 16*h), m)
+		k.VPMOVZXBD(at(scales, 16*h), m)
 		k.VPSRLD(operand.Imm(4), m, m)
 		k.VCVTDQ2PS(m, m)
 		k.VMULPS(k.unitM, m, m)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/mmcloughlin/avo/operand"
@@ -35,24 +34,34 @@ func quantizeKernel(a *asm, name string, body func(*quantizer)) {
 	a.param("affine", q.affine)
 	a.param("halves", q.halves)
 	a.param("blocks", blocks)
-	a.param("width", tmp)
-	a.CMPQ(tmp, operand.Imm(1))
-	a.JEQ(operand.LabelRef("width1"))
-	q.loop(panelCols, body)
-	q.loop(1, body)
+	a.param("width", stride)
+	a.SHLQ(operand.Imm(2), stride)
+	a.CMPQ(stride, operand.Imm(4))
+	a.JEQ(operand.LabelRef("single"))
+	q.loop("several", body)
+	q.loop("single", body)
 }
 
-func (q *quantizer) loop(width int, body func(*quantizer)) {
-	label := fmt.Sprintf("width%d", width)
+func (q *quantizer) loop(label string, body func(*quantizer)) {
 	q.Label(label)
 	body(q)
-	q.fields(width)
-	q.values(width)
+	q.fields()
+	if label == "single" {
+		q.VMOVDQU(q.low, at(out, 0))
+		q.VMOVDQU(q.high, at(out, 16))
+		q.ADDQ(operand.Imm(32), out)
+	} else {
+		for i := range 8 {
+			v := []vec{q.low, q.high}[i/4]
+			q.VPEXTRD(operand.Imm(uint64(i%4)), v, at(out, 0))
+			q.ADDQ(stride, out)
+		}
+	}
 	q.ADDQ(operand.U32(128), q.x)
-	q.ADDQ(operand.U32(uint32(32*width)), out)
-	q.ADDQ(operand.Imm(uint64(8*width)), q.offset)
-	q.ADDQ(operand.Imm(uint64(8*width)), q.affine)
-	q.ADDQ(operand.Imm(uint64(12*width)), q.halves)
+	for _, p := range []reg.Register{q.offset, q.affine, q.halves} {
+		q.LEAQ(operand.Mem{Base: p, Index: stride, Scale: 2}, p)
+	}
+	q.ADDQ(stride, q.halves)
 	q.DECQ(blocks)
 	q.JNZ(operand.LabelRef(label))
 	q.VZEROUPPER()
@@ -75,7 +84,7 @@ func (q *quantizer) scale() {
 }
 
 // fields writes the three field streams from dx and sums.
-func (q *quantizer) fields(width int) {
+func (q *quantizer) fields() {
 	q.VPSHUFD(operand.U8(0xb1), q.sums, q.a)
 	q.VPADDD(q.sums, q.a, q.a) // the whole block
 	q.VCVTDQ2PS(q.a, q.b)
@@ -83,28 +92,20 @@ func (q *quantizer) fields(width int) {
 	for _, p := range []reg.Register{q.offset, q.affine, q.halves} {
 		q.VMOVSS(q.dx, at(p, 0))
 	}
-	q.VMOVSS(q.b, at(q.affine, 4*width))
+	q.VMOVSS(q.b, field1(q.affine))
 	q.VPXOR(q.b, q.b, q.b)
 	q.VPSLLD(operand.Imm(7), q.a, q.a)
 	q.VPSUBD(q.a, q.b, q.a)
-	q.VMOVD(q.a, at(q.offset, 4*width))
+	q.VMOVD(q.a, field1(q.offset))
 	q.VPSLLD(operand.Imm(7), q.sums, q.sums)
 	q.VPSUBD(q.sums, q.b, q.sums)
-	q.VMOVD(q.sums, at(q.halves, 4*width))
-	q.VPEXTRD(operand.Imm(1), q.sums, at(q.halves, 8*width))
+	q.VMOVD(q.sums, field1(q.halves))
+	q.VPEXTRD(operand.Imm(1), q.sums, operand.Mem{Base: q.halves, Index: stride, Scale: 2})
 }
 
-// values writes the int8 values: together, or every four apart.
-func (q *quantizer) values(width int) {
-	for h, v := range []vec{q.low, q.high} {
-		if width == 1 {
-			q.VMOVDQU(v, at(out, 16*h))
-			continue
-		}
-		for i := range 4 {
-			q.VPEXTRD(operand.Imm(uint64(i)), v, at(out, 4*width*(4*h+i)))
-		}
-	}
+// field1 is the second field of an entry.
+func field1(p reg.Register) operand.Mem {
+	return operand.Mem{Base: p, Index: stride, Scale: 1}
 }
 
 func quantizeVNNI(q *quantizer) {

@@ -8,15 +8,12 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// vnniSignature: cols is one of vnniCols, or 0 for a panel of one column. ahead is
-// the distance at which 8 columns prefetch the quants.
+// vnniSignature: cols is one of vnniCols, ahead the distance at which the quants
+// are prefetched.
 const vnniSignature = "func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)"
 
-const panelCols = 8
-
-// vnniCols are the numbers of columns that have a loop of their own. The rest
-// are sums of two of them: the second half finds the weights in the cache.
-var vnniCols = []int{panelCols, 4, 3, 2, 1}
+// vnniCols are the widths of panels, largest first. One column does not prefetch.
+var vnniCols = []int{8, 7, 6, 5, 4, 3, 2, 1}
 
 type vec = reg.VecPhysical
 
@@ -51,9 +48,8 @@ var (
 // are y (float32) and acc (int32), and acc1 for the second half of a block.
 type vnni struct {
 	*asm
-	f           *format
-	cols, width int
-	scale       reg.Register
+	f    *format
+	cols int
 
 	y, acc, acc1   []vec
 	t, u, v, p     vec // vectors on their way, p for products
@@ -74,20 +70,11 @@ func vnniKernel(a *asm, f *format) {
 	a.param("ldy", ldy)
 	a.SHLQ(operand.Imm(2), ldy)
 	a.param("ahead", ahead)
-	a.param("cols", tmp)
-	for _, c := range vnniCols {
-		a.CMPQ(tmp, operand.Imm(uint64(c)))
-		a.JEQ(operand.LabelRef(fmt.Sprintf("cols%d", c)))
-	}
-	newVNNI(a, f, 1, 1).loop("single")
-	for _, c := range vnniCols {
-		a.Label(fmt.Sprintf("cols%d", c))
-		newVNNI(a, f, c, panelCols).loop(fmt.Sprintf("cols%d", c))
-	}
+	a.choose(vnniCols, func(c int, label string) { newVNNI(a, f, c).loop(label) })
 }
 
-func newVNNI(a *asm, f *format, cols, width int) *vnni {
-	k := &vnni{asm: a, f: f, cols: cols, width: width, scale: scales, masks: map[uint32]vec{}}
+func newVNNI(a *asm, f *format, cols int) *vnni {
+	k := &vnni{asm: a, f: f, cols: cols, masks: map[uint32]vec{}}
 	free := zmm[:]
 	take := func(n int) []vec {
 		rs := free[:n]
@@ -165,7 +152,7 @@ func (k *vnni) constants() {
 
 // block emits one block of 32 values and advances the cursors.
 func (k *vnni) block() {
-	if k.cols == panelCols {
+	if true {
 		for line := 0; line < k.f.quants; line += 64 {
 			k.PREFETCHT2(operand.Mem{Base: quants, Index: ahead, Scale: 1, Disp: line})
 		}
@@ -191,7 +178,7 @@ func (k *vnni) block() {
 			acc = k.acc1
 		}
 		for c := range k.cols {
-			k.VPDPBUSD_BCST(at(xs, 4*(j*k.width+c)), k.v, acc[c])
+			k.VPDPBUSD_BCST(at(xs, 4*(j*k.cols+c)), k.v, acc[c])
 		}
 	})
 	switch k.f.stream {
@@ -202,8 +189,8 @@ func (k *vnni) block() {
 	}
 	k.ADDQ(operand.U32(uint32(k.f.quants)), quants)
 	k.ADDQ(operand.Imm(uint64(k.f.scales)), scales)
-	k.ADDQ(operand.U32(uint32(32*k.width)), xs)
-	k.ADDQ(operand.Imm(uint64(k.f.stream.fieldBytes()*k.width)), fields)
+	k.ADDQ(operand.U32(uint32(32*k.cols)), xs)
+	k.ADDQ(operand.Imm(uint64(4*k.f.stream.fields()*k.cols)), fields)
 }
 
 // scaleWhole is y = fma(acc, d·dx, y) and, if affine, y = fma(m, dx·sum, y).
@@ -251,7 +238,7 @@ func (k *vnni) scaleHalf() {
 func (k *vnni) quant(i int) operand.Mem { return at(quants, 64*i) }
 
 // field is field i of column c in the panel's stream.
-func (k *vnni) field(i, c int) operand.Mem { return at(fields, 4*(i*k.width+c)) }
+func (k *vnni) field(i, c int) operand.Mem { return at(fields, 4*(i*k.cols+c)) }
 
 // and is dst = src & mask in every dword.
 func (k *vnni) and(mask uint32, src, dst vec) {
