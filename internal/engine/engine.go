@@ -24,7 +24,7 @@ type Config struct {
 	MaxQueue    int        // requests that wait beyond those; negative: none; 256
 	StepBudget  int        // rows of a step: 256, at most what the executor takes
 	ChunkTokens int        // prompt rows of a step beside streams; 0: as many as StreamDelay allows
-	StreamDelay float64    // a step may take this many times what it would take without prompts: 2.5
+	StreamDelay float64    // a step may take this many times what it would take without prompts: 3
 	AgeSteps    int        // see sched.Config
 	PrefixCache bool       // share the blocks of common prefixes
 	EOG         []int32    // tokens that end a generation
@@ -45,7 +45,7 @@ func (c *Config) fill(x Executor) {
 	or(&c.MaxQueue, 256)
 	or(&c.StepBudget, 256)
 	if c.StreamDelay == 0 {
-		c.StreamDelay = 2.5
+		c.StreamDelay = 3
 	}
 	c.MaxQueue = max(c.MaxQueue, 0)
 	c.StepBudget = min(c.StepBudget, x.MaxRows())

@@ -18,9 +18,9 @@ type Executor interface {
 }
 
 // Runner has several workers do a job at once; *nn.Pool is one. The engine
-// gives it the sampling of a step.
+// gives it the sampling of a step, of which a worker that is late may get none.
 type Runner interface {
-	Run(nn.Job)
+	Share(nn.Job)
 	Workers() int
 }
 

@@ -49,7 +49,7 @@ func (e *Engine) sample(plan *sched.Plan, logits []float32) {
 	j.plan, j.logits = plan, logits
 	j.next.Store(0)
 	if e.run != nil && len(j.items) > 1 {
-		e.run.Run(j)
+		e.run.Share(j)
 	} else {
 		j.Do(0, 1)
 	}

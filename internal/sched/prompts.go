@@ -68,13 +68,14 @@ func shortest(list []share) int {
 }
 
 // promptRows is the number of prompt rows of this step. Beside streams the sum
-// is rounded down to whole panels, unless most of the rows would be lost.
+// is rounded to whole panels, unless that changes it much.
 func (s *Scheduler) promptRows(streams int, b Budget) int {
 	if streams == 0 {
 		return min(max(b.Alone, 1), s.cfg.MaxRows)
 	}
 	rows := max(0, min(b.Beside, s.cfg.MaxRows-streams))
-	if whole := (streams+rows)/s.cfg.Align*s.cfg.Align - streams; whole > rows/2 {
+	whole := (streams+rows+s.cfg.Align/2)/s.cfg.Align*s.cfg.Align - streams
+	if whole > rows/2 && whole <= rows+rows/4 && streams+whole <= s.cfg.MaxRows {
 		return whole
 	}
 	return rows

@@ -87,7 +87,7 @@ func (m *machine) schedule(t *rapid.T) {
 	}
 	allowed := b.Alone
 	if p.Streams > 0 {
-		allowed = p.Streams + b.Beside
+		allowed = p.Streams + b.Beside + b.Beside/4
 	}
 	if rows > allowed {
 		t.Fatalf("%d rows with %d streams and %+v", rows, p.Streams, b)
