@@ -247,9 +247,6 @@ func (c *Compare) measure(ctx context.Context, x contender, prompts load.Prompts
 	if err != nil {
 		return nil, 0, err
 	}
-	if ctx.Err() != nil {
-		return nil, 0, fmt.Errorf("bench: interrupted: %w", ctx.Err())
-	}
 	if x.server != nil && !x.server.Alive() {
 		return nil, 0, errors.New("bench: the server ended")
 	}

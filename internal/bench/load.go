@@ -143,9 +143,6 @@ func (l *Load) once(ctx context.Context, target load.Target, plan load.Plan, obj
 	if err != nil {
 		return nil, nil, err
 	}
-	if ctx.Err() != nil {
-		return nil, nil, fmt.Errorf("bench: interrupted after %d requests: %w", len(r.Samples), ctx.Err())
-	}
 	s, err := summarise(r, objectives)
 	return r.Samples, s, err
 }

@@ -70,7 +70,8 @@ type Result struct {
 }
 
 // Run sends the load and returns every sample in the order in which the requests were begun. done, when not nil, is called
-// after each request, from many goroutines. An error means that no load was sent; failed requests are samples.
+// after each request, from many goroutines. An error means that no load was sent, or
+// that ctx ended before the load did; failed requests are samples.
 func Run(ctx context.Context, target Target, plan Plan, prompts Prompts, done func(*Sample)) (*Result, error) {
 	if err := plan.check(); err != nil {
 		return nil, err
@@ -93,10 +94,10 @@ func Run(ctx context.Context, target Target, plan Plan, prompts Prompts, done fu
 		s := &res.Samples[i]
 		res.Elapsed = max(res.Elapsed, s.Start+s.End)
 	}
-	if len(res.Samples) == 0 {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("load: stopped before the first request: %w", ctx.Err())
-		}
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("load: interrupted after %d requests: %w", len(res.Samples), ctx.Err())
+	case len(res.Samples) == 0:
 		return nil, errors.New("load: no request was sent")
 	}
 	return res, nil
