@@ -45,6 +45,7 @@ type Fast struct {
 
 	embed   embedJob
 	norm    normJob
+	settle  settleJob
 	project projectJob
 	store   storeJob
 	attend  attendJob
@@ -111,10 +112,11 @@ func (f *Fast) initJobs() {
 	w := f.pool.Workers()
 	f.embed = embedJob{f: f}
 	f.norm = normJob{f: f}
+	f.settle = settleJob{f: f}
 	f.project = projectJob{f: f, spans: newSpans(w)}
 	f.store = storeJob{}
 	f.attend = attendJob{}
-	f.decode = decodeJob{ready: newFlags(f.lim.Seqs * f.lim.KVHeads)}
+	f.decode = decodeJob{ready: newFlags(f.lim.Seqs * f.lim.KVHeads), spans: newSpans(w)}
 	f.repack = quantizeJob{f: f}
 	f.gated = gatedJob{f: f, spans: newSpans(w)}
 }

@@ -213,12 +213,17 @@ func (j *attendJob) tile(own *private, t *tile, kvHead int) {
 
 // decodeJob does all of attention in one dispatch when every sequence has one
 // row. A task is one kv head of a sequence, or a part of its query heads: then
-// the first part stores key and value and the others wait for its flag. First
-// parts are handed out before all others, so the one waited for is running.
+// the first part stores key and value and the others wait for its flag.
+//
+// Units are numbered by kv head first and each worker takes a run of them, so
+// that two workers seldom write the same lines of the output's panel. With
+// several parts first parts are numbered, and handed out, before all others, so
+// that the one waited for is running.
 type decodeJob struct {
 	heading
-	tasks counter
-	ready []flag // [seqs*kv heads] the round in which key and value were stored
+	spans spans   // one part
+	tasks counter // several
+	ready []flag  // [seqs*kv heads] the round in which key and value were stored
 	round uint32
 }
 
@@ -232,31 +237,41 @@ func newFlags(n int) []flag { return make([]flag, n) }
 func (j *decodeJob) start(h heading) {
 	j.heading = h
 	j.tasks.reset()
+	j.spans.even(h.f.seqs*h.a.KVHeads, 1)
 	j.round++
 }
 
 func (j *decodeJob) Do(worker, _ int) {
+	own := &j.f.own[worker]
+	if j.f.plan.parts == 1 {
+		for unit, _, ok := j.spans.next(worker); ok; unit, _, ok = j.spans.next(worker) {
+			j.unit(own, unit, 0)
+		}
+		return
+	}
+	units := j.f.seqs * j.a.KVHeads
+	for t := j.tasks.next(); t < units*j.f.plan.parts; t = j.tasks.next() {
+		j.unit(own, t%units, t/units)
+	}
+}
+
+func (j *decodeJob) unit(own *private, unit, part int) {
 	f := j.f
-	own := &f.own[worker]
-	units := f.seqs * j.a.KVHeads
-	for t := j.tasks.next(); t < units*f.plan.parts; t = j.tasks.next() {
-		part, unit := t/units, t%units
-		row, kvHead := unit/j.a.KVHeads, unit%j.a.KVHeads
-		j.view(&own.kv, kvHead)
-		if part == 0 {
-			j.keep(&own.kv, row, row, kvHead)
-			j.ready[unit].v.Store(j.round)
-		}
-		lo, hi := f.plan.heads(part)
-		first := kvHead*f.plan.group + lo
-		for i := range hi - lo {
-			j.ask(own, i, row, first+i)
-		}
-		j.await(unit)
-		j.run(own, hi-lo, f.batch.Blocks[row])
-		for i := range hi - lo {
-			j.answer(own, i, row, first+i)
-		}
+	kvHead, row := unit/f.seqs, unit%f.seqs
+	j.view(&own.kv, kvHead)
+	if part == 0 {
+		j.keep(&own.kv, row, row, kvHead)
+		j.ready[unit].v.Store(j.round)
+	}
+	lo, hi := f.plan.heads(part)
+	first := kvHead*f.plan.group + lo
+	for i := range hi - lo {
+		j.ask(own, i, row, first+i)
+	}
+	j.await(unit)
+	j.run(own, hi-lo, f.batch.Blocks[row])
+	for i := range hi - lo {
+		j.answer(own, i, row, first+i)
 	}
 }
 

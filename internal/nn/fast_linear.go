@@ -68,35 +68,73 @@ type normJob struct {
 	f     *Fast
 	n     *Norm
 	to    *kernel.Panels
+	parts int // tasks that a panel is cut into
 	tasks counter
 }
 
 // Norm sets h to the normalised x. It first adds what ProjectNormAdd has left
-// in y: that is row by row too, and saves a dispatch.
+// in y.
 func (f *Fast) Norm(n *Norm) {
 	f.prof.begin(KindNorm)
 	f.normalise(n, f.normed)
 	f.prof.end(f.rows)
 }
 
+// normalise shares the rows out by panels, since a panel interleaves its rows
+// in the cache lines. Where there are too few panels a task is a part of one:
+// blocks of all its rows.
 func (f *Fast) normalise(n *Norm, to *kernel.Panels) {
 	to.Reset(f.rows)
-	f.norm.n, f.norm.to = n, to
-	f.rowwise(&f.norm, &f.norm.tasks, f.rows)
+	panels := (f.rows + kernel.PanelCols - 1) / kernel.PanelCols
+	workers := f.pool.Workers()
+	j := &f.norm
+	j.n, j.to, j.parts = n, to, 1
+	if f.rows > inlineRows && panels < 2*workers {
+		j.parts = workers
+		if f.post != nil {
+			f.rowwise(&f.settle, &f.settle.tasks, f.rows)
+			f.post = nil
+		}
+	}
+	f.rowwise(j, &j.tasks, f.rows)
 	f.h, f.post = to, nil
 }
 
 func (j *normJob) Do(worker, _ int) {
 	f := j.f
 	row := f.own[worker].row
-	for r := j.tasks.next(); r < f.rows; r = j.tasks.next() {
-		x := f.x[r*f.ldx:][:f.lim.Dim]
-		if f.post != nil {
-			f.set.RMSNorm(row, f.y[r*f.ldx:][:f.lim.Dim], f.post.Weight, f.post.Eps)
-			f.set.Add(x, row)
+	blocks := f.lim.Dim / kernel.BlockLen
+	panels := (f.rows + kernel.PanelCols - 1) / kernel.PanelCols
+	for t := j.tasks.next(); t < panels*j.parts; t = j.tasks.next() {
+		panel, part := t/j.parts, t%j.parts
+		from, to := blocks*part/j.parts*kernel.BlockLen, blocks*(part+1)/j.parts*kernel.BlockLen
+		for r := panel * kernel.PanelCols; r < min((panel+1)*kernel.PanelCols, f.rows); r++ {
+			x := f.x[r*f.ldx:][:f.lim.Dim]
+			if f.post != nil {
+				f.addPost(x, row, r)
+			}
+			f.set.RMSNorm(row, x, j.n.Weight, j.n.Eps)
+			f.set.Quantize(j.to, r, from, row[from:to])
 		}
-		f.set.RMSNorm(row, x, j.n.Weight, j.n.Eps)
-		f.set.Quantize(j.to, r, 0, row)
+	}
+}
+
+// addPost adds the normalised y to a row of x.
+func (f *Fast) addPost(x, scratch []float32, row int) {
+	f.set.RMSNorm(scratch, f.y[row*f.ldx:][:f.lim.Dim], f.post.Weight, f.post.Eps)
+	f.set.Add(x, scratch)
+}
+
+// settleJob is addPost for all rows, before several workers read each of them.
+type settleJob struct {
+	f     *Fast
+	tasks counter
+}
+
+func (j *settleJob) Do(worker, _ int) {
+	f := j.f
+	for r := j.tasks.next(); r < f.rows; r = j.tasks.next() {
+		f.addPost(f.x[r*f.ldx:][:f.lim.Dim], f.own[worker].row, r)
 	}
 }
 
