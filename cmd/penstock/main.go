@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -46,12 +47,24 @@ type terminal struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // who asks a second time does not want to wait
+	dropEmptyVariables()
 	err := execute(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr})
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "penstock:", err)
 	}
 	os.Exit(exitCode(err))
+}
+
+// dropEmptyVariables makes an empty variable the same as none: the templates of
+// containers set those.
+func dropEmptyVariables() {
+	for _, v := range os.Environ() {
+		name, value, _ := strings.Cut(v, "=")
+		if value == "" && strings.HasPrefix(name, "PENSTOCK_") {
+			os.Unsetenv(name)
+		}
+	}
 }
 
 // exitCode tells scripts apart what went wrong: 1 the work, 2 the command line,

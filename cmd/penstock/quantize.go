@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
@@ -38,13 +39,17 @@ func (c *quantizeCommand) Run(ctx context.Context, term terminal) error {
 	}
 	defer os.Remove(tmp.Name())
 	bar := newProgress(term.err, filepath.Base(c.Out))
-	err = convert(ctx, tmp, in, kind, bar.count)
+	p := planConversion(in, kind)
+	err = p.write(ctx, tmp, bar.count)
 	bar.stop()
 	if err = errors.Join(err, tmp.Close()); err != nil {
 		return fmt.Errorf("quantize %s: %w", c.In, err)
 	}
 	if err := os.Chmod(tmp.Name(), 0o644); err != nil {
 		return err
+	}
+	if p.kept > 0 {
+		fmt.Fprintf(term.err, "%d of %d matrices keep their type: their rows are not whole blocks of %d\n", p.kept, p.kept+p.changed, kind.BlockSize())
 	}
 	return os.Rename(tmp.Name(), c.Out)
 }
@@ -55,31 +60,51 @@ func same(a, b string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
-// convert writes a copy of in whose matrices have type kind. Vectors stay as
-// they are, and so does a matrix whose rows the type's blocks do not divide.
-func convert(ctx context.Context, w io.Writer, in *gguf.File, kind quant.Type, progress func(stage string, done, total int)) error {
-	tensors := in.Tensors()
-	out := make([]gguf.Tensor, len(tensors))
-	for i, t := range tensors {
-		out[i] = t
-		if len(t.Shape) > 1 && t.Rows() > 1 && t.Cols()%kind.BlockSize() == 0 {
-			out[i].Type = kind
+// conversion is a file and what becomes of its tensors.
+type conversion struct {
+	in            *gguf.File
+	kind          quant.Type
+	out           []gguf.Tensor
+	changed, kept int // matrices
+}
+
+// planConversion gives all matrices type kind. Vectors stay as they are, and so
+// does a matrix whose rows the type's blocks do not divide.
+func planConversion(in *gguf.File, kind quant.Type) *conversion {
+	c := &conversion{in: in, kind: kind, out: slices.Clone(in.Tensors())}
+	for i := range c.out {
+		t := &c.out[i]
+		switch {
+		case len(t.Shape) < 2 || t.Rows() == 1:
+		case t.Cols()%kind.BlockSize() == 0:
+			t.Type = kind
+			c.changed++
+		default:
+			c.kept++
 		}
 	}
+	return c
+}
+
+func (c *conversion) write(ctx context.Context, w io.Writer, progress func(stage string, done, total int)) error {
+	if c.changed == 0 {
+		return fmt.Errorf("no matrix has rows of whole blocks of %d, as %v needs them", c.kind.BlockSize(), c.kind)
+	}
 	var meta []gguf.KV
-	for _, key := range in.Keys() {
+	for _, key := range c.in.Keys() {
 		if key == "general.file_type" {
 			continue // names a mix of llama.cpp's; this is another
 		}
-		v, _ := in.Value(key)
+		v, _ := c.in.Value(key)
 		meta = append(meta, gguf.KV{Key: key, Value: v})
 	}
-	return gguf.WriteFunc(w, meta, out, func(i int) ([]byte, error) {
+	tensors := c.in.Tensors()
+	return gguf.WriteFunc(w, meta, c.out, func(i int) ([]byte, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		progress("converting", i+1, len(tensors))
-		return recode(tensors[i], out[i].Type)
+		return recode(tensors[i], c.out[i].Type)
 	})
 }
 
