@@ -47,11 +47,11 @@ func (t *tiling) run(s Set, g0, g1 int) {
 	}
 }
 
-// lookahead is how far the kernel prefetches quants. By measurement, columns
-// whose arithmetic takes longer than their share of memory gain up to a half;
-// fewer lose as much.
+// lookahead is how far the VNNI kernels prefetch quants. When the arithmetic of
+// the columns takes longer than memory does, that gains up to a half; when it
+// takes less, prefetching costs up to a third.
 func lookahead(f *format, cols int) int {
-	if cols*1024 >= 12*f.quants {
+	if cols >= f.prefetch {
 		return 8192
 	}
 	return 0
@@ -99,7 +99,7 @@ func avx2Columns(left, limit int) int {
 func groupsPerCall(m *Matrix, cols int) int {
 	const (
 		bytesPerCall = 500_000
-		macsPerCall  = 5_000_000
+		macsPerCall  = 2_500_000
 	)
 	macs := Lanes * m.Cols * cols
 	if m.format.float {

@@ -9,8 +9,7 @@ import "github.com/penstock-llm/penstock/internal/quant"
 // vnniFunc multiplies groups of packed weights, one after the other from quants
 // and scales on, with a panel of 1 to 8 columns. x and fields are the panel's
 // quants and the stream that the format reads. Quants are prefetched at the
-// distance ahead if there are several columns. A call can't be preempted:
-// the caller bounds groups.
+// distance ahead. A call can't be preempted: the caller bounds groups.
 type vnniFunc func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 // avx2Func multiplies with 1, 2 or 4 columns (1 or 2 in the halves formats) of a

@@ -30,6 +30,11 @@ type format struct {
 	stream stream // what the kernels read of a panel besides the quants
 	shift  int    // the offset of unsigned values is 128 >> shift
 	float  bool   // multiplies Panels.X
+
+	// prefetch is the number of columns from which prefetching quants pays, by
+	// measurement on Zen 4.
+	prefetch int
+
 	pack   func(dst groupRow, src []byte)
 	unpack func(dst *unpacked, quants []byte) // one block of 32
 	expand func(dst *blockScales, unit []byte, i int)
@@ -39,18 +44,18 @@ var formats = [...]format{
 	quant.F32:    {unit: 32, quants: 2048, float: true, pack: packF32},
 	quant.F16:    {unit: 32, quants: 1024, float: true, pack: packF16},
 	quant.BF16:   {unit: 32, quants: 1024, float: true, pack: packF16},
-	quant.Q8_0:   {unit: 32, scales: 32, quants: 512, pack: packQ8_0, unpack: unpackBytes, expand: expandD},
-	quant.Q4_0:   {unit: 32, scales: 32, quants: 256, shift: 4, pack: packQ4_0, unpack: unpackNibbles, expand: expandD},
-	quant.Q5_0:   {unit: 32, scales: 32, quants: 320, shift: 3, pack: packQ5_0, unpack: unpackFive, expand: expandD},
-	quant.IQ4_NL: {unit: 32, scales: 32, quants: 256, pack: packQ4_0, unpack: unpackIQ4, expand: expandD},
-	quant.IQ4_XS: {unit: 256, scales: 160, quants: 256, pack: packIQ4_XS, unpack: unpackIQ4, expand: expandIQ4_XS},
-	quant.Q4_1:   {unit: 32, scales: 64, quants: 256, stream: affineStream, pack: packQ4_1, unpack: unpackNibbles, expand: expandDM},
-	quant.Q5_1:   {unit: 32, scales: 64, quants: 320, stream: affineStream, pack: packQ5_1, unpack: unpackFive, expand: expandDM},
-	quant.Q4_K:   {unit: 256, scales: 320, quants: 256, stream: affineStream, pack: packQ4_K, unpack: unpackNibbles, expand: expandQ4_K},
-	quant.Q5_K:   {unit: 256, scales: 320, quants: 320, stream: affineStream, pack: packQ5_K, unpack: unpackFive, expand: expandQ4_K},
-	quant.Q6_K:   {unit: 256, scales: 288, quants: 384, stream: halvesStream, shift: 2, pack: packQ6_K, unpack: unpackSix, expand: expandQ6_K},
-	quant.Q3_K:   {unit: 256, scales: 288, quants: 192, stream: halvesStream, shift: 5, pack: packQ3_K, unpack: unpackThree, expand: expandQ6_K},
-	quant.Q2_K:   {unit: 256, scales: 320, quants: 128, stream: halvesStream, pack: packQ2_K, unpack: unpackTwo, expand: expandQ2_K},
+	quant.Q8_0:   {unit: 32, scales: 32, quants: 512, prefetch: 5, pack: packQ8_0, unpack: unpackBytes, expand: expandD},
+	quant.Q4_0:   {unit: 32, scales: 32, quants: 256, shift: 4, prefetch: 2, pack: packQ4_0, unpack: unpackNibbles, expand: expandD},
+	quant.Q5_0:   {unit: 32, scales: 32, quants: 320, shift: 3, prefetch: 1, pack: packQ5_0, unpack: unpackFive, expand: expandD},
+	quant.IQ4_NL: {unit: 32, scales: 32, quants: 256, prefetch: 2, pack: packQ4_0, unpack: unpackIQ4, expand: expandD},
+	quant.IQ4_XS: {unit: 256, scales: 160, quants: 256, prefetch: 2, pack: packIQ4_XS, unpack: unpackIQ4, expand: expandIQ4_XS},
+	quant.Q4_1:   {unit: 32, scales: 64, quants: 256, stream: affineStream, prefetch: 2, pack: packQ4_1, unpack: unpackNibbles, expand: expandDM},
+	quant.Q5_1:   {unit: 32, scales: 64, quants: 320, stream: affineStream, prefetch: 2, pack: packQ5_1, unpack: unpackFive, expand: expandDM},
+	quant.Q4_K:   {unit: 256, scales: 320, quants: 256, stream: affineStream, prefetch: 2, pack: packQ4_K, unpack: unpackNibbles, expand: expandQ4_K},
+	quant.Q5_K:   {unit: 256, scales: 320, quants: 320, stream: affineStream, prefetch: 1, pack: packQ5_K, unpack: unpackFive, expand: expandQ4_K},
+	quant.Q6_K:   {unit: 256, scales: 288, quants: 384, stream: halvesStream, shift: 2, prefetch: 1, pack: packQ6_K, unpack: unpackSix, expand: expandQ6_K},
+	quant.Q3_K:   {unit: 256, scales: 288, quants: 192, stream: halvesStream, shift: 5, prefetch: 2, pack: packQ3_K, unpack: unpackThree, expand: expandQ6_K},
+	quant.Q2_K:   {unit: 256, scales: 320, quants: 128, stream: halvesStream, prefetch: 2, pack: packQ2_K, unpack: unpackTwo, expand: expandQ2_K},
 }
 
 // formatOf is nil for a type that has no kernels.

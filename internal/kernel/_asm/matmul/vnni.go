@@ -12,7 +12,7 @@ import (
 // are prefetched.
 const vnniSignature = "func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)"
 
-// vnniCols are the widths of panels, largest first. One column does not prefetch.
+// vnniCols are the widths of panels, largest first.
 var vnniCols = []int{8, 7, 6, 5, 4, 3, 2, 1}
 
 type vec = reg.VecPhysical
@@ -152,10 +152,8 @@ func (k *vnni) constants() {
 
 // block emits one block of 32 values and advances the cursors.
 func (k *vnni) block() {
-	if true {
-		for line := 0; line < k.f.quants; line += 64 {
-			k.PREFETCHT2(operand.Mem{Base: quants, Index: ahead, Scale: 1, Disp: line})
-		}
+	for line := 0; line < k.f.quants; line += 64 {
+		k.PREFETCHT2(operand.Mem{Base: quants, Index: ahead, Scale: 1, Disp: line})
 	}
 	k.f.expand(k)
 	for c := range k.cols {
