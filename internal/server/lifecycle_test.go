@@ -422,6 +422,19 @@ func TestStreamsArriveTokenByToken(t *testing.T) {
 	}
 }
 
+func TestPingsUntilTheFirstToken(t *testing.T) {
+	f := newFixture(t, "abc\x00", func(c *Config, e *engineConfig) { c.PingInterval, e.StepBudget = 10*time.Millisecond, 16 })
+	slow(10*time.Millisecond, f)
+	a := f.post(t, "/v1/completions", `{"prompt":"`+strings.Repeat("x", 200)+`","stream":true}`)
+	first := strings.Index(a.body, "data:")
+	if n := strings.Count(a.body[:max(first, 0)], ": ping\n\n"); n < 2 || strings.Contains(a.body[first:], "ping") {
+		t.Errorf("%d pings: %s", n, a.body)
+	}
+	if list := events(t, a.body); list[len(list)-1] != "[DONE]" {
+		t.Errorf("got %s", a.body)
+	}
+}
+
 func TestPanicIsA500(t *testing.T) {
 	f := newFixture(t, "x")
 	f.model.Chat = nil // any handler's bug

@@ -32,6 +32,7 @@ type Config struct {
 	WriteTimeout   time.Duration // for a client to take what is written: 60 s
 	IdleTimeout    time.Duration // between requests of a connection: 2 min
 	RequestTimeout time.Duration // for a generation: none
+	PingInterval   time.Duration // of comments that keep a stream alive until its first token: 15 s
 
 	MetricsVLLM bool // serve metrics under vLLM's names, too
 	AccessLog   bool // log each request
@@ -50,6 +51,7 @@ func (c *Config) fill() {
 	or(&c.WriteTimeout, time.Minute)
 	or(&c.IdleTimeout, 2*time.Minute)
 	or(&c.RequestTimeout, 0)
+	or(&c.PingInterval, 15*time.Second)
 	if c.MaxBody == 0 {
 		c.MaxBody = 8 << 20
 	}
@@ -82,6 +84,7 @@ func New(cfg Config) *Server {
 			BodyTimeout:    cfg.BodyTimeout,
 			WriteTimeout:   cfg.WriteTimeout,
 			RequestTimeout: cfg.RequestTimeout,
+			PingInterval:   cfg.PingInterval,
 			Started:        time.Now(),
 		},
 		mux:  http.NewServeMux(),

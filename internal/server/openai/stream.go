@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"sync"
+	"time"
 
 	api "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/server/core"
@@ -25,6 +26,8 @@ type form interface {
 // stream writes the events of one request. The choices of a request share it.
 type stream struct {
 	mu       sync.Mutex // held while events are appended and sent
+	quiet    bool       // no event yet, so that pings keep the connection alive
+	interval time.Duration
 	events   *core.Events
 	form     form
 	head     []byte // data: {…"choices":[{"index":
@@ -35,7 +38,7 @@ type stream struct {
 }
 
 func newStream(call *core.Call, f form, id string, m *core.Model, r *api.Sampling) *stream {
-	s := &stream{events: call.Events(), form: f, model: m, usage: r.StreamOptions != nil && r.StreamOptions.IncludeUsage}
+	s := &stream{quiet: true, interval: call.App.PingInterval, events: call.Events(), form: f, model: m, usage: r.StreamOptions != nil && r.StreamOptions.IncludeUsage}
 	s.head = append(s.head, `data: {"id":"`...)
 	s.head = append(s.head, id...)
 	s.head = append(s.head, `","object":"`...)
@@ -56,6 +59,11 @@ func newStream(call *core.Call, f form, id string, m *core.Model, r *api.Samplin
 // first event is returned; a later one becomes an event.
 func (s *stream) run(ctx context.Context, gens []*core.Generation, perPrompt int) *core.Error {
 	defer s.events.Close()
+	if s.interval > 0 {
+		pings := time.AfterFunc(s.interval, s.ping)
+		defer pings.Stop()
+	}
+	defer s.speak() // before events are closed
 	var err *core.Error
 	if len(gens) == 1 {
 		err = s.pump(ctx, 0, gens[0])
@@ -75,6 +83,27 @@ func (s *stream) run(ctx context.Context, gens []*core.Generation, perPrompt int
 	s.events.Buf = append(s.events.Buf, "data: [DONE]\n\n"...)
 	s.events.Flush()
 	return nil
+}
+
+// ping sends a comment while a long prompt is computed, and again later.
+// Proxies and clients give up connections on which nothing happens.
+func (s *stream) ping() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.quiet {
+		return
+	}
+	s.events.Buf = append(s.events.Buf, ": ping\n\n"...)
+	if s.events.Flush() {
+		time.AfterFunc(s.interval, s.ping)
+	}
+}
+
+// speak ends the pings.
+func (s *stream) speak() {
+	s.mu.Lock()
+	s.quiet = false
+	s.mu.Unlock()
 }
 
 // pumpAll pumps several generations at once; the first error ends them all.
@@ -110,6 +139,7 @@ func (s *stream) pump(ctx context.Context, index int, g *core.Generation) *core.
 			return err
 		}
 		s.mu.Lock()
+		s.quiet = false
 		if !opened {
 			opened = true
 			s.form.open(s, index)
