@@ -8,7 +8,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: run build test check bench fuzz vet staticcheck fmt generate race clean
+.PHONY: parity run build test check bench fuzz vet staticcheck fmt generate race clean
 
 run: build ## fetch the default model, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -46,6 +46,9 @@ test: build fmt vet staticcheck
 RACE_PACKAGES := ./internal/sched/... ./internal/sample/... ./internal/engine/... ./internal/server/... ./internal/hub/... ./internal/nn/... ./cmd/...
 race:
 	CGO_ENABLED=1 $(GO) test -race -short $(RACE_PACKAGES)
+
+parity: ## chat templates against Python Jinja2, on those that llama.cpp ships (needs python3 and a package index)
+	internal/chat/jinja/testdata/parity.sh
 
 generate: ## regenerate the assembly
 	$(GO) generate ./...
