@@ -114,11 +114,11 @@ func recode(t gguf.Tensor, kind quant.Type) ([]byte, error) {
 	}
 	values := make([]float32, t.Elements())
 	if err := quant.Dequantize(t.Type, values, t.Data); err != nil {
-		return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
+		return nil, err
 	}
 	data := make([]byte, t.Rows()*kind.RowBytes(t.Cols()))
 	if err := quant.Quantize(kind, data, values); err != nil {
-		return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
+		return nil, err
 	}
 	return data, nil
 }

@@ -1,0 +1,93 @@
+package eval
+
+import (
+	"math"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/hub/hubtest"
+	"github.com/penstock-llm/penstock/internal/model"
+	"github.com/penstock-llm/penstock/internal/tokenizer"
+)
+
+// fidelity is what llama.cpp 0.5.0-dev (0c1e570) says of testdata/english.txt:
+//
+//	llama-quantize --allow-requantize MODEL.gguf F32.gguf F32
+//	llama-perplexity -m F32.gguf -f english.txt -c 512 --chunks 4 -ctk f32 -ctv f32 -fa off --kl-divergence-base BASE
+//	llama-perplexity -m MODEL.gguf --kl-divergence-base BASE --kl-divergence
+//
+// ppl is the first's perplexity, that of the weights with nothing rounded; the
+// rest is how far the second, what llama.cpp serves with, is from it.
+var fidelity = []struct {
+	model     string
+	ppl       float64
+	kl, kl99  float64
+	agreement float64
+}{
+	{"smollm2", 30.1882, 0.002505, 0.009561, 0.97157},
+	{"gemma3:270m", 29.2924, 0.004578, 0.018127, 0.94804},
+}
+
+// Bounds on what is ours alone.
+const (
+	referenceBound  = 0.0001 // the reference's perplexity from llama.cpp's
+	perplexityBound = 0.005  // the fast path's perplexity from the reference's
+
+	// agreementNoise is the share of likeliest tokens by which two equally exact
+	// implementations differ: each differs from the reference at about 30 of 1020
+	// positions, where two tokens are almost as likely.
+	agreementNoise = 0.01
+)
+
+// TestFidelity: on real models and English text the fast path is as close to the
+// float32 reference as llama.cpp is, and the reference says what llama.cpp says
+// without any rounding.
+func TestFidelity(t *testing.T) {
+	for _, f := range fidelity {
+		t.Run(f.model, func(t *testing.T) {
+			file := hubtest.Open(t, f.model)
+			ids, bos := english(t, file)
+			fast := load(t, file, model.Options{Tier: cpu.Detect(), MaxRows: 256})
+			reference := load(t, file, model.Options{Reference: true, MaxRows: 256})
+			start := time.Now()
+			r, err := Compare(t.Context(), fast, reference, ids, Options{Chunks: 4, BOS: bos})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d positions in %.0f s: perplexity %.4f, reference %.4f; KL mean %.6f, 99 %% %.6f; top-1 %.2f %%",
+				r.Scored, time.Since(start).Seconds(), r.Perplexity, r.Reference, r.KLMean, r.KLP99, 100*r.Top1)
+			if math.Abs(r.Reference/f.ppl-1) > referenceBound {
+				t.Errorf("the reference's perplexity is %.4f, llama.cpp says %.4f", r.Reference, f.ppl)
+			}
+			if math.Abs(r.Perplexity/r.Reference-1) > perplexityBound {
+				t.Errorf("the fast path's perplexity is %.4f, the reference's %.4f", r.Perplexity, r.Reference)
+			}
+			if r.KLMean > f.kl || r.KLP99 > f.kl99 {
+				t.Errorf("KL divergence %.6f, 99 %% below %.6f; llama.cpp's is %.6f and %.6f", r.KLMean, r.KLP99, f.kl, f.kl99)
+			}
+			if r.Top1 < f.agreement-agreementNoise {
+				t.Errorf("the likeliest token agrees at %.2f %%, llama.cpp's at %.2f %%", 100*r.Top1, 100*f.agreement)
+			}
+		})
+	}
+}
+
+func english(t *testing.T, f *gguf.File) (ids []int32, bos int32) {
+	t.Helper()
+	data, err := os.ReadFile("testdata/english.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.New(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bos = -1
+	if tok.AddsBOS() {
+		bos = tok.BOS()
+	}
+	return tok.Encode(string(data), true, false), bos
+}
