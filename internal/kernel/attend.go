@@ -38,18 +38,18 @@ type Tile struct {
 type attendState struct {
 	tile   *Tile
 	kv     *KV
-	blocks []int32             // block table of the sequence
-	q      []float32           // [8][MaxHeadDim] the queries; int16 for integer caches
-	s      []float32           // [8][attendChunk] the chunk's scores, then its weights; then int16
-	o      []float32           // [8][MaxHeadDim] weighted sums of values, relative to peak
-	peak   []float32           // [8] highest score so far
-	sum    []float32           // [8] sum of weights so far, relative to peak
-	alpha  []float32           // [8] what the sums before this chunk are multiplied by
-	scale  []float32           // [8] what the integers of a query are multiples of, times Tile.Scale
-	grid   []float32           // [8][attendGroups] what the integers of a group's weights are multiples of
-	ids    [attendBlocks]int32 // block ids of the chunk, the gaps of groups closed
-	chunk  int                 // first position of the chunk
-	lo, hi int                 // blocks of the chunk that some query sees, absolute
+	blocks []int32                 // block table of the sequence
+	q      []float32               // [8][MaxHeadDim] the queries; int16 for integer caches
+	s      []float32               // [8][attendChunk] the chunk's scores, then its weights; then int16
+	o      []float32               // [8][MaxHeadDim] weighted sums of values, relative to peak
+	peak   []float32               // [8] highest score so far
+	sum    []float32               // [8] sum of weights so far, relative to peak
+	alpha  []float32               // [8] what the sums before this chunk are multiplied by
+	scale  []float32               // [8] what the integers of a query are multiples of, times Tile.Scale
+	grid   []float32               // [8][attendGroups] what the integers of a group's weights are multiples of
+	ids    [attendBlocks + 2]int32 // block ids of the chunk, the gaps of groups closed
+	chunk  int                     // first position of the chunk
+	lo, hi int                     // blocks of the chunk that some query sees, absolute
 }
 
 // noScore stands for "nothing seen yet". It is finite so that the difference of
@@ -189,17 +189,16 @@ func (st *attendState) firstGroup() int { return (st.lo - st.chunk/BlockTokens) 
 func (st *attendState) lastGroup() int  { return (st.hi - st.chunk/BlockTokens + 1) / 2 }
 
 // number fills ids. A group of which only one block is computed gets that block
-// twice: its values are read but have no weight.
+// twice: its values are read but have no weight. What is beyond is for looking
+// ahead only.
 func (st *attendState) number() {
 	first := st.chunk / BlockTokens
-	for b := st.lo; b < st.hi; b++ {
-		st.ids[b-first] = st.blocks[b]
-	}
+	n := copy(st.ids[st.lo-first:], st.blocks[st.lo:st.hi]) + st.lo - first
 	if st.lo%2 != 0 {
 		st.ids[st.lo-first-1] = st.blocks[st.lo]
 	}
-	if st.hi%2 != 0 {
-		st.ids[st.hi-first] = st.blocks[st.hi-1]
+	for i := n; i < min(n+2, len(st.ids)); i++ {
+		st.ids[i] = st.blocks[st.hi-1]
 	}
 }
 

@@ -9,7 +9,10 @@ import (
 	"github.com/penstock-llm/penstock/internal/quant"
 )
 
-//go:generate go run -C _asm ./attention -out ../attend_amd64.s -stubs ../attend_stubs_amd64.go -pkg kernel
+//go:generate go run -C _asm ./attention -part shared -out ../attend_amd64.s -stubs ../attend_stubs_amd64.go -pkg kernel
+//go:generate go run -C _asm ./attention -part f16 -out ../attend_f16_amd64.s -stubs ../attend_f16_stubs_amd64.go -pkg kernel
+//go:generate go run -C _asm ./attention -part i16 -out ../attend_i16_amd64.s -stubs ../attend_i16_stubs_amd64.go -pkg kernel
+//go:generate go run -C _asm ./attention -part i8 -out ../attend_i8_amd64.s -stubs ../attend_i8_stubs_amd64.go -pkg kernel
 
 // Assembly does head sizes that fill whole AVX-512 registers, on both tiers; the
 // generic code does the others.
@@ -24,7 +27,7 @@ func (s Set) attendScores(st *attendState) {
 		return
 	}
 	n, count, at, ids := st.call()
-	q, k, stride, hd, scale := ptr(st.q), base(st.kv.K), st.kv.Stride, st.kv.HeadDim, ptr(st.scale)
+	q, k, v, stride, hd, scale := ptr(st.q), base(st.kv.K), base(st.kv.V), st.kv.Stride, st.kv.HeadDim, ptr(st.scale)
 	wide := s.tier == cpu.AVX512VNNI
 	switch {
 	case st.kv.Type == quant.F16 && wide:
@@ -32,13 +35,13 @@ func (s Set) attendScores(st *attendState) {
 	case st.kv.Type == quant.F16:
 		attendScoresF16AVX2(n, q, at, k, ids, count, stride, hd)
 	case st.kv.Type == quant.I16 && wide:
-		attendScoresI16AVX512(n, q, at, k, ids, count, stride, hd, scale)
+		attendScoresI16AVX512(n, q, at, k, v, ids, count, stride, hd, scale)
 	case st.kv.Type == quant.I16:
-		attendScoresI16AVX2(n, q, at, k, ids, count, stride, hd, scale)
+		attendScoresI16AVX2(n, q, at, k, v, ids, count, stride, hd, scale)
 	case wide:
-		attendScoresI8AVX512(n, q, at, k, ids, count, stride, hd, scale)
+		attendScoresI8AVX512(n, q, at, k, v, ids, count, stride, hd, scale)
 	default:
-		attendScoresI8AVX2(n, q, at, k, ids, count, stride, hd, scale)
+		attendScoresI8AVX2(n, q, at, k, v, ids, count, stride, hd, scale)
 	}
 }
 
@@ -119,7 +122,7 @@ func (s Set) attendSoftcap(st *attendState) {
 // call returns what the assembly wants to know: queries, blocks, the first
 // computed score and the first block id.
 func (st *attendState) call() (n, count int, scores *float32, ids *int32) {
-	return st.tile.N, st.hi - st.lo, &st.s[st.lo*BlockTokens-st.chunk], &st.blocks[st.lo]
+	return st.tile.N, st.hi - st.lo, &st.s[st.lo*BlockTokens-st.chunk], &st.ids[st.lo-st.chunk/BlockTokens]
 }
 
 func (s Set) storeK(block []byte, slot int, k []float32) {

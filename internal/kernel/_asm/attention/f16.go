@@ -25,14 +25,15 @@ func scoresF16For(a lanes.Arch, n int) {
 	SHRQ(Imm(2), quads)
 	lanes.Loop(count, func() {
 		block := nextBlock(k, stride, ids)
+		next := following(k, stride, ids)
 		switch {
 		case a.Wide():
-			scoresWide(a, n, q, s, block, quads)
+			scoresWide(a, n, q, s, block, next, quads)
 		case n <= 6: // both halves of the tokens at once
-			scoresNarrow(a, n, []int{0, 1}, q, s, block, quads)
+			scoresNarrow(a, n, []int{0, 1}, q, s, block, next, quads)
 		default:
-			scoresNarrow(a, n, []int{0}, q, s, copyOf(block), quads)
-			scoresNarrow(a, n, []int{1}, q, s, block, quads)
+			scoresNarrow(a, n, []int{0}, q, s, copyOf(block), next, quads)
+			scoresNarrow(a, n, []int{1}, q, s, block, nil, quads)
 		}
 		ADDQ(Imm(4*tokens), s)
 	})
@@ -41,7 +42,7 @@ func scoresF16For(a lanes.Arch, n int) {
 
 // scoresWide keeps two sums per query, of the even and of the odd elements, so
 // that one query alone does not wait for every addition.
-func scoresWide(a lanes.Arch, n int, q, s, block, quads reg.GPVirtual) {
+func scoresWide(a lanes.Arch, n int, q, s, block, next, quads reg.GPVirtual) {
 	sums := a.Regs(2 * n)
 	for _, r := range sums {
 		a.Zero(r)
@@ -55,6 +56,7 @@ func scoresWide(a lanes.Arch, n int, q, s, block, quads reg.GPVirtual) {
 				VFMADD231PS_BCST(Mem{Base: at, Disp: row*i + 4*u}, k, sums[2*i+u%2])
 			}
 		}
+		prefetch(next, 4*2*tokens)
 		ADDQ(I32(4*2*tokens), block)
 		ADDQ(Imm(16), at)
 	})
@@ -64,8 +66,9 @@ func scoresWide(a lanes.Arch, n int, q, s, block, quads reg.GPVirtual) {
 	}
 }
 
-// scoresNarrow does the given halves of 8 tokens.
-func scoresNarrow(a lanes.Arch, n int, halves []int, q, s, block, quads reg.GPVirtual) {
+// scoresNarrow does the given halves of 8 tokens. It asks for the next block if
+// there is one.
+func scoresNarrow(a lanes.Arch, n int, halves []int, q, s, block, next, quads reg.GPVirtual) {
 	sums := a.Regs(n * len(halves))
 	for _, r := range sums {
 		a.Zero(r)
@@ -84,6 +87,9 @@ func scoresNarrow(a lanes.Arch, n int, halves []int, q, s, block, quads reg.GPVi
 					VFMADD231PS(b, k[j], sums[i*len(halves)+j])
 				}
 			}
+		}
+		if next != nil {
+			prefetch(next, 4*2*tokens)
 		}
 		ADDQ(I32(4*2*tokens), block)
 		ADDQ(Imm(16), at)
@@ -127,6 +133,8 @@ func valuesF16For(a lanes.Arch, n int) {
 	ADDQ(pitch, pitch) // bytes of a row of V
 	lanes.Loop(count, func() {
 		block := nextBlock(v, stride, ids)
+		ahead := following(v, stride, ids)
+		SUBQ(block, ahead)
 		left, out := copyOf(pitch), copyOf(o)
 		for _, w := range columns(a, n, 0) {
 			again, next := lanes.NewLabel("columns"), lanes.NewLabel("narrower")
@@ -134,7 +142,7 @@ func valuesF16For(a lanes.Arch, n int) {
 			Label(again)
 			CMPQ(left, I32(bytes))
 			JLT(LabelRef(next))
-			valuesColumns(a, n, w, p, out, block, pitch)
+			valuesColumns(a, n, w, p, out, block, pitch, ahead)
 			ADDQ(I32(2*bytes), out)
 			ADDQ(I32(bytes), block)
 			SUBQ(I32(bytes), left)
@@ -146,8 +154,9 @@ func valuesF16For(a lanes.Arch, n int) {
 	lanes.Finish()
 }
 
-// valuesColumns does w registers of columns over one block.
-func valuesColumns(a lanes.Arch, n, w int, p, out, block, pitch reg.GPVirtual) {
+// valuesColumns does w registers of columns over one block; the next one is ahead
+// bytes away.
+func valuesColumns(a lanes.Arch, n, w int, p, out, block, pitch, ahead reg.GPVirtual) {
 	sums := a.Regs(n * w)
 	each := func(do func(r reg.VecVirtual, m Mem)) {
 		for i := range n {
@@ -193,6 +202,7 @@ func valuesColumns(a lanes.Arch, n, w int, p, out, block, pitch reg.GPVirtual) {
 					}
 				}
 			}
+			lookAhead(at, ahead, 2*a.Lanes*w)
 			ADDQ(pitch, at)
 		}
 		ADDQ(Imm(4*unroll), weight)
@@ -200,9 +210,14 @@ func valuesColumns(a lanes.Arch, n, w int, p, out, block, pitch reg.GPVirtual) {
 	each(func(r reg.VecVirtual, m Mem) { VMOVUPS(r, m) })
 }
 
-const (
-	halfMax = 65504.0
-)
+// lookAhead asks for the n bytes that lie ahead of those at p.
+func lookAhead(p, ahead reg.GPVirtual, n int) {
+	for at := 0; at < n; at += 64 {
+		PREFETCHT1(Mem{Base: p, Index: ahead, Scale: 1, Disp: at})
+	}
+}
+
+const halfMax = 65504.0
 
 // finite replaces NaN by 0 and clamps x to what a half can hold.
 func finite(a lanes.Arch, x, limit, minus reg.VecVirtual) {

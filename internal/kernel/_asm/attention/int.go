@@ -19,8 +19,6 @@ type element struct {
 	bytes int
 }
 
-var elements = []element{{"I16", 2}, {"I8", 1}}
-
 // load widens a register full of pairs.
 func (e element) load(a lanes.Arch, m Mem, r reg.VecVirtual) {
 	switch {
@@ -50,23 +48,28 @@ func multiplyAdd(a lanes.Arch, b, x, sum reg.VecVirtual) {
 // scoresInt emits s[i][t] = Σ q'_i·k'_t * (scale of k_t * scale of q_i). The sums
 // of integers are exact, so their order is free.
 func scoresInt(a lanes.Arch, e element) {
-	begin("attendScores"+e.name+a.Name, "func(n int, q, s *float32, k *byte, blocks *int32, count, stride, hd int, qscale *float32)",
-		fmt.Sprintf("attendScores%s%s fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.", e.name, a.Name))
+	begin("attendScores"+e.name+a.Name, "func(n int, q, s *float32, k, v *byte, blocks *int32, count, stride, hd int, qscale *float32)",
+		fmt.Sprintf("attendScores%s%s fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.", e.name, a.Name),
+		"It asks for the scales of the blocks' values, which are needed next.")
 	perQueries(func(n int) {
 		q, s, k, ids := lanes.Pointer("q"), lanes.Pointer("s"), lanes.Pointer("k"), lanes.Pointer("blocks")
 		count, stride, rounds := lanes.Pointer("count"), lanes.Pointer("stride"), lanes.Pointer("hd")
 		scale := lanes.Pointer("qscale")
 		SHRQ(Imm(3), rounds) // four pairs each
 		lanes.Loop(count, func() {
-			block := nextBlock(k, stride, ids)
+			block, scales := nextBlock(k, stride, ids), lanes.Pointer("v")
+			SUBQ(k, scales)
+			ADDQ(stride, scales)
+			PREFETCHT0(Mem{Base: scales, Index: block, Scale: 1, Disp: -4 * tokens})
+			next := following(k, stride, ids)
 			switch {
 			case a.Wide():
-				scoresIntWide(a, e, n, q, s, block, rounds, scale)
+				scoresIntWide(a, e, n, q, s, block, next, rounds, scale)
 			case n <= 5: // both halves of the tokens at once
-				scoresIntNarrow(a, e, n, []int{0, 1}, q, s, block, rounds, scale)
+				scoresIntNarrow(a, e, n, []int{0, 1}, q, s, block, next, rounds, scale)
 			default:
-				scoresIntNarrow(a, e, n, []int{0}, q, s, copyOf(block), rounds, scale)
-				scoresIntNarrow(a, e, n, []int{1}, q, s, block, rounds, scale)
+				scoresIntNarrow(a, e, n, []int{0}, q, s, copyOf(block), next, rounds, scale)
+				scoresIntNarrow(a, e, n, []int{1}, q, s, block, nil, rounds, scale)
 			}
 			ADDQ(Imm(4*tokens), s)
 		})
@@ -76,7 +79,7 @@ func scoresInt(a lanes.Arch, e element) {
 
 // scoresIntWide splits the sums of few queries, so that they don't wait for
 // every addition. After the loop block points at the scales.
-func scoresIntWide(a lanes.Arch, e element, n int, q, s, block, rounds, scale reg.GPVirtual) {
+func scoresIntWide(a lanes.Arch, e element, n int, q, s, block, next, rounds, scale reg.GPVirtual) {
 	parts := []int{4, 2, 2, 1, 1, 1, 1, 1}[n-1]
 	sums := a.Regs(parts * n)
 	for _, r := range sums {
@@ -91,6 +94,7 @@ func scoresIntWide(a lanes.Arch, e element, n int, q, s, block, rounds, scale re
 				VPDPWSSD_BCST(Mem{Base: at, Disp: row*i + 4*u}, k, sums[i*parts+u%parts])
 			}
 		}
+		prefetch(next, 4*e.register(a))
 		ADDQ(I32(4*e.register(a)), block)
 		ADDQ(Imm(16), at)
 	})
@@ -110,8 +114,9 @@ func scoresIntWide(a lanes.Arch, e element, n int, q, s, block, rounds, scale re
 	}
 }
 
-// scoresIntNarrow does the given halves of 8 tokens.
-func scoresIntNarrow(a lanes.Arch, e element, n int, halves []int, q, s, block, rounds, scale reg.GPVirtual) {
+// scoresIntNarrow does the given halves of 8 tokens. It asks for the next block
+// if there is one.
+func scoresIntNarrow(a lanes.Arch, e element, n int, halves []int, q, s, block, next, rounds, scale reg.GPVirtual) {
 	sums := a.Regs(n * len(halves))
 	for _, r := range sums {
 		a.Zero(r)
@@ -130,6 +135,9 @@ func scoresIntNarrow(a lanes.Arch, e element, n int, halves []int, q, s, block, 
 					multiplyAdd(a, b, k[j], sums[i*len(halves)+j])
 				}
 			}
+		}
+		if next != nil {
+			prefetch(next, 8*e.register(a))
 		}
 		ADDQ(I32(8*e.register(a)), block)
 		ADDQ(Imm(16), at)
@@ -153,9 +161,11 @@ func valuesInt(a lanes.Arch, e element) {
 	begin("attendValues"+e.name+a.Name, "func(n int, w, o *float32, v *byte, blocks *int32, count, stride, hd int, grid *float32)",
 		fmt.Sprintf("attendValues%s%s adds the weighted values of count blocks, in groups of two, to n outputs; hd is a", e.name, a.Name),
 		fmt.Sprintf("multiple of %d.", a.Lanes))
+	ids, count := AllocLocal(8), AllocLocal(8) // there are not enough registers for all
 	perQueries(func(n int) {
-		w, ids, grid := lanes.Pointer("w"), lanes.Pointer("blocks"), lanes.Pointer("grid")
-		count, pitch := lanes.Pointer("count"), lanes.Pointer("hd")
+		w, grid, pitch := lanes.Pointer("w"), lanes.Pointer("grid"), lanes.Pointer("hd")
+		MOVQ(lanes.Pointer("blocks"), ids)
+		MOVQ(lanes.Pointer("count"), count)
 		SHLQ(Imm(uint64(e.bytes)), pitch) // bytes of the pairs of two tokens' rows
 		zero := a.Reg()                   // avo takes the usual XOR for a use of what a sum held before
 		a.Zero(zero)
@@ -163,57 +173,73 @@ func valuesInt(a lanes.Arch, e element) {
 		Label(again)
 		CMPQ(count, Imm(0))
 		JLE(LabelRef(done))
-		{
-			v, stride := lanes.Pointer("v"), lanes.Pointer("stride")
-			even := nextBlock(v, stride, ids)
-			odd := nextBlock(v, stride, ids)
-			left, out := copyOf(pitch), lanes.Pointer("o")
-			halves := GP64()
-			MOVQ(U32(2), halves)
-			CMPQ(count, halves)
-			CMOVQLT(count, halves)
-			for _, c := range columns(a, n, 2) {
-				again, next := lanes.NewLabel("columns"), lanes.NewLabel("narrower")
-				bytes := c * e.register(a)
-				Label(again)
-				CMPQ(left, I32(bytes))
-				JLT(LabelRef(next))
-				valuesIntColumns(a, e, n, c, w, out, even, odd, pitch, grid, halves, zero)
-				ADDQ(I32(c*a.Bytes()), out)
-				ADDQ(I32(bytes), even)
-				ADDQ(I32(bytes), odd)
-				SUBQ(I32(bytes), left)
-				JMP(LabelRef(again))
-				Label(next)
-			}
-			ADDQ(Imm(2*2*tokens), w)
-			ADDQ(Imm(4), grid)
-			SUBQ(Imm(2), count)
+		g := nextGroup(ids, count)
+		left, out := copyOf(pitch), lanes.Pointer("o")
+		for _, c := range columns(a, n, 2) {
+			again, next := lanes.NewLabel("columns"), lanes.NewLabel("narrower")
+			bytes := c * e.register(a)
+			Label(again)
+			CMPQ(left, I32(bytes))
+			JLT(LabelRef(next))
+			valuesIntColumns(a, e, n, c, w, out, pitch, grid, g, zero)
+			ADDQ(I32(c*a.Bytes()), out)
+			ADDQ(I32(bytes), g.even)
+			ADDQ(I32(bytes), g.odd)
+			SUBQ(I32(bytes), left)
 			JMP(LabelRef(again))
+			Label(next)
 		}
+		ADDQ(Imm(2*2*tokens), w)
+		ADDQ(Imm(4), grid)
+		SUBQ(Imm(2), count)
+		JMP(LabelRef(again))
 		Label(done)
 		lanes.Finish()
 	})
 }
 
+// group is two blocks whose weights share a scale.
+type group struct {
+	even, odd reg.GPVirtual // addresses
+	ahead     reg.GPVirtual // distance to the next group, if it lies like this one
+	halves    reg.GPVirtual // 1 if only even counts; odd is the same then
+}
+
+func nextGroup(ids, count Mem) group {
+	v, stride, at := lanes.Pointer("v"), lanes.Pointer("stride"), GP64()
+	MOVQ(ids, at)
+	g := group{even: nextBlock(v, stride, at), odd: nextBlock(v, stride, at), halves: GP64()}
+	g.ahead = following(v, stride, at)
+	SUBQ(g.even, g.ahead)
+	MOVQ(at, ids)
+	MOVQ(U32(2), g.halves)
+	CMPQ(count, Imm(1))
+	both := lanes.NewLabel("both")
+	JNE(LabelRef(both))
+	MOVQ(U32(1), g.halves)
+	Label(both)
+	return g
+}
+
 // valuesIntColumns does c registers of columns over one group.
-func valuesIntColumns(a lanes.Arch, e element, n, c int, w, out, even, odd, pitch, grid, halves reg.GPVirtual, zero reg.VecVirtual) {
+func valuesIntColumns(a lanes.Arch, e element, n, c int, w, out, pitch, grid reg.GPVirtual, g group, zero reg.VecVirtual) {
 	sums := a.Regs(n * c)
 	for _, r := range sums {
 		VMOVAPS(zero, r)
 	}
-	weight, blocks := copyOf(w), copyOf(halves)
+	weight, blocks := copyOf(w), copyOf(g.halves)
 	lanes.Loop(blocks, func() {
-		at, left := copyOf(even), GP64()
+		at, left := copyOf(g.even), GP64()
 		MOVQ(U32(tokens/2/unroll), left)
 		lanes.Loop(left, func() {
 			for u := range unroll {
 				valuesIntPairs(a, e, n, c, u, weight, at, sums)
+				lookAhead(at, g.ahead, c*e.register(a))
 				ADDQ(pitch, at)
 			}
 			ADDQ(Imm(4*unroll), weight)
 		})
-		XCHGQ(even, odd) // of one block alone there are two copies
+		XCHGQ(g.even, g.odd) // of one block alone there are two copies
 	})
 	for i := range n {
 		scale := a.Reg()
@@ -411,8 +437,7 @@ func quantize(a lanes.Arch) {
 
 // spread emits the store of a vector of int16 to every other element of a row
 // of pairs: the other elements belong to another token and are not touched.
-func spread(e element) {
-	a := lanes.AVX512
+func spread(a lanes.Arch, e element) {
 	begin("attendSpread"+e.name+a.Name, "func(dst *byte, x *int16, n int)",
 		fmt.Sprintf("attendSpread%s%s writes n*16 values to every other element from dst on.", e.name, a.Name))
 	dst, x, n := lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")

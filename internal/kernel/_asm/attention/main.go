@@ -6,6 +6,9 @@
 package main
 
 import (
+	"flag"
+	"log"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -20,27 +23,45 @@ const (
 	unroll  = 2    // steps of the loops over tokens
 )
 
-func main() {
-	ConstraintExpr("!purego")
-	for _, a := range lanes.All {
+// parts are the files: what the cache types share, and each of them.
+var parts = map[string]func(lanes.Arch){
+	"shared": func(a lanes.Arch) {
 		weights(a)
 		softcap(a)
+		quantize(a)
+		rotate(a)
+		grid(a)
+	},
+	"f16": func(a lanes.Arch) {
 		storeK(a)
 		storeV(a)
 		scoresF16(a)
 		valuesF16(a)
-		quantize(a)
-		rotate(a)
-		grid(a)
-		for _, e := range elements {
-			scoresInt(a, e)
-			valuesInt(a, e)
-		}
+	},
+	"i16": func(a lanes.Arch) { integers(a, element{"I16", 2}) },
+	"i8":  func(a lanes.Arch) { integers(a, element{"I8", 1}) },
+}
+
+func main() {
+	part := flag.String("part", "", "which file to generate")
+	flag.Parse()
+	emit, ok := parts[*part]
+	if !ok {
+		log.Fatalf("attention: no part %q", *part)
 	}
-	for _, e := range elements {
-		spread(e)
+	ConstraintExpr("!purego")
+	for _, a := range lanes.All {
+		emit(a)
 	}
 	Generate()
+}
+
+func integers(a lanes.Arch, e element) {
+	scoresInt(a, e)
+	valuesInt(a, e)
+	if a.Wide() {
+		spread(a, e)
+	}
 }
 
 func begin(name, signature string, doc ...string) {
@@ -57,6 +78,26 @@ func nextBlock(base, stride, ids reg.GPVirtual) reg.GPVirtual {
 	ADDQ(base, at)
 	ADDQ(Imm(4), ids)
 	return at
+}
+
+// following returns the address of the block that ids points at, which is the
+// one after the current block.
+func following(base, stride, ids reg.GPVirtual) reg.GPVirtual {
+	at := GP64()
+	MOVLQSX(Mem{Base: ids}, at)
+	IMULQ(stride, at)
+	ADDQ(base, at)
+	return at
+}
+
+// prefetch asks for n bytes at p and moves on, a line at a time. Blocks may lie
+// anywhere, and several columns of V are as many streams: what comes next must
+// be asked for. T1 measured better than T2, T0 and NTA.
+func prefetch(p reg.GPVirtual, n int) {
+	for at := 0; at < n; at += 64 {
+		PREFETCHT1(Mem{Base: p, Disp: at})
+	}
+	ADDQ(I32(n), p)
 }
 
 // copyOf is a register that a loop may use up.
