@@ -50,6 +50,30 @@ race:
 parity: ## chat templates against Python Jinja2, on those that llama.cpp ships (needs python3 and a package index)
 	internal/chat/jinja/testdata/parity.sh
 
+# What Penstock is compared with, and the models for it, go to PEERS (5 GB with the shapes); bench/peers.sh says what it needs.
+PEERS ?= $(HOME)/.cache/penstock-peers
+SHAPES := qwen3-0.6b-q8_0 qwen3-0.6b-q4_0 qwen3-0.6b-q4_k_m
+ROUNDS ?= 5
+
+bench-peers: build ## the table of peers: five models, alternated rounds, floors
+	bench/peers.sh $(PEERS)
+	$(MAKE) shapes
+	$(BIN) bench peers smollm2 gemma3:270m $(SHAPES:%=$(PEERS)/models/%.gguf) \
+	  --llama $(PEERS)/llama/bin --openvino $(PEERS)/openvino/bin/python --floors bench/floors.json --rounds $(ROUNDS) $(ARGS)
+
+shapes: # random weights in a real model's shape: for speed only
+	mkdir -p $(PEERS)/models
+	$(PEERS)/venv/bin/python bench/shapes.py --out $(PEERS)/models --quantize $(PEERS)/llama/bin/llama-quantize \
+	  --vocabulary $(PEERS)/llama_cpp_python-*/vendor/llama.cpp/models/ggml-vocab-qwen2.gguf
+
+bench-layers: build ## where the throughput goes, with every axis
+	bench/peers.sh $(PEERS) clients
+	$(BIN) bench layers --model smollm2 --python $(PEERS)/clients/bin/python $(ARGS)
+
+bench-crosscheck: build ## our load generator against GuideLLM's figures
+	bench/peers.sh $(PEERS) guidellm
+	bench/crosscheck.py --penstock $(BIN) --guidellm $(PEERS)/guidellm/bin/guidellm $(ARGS)
+
 generate: ## regenerate the assembly
 	$(GO) generate ./...
 

@@ -68,6 +68,11 @@ type mockCommand struct{ bench.Mock }
 
 func (c *mockCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
 	c.Progress = bars(term)
+	if c.Mock.Model != "" {
+		if c.Mock.Model, err = cli.fetch(ctx, term, c.Mock.Model); err != nil {
+			return err
+		}
+	}
 	if c.Executable, c.Tier, err = cli.own(); err != nil {
 		return err
 	}
@@ -97,8 +102,13 @@ func (c *loadCommand) Run(ctx context.Context, cli *commands, term terminal) (er
 
 type compareCommand struct{ bench.Compare }
 
-func (c *compareCommand) Run(ctx context.Context, term terminal) (err error) {
+func (c *compareCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
 	c.Progress = bars(term)
+	if c.Compare.Model != "" {
+		if c.Compare.Model, err = cli.fetch(ctx, term, c.Compare.Model); err != nil {
+			return err
+		}
+	}
 	if c.Executable, err = os.Executable(); err != nil {
 		return err
 	}
@@ -107,8 +117,13 @@ func (c *compareCommand) Run(ctx context.Context, term terminal) (err error) {
 
 type peersCommand struct{ bench.Peers }
 
-func (c *peersCommand) Run(ctx context.Context, term terminal) (err error) {
+func (c *peersCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
 	c.Progress = bars(term)
+	for i, name := range c.Peers.Models {
+		if c.Peers.Models[i], err = cli.fetch(ctx, term, name); err != nil {
+			return err
+		}
+	}
 	if c.Executable, err = os.Executable(); err != nil {
 		return err
 	}

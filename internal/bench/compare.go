@@ -21,7 +21,7 @@ import (
 type Compare struct {
 	Peer     []string      `help:"Server to compare with: NAME=URL, llama-server=BINARY, penstock=BINARY, or NAME=COMMAND with {model} {port} {threads} {slots} {ctx}." required:"" sep:"none"`
 	Self     bool          `help:"Compare this program's own server, first." default:"true" negatable:""`
-	Model    string        `help:"GGUF file to start the servers with." type:"path"`
+	Model    string        `help:"Model to start the servers with."`
 	Ask      string        `help:"Model to ask for (default: each server's first)."`
 	API      string        `help:"What the servers speak." enum:"auto,completions,chat,native,ollama,ollama-chat" default:"completions"`
 	Rounds   int           `help:"Rounds; each holds a run of every server." default:"5"`

@@ -16,7 +16,7 @@ import (
 // what a request and a streamed token cost, as every token is then written by itself. The engine's own cost is measured the
 // same way without HTTP and taken off.
 type Mock struct {
-	Model       string        `help:"Model whose tokenizer and template to use (none: a tiny one)." type:"path"`
+	Model       string        `help:"Model whose tokenizer and template to use (none: a tiny one)."`
 	Requests    int           `help:"Requests of a run." default:"400"`
 	Concurrency int           `help:"Clients." default:"8"`
 	Gen         int           `help:"Tokens of a request." default:"50"`

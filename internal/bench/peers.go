@@ -18,7 +18,7 @@ import (
 // Peers measures the table of peers: several kinds of work on several models, this program's server against llama.cpp and
 // OpenVINO GenAI, in alternated rounds: `penstock bench peers`, and `make bench-peers` with bench/peers.sh before it.
 type Peers struct {
-	Models   []string      `arg:"" help:"GGUF files." type:"existingfile"`
+	Models   []string      `arg:"" help:"Models to measure."`
 	Llama    string        `help:"Folder with llama.cpp's programs (none: not compared)." type:"path"`
 	OpenVINO string        `help:"Python interpreter with openvino-genai (none: not compared)." name:"openvino" type:"path"`
 	Script   string        `help:"OpenVINO's runner." default:"bench/openvino_run.py" type:"path"`
@@ -102,7 +102,7 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 	res := &PeersResult{Record: newRecord("peers"), Settings: map[string]any{"threads": p.Threads, "rounds": p.Rounds, "works": p.Works}}
 	var missed []string
 	for _, path := range p.Models {
-		m, err := p.model(ctx, path, floors[strings.TrimSuffix(filepath.Base(path), ".gguf")])
+		m, err := p.model(ctx, path, floors[filepath.Base(path)])
 		if err != nil {
 			return fmt.Errorf("%s: %w", filepath.Base(path), err)
 		}
@@ -134,6 +134,7 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
+// readFloors reads the floors by file name and kind of work.
 func readFloors(path string) (map[string]map[string]float64, error) {
 	if path == "" {
 		return nil, nil
@@ -143,12 +144,21 @@ func readFloors(path string) (map[string]map[string]float64, error) {
 		return nil, fmt.Errorf("bench: floors: %w", err)
 	}
 	var v struct {
-		Floors map[string]map[string]float64 `json:"floors"`
+		Floors []struct {
+			Files []string           `json:"files"`
+			Works map[string]float64 `json:"works"`
+		} `json:"floors"`
 	}
 	if err := json.Unmarshal(data, &v); err != nil {
 		return nil, fmt.Errorf("bench: floors: %s: %w", path, err)
 	}
-	return v.Floors, nil
+	out := map[string]map[string]float64{}
+	for _, f := range v.Floors {
+		for _, name := range f.Files {
+			out[name] = f.Works
+		}
+	}
+	return out, nil
 }
 
 // model starts the programs, runs the rounds and stops the programs.

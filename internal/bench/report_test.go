@@ -157,7 +157,7 @@ func TestFloorsFile(t *testing.T) {
 			}
 		}
 	}
-	if len(f) != 5 {
-		t.Errorf("%d models", len(f))
+	if len(f) != 6 {
+		t.Errorf("%d files", len(f))
 	}
 }
