@@ -46,7 +46,7 @@ func possible(m float32) error {
 func (s *Sampler) total(x []float32, max, scale float32) float64 {
 	sum := 0.0
 	for c := range s.sums {
-		part := s.part[:copy(s.part, x[c*chunk:])]
+		part := s.part[:copy(s.part, x[c*len(s.part):])]
 		s.sums[c] = float64(s.set.ExpSum(part, max, scale))
 		sum += s.sums[c]
 	}
@@ -152,7 +152,8 @@ func (s *Sampler) fromWhole(x []float32, max, scale float32, u float64) int32 {
 		}
 		u -= sum
 	}
-	part := s.part[:copy(s.part, x[at*chunk:])]
+	first := at * len(s.part)
+	part := s.part[:copy(s.part, x[first:])]
 	sum := float64(s.set.ExpSum(part, max, scale))
-	return int32(at*chunk + pick(part, min(u/sum, 1)))
+	return int32(first + pick(part, min(u/sum, 1)))
 }
