@@ -42,7 +42,8 @@ func (p *progress) stage(stage string, done, total int64) {
 		p.at, p.total = stage, total
 		p.bar = p.bars.AddBar(total,
 			mpb.PrependDecorators(decor.Name(stage+" "+p.name, decor.WCSyncSpaceR)),
-			mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f"), decor.Percentage(decor.WC{W: 6})),
+			mpb.AppendDecorators(decor.CountersKiloByte("% .0f / % .0f"),
+				decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 7}), "")),
 		)
 	}
 	p.bar.SetCurrent(done)
@@ -86,7 +87,9 @@ func (p *progress) line(stage string, done, total int64) {
 
 func (p *progress) endBar() {
 	if p.bar != nil {
-		p.bar.SetTotal(-1, true)
+		if !p.bar.Completed() {
+			p.bar.Abort(false) // where it is, it stays
+		}
 		p.bar = nil
 	}
 }

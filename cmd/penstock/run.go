@@ -105,7 +105,9 @@ func (t *talk) once(ctx context.Context, in io.Reader) error {
 }
 
 const greeting = `%s
-Ctrl-C stops an answer, Ctrl-D leaves. """ begins and ends a text of several lines, /clear forgets the conversation.
+Ctrl-C stops an answer, Ctrl-D leaves, /clear forgets the conversation.
+""" begins and ends a text of several lines.
+
 `
 
 // loop reads lines until the input ends.
@@ -117,7 +119,7 @@ func (t *talk) loop(in *os.File) error {
 	for {
 		line, err := reader.read(ctx)
 		if errors.Is(err, errInterrupted) {
-			fmt.Fprintln(t.out, "(Ctrl-D leaves)")
+			fmt.Fprintln(t.out, "\n(Ctrl-D leaves)")
 			continue
 		}
 		if err != nil {

@@ -25,7 +25,8 @@ type Options struct {
 	Chunks  int   // how many chunks at most; 0: all
 	BOS     int32 // takes the place of every chunk's first token, where the vocabulary adds it; negative: none
 
-	// Progress is called after each chunk with the figures so far.
+	// Progress is called before the first chunk and after each, with the figures
+	// so far.
 	Progress func(done, chunks int, sofar Result)
 }
 
@@ -90,15 +91,15 @@ func run(ctx context.Context, tokens []int32, o Options, models ...*model.Model)
 		defer r.cache.Close()
 		readers = append(readers, r)
 	}
+	if o.Progress != nil {
+		o.Progress(0, chunks, Result{})
+	}
 	for c := range chunks {
-		if err := ctx.Err(); err != nil {
-			return Result{}, err
-		}
 		chunk := slices.Clone(tokens[c*o.Context:][:o.Context])
 		if o.BOS >= 0 {
 			chunk[0] = o.BOS
 		}
-		if err := t.chunk(readers, chunk); err != nil {
+		if err := t.chunk(ctx, readers, chunk); err != nil {
 			return Result{}, err
 		}
 		if o.Progress != nil {
@@ -162,7 +163,7 @@ type tally struct {
 
 // chunk scores the positions from the middle of a chunk to the one before its
 // last token.
-func (t *tally) chunk(readers []*reader, chunk []int32) error {
+func (t *tally) chunk(ctx context.Context, readers []*reader, chunk []int32) error {
 	first, end := len(chunk)/2, len(chunk)-1
 	rows, logits := readers[0].m.MaxRows(), readers[0].m.MaxLogits()
 	for _, r := range readers[1:] {
@@ -172,6 +173,9 @@ func (t *tally) chunk(readers []*reader, chunk []int32) error {
 		to := min(from+rows, first)
 		if from >= first {
 			to = min(from+min(rows, logits), end)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		var got [2][]float32
 		for i, r := range readers {

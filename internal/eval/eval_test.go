@@ -115,7 +115,7 @@ func TestCompare(t *testing.T) {
 	ids, bos := text(t, f)
 	fast := load(t, f, model.Options{Tier: cpu.Detect(), MaxRows: 40, MaxLogits: 9})
 	reference := load(t, f, model.Options{Reference: true})
-	chunks := 0
+	chunks := -1
 	r, err := Compare(t.Context(), fast, reference, ids, Options{Context: 100, Chunks: 3, BOS: bos, Progress: func(done, of int, sofar Result) {
 		chunks++
 		if done != chunks || of != 3 || sofar.Scored != 49*done {
