@@ -131,11 +131,11 @@ func (t *Template) Render(messages []Message, o Options) (string, error) {
 // render runs the template with the variables that transformers passes. What a
 // conversation may cost grows with its size.
 func (t *Template) render(messages []Message, o Options, size int) (string, error) {
-	list := jinja.NewList()
-	for _, m := range messages {
-		list.Items = append(list.Items, m.fields)
+	list := &jinja.List{Items: make([]jinja.Value, len(messages))}
+	for i, m := range messages {
+		list.Items[i] = m.fields
 	}
-	vars := &jinja.Dict{}
+	vars := jinja.NewDict(8)
 	vars.Set("messages", list)
 	vars.Set("tools", o.Tools)
 	vars.Set("documents", nil)

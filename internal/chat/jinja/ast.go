@@ -32,6 +32,7 @@ type (
 		op   string
 		a, b expr
 	}
+	sumExpr     struct{ parts []expr } // a + b + …, two or more
 	concatExpr  struct{ parts []expr }
 	compareExpr struct {
 		first expr

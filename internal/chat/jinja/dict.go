@@ -9,6 +9,12 @@ type Dict struct {
 
 const indexFrom = 9 // below this a linear search is quicker than a map
 
+// NewDict returns an empty dict with room for n entries.
+func NewDict(n int) *Dict {
+	room := make([]Value, 2*n) // one allocation for both
+	return &Dict{keys: room[:0:n], vals: room[n : n : 2*n]}
+}
+
 // Len returns the number of entries.
 func (d *Dict) Len() int { return len(d.keys) }
 

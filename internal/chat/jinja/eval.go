@@ -79,7 +79,7 @@ func (t *Template) Render(vars *Dict, o Options) (text string, err error) {
 	if in.now == nil {
 		in.now = time.Now
 	}
-	root := &scope{}
+	root := &scope{names: make([]string, 0, vars.Len()), vals: make([]Value, 0, vars.Len())}
 	for i, k := range vars.keys {
 		if name, ok := k.(string); ok {
 			root.names = append(root.names, name)

@@ -130,6 +130,43 @@ func (in *interp) compare(op string, a, b Value) bool {
 	return !in.contains(b, a) // not in
 }
 
+// eval adds from left to right. Neighbouring strings are joined at once, since
+// templates build whole turns by adding pieces.
+func (e sumExpr) eval(in *interp) Value {
+	var room [8]string
+	texts := room[:0]
+	var total Value
+	flush := func() {
+		if len(texts) > 0 {
+			n := 0
+			for _, t := range texts {
+				n += len(t)
+			}
+			in.charge(n)
+			total = strings.Join(texts, "")
+			texts = texts[:0]
+		}
+	}
+	for i, part := range e.parts {
+		v := in.eval(part)
+		if s, ok := v.(string); ok && (i == 0 || len(texts) > 0) {
+			texts = append(texts, s)
+			continue
+		}
+		flush()
+		if i == 0 {
+			total = v
+		} else {
+			total = in.binary("+", total, v)
+		}
+		if s, ok := total.(string); ok {
+			texts = append(texts, s)
+		}
+	}
+	flush()
+	return total
+}
+
 func (e binExpr) eval(in *interp) Value {
 	a := in.eval(e.a)
 	return in.binary(e.op, a, in.eval(e.b))

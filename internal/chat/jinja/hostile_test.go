@@ -1,7 +1,10 @@
 package jinja
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -114,10 +117,10 @@ func TestHostileSources(t *testing.T) {
 	}
 	// Chains that are not nested as written, but are as a tree.
 	for name, source := range map[string]string{
-		"sum":       "{{ 1" + strings.Repeat("+1", 100_000) + " }}",
-		"attribute": "{{ a" + strings.Repeat(".a", 100_000) + " }}",
-		"filters":   "{{ 1" + strings.Repeat("|string", 100_000) + " }}",
-		"ors":       "{{ 0" + strings.Repeat(" or 0", 100_000) + " }}",
+		"difference": "{{ 1" + strings.Repeat("-1", 100_000) + " }}",
+		"attribute":  "{{ a" + strings.Repeat(".a", 100_000) + " }}",
+		"filters":    "{{ 1" + strings.Repeat("|string", 100_000) + " }}",
+		"ors":        "{{ 0" + strings.Repeat(" or 0", 100_000) + " }}",
 	} {
 		tmpl, err := Parse(source)
 		if err == nil {
@@ -159,12 +162,75 @@ func FuzzRender(f *testing.F) {
 	})
 }
 
+// FuzzFromJSON compares with encoding/json: what is valid, and what it means.
 func FuzzFromJSON(f *testing.F) {
-	f.Add([]byte(`{"a":[1,2.5,"x",null,true,18446744073709551615]}`))
-	f.Add([]byte(strings.Repeat("[", 500)))
+	for _, s := range []string{
+		`{"a":[1,2.5,"x",null,true,18446744073709551615,-0,-1.5e-3,1E400],"a":{},"":false}`, strings.Repeat("[", 500), ` [ ] `, `[1,]`, `{"a"}`, `01`, `1.`, `-`,
+		`"\ud83d\ude42 \ud800 \udc00\ud800 \u00e9\/\b\f\n\r\t\\\""`, "\"a\nb\"", "\"\xff\xc3\"", `"\x"`, `"\u12"`, `nul`, `1 2`, "\"\\ud800\xff\"",
+	} {
+		f.Add([]byte(s))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, _ = FromJSON(data)
+		got, err := FromJSON(data)
+		if strings.Contains(fmt.Sprint(err), "deep") {
+			return
+		}
+		if valid := json.Valid(data); valid != (err == nil) {
+			t.Fatalf("%q: %v, but valid is %v", data, err, valid)
+		}
+		if err != nil {
+			return
+		}
+		var want any
+		d := json.NewDecoder(bytes.NewReader(data))
+		d.UseNumber()
+		if err := d.Decode(&want); err != nil {
+			t.Fatal(err)
+		}
+		if !means(got, want) {
+			t.Fatalf("%q: got %#v, want %#v", data, got, want)
+		}
 	})
+}
+
+// means tells whether a value is what encoding/json made of the same text.
+func means(got Value, want any) bool {
+	switch w := want.(type) {
+	case json.Number:
+		switch g := got.(type) {
+		case int64:
+			return fmt.Sprint(g) == string(w) || string(w) == "-0"
+		case float64:
+			f, _ := w.Float64()
+			return g == f
+		case BigInt:
+			return string(g) == string(w)
+		}
+		return false
+	case []any:
+		l, ok := got.(*List)
+		if !ok || len(l.Items) != len(w) {
+			return false
+		}
+		for i := range w {
+			if !means(l.Items[i], w[i]) {
+				return false
+			}
+		}
+		return true
+	case map[string]any:
+		d, ok := got.(*Dict)
+		if !ok || d.Len() != len(w) {
+			return false
+		}
+		for k, x := range w {
+			if v, ok := d.Get(k); !ok || !means(v, x) {
+				return false
+			}
+		}
+		return true
+	}
+	return got == want
 }
 
 // conversation is a request of ordinary size.

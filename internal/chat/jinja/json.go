@@ -1,15 +1,9 @@
 package jinja
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"math"
 	"sort"
 	"strconv"
-	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -193,83 +187,4 @@ func AppendJSONString(b []byte, s string, ascii bool) []byte {
 
 func appendHex(b []byte, r rune) []byte {
 	return append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
-}
-
-const maxJSONDepth = 200
-
-// FromJSON converts a JSON text to a value, keeping the order of keys and the
-// difference between 1 and 1.0 as Python does.
-func FromJSON(data []byte) (Value, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	v, err := fromTokens(dec, 0)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("data after the JSON value")
-	}
-	return v, nil
-}
-
-func fromTokens(dec *json.Decoder, depth int) (Value, error) {
-	t, err := dec.Token()
-	if err != nil {
-		return nil, err
-	}
-	if depth > maxJSONDepth {
-		return nil, fmt.Errorf("JSON nested too deeply")
-	}
-	switch t := t.(type) {
-	case json.Number:
-		return fromNumber(string(t))
-	case json.Delim:
-		if t == '{' {
-			return fromObject(dec, depth)
-		}
-		l := NewList()
-		for dec.More() {
-			v, err := fromTokens(dec, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			l.Items = append(l.Items, v)
-		}
-		_, err := dec.Token()
-		return l, err
-	default:
-		return t, nil // string, bool or nil
-	}
-}
-
-func fromObject(dec *json.Decoder, depth int) (Value, error) {
-	d := &Dict{}
-	for dec.More() {
-		k, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		key, _ := k.(string)
-		v, err := fromTokens(dec, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		d.Set(key, v)
-	}
-	_, err := dec.Token()
-	return d, err
-}
-
-func fromNumber(s string) (Value, error) {
-	if strings.ContainsAny(s, ".eE") {
-		f, err := strconv.ParseFloat(s, 64)
-		if err != nil && !math.IsInf(f, 0) {
-			return nil, err
-		}
-		return f, nil
-	}
-	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return i, nil
-	}
-	return BigInt(s), nil
 }

@@ -161,11 +161,20 @@ func (p *parser) compare() expr {
 
 func (p *parser) sum() expr {
 	e := p.concat()
-	for p.isOp("+") || p.isOp("-") {
-		op := p.next().text
-		e = binExpr{op, e, p.concat()}
+	for {
+		switch {
+		case p.skipOp("+"):
+			parts := []expr{e, p.concat()}
+			for p.skipOp("+") {
+				parts = append(parts, p.concat())
+			}
+			e = sumExpr{parts}
+		case p.skipOp("-"):
+			e = binExpr{"-", e, p.concat()}
+		default:
+			return e
+		}
 	}
-	return e
 }
 
 func (p *parser) concat() expr {
