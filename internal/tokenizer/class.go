@@ -131,12 +131,3 @@ func one(s string, i int, set class) int {
 	}
 	return i
 }
-
-// lineBreaks returns the end of the run of CR and LF (and of extra, if it isn't
-// one of them) that begins at s[i].
-func lineBreaks(s string, i int, extra byte) int {
-	for i < len(s) && (s[i] == '\n' || s[i] == '\r' || s[i] == extra) {
-		i++
-	}
-	return i
-}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
@@ -24,9 +25,16 @@ var (
 // separator stands between the texts of an .inp file.
 const separator = "\n__ggml_vocab_test__\n"
 
-// open builds the tokenizer of one of llama.cpp's vocabularies.
+// opened are the tokenizers that tests have built so far; building them takes
+// longer than most tests.
+var opened sync.Map
+
+// open returns the tokenizer of one of llama.cpp's vocabularies.
 func open(tb testing.TB, name string) *Tokenizer {
 	tb.Helper()
+	if t, ok := opened.Load(name); ok {
+		return t.(*Tokenizer)
+	}
 	f, err := gguf.Open(vocabtest.Vocabulary(tb, name))
 	if err != nil {
 		tb.Fatal(err)
@@ -36,6 +44,7 @@ func open(tb testing.TB, name string) *Tokenizer {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	opened.Store(name, t)
 	return t
 }
 
