@@ -184,6 +184,9 @@ func (e *Engine) accept(s *Stream) error {
 	}
 	e.live.Add(1)
 	e.inbox <- s // there is room: live bounds it
+	if w, ok := e.run.(waker); ok {
+		w.Wake() // so that they are up when the step begins
+	}
 	return nil
 }
 
@@ -241,9 +244,6 @@ func (e *Engine) loop() {
 		}
 		if len(e.inbox) > 0 || e.aborts.Load() || e.kill.Load() {
 			continue
-		}
-		if p, ok := e.run.(parker); ok {
-			p.Park()
 		}
 		select {
 		case s := <-e.inbox:

@@ -24,8 +24,8 @@ type Runner interface {
 	Workers() int
 }
 
-// parker is a Runner whose workers spin between jobs unless told to sleep.
-type parker interface{ Park() }
+// waker is a Runner whose idle workers sleep: they can be roused ahead of work.
+type waker interface{ Wake() }
 
 // modelExecutor is a model with the cache that the scheduler's blocks are in.
 type modelExecutor struct {
