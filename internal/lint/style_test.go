@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -59,8 +60,11 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// TestLinkedModules keeps deps.txt, the list of what the binary links, in step
-// with the code, so that a new dependency shows in review.
+// licences are those that a module which the binary links may have.
+var licences = []string{"MIT", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "Unlicense", "CC-BY-4.0", "FTL"}
+
+// TestLinkedModules keeps deps.txt, the list of what the binary links and under
+// which licence, in step with the code, so that a new dependency shows in review.
 func TestLinkedModules(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}", module+"/cmd/penstock").Output()
 	if err != nil {
@@ -81,7 +85,15 @@ func TestLinkedModules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := strings.TrimSpace(string(text)); strings.Join(got, "\n") != want {
+	var listed []string
+	for line := range strings.Lines(string(text)) {
+		module, licence, _ := cutLast(strings.TrimSpace(line))
+		listed = append(listed, module)
+		if !slices.Contains(licences, licence) {
+			t.Errorf("deps.txt: %s: %q is none of %v", module, licence, licences)
+		}
+	}
+	if !slices.Equal(listed, got) {
 		t.Errorf("deps.txt is out of step; the binary links:\n%s", strings.Join(got, "\n"))
 	}
 	reasons, err := os.ReadFile(filepath.Join("..", "..", "docs", "dependencies.md"))
@@ -97,6 +109,15 @@ func TestLinkedModules(t *testing.T) {
 			t.Errorf("docs/dependencies.md gives no reason for %s", path)
 		}
 	}
+}
+
+// cutLast is strings.Cut at the last space.
+func cutLast(s string) (before, after string, found bool) {
+	i := strings.LastIndexByte(s, ' ')
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+1:], true
 }
 
 // TestAssemblyStaysInKernel: only the kernel package holds assembly.
