@@ -57,6 +57,7 @@ type Pool struct {
 	done   chan struct{}
 
 	helpers []helper
+	resting int // helpers that are left out for a while
 }
 
 // The low half of Pool.state. A helper enters a job by adding one to entered and
@@ -74,10 +75,13 @@ const (
 
 // helper is one worker's private line of memory.
 type helper struct {
-	asleep atomic.Bool
-	wake   chan struct{}
-	ended  int64 // when it finished the last timed job
-	_      [40]byte
+	asleep  atomic.Bool
+	inside  atomic.Bool // in a job
+	resting atomic.Bool // left out of shared jobs
+	wake    chan struct{}
+	ended   int64 // when it finished the last timed job
+	rest    rest
+	_       [16]byte
 }
 
 // NewPool starts a pool of n workers, the caller of Run included.
@@ -123,6 +127,9 @@ func (p *Pool) dispatch(j Job, helpers int) {
 	if !p.busy.CompareAndSwap(false, true) {
 		panic("nn: a job was started while another is running")
 	}
+	if p.resting > 0 {
+		p.recall(helpers > 0)
+	}
 	began := p.now()
 	p.start(j)
 	j.Do(0, p.workers)
@@ -165,6 +172,7 @@ func (p *Pool) join(entered uint64) {
 			s |= closedJob
 		}
 		if s&closedJob != 0 && s&activeMask == 0 {
+			p.judge(since)
 			return
 		}
 		if spins%spinsPerLook != spinsPerLook-1 {
@@ -177,6 +185,7 @@ func (p *Pool) join(entered uint64) {
 		if time.Since(since) < p.patient {
 			continue
 		}
+		p.noteLate()
 		p.asleep.Store(true)
 		if p.state.Load() != s && p.asleep.CompareAndSwap(true, false) {
 			continue // something has changed meanwhile
@@ -196,7 +205,7 @@ func (p *Pool) Wake() {
 	}
 	for w := 1; w < p.workers; w++ {
 		h := &p.helpers[w]
-		if h.asleep.Load() && h.asleep.CompareAndSwap(true, false) {
+		if h.asleep.Load() && !h.resting.Load() && h.asleep.CompareAndSwap(true, false) {
 			h.wake <- struct{}{}
 		}
 	}
@@ -224,7 +233,7 @@ func (p *Pool) help(worker int) {
 	var seen uint64
 	for {
 		seen = p.await(h, seen)
-		if !p.enter(seen) {
+		if !p.enter(h, seen) {
 			continue
 		}
 		job := p.job
@@ -232,6 +241,7 @@ func (p *Pool) help(worker int) {
 		if p.timed {
 			h.ended = p.now()
 		}
+		h.inside.Store(false)
 		p.state.Add(^uint64(0)) // one active less
 		if p.asleep.CompareAndSwap(true, false) {
 			p.done <- struct{}{}
@@ -243,10 +253,12 @@ func (p *Pool) help(worker int) {
 }
 
 // enter joins job number n, unless it has been closed.
-func (p *Pool) enter(n uint64) bool {
+func (p *Pool) enter(h *helper, n uint64) bool {
+	h.inside.Store(true)
 	for {
 		s := p.state.Load()
-		if s/oneJob != n || s&closedJob != 0 {
+		if s/oneJob != n || s&closedJob != 0 || h.resting.Load() {
+			h.inside.Store(false)
 			return false
 		}
 		if p.state.CompareAndSwap(s, s+oneEntered+oneActive) {
@@ -262,14 +274,15 @@ func (p *Pool) await(h *helper, seen uint64) uint64 {
 		if n := p.state.Load() / oneJob; n != seen {
 			return n
 		}
-		if spins%spinsPerLook != spinsPerLook-1 && !p.parked.Load() {
+		sleep := p.parked.Load() || h.resting.Load()
+		if spins%spinsPerLook != spinsPerLook-1 && !sleep {
 			kernel.Pause(4)
 			continue
 		}
 		if since.IsZero() {
 			since = time.Now()
 		}
-		if !p.parked.Load() && time.Since(since) < p.idle {
+		if !sleep && time.Since(since) < p.idle {
 			continue
 		}
 		h.asleep.Store(true)

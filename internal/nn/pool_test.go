@@ -94,6 +94,53 @@ func (j *units) Do(_, _ int) {
 	}
 }
 
+// TestLateHelperIsLeftOut: a helper that stalls a shared job gets a rest, and
+// comes back after it. A job for all does not spare it.
+func TestLateHelperIsLeftOut(t *testing.T) {
+	p := NewPool(2)
+	defer p.Close()
+	if p.patient == 0 {
+		p.patient = callerSpin // judge helpers on one processor, too
+	}
+	j := &meeting{come: make(chan struct{}, 1), nap: 5 * time.Millisecond}
+	p.Share(j) // worker 0 waits until the helper is in
+	if !p.helpers[1].resting.Load() || p.resting != 1 {
+		t.Fatal("the helper does not rest after 5 ms")
+	}
+	j = &meeting{come: make(chan struct{}, 1)}
+	p.Run(j)
+	if len(j.come) != 0 || p.resting != 0 {
+		t.Error("Run did without the helper")
+	}
+	p.helpers[1].rest.until = time.Since(p.base) // whatever the machine does meanwhile
+	p.helpers[1].rest.last = time.Minute / 4
+	j = &meeting{come: make(chan struct{}, 1), nap: 5 * time.Millisecond}
+	p.Share(j)
+	if r := p.helpers[1].rest.last; r != longRest {
+		t.Errorf("rest of %v, want %v", r, longRest)
+	}
+	time.Sleep(longRest + time.Millisecond)
+	p.Share(&meeting{come: make(chan struct{}, 1)})
+	if p.resting != 0 {
+		t.Error("the helper does not come back")
+	}
+}
+
+// meeting is a job that the caller does not leave before the helper has come.
+type meeting struct {
+	come chan struct{}
+	nap  time.Duration
+}
+
+func (j *meeting) Do(worker, _ int) {
+	if worker == 0 {
+		<-j.come
+		return
+	}
+	j.come <- struct{}{}
+	time.Sleep(j.nap)
+}
+
 func TestPoolOnOneProcessor(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	p := NewPool(4)
