@@ -124,7 +124,7 @@ func (b *bpe) encode(dst []int32, text string) []int32 {
 		text = strings.ReplaceAll(text, " ", blankMark)
 	}
 	m := b.mergers.Get().(*merger)
-	b.split.split(text, func(piece string) { dst = b.piece(dst, piece, m) })
+	b.stages.split(text, func(piece string) { dst = b.piece(dst, piece, m) })
 	m.release(&b.mergers)
 	return dst
 }
@@ -149,14 +149,12 @@ func (b *bpe) piece(dst []int32, piece string, m *merger) []int32 {
 		}
 	}
 	m.run(piece, b)
-	for i := int32(0); i >= 0; {
-		n := &m.nodes[i]
-		if n.symbol >= 0 && n.symbol < b.tokens {
-			dst = append(dst, n.symbol)
+	for symbol, text := range m.all(piece) {
+		if symbol >= 0 && symbol < b.tokens {
+			dst = append(dst, symbol)
 		} else {
-			dst = b.spell(dst, piece[n.start:m.end(n, piece)])
+			dst = b.spell(dst, text)
 		}
-		i = n.next
 	}
 	return dst
 }

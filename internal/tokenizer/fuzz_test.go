@@ -37,7 +37,7 @@ func FuzzEncode(f *testing.F) {
 		}
 		for name, s := range schemeTable {
 			var pieces strings.Builder
-			s.split.split(text, func(piece string) {
+			s.stages.split(text, func(piece string) {
 				if piece == "" {
 					t.Errorf("%s: an empty piece", name)
 				}

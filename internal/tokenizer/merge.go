@@ -1,6 +1,9 @@
 package tokenizer
 
-import "sync"
+import (
+	"iter"
+	"sync"
+)
 
 // noSymbol is a symbol that no merge knows.
 const noSymbol = -1
@@ -51,12 +54,8 @@ func (m *merger) add(symbol int32, start int) {
 	m.nodes = append(m.nodes, node{prev: n - 1, next: n + 1, start: int32(start), symbol: symbol, joined: noSymbol})
 }
 
-// run joins pairs until none is left that joins. The first node stays first;
-// next leads through the others.
+// run joins pairs until none is left that joins. There must be a symbol.
 func (m *merger) run(text string, j joiner) {
-	if len(m.nodes) == 0 {
-		return
-	}
 	m.nodes[len(m.nodes)-1].next = -1
 	for i := range m.nodes {
 		m.consider(int32(i), text, j)
@@ -100,6 +99,19 @@ func (m *merger) consider(i int32, text string, j joiner) bool {
 	}
 	m.pairs = append(m.pairs, uint64(left.rank)<<32|uint64(uint32(i)))
 	return true
+}
+
+// all yields the symbols that are left, in order, and the text of each.
+func (m *merger) all(text string) iter.Seq2[int32, string] {
+	return func(yield func(int32, string) bool) {
+		for i := int32(0); i >= 0; {
+			n := &m.nodes[i]
+			if !yield(n.symbol, text[n.start:m.end(n, text)]) {
+				return
+			}
+			i = n.next
+		}
+	}
 }
 
 // end returns the text offset at which a node's symbol ends.

@@ -8,7 +8,7 @@ import (
 // scheme is how the BPE vocabularies of one name split text, and what else that
 // name implies.
 type scheme struct {
-	split        pretokenizer
+	stages       pretokenizer
 	ignoreMerges bool // a piece that is a token needs no merges
 	addBOS       bool // where the file doesn't say
 	rawText      bool // symbols are characters, with ▁ for space, not mapped bytes
@@ -21,68 +21,68 @@ var schemes = nameSchemes()
 
 // schemeTable has the schemes by all of their names.
 var schemeTable = map[string]scheme{
-	"default": {split: pretokenizer{
+	"default": {stages: pretokenizer{
 		isolate(signRuns("`")), cut(gpt2), isolate(upTo(anyDigits, number)), isolate(asciiTriples),
 	}},
-	"falcon": {split: pretokenizer{isolate(signRuns("")), cut(gpt2), isolate(asciiTriples)}},
+	"falcon": {stages: pretokenizer{isolate(signRuns("")), cut(gpt2), isolate(asciiTriples)}},
 	`gpt-2 a.x-4.0 exaone4 gigachat granite-docling jais jina-de jina-es jina-v1-en jina-v2-code
 	jina-v2-de jina-v2-es mellum modern-bert mpt olmo phi-2 roberta-bpe trillion`: {
-		split: pretokenizer{cut(gpt2)},
+		stages: pretokenizer{cut(gpt2)},
 	},
 	"smollm codeshell command-r exaone mellum2 minerva-7b refact starcoder": {
-		split: pretokenizer{isolate(upTo(1, number)), cut(gpt2)},
+		stages: pretokenizer{isolate(upTo(1, number)), cut(gpt2)},
 	},
 
 	"llama-bpe falcon-h1 falcon3 jina-v5-nano lfm2 llama-v3 llama3 midm-2.0 pixtral": {
-		split: pretokenizer{cut(llama3.first)}, ignoreMerges: true, addBOS: true,
+		stages: pretokenizer{cut(llama3.first)}, ignoreMerges: true, addBOS: true,
 	},
-	"chatglm-bpe dbrx smaug-bpe": {split: pretokenizer{cut(llama3.first)}},
-	"glm4 glm5":                  {split: pretokenizer{cut(llama3.first)}, ignoreMerges: true},
-	"minicpm5":                   {split: pretokenizer{isolate(upTo(3, number)), cut(minicpm.first)}, ignoreMerges: true},
-	"jais-2":                     {split: pretokenizer{cascade}},
+	"chatglm-bpe dbrx smaug-bpe": {stages: pretokenizer{cut(llama3.first)}},
+	"glm4 glm5":                  {stages: pretokenizer{cut(llama3.first)}, ignoreMerges: true},
+	"minicpm5":                   {stages: pretokenizer{isolate(upTo(3, number)), cut(minicpm.first)}, ignoreMerges: true},
+	"jais-2":                     {stages: pretokenizer{cascade}},
 	`qwen2 bailingmoe bailingmoe2 deepseek-r1-qwen f2llmv2 grok-2 hunyuan kormo llada-moe megrez
 	solar-open stablelm2`: {
-		split: pretokenizer{cut(qwen2.first)},
+		stages: pretokenizer{cut(qwen2.first)},
 	},
-	"qwen35":     {split: pretokenizer{cut(qwen35.first)}},
-	"laguna":     {split: pretokenizer{cut(lines), cut(qwen2.first)}},
-	"seed-coder": {split: pretokenizer{cut(seedCoder.first)}},
-	"ufakzeka":   {split: pretokenizer{cut(ufakzeka.first)}},
-	"exaone-moe": {split: pretokenizer{cut(exaoneMoE.first)}},
+	"qwen35":     {stages: pretokenizer{cut(qwen35.first)}},
+	"laguna":     {stages: pretokenizer{cut(lines), cut(qwen2.first)}},
+	"seed-coder": {stages: pretokenizer{cut(seedCoder.first)}},
+	"ufakzeka":   {stages: pretokenizer{cut(ufakzeka.first)}},
+	"exaone-moe": {stages: pretokenizer{cut(exaoneMoE.first)}},
 
-	"tekken": {split: pretokenizer{cut(tekken.first)}, ignoreMerges: true, addBOS: true},
-	"gpt-4o kanana2 llama4 minimax-m2 talkie": {split: pretokenizer{cut(gpt4o.first)}},
-	"granite-embed-multi-97m":                 {split: pretokenizer{cut(graniteMulti.first)}, ignoreMerges: true},
-	"tiny_aya cohere2moe":                     {split: pretokenizer{thousands, cut(tinyAya.first)}},
-	"youtu":                                   {split: pretokenizer{isolate(runs(youtuRun)), cut(youtu.first)}, ignoreMerges: true},
-	"kimi-k2":                                 {split: pretokenizer{cut(kimi.first)}},
+	"tekken": {stages: pretokenizer{cut(tekken.first)}, ignoreMerges: true, addBOS: true},
+	"gpt-4o kanana2 llama4 minimax-m2 talkie": {stages: pretokenizer{cut(gpt4o.first)}},
+	"granite-embed-multi-97m":                 {stages: pretokenizer{cut(graniteMulti.first)}, ignoreMerges: true},
+	"tiny_aya cohere2moe":                     {stages: pretokenizer{thousands, cut(tinyAya.first)}},
+	"youtu":                                   {stages: pretokenizer{isolate(runs(youtuRun)), cut(youtu.first)}, ignoreMerges: true},
+	"kimi-k2":                                 {stages: pretokenizer{cut(kimi.first)}},
 
-	"deepseek-llm": {split: pretokenizer{
+	"deepseek-llm": {stages: pretokenizer{
 		isolate(lineBreak), isolate(spaced(deepseekLetters.span)), isolate(spaced(deepseekSigns.span)),
 		isolate(blankTail), isolate(runs(deepseekScripts.span)), isolate(upTo(anyDigits, number)),
 	}},
-	"deepseek-coder": {split: pretokenizer{
+	"deepseek-coder": {stages: pretokenizer{
 		isolate(lineBreak), isolate(spaced(ofClass(letter))), isolate(spaced(ofClass(punct))),
 		isolate(runs(deepseekScripts.span)), isolate(upTo(1, number)),
 	}},
-	"deepseek-v3 hunyuan-dense hy_v4 joyai-llm": {split: pretokenizer{
+	"deepseek-v3 hunyuan-dense hy_v4 joyai-llm": {stages: pretokenizer{
 		isolate(upTo(3, number)), isolate(runs(hanKana.span)), isolate(deepseek3.find),
 	}},
-	"spark2_5": {split: pretokenizer{
+	"spark2_5": {stages: pretokenizer{
 		isolate(upTo(3, number)), isolate(runs(hanKana.span)), isolate(spark.find), isolate(upTo(1, number)),
 	}},
-	"afmoe": {split: pretokenizer{thousands, isolate(runs(asian.span)), isolate(deepseek3.find)}},
+	"afmoe": {stages: pretokenizer{thousands, isolate(runs(asian.span)), isolate(deepseek3.find)}},
 
-	"bloom gpt3-finnish poro-chat": {split: pretokenizer{isolate(bloom)}},
-	"viking":                       {split: pretokenizer{isolate(bloom), isolate(upTo(1, number))}},
-	"superbpe":                     {split: pretokenizer{isolate(upTo(anyDigits, number)), asciiThousands}},
-	"chameleon": {addBOS: true, split: pretokenizer{
+	"bloom gpt3-finnish poro-chat": {stages: pretokenizer{isolate(bloom)}},
+	"viking":                       {stages: pretokenizer{isolate(bloom), isolate(upTo(1, number))}},
+	"superbpe":                     {stages: pretokenizer{isolate(upTo(anyDigits, number)), asciiThousands}},
+	"chameleon": {addBOS: true, stages: pretokenizer{
 		isolate(sentinels), isolate(imageTokens), isolate(indents),
 		isolate(upTo(1, number)), isolate(signs), cut(gpt2),
 	}},
 
-	"gemma4 granite-embed-multi-311m": {split: pretokenizer{cut(lines)}, rawText: true, newlines: true, forceBOS: true},
-	"sarvam-moe":                      {split: pretokenizer{cut(lines)}, rawText: true},
+	"gemma4 granite-embed-multi-311m": {stages: pretokenizer{cut(lines)}, rawText: true, newlines: true, forceBOS: true},
+	"sarvam-moe":                      {stages: pretokenizer{cut(lines)}, rawText: true},
 }
 
 // nameSchemes gives every one of the names of a scheme its own entry.

@@ -94,10 +94,8 @@ func (s *spm) merge(dst []int32, text string, m *merger) []int32 {
 		i += width
 	}
 	m.run(text, s)
-	for i := int32(0); i >= 0; {
-		n := &m.nodes[i]
-		dst = s.token(dst, n.symbol, text[n.start:m.end(n, text)])
-		i = n.next
+	for id, symbol := range m.all(text) {
+		dst = s.token(dst, id, symbol)
 	}
 	return dst
 }

@@ -9,12 +9,12 @@ const wordSign = ^(space | letter | number)
 // words is the family of patterns that began with GPT-4. The first of these
 // alternatives that matches is the piece:
 //
-//	contraction                  's 't 'm 'd 're 've 'll in any case, with contractions
-//	Han+                         with noHan
-//	[ascii sign][A-Za-z]+        with asciiLead
-//	[lead]?word contraction?     the contraction with suffixes; lead is never CR or LF
-//	digit{1,digits}              unless 0
-//	 ?sign+[\r\n]*               with the slash among the breaks if slash
+//	contraction                's 't 'm 'd 're 've 'll in any case; if contracted
+//	Han+                       if noHan
+//	[ASCII sign][A-Za-z]+      if asciiLead
+//	[lead]?word contraction?   lead is never CR or LF; the contraction if suffixes
+//	digit{1,digits}
+//	 ?sign+[\r\n]*             as many breaks as breaks says; slashes too if slash
 //	\s*[\r\n]+|\s+(?!\S)|\s+
 type words struct {
 	word       wordShape
@@ -22,13 +22,13 @@ type words struct {
 	alphabet   class     // what words are made of
 	lead       class     // what may stand before a word
 	sign       class
-	digits     int // longest piece of digits
+	digits     int // longest piece of digits, 0 where an earlier stage has taken them
 	breaks     breaks
-	slash      bool
-	suffixes   bool
-	asciiLead  bool
-	noHan      bool
 	contracted bool
+	noHan      bool
+	asciiLead  bool
+	suffixes   bool
+	slash      bool
 }
 
 // wordShape returns the end of the word that begins at s[i], or i.
