@@ -462,3 +462,42 @@ func TestUI(t *testing.T) {
 		t.Errorf("/ui: status %d", a.status)
 	}
 }
+
+// However many clients come in whatever mode, all get their answer and nothing
+// is left behind.
+func TestManyClients(t *testing.T) {
+	noLeaks(t)
+	f := newFixture(t, "abcdefgh", func(_ *Config, e *engineConfig) { e.MaxQueue = 256 })
+	ts := f.listen(t)
+	ts.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = 256
+	modes := []struct{ path, body, last string }{
+		{"/v1/chat/completions", "{" + hello + `,"max_tokens":20}`, `"finish_reason":"length"`},
+		{"/v1/chat/completions", "{" + hello + `,"max_tokens":20,"stream":true}`, "data: [DONE]"},
+		{"/v1/completions", `{"prompt":"abc","max_tokens":20,"stop":"fgh"}`, `"finish_reason":"stop"`},
+		{"/v1/completions", `{"prompt":"abc","max_tokens":20,"stream":true,"logprobs":2}`, "data: [DONE]"},
+		{"/generate", `{"prompt":"abc","max_tokens":20}`, `"success":true`},
+		{"/generate_stream", `{"prompt":"abc","max_tokens":20}`, `"done":true`},
+		{"/completion", `{"prompt":"abc","n_predict":20,"stream":true}`, `"stop":true`},
+	}
+	for _, clients := range []int{8, 64, 256} {
+		var wait sync.WaitGroup
+		for i := range clients {
+			wait.Go(func() {
+				m := modes[i%len(modes)]
+				r, err := ts.Client().Post(ts.URL+m.path, "application/json", strings.NewReader(m.body))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer r.Body.Close()
+				body, err := io.ReadAll(r.Body)
+				if err != nil || r.StatusCode != 200 || !strings.Contains(string(body), m.last) {
+					t.Errorf("%d clients, %s: status %d, %v: %s", clients, m.path, r.StatusCode, err, body)
+				}
+			})
+		}
+		wait.Wait()
+		f.settled(t)
+	}
+	ts.Client().CloseIdleConnections()
+}
