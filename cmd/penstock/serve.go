@@ -117,6 +117,9 @@ func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal,
 	if err != nil {
 		return nil, errors.Join(err, in.Close())
 	}
+	if problem := template.Problem(); problem != nil {
+		fmt.Fprintf(term.err, "penstock: chat requests will be refused: %v\n", problem)
+	}
 	srv.Attach(&server.Model{
 		ID: modelID(c.Model), Aliases: c.Alias, Path: path, Created: time.Now(), Config: in.Model.Config(),
 		CPU: o.Tier.String(), Threads: in.Model.Pool().Workers(),

@@ -30,6 +30,7 @@ var levels = map[string]int{
 	"internal/eval":       4,
 	"internal/engine":     5,
 	"internal/server":     6,
+	"internal/instance":   6,
 	"internal/bench":      7,
 	"internal/lint":       8,
 	"cmd":                 9,
