@@ -119,7 +119,7 @@ type Usage struct{ Prompt, Cached, Completion int }
 
 // Timings are the moments of a request's life; those that it did not reach are
 // zero. Forward and Sampling are the durations of the steps that it was part of,
-// Between the time that passed from each of these to the next.
+// Between the time that passed before each of these.
 type Timings struct {
 	Submitted  time.Time
 	Scheduled  time.Time // the start of its first step

@@ -44,7 +44,7 @@ func (e *Engine) begin(plan *sched.Plan, start time.Time) {
 			continue // it comes back after a preemption
 		}
 		s.started = true
-		s.timings.Scheduled = start
+		s.timings.Scheduled, s.stepped = start, start
 		e.stats.admitted(s)
 		if s.request.EchoLogprobs {
 			s.write(&sample.Output{Token: s.request.Prompt[0]})
@@ -63,9 +63,7 @@ func (e *Engine) deliver(plan *sched.Plan, start, forward, now time.Time) {
 	for i := range plan.Entries {
 		entry := &plan.Entries[i]
 		s := owner(entry.Seq)
-		if s.timings.Steps > 0 {
-			s.timings.Between += start.Sub(s.stepped)
-		}
+		s.timings.Between += start.Sub(s.stepped)
 		s.stepped = now
 		s.timings.Steps++
 		s.timings.Forward += forward.Sub(start)

@@ -39,7 +39,7 @@ type Stream struct {
 	started bool
 	failure error
 	timings Timings
-	stepped time.Time // end of the last step that it was part of
+	stepped time.Time // end of the last step that it was part of; before that, its admission
 
 	// Between both.
 	published atomic.Int64 // tokens that may be read
