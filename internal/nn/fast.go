@@ -31,7 +31,7 @@ type Fast struct {
 	qkv    []float32 // [rows][ldq] queries, keys, values
 	ldq    int
 	heads  []float32 // [rows][heads*hd], only if heads are not whole blocks
-	logits []float32 // [logits][vocab, padded to 16]
+	logits []float32 // [logits, twice with Refine][vocab, padded to 16]
 
 	normed *kernel.Panels // h after Norm
 	mixed  *kernel.Panels // h after Attend
@@ -45,6 +45,7 @@ type Fast struct {
 
 	embed   embedJob
 	norm    normJob
+	head    headJob
 	settle  settleJob
 	project projectJob
 	store   storeJob
@@ -81,14 +82,14 @@ func NewFast(set kernel.Set, pool *Pool, lim Limits, ropes []*Rope) (*Fast, erro
 	f.x = make([]float32, lim.Rows*f.ldx)
 	f.y = make([]float32, lim.Rows*f.ldx)
 	f.qkv = make([]float32, lim.Rows*f.ldq)
-	f.logits = make([]float32, lim.Logits*pad(lim.Vocab))
+	f.logits = make([]float32, lim.heads()*pad(lim.Vocab))
 	if lim.HeadDim%kernel.BlockLen != 0 {
 		f.heads = make([]float32, lim.Rows*lim.Heads)
 	}
 	f.normed = kernel.NewPanels(lim.Dim, lim.Rows, lim.Floats)
 	f.mixed = kernel.NewPanels(lim.Heads, lim.Rows, lim.Floats)
 	f.hidden = kernel.NewPanels(lim.Hidden, lim.Rows, lim.Floats)
-	f.final = kernel.NewPanels(lim.Dim, lim.Logits, lim.Floats)
+	f.final = kernel.NewPanels(lim.Dim, lim.heads(), lim.Floats)
 	for _, r := range ropes {
 		f.ropes = append(f.ropes, newRopeRows(r, lim.Rows))
 	}
@@ -112,6 +113,7 @@ func (f *Fast) initJobs() {
 	w := f.pool.Workers()
 	f.embed = embedJob{f: f}
 	f.norm = normJob{f: f}
+	f.head = headJob{f: f}
 	f.settle = settleJob{f: f}
 	f.project = projectJob{f: f, spans: newSpans(w)}
 	f.store = storeJob{}
@@ -142,6 +144,14 @@ func (l Limits) check() error {
 	return nil
 }
 
+// heads is the number of columns of the head.
+func (l *Limits) heads() int {
+	if l.Refine {
+		return 2 * l.Logits
+	}
+	return l.Logits
+}
+
 // Bytes is about what the buffers of a backend with these limits take.
 func (l *Limits) Bytes(workers int) uint64 {
 	const panel = 2 // bytes of a panel per value, scales and sums included
@@ -153,7 +163,7 @@ func (l *Limits) Bytes(workers int) uint64 {
 	row := 4*(2*l.Dim+qkv) + perPanel*(l.Dim+l.Heads+l.Hidden) + 16*l.HeadDim
 	logit := 4*l.Vocab + perPanel*l.Dim
 	own := 4 * (max(l.Rows, gatedChunks)*2*pairRows + l.Dim + kernel.AttendScratch + kernel.TileQueries*l.HeadDim)
-	return uint64(l.Rows)*uint64(row) + uint64(l.Logits)*uint64(logit) + uint64(workers)*uint64(own)
+	return uint64(l.Rows)*uint64(row) + uint64(l.heads())*uint64(logit) + uint64(workers)*uint64(own)
 }
 
 // Load packs a matrix.

@@ -1,8 +1,6 @@
 package nn
 
 import (
-	"math"
-
 	"github.com/penstock-llm/penstock/internal/kernel"
 	"github.com/penstock-llm/penstock/internal/quant"
 )
@@ -147,6 +145,7 @@ type projectJob struct {
 	y     []float32
 	ldy   int
 	add   bool
+	fold  int // the last so many columns are added to the first
 	spans spans
 }
 
@@ -160,7 +159,7 @@ type segment struct {
 }
 
 func (j *projectJob) start(y []float32, ldy int, add bool) {
-	j.n, j.y, j.ldy, j.add = 0, y, ldy, add
+	j.n, j.y, j.ldy, j.add, j.fold = 0, y, ldy, add, 0
 }
 
 // append adds l, to write at column off of y.
@@ -236,11 +235,17 @@ func (j *projectJob) multiply(s *segment, g0, g1 int) {
 	f := j.f
 	y := j.y[s.off:]
 	f.set.Mul(s.m, y, j.ldy, f.h, g0, g1, j.add)
+	if j.fold > 0 {
+		from, to := g0*kernel.Lanes, g1*kernel.Lanes
+		for c := range j.fold {
+			f.set.Add(y[c*j.ldy:][from:to], y[(c+j.fold)*j.ldy:][from:to])
+		}
+	}
 	if s.bias == nil {
 		return
 	}
 	from, to := g0*kernel.Lanes, min(g1*kernel.Lanes, len(s.bias))
-	for c := range f.h.Cols {
+	for c := range f.h.Cols - j.fold {
 		f.set.Add(y[c*j.ldy:][from:to], s.bias[from:to])
 	}
 }
@@ -283,39 +288,4 @@ func (f *Fast) into(l *Linear, y []float32, add bool) {
 	f.project.append(l, 0)
 	f.project.run()
 	f.prof.end(f.rows, l.W)
-}
-
-// Head returns the logits of the batch's wanted rows.
-func (f *Fast) Head(n *Norm, o *Output) []float32 {
-	if f.rows != len(f.batch.Logits) {
-		panic("nn: Head without Narrow")
-	}
-	if f.rows == 0 {
-		return nil
-	}
-	f.prof.begin(KindNorm)
-	f.normalise(n, f.final)
-	f.prof.end(f.rows)
-	f.prof.begin(KindHead)
-	vocab, ld := f.lim.Vocab, pad(f.lim.Vocab)
-	f.project.start(f.logits, ld, false)
-	f.project.append(&o.Linear, 0)
-	f.project.run()
-	if vocab != ld {
-		for r := 1; r < f.rows; r++ {
-			copy(f.logits[r*vocab:][:vocab], f.logits[r*ld:][:vocab])
-		}
-	}
-	logits := f.logits[:f.rows*vocab]
-	if o.Softcap > 0 {
-		softcap(logits, o.Softcap)
-	}
-	f.prof.end(f.rows, o.W)
-	return logits
-}
-
-func softcap(logits []float32, c float32) {
-	for i, l := range logits {
-		logits[i] = c * float32(math.Tanh(float64(l/c)))
-	}
 }

@@ -79,6 +79,7 @@ type Limits struct {
 	KVHeads int  // kv heads of a layer
 	HeadDim int  // width of one head
 	Floats  bool // some matrix multiplies floats: F32, F16, BF16
+	Refine  bool // the head's input is kept to 15 bits: more exact, for twice its arithmetic
 }
 
 // Embedding is the token table. Rows stay in the file's format and memory.
