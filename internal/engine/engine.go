@@ -63,10 +63,10 @@ type Engine struct {
 	draining atomic.Bool
 	closed   atomic.Bool
 	broken   atomic.Bool
-	aborts   atomic.Bool  // some stream is to be aborted
-	kill     atomic.Bool  // all are
-	live     atomic.Int64 // requests that were accepted and have not ended
-	emptied  chan struct{}
+	aborts   atomic.Bool   // some stream is to be aborted
+	kill     atomic.Bool   // all are
+	live     atomic.Int64  // requests that were accepted and have not ended
+	emptied  chan struct{} // live has come down to 0
 	kick     chan struct{} // rouses the loop
 	done     chan struct{} // the loop has ended
 
@@ -99,16 +99,16 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 		x:       x,
 		run:     pool,
 		cfg:     cfg,
-		inbox:   make(chan *Stream, cfg.MaxQueue+cfg.MaxBatch),
 		emptied: make(chan struct{}, 1),
 		kick:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
-		tokens:  make([]int32, cfg.MaxBatch),
 		pace:    pace{ratio: cfg.StreamDelay, fixed: cfg.ChunkTokens, maxRows: cfg.StepBudget},
 	}
-	if err := e.reset(); err != nil {
+	if err := e.reset(); err != nil { // it checks the sizes
 		return nil, err
 	}
+	e.inbox = make(chan *Stream, cfg.MaxQueue+cfg.MaxBatch)
+	e.tokens = make([]int32, cfg.MaxBatch)
 	n := 1
 	if pool != nil {
 		n = pool.Workers()
@@ -206,6 +206,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	signal(e.emptied) // others may be draining too
 	return nil
 }
 
@@ -224,9 +225,13 @@ func (e *Engine) Close() {
 	<-e.done
 }
 
-func (e *Engine) rouse() {
+// rouse has the loop look at the flags.
+func (e *Engine) rouse() { signal(e.kick) }
+
+// signal leaves a token in a channel of one, unless it holds one already.
+func signal(c chan<- struct{}) {
 	select {
-	case e.kick <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

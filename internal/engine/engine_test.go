@@ -287,6 +287,25 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// Whoever drains learns that it is done, also when several do.
+func TestDrainTwiceAtOnce(t *testing.T) {
+	inBubble(t, testMock(64), testConfig(64), func(t *testing.T, e *Engine) {
+		s := submit(t, e, Request{Prompt: tokens(0, 5), MaxTokens: 20})
+		ctx, cancel := context.WithTimeout(t.Context(), 100*stepTime)
+		defer cancel()
+		drained := make(chan error)
+		for range 2 {
+			go func() { drained <- e.Drain(ctx) }()
+		}
+		for range 2 {
+			if err := <-drained; err != nil {
+				t.Error(err)
+			}
+		}
+		read(t, s)
+	})
+}
+
 func TestDrainGivesUp(t *testing.T) {
 	inBubble(t, testMock(64), testConfig(64), func(t *testing.T, e *Engine) {
 		s := submit(t, e, Request{Prompt: tokens(0, 5), MaxTokens: 500})
@@ -299,6 +318,23 @@ func TestDrainGivesUp(t *testing.T) {
 			t.Errorf("%d tokens, %v", n, s.Finish().Reason)
 		}
 	})
+}
+
+func TestNonsensicalConfig(t *testing.T) {
+	for _, change := range []func(*Config){
+		func(c *Config) { c.MaxBatch = -1 },
+		func(c *Config) { c.MaxBatch, c.MaxQueue = -2, 1 },
+		func(c *Config) { c.StepBudget = -1 },
+		func(c *Config) { c.Context = -1 },
+		func(c *Config) { c.Blocks = 0 },
+	} {
+		cfg := testConfig(64)
+		change(&cfg)
+		if e, err := New(testMock(64), nil, cfg); err == nil {
+			e.Close()
+			t.Errorf("accepted %+v", cfg)
+		}
+	}
 }
 
 func TestCloseEndsEverything(t *testing.T) {

@@ -131,10 +131,7 @@ func (e *Engine) end(s *Stream, f Finish, now time.Time) {
 	}
 	s.seq, s.request.Constraint = nil, nil
 	if e.live.Add(-1) == 0 {
-		select {
-		case e.emptied <- struct{}{}:
-		default:
-		}
+		signal(e.emptied)
 	}
 	s.rouse()
 }

@@ -124,10 +124,7 @@ func (s *Stream) publish() {
 func (s *Stream) rouse() {
 	s.unwoken = 0
 	if s.sleeping.Load() && s.sleeping.CompareAndSwap(true, false) {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+		signal(s.wake)
 	}
 }
 
