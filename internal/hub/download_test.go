@@ -275,6 +275,35 @@ func TestDigestMismatch(t *testing.T) {
 	mustPull(t, s, o.url()+"#sha256="+sum(data), data)
 }
 
+// What a name pins holds for a file that is here already, too.
+func TestPinHoldsForAStoredFile(t *testing.T) {
+	data := model(t, 3, 5000)
+	o, s := newOrigin(t, data), newStore(t, Config{})
+	path := mustPull(t, s, o.url(), data)
+	pinned := o.url() + "#sha256=" + someSHA
+	mustFail(t, s, pinned, "has SHA-256 "+sum(data)+", not "+someSHA, "remove it")
+	if got, ok, err := s.Resolve(pinned); err == nil {
+		t.Errorf("resolved to %q, %v", got, ok)
+	}
+	os.Remove(path + digestSuffix) // as if somebody had put the model there
+	mustPull(t, s, o.url()+"#sha256="+sum(data), data)
+	mustFail(t, s, pinned, "has SHA-256 "+sum(data))
+	if err := s.Remove(pinned); err != nil {
+		t.Error(err)
+	}
+	checkRanges(t, o, "")
+}
+
+// A pull of which not a byte arrives leaves nothing where models are kept.
+func TestNothingIsLeftOfNothing(t *testing.T) {
+	o, s := newOrigin(t, nil), newStore(t, Config{})
+	o.answer = func(w http.ResponseWriter, r *http.Request, _ int) bool { w.WriteHeader(404); return true }
+	mustFail(t, s, o.url(), "404")
+	if left, _ := filepath.Glob(s.at("http*")); len(left) > 0 {
+		t.Errorf("left %v", left)
+	}
+}
+
 // A part can be bad without anybody's noticing until the digest: then, once,
 // everything is fetched again.
 func TestBadPartIsFetchedAgain(t *testing.T) {

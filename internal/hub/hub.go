@@ -81,7 +81,18 @@ func (s *Store) Resolve(name string) (path string, ok bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	return s.find(ref)
+	return s.findPinned(ref)
+}
+
+// findPinned is find, and refuses a file that is not the one that ref pins.
+func (s *Store) findPinned(ref reference) (path string, ok bool, err error) {
+	path, ok, err = s.find(ref)
+	if ok && ref.sha256 != "" {
+		if err = checkPin(path, ref.sha256); err != nil {
+			return "", false, fmt.Errorf("hub: %w", err)
+		}
+	}
+	return path, ok, err
 }
 
 func (s *Store) find(ref reference) (path string, ok bool, err error) {
@@ -126,7 +137,7 @@ func (s *Store) Pull(ctx context.Context, name string, progress Progress) (strin
 	if err != nil {
 		return "", err
 	}
-	if path, ok, err := s.find(ref); ok || err != nil {
+	if path, ok, err := s.findPinned(ref); ok || err != nil {
 		return path, err
 	}
 	job, err := s.plan(ctx, ref)

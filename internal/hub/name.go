@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -111,7 +112,7 @@ func parseURL(name string) (reference, error) {
 		r.sha256 = strings.ToLower(sum)
 	}
 	switch {
-	case u.Host == "" || !isLocal(r.file):
+	case u.Host == "" || !isLocal(u.Host+u.Path):
 		return reference{}, fmt.Errorf("hub: %w %q: not a valid URL", ErrUnknown, name)
 	case !isGGUF(u.Path):
 		return reference{}, fmt.Errorf("hub: %w %q: the URL of a model ends with .gguf", ErrUnknown, name)
@@ -119,11 +120,13 @@ func parseURL(name string) (reference, error) {
 	return r, nil
 }
 
+// repository is what Hugging Face allows; it becomes part of URLs as it stands.
+var repository = regexp.MustCompile(`^[\w.-]+/[\w.-]+$`)
+
 func parseRepository(name, rest string) (reference, error) {
 	repo, file, _ := strings.Cut(rest, ":")
 	r := reference{kind: huggingFace, repo: repo, file: file}
-	org, model, ok := strings.Cut(repo, "/")
-	if !ok || org == "" || model == "" || strings.Contains(model, "/") || !isLocal(repo) || file != "" && !isLocal(file) {
+	if !repository.MatchString(repo) || !isLocal(repo) || file != "" && !isLocal(file) {
 		return reference{}, fmt.Errorf("hub: %w %q: a repository is hf.co/ORG/REPO, a file in it hf.co/ORG/REPO:FILE", ErrUnknown, name)
 	}
 	return r, nil

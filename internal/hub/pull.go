@@ -66,16 +66,19 @@ func (s *Store) plan(ctx context.Context, ref reference) (job, error) {
 // process while we wait for it.
 func (s *Store) complete(ctx context.Context, j job, progress Progress) (string, error) {
 	target := s.at(j.stored)
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-		return "", err
-	}
 	unlock, err := s.lock(ctx, j.stored, progress)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
 	if isRegular(target) {
-		return target, nil
+		if j.sha256 == "" {
+			return target, nil
+		}
+		return target, checkPin(target, j.sha256)
+	}
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		return "", err
 	}
 	part := target + partSuffix
 	_, err = os.Stat(part)
@@ -86,6 +89,10 @@ func (s *Store) complete(ctx context.Context, j job, progress Progress) (string,
 		err = s.fetchAndVerify(ctx, j, part, progress)
 	}
 	if err != nil {
+		if sizeOf(part) == 0 {
+			discard(part)
+			s.prune(filepath.Dir(target))
+		}
 		return "", err
 	}
 	return target, os.Rename(part, target)
@@ -154,6 +161,22 @@ func readDigest(path string) string {
 	}
 	sum, _, _ := strings.Cut(string(b), " ")
 	return sum
+}
+
+// checkPin refuses a file of the store whose SHA-256 is not want. A file that
+// was put there by hand has yet to be read for that.
+func checkPin(path, want string) error {
+	sum := readDigest(path)
+	if sum == "" {
+		var err error
+		if sum, err = digest(context.Background(), path, func(string, int64, int64) {}); err != nil {
+			return err
+		}
+	}
+	if sum != want {
+		return fmt.Errorf("%s has SHA-256 %s, not %s: remove it to fetch the other", path, sum, want)
+	}
+	return nil
 }
 
 // progressWriter reports what has been written, and stops if report says so.
