@@ -134,7 +134,7 @@ func (s Set) newAttendState(t *Tile, kv *KV, blocks []int32, scratch []float32) 
 		if q := st.q[i*MaxHeadDim:][:MaxHeadDim]; kv.Type == quant.F16 {
 			s.scaleTo(q[:t.HeadDim], t.Q[i], t.Scale)
 		} else {
-			st.scale[i] = t.Scale * s.keyInts(kv, int16s(q)[:t.HeadDim], t.Q[i], 1.0/intMax)
+			st.scale[i] = t.Scale * s.keyInts(kv, q[:t.HeadDim], t.Q[i], 1.0/intMax)
 		}
 		clear(st.o[i*MaxHeadDim:][:t.HeadDim])
 		st.peak[i], st.sum[i] = noScore, 0

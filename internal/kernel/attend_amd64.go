@@ -147,39 +147,31 @@ func (s Set) storeV(block []byte, slot int, v []float32) {
 	storeVGeneric(block, slot, v, done)
 }
 
-// keyInts makes the integers of a key or a query. The generic code does what
-// assembly refuses.
-func (s Set) keyInts(kv *KV, dst []int16, x []float32, perPeak float32) float32 {
-	scale := float32(-1)
-	switch {
-	case !s.assembled(len(x)):
-	case kv.small():
-		scale = s.rotatedInts(dst, x, perPeak)
-	default:
-		scale = s.toInts(dst, x, perPeak, 1.0/normMax)
+// keyInts makes the integers of a key or a query, as keyIntsGeneric says, which
+// does what assembly refuses. Rotated elements shrink in place: toInts writes
+// behind where it reads.
+func (s Set) keyInts(kv *KV, row, x []float32, perPeak float32) float32 {
+	if s.assembled(len(x)) {
+		from := x
+		if kv.small() {
+			s.rotate(row, x)
+			from = row
+		}
+		if scale := s.toInts(int16s(row)[:len(x)], from, perPeak, 1.0/normMax); scale > 0 {
+			return scale
+		}
 	}
-	if scale < 0 {
-		return keyIntsGeneric(kv, dst, x, perPeak)
-	}
-	return scale
+	return keyIntsGeneric(kv, row, x, perPeak)
 }
 
 // valueInts makes the integers of a value.
 func (s Set) valueInts(dst []int16, x []float32, perPeak float32) float32 {
-	scale := float32(-1)
 	if s.assembled(len(x)) {
-		scale = s.toInts(dst, x, perPeak, 0)
+		if scale := s.toInts(dst, x, perPeak, 0); scale > 0 {
+			return scale
+		}
 	}
-	if scale < 0 {
-		return valueIntsGeneric(dst, x, perPeak)
-	}
-	return scale
-}
-
-func (s Set) rotatedInts(dst []int16, x []float32, perPeak float32) float32 {
-	var row [MaxHeadDim]float32
-	s.rotate(row[:len(x)], x)
-	return s.toInts(dst, row[:len(x)], perPeak, 1.0/normMax)
+	return valueIntsGeneric(dst, x, perPeak)
 }
 
 func (s Set) rotate(dst, x []float32) {

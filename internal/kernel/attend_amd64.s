@@ -7,12 +7,7 @@
 // func attendWeightsAVX512(s *float32, n int, rows int, peak *float32, sum *float32, alpha *float32)
 // Requires: AVX, AVX512DQ, AVX512F, FMA3
 TEXT ·attendWeightsAVX512(SB), NOSPLIT, $0-48
-	MOVQ         s+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVQ         rows+16(FP), DX
-	MOVQ         peak+24(FP), BX
-	MOVQ         sum+32(FP), SI
-	MOVQ         alpha+40(FP), DI
+	MOVQ         n+8(FP), AX
 	VBROADCASTSS wordc2ae0000<>+0(SB), Z0
 	VBROADCASTSS word42b00000<>+0(SB), Z1
 	VBROADCASTSS word3fb8aa3b<>+0(SB), Z1
@@ -22,22 +17,26 @@ TEXT ·attendWeightsAVX512(SB), NOSPLIT, $0-48
 	VBROADCASTSS word3d648e74<>+0(SB), Z6
 	VBROADCASTSS word3e75edab<>+0(SB), Z7
 	VBROADCASTSS word3f31725d<>+0(SB), Z8
-	TESTQ        DX, DX
+	MOVQ         s+0(FP), CX
+	MOVQ         peak+24(FP), DX
+	MOVQ         alpha+40(FP), BX
+	MOVQ         rows+16(FP), SI
+	TESTQ        SI, SI
 	JLE          done2
 
 loop1:
-	VBROADCASTSS (BX), Z9
+	VBROADCASTSS (DX), Z9
 	VMOVAPS      Z9, Z10
+	MOVQ         CX, DI
 	MOVQ         AX, R8
-	MOVQ         CX, R9
-	TESTQ        R9, R9
+	TESTQ        R8, R8
 	JLE          done4
 
 loop3:
-	VMOVUPS (R8), Z11
+	VMOVUPS (DI), Z11
 	VMAXPS  Z10, Z11, Z10
-	ADDQ    $+64, R8
-	DECQ    R9
+	ADDQ    $+64, DI
+	DECQ    R8
 	JNZ     loop3
 
 done4:
@@ -49,65 +48,82 @@ done4:
 	VMAXPS        X11, X10, X10
 	VPERMILPS     $0xb1, X10, X11
 	VMAXPS        X11, X10, X10
-	VMOVSS        X10, (BX)
+	VMOVSS        X10, (DX)
 	VBROADCASTSS  X10, Z10
 	VSUBPS        Z10, Z9, Z9
 	VCMPPS        $0x1d, Z0, Z9, K1
 	VMULPS        Z1, Z9, Z9
-	VREDUCEPS     $0x09, Z9, Z11
-	VMOVUPS       Z4, Z12
-	VFMADD213PS   Z5, Z11, Z12
-	VFMADD213PS   Z6, Z11, Z12
-	VFMADD213PS   Z7, Z11, Z12
-	VFMADD213PS   Z8, Z11, Z12
-	VFMADD213PS   Z3, Z11, Z12
-	VSCALEFPS.Z   Z9, Z12, K1, Z9
-	VMOVSS        X9, (DI)
-	VPXORD        Z2, Z2, Z2
-	MOVQ          AX, R8
-	MOVQ          CX, R9
-	TESTQ         R9, R9
-	JLE           done6
-
-loop5:
-	VMOVUPS     (R8), Z11
-	VSUBPS      Z10, Z11, Z11
-	VCMPPS      $0x1d, Z0, Z11, K1
-	VMULPS      Z1, Z11, Z11
-	VREDUCEPS   $0x09, Z11, Z12
-	VMOVUPS     Z4, Z13
-	VFMADD213PS Z5, Z12, Z13
-	VFMADD213PS Z6, Z12, Z13
-	VFMADD213PS Z7, Z12, Z13
-	VFMADD213PS Z8, Z12, Z13
-	VFMADD213PS Z3, Z12, Z13
-	VSCALEFPS.Z Z11, Z13, K1, Z11
-	VMOVUPS     Z11, (R8)
-	VADDPS      Z11, Z2, Z2
-	ADDQ        $+64, R8
-	DECQ        R9
-	JNZ         loop5
-
-done6:
-	VEXTRACTF64X4 $0x01, Z2, Y10
-	VADDPS        Y10, Y2, Y10
-	VEXTRACTF128  $0x01, Y10, X11
-	VADDPS        X11, X10, X11
-	VPERMILPS     $0x4e, X11, X10
-	VADDPS        X10, X11, X11
-	VPERMILPS     $0xb1, X11, X10
-	VADDPS        X10, X11, X11
-	VMOVSS        (SI), X10
-	VFMADD231SS   X10, X9, X11
-	VMOVSS        X11, (SI)
-	ADDQ          $+1024, AX
+	VREDUCEPS     $0x09, Z9, Z10
+	VMOVUPS       Z4, Z11
+	VFMADD213PS   Z5, Z10, Z11
+	VFMADD213PS   Z6, Z10, Z11
+	VFMADD213PS   Z7, Z10, Z11
+	VFMADD213PS   Z8, Z10, Z11
+	VFMADD213PS   Z3, Z10, Z11
+	VSCALEFPS.Z   Z9, Z11, K1, Z9
+	VMOVSS        X9, (BX)
+	ADDQ          $+1024, CX
+	ADDQ          $0x04, DX
 	ADDQ          $0x04, BX
-	ADDQ          $0x04, SI
-	ADDQ          $0x04, DI
-	DECQ          DX
+	DECQ          SI
 	JNZ           loop1
 
 done2:
+	MOVQ  s+0(FP), CX
+	MOVQ  peak+24(FP), DX
+	MOVQ  alpha+40(FP), BX
+	MOVQ  rows+16(FP), SI
+	MOVQ  sum+32(FP), DI
+	TESTQ SI, SI
+	JLE   done6
+
+loop5:
+	VBROADCASTSS (DX), Z9
+	VPXORD       Z2, Z2, Z2
+	MOVQ         CX, R8
+	MOVQ         AX, R9
+	TESTQ        R9, R9
+	JLE          done8
+
+loop7:
+	VMOVUPS     (R8), Z10
+	VSUBPS      Z9, Z10, Z10
+	VCMPPS      $0x1d, Z0, Z10, K1
+	VMULPS      Z1, Z10, Z10
+	VREDUCEPS   $0x09, Z10, Z11
+	VMOVUPS     Z4, Z12
+	VFMADD213PS Z5, Z11, Z12
+	VFMADD213PS Z6, Z11, Z12
+	VFMADD213PS Z7, Z11, Z12
+	VFMADD213PS Z8, Z11, Z12
+	VFMADD213PS Z3, Z11, Z12
+	VSCALEFPS.Z Z10, Z12, K1, Z10
+	VMOVUPS     Z10, (R8)
+	VADDPS      Z10, Z2, Z2
+	ADDQ        $+64, R8
+	DECQ        R9
+	JNZ         loop7
+
+done8:
+	VEXTRACTF64X4 $0x01, Z2, Y9
+	VADDPS        Y9, Y2, Y9
+	VEXTRACTF128  $0x01, Y9, X10
+	VADDPS        X10, X9, X10
+	VPERMILPS     $0x4e, X10, X9
+	VADDPS        X9, X10, X10
+	VPERMILPS     $0xb1, X10, X9
+	VADDPS        X9, X10, X10
+	VMOVSS        (DI), X9
+	VFMADD231SS   (BX), X9, X10
+	VMOVSS        X10, (DI)
+	ADDQ          $+1024, CX
+	ADDQ          $0x04, DX
+	ADDQ          $0x04, DI
+	ADDQ          $0x04, BX
+	DECQ          SI
+	JNZ           loop5
+
+done6:
 	VZEROUPPER
 	RET
 
@@ -159,15 +175,15 @@ TEXT ·attendSoftcapAVX512(SB), NOSPLIT, $0-28
 	VBROADCASTSS word40000000<>+0(SB), Z1
 	VDIVPS       Z0, Z1, Z1
 	TESTQ        DX, DX
-	JLE          done8
+	JLE          done10
 
-loop7:
+loop9:
 	MOVQ  AX, BX
 	MOVQ  CX, SI
 	TESTQ SI, SI
-	JLE   done10
+	JLE   done12
 
-loop9:
+loop11:
 	VMULPS      (BX), Z1, Z12
 	VMAXPS      Z3, Z12, Z12
 	VMINPS      Z4, Z12, Z12
@@ -186,14 +202,14 @@ loop9:
 	VMOVUPS     Z12, (BX)
 	ADDQ        $+64, BX
 	DECQ        SI
-	JNZ         loop9
+	JNZ         loop11
 
-done10:
+done12:
 	ADDQ $+1024, AX
 	DECQ DX
-	JNZ  loop7
+	JNZ  loop9
 
-done8:
+done10:
 	VZEROUPPER
 	RET
 
@@ -212,18 +228,18 @@ TEXT ·attendQuantizeAVX512(SB), NOSPLIT, $0-36
 	MOVQ         CX, BX
 	MOVQ         DX, SI
 	TESTQ        SI, SI
-	JLE          done12
+	JLE          done14
 
-loop11:
+loop13:
 	VMOVUPS     (BX), Z3
 	VFMADD231PS Z3, Z3, Z1
 	VANDPS      Z2, Z3, Z3
 	VMAXPS      Z3, Z0, Z0
 	ADDQ        $+64, BX
 	DECQ        SI
-	JNZ         loop11
+	JNZ         loop13
 
-done12:
+done14:
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VMAXPS        Y2, Y0, Y2
 	VEXTRACTF128  $0x01, Y2, X0
@@ -257,18 +273,18 @@ done12:
 	VDIVSS        X0, X1, X1
 	VBROADCASTSS  X1, Z0
 	TESTQ         DX, DX
-	JLE           done14
+	JLE           done16
 
-loop13:
+loop15:
 	VMULPS    (CX), Z0, Z1
 	VCVTPS2DQ Z1, Z1
 	VPMOVDW   Z1, (AX)
 	ADDQ      $+64, CX
 	ADDQ      $+32, AX
 	DECQ      DX
-	JNZ       loop13
+	JNZ       loop15
 
-done14:
+done16:
 	VZEROUPPER
 	RET
 
@@ -303,11 +319,438 @@ TEXT ·attendRotateAVX512(SB), NOSPLIT, $0-36
 	VMOVUPS      sign2AVX512<>+0(SB), Z2
 	VMOVUPS      sign4AVX512<>+0(SB), Z3
 	VMOVUPS      sign8AVX512<>+0(SB), Z4
-	MOVQ         AX, SI
+	CMPQ         BX, $0x04
+	JNE          other17
+	SHRQ         $0x02, DX
 	TESTQ        DX, DX
-	JLE          done16
+	JLE          done19
 
-loop15:
+loop18:
+	VMULPS      (CX), Z0, Z5
+	VPERMILPS   $0xb1, Z5, Z6
+	VFMADD213PS Z6, Z1, Z5
+	VPERMILPS   $0x4e, Z5, Z6
+	VFMADD213PS Z6, Z2, Z5
+	VSHUFF32X4  $0xb1, Z5, Z5, Z6
+	VFMADD213PS Z6, Z3, Z5
+	VSHUFF32X4  $0x4e, Z5, Z5, Z6
+	VFMADD213PS Z6, Z4, Z5
+	VMULPS      64(CX), Z0, Z6
+	VPERMILPS   $0xb1, Z6, Z7
+	VFMADD213PS Z7, Z1, Z6
+	VPERMILPS   $0x4e, Z6, Z7
+	VFMADD213PS Z7, Z2, Z6
+	VSHUFF32X4  $0xb1, Z6, Z6, Z7
+	VFMADD213PS Z7, Z3, Z6
+	VSHUFF32X4  $0x4e, Z6, Z6, Z7
+	VFMADD213PS Z7, Z4, Z6
+	VMULPS      128(CX), Z0, Z7
+	VPERMILPS   $0xb1, Z7, Z8
+	VFMADD213PS Z8, Z1, Z7
+	VPERMILPS   $0x4e, Z7, Z8
+	VFMADD213PS Z8, Z2, Z7
+	VSHUFF32X4  $0xb1, Z7, Z7, Z8
+	VFMADD213PS Z8, Z3, Z7
+	VSHUFF32X4  $0x4e, Z7, Z7, Z8
+	VFMADD213PS Z8, Z4, Z7
+	VMULPS      192(CX), Z0, Z8
+	VPERMILPS   $0xb1, Z8, Z9
+	VFMADD213PS Z9, Z1, Z8
+	VPERMILPS   $0x4e, Z8, Z9
+	VFMADD213PS Z9, Z2, Z8
+	VSHUFF32X4  $0xb1, Z8, Z8, Z9
+	VFMADD213PS Z9, Z3, Z8
+	VSHUFF32X4  $0x4e, Z8, Z8, Z9
+	VFMADD213PS Z9, Z4, Z8
+	VSUBPS      Z6, Z5, Z9
+	VADDPS      Z6, Z5, Z5
+	VSUBPS      Z8, Z7, Z6
+	VADDPS      Z8, Z7, Z7
+	VSUBPS      Z7, Z5, Z8
+	VADDPS      Z7, Z5, Z5
+	VSUBPS      Z6, Z9, Z7
+	VADDPS      Z6, Z9, Z9
+	VMOVUPS     Z5, (AX)
+	VMOVUPS     Z9, 64(AX)
+	VMOVUPS     Z8, 128(AX)
+	VMOVUPS     Z7, 192(AX)
+	ADDQ        $+256, CX
+	ADDQ        $+256, AX
+	DECQ        DX
+	JNZ         loop18
+
+done19:
+	VZEROUPPER
+	RET
+
+other17:
+	CMPQ  BX, $0x08
+	JNE   other20
+	SHRQ  $0x03, DX
+	TESTQ DX, DX
+	JLE   done22
+
+loop21:
+	VMULPS      (CX), Z0, Z5
+	VPERMILPS   $0xb1, Z5, Z6
+	VFMADD213PS Z6, Z1, Z5
+	VPERMILPS   $0x4e, Z5, Z6
+	VFMADD213PS Z6, Z2, Z5
+	VSHUFF32X4  $0xb1, Z5, Z5, Z6
+	VFMADD213PS Z6, Z3, Z5
+	VSHUFF32X4  $0x4e, Z5, Z5, Z6
+	VFMADD213PS Z6, Z4, Z5
+	VMULPS      64(CX), Z0, Z6
+	VPERMILPS   $0xb1, Z6, Z7
+	VFMADD213PS Z7, Z1, Z6
+	VPERMILPS   $0x4e, Z6, Z7
+	VFMADD213PS Z7, Z2, Z6
+	VSHUFF32X4  $0xb1, Z6, Z6, Z7
+	VFMADD213PS Z7, Z3, Z6
+	VSHUFF32X4  $0x4e, Z6, Z6, Z7
+	VFMADD213PS Z7, Z4, Z6
+	VMULPS      128(CX), Z0, Z7
+	VPERMILPS   $0xb1, Z7, Z8
+	VFMADD213PS Z8, Z1, Z7
+	VPERMILPS   $0x4e, Z7, Z8
+	VFMADD213PS Z8, Z2, Z7
+	VSHUFF32X4  $0xb1, Z7, Z7, Z8
+	VFMADD213PS Z8, Z3, Z7
+	VSHUFF32X4  $0x4e, Z7, Z7, Z8
+	VFMADD213PS Z8, Z4, Z7
+	VMULPS      192(CX), Z0, Z8
+	VPERMILPS   $0xb1, Z8, Z9
+	VFMADD213PS Z9, Z1, Z8
+	VPERMILPS   $0x4e, Z8, Z9
+	VFMADD213PS Z9, Z2, Z8
+	VSHUFF32X4  $0xb1, Z8, Z8, Z9
+	VFMADD213PS Z9, Z3, Z8
+	VSHUFF32X4  $0x4e, Z8, Z8, Z9
+	VFMADD213PS Z9, Z4, Z8
+	VMULPS      256(CX), Z0, Z9
+	VPERMILPS   $0xb1, Z9, Z10
+	VFMADD213PS Z10, Z1, Z9
+	VPERMILPS   $0x4e, Z9, Z10
+	VFMADD213PS Z10, Z2, Z9
+	VSHUFF32X4  $0xb1, Z9, Z9, Z10
+	VFMADD213PS Z10, Z3, Z9
+	VSHUFF32X4  $0x4e, Z9, Z9, Z10
+	VFMADD213PS Z10, Z4, Z9
+	VMULPS      320(CX), Z0, Z10
+	VPERMILPS   $0xb1, Z10, Z11
+	VFMADD213PS Z11, Z1, Z10
+	VPERMILPS   $0x4e, Z10, Z11
+	VFMADD213PS Z11, Z2, Z10
+	VSHUFF32X4  $0xb1, Z10, Z10, Z11
+	VFMADD213PS Z11, Z3, Z10
+	VSHUFF32X4  $0x4e, Z10, Z10, Z11
+	VFMADD213PS Z11, Z4, Z10
+	VMULPS      384(CX), Z0, Z11
+	VPERMILPS   $0xb1, Z11, Z12
+	VFMADD213PS Z12, Z1, Z11
+	VPERMILPS   $0x4e, Z11, Z12
+	VFMADD213PS Z12, Z2, Z11
+	VSHUFF32X4  $0xb1, Z11, Z11, Z12
+	VFMADD213PS Z12, Z3, Z11
+	VSHUFF32X4  $0x4e, Z11, Z11, Z12
+	VFMADD213PS Z12, Z4, Z11
+	VMULPS      448(CX), Z0, Z12
+	VPERMILPS   $0xb1, Z12, Z13
+	VFMADD213PS Z13, Z1, Z12
+	VPERMILPS   $0x4e, Z12, Z13
+	VFMADD213PS Z13, Z2, Z12
+	VSHUFF32X4  $0xb1, Z12, Z12, Z13
+	VFMADD213PS Z13, Z3, Z12
+	VSHUFF32X4  $0x4e, Z12, Z12, Z13
+	VFMADD213PS Z13, Z4, Z12
+	VSUBPS      Z6, Z5, Z13
+	VADDPS      Z6, Z5, Z5
+	VSUBPS      Z8, Z7, Z6
+	VADDPS      Z8, Z7, Z7
+	VSUBPS      Z10, Z9, Z8
+	VADDPS      Z10, Z9, Z9
+	VSUBPS      Z12, Z11, Z10
+	VADDPS      Z12, Z11, Z11
+	VSUBPS      Z7, Z5, Z12
+	VADDPS      Z7, Z5, Z5
+	VSUBPS      Z6, Z13, Z7
+	VADDPS      Z6, Z13, Z13
+	VSUBPS      Z11, Z9, Z6
+	VADDPS      Z11, Z9, Z9
+	VSUBPS      Z10, Z8, Z11
+	VADDPS      Z10, Z8, Z8
+	VSUBPS      Z9, Z5, Z10
+	VADDPS      Z9, Z5, Z5
+	VSUBPS      Z8, Z13, Z9
+	VADDPS      Z8, Z13, Z13
+	VSUBPS      Z6, Z12, Z8
+	VADDPS      Z6, Z12, Z12
+	VSUBPS      Z11, Z7, Z6
+	VADDPS      Z11, Z7, Z7
+	VMOVUPS     Z5, (AX)
+	VMOVUPS     Z13, 64(AX)
+	VMOVUPS     Z12, 128(AX)
+	VMOVUPS     Z7, 192(AX)
+	VMOVUPS     Z10, 256(AX)
+	VMOVUPS     Z9, 320(AX)
+	VMOVUPS     Z8, 384(AX)
+	VMOVUPS     Z6, 448(AX)
+	ADDQ        $+512, CX
+	ADDQ        $+512, AX
+	DECQ        DX
+	JNZ         loop21
+
+done22:
+	VZEROUPPER
+	RET
+
+other20:
+	CMPQ  BX, $0x10
+	JNE   other23
+	SHRQ  $0x04, DX
+	TESTQ DX, DX
+	JLE   done25
+
+loop24:
+	VMULPS      (CX), Z0, Z5
+	VPERMILPS   $0xb1, Z5, Z6
+	VFMADD213PS Z6, Z1, Z5
+	VPERMILPS   $0x4e, Z5, Z6
+	VFMADD213PS Z6, Z2, Z5
+	VSHUFF32X4  $0xb1, Z5, Z5, Z6
+	VFMADD213PS Z6, Z3, Z5
+	VSHUFF32X4  $0x4e, Z5, Z5, Z6
+	VFMADD213PS Z6, Z4, Z5
+	VMULPS      64(CX), Z0, Z6
+	VPERMILPS   $0xb1, Z6, Z7
+	VFMADD213PS Z7, Z1, Z6
+	VPERMILPS   $0x4e, Z6, Z7
+	VFMADD213PS Z7, Z2, Z6
+	VSHUFF32X4  $0xb1, Z6, Z6, Z7
+	VFMADD213PS Z7, Z3, Z6
+	VSHUFF32X4  $0x4e, Z6, Z6, Z7
+	VFMADD213PS Z7, Z4, Z6
+	VMULPS      128(CX), Z0, Z7
+	VPERMILPS   $0xb1, Z7, Z8
+	VFMADD213PS Z8, Z1, Z7
+	VPERMILPS   $0x4e, Z7, Z8
+	VFMADD213PS Z8, Z2, Z7
+	VSHUFF32X4  $0xb1, Z7, Z7, Z8
+	VFMADD213PS Z8, Z3, Z7
+	VSHUFF32X4  $0x4e, Z7, Z7, Z8
+	VFMADD213PS Z8, Z4, Z7
+	VMULPS      192(CX), Z0, Z8
+	VPERMILPS   $0xb1, Z8, Z9
+	VFMADD213PS Z9, Z1, Z8
+	VPERMILPS   $0x4e, Z8, Z9
+	VFMADD213PS Z9, Z2, Z8
+	VSHUFF32X4  $0xb1, Z8, Z8, Z9
+	VFMADD213PS Z9, Z3, Z8
+	VSHUFF32X4  $0x4e, Z8, Z8, Z9
+	VFMADD213PS Z9, Z4, Z8
+	VMULPS      256(CX), Z0, Z9
+	VPERMILPS   $0xb1, Z9, Z10
+	VFMADD213PS Z10, Z1, Z9
+	VPERMILPS   $0x4e, Z9, Z10
+	VFMADD213PS Z10, Z2, Z9
+	VSHUFF32X4  $0xb1, Z9, Z9, Z10
+	VFMADD213PS Z10, Z3, Z9
+	VSHUFF32X4  $0x4e, Z9, Z9, Z10
+	VFMADD213PS Z10, Z4, Z9
+	VMULPS      320(CX), Z0, Z10
+	VPERMILPS   $0xb1, Z10, Z11
+	VFMADD213PS Z11, Z1, Z10
+	VPERMILPS   $0x4e, Z10, Z11
+	VFMADD213PS Z11, Z2, Z10
+	VSHUFF32X4  $0xb1, Z10, Z10, Z11
+	VFMADD213PS Z11, Z3, Z10
+	VSHUFF32X4  $0x4e, Z10, Z10, Z11
+	VFMADD213PS Z11, Z4, Z10
+	VMULPS      384(CX), Z0, Z11
+	VPERMILPS   $0xb1, Z11, Z12
+	VFMADD213PS Z12, Z1, Z11
+	VPERMILPS   $0x4e, Z11, Z12
+	VFMADD213PS Z12, Z2, Z11
+	VSHUFF32X4  $0xb1, Z11, Z11, Z12
+	VFMADD213PS Z12, Z3, Z11
+	VSHUFF32X4  $0x4e, Z11, Z11, Z12
+	VFMADD213PS Z12, Z4, Z11
+	VMULPS      448(CX), Z0, Z12
+	VPERMILPS   $0xb1, Z12, Z13
+	VFMADD213PS Z13, Z1, Z12
+	VPERMILPS   $0x4e, Z12, Z13
+	VFMADD213PS Z13, Z2, Z12
+	VSHUFF32X4  $0xb1, Z12, Z12, Z13
+	VFMADD213PS Z13, Z3, Z12
+	VSHUFF32X4  $0x4e, Z12, Z12, Z13
+	VFMADD213PS Z13, Z4, Z12
+	VMULPS      512(CX), Z0, Z13
+	VPERMILPS   $0xb1, Z13, Z14
+	VFMADD213PS Z14, Z1, Z13
+	VPERMILPS   $0x4e, Z13, Z14
+	VFMADD213PS Z14, Z2, Z13
+	VSHUFF32X4  $0xb1, Z13, Z13, Z14
+	VFMADD213PS Z14, Z3, Z13
+	VSHUFF32X4  $0x4e, Z13, Z13, Z14
+	VFMADD213PS Z14, Z4, Z13
+	VMULPS      576(CX), Z0, Z14
+	VPERMILPS   $0xb1, Z14, Z15
+	VFMADD213PS Z15, Z1, Z14
+	VPERMILPS   $0x4e, Z14, Z15
+	VFMADD213PS Z15, Z2, Z14
+	VSHUFF32X4  $0xb1, Z14, Z14, Z15
+	VFMADD213PS Z15, Z3, Z14
+	VSHUFF32X4  $0x4e, Z14, Z14, Z15
+	VFMADD213PS Z15, Z4, Z14
+	VMULPS      640(CX), Z0, Z15
+	VPERMILPS   $0xb1, Z15, Z16
+	VFMADD213PS Z16, Z1, Z15
+	VPERMILPS   $0x4e, Z15, Z16
+	VFMADD213PS Z16, Z2, Z15
+	VSHUFF32X4  $0xb1, Z15, Z15, Z16
+	VFMADD213PS Z16, Z3, Z15
+	VSHUFF32X4  $0x4e, Z15, Z15, Z16
+	VFMADD213PS Z16, Z4, Z15
+	VMULPS      704(CX), Z0, Z16
+	VPERMILPS   $0xb1, Z16, Z17
+	VFMADD213PS Z17, Z1, Z16
+	VPERMILPS   $0x4e, Z16, Z17
+	VFMADD213PS Z17, Z2, Z16
+	VSHUFF32X4  $0xb1, Z16, Z16, Z17
+	VFMADD213PS Z17, Z3, Z16
+	VSHUFF32X4  $0x4e, Z16, Z16, Z17
+	VFMADD213PS Z17, Z4, Z16
+	VMULPS      768(CX), Z0, Z17
+	VPERMILPS   $0xb1, Z17, Z18
+	VFMADD213PS Z18, Z1, Z17
+	VPERMILPS   $0x4e, Z17, Z18
+	VFMADD213PS Z18, Z2, Z17
+	VSHUFF32X4  $0xb1, Z17, Z17, Z18
+	VFMADD213PS Z18, Z3, Z17
+	VSHUFF32X4  $0x4e, Z17, Z17, Z18
+	VFMADD213PS Z18, Z4, Z17
+	VMULPS      832(CX), Z0, Z18
+	VPERMILPS   $0xb1, Z18, Z19
+	VFMADD213PS Z19, Z1, Z18
+	VPERMILPS   $0x4e, Z18, Z19
+	VFMADD213PS Z19, Z2, Z18
+	VSHUFF32X4  $0xb1, Z18, Z18, Z19
+	VFMADD213PS Z19, Z3, Z18
+	VSHUFF32X4  $0x4e, Z18, Z18, Z19
+	VFMADD213PS Z19, Z4, Z18
+	VMULPS      896(CX), Z0, Z19
+	VPERMILPS   $0xb1, Z19, Z20
+	VFMADD213PS Z20, Z1, Z19
+	VPERMILPS   $0x4e, Z19, Z20
+	VFMADD213PS Z20, Z2, Z19
+	VSHUFF32X4  $0xb1, Z19, Z19, Z20
+	VFMADD213PS Z20, Z3, Z19
+	VSHUFF32X4  $0x4e, Z19, Z19, Z20
+	VFMADD213PS Z20, Z4, Z19
+	VMULPS      960(CX), Z0, Z20
+	VPERMILPS   $0xb1, Z20, Z21
+	VFMADD213PS Z21, Z1, Z20
+	VPERMILPS   $0x4e, Z20, Z21
+	VFMADD213PS Z21, Z2, Z20
+	VSHUFF32X4  $0xb1, Z20, Z20, Z21
+	VFMADD213PS Z21, Z3, Z20
+	VSHUFF32X4  $0x4e, Z20, Z20, Z21
+	VFMADD213PS Z21, Z4, Z20
+	VSUBPS      Z6, Z5, Z21
+	VADDPS      Z6, Z5, Z5
+	VSUBPS      Z8, Z7, Z6
+	VADDPS      Z8, Z7, Z7
+	VSUBPS      Z10, Z9, Z8
+	VADDPS      Z10, Z9, Z9
+	VSUBPS      Z12, Z11, Z10
+	VADDPS      Z12, Z11, Z11
+	VSUBPS      Z14, Z13, Z12
+	VADDPS      Z14, Z13, Z13
+	VSUBPS      Z16, Z15, Z14
+	VADDPS      Z16, Z15, Z15
+	VSUBPS      Z18, Z17, Z16
+	VADDPS      Z18, Z17, Z17
+	VSUBPS      Z20, Z19, Z18
+	VADDPS      Z20, Z19, Z19
+	VSUBPS      Z7, Z5, Z20
+	VADDPS      Z7, Z5, Z5
+	VSUBPS      Z6, Z21, Z7
+	VADDPS      Z6, Z21, Z21
+	VSUBPS      Z11, Z9, Z6
+	VADDPS      Z11, Z9, Z9
+	VSUBPS      Z10, Z8, Z11
+	VADDPS      Z10, Z8, Z8
+	VSUBPS      Z15, Z13, Z10
+	VADDPS      Z15, Z13, Z13
+	VSUBPS      Z14, Z12, Z15
+	VADDPS      Z14, Z12, Z12
+	VSUBPS      Z19, Z17, Z14
+	VADDPS      Z19, Z17, Z17
+	VSUBPS      Z18, Z16, Z19
+	VADDPS      Z18, Z16, Z16
+	VSUBPS      Z9, Z5, Z18
+	VADDPS      Z9, Z5, Z5
+	VSUBPS      Z8, Z21, Z9
+	VADDPS      Z8, Z21, Z21
+	VSUBPS      Z6, Z20, Z8
+	VADDPS      Z6, Z20, Z20
+	VSUBPS      Z11, Z7, Z6
+	VADDPS      Z11, Z7, Z7
+	VSUBPS      Z17, Z13, Z11
+	VADDPS      Z17, Z13, Z13
+	VSUBPS      Z16, Z12, Z17
+	VADDPS      Z16, Z12, Z12
+	VSUBPS      Z14, Z10, Z16
+	VADDPS      Z14, Z10, Z10
+	VSUBPS      Z19, Z15, Z14
+	VADDPS      Z19, Z15, Z15
+	VSUBPS      Z13, Z5, Z19
+	VADDPS      Z13, Z5, Z5
+	VSUBPS      Z12, Z21, Z13
+	VADDPS      Z12, Z21, Z21
+	VSUBPS      Z10, Z20, Z12
+	VADDPS      Z10, Z20, Z20
+	VSUBPS      Z15, Z7, Z10
+	VADDPS      Z15, Z7, Z7
+	VSUBPS      Z11, Z18, Z15
+	VADDPS      Z11, Z18, Z18
+	VSUBPS      Z17, Z9, Z11
+	VADDPS      Z17, Z9, Z9
+	VSUBPS      Z16, Z8, Z17
+	VADDPS      Z16, Z8, Z8
+	VSUBPS      Z14, Z6, Z16
+	VADDPS      Z14, Z6, Z6
+	VMOVUPS     Z5, (AX)
+	VMOVUPS     Z21, 64(AX)
+	VMOVUPS     Z20, 128(AX)
+	VMOVUPS     Z7, 192(AX)
+	VMOVUPS     Z18, 256(AX)
+	VMOVUPS     Z9, 320(AX)
+	VMOVUPS     Z8, 384(AX)
+	VMOVUPS     Z6, 448(AX)
+	VMOVUPS     Z19, 512(AX)
+	VMOVUPS     Z13, 576(AX)
+	VMOVUPS     Z12, 640(AX)
+	VMOVUPS     Z10, 704(AX)
+	VMOVUPS     Z15, 768(AX)
+	VMOVUPS     Z11, 832(AX)
+	VMOVUPS     Z17, 896(AX)
+	VMOVUPS     Z16, 960(AX)
+	ADDQ        $+1024, CX
+	ADDQ        $+1024, AX
+	DECQ        DX
+	JNZ         loop24
+
+done25:
+	VZEROUPPER
+	RET
+
+other23:
+	MOVQ  AX, SI
+	TESTQ DX, DX
+	JLE   done27
+
+loop26:
 	VMULPS      (CX), Z0, Z5
 	VPERMILPS   $0xb1, Z5, Z6
 	VFMADD213PS Z6, Z1, Z5
@@ -321,9 +764,9 @@ loop15:
 	ADDQ        $+64, CX
 	ADDQ        $+64, SI
 	DECQ        DX
-	JNZ         loop15
+	JNZ         loop26
 
-done16:
+done27:
 	MOVQ $0x00000001, CX
 	MOVQ $0x00000040, DX
 
@@ -336,9 +779,9 @@ run:
 	MOVQ  CX, R9
 	LEAQ  (DI)(DX*1), R8
 	TESTQ R9, R9
-	JLE   done18
+	JLE   done29
 
-loop17:
+loop28:
 	VMOVUPS (DI), Z0
 	VMOVUPS (R8), Z1
 	VSUBPS  Z1, Z0, Z2
@@ -348,9 +791,9 @@ loop17:
 	ADDQ    $+64, DI
 	ADDQ    $+64, R8
 	DECQ    R9
-	JNZ     loop17
+	JNZ     loop28
 
-done18:
+done29:
 	MOVQ R8, DI
 	CMPQ DI, SI
 	JLT  run
@@ -449,9 +892,9 @@ TEXT ·attendGridAVX512(SB), NOSPLIT, $0-64
 	VMOVSS word46ff7800<>+0(SB), X1
 	VMOVSS word38004424<>+0(SB), X2
 	TESTQ  SI, SI
-	JLE    done20
+	JLE    done31
 
-loop19:
+loop30:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -467,9 +910,9 @@ loop19:
 	MOVQ    R8, R14
 	MOVQ    AX, R15
 	TESTQ   R15, R15
-	JLE     done22
+	JLE     done33
 
-loop21:
+loop32:
 	VMOVUPS       (R12), Z3
 	VMULPS        -64(R10), Z3, Z3
 	VMOVUPS       64(R12), Z4
@@ -498,16 +941,16 @@ loop21:
 	ADDQ          $+1024, R13
 	ADDQ          $0x20, R14
 	DECQ          R15
-	JNZ           loop21
+	JNZ           loop32
 
-done22:
+done33:
 	ADDQ $+128, CX
 	ADDQ $+64, R9
 	ADDQ $0x04, R8
 	DECQ SI
-	JNZ  loop19
+	JNZ  loop30
 
-done20:
+done31:
 	VZEROUPPER
 	RET
 
@@ -520,106 +963,122 @@ GLOBL word38004424<>(SB), RODATA|NOPTR, $4
 // func attendWeightsAVX2(s *float32, n int, rows int, peak *float32, sum *float32, alpha *float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·attendWeightsAVX2(SB), NOSPLIT, $0-48
-	MOVQ  s+0(FP), AX
-	MOVQ  n+8(FP), CX
-	MOVQ  rows+16(FP), DX
-	MOVQ  peak+24(FP), BX
-	MOVQ  sum+32(FP), SI
-	MOVQ  alpha+40(FP), DI
-	TESTQ DX, DX
-	JLE   done24
+	MOVQ  n+8(FP), AX
+	MOVQ  s+0(FP), CX
+	MOVQ  peak+24(FP), DX
+	MOVQ  alpha+40(FP), BX
+	MOVQ  rows+16(FP), SI
+	TESTQ SI, SI
+	JLE   done35
 
-loop23:
-	VBROADCASTSS (BX), Y0
+loop34:
+	VBROADCASTSS (DX), Y0
 	VMOVAPS      Y0, Y1
+	MOVQ         CX, DI
 	MOVQ         AX, R8
-	MOVQ         CX, R9
-	TESTQ        R9, R9
-	JLE          done26
+	TESTQ        R8, R8
+	JLE          done37
 
-loop25:
-	VMOVUPS (R8), Y2
+loop36:
+	VMOVUPS (DI), Y2
 	VMAXPS  Y1, Y2, Y1
-	ADDQ    $+32, R8
-	DECQ    R9
-	JNZ     loop25
+	ADDQ    $+32, DI
+	DECQ    R8
+	JNZ     loop36
 
-done26:
+done37:
 	VEXTRACTF128 $0x01, Y1, X2
 	VMAXPS       X2, X1, X2
 	VPERMILPS    $0x4e, X2, X1
 	VMAXPS       X1, X2, X2
 	VPERMILPS    $0xb1, X2, X1
 	VMAXPS       X1, X2, X2
-	VMOVSS       X2, (BX)
+	VMOVSS       X2, (DX)
 	VBROADCASTSS X2, Y1
 	VSUBPS       Y1, Y0, Y0
-	VCMPPS       $0x1d, spreadc2ae0000<>+0(SB), Y0, Y2
+	VCMPPS       $0x1d, spreadc2ae0000<>+0(SB), Y0, Y1
 	VMAXPS       spreadc2ae0000<>+0(SB), Y0, Y0
 	VMINPS       spread42b00000<>+0(SB), Y0, Y0
 	VMULPS       spread3fb8aa3b<>+0(SB), Y0, Y0
-	VROUNDPS     $0x09, Y0, Y3
-	VSUBPS       Y3, Y0, Y0
-	VMOVUPS      spread3af4ba82<>+0(SB), Y4
-	VFMADD213PS  spread3c13bc29<>+0(SB), Y0, Y4
-	VFMADD213PS  spread3d648e74<>+0(SB), Y0, Y4
-	VFMADD213PS  spread3e75edab<>+0(SB), Y0, Y4
-	VFMADD213PS  spread3f31725d<>+0(SB), Y0, Y4
-	VFMADD213PS  spread3f800000<>+0(SB), Y0, Y4
-	VCVTPS2DQ    Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       Y3, Y4, Y0
-	VANDPS       Y2, Y0, Y0
-	VMOVSS       X0, (DI)
-	VXORPS       Y2, Y2, Y2
-	MOVQ         AX, R8
-	MOVQ         CX, R9
-	TESTQ        R9, R9
-	JLE          done28
+	VROUNDPS     $0x09, Y0, Y2
+	VSUBPS       Y2, Y0, Y0
+	VMOVUPS      spread3af4ba82<>+0(SB), Y3
+	VFMADD213PS  spread3c13bc29<>+0(SB), Y0, Y3
+	VFMADD213PS  spread3d648e74<>+0(SB), Y0, Y3
+	VFMADD213PS  spread3e75edab<>+0(SB), Y0, Y3
+	VFMADD213PS  spread3f31725d<>+0(SB), Y0, Y3
+	VFMADD213PS  spread3f800000<>+0(SB), Y0, Y3
+	VCVTPS2DQ    Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VPADDD       Y2, Y3, Y0
+	VANDPS       Y1, Y0, Y0
+	VMOVSS       X0, (BX)
+	ADDQ         $+1024, CX
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, BX
+	DECQ         SI
+	JNZ          loop34
 
-loop27:
-	VMOVUPS     (R8), Y3
-	VSUBPS      Y1, Y3, Y3
-	VCMPPS      $0x1d, spreadc2ae0000<>+0(SB), Y3, Y4
-	VMAXPS      spreadc2ae0000<>+0(SB), Y3, Y3
-	VMINPS      spread42b00000<>+0(SB), Y3, Y3
-	VMULPS      spread3fb8aa3b<>+0(SB), Y3, Y3
-	VROUNDPS    $0x09, Y3, Y5
-	VSUBPS      Y5, Y3, Y3
-	VMOVUPS     spread3af4ba82<>+0(SB), Y6
-	VFMADD213PS spread3c13bc29<>+0(SB), Y3, Y6
-	VFMADD213PS spread3d648e74<>+0(SB), Y3, Y6
-	VFMADD213PS spread3e75edab<>+0(SB), Y3, Y6
-	VFMADD213PS spread3f31725d<>+0(SB), Y3, Y6
-	VFMADD213PS spread3f800000<>+0(SB), Y3, Y6
-	VCVTPS2DQ   Y5, Y5
-	VPSLLD      $0x17, Y5, Y5
-	VPADDD      Y5, Y6, Y3
-	VANDPS      Y4, Y3, Y3
-	VMOVUPS     Y3, (R8)
-	VADDPS      Y3, Y2, Y2
+done35:
+	MOVQ  s+0(FP), CX
+	MOVQ  peak+24(FP), DX
+	MOVQ  alpha+40(FP), BX
+	MOVQ  rows+16(FP), SI
+	MOVQ  sum+32(FP), DI
+	TESTQ SI, SI
+	JLE   done39
+
+loop38:
+	VBROADCASTSS (DX), Y0
+	VXORPS       Y1, Y1, Y1
+	MOVQ         CX, R8
+	MOVQ         AX, R9
+	TESTQ        R9, R9
+	JLE          done41
+
+loop40:
+	VMOVUPS     (R8), Y2
+	VSUBPS      Y0, Y2, Y2
+	VCMPPS      $0x1d, spreadc2ae0000<>+0(SB), Y2, Y3
+	VMAXPS      spreadc2ae0000<>+0(SB), Y2, Y2
+	VMINPS      spread42b00000<>+0(SB), Y2, Y2
+	VMULPS      spread3fb8aa3b<>+0(SB), Y2, Y2
+	VROUNDPS    $0x09, Y2, Y4
+	VSUBPS      Y4, Y2, Y2
+	VMOVUPS     spread3af4ba82<>+0(SB), Y5
+	VFMADD213PS spread3c13bc29<>+0(SB), Y2, Y5
+	VFMADD213PS spread3d648e74<>+0(SB), Y2, Y5
+	VFMADD213PS spread3e75edab<>+0(SB), Y2, Y5
+	VFMADD213PS spread3f31725d<>+0(SB), Y2, Y5
+	VFMADD213PS spread3f800000<>+0(SB), Y2, Y5
+	VCVTPS2DQ   Y4, Y4
+	VPSLLD      $0x17, Y4, Y4
+	VPADDD      Y4, Y5, Y2
+	VANDPS      Y3, Y2, Y2
+	VMOVUPS     Y2, (R8)
+	VADDPS      Y2, Y1, Y1
 	ADDQ        $+32, R8
 	DECQ        R9
-	JNZ         loop27
+	JNZ         loop40
 
-done28:
-	VEXTRACTF128 $0x01, Y2, X1
-	VADDPS       X1, X2, X1
-	VPERMILPS    $0x4e, X1, X2
-	VADDPS       X2, X1, X1
-	VPERMILPS    $0xb1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSS       (SI), X2
-	VFMADD231SS  X2, X0, X1
-	VMOVSS       X1, (SI)
-	ADDQ         $+1024, AX
-	ADDQ         $0x04, BX
-	ADDQ         $0x04, SI
+done41:
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (DI), X1
+	VFMADD231SS  (BX), X1, X0
+	VMOVSS       X0, (DI)
+	ADDQ         $+1024, CX
+	ADDQ         $0x04, DX
 	ADDQ         $0x04, DI
-	DECQ         DX
-	JNZ          loop23
+	ADDQ         $0x04, BX
+	DECQ         SI
+	JNZ          loop38
 
-done24:
+done39:
 	VZEROUPPER
 	RET
 
@@ -725,15 +1184,15 @@ TEXT ·attendSoftcapAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS word40000000<>+0(SB), Y1
 	VDIVPS       Y0, Y1, Y1
 	TESTQ        DX, DX
-	JLE          done30
+	JLE          done43
 
-loop29:
+loop42:
 	MOVQ  AX, BX
 	MOVQ  CX, SI
 	TESTQ SI, SI
-	JLE   done32
+	JLE   done45
 
-loop31:
+loop44:
 	VMULPS      (BX), Y1, Y3
 	VMAXPS      spreadc2ae0000<>+0(SB), Y3, Y3
 	VMINPS      spread42b00000<>+0(SB), Y3, Y3
@@ -755,14 +1214,14 @@ loop31:
 	VMOVUPS     Y3, (BX)
 	ADDQ        $+32, BX
 	DECQ        SI
-	JNZ         loop31
+	JNZ         loop44
 
-done32:
+done45:
 	ADDQ $+1024, AX
 	DECQ DX
-	JNZ  loop29
+	JNZ  loop42
 
-done30:
+done43:
 	VZEROUPPER
 	RET
 
@@ -778,18 +1237,18 @@ TEXT ·attendQuantizeAVX2(SB), NOSPLIT, $0-36
 	MOVQ         CX, BX
 	MOVQ         DX, SI
 	TESTQ        SI, SI
-	JLE          done34
+	JLE          done47
 
-loop33:
+loop46:
 	VMOVUPS     (BX), Y3
 	VFMADD231PS Y3, Y3, Y1
 	VANDPS      Y2, Y3, Y3
 	VMAXPS      Y3, Y0, Y0
 	ADDQ        $+32, BX
 	DECQ        SI
-	JNZ         loop33
+	JNZ         loop46
 
-done34:
+done47:
 	VEXTRACTF128 $0x01, Y0, X2
 	VMAXPS       X2, X0, X2
 	VPERMILPS    $0x4e, X2, X0
@@ -819,9 +1278,9 @@ done34:
 	VDIVSS       X2, X0, X0
 	VBROADCASTSS X0, Y0
 	TESTQ        DX, DX
-	JLE          done36
+	JLE          done49
 
-loop35:
+loop48:
 	VMULPS       (CX), Y0, Y1
 	VCVTPS2DQ    Y1, Y1
 	VEXTRACTI128 $0x01, Y1, X2
@@ -830,9 +1289,9 @@ loop35:
 	ADDQ         $+32, CX
 	ADDQ         $+16, AX
 	DECQ         DX
-	JNZ          loop35
+	JNZ          loop48
 
-done36:
+done49:
 	VZEROUPPER
 	RET
 
@@ -856,9 +1315,9 @@ TEXT ·attendRotateAVX2(SB), NOSPLIT, $0-36
 	VMOVUPS      sign4AVX2<>+0(SB), Y3
 	MOVQ         AX, SI
 	TESTQ        DX, DX
-	JLE          done38
+	JLE          done51
 
-loop37:
+loop50:
 	VMULPS      (CX), Y0, Y4
 	VPERMILPS   $0xb1, Y4, Y5
 	VFMADD213PS Y5, Y1, Y4
@@ -870,9 +1329,9 @@ loop37:
 	ADDQ        $+32, CX
 	ADDQ        $+32, SI
 	DECQ        DX
-	JNZ         loop37
+	JNZ         loop50
 
-done38:
+done51:
 	MOVQ $0x00000001, CX
 	MOVQ $0x00000020, DX
 
@@ -885,9 +1344,9 @@ run:
 	MOVQ  CX, R9
 	LEAQ  (DI)(DX*1), R8
 	TESTQ R9, R9
-	JLE   done40
+	JLE   done53
 
-loop39:
+loop52:
 	VMOVUPS (DI), Y0
 	VMOVUPS (R8), Y1
 	VSUBPS  Y1, Y0, Y2
@@ -897,9 +1356,9 @@ loop39:
 	ADDQ    $+32, DI
 	ADDQ    $+32, R8
 	DECQ    R9
-	JNZ     loop39
+	JNZ     loop52
 
-done40:
+done53:
 	MOVQ R8, DI
 	CMPQ DI, SI
 	JLT  run
@@ -956,9 +1415,9 @@ TEXT ·attendGridAVX2(SB), NOSPLIT, $0-64
 	VMOVSS word46ff7800<>+0(SB), X1
 	VMOVSS word38004424<>+0(SB), X2
 	TESTQ  SI, SI
-	JLE    done42
+	JLE    done55
 
-loop41:
+loop54:
 	MOVLQSX (BX), R10
 	IMULQ   DI, R10
 	ADDQ    DX, R10
@@ -974,9 +1433,9 @@ loop41:
 	MOVQ    R8, R14
 	MOVQ    AX, R15
 	TESTQ   R15, R15
-	JLE     done44
+	JLE     done57
 
-loop43:
+loop56:
 	VMOVUPS      (R12), Y3
 	VMULPS       -64(R10), Y3, Y3
 	VMOVUPS      32(R12), Y4
@@ -1017,15 +1476,15 @@ loop43:
 	ADDQ         $+1024, R13
 	ADDQ         $0x20, R14
 	DECQ         R15
-	JNZ          loop43
+	JNZ          loop56
 
-done44:
+done57:
 	ADDQ $+128, CX
 	ADDQ $+64, R9
 	ADDQ $0x04, R8
 	DECQ SI
-	JNZ  loop41
+	JNZ  loop54
 
-done42:
+done55:
 	VZEROUPPER
 	RET

@@ -63,14 +63,15 @@ func rotateGeneric(dst, x []float32) {
 func rotateScale(block int) float32 { return float32(1 / math.Sqrt(float64(block))) }
 
 // keyIntsGeneric makes the integers of a key or a query, rotated if keys are
-// bytes.
-func keyIntsGeneric(kv *KV, dst []int16, x []float32, perPeak float32) float32 {
-	var row [MaxHeadDim]float32
-	clamped := clamp(&row, x)
+// bytes. They fill the beginning of row, which has room for len(x)/2 floats, or
+// for len(x) where keys are rotated.
+func keyIntsGeneric(kv *KV, row, x []float32, perPeak float32) float32 {
+	var copied [MaxHeadDim]float32
+	clamped := clamp(&copied, x)
 	if kv.small() {
 		rotateGeneric(clamped, clamped)
 	}
-	return toIntsGeneric(dst, clamped, perPeak, 1.0/normMax)
+	return toIntsGeneric(int16s(row)[:len(x)], clamped, perPeak, 1.0/normMax)
 }
 
 // valueIntsGeneric makes the integers of a value.

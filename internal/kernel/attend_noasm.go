@@ -11,8 +11,8 @@ func (Set) attendSoftcap(st *attendState) { attendSoftcapGeneric(st) }
 func (Set) storeK(block []byte, slot int, k []float32) { storeKGeneric(block, slot, k, 0) }
 func (Set) storeV(block []byte, slot int, v []float32) { storeVGeneric(block, slot, v, 0) }
 
-func (Set) keyInts(kv *KV, dst []int16, x []float32, perPeak float32) float32 {
-	return keyIntsGeneric(kv, dst, x, perPeak)
+func (Set) keyInts(kv *KV, row, x []float32, perPeak float32) float32 {
+	return keyIntsGeneric(kv, row, x, perPeak)
 }
 
 func (Set) valueInts(dst []int16, x []float32, perPeak float32) float32 {

@@ -58,9 +58,18 @@ func (s Set) StoreK(kv *KV, block int32, slot int, k []float32) {
 		s.storeK(b, slot, k)
 		return
 	}
-	var ints [MaxHeadDim]int16
-	kv.scales(b)[slot] = s.keyInts(kv, ints[:len(k)], k, 1/kv.intMax())
-	scatterPairs(kv, b, slot, ints[:len(k)])
+	if kv.small() {
+		var row [MaxHeadDim]float32
+		s.storeKeyInts(kv, b, slot, row[:len(k)], k)
+		return
+	}
+	var row [MaxHeadDim / 2]float32
+	s.storeKeyInts(kv, b, slot, row[:len(k)/2], k)
+}
+
+func (s Set) storeKeyInts(kv *KV, block []byte, slot int, row, k []float32) {
+	kv.scales(block)[slot] = s.keyInts(kv, row, k, 1/kv.intMax())
+	scatterPairs(kv, block, slot, int16s(row)[:len(k)])
 }
 
 // StoreV writes v: [hd] as the value at one slot of a block, clamped as keys are.

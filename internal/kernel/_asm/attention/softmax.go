@@ -8,15 +8,15 @@ import (
 )
 
 // weights emits the step of the running softmax: the scores of a chunk become
-// weights relative to the new peak; alpha is the factor of the old sums. One
-// register sums all weights in the order of positions: leading and trailing
-// zeros, which depend on the tile, change nothing.
+// weights relative to the new peak; alpha is the factor of the old sums. All
+// peaks come first, so that no row waits for its own. One register sums all
+// weights in the order of positions: leading and trailing zeros, which depend on
+// the tile, change nothing.
 func weights(a lanes.Arch) {
 	begin("attendWeights"+a.Name, "func(s *float32, n, rows int, peak, sum, alpha *float32)",
 		"attendWeights"+a.Name+" turns rows of n registers of scores into weights.")
-	s, n, rows := lanes.Pointer("s"), lanes.Pointer("n"), lanes.Pointer("rows")
-	peak, sum, alpha := lanes.Pointer("peak"), lanes.Pointer("sum"), lanes.Pointer("alpha")
-	e := a.NewExp()
+	n, e := lanes.Pointer("n"), a.NewExp()
+	s, peak, alpha, rows := lanes.Pointer("s"), lanes.Pointer("peak"), lanes.Pointer("alpha"), lanes.Pointer("rows")
 	lanes.Loop(rows, func() {
 		old, top := a.Reg(), a.Reg()
 		VBROADCASTSS(Mem{Base: peak}, old)
@@ -34,10 +34,17 @@ func weights(a lanes.Arch) {
 		VSUBPS(top, old, old)
 		e.Emit(old, true)
 		VMOVSS(old.AsX(), Mem{Base: alpha})
-
-		total := a.Reg()
+		ADDQ(I32(row), s)
+		ADDQ(Imm(4), peak)
+		ADDQ(Imm(4), alpha)
+	})
+	s, peak, alpha, rows = lanes.Pointer("s"), lanes.Pointer("peak"), lanes.Pointer("alpha"), lanes.Pointer("rows")
+	sum := lanes.Pointer("sum")
+	lanes.Loop(rows, func() {
+		top, total := a.Reg(), a.Reg()
+		VBROADCASTSS(Mem{Base: peak}, top)
 		a.Zero(total)
-		at, left = copyOf(s), copyOf(n)
+		at, left := copyOf(s), copyOf(n)
 		lanes.Loop(left, func() {
 			w := a.Reg()
 			VMOVUPS(Mem{Base: at}, w)
@@ -49,9 +56,8 @@ func weights(a lanes.Arch) {
 		})
 		t, before := a.Reduce(total, VADDPS), XMM()
 		VMOVSS(Mem{Base: sum}, before)
-		VFMADD231SS(before, old.AsX(), t)
+		VFMADD231SS(Mem{Base: alpha}, before, t)
 		VMOVSS(t, Mem{Base: sum})
-
 		ADDQ(I32(row), s)
 		ADDQ(Imm(4), peak)
 		ADDQ(Imm(4), sum)
