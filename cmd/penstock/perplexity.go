@@ -16,14 +16,15 @@ import (
 )
 
 type perplexityCommand struct {
-	Model         string `arg:"" help:"${model_help}"`
-	File          string `required:"" help:"Text to score." type:"existingfile" placeholder:"TEXT"`
-	Ctx           int    `help:"Tokens of a chunk; the second half of each is scored." default:"512"`
-	Chunks        int    `help:"Chunks to score; 0: all." default:"0"`
-	Reference     bool   `help:"Also compare every prediction with the float32 reference path (slow)."`
-	OnlyReference bool   `help:"Score with the float32 reference path alone (slow)."`
-	Threads       int    `help:"Compute threads; 0: all that the process may use." env:"PENSTOCK_THREADS" default:"0"`
-	JSON          bool   `name:"json" help:"Print JSON, as it does anyway." hidden:""`
+	Model         string       `arg:"" help:"${model_help}"`
+	File          string       `required:"" help:"Text to score." type:"existingfile" placeholder:"TEXT"`
+	Ctx           int          `help:"Tokens of a chunk; the second half of each is scored." default:"512"`
+	Chunks        int          `help:"Chunks to score; 0: all." default:"0"`
+	Reference     bool         `help:"Also compare every prediction with the float32 reference path (slow)."`
+	OnlyReference bool         `help:"Score with the float32 reference path alone (slow)."`
+	Threads       int          `help:"Compute threads; 0: all that the process may use." env:"PENSTOCK_THREADS" default:"0"`
+	KVType        model.KVType `name:"kv-type" help:"Numbers of the KV cache: i16, f16 or q8; the reference's are float32." env:"PENSTOCK_KV_TYPE" default:"i16"`
+	JSON          bool         `name:"json" help:"Print JSON, as it does anyway." hidden:""`
 }
 
 func (c *perplexityCommand) Run(ctx context.Context, cli *commands, term terminal) error {
@@ -58,7 +59,7 @@ func (c *perplexityCommand) Run(ctx context.Context, cli *commands, term termina
 
 func (c *perplexityCommand) score(ctx context.Context, file *gguf.File, tok *tokenizer.Tokenizer, text string, tier cpu.Tier, term terminal) (result eval.Result, err error) {
 	tokens := tok.Encode(text, true, false)
-	options := model.Options{Tier: tier, Threads: c.Threads, MaxRows: 256, MaxLogits: 64, Reference: c.OnlyReference}
+	options := model.Options{Tier: tier, Threads: c.Threads, MaxRows: 256, MaxLogits: 64, Reference: c.OnlyReference, KV: c.KVType}
 	m, err := model.Load(file, options)
 	if err != nil {
 		return result, err

@@ -200,7 +200,7 @@ func (c *serveCommand) greet(term terminal, in *instance.Instance, addr net.Addr
 	url := fmt.Sprintf("%s://%s", scheme, addr)
 	cache := float64(in.Cache.Bytes()) / 1e6
 	fmt.Fprintf(term.out, `%s (%s, %.0f M parameters) loaded in %.1f s: %.0f MB of weights
-%s kernels on %d threads of %s; context %d, batch %d, KV cache up to %.0f MB
+%s kernels on %d threads of %s; context %d, batch %d, KV cache (%s) up to %.0f MB
 
   chat in the browser   %s/ui/
   ask                   curl %s/v1/chat/completions -d '{"messages":[{"role":"user","content":"Why is the sky blue?"}]}'
@@ -208,5 +208,5 @@ func (c *serveCommand) greet(term terminal, in *instance.Instance, addr net.Addr
 
 Ctrl-C stops the server.
 `, config.Name, config.Quantization, float64(config.Params)/1e6, in.Loaded.Seconds(), float64(config.WeightBytes)/1e6,
-		e.Kernels.Tier(), in.Model.Pool().Workers(), cpu.Name(), e.Context, e.MaxBatch, cache, url, url, url)
+		e.Kernels.Tier(), in.Model.Pool().Workers(), cpu.Name(), e.Context, e.MaxBatch, c.Engine.KVType, cache, url, url, url)
 }

@@ -11,21 +11,23 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/instance"
+	"github.com/penstock-llm/penstock/internal/model"
 )
 
 // Scenario is what every layer does: so many requests of so many tokens, a bounded number at once.
 type Scenario struct {
-	Model        string  `json:"model"`
-	Tier         string  `json:"tier"`
-	Threads      int     `json:"threads"`
-	MaxBatch     int     `json:"max_batch"`
-	Ctx          int     `json:"ctx"`
-	Requests     int     `json:"requests"`
-	Concurrency  int     `json:"concurrency"`
-	Gen          int     `json:"gen"`
-	PromptTokens int     `json:"prompt_tokens"` // 0: as many as the prompt has
-	Prompt       string  `json:"prompt"`
-	Temperature  float64 `json:"temperature"`
+	Model        string       `json:"model"`
+	Tier         string       `json:"tier"`
+	Threads      int          `json:"threads"`
+	MaxBatch     int          `json:"max_batch"`
+	Ctx          int          `json:"ctx"`
+	Requests     int          `json:"requests"`
+	Concurrency  int          `json:"concurrency"`
+	Gen          int          `json:"gen"`
+	PromptTokens int          `json:"prompt_tokens"` // 0: as many as the prompt has
+	Prompt       string       `json:"prompt"`
+	Temperature  float64      `json:"temperature"`
+	KV           model.KVType `json:"kv_type"`
 }
 
 func (s *Scenario) check() error {
@@ -55,7 +57,7 @@ func (s *Scenario) open() (*instance.Instance, error) {
 	}
 	instance.Tune(s.Threads)
 	return instance.Open(s.Model, instance.Options{Tier: tier, Threads: s.Threads, Context: s.Ctx, MaxBatch: s.MaxBatch,
-		MaxQueue: max(256, s.Concurrency), NoPrefix: true})
+		MaxQueue: max(256, s.Concurrency), KV: s.KV, NoPrefix: true})
 }
 
 // encoder is the part of a tokenizer that a prompt of a given length takes.

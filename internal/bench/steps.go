@@ -10,22 +10,24 @@ import (
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/nn"
 )
 
 // Steps takes a model's steps apart by kind of work, and says what share of the machine's limits each reaches:
 // `penstock bench steps`.
 type Steps struct {
-	Model    string    `help:"Model to measure." required:""`
-	Batch    int       `help:"Sequences of a step." default:"8"`
-	Ctx      int       `help:"Tokens that each sequence has before the step." default:"64"`
-	Steps    int       `help:"Steps to measure." default:"60"`
-	Prefill  int       `help:"Also measure the prefill of a prompt of so many tokens (0: not)." default:"512"`
-	Threads  int       `help:"Compute threads (0: all that this process may use)."`
-	JSON     bool      `help:"Print JSON."`
-	Out      string    `help:"Also write the JSON to this file." type:"path"`
-	Tier     cpu.Tier  `kong:"-"`
-	Progress io.Writer `kong:"-"`
+	Model    string       `help:"Model to measure." required:""`
+	Batch    int          `help:"Sequences of a step." default:"8"`
+	Ctx      int          `help:"Tokens that each sequence has before the step." default:"64"`
+	Steps    int          `help:"Steps to measure." default:"60"`
+	Prefill  int          `help:"Also measure the prefill of a prompt of so many tokens (0: not)." default:"512"`
+	Threads  int          `help:"Compute threads (0: all that this process may use)."`
+	KVType   model.KVType `name:"kv-type" help:"Numbers of the KV cache: i16, f16 or q8." default:"i16"`
+	JSON     bool         `help:"Print JSON."`
+	Out      string       `help:"Also write the JSON to this file." type:"path"`
+	Tier     cpu.Tier     `kong:"-"`
+	Progress io.Writer    `kong:"-"`
 }
 
 // StepsResult is the outcome of Steps, as JSON.
@@ -64,7 +66,7 @@ func (s *Steps) Run(ctx context.Context, out io.Writer) error {
 		return errors.New("bench: --batch and --ctx must be at least 1, --steps at least 2")
 	}
 	sc := &Scenario{Model: s.Model, Tier: s.Tier.String(), Threads: s.Threads, MaxBatch: s.Batch, Requests: s.Batch, Concurrency: s.Batch,
-		Gen: s.Steps, PromptTokens: s.Ctx, Prompt: plainPrompt}
+		Gen: s.Steps, PromptTokens: s.Ctx, Prompt: plainPrompt, KV: s.KVType}
 	if sc.Threads == 0 {
 		sc.Threads = cpu.Threads()
 	}
@@ -72,7 +74,7 @@ func (s *Steps) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	res := &StepsResult{Record: newRecord("steps"), Settings: map[string]any{"model": filepath.Base(s.Model), "tier": sc.Tier, "threads": sc.Threads,
-		"batch": s.Batch, "ctx": s.Ctx, "steps": s.Steps, "prefill": s.Prefill}}
+		"batch": s.Batch, "ctx": s.Ctx, "steps": s.Steps, "prefill": s.Prefill, "kv_type": s.KVType}}
 	if err := s.decode(ctx, sc, res); err != nil {
 		return err
 	}

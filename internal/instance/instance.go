@@ -27,6 +27,7 @@ type Options struct {
 	StepBudget  int    // rows of a step: 256
 	ChunkTokens int    // prompt rows of a step while streams decode
 	KVMemory    uint64 // bytes of the KV cache
+	KV          model.KVType
 	MemoryLimit uint64 // bytes of the process; 0: no limit
 	NoPrefix    bool   // do not share the blocks of common prefixes
 	OnPanic     func(value any, stack []byte)
@@ -50,7 +51,7 @@ func (o Options) withDefaults() Options {
 // model is the part of the options that the model is loaded with.
 func (o Options) model() model.Options {
 	return model.Options{
-		Tier: o.Tier, Threads: o.Threads, MaxRows: o.StepBudget, MaxLogits: max(o.MaxBatch, 64), Progress: o.Progress,
+		Tier: o.Tier, Threads: o.Threads, MaxRows: o.StepBudget, MaxLogits: max(o.MaxBatch, 64), KV: o.KV, Progress: o.Progress,
 	}
 }
 

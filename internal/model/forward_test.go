@@ -187,16 +187,45 @@ func TestBatchInvariance(t *testing.T) {
 			t.Run(fmt.Sprint(tier, " ", typ), func(t *testing.T) {
 				eachVariant(t, func(t *testing.T, o tinymodel.Options) {
 					o.Type = typ
-					checkInvariance(t, o, tier)
+					checkInvariance(t, o, Options{Tier: tier})
 				})
 			})
 		}
 	}
 }
 
-func checkInvariance(t *testing.T, o tinymodel.Options, tier cpu.Tier) {
+// TestCaches: the same holds for every type of cache, and each is as exact as
+// its numbers are.
+func TestCaches(t *testing.T) {
+	for kv, bound := range map[KVType]float64{KV16: 1e-3, KVF16: 2e-3, KV8: 0.05} {
+		t.Run(kv.String(), func(t *testing.T) {
+			o := tinymodel.Options{Type: quant.F32}
+			ref, rc := tiny(t, o, Options{Reference: true, Threads: 2}, 8)
+			fast, fc := tiny(t, o, Options{Tier: cpu.Detect(), Threads: 2, KV: kv}, 8)
+			vocab := ref.Config().Vocab
+			want := all(ref, rc, newTalk(1, vocab, 60, 5, 2, 7, 0), 60)
+			got := all(fast, fc, newTalk(1, vocab, 60, 5, 2, 7, 0), 60)
+			d := distance(got, want)
+			t.Logf("logits differ by %.6f of their deviation", d)
+			if !(d < bound) {
+				t.Errorf("that is beyond %g", bound)
+			}
+			for _, tier := range kernel.Tiers() {
+				checkInvariance(t, tinymodel.Options{Type: quant.Q8_0}, Options{Tier: tier, KV: kv})
+			}
+		})
+	}
+}
+
+// checkInvariance takes opts' tier and cache.
+func checkInvariance(t *testing.T, o tinymodel.Options, opts Options) {
 	const n = 37
-	m, c := tiny(t, o, Options{Tier: tier, Threads: 2, MaxRows: 256}, 64)
+	with := func(threads, rows int) Options {
+		opts := opts
+		opts.Threads, opts.MaxRows = threads, rows
+		return opts
+	}
+	m, c := tiny(t, o, with(2, 256), 64)
 	vocab := m.Config().Vocab
 	want := all(m, c, newTalk(1, vocab, n, 3, 9, 4), n)
 	compare := func(how string, got [][]float32) {
@@ -209,9 +238,9 @@ func checkInvariance(t *testing.T, o tinymodel.Options, tier cpu.Tier) {
 	}
 	compare("token by token", all(m, c, newTalk(1, vocab, n, 1, 0, 2), 1))
 	compare("chunks of 3", all(m, c, newTalk(1, vocab, n, 10, 11, 12), 3))
-	single, sc := tiny(t, o, Options{Tier: tier, Threads: 1}, 4)
+	single, sc := tiny(t, o, with(1, 0), 4)
 	compare("one worker", all(single, sc, newTalk(1, vocab, n, 0, 3, 1), 5))
-	three, tc := tiny(t, o, Options{Tier: tier, Threads: 3}, 4)
+	three, tc := tiny(t, o, with(3, 0), 4)
 	compare("three workers", all(three, tc, newTalk(1, vocab, n, 0, 1, 2), 20))
 
 	// Among seven others that prefill and decode at their own pace.

@@ -12,6 +12,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/cpu"
@@ -44,8 +45,25 @@ const (
 	KV8                 // 8-bit integers with a scale per position
 )
 
+var kvNames = [...]string{KV16: "i16", KVF16: "f16", KV8: "q8"}
+
+func (t KVType) String() string { return kvNames[t] }
+
+// MarshalText implements encoding.TextMarshaler: the names of String.
+func (t KVType) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler: the names of String.
+func (t *KVType) UnmarshalText(text []byte) error {
+	i := slices.Index(kvNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%q is no type of cache: want i16, f16 or q8", text)
+	}
+	*t = KVType(i)
+	return nil
+}
+
 func (t KVType) quant() quant.Type {
-	return map[KVType]quant.Type{KV16: quant.I16, KVF16: quant.F16, KV8: quant.Q8_0}[t]
+	return [...]quant.Type{KV16: quant.I16, KVF16: quant.F16, KV8: quant.Q8_0}[t]
 }
 
 func (o Options) withDefaults() Options {
