@@ -33,7 +33,8 @@ func (s Set) Mul(m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add boo
 	if g0 == g1 || p.Cols == 0 {
 		return
 	}
-	if need := (p.Cols-1)*ldy + Lanes*g1; ldy < Lanes*g1 && p.Cols > 1 || need > len(y) {
+	apart := ldy >= Lanes*g1 && ldy <= len(y) // then what is needed can't overflow
+	if p.Cols > 1 && !apart || (p.Cols-1)*ldy+Lanes*g1 > len(y) {
 		panic(fmt.Sprintf("kernel: Mul: y of %d, leading dimension %d, for %d columns of %d rows", len(y), ldy, p.Cols, Lanes*g1))
 	}
 	s.matmul(m, y, ldy, p, g0, g1, add)

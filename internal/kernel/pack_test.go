@@ -139,6 +139,9 @@ func TestPanics(t *testing.T) {
 	for name, f := range map[string]func(){
 		"y too short":          func() { s.Mul(pr.m, y[:95], 32, pr.p, 0, 2, false) },
 		"ldy too small":        func() { s.Mul(pr.m, y, 31, pr.p, 0, 2, false) },
+		"ldy overflows":        func() { s.Mul(pr.m, y, 1<<62, pr.p, 0, 2, false) },
+		"ldy beyond y":         func() { s.Mul(pr.m, y, math.MaxInt, pr.p, 0, 2, false) },
+		"negative ldy":         func() { s.Mul(pr.m, y, -32, pr.p, 0, 2, false) },
 		"too many groups":      func() { s.Mul(pr.m, y, 32, pr.p, 0, 3, false) },
 		"negative group":       func() { s.Mul(pr.m, y, 32, pr.p, -1, 1, false) },
 		"other length":         func() { s.Mul(pr.m, y, 32, NewPanels(32, 3, false), 0, 2, false) },
