@@ -31,7 +31,7 @@ type Stream struct {
 
 	// The engine's.
 	seq     *sched.Seq
-	at      int // index in engine.live
+	at      int // index in engine.streams; -1: not there
 	rnd     rand.PCG
 	tail    *chunk
 	written int

@@ -18,7 +18,7 @@ func (s *Sampler) choose(x []float32, in Input) (int32, error) {
 	}
 	scale := 1 / p.Temperature
 	switch limited := p.TopK > 0 && p.TopK < len(x); {
-	case limited && p.TopK <= s.tiers[1]:
+	case limited && p.TopK <= s.tries[1]:
 		return s.fromTop(x, m, in), nil
 	case limited:
 		return s.fromAll(x, m, in), nil
@@ -42,13 +42,13 @@ func possible(m float32) error {
 	return ErrNotFinite
 }
 
-// total is the sum of exp((x-max)*scale). The sums of the chunks stay in s.sums.
+// total is the sum of exp((x-max)*scale). The sums of the chunks stay in s.chunkMass.
 func (s *Sampler) total(x []float32, max, scale float32) float64 {
 	sum := 0.0
-	for c := range s.sums {
+	for c := range s.chunkMass {
 		part := s.part[:copy(s.part, x[c*len(s.part):])]
-		s.sums[c] = float64(s.set.ExpSum(part, max, scale))
-		sum += s.sums[c]
+		s.chunkMass[c] = float64(s.set.ExpSum(part, max, scale))
+		sum += s.chunkMass[c]
 	}
 	return sum
 }
@@ -83,7 +83,7 @@ func (s *Sampler) fromFew(x []float32, max float32, in Input) (int32, bool) {
 	if p.TopP < 1 {
 		target = float64(p.TopP) * s.total(x, max, scale)
 	}
-	for _, k := range s.tiers {
+	for _, k := range s.tries {
 		n := s.set.TopK(x, min(k, len(s.vals)), s.vals, s.ids)
 		w := s.weigh(n, max, scale)
 		inside, reached := nucleus(w, target)
@@ -142,7 +142,7 @@ func pick(w []float32, u float64) int {
 func (s *Sampler) fromWhole(x []float32, max, scale float32, u float64) int32 {
 	u *= s.total(x, max, scale)
 	at := 0
-	for c, sum := range s.sums {
+	for c, sum := range s.chunkMass {
 		if sum == 0 {
 			continue
 		}

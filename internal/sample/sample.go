@@ -61,39 +61,42 @@ const (
 // use; rows of all sequences may go through it.
 type Sampler struct {
 	set   kernel.Set
-	tiers [2]int    // candidates looked for at first, and then
+	tries [2]int    // candidates looked for at first, and then
 	vals  []float32 // [more] candidates, largest first
 	ids   []int32   // [more]
-	part  []float32 // [chunk]
-	sums  []float64 // [vocab/chunk] mass of each chunk
 	raw   []float32 // [vocab] logits before changes
-	mass  []float32 // [vocab] exponentials, when few candidates are not enough
-	order []int32   // [vocab] ids of a bucket
 
-	count, total64 []float64 // [buckets] tokens and mass
-	max, scale     float32   // where the buckets begin and how fine they are
+	part      []float32 // [chunk] exponentials of a chunk of the row
+	chunkMass []float64 // [vocab/chunk] their sums
+
+	// For rows of which few candidates are not enough.
+	weights     []float32 // [vocab] exponentials
+	order       []int32   // [vocab] ids of a bucket
+	bucketCount []float64 // [buckets] tokens in it
+	bucketMass  []float64 // [buckets] their weights together
+	bucketTop   float32   // the logit where the buckets begin
+	bucketScale float32   // buckets to a unit of logit
+	pivot       rand.PCG
 
 	seen  []uint32 // [vocab] stamp of the last row whose history holds the token
 	stamp uint32
-	pivot rand.PCG
 }
 
 // New makes the scratch memory for rows of vocab logits.
 func New(set kernel.Set, vocab int) *Sampler {
 	return &Sampler{
-		set:   set,
-		tiers: [...]int{few, more},
-		vals:  make([]float32, min(more, vocab)),
-		ids:   make([]int32, min(more, vocab)),
-		part:  make([]float32, min(chunk, vocab)),
-		sums:  make([]float64, (vocab+chunk-1)/chunk),
-		raw:   make([]float32, vocab),
-		mass:  make([]float32, vocab),
-		order: make([]int32, vocab),
-		count: make([]float64, buckets),
-
-		total64: make([]float64, buckets),
-		seen:    make([]uint32, vocab),
+		set:         set,
+		tries:       [...]int{few, more},
+		vals:        make([]float32, min(more, vocab)),
+		ids:         make([]int32, min(more, vocab)),
+		raw:         make([]float32, vocab),
+		part:        make([]float32, min(chunk, vocab)),
+		chunkMass:   make([]float64, (vocab+chunk-1)/chunk),
+		weights:     make([]float32, vocab),
+		order:       make([]int32, vocab),
+		bucketCount: make([]float64, buckets),
+		bucketMass:  make([]float64, buckets),
+		seen:        make([]uint32, vocab),
 	}
 }
 

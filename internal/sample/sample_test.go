@@ -120,8 +120,8 @@ func TestDistribution(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			s := New(set, vocab)
-			s.tiers = [...]int{20, 60} // so that a small vocabulary sees all paths
-			s.part, s.sums = s.part[:100], make([]float64, 6)
+			s.tries = [...]int{20, 60} // so that a small vocabulary sees all paths
+			s.part, s.chunkMass = s.part[:100], make([]float64, 6)
 			x := row(vocab, 7, c.spread)
 			want := oracle(x, Input{Params: &c.p})
 			rnd := rand.NewPCG(42, 43)
@@ -214,7 +214,7 @@ func TestAgainstOracle(t *testing.T) {
 		vocab := rapid.SampledFrom([]int{1, 2, 63, 64, 65, 257, 3000}).Draw(t, "vocab")
 		if samplers[vocab] == nil {
 			samplers[vocab] = New(set, vocab)
-			samplers[vocab].tiers = [...]int{3, 40}
+			samplers[vocab].tries = [...]int{3, 40}
 		}
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "logits"), 0))
 		levels := rapid.IntRange(1, 60).Draw(t, "levels")

@@ -9,9 +9,9 @@ const (
 	deepest = 20
 )
 
-// set is a set of the best tokens: all in buckets before end, and those of the
+// selection is a set of the best tokens: all in buckets before end, and those of the
 // bucket end that are listed.
-type set struct {
+type selection struct {
 	end    int
 	listed []int32
 	mass   float64
@@ -22,17 +22,17 @@ type set struct {
 // edge is it looked for which of them still belong. Linear time, no sort.
 func (s *Sampler) fromAll(x []float32, max float32, in Input) int32 {
 	p := in.Params
-	w := s.mass[:copy(s.mass, x)]
+	w := s.weights[:copy(s.weights, x)]
 	for part := range slices.Chunk(w, chunk) {
 		s.set.ExpSum(part, max, 1/p.Temperature)
 	}
-	s.scale, s.max = buckets/(deepest*p.Temperature), max
+	s.bucketScale, s.bucketTop = buckets/(deepest*p.Temperature), max
 	best := s.fill(x, w)
 	if p.TopK > 0 && p.TopK < len(x) {
-		best = s.limit(best, x, w, s.count, func(int32) float64 { return 1 }, float64(p.TopK))
+		best = s.limit(best, x, w, s.bucketCount, func(int32) float64 { return 1 }, float64(p.TopK))
 	}
 	if p.TopP < 1 {
-		best = s.limit(best, x, w, s.total64, func(id int32) float64 { return float64(w[id]) }, float64(p.TopP)*best.mass)
+		best = s.limit(best, x, w, s.bucketMass, func(id int32) float64 { return float64(w[id]) }, float64(p.TopP)*best.mass)
 	}
 	return s.drawFrom(best, x, w, p.MinP, in.draw())
 }
@@ -40,7 +40,7 @@ func (s *Sampler) fromAll(x []float32, max float32, in Input) int32 {
 // depth is the position of a logit among the buckets; its integer part is the
 // bucket.
 func (s *Sampler) depth(v float32) float32 {
-	d := (s.max - v) * s.scale
+	d := (s.bucketTop - v) * s.bucketScale
 	if !(d < buckets-1) {
 		return buckets - 1
 	}
@@ -48,27 +48,27 @@ func (s *Sampler) depth(v float32) float32 {
 }
 
 // fill counts and weighs the tokens of every bucket.
-func (s *Sampler) fill(x, w []float32) set {
-	clear(s.count)
-	clear(s.total64)
+func (s *Sampler) fill(x, w []float32) selection {
+	clear(s.bucketCount)
+	clear(s.bucketMass)
 	sum := 0.0
 	for i, v := range x {
 		b := int(s.depth(v))
-		s.count[b]++
-		s.total64[b] += float64(w[i])
+		s.bucketCount[b]++
+		s.bucketMass[b] += float64(w[i])
 		sum += float64(w[i])
 	}
-	return set{end: buckets, mass: sum}
+	return selection{end: buckets, mass: sum}
 }
 
 // limit cuts a set down to the best tokens that reach the target together, at
 // least one and no more than needed. sums holds the weights of whole buckets.
-func (s *Sampler) limit(from set, x, w []float32, sums []float64, weight func(int32) float64, target float64) set {
-	cut := set{}
+func (s *Sampler) limit(from selection, x, w []float32, sums []float64, weight func(int32) float64, target float64) selection {
+	cut := selection{}
 	before := 0.0
 	for cut.end < from.end && cut.end < buckets-1 && before+sums[cut.end] < target {
 		before += sums[cut.end]
-		cut.mass += s.total64[cut.end]
+		cut.mass += s.bucketMass[cut.end]
 		cut.end++
 	}
 	if cut.end == from.end {
@@ -99,7 +99,7 @@ func (s *Sampler) list(x []float32, bucket int) []int32 {
 
 // drawFrom draws from those of a set whose weight is at least the fraction; the
 // largest weight is 1.
-func (s *Sampler) drawFrom(from set, x, w []float32, fraction float32, u float64) int32 {
+func (s *Sampler) drawFrom(from selection, x, w []float32, fraction float32, u float64) int32 {
 	mass := from.mass
 	if fraction > 0 {
 		mass = 0
@@ -118,7 +118,7 @@ func (s *Sampler) drawFrom(from set, x, w []float32, fraction float32, u float64
 const none = -1
 
 // walk visits the tokens of a set that have a weight until visit returns false.
-func (s *Sampler) walk(from set, x, w []float32, fraction float32, visit func(int32, float64) bool) {
+func (s *Sampler) walk(from selection, x, w []float32, fraction float32, visit func(int32, float64) bool) {
 	for _, id := range from.listed {
 		if v := w[id]; v > 0 && v >= fraction && !visit(id, float64(v)) {
 			return

@@ -96,8 +96,8 @@ type Plan struct {
 type Entry struct {
 	Seq    *Seq
 	Rows   int  // tokens computed
-	Logits int  // rows with logits; its first is Batch.Logits[Logit]
-	Logit  int  //
+	Logits int  // rows with logits
+	Logit  int  // index in Batch.Logits of the first of them
 	Sample bool // the last of them gives the sequence's next token
 }
 
