@@ -79,15 +79,7 @@ func (k *avx2) loop(label string) {
 	}
 	k.Label(label + "_block")
 	k.block()
-	if k.f.blocks > 1 {
-		k.DECQ(inUnit)
-		k.JNZ(operand.LabelRef(label + "_block"))
-		k.DECQ(blocks)
-		k.JNZ(operand.LabelRef(label + "_unit"))
-	} else {
-		k.DECQ(blocks)
-		k.JNZ(operand.LabelRef(label + "_block"))
-	}
+	k.nextBlock(k.f, label)
 	k.store(k.y, 0, label+"_store")
 	k.ADDQ(operand.Imm(32), out)
 	k.XORQ(operand.Imm(8), half8)

@@ -116,36 +116,3 @@ func (a *asm) zero(r vec) {
 }
 
 func isZ(r vec) bool { return r.Size() == reg.Z0.Size() }
-
-// store writes one register per column to y, or accumulates if the argument
-// add says so.
-func (a *asm) store(y []vec, disp int, label string) {
-	next := func(c int) {
-		if c < len(y)-1 {
-			a.ADDQ(ldy, tmp)
-		}
-	}
-	a.param("add", tmp)
-	a.TESTQ(tmp, tmp)
-	a.MOVQ(out, tmp)
-	a.JZ(operand.LabelRef(label))
-	for c, r := range y {
-		a.VADDPS(at(tmp, disp), r, r)
-		next(c)
-	}
-	a.MOVQ(out, tmp)
-	a.Label(label)
-	for c, r := range y {
-		a.VMOVUPS(r, at(tmp, disp))
-		next(c)
-	}
-}
-
-// nextGroup ends the loop over groups and the function.
-func (a *asm) nextGroup(label string) {
-	a.ADDQ(operand.Imm(64), out)
-	a.DECQ(groups)
-	a.JNZ(operand.LabelRef(label + "_group"))
-	a.VZEROUPPER()
-	a.RET()
-}

@@ -97,21 +97,6 @@ func (a *asm) begin(name, signature, doc string) {
 // param loads an argument; it may be done anywhere in the function.
 func (a *asm) param(name string, r reg.Register) { a.Load(a.Param(name), r) }
 
-// choose emits a loop for each number of columns and jumps to the one that the
-// argument cols asks for: the last, 1, if none.
-func (a *asm) choose(counts []int, loop func(cols int, label string)) {
-	name := func(c int) string { return fmt.Sprintf("cols%d", c) }
-	a.param("cols", tmp)
-	for _, c := range counts {
-		a.CMPQ(tmp, operand.Imm(uint64(c)))
-		a.JEQ(operand.LabelRef(name(c)))
-	}
-	for i := len(counts) - 1; i >= 0; i-- {
-		a.Label(name(counts[i]))
-		loop(counts[i], name(counts[i]))
-	}
-}
-
 // constant is a read-only dword.
 func (a *asm) constant(v uint32) operand.Mem {
 	m, ok := a.consts[v]

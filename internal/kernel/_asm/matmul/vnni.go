@@ -117,15 +117,7 @@ func (k *vnni) loop(label string) {
 	}
 	k.Label(label + "_block")
 	k.block()
-	if k.f.blocks > 1 {
-		k.DECQ(inUnit)
-		k.JNZ(operand.LabelRef(label + "_block"))
-		k.DECQ(blocks)
-		k.JNZ(operand.LabelRef(label + "_unit"))
-	} else {
-		k.DECQ(blocks)
-		k.JNZ(operand.LabelRef(label + "_block"))
-	}
+	k.nextBlock(k.f, label)
 	if k.f.gain > 1 {
 		for _, y := range k.y {
 			k.VMULPS_BCST(k.constant(math.Float32bits(1/float32(k.f.gain))), y, y)
