@@ -17,7 +17,9 @@ func (p *Peers) programs(ctx context.Context, path string, absent map[string]str
 			x.stop()
 		}
 	}
-	setup := peer.Setup{Model: path, Threads: p.Threads, Slots: 16}
+	// A context that the work needs: some models' own would not fit the memory of
+	// a server that allocates it for all slots at once.
+	setup := peer.Setup{Model: path, Threads: p.Threads, Slots: 16, Context: 2048}
 	spec, err := peer.Penstock(p.Executable, setup)
 	if err != nil {
 		return list, stop, err
