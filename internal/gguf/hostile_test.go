@@ -225,6 +225,9 @@ func TestOpenUnmapsABadFile(t *testing.T) {
 	if _, err := Open(path); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), path) {
 		t.Errorf("got %v", err)
 	}
+	if maps, err := os.ReadFile("/proc/self/maps"); err == nil && bytes.Contains(maps, []byte(path)) {
+		t.Error("it is still mapped")
+	}
 }
 
 func TestLargeVocabularyIsFast(t *testing.T) {
