@@ -15,6 +15,8 @@ const (
 
 	// attendChunk is the number of positions between two corrections of the
 	// running softmax. Chunks begin at multiples of it, counted from position 0.
+	// Against 64 it measured 5 % faster, against 128 2 %; a chunk's keys and values
+	// should stay in the second cache.
 	attendChunk  = 256
 	attendBlocks = attendChunk / BlockTokens
 	attendGroups = attendChunk / groupTokens
@@ -46,7 +48,7 @@ type attendState struct {
 	sum    []float32               // [8] sum of weights so far, relative to peak
 	alpha  []float32               // [8] what the sums before this chunk are multiplied by
 	scale  []float32               // [8] what the integers of a query are multiples of, times Tile.Scale
-	grid   []float32               // [8][attendGroups] what the integers of a group's weights are multiples of
+	grid   []float32               // [attendGroups][8] what the integers of a group's weights are multiples of
 	ids    [attendBlocks + 2]int32 // block ids of the chunk, the gaps of groups closed
 	chunk  int                     // first position of the chunk
 	lo, hi int                     // blocks of the chunk that some query sees, absolute

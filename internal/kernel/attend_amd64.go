@@ -62,7 +62,7 @@ func (s Set) attendValues(st *attendState) {
 	}
 	first, _, ids := st.groups()
 	count := st.hi - st.chunk/BlockTokens - 2*first // the last group may be half
-	n, grid, w := st.tile.N, &st.grid[first], &st.s[first*groupTokens/2]
+	n, grid, w := st.tile.N, &st.grid[first*TileQueries], &st.s[first*groupTokens/2]
 	switch {
 	case st.kv.Type == quant.I16 && wide:
 		attendValuesI16AVX512(n, w, o, v, ids, count, stride, hd, grid)
@@ -77,7 +77,7 @@ func (s Set) attendValues(st *attendState) {
 
 func (s Set) attendGrid(st *attendState) {
 	first, groups, ids := st.groups()
-	n, w, v, grid := st.tile.N, &st.s[first*groupTokens], base(st.kv.V), &st.grid[first]
+	n, w, v, grid := st.tile.N, &st.s[first*groupTokens], base(st.kv.V), &st.grid[first*TileQueries]
 	switch s.tier {
 	case cpu.AVX512VNNI:
 		attendGridAVX512(n, w, &st.s[first*groupTokens/2], v, ids, groups, st.kv.Stride, grid)

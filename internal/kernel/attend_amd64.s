@@ -878,75 +878,165 @@ DATA sign8AVX512<>+60(SB)/4, $0xbf800000
 GLOBL sign8AVX512<>(SB), RODATA|NOPTR, $64
 
 // func attendGridAVX512(n int, w *float32, dst *float32, v *byte, blocks *int32, groups int, stride int, grid *float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512BW, AVX512F
 TEXT ·attendGridAVX512(SB), NOSPLIT, $0-64
-	MOVQ   n+0(FP), AX
-	MOVQ   w+8(FP), CX
-	MOVQ   v+24(FP), DX
-	MOVQ   blocks+32(FP), BX
-	MOVQ   groups+40(FP), SI
-	MOVQ   stride+48(FP), DI
-	MOVQ   grid+56(FP), R8
-	MOVQ   dst+16(FP), R9
-	VMOVSS word0da24260<>+0(SB), X0
-	VMOVSS word46ff7800<>+0(SB), X1
-	VMOVSS word38004424<>+0(SB), X2
-	TESTQ  SI, SI
-	JLE    done31
+	MOVQ         w+8(FP), AX
+	MOVQ         dst+16(FP), CX
+	MOVQ         v+24(FP), DX
+	MOVQ         blocks+32(FP), BX
+	MOVQ         groups+40(FP), SI
+	MOVQ         stride+48(FP), DI
+	MOVQ         grid+56(FP), R8
+	VBROADCASTSS word0da24260<>+0(SB), X0
+	VBROADCASTSS word46ff7800<>+0(SB), X1
+	VBROADCASTSS word38004424<>+0(SB), X2
+	VMOVDQU64    packed<>+0(SB), Z3
+	TESTQ        SI, SI
+	JLE          done31
 
 loop30:
-	MOVLQSX (BX), R10
-	IMULQ   DI, R10
-	ADDQ    DX, R10
+	MOVLQSX (BX), R12
+	IMULQ   DI, R12
+	ADDQ    DX, R12
 	ADDQ    $0x04, BX
-	ADDQ    DI, R10
-	MOVLQSX (BX), R11
-	IMULQ   DI, R11
-	ADDQ    DX, R11
+	ADDQ    DI, R12
+	MOVLQSX (BX), R13
+	IMULQ   DI, R13
+	ADDQ    DX, R13
 	ADDQ    $0x04, BX
-	ADDQ    DI, R11
-	MOVQ    CX, R12
-	MOVQ    R9, R13
-	MOVQ    R8, R14
-	MOVQ    AX, R15
-	TESTQ   R15, R15
-	JLE     done33
+	ADDQ    DI, R13
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    R8, R11
+	MOVQ    n+0(FP), R14
 
-loop32:
-	VMOVUPS       (R12), Z3
-	VMULPS        -64(R10), Z3, Z3
-	VMOVUPS       64(R12), Z4
-	VMULPS        -64(R11), Z4, Z4
-	VADDPS        Z3, Z4, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y6
-	VADDPS        Y6, Y5, Y6
-	VEXTRACTF128  $0x01, Y6, X5
-	VADDPS        X5, X6, X5
-	VPERMILPS     $0x4e, X5, X6
-	VADDPS        X6, X5, X5
-	VPERMILPS     $0xb1, X5, X6
-	VADDPS        X6, X5, X5
-	VMAXSS        X0, X5, X5
-	VDIVSS        X5, X1, X6
-	VMULSS        X2, X5, X5
-	VMOVSS        X5, (R14)
-	VBROADCASTSS  X6, Z5
-	VMULPS        Z5, Z3, Z3
-	VCVTPS2DQ     Z3, Z3
-	VMULPS        Z5, Z4, Z4
+four32:
+	CMPQ          R14, $0x03
+	JLT           one33
+	VMOVUPS       (R9), Z4
+	VMULPS        -64(R12), Z4, Z4
+	VMOVUPS       64(R9), Z5
+	VMULPS        -64(R13), Z5, Z5
+	VADDPS        Z4, Z5, Z7
+	VEXTRACTF64X4 $0x01, Z7, Y6
+	VADDPS        Y6, Y7, Y6
+	VMOVUPS       1024(R9), Z7
+	VMULPS        -64(R12), Z7, Z7
+	VMOVUPS       1088(R9), Z8
+	VMULPS        -64(R13), Z8, Z8
+	VADDPS        Z7, Z8, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y9
+	VADDPS        Y9, Y10, Y9
+	VMOVUPS       2048(R9), Z10
+	VMULPS        -64(R12), Z10, Z10
+	VMOVUPS       2112(R9), Z11
+	VMULPS        -64(R13), Z11, Z11
+	VADDPS        Z10, Z11, Z13
+	VEXTRACTF64X4 $0x01, Z13, Y12
+	VADDPS        Y12, Y13, Y12
+	VMOVUPS       3072(R9), Z13
+	VMULPS        -64(R12), Z13, Z13
+	VMOVUPS       3136(R9), Z14
+	VMULPS        -64(R13), Z14, Z14
+	VADDPS        Z13, Z14, Z16
+	VEXTRACTF64X4 $0x01, Z16, Y15
+	VADDPS        Y15, Y16, Y15
+	VUNPCKLPS     Y9, Y6, Y16
+	VUNPCKHPS     Y9, Y6, Y6
+	VADDPS        Y6, Y16, Y16
+	VUNPCKLPS     Y15, Y12, Y6
+	VUNPCKHPS     Y15, Y12, Y9
+	VADDPS        Y9, Y6, Y6
+	VUNPCKLPD     Y6, Y16, Y9
+	VUNPCKHPD     Y6, Y16, Y6
+	VADDPS        Y6, Y9, Y9
+	VEXTRACTF128  $0x01, Y9, X6
+	VADDPS        X6, X9, X6
+	VMAXPS        X0, X6, X6
+	VDIVPS        X6, X1, X9
+	VMULPS        X2, X6, X6
+	VMOVUPS       X6, (R11)
+	VBROADCASTSS  X9, Z6
+	VMULPS        Z6, Z4, Z4
 	VCVTPS2DQ     Z4, Z4
-	VPMOVDW       Z3, (R13)
-	VPMOVDW       Z4, 32(R13)
-	ADDQ          $+1024, R12
-	ADDQ          $+1024, R13
-	ADDQ          $0x20, R14
-	DECQ          R15
-	JNZ           loop32
+	VMULPS        Z6, Z5, Z5
+	VCVTPS2DQ     Z5, Z5
+	VPACKSSDW     Z5, Z4, Z4
+	VPERMQ        Z4, Z3, Z4
+	VMOVDQU64     Z4, (R10)
+	VPERMILPS     $0x39, X9, X9
+	VBROADCASTSS  X9, Z4
+	VMULPS        Z4, Z7, Z7
+	VCVTPS2DQ     Z7, Z7
+	VMULPS        Z4, Z8, Z8
+	VCVTPS2DQ     Z8, Z8
+	VPACKSSDW     Z8, Z7, Z7
+	VPERMQ        Z7, Z3, Z7
+	VMOVDQU64     Z7, 1024(R10)
+	VPERMILPS     $0x39, X9, X9
+	VBROADCASTSS  X9, Z4
+	VMULPS        Z4, Z10, Z10
+	VCVTPS2DQ     Z10, Z10
+	VMULPS        Z4, Z11, Z11
+	VCVTPS2DQ     Z11, Z11
+	VPACKSSDW     Z11, Z10, Z10
+	VPERMQ        Z10, Z3, Z10
+	VMOVDQU64     Z10, 2048(R10)
+	VPERMILPS     $0x39, X9, X9
+	VBROADCASTSS  X9, Z4
+	VMULPS        Z4, Z13, Z13
+	VCVTPS2DQ     Z13, Z13
+	VMULPS        Z4, Z14, Z14
+	VCVTPS2DQ     Z14, Z14
+	VPACKSSDW     Z14, Z13, Z13
+	VPERMQ        Z13, Z3, Z13
+	VMOVDQU64     Z13, 3072(R10)
+	ADDQ          $+4096, R9
+	ADDQ          $+4096, R10
+	ADDQ          $0x10, R11
+	SUBQ          $0x04, R14
+	JMP           four32
 
-done33:
-	ADDQ $+128, CX
-	ADDQ $+64, R9
-	ADDQ $0x04, R8
+one33:
+	TESTQ R14, R14
+	JLE   done35
+
+loop34:
+	VMOVUPS       (R9), Z4
+	VMULPS        -64(R12), Z4, Z4
+	VMOVUPS       64(R9), Z5
+	VMULPS        -64(R13), Z5, Z5
+	VADDPS        Z4, Z5, Z7
+	VEXTRACTF64X4 $0x01, Z7, Y6
+	VADDPS        Y6, Y7, Y6
+	VPERMILPS     $0x4e, Y6, Y7
+	VADDPS        Y7, Y6, Y6
+	VPERMILPS     $0xb1, Y6, Y7
+	VADDPS        Y7, Y6, Y6
+	VEXTRACTF128  $0x01, Y6, X7
+	VADDPS        X7, X6, X7
+	VMAXPS        X0, X7, X7
+	VDIVPS        X7, X1, X6
+	VMULPS        X2, X7, X7
+	VMOVSS        X7, (R11)
+	VBROADCASTSS  X6, Z6
+	VMULPS        Z6, Z4, Z4
+	VCVTPS2DQ     Z4, Z4
+	VMULPS        Z6, Z5, Z5
+	VCVTPS2DQ     Z5, Z5
+	VPACKSSDW     Z5, Z4, Z4
+	VPERMQ        Z4, Z3, Z4
+	VMOVDQU64     Z4, (R10)
+	ADDQ          $+1024, R9
+	ADDQ          $+1024, R10
+	ADDQ          $0x04, R11
+	DECQ          R14
+	JNZ           loop34
+
+done35:
+	ADDQ $+128, AX
+	ADDQ $+64, CX
+	ADDQ $0x20, R8
 	DECQ SI
 	JNZ  loop30
 
@@ -960,6 +1050,16 @@ GLOBL word46ff7800<>(SB), RODATA|NOPTR, $4
 DATA word38004424<>+0(SB)/4, $0x38004424
 GLOBL word38004424<>(SB), RODATA|NOPTR, $4
 
+DATA packed<>+0(SB)/8, $0x0000000000000000
+DATA packed<>+8(SB)/8, $0x0000000000000002
+DATA packed<>+16(SB)/8, $0x0000000000000004
+DATA packed<>+24(SB)/8, $0x0000000000000006
+DATA packed<>+32(SB)/8, $0x0000000000000001
+DATA packed<>+40(SB)/8, $0x0000000000000003
+DATA packed<>+48(SB)/8, $0x0000000000000005
+DATA packed<>+56(SB)/8, $0x0000000000000007
+GLOBL packed<>(SB), RODATA|NOPTR, $64
+
 // func attendWeightsAVX2(s *float32, n int, rows int, peak *float32, sum *float32, alpha *float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·attendWeightsAVX2(SB), NOSPLIT, $0-48
@@ -969,24 +1069,24 @@ TEXT ·attendWeightsAVX2(SB), NOSPLIT, $0-48
 	MOVQ  alpha+40(FP), BX
 	MOVQ  rows+16(FP), SI
 	TESTQ SI, SI
-	JLE   done35
+	JLE   done37
 
-loop34:
+loop36:
 	VBROADCASTSS (DX), Y0
 	VMOVAPS      Y0, Y1
 	MOVQ         CX, DI
 	MOVQ         AX, R8
 	TESTQ        R8, R8
-	JLE          done37
+	JLE          done39
 
-loop36:
+loop38:
 	VMOVUPS (DI), Y2
 	VMAXPS  Y1, Y2, Y1
 	ADDQ    $+32, DI
 	DECQ    R8
-	JNZ     loop36
+	JNZ     loop38
 
-done37:
+done39:
 	VEXTRACTF128 $0x01, Y1, X2
 	VMAXPS       X2, X1, X2
 	VPERMILPS    $0x4e, X2, X1
@@ -1017,26 +1117,26 @@ done37:
 	ADDQ         $0x04, DX
 	ADDQ         $0x04, BX
 	DECQ         SI
-	JNZ          loop34
+	JNZ          loop36
 
-done35:
+done37:
 	MOVQ  s+0(FP), CX
 	MOVQ  peak+24(FP), DX
 	MOVQ  alpha+40(FP), BX
 	MOVQ  rows+16(FP), SI
 	MOVQ  sum+32(FP), DI
 	TESTQ SI, SI
-	JLE   done39
+	JLE   done41
 
-loop38:
+loop40:
 	VBROADCASTSS (DX), Y0
 	VXORPS       Y1, Y1, Y1
 	MOVQ         CX, R8
 	MOVQ         AX, R9
 	TESTQ        R9, R9
-	JLE          done41
+	JLE          done43
 
-loop40:
+loop42:
 	VMOVUPS     (R8), Y2
 	VSUBPS      Y0, Y2, Y2
 	VCMPPS      $0x1d, spreadc2ae0000<>+0(SB), Y2, Y3
@@ -1059,9 +1159,9 @@ loop40:
 	VADDPS      Y2, Y1, Y1
 	ADDQ        $+32, R8
 	DECQ        R9
-	JNZ         loop40
+	JNZ         loop42
 
-done41:
+done43:
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPS       X0, X1, X0
 	VPERMILPS    $0x4e, X0, X1
@@ -1076,9 +1176,9 @@ done41:
 	ADDQ         $0x04, DI
 	ADDQ         $0x04, BX
 	DECQ         SI
-	JNZ          loop38
+	JNZ          loop40
 
-done39:
+done41:
 	VZEROUPPER
 	RET
 
@@ -1184,15 +1284,15 @@ TEXT ·attendSoftcapAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS word40000000<>+0(SB), Y1
 	VDIVPS       Y0, Y1, Y1
 	TESTQ        DX, DX
-	JLE          done43
+	JLE          done45
 
-loop42:
+loop44:
 	MOVQ  AX, BX
 	MOVQ  CX, SI
 	TESTQ SI, SI
-	JLE   done45
+	JLE   done47
 
-loop44:
+loop46:
 	VMULPS      (BX), Y1, Y3
 	VMAXPS      spreadc2ae0000<>+0(SB), Y3, Y3
 	VMINPS      spread42b00000<>+0(SB), Y3, Y3
@@ -1214,14 +1314,14 @@ loop44:
 	VMOVUPS     Y3, (BX)
 	ADDQ        $+32, BX
 	DECQ        SI
-	JNZ         loop44
+	JNZ         loop46
 
-done45:
+done47:
 	ADDQ $+1024, AX
 	DECQ DX
-	JNZ  loop42
+	JNZ  loop44
 
-done43:
+done45:
 	VZEROUPPER
 	RET
 
@@ -1237,18 +1337,18 @@ TEXT ·attendQuantizeAVX2(SB), NOSPLIT, $0-36
 	MOVQ         CX, BX
 	MOVQ         DX, SI
 	TESTQ        SI, SI
-	JLE          done47
+	JLE          done49
 
-loop46:
+loop48:
 	VMOVUPS     (BX), Y3
 	VFMADD231PS Y3, Y3, Y1
 	VANDPS      Y2, Y3, Y3
 	VMAXPS      Y3, Y0, Y0
 	ADDQ        $+32, BX
 	DECQ        SI
-	JNZ         loop46
+	JNZ         loop48
 
-done47:
+done49:
 	VEXTRACTF128 $0x01, Y0, X2
 	VMAXPS       X2, X0, X2
 	VPERMILPS    $0x4e, X2, X0
@@ -1278,9 +1378,9 @@ done47:
 	VDIVSS       X2, X0, X0
 	VBROADCASTSS X0, Y0
 	TESTQ        DX, DX
-	JLE          done49
+	JLE          done51
 
-loop48:
+loop50:
 	VMULPS       (CX), Y0, Y1
 	VCVTPS2DQ    Y1, Y1
 	VEXTRACTI128 $0x01, Y1, X2
@@ -1289,9 +1389,9 @@ loop48:
 	ADDQ         $+32, CX
 	ADDQ         $+16, AX
 	DECQ         DX
-	JNZ          loop48
+	JNZ          loop50
 
-done49:
+done51:
 	VZEROUPPER
 	RET
 
@@ -1315,9 +1415,9 @@ TEXT ·attendRotateAVX2(SB), NOSPLIT, $0-36
 	VMOVUPS      sign4AVX2<>+0(SB), Y3
 	MOVQ         AX, SI
 	TESTQ        DX, DX
-	JLE          done51
+	JLE          done53
 
-loop50:
+loop52:
 	VMULPS      (CX), Y0, Y4
 	VPERMILPS   $0xb1, Y4, Y5
 	VFMADD213PS Y5, Y1, Y4
@@ -1329,9 +1429,9 @@ loop50:
 	ADDQ        $+32, CX
 	ADDQ        $+32, SI
 	DECQ        DX
-	JNZ         loop50
+	JNZ         loop52
 
-done51:
+done53:
 	MOVQ $0x00000001, CX
 	MOVQ $0x00000020, DX
 
@@ -1344,9 +1444,9 @@ run:
 	MOVQ  CX, R9
 	LEAQ  (DI)(DX*1), R8
 	TESTQ R9, R9
-	JLE   done53
+	JLE   done55
 
-loop52:
+loop54:
 	VMOVUPS (DI), Y0
 	VMOVUPS (R8), Y1
 	VSUBPS  Y1, Y0, Y2
@@ -1356,9 +1456,9 @@ loop52:
 	ADDQ    $+32, DI
 	ADDQ    $+32, R8
 	DECQ    R9
-	JNZ     loop52
+	JNZ     loop54
 
-done53:
+done55:
 	MOVQ R8, DI
 	CMPQ DI, SI
 	JLT  run
@@ -1403,60 +1503,59 @@ GLOBL sign4AVX2<>(SB), RODATA|NOPTR, $32
 // func attendGridAVX2(n int, w *float32, dst *float32, v *byte, blocks *int32, groups int, stride int, grid *float32)
 // Requires: AVX, AVX2
 TEXT ·attendGridAVX2(SB), NOSPLIT, $0-64
-	MOVQ   n+0(FP), AX
-	MOVQ   w+8(FP), CX
-	MOVQ   v+24(FP), DX
-	MOVQ   blocks+32(FP), BX
-	MOVQ   groups+40(FP), SI
-	MOVQ   stride+48(FP), DI
-	MOVQ   grid+56(FP), R8
-	MOVQ   dst+16(FP), R9
-	VMOVSS word0da24260<>+0(SB), X0
-	VMOVSS word46ff7800<>+0(SB), X1
-	VMOVSS word38004424<>+0(SB), X2
-	TESTQ  SI, SI
-	JLE    done55
-
-loop54:
-	MOVLQSX (BX), R10
-	IMULQ   DI, R10
-	ADDQ    DX, R10
-	ADDQ    $0x04, BX
-	ADDQ    DI, R10
-	MOVLQSX (BX), R11
-	IMULQ   DI, R11
-	ADDQ    DX, R11
-	ADDQ    $0x04, BX
-	ADDQ    DI, R11
-	MOVQ    CX, R12
-	MOVQ    R9, R13
-	MOVQ    R8, R14
-	MOVQ    AX, R15
-	TESTQ   R15, R15
-	JLE     done57
+	MOVQ         w+8(FP), AX
+	MOVQ         dst+16(FP), CX
+	MOVQ         v+24(FP), DX
+	MOVQ         blocks+32(FP), BX
+	MOVQ         groups+40(FP), SI
+	MOVQ         stride+48(FP), DI
+	MOVQ         grid+56(FP), R8
+	VBROADCASTSS word0da24260<>+0(SB), X0
+	VBROADCASTSS word46ff7800<>+0(SB), X1
+	VBROADCASTSS word38004424<>+0(SB), X2
+	TESTQ        SI, SI
+	JLE          done57
 
 loop56:
-	VMOVUPS      (R12), Y3
-	VMULPS       -64(R10), Y3, Y3
-	VMOVUPS      32(R12), Y4
-	VMULPS       -32(R10), Y4, Y4
-	VMOVUPS      64(R12), Y5
-	VMULPS       -64(R11), Y5, Y5
-	VMOVUPS      96(R12), Y6
-	VMULPS       -32(R11), Y6, Y6
+	MOVLQSX (BX), R12
+	IMULQ   DI, R12
+	ADDQ    DX, R12
+	ADDQ    $0x04, BX
+	ADDQ    DI, R12
+	MOVLQSX (BX), R13
+	IMULQ   DI, R13
+	ADDQ    DX, R13
+	ADDQ    $0x04, BX
+	ADDQ    DI, R13
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    R8, R11
+	MOVQ    n+0(FP), R14
+	TESTQ   R14, R14
+	JLE     done59
+
+loop58:
+	VMOVUPS      (R9), Y3
+	VMULPS       -64(R12), Y3, Y3
+	VMOVUPS      32(R9), Y4
+	VMULPS       -32(R12), Y4, Y4
+	VMOVUPS      64(R9), Y5
+	VMULPS       -64(R13), Y5, Y5
+	VMOVUPS      96(R9), Y6
+	VMULPS       -32(R13), Y6, Y6
 	VADDPS       Y3, Y5, Y7
 	VADDPS       Y4, Y6, Y8
 	VADDPS       Y8, Y7, Y7
+	VPERMILPS    $0x4e, Y7, Y8
+	VADDPS       Y8, Y7, Y7
+	VPERMILPS    $0xb1, Y7, Y8
+	VADDPS       Y8, Y7, Y7
 	VEXTRACTF128 $0x01, Y7, X8
 	VADDPS       X8, X7, X8
-	VPERMILPS    $0x4e, X8, X7
-	VADDPS       X7, X8, X8
-	VPERMILPS    $0xb1, X8, X7
-	VADDPS       X7, X8, X8
-	VMAXSS       X0, X8, X8
-	VDIVSS       X8, X1, X7
-	VMULSS       X2, X8, X8
-	VMOVSS       X8, (R14)
+	VMAXPS       X0, X8, X8
+	VDIVPS       X8, X1, X7
+	VMULPS       X2, X8, X8
+	VMOVSS       X8, (R11)
 	VBROADCASTSS X7, Y7
 	VMULPS       Y7, Y3, Y3
 	VCVTPS2DQ    Y3, Y3
@@ -1468,23 +1567,23 @@ loop56:
 	VCVTPS2DQ    Y6, Y6
 	VPACKSSDW    Y4, Y3, Y3
 	VPERMQ       $0xd8, Y3, Y3
-	VMOVDQU      Y3, (R13)
+	VMOVDQU      Y3, (R10)
 	VPACKSSDW    Y6, Y5, Y5
 	VPERMQ       $0xd8, Y5, Y5
-	VMOVDQU      Y5, 32(R13)
-	ADDQ         $+1024, R12
-	ADDQ         $+1024, R13
-	ADDQ         $0x20, R14
-	DECQ         R15
-	JNZ          loop56
+	VMOVDQU      Y5, 32(R10)
+	ADDQ         $+1024, R9
+	ADDQ         $+1024, R10
+	ADDQ         $0x04, R11
+	DECQ         R14
+	JNZ          loop58
+
+done59:
+	ADDQ $+128, AX
+	ADDQ $+64, CX
+	ADDQ $0x20, R8
+	DECQ SI
+	JNZ  loop56
 
 done57:
-	ADDQ $+128, CX
-	ADDQ $+64, R9
-	ADDQ $0x04, R8
-	DECQ SI
-	JNZ  loop54
-
-done55:
 	VZEROUPPER
 	RET

@@ -139,7 +139,7 @@ func attendGridGeneric(st *attendState) {
 				sum += w[t]
 			}
 			sum = max(sum, tiny)
-			st.grid[i*attendGroups+g] = sum * (1.0 / weightSum)
+			st.grid[g*TileQueries+i] = sum * (1.0 / weightSum)
 			inverse, ints := weightSum/sum, int16s(row)[g*groupTokens:]
 			for t := range w {
 				ints[t] = int16(round(w[t] * inverse))
@@ -170,7 +170,7 @@ func attendValuesIntGeneric(st *attendState) {
 			}
 		}
 		for i := range st.tile.N {
-			o, grid := st.o[i*MaxHeadDim:][:hd], st.grid[i*attendGroups+g]
+			o, grid := st.o[i*MaxHeadDim:][:hd], st.grid[g*TileQueries+i]
 			for d := range o {
 				o[d] += float32(sums[i][d]) * grid
 			}

@@ -190,7 +190,7 @@ func valuesInt(a lanes.Arch, e element) {
 			Label(next)
 		}
 		ADDQ(Imm(2*2*tokens), w)
-		ADDQ(Imm(4), grid)
+		ADDQ(Imm(4*queries), grid)
 		SUBQ(Imm(2), count)
 		JMP(LabelRef(again))
 		Label(done)
@@ -243,7 +243,7 @@ func valuesIntColumns(a lanes.Arch, e element, n, c int, w, out, pitch, grid reg
 	})
 	for i := range n {
 		scale := a.Reg()
-		VBROADCASTSS(Mem{Base: grid, Disp: gridRow * i}, scale)
+		VBROADCASTSS(Mem{Base: grid, Disp: 4 * i}, scale)
 		for j := range c {
 			m := Mem{Base: out, Disp: row*i + a.Bytes()*j}
 			x := sums[i*c+j]
@@ -290,89 +290,12 @@ func valuesIntPairs(a lanes.Arch, e element, n, c, u int, weight, at reg.GPVirtu
 	}
 }
 
-// gridRow is the distance of two queries' grids in bytes: groups of a chunk.
-const gridRow = row / 4 / (2 * tokens) * 4
-
 // Limits of the integers (attend_int_generic.go explains them).
 const (
 	weightSum = 32700
 	tiny      = 1e-30
 	intLimit  = 1e15
 )
-
-// grid emits the conversion of weights to integers, in place: a row's int16
-// lie where its first half of float32 lay.
-func grid(a lanes.Arch) {
-	begin("attendGrid"+a.Name, "func(n int, w, dst *float32, v *byte, blocks *int32, groups, stride int, grid *float32)",
-		"attendGrid"+a.Name+" multiplies weights by their values' scales and rounds each group to int16.")
-	n, w, v, ids := lanes.Pointer("n"), lanes.Pointer("w"), lanes.Pointer("v"), lanes.Pointer("blocks")
-	groups, stride, grid := lanes.Pointer("groups"), lanes.Pointer("stride"), lanes.Pointer("grid")
-	dst := lanes.Pointer("dst")
-	least, most, per := XMM(), XMM(), XMM()
-	VMOVSS(lanes.Word(math.Float32bits(tiny)), least)
-	VMOVSS(lanes.Word(math.Float32bits(weightSum)), most)
-	VMOVSS(lanes.Word(math.Float32bits(1.0/weightSum)), per)
-	parts := 2 * tokens / a.Lanes
-	lanes.Loop(groups, func() {
-		var scales []Mem
-		for range 2 {
-			block := nextBlock(v, stride, ids)
-			ADDQ(stride, block)
-			for p := range parts / 2 {
-				scales = append(scales, Mem{Base: block, Disp: -4*tokens + a.Bytes()*p})
-			}
-		}
-		src, to, ws, left := copyOf(w), copyOf(dst), copyOf(grid), copyOf(n)
-		lanes.Loop(left, func() {
-			xs, sum := a.Regs(parts), a.Reg()
-			for p, x := range xs {
-				VMOVUPS(Mem{Base: src, Disp: a.Bytes() * p}, x)
-				VMULPS(scales[p], x, x)
-			}
-			if parts == 2 {
-				VADDPS(xs[0], xs[1], sum)
-			} else { // the same lanes as one wide register would add
-				t := a.Reg()
-				VADDPS(xs[0], xs[2], sum)
-				VADDPS(xs[1], xs[3], t)
-				VADDPS(t, sum, sum)
-			}
-			total, inverse, spread := a.Reduce(sum, VADDPS), XMM(), a.Reg()
-			VMAXSS(least, total, total)
-			VDIVSS(total, most, inverse)
-			VMULSS(per, total, total)
-			VMOVSS(total, Mem{Base: ws})
-			VBROADCASTSS(inverse, spread)
-			for _, x := range xs {
-				VMULPS(spread, x, x)
-				VCVTPS2DQ(x, x)
-			}
-			packGrid(a, xs, to)
-			ADDQ(I32(row), src)
-			ADDQ(I32(row), to)
-			ADDQ(Imm(gridRow), ws)
-		})
-		ADDQ(I32(4*2*tokens), w)
-		ADDQ(I32(2*2*tokens), dst)
-		ADDQ(Imm(4), grid)
-	})
-	lanes.Finish()
-}
-
-// packGrid stores int32 lanes as consecutive int16.
-func packGrid(a lanes.Arch, xs []reg.VecVirtual, to reg.GPVirtual) {
-	if a.Wide() {
-		for p, x := range xs {
-			VPMOVDW(x, Mem{Base: to, Disp: 32 * p})
-		}
-		return
-	}
-	for p := 0; p < len(xs); p += 2 {
-		VPACKSSDW(xs[p+1], xs[p], xs[p]) // within halves: 0 1, 4 5 | 2 3, 6 7
-		VPERMQ(U8(0xd8), xs[p], xs[p])
-		VMOVDQU(xs[p], Mem{Base: to, Disp: 16 * p})
-	}
-}
 
 // quantize emits the conversion of a vector to int16 multiples of the scale
 // max(peak*perPeak, norm*perNorm). It leaves vectors with NaN or absurd
