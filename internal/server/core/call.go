@@ -75,8 +75,9 @@ func (c *Call) read(b *bytes.Buffer) *Error {
 	}
 	rc := http.NewResponseController(c.W)
 	limited := c.App.BodyTimeout > 0 && rc.SetReadDeadline(time.Now().Add(c.App.BodyTimeout)) == nil
+	const trusted = 64 << 10 // of a length that is only announced
 	if n := c.R.ContentLength; n > 0 {
-		b.Grow(int(n) + bytes.MinRead)
+		b.Grow(int(min(n, trusted)) + bytes.MinRead)
 	}
 	_, err := b.ReadFrom(http.MaxBytesReader(c.W, c.R.Body, limit))
 	var tooLarge *http.MaxBytesError
