@@ -8,7 +8,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: parity run build test check bench fuzz vet staticcheck fmt generate race clean
+.PHONY: parity run build test test-arm64 fidelity check bench fuzz vet staticcheck fmt generate race clean
 
 run: build ## fetch the default model, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -47,6 +47,18 @@ RACE_PACKAGES := ./internal/sched/... ./internal/sample/... ./internal/engine/..
 race:
 	CGO_ENABLED=1 $(GO) test -race -short $(RACE_PACKAGES)
 
+# Under emulation a test takes some 30 times as long: those of every character and of long texts are left to native machines.
+ARM64_PACKAGES := quant gguf kernel nn sched sample tokenizer
+ARM64_SKIP := WithoutAccent|Linear|Partition
+QEMU ?= qemu-aarch64-static
+
+test-arm64: ## the packages that compute, as an arm64 processor runs them (about 3 minutes)
+	@command -v $(QEMU) >/dev/null || { echo "$(QEMU) is missing: apt-get install qemu-user-static, or QEMU=qemu-aarch64"; exit 1; }
+	@for p in $(ARM64_PACKAGES); do \
+	  GOARCH=arm64 $(GO) test -short -exec $(QEMU) -skip '$(ARM64_SKIP)' ./internal/$$p || exit 1; done
+	@for system in linux/arm64 darwin/arm64 darwin/amd64 windows/amd64; do \
+	  GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -o /dev/null ./cmd/penstock && echo "$$system builds" || exit 1; done
+
 parity: ## chat templates against Python Jinja2, on those that llama.cpp ships (needs python3 and a package index)
 	internal/chat/jinja/testdata/parity.sh
 
@@ -60,6 +72,10 @@ bench-peers: build ## the table of peers: five models, alternated rounds, floors
 	$(MAKE) shapes
 	$(BIN) bench peers smollm2 gemma3:270m $(SHAPES:%=$(PEERS)/models/%.gguf) \
 	  --llama $(PEERS)/llama/bin --openvino $(PEERS)/openvino/bin/python --floors bench/floors.json --rounds $(ROUNDS) $(ARGS)
+
+fidelity: build ## every weight format and cache type against float32, beside llama.cpp where it is built (about 20 minutes)
+	mkdir -p $(PEERS)
+	bench/fidelity.sh $(BIN) $(PEERS)/fidelity $(PEERS)/llama/bin
 
 shapes: # random weights in a real model's shape: for speed only
 	mkdir -p $(PEERS)/models
