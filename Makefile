@@ -90,6 +90,18 @@ bench-crosscheck: build ## our load generator against GuideLLM's figures
 	bench/peers.sh $(PEERS) guidellm
 	bench/crosscheck.py --penstock $(BIN) --guidellm $(PEERS)/guidellm/bin/guidellm $(ARGS)
 
+bench: build ## the seed's load on the default model, through HTTP, and its steps by kind of work
+	$(BIN) bench steps --model smollm2
+	$(BIN) bench compare --model "$$($(BIN) pull smollm2)" --peer penstock=$(BIN) --no-self --rounds 3 $(ARGS)
+
+FUZZTIME ?= 30s
+fuzz: ## every fuzz target for FUZZTIME each
+	@grep -rl '^func Fuzz' --include='*_test.go' cmd internal | while read -r file; do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' "$$file"); do \
+	    echo "$$file $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname "$$file") || exit 1; \
+	  done; \
+	done
+
 generate: ## regenerate the assembly
 	$(GO) generate ./...
 

@@ -182,6 +182,9 @@ func TestReferenceDoesNotDependOnChunks(t *testing.T) {
 // token, in chunks, and among others, whatever the tier and the workers.
 func TestBatchInvariance(t *testing.T) {
 	types := []quant.Type{quant.Q8_0, quant.Q4_1, quant.Q4_K, quant.F16}
+	if testing.Short() {
+		types = types[:2]
+	}
 	for i, tier := range kernel.Tiers() {
 		for _, typ := range types[:max(1, len(types)-2*i)] { // the best tier first
 			t.Run(fmt.Sprint(tier, " ", typ), func(t *testing.T) {
