@@ -8,7 +8,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: parity run build test test-arm64 fidelity check bench fuzz vet staticcheck fmt generate race clean
+.PHONY: parity run build test test-arm64 fidelity measure check bench fuzz vet staticcheck fmt generate race clean
 
 run: build ## fetch the default model, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -76,6 +76,9 @@ bench-peers: build ## the table of peers: five models, alternated rounds, floors
 fidelity: build ## every weight format and cache type against float32, beside llama.cpp where it is built (about 20 minutes)
 	mkdir -p $(PEERS)
 	bench/fidelity.sh $(BIN) $(PEERS)/fidelity $(PEERS)/llama/bin
+
+measure: build ## load time, CPU while idle, first token after a pause, one thread of two, a core taken by another process
+	bench/measure.py $(BIN) $${MODEL:-$$($(BIN) pull smollm2 2>/dev/null | tail -n 1)}
 
 shapes: # random weights in a real model's shape: for speed only
 	mkdir -p $(PEERS)/models

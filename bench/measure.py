@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""measure.py PENSTOCK MODEL [PART...]: what a server does besides generating: load time, CPU while idle, the first token after a pause,
+throughput with one thread, with two, and with two while another process wants one of the cores.
+
+Linux only; needs two cores. Parts: load, idle, threads."""
+import json, os, re, subprocess, sys, time, urllib.request, threading, statistics
+
+penstock, model, parts = sys.argv[1], sys.argv[2], sys.argv[3:] or ["load", "idle", "threads"]
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Server:
+    def __init__(self, *flags):
+        start = time.monotonic()
+        self.p = subprocess.Popen([penstock, "serve", model, "--addr", "127.0.0.1:0", "--log-level", "error", *flags],
+                                  stdout=subprocess.PIPE, text=True)
+        self.greeting = ""
+        for line in self.p.stdout:
+            self.greeting += line
+            found = re.search(r"http://127\.0\.0\.1:\d+", line)
+            if found:
+                self.url = found.group()
+                break
+        self.ready = time.monotonic() - start
+        threading.Thread(target=self.p.stdout.read, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.p.terminate()
+        self.p.wait()
+
+    def ask(self, tokens, words="Once upon a time", stream=True):
+        """The time of the first token, and of all."""
+        body = json.dumps({"prompt": words, "max_tokens": tokens, "temperature": 0, "stream": stream, "ignore_eos": True}).encode()
+        start, first = time.monotonic(), None
+        with urllib.request.urlopen(urllib.request.Request(self.url + "/v1/completions", body)) as r:
+            for line in r:
+                if first is None and line.startswith(b"data: {"):
+                    first = time.monotonic() - start
+        return first, time.monotonic() - start
+
+    def trip(self):
+        start = time.monotonic()
+        urllib.request.urlopen(self.url + "/health").read()
+        return time.monotonic() - start
+
+    def ticks(self):
+        f = open(f"/proc/{self.p.pid}/stat").read().rsplit(")", 1)[1].split()
+        return int(f[11]) + int(f[12])
+
+    def rate(self, clients=8, tokens=200):
+        """Tokens a second of that many clients."""
+        self.ask(8)
+        start = time.monotonic()
+        all = [threading.Thread(target=self.ask, args=(tokens, f"Story number {i} begins", False)) for i in range(clients)]
+        for t in all:
+            t.start()
+        for t in all:
+            t.join()
+        return clients * tokens / (time.monotonic() - start)
+
+
+def load():
+    times = []
+    for _ in range(3):
+        with Server() as s:
+            times.append(s.ready)
+    print(f"load: ready after {min(times):.2f} s at best, {statistics.median(times):.2f} s in the middle ({re.search('loaded in .*', s.greeting).group()})")
+
+
+def idle():
+    with Server() as s:
+        for _ in range(5):
+            s.ask(8)
+        close = statistics.median(s.ask(2)[0] for _ in range(15))
+        s.trip()
+        trip = statistics.median(s.trip() for _ in range(15))
+        time.sleep(1)
+        before = s.ticks()
+        time.sleep(5)
+        spent = s.ticks() - before
+        far, trips = [], []
+        for _ in range(4):
+            time.sleep(3)
+            far.append(s.ask(2)[0])
+            time.sleep(3)
+            trips.append(s.trip())
+        trip = 1000*(statistics.median(trips) - trip)
+        print(f"idle: {spent} ticks of {TICK} a second in 5 s; first token {1000 * close:.1f} ms back to back, {1000 * statistics.median(far):.1f} ms after 3 s, of which {trip:.1f} ms are the client and the network's (a health check is as much slower)")
+
+
+def threads():
+    rates = {}
+    with Server("--threads", "1") as one, Server("--threads", "2") as two:
+        for _ in range(3):
+            rates.setdefault("one thread", []).append(one.rate())
+            rates.setdefault("two threads", []).append(two.rate())
+            cores = sorted(os.sched_getaffinity(0))
+            hog = subprocess.Popen([sys.executable, "-c", "while True: pass"], preexec_fn=lambda: os.sched_setaffinity(0, cores[-1:]))
+            try:
+                time.sleep(0.3)
+                rates.setdefault("two threads, a core taken", []).append(two.rate())
+            finally:
+                hog.kill()
+                hog.wait()
+    base = statistics.median(rates["two threads"])
+    for name, all in rates.items():
+        print(f"threads: {name}: {statistics.median(all):.0f} tokens/s of 8 clients, {statistics.median(all) / base:.2f} of two threads")
+
+
+for part in parts:
+    {"load": load, "idle": idle, "threads": threads}[part]()
