@@ -339,9 +339,15 @@ func TestCancelKeepsThePart(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	mustPull(t, s, o.url(), data)
-	if second := o.ranges()[1]; second != "bytes=4096-" {
+	var from int // whatever had arrived when the pull was cancelled
+	if second := o.ranges()[1]; !scans(second, "bytes=%d-", &from) || from <= 0 || from > 4096 {
 		t.Errorf("then asked for %q", second)
 	}
+}
+
+func scans(text, format string, into ...any) bool {
+	n, err := fmt.Sscanf(text, format, into...)
+	return err == nil && n == len(into)
 }
 
 func TestRemoveDropsAPart(t *testing.T) {
