@@ -46,9 +46,10 @@ row() { # row NAME FILE OUR-FLAGS THEIR-FLAGS
   # shellcheck disable=SC2086
   t=$(theirs "$2" $4)
   # shellcheck disable=SC2086
-  LC_ALL=C awk -v name="$1" -v kl="$kl" -v p99="$p99" -v top="$top" -v ppl="$ppl" -v ref="$ref" -v OFS=' | ' 'BEGIN {
+  LC_ALL=C awk -v name="$1" -v kl="$kl" -v p99="$p99" -v top="$top" -v ppl="$ppl" -v ref="$ref" 'BEGIN {
     split(ARGV[1], t, " ")
-    printf "| %s | %.6f | %.6f | %.2f %% | %.3f | %.3f | %s | %s | %s | %s |\n", name, kl, p99, 100*top, ppl, ref, t[1], t[2], t[3] (t[3] == "–" ? "" : " %"), t[4]
+    printf "| %s | %.6f | %.6f | %.2f %% | %.3f | %.3f | %s |\n", name, kl, p99, 100*top, ppl, ref,
+      t[1] == "–" ? "– | – | – | –" : sprintf("%s | %s | %.2f %% | %.3f", t[1], t[2], t[3], t[4])
     exit t[1] != "–" && kl > t[1] + 0.000002 # what the six digits and the 16-bit logits of the base hide
   }' "$t" || { worse=1; echo "fidelity.sh: $1: ours is larger" >&2; }
 }
