@@ -5,10 +5,16 @@ import "math"
 // tinyAmax keeps 127/amax finite: activations below it count as zero.
 const tinyAmax = 1e-30
 
-// quantizeGeneric writes the blocks of x from block b0 on into lane c of a
-// panel of nb blocks and w columns. Its float32 operations are the definition
-// of the other tiers.
-func quantizeGeneric(panel []byte, nb, w, c, b0 int, x []float32) {
+// quantizeGeneric writes n columns, k values of x each and ldx apart, into the
+// lanes from c on of a panel of nb blocks and w columns, from block b0 on. Its
+// float32 operations are the definition of the other tiers.
+func quantizeGeneric(panel []byte, nb, w, c, n, b0 int, x []float32, ldx, k int) {
+	for i := range n {
+		quantizeColumn(panel, nb, w, c+i, b0, x[i*ldx:][:k])
+	}
+}
+
+func quantizeColumn(panel []byte, nb, w, c, b0 int, x []float32) {
 	offset := panel[streamOffset(offsetStream, nb, w):]
 	affine := panel[streamOffset(affineStream, nb, w):]
 	halves := panel[streamOffset(halvesStream, nb, w):]

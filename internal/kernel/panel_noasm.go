@@ -2,6 +2,6 @@
 
 package kernel
 
-func (Set) quantize(panel []byte, nb, w, c, b0 int, x []float32) {
-	quantizeGeneric(panel, nb, w, c, b0, x)
+func (Set) quantize(panel []byte, nb, w, c, n, b0 int, x []float32, ldx, k int) {
+	quantizeGeneric(panel, nb, w, c, n, b0, x, ldx, k)
 }

@@ -4,21 +4,30 @@
 
 #include "textflag.h"
 
-// func quantizeVNNI(x *float32, quants *byte, offset *byte, affine *byte, halves *byte, blocks int, width int)
+// func quantizeVNNI(x *float32, quants *byte, offset *byte, affine *byte, halves *byte, blocks int, width int, cols int, ldx int)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI
-TEXT ·quantizeVNNI(SB), NOSPLIT, $0-56
-	MOVQ x+0(FP), SI
-	MOVQ quants+8(FP), DI
-	MOVQ offset+16(FP), AX
-	MOVQ affine+24(FP), BX
-	MOVQ halves+32(FP), DX
-	MOVQ blocks+40(FP), CX
-	MOVQ width+48(FP), R14
-	SHLQ $0x02, R14
-	CMPQ R14, $0x04
-	JEQ  single
+TEXT ·quantizeVNNI(SB), NOSPLIT, $0-72
+	MOVQ  x+0(FP), SI
+	MOVQ  quants+8(FP), DI
+	MOVQ  offset+16(FP), AX
+	MOVQ  affine+24(FP), BX
+	MOVQ  halves+32(FP), DX
+	MOVQ  blocks+40(FP), CX
+	MOVQ  width+48(FP), R14
+	SHLQ  $0x02, R14
+	MOVQ  ldx+64(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  cols+56(FP), R11
+	IMULQ R8, R11
+	NEGQ  R11
+	ADDQ  $0x00000080, R11
+	CMPQ  R14, $0x04
+	JEQ   single
 
 several:
+	MOVQ cols+56(FP), R9
+
+several_column:
 	VMOVUPS       (SI), Z0
 	VPANDD.BCST   dword_7fffffff<>+0(SB), Z0, Z2
 	VMOVUPS       64(SI), Z1
@@ -68,22 +77,31 @@ several:
 	VMOVD         X9, (DX)(R14*1)
 	VPEXTRD       $0x01, X9, (DX)(R14*2)
 	VPEXTRD       $0x00, X7, (DI)
-	ADDQ          R14, DI
-	VPEXTRD       $0x01, X7, (DI)
-	ADDQ          R14, DI
-	VPEXTRD       $0x02, X7, (DI)
-	ADDQ          R14, DI
-	VPEXTRD       $0x03, X7, (DI)
-	ADDQ          R14, DI
-	VPEXTRD       $0x00, X8, (DI)
-	ADDQ          R14, DI
-	VPEXTRD       $0x01, X8, (DI)
-	ADDQ          R14, DI
-	VPEXTRD       $0x02, X8, (DI)
-	ADDQ          R14, DI
-	VPEXTRD       $0x03, X8, (DI)
-	ADDQ          R14, DI
-	ADDQ          $0x00000080, SI
+	VPEXTRD       $0x01, X7, (DI)(R14*1)
+	LEAQ          (DI)(R14*2), R10
+	VPEXTRD       $0x02, X7, (R10)
+	VPEXTRD       $0x03, X7, (R10)(R14*1)
+	LEAQ          (R10)(R14*2), R10
+	VPEXTRD       $0x00, X8, (R10)
+	VPEXTRD       $0x01, X8, (R10)(R14*1)
+	LEAQ          (R10)(R14*2), R10
+	VPEXTRD       $0x02, X8, (R10)
+	VPEXTRD       $0x03, X8, (R10)(R14*1)
+	ADDQ          $0x04, DI
+	ADDQ          $0x04, AX
+	ADDQ          $0x04, BX
+	ADDQ          $0x04, DX
+	ADDQ          R8, SI
+	DECQ          R9
+	JNZ           several_column
+	ADDQ          R11, SI
+	MOVQ          cols+56(FP), R9
+	NEGQ          R9
+	LEAQ          (DI)(R9*4), DI
+	LEAQ          (AX)(R9*4), AX
+	LEAQ          (BX)(R9*4), BX
+	LEAQ          (DX)(R9*4), DX
+	LEAQ          (DI)(R14*8), DI
 	LEAQ          (AX)(R14*2), AX
 	LEAQ          (BX)(R14*2), BX
 	LEAQ          (DX)(R14*2), DX
@@ -94,6 +112,9 @@ several:
 	RET
 
 single:
+	MOVQ cols+56(FP), R9
+
+single_column:
 	VMOVUPS       (SI), Z0
 	VPANDD.BCST   dword_7fffffff<>+0(SB), Z0, Z2
 	VMOVUPS       64(SI), Z1
@@ -144,8 +165,21 @@ single:
 	VPEXTRD       $0x01, X9, (DX)(R14*2)
 	VMOVDQU       X7, (DI)
 	VMOVDQU       X8, 16(DI)
-	ADDQ          $0x20, DI
-	ADDQ          $0x00000080, SI
+	ADDQ          $0x04, DI
+	ADDQ          $0x04, AX
+	ADDQ          $0x04, BX
+	ADDQ          $0x04, DX
+	ADDQ          R8, SI
+	DECQ          R9
+	JNZ           single_column
+	ADDQ          R11, SI
+	MOVQ          cols+56(FP), R9
+	NEGQ          R9
+	LEAQ          (DI)(R9*4), DI
+	LEAQ          (AX)(R9*4), AX
+	LEAQ          (BX)(R9*4), BX
+	LEAQ          (DX)(R9*4), DX
+	LEAQ          (DI)(R14*8), DI
 	LEAQ          (AX)(R14*2), AX
 	LEAQ          (BX)(R14*2), BX
 	LEAQ          (DX)(R14*2), DX
@@ -167,21 +201,30 @@ GLOBL dword_42fe0000<>(SB), RODATA|NOPTR, $4
 DATA dword_01010101<>+0(SB)/4, $0x01010101
 GLOBL dword_01010101<>(SB), RODATA|NOPTR, $4
 
-// func quantizeAVX2(x *float32, quants *byte, offset *byte, affine *byte, halves *byte, blocks int, width int)
+// func quantizeAVX2(x *float32, quants *byte, offset *byte, affine *byte, halves *byte, blocks int, width int, cols int, ldx int)
 // Requires: AVX, AVX2
-TEXT ·quantizeAVX2(SB), NOSPLIT, $0-56
-	MOVQ x+0(FP), SI
-	MOVQ quants+8(FP), DI
-	MOVQ offset+16(FP), AX
-	MOVQ affine+24(FP), BX
-	MOVQ halves+32(FP), DX
-	MOVQ blocks+40(FP), CX
-	MOVQ width+48(FP), R14
-	SHLQ $0x02, R14
-	CMPQ R14, $0x04
-	JEQ  single
+TEXT ·quantizeAVX2(SB), NOSPLIT, $0-72
+	MOVQ  x+0(FP), SI
+	MOVQ  quants+8(FP), DI
+	MOVQ  offset+16(FP), AX
+	MOVQ  affine+24(FP), BX
+	MOVQ  halves+32(FP), DX
+	MOVQ  blocks+40(FP), CX
+	MOVQ  width+48(FP), R14
+	SHLQ  $0x02, R14
+	MOVQ  ldx+64(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  cols+56(FP), R11
+	IMULQ R8, R11
+	NEGQ  R11
+	ADDQ  $0x00000080, R11
+	CMPQ  R14, $0x04
+	JEQ   single
 
 several:
+	MOVQ cols+56(FP), R9
+
+several_column:
 	VPBROADCASTD dword_7fffffff<>+0(SB), Y12
 	VMOVUPS      (SI), Y0
 	VMOVUPS      32(SI), Y1
@@ -249,22 +292,31 @@ several:
 	VMOVD        X9, (DX)(R14*1)
 	VPEXTRD      $0x01, X9, (DX)(R14*2)
 	VPEXTRD      $0x00, X7, (DI)
-	ADDQ         R14, DI
-	VPEXTRD      $0x01, X7, (DI)
-	ADDQ         R14, DI
-	VPEXTRD      $0x02, X7, (DI)
-	ADDQ         R14, DI
-	VPEXTRD      $0x03, X7, (DI)
-	ADDQ         R14, DI
-	VPEXTRD      $0x00, X8, (DI)
-	ADDQ         R14, DI
-	VPEXTRD      $0x01, X8, (DI)
-	ADDQ         R14, DI
-	VPEXTRD      $0x02, X8, (DI)
-	ADDQ         R14, DI
-	VPEXTRD      $0x03, X8, (DI)
-	ADDQ         R14, DI
-	ADDQ         $0x00000080, SI
+	VPEXTRD      $0x01, X7, (DI)(R14*1)
+	LEAQ         (DI)(R14*2), R10
+	VPEXTRD      $0x02, X7, (R10)
+	VPEXTRD      $0x03, X7, (R10)(R14*1)
+	LEAQ         (R10)(R14*2), R10
+	VPEXTRD      $0x00, X8, (R10)
+	VPEXTRD      $0x01, X8, (R10)(R14*1)
+	LEAQ         (R10)(R14*2), R10
+	VPEXTRD      $0x02, X8, (R10)
+	VPEXTRD      $0x03, X8, (R10)(R14*1)
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, DX
+	ADDQ         R8, SI
+	DECQ         R9
+	JNZ          several_column
+	ADDQ         R11, SI
+	MOVQ         cols+56(FP), R9
+	NEGQ         R9
+	LEAQ         (DI)(R9*4), DI
+	LEAQ         (AX)(R9*4), AX
+	LEAQ         (BX)(R9*4), BX
+	LEAQ         (DX)(R9*4), DX
+	LEAQ         (DI)(R14*8), DI
 	LEAQ         (AX)(R14*2), AX
 	LEAQ         (BX)(R14*2), BX
 	LEAQ         (DX)(R14*2), DX
@@ -275,6 +327,9 @@ several:
 	RET
 
 single:
+	MOVQ cols+56(FP), R9
+
+single_column:
 	VPBROADCASTD dword_7fffffff<>+0(SB), Y12
 	VMOVUPS      (SI), Y0
 	VMOVUPS      32(SI), Y1
@@ -343,8 +398,21 @@ single:
 	VPEXTRD      $0x01, X9, (DX)(R14*2)
 	VMOVDQU      X7, (DI)
 	VMOVDQU      X8, 16(DI)
-	ADDQ         $0x20, DI
-	ADDQ         $0x00000080, SI
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, DX
+	ADDQ         R8, SI
+	DECQ         R9
+	JNZ          single_column
+	ADDQ         R11, SI
+	MOVQ         cols+56(FP), R9
+	NEGQ         R9
+	LEAQ         (DI)(R9*4), DI
+	LEAQ         (AX)(R9*4), AX
+	LEAQ         (BX)(R9*4), BX
+	LEAQ         (DX)(R9*4), DX
+	LEAQ         (DI)(R14*8), DI
 	LEAQ         (AX)(R14*2), AX
 	LEAQ         (BX)(R14*2), BX
 	LEAQ         (DX)(R14*2), DX

@@ -38,16 +38,26 @@ func TestQuantizeTiersAgree(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
 		for _, k := range []int{32, 96, 576, 1024} {
 			for _, cols := range []int{1, 2, 11} {
-				got, want := NewPanels(k, cols, false), NewPanels(k, cols, false)
+				got, together, want := NewPanels(k, cols, false), NewPanels(k, cols, true), NewPanels(k, cols, true)
+				ld := k + 5
+				x := make([]float32, cols*ld)
+				half := k / 64 * 32
 				for c := range cols {
-					x := column(k)
-					half := k / 64 * 32
-					s.Quantize(got, c, 0, x[:half])
-					s.Quantize(got, c, half, x[half:])
-					Set{}.Quantize(want, c, 0, x)
+					col := x[c*ld:][:k]
+					copy(col, column(k))
+					s.Quantize(got, c, 0, col[:half])
+					s.Quantize(got, c, half, col[half:])
+					Set{}.Quantize(want, c, 0, col)
 				}
+				some := cols / 3 // columns in two parts, one of them across panels
+				s.QuantizeColumns(together, 0, some, 0, x, ld, k)
+				s.QuantizeColumns(together, some, cols-some, 0, x[some*ld:], ld, half)
+				s.QuantizeColumns(together, some, cols-some, half, x[some*ld+half:], ld, k-half)
 				if !bytes.Equal(got.Data, want.Data) {
 					t.Fatalf("k %d, %d columns: bytes differ", k, cols)
+				}
+				if !bytes.Equal(together.Data, want.Data) || !sameBits(together.X, want.X) {
+					t.Fatalf("k %d, %d columns together: bytes differ", k, cols)
 				}
 			}
 		}
@@ -98,11 +108,11 @@ func TestMulNaN(t *testing.T) {
 func BenchmarkQuantize(b *testing.B) {
 	for _, cols := range []int{1, 8} {
 		b.Run([]string{1: "width=1", 8: "width=8"}[cols], func(b *testing.B) {
-			s, p, x := benchTier(b), NewPanels(1024, cols, false), make([]float32, 1024)
+			s, p, x := benchTier(b), NewPanels(1024, cols, false), make([]float32, cols*1024)
 			for i := range x {
 				x[i] = float32(i%77) - 30
 			}
-			sampled(b, 1, func(int) { s.Quantize(p, 0, 0, x) }, map[string]float64{"GB/s": 4096})
+			sampled(b, 1, func(int) { s.QuantizeColumns(p, 0, cols, 0, x, 1024, 1024) }, map[string]float64{"GB/s": float64(4096 * cols)})
 		})
 	}
 }

@@ -1,6 +1,9 @@
 package kernel
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Exactness of the elementwise family, tested for every tier against float64:
 //
@@ -21,7 +24,23 @@ func (s Set) RMSNorm(dst, x, w []float32, eps float32) {
 	if w != nil {
 		sameLength("RMSNorm weight", len(x), len(w))
 	}
-	s.rmsNorm(dst, x, w, eps)
+	s.scaleMul(dst, x, w, s.rmsScale(x, eps))
+}
+
+// rmsScale is 1 / sqrt(mean(x²) + eps).
+func (s Set) rmsScale(x []float32, eps float32) float32 {
+	mean := s.dot(x, x) / float32(len(x))
+	return float32(1 / math.Sqrt(float64(mean+eps)))
+}
+
+// RMSNormPart is RMSNorm of x, of which it keeps the part that begins at from and
+// is as long as dst.
+func (s Set) RMSNormPart(dst, x, w []float32, eps float32, from int) {
+	if w != nil {
+		sameLength("RMSNormPart weight", len(x), len(w))
+		w = w[from:][:len(dst)]
+	}
+	s.scaleMul(dst, x[from:][:len(dst)], w, s.rmsScale(x, eps))
 }
 
 // LayerNorm sets dst = (x - mean) / sqrt(variance + eps) * w + b; w and b may be
@@ -64,6 +83,23 @@ func (s Set) GeluMul(dst, gate, up []float32) {
 	sameLength("GeluMul", len(dst), len(gate))
 	sameLength("GeluMul", len(dst), len(up))
 	s.geluMul(dst, gate, up)
+}
+
+// SiluMulRows is SiluMul of rows that are ld apart in x: of each, the first n
+// values are gates and become the result, the next n are ups.
+func (s Set) SiluMulRows(x []float32, rows, ld, n int) {
+	for r := range rows {
+		row := x[r*ld:][:2*n]
+		s.siluMul(row[:n], row[:n], row[n:])
+	}
+}
+
+// GeluMulRows is GeluMul of such rows.
+func (s Set) GeluMulRows(x []float32, rows, ld, n int) {
+	for r := range rows {
+		row := x[r*ld:][:2*n]
+		s.geluMul(row[:n], row[:n], row[n:])
+	}
 }
 
 // Rope rotates the pairs of one head x: [n] by the angles whose cosines and

@@ -3,7 +3,6 @@
 package kernel
 
 import (
-	"math"
 	"unsafe"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
@@ -28,26 +27,20 @@ func (s Set) registers(n int) (count, floats int) {
 // ptr is the address of a slice's first element, of none if it is empty.
 func ptr(x []float32) *float32 { return unsafe.SliceData(x) }
 
-func (s Set) rmsNorm(dst, x, w []float32, eps float32) {
-	if s.tier == cpu.Generic {
-		rmsNormGeneric(dst, x, w, eps)
-		return
-	}
-	mean := s.dot(x, x) / float32(len(x))
-	scale := float32(1 / math.Sqrt(float64(mean+eps)))
+// scaleMul sets dst = x*scale*w; w nil means 1.
+func (s Set) scaleMul(dst, x, w []float32, scale float32) {
 	if w == nil {
 		s.scaleTo(dst, x, scale)
 		return
 	}
 	n, done := s.registers(len(x))
-	if s.tier == cpu.AVX512VNNI {
+	switch s.tier {
+	case cpu.AVX512VNNI:
 		vecScaleMulAVX512(ptr(dst), ptr(x), ptr(w), n, scale)
-	} else {
+	case cpu.AVX2:
 		vecScaleMulAVX2(ptr(dst), ptr(x), ptr(w), n, scale)
 	}
-	for i := done; i < len(x); i++ {
-		dst[i] = x[i] * scale * w[i]
-	}
+	scaleMulGeneric(dst[done:], x[done:], w[done:], scale)
 }
 
 // scaleTo sets dst = x*c.

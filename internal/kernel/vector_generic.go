@@ -76,15 +76,14 @@ func dotGeneric(a, b []float32) float32 {
 	return (s0 + s1) + (s2 + s3)
 }
 
-func rmsNormGeneric(dst, x, w []float32, eps float32) {
-	mean := dotGeneric(x, x) / float32(len(x))
-	scale := float32(1 / math.Sqrt(float64(mean+eps)))
+// scaleMulGeneric sets dst = x*c*w; w nil means 1.
+func scaleMulGeneric(dst, x, w []float32, c float32) {
 	if w == nil {
-		scaleToGeneric(dst, x, scale)
+		scaleToGeneric(dst, x, c)
 		return
 	}
 	for i, v := range x {
-		dst[i] = v * scale * w[i]
+		dst[i] = v * c * w[i]
 	}
 }
 

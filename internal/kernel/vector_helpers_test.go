@@ -3,6 +3,7 @@ package kernel
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 )
 
 func testRand() *rand.Rand { return rand.New(rand.NewPCG(20, 26)) }
@@ -18,3 +19,8 @@ func randomRow(rng *rand.Rand, n int) []float32 {
 
 // within reports whether got is at most bound away from want; NaN is not.
 func within(got float32, want, bound float64) bool { return math.Abs(float64(got)-want) <= bound }
+
+// sameBits compares bit patterns, so that NaN equals itself.
+func sameBits(a, b []float32) bool {
+	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
+}

@@ -2,7 +2,7 @@
 
 package kernel
 
-func (Set) rmsNorm(dst, x, w []float32, eps float32)       { rmsNormGeneric(dst, x, w, eps) }
+func (Set) scaleMul(dst, x, w []float32, c float32)        { scaleMulGeneric(dst, x, w, c) }
 func (Set) add(dst, x []float32)                           { addGeneric(dst, x) }
 func (Set) addScaled(dst, x []float32, c float32)          { addScaledGeneric(dst, x, c) }
 func (Set) scaleTo(dst, x []float32, c float32)            { scaleToGeneric(dst, x, c) }

@@ -288,3 +288,38 @@ func BenchmarkVector(b *testing.B) {
 		}
 	}
 }
+
+// TestRows: what works on several rows, or on a part of one, does to each what
+// the plain operation does.
+func TestRows(t *testing.T) {
+	forEachTier(t, func(t *testing.T, s Set) {
+		rng := testRand()
+		for _, n := range []int{1, 8, 17, 32} {
+			const rows, gap = 5, 3
+			ld := 2*n + gap
+			x := randomRow(rng, rows*ld-gap)
+			for _, op := range []struct {
+				name  string
+				row   func(dst, gate, up []float32)
+				whole func(x []float32, rows, ld, n int)
+			}{{"SiluMulRows", s.SiluMul, s.SiluMulRows}, {"GeluMulRows", s.GeluMul, s.GeluMulRows}} {
+				want, got := slices.Clone(x), slices.Clone(x)
+				for r := range rows {
+					row := want[r*ld:]
+					op.row(row[:n], row[:n], row[n:2*n])
+				}
+				if op.whole(got, rows, ld, n); !sameBits(got, want) {
+					t.Fatalf("%s of %d", op.name, n)
+				}
+			}
+		}
+		x, w := randomRow(rng, 160), randomRow(rng, 160)
+		for _, weight := range [][]float32{nil, w} {
+			whole, part := make([]float32, 160), make([]float32, 64)
+			s.RMSNorm(whole, x, weight, 1e-5)
+			if s.RMSNormPart(part, x, weight, 1e-5, 32); !sameBits(part, whole[32:96]) {
+				t.Fatal("RMSNormPart")
+			}
+		}
+	})
+}

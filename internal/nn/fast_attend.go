@@ -104,14 +104,17 @@ func (h *heading) ask(own *private, i, row, head int) {
 	t.From[i], t.Len[i] = h.a.start(pos), pos+1
 }
 
-// answer hands slot i's output, of row index at of h, to the projection.
-func (h *heading) answer(own *private, i, at, head int) {
+// answer hands one head's outputs of n rows to the projection: those of the
+// rows from index at of h on, in slots i, i+step, ….
+func (h *heading) answer(own *private, i, step, n, at, head int) {
 	f, hd := h.f, h.a.HeadDim
 	if f.heads != nil {
-		copy(f.heads[at*f.lim.Heads+head*hd:], own.tile.Out[i])
+		for r := range n {
+			copy(f.heads[(at+r)*f.lim.Heads+head*hd:], own.tile.Out[i+r*step])
+		}
 		return
 	}
-	f.set.Quantize(f.mixed, at, head*hd, own.tile.Out[i])
+	f.set.QuantizeColumns(f.mixed, at, n, head*hd, own.out[i*hd:], step*hd, hd)
 }
 
 func (h *heading) run(own *private, n int, blocks []int32) {
@@ -205,9 +208,9 @@ func (j *attendJob) tile(own *private, t *tile, kvHead int) {
 		j.ask(own, i, int(f.plan.wanted[at]), head)
 	}
 	j.run(own, int(t.n), f.batch.Blocks[t.seq])
-	for i := range int(t.n) {
-		q := int(t.first) + i
-		j.answer(own, i, int(t.base)+q/group, kvHead*group+q%group)
+	for i := range min(int(t.n), group) { // the first slot of each head
+		q, rows := int(t.first)+i, (int(t.n)-i+group-1)/group
+		j.answer(own, i, group, rows, int(t.base)+q/group, kvHead*group+q%group)
 	}
 }
 
@@ -271,7 +274,7 @@ func (j *decodeJob) unit(own *private, unit, part int) {
 	j.await(unit)
 	j.run(own, hi-lo, f.batch.Blocks[row])
 	for i := range hi - lo {
-		j.answer(own, i, row, first+i)
+		j.answer(own, i, 1, 1, row, first+i)
 	}
 }
 

@@ -69,14 +69,11 @@ func (j *gatedJob) multiply(own *private, w *Matrix, y []float32, g0, g1 int) {
 // activate turns chunk c of all columns into quantised hidden units.
 func (j *gatedJob) activate(y []float32, c int) {
 	f := j.f
-	for r := range f.rows {
-		gate := y[r*2*pairRows:][:pairRows]
-		up := y[r*2*pairRows+pairRows:][:pairRows]
-		if j.ffn.Act == GELU {
-			f.set.GeluMul(gate, gate, up)
-		} else {
-			f.set.SiluMul(gate, gate, up)
-		}
-		f.set.Quantize(f.hidden, r, c*pairRows, gate)
+	const ld = 2 * pairRows
+	if j.ffn.Act == GELU {
+		f.set.GeluMulRows(y, f.rows, ld, pairRows)
+	} else {
+		f.set.SiluMulRows(y, f.rows, ld, pairRows)
 	}
+	f.set.QuantizeColumns(f.hidden, 0, f.rows, c*pairRows, y, ld, pairRows)
 }

@@ -7,25 +7,32 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-const quantizeSignature = "func(x *float32, quants, offset, affine, halves *byte, blocks, width int)"
+const quantizeSignature = "func(x *float32, quants, offset, affine, halves *byte, blocks, width, cols, ldx int)"
 
 // quantizer holds the registers of the quantiser of activations. The pointers
-// are those of the column's lane in the first block.
+// are those of the first column's lane in the first block. Columns are the inner
+// loop, so that the cache lines of a block, which its columns share, are written
+// once.
 type quantizer struct {
 	*asm
 	x, offset, affine, halves reg.Register
-	amax, dx, inv             vec // scalars in the low lane
-	low, high                 vec // int8 values 0-15 and 16-31
-	sums                      vec // of the halves, in dwords 0 and 1
+	ldx                       reg.Register // bytes from column to column of x
+	left                      reg.Register // columns left of the block
+	row                       reg.Register // of the block's quants
+	nextX                     reg.Register // from the end of a block's columns to the next block
+	amax, dx, inv             vec          // scalars in the low lane
+	low, high                 vec          // int8 values 0-15 and 16-31
+	sums                      vec          // of the halves, in dwords 0 and 1
 	a, b                      vec
 }
 
 // quantizeKernel emits a loop per panel width around body, which is the tier's
 // way from 32 floats to q, dx and sums.
 func quantizeKernel(a *asm, name string, body func(*quantizer)) {
-	a.begin(name, quantizeSignature, name+" quantises blocks of one column.")
+	a.begin(name, quantizeSignature, name+" quantises blocks of neighbouring columns.")
 	q := &quantizer{
 		asm: a, x: reg.RSI, offset: reg.RAX, affine: reg.RBX, halves: reg.RDX,
+		ldx: reg.R8, left: reg.R9, row: reg.R10, nextX: reg.R11,
 		amax: reg.X4, dx: reg.X5, inv: reg.X6, low: reg.X7, high: reg.X8, sums: reg.X9, a: reg.X10, b: reg.X11,
 	}
 	a.param("x", q.x)
@@ -36,6 +43,12 @@ func quantizeKernel(a *asm, name string, body func(*quantizer)) {
 	a.param("blocks", blocks)
 	a.param("width", stride)
 	a.SHLQ(operand.Imm(2), stride)
+	a.param("ldx", q.ldx)
+	a.SHLQ(operand.Imm(2), q.ldx)
+	a.param("cols", q.nextX)
+	a.IMULQ(q.ldx, q.nextX)
+	a.NEGQ(q.nextX)
+	a.ADDQ(operand.U32(128), q.nextX)
 	a.CMPQ(stride, operand.Imm(4))
 	a.JEQ(operand.LabelRef("single"))
 	q.loop("several", body)
@@ -43,21 +56,31 @@ func quantizeKernel(a *asm, name string, body func(*quantizer)) {
 }
 
 func (q *quantizer) loop(label string, body func(*quantizer)) {
+	cursors := []reg.Register{out, q.offset, q.affine, q.halves}
 	q.Label(label)
+	q.param("cols", q.left)
+	q.Label(label + "_column")
 	body(q)
 	q.fields()
 	if label == "single" {
 		q.VMOVDQU(q.low, at(out, 0))
 		q.VMOVDQU(q.high, at(out, 16))
-		q.ADDQ(operand.Imm(32), out)
 	} else {
-		for i := range 8 {
-			v := []vec{q.low, q.high}[i/4]
-			q.VPEXTRD(operand.Imm(uint64(i%4)), v, at(out, 0))
-			q.ADDQ(stride, out)
-		}
+		q.spread()
 	}
-	q.ADDQ(operand.U32(128), q.x)
+	for _, p := range cursors {
+		q.ADDQ(operand.Imm(4), p)
+	}
+	q.ADDQ(q.ldx, q.x)
+	q.DECQ(q.left)
+	q.JNZ(operand.LabelRef(label + "_column"))
+	q.ADDQ(q.nextX, q.x)
+	q.param("cols", q.left)
+	q.NEGQ(q.left) // the way back to the first column is -4 cols
+	for _, p := range cursors {
+		q.LEAQ(operand.Mem{Base: p, Index: q.left, Scale: 4}, p)
+	}
+	q.LEAQ(operand.Mem{Base: out, Index: stride, Scale: 8}, out)
 	for _, p := range []reg.Register{q.offset, q.affine, q.halves} {
 		q.LEAQ(operand.Mem{Base: p, Index: stride, Scale: 2}, p)
 	}
@@ -66,6 +89,22 @@ func (q *quantizer) loop(label string, body func(*quantizer)) {
 	q.JNZ(operand.LabelRef(label))
 	q.VZEROUPPER()
 	q.RET()
+}
+
+// spread writes the eight dwords of quants, a row of columns apart.
+func (q *quantizer) spread() {
+	base := reg.Register(out)
+	for i := range 8 {
+		if i > 0 && i%2 == 0 {
+			q.LEAQ(operand.Mem{Base: base, Index: stride, Scale: 2}, q.row)
+			base = q.row
+		}
+		to := at(base, 0)
+		if i%2 == 1 {
+			to = operand.Mem{Base: base, Index: stride, Scale: 1}
+		}
+		q.VPEXTRD(operand.Imm(uint64(i%4)), []vec{q.low, q.high}[i/4], to)
+	}
 }
 
 // scale reduces the four lanes of amax, where the magnitudes are integers, and
