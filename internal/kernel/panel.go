@@ -80,18 +80,24 @@ const (
 // NewPanels makes room for maxCols columns of length k, a multiple of 32. With
 // floats it also keeps a float32 copy, for matrices with NeedsFloats.
 func NewPanels(k, maxCols int, floats bool) *Panels {
-	if k <= 0 || k%BlockLen != 0 || maxCols <= 0 {
-		panic(fmt.Sprintf("kernel: NewPanels: %d columns of length %d", maxCols, k))
-	}
-	p := &Panels{K: k, maxCols: maxCols}
-	p.Data = alignedBytes(maxCols * k / BlockLen * columnBytes)
+	p := newPanels(k, maxCols)
+	p.Data = alignedBytes(p.dataBytes())
 	if floats {
 		b := alignedBytes(maxCols * k * 4)
 		p.X = unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), maxCols*k)
 	}
-	p.Reset(maxCols)
 	return p
 }
+
+// newPanels is panels that lack their memory.
+func newPanels(k, maxCols int) *Panels {
+	if k <= 0 || k%BlockLen != 0 || maxCols <= 0 {
+		panic(fmt.Sprintf("kernel: panels of %d columns of length %d", maxCols, k))
+	}
+	return &Panels{K: k, Cols: maxCols, maxCols: maxCols}
+}
+
+func (p *Panels) dataBytes() int { return p.maxCols * p.K / BlockLen * columnBytes }
 
 // alignedBytes is garbage-collected memory aligned to a cache line.
 func alignedBytes(n int) []byte {

@@ -37,7 +37,7 @@ func TestQuantizeTiersAgree(t *testing.T) {
 	}
 	forEachTier(t, func(t *testing.T, s Set) {
 		for _, k := range []int{32, 96, 576, 1024} {
-			for _, cols := range []int{1, 2, 11} {
+			for _, cols := range []int{1, 2, 11, 24} {
 				got, together, want := NewPanels(k, cols, false), NewPanels(k, cols, true), NewPanels(k, cols, true)
 				ld := k + 5
 				x := make([]float32, cols*ld)

@@ -46,6 +46,7 @@ func files() map[string]func(*asm) {
 		"panel_quantize_amd64.s": func(a *asm) {
 			quantizeKernel(a, "quantizeVNNI", quantizeVNNI)
 			quantizeKernel(a, "quantizeAVX2", quantizeAVX2)
+			quantizePanelKernel(a)
 		},
 		"matmul_float_amd64.s": func(a *asm) {
 			for _, t := range []floatTier{floatAVX512, floatAVX2} {
