@@ -59,3 +59,59 @@ func (s Set) sift(h heap, x []float32, from int) {
 	}
 	siftGeneric(h, x, from)
 }
+
+func (s Set) peak(x []float32) (top float32, nan bool) {
+	n, done := s.registers(len(x))
+	top, nan = peakGeneric(x[done:])
+	m, squares := negInf, float32(0)
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		m, squares = selectPeakAVX512(ptr(x), n)
+	case cpu.AVX2:
+		m, squares = selectPeakAVX2(ptr(x), n)
+	}
+	return max(top, m), nan || squares != squares
+}
+
+func (s Set) mass(x []float32, max, scale float32) float32 {
+	if s.tier == cpu.Generic {
+		return massGeneric(x, max, scale)
+	}
+	sum := float32(0)
+	for len(x) > 0 {
+		part := x[:min(len(x), expCall)]
+		n, done := s.registers(len(part))
+		if s.tier == cpu.AVX512VNNI {
+			sum += selectMassAVX512(ptr(part), n, max, scale)
+		} else {
+			sum += selectMassAVX2(ptr(part), n, max, scale)
+		}
+		sum += massGeneric(part[done:], max, scale)
+		x = x[len(part):]
+	}
+	return sum
+}
+
+func (s Set) band(out, x []float32, max, scale, lo, hi float32) (sums Sums, n int) {
+	if s.tier == cpu.Generic {
+		return bandGeneric(out, x, max, scale, lo, hi)
+	}
+	for len(x) > 0 {
+		part := x[:min(len(x), expCall)]
+		regs, done := s.registers(len(part))
+		var t, l, h float32
+		var count int
+		if s.tier == cpu.AVX512VNNI {
+			t, l, h, count = selectBandAVX512(ptr(out[n:]), ptr(part), regs, max, scale, lo, hi)
+		} else {
+			t, l, h, count = selectBandAVX2(ptr(out[n:]), ptr(part), regs, max, scale, lo, hi)
+		}
+		rest, m := bandGeneric(out[n+count:], part[done:], max, scale, lo, hi)
+		sums.Total += t + rest.Total
+		sums.AboveLo += l + rest.AboveLo
+		sums.AboveHi += h + rest.AboveHi
+		n += count + m
+		x = x[len(part):]
+	}
+	return sums, n
+}

@@ -41,6 +41,360 @@ out:
 	VZEROUPPER
 	RET
 
+// func selectPeakAVX512(x *float32, n int) (max float32, squares float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·selectPeakAVX512(SB), NOSPLIT, $0-24
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS wordff800000<>+0(SB), Z0
+	VPXORD       Z4, Z4, Z4
+	VBROADCASTSS wordff800000<>+0(SB), Z1
+	VPXORD       Z5, Z5, Z5
+	VBROADCASTSS wordff800000<>+0(SB), Z2
+	VPXORD       Z6, Z6, Z6
+	VBROADCASTSS wordff800000<>+0(SB), Z3
+	VPXORD       Z7, Z7, Z7
+
+wide1:
+	CMPQ        CX, $0x00000004
+	JLT         rest2
+	VMOVUPS     (AX), Z8
+	VMAXPS      Z0, Z8, Z0
+	VFMADD231PS Z8, Z8, Z4
+	VMOVUPS     64(AX), Z8
+	VMAXPS      Z1, Z8, Z1
+	VFMADD231PS Z8, Z8, Z5
+	VMOVUPS     128(AX), Z8
+	VMAXPS      Z2, Z8, Z2
+	VFMADD231PS Z8, Z8, Z6
+	VMOVUPS     192(AX), Z8
+	VMAXPS      Z3, Z8, Z3
+	VFMADD231PS Z8, Z8, Z7
+	ADDQ        $+256, AX
+	SUBQ        $0x00000004, CX
+	JMP         wide1
+
+rest2:
+	TESTQ CX, CX
+	JLE   done4
+
+loop3:
+	VMOVUPS     (AX), Z8
+	VMAXPS      Z0, Z8, Z0
+	VFMADD231PS Z8, Z8, Z4
+	ADDQ        $+64, AX
+	DECQ        CX
+	JNZ         loop3
+
+done4:
+	VMAXPS        Z1, Z0, Z0
+	VADDPS        Z5, Z4, Z4
+	VMAXPS        Z3, Z2, Z2
+	VADDPS        Z7, Z6, Z6
+	VMAXPS        Z2, Z0, Z0
+	VADDPS        Z6, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VMAXPS        Y1, Y0, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VMAXPS        X0, X1, X0
+	VPERMILPS     $0x4e, X0, X1
+	VMAXPS        X1, X0, X0
+	VPERMILPS     $0xb1, X0, X1
+	VMAXPS        X1, X0, X0
+	MOVSS         X0, max+16(FP)
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VPERMILPS     $0x4e, X1, X0
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0xb1, X1, X0
+	VADDPS        X0, X1, X1
+	MOVSS         X1, squares+20(FP)
+	VZEROUPPER
+	RET
+
+DATA wordff800000<>+0(SB)/4, $0xff800000
+GLOBL wordff800000<>(SB), RODATA|NOPTR, $4
+
+// func selectMassAVX512(x *float32, n int, max float32, scale float32) float32
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·selectMassAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVSS        max+16(FP), X0
+	VBROADCASTSS X0, Z0
+	MOVSS        scale+20(FP), X1
+	VBROADCASTSS X1, Z1
+	VBROADCASTSS wordc2ae0000<>+0(SB), Z2
+	VBROADCASTSS word42b00000<>+0(SB), Z3
+	VBROADCASTSS word3fb8aa3b<>+0(SB), Z3
+	VBROADCASTSS word3f800000<>+0(SB), Z6
+	VBROADCASTSS word3af4ba82<>+0(SB), Z7
+	VBROADCASTSS word3c13bc29<>+0(SB), Z8
+	VBROADCASTSS word3d648e74<>+0(SB), Z9
+	VBROADCASTSS word3e75edab<>+0(SB), Z10
+	VBROADCASTSS word3f31725d<>+0(SB), Z11
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+
+wide5:
+	CMPQ        CX, $0x00000002
+	JLT         rest6
+	VMOVUPS     (AX), Z12
+	VSUBPS      Z0, Z12, Z12
+	VMULPS      Z1, Z12, Z12
+	VCMPPS      $0x1d, Z2, Z12, K1
+	VMULPS      Z3, Z12, Z12
+	VREDUCEPS   $0x09, Z12, Z13
+	VMOVUPS     Z7, Z14
+	VFMADD213PS Z8, Z13, Z14
+	VFMADD213PS Z9, Z13, Z14
+	VFMADD213PS Z10, Z13, Z14
+	VFMADD213PS Z11, Z13, Z14
+	VFMADD213PS Z6, Z13, Z14
+	VSCALEFPS.Z Z12, Z14, K1, Z12
+	VADDPS      Z12, Z4, Z4
+	VMOVUPS     64(AX), Z12
+	VSUBPS      Z0, Z12, Z12
+	VMULPS      Z1, Z12, Z12
+	VCMPPS      $0x1d, Z2, Z12, K1
+	VMULPS      Z3, Z12, Z12
+	VREDUCEPS   $0x09, Z12, Z13
+	VMOVUPS     Z7, Z14
+	VFMADD213PS Z8, Z13, Z14
+	VFMADD213PS Z9, Z13, Z14
+	VFMADD213PS Z10, Z13, Z14
+	VFMADD213PS Z11, Z13, Z14
+	VFMADD213PS Z6, Z13, Z14
+	VSCALEFPS.Z Z12, Z14, K1, Z12
+	VADDPS      Z12, Z5, Z5
+	ADDQ        $+128, AX
+	SUBQ        $0x00000002, CX
+	JMP         wide5
+
+rest6:
+	TESTQ CX, CX
+	JLE   done8
+
+loop7:
+	VMOVUPS     (AX), Z12
+	VSUBPS      Z0, Z12, Z12
+	VMULPS      Z1, Z12, Z12
+	VCMPPS      $0x1d, Z2, Z12, K1
+	VMULPS      Z3, Z12, Z12
+	VREDUCEPS   $0x09, Z12, Z13
+	VMOVUPS     Z7, Z14
+	VFMADD213PS Z8, Z13, Z14
+	VFMADD213PS Z9, Z13, Z14
+	VFMADD213PS Z10, Z13, Z14
+	VFMADD213PS Z11, Z13, Z14
+	VFMADD213PS Z6, Z13, Z14
+	VSCALEFPS.Z Z12, Z14, K1, Z12
+	VADDPS      Z12, Z4, Z4
+	ADDQ        $+64, AX
+	DECQ        CX
+	JNZ         loop7
+
+done8:
+	VADDPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VPERMILPS     $0x4e, X1, X0
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0xb1, X1, X0
+	VADDPS        X0, X1, X1
+	MOVSS         X1, ret+24(FP)
+	VZEROUPPER
+	RET
+
+DATA wordc2ae0000<>+0(SB)/4, $0xc2ae0000
+GLOBL wordc2ae0000<>(SB), RODATA|NOPTR, $4
+
+DATA word42b00000<>+0(SB)/4, $0x42b00000
+GLOBL word42b00000<>(SB), RODATA|NOPTR, $4
+
+DATA word3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
+GLOBL word3fb8aa3b<>(SB), RODATA|NOPTR, $4
+
+DATA word3f800000<>+0(SB)/4, $0x3f800000
+GLOBL word3f800000<>(SB), RODATA|NOPTR, $4
+
+DATA word3af4ba82<>+0(SB)/4, $0x3af4ba82
+GLOBL word3af4ba82<>(SB), RODATA|NOPTR, $4
+
+DATA word3c13bc29<>+0(SB)/4, $0x3c13bc29
+GLOBL word3c13bc29<>(SB), RODATA|NOPTR, $4
+
+DATA word3d648e74<>+0(SB)/4, $0x3d648e74
+GLOBL word3d648e74<>(SB), RODATA|NOPTR, $4
+
+DATA word3e75edab<>+0(SB)/4, $0x3e75edab
+GLOBL word3e75edab<>(SB), RODATA|NOPTR, $4
+
+DATA word3f31725d<>+0(SB)/4, $0x3f31725d
+GLOBL word3f31725d<>(SB), RODATA|NOPTR, $4
+
+// func selectBandAVX512(out *float32, x *float32, n int, max float32, scale float32, lo float32, hi float32) (total float32, aboveLo float32, aboveHi float32, count int)
+// Requires: AVX, AVX512DQ, AVX512F, POPCNT, SSE
+TEXT ·selectBandAVX512(SB), NOSPLIT, $0-64
+	MOVQ         out+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), BX
+	MOVSS        max+24(FP), X0
+	VBROADCASTSS X0, Z0
+	MOVSS        scale+28(FP), X1
+	VBROADCASTSS X1, Z1
+	MOVSS        lo+32(FP), X2
+	VBROADCASTSS X2, Z2
+	MOVSS        hi+36(FP), X3
+	VBROADCASTSS X3, Z3
+	VBROADCASTSS wordc2ae0000<>+0(SB), Z4
+	VBROADCASTSS word42b00000<>+0(SB), Z5
+	VBROADCASTSS word3fb8aa3b<>+0(SB), Z5
+	VBROADCASTSS word3f800000<>+0(SB), Z12
+	VBROADCASTSS word3af4ba82<>+0(SB), Z13
+	VBROADCASTSS word3c13bc29<>+0(SB), Z14
+	VBROADCASTSS word3d648e74<>+0(SB), Z15
+	VBROADCASTSS word3e75edab<>+0(SB), Z16
+	VBROADCASTSS word3f31725d<>+0(SB), Z17
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPXORD       Z8, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPXORD       Z10, Z10, Z10
+	VPXORD       Z11, Z11, Z11
+	XORQ         DX, DX
+
+pairs9:
+	CMPQ        BX, $0x00000002
+	JLT         odd10
+	VMOVUPS     (CX), Z18
+	VSUBPS      Z0, Z18, Z19
+	VMULPS      Z1, Z19, Z19
+	VCMPPS      $0x1d, Z4, Z19, K1
+	VMULPS      Z5, Z19, Z19
+	VREDUCEPS   $0x09, Z19, Z20
+	VMOVUPS     Z13, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z15, Z20, Z21
+	VFMADD213PS Z16, Z20, Z21
+	VFMADD213PS Z17, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VSCALEFPS.Z Z19, Z21, K1, Z19
+	VADDPS      Z19, Z6, Z6
+	VCMPPS      $0x1e, Z2, Z18, K1
+	VCMPPS      $0x1e, Z3, Z18, K2
+	VADDPS      Z19, Z7, K1, Z7
+	VADDPS      Z19, Z8, K2, Z8
+	KANDNW      K1, K2, K1
+	VMOVUPS     64(CX), Z19
+	VSUBPS      Z0, Z19, Z20
+	VMULPS      Z1, Z20, Z20
+	VCMPPS      $0x1d, Z4, Z20, K2
+	VMULPS      Z5, Z20, Z20
+	VREDUCEPS   $0x09, Z20, Z21
+	VMOVUPS     Z13, Z22
+	VFMADD213PS Z14, Z21, Z22
+	VFMADD213PS Z15, Z21, Z22
+	VFMADD213PS Z16, Z21, Z22
+	VFMADD213PS Z17, Z21, Z22
+	VFMADD213PS Z12, Z21, Z22
+	VSCALEFPS.Z Z20, Z22, K2, Z20
+	VADDPS      Z20, Z9, Z9
+	VCMPPS      $0x1e, Z2, Z19, K2
+	VCMPPS      $0x1e, Z3, Z19, K3
+	VADDPS      Z20, Z10, K2, Z10
+	VADDPS      Z20, Z11, K3, Z11
+	KANDNW      K2, K3, K2
+	KORTESTW    K1, K2
+	JEQ         none12
+	KMOVW       K1, SI
+	POPCNTL     SI, SI
+	VCOMPRESSPS Z18, K1, Z18
+	VMOVUPS     Z18, (AX)(DX*4)
+	ADDQ        SI, DX
+	KMOVW       K2, SI
+	POPCNTL     SI, SI
+	VCOMPRESSPS Z19, K2, Z19
+	VMOVUPS     Z19, (AX)(DX*4)
+	ADDQ        SI, DX
+
+none12:
+	ADDQ $+128, CX
+	SUBQ $0x00000002, BX
+	JMP  pairs9
+
+odd10:
+	TESTQ       BX, BX
+	JLE         done11
+	VMOVUPS     (CX), Z18
+	VSUBPS      Z0, Z18, Z0
+	VMULPS      Z1, Z0, Z0
+	VCMPPS      $0x1d, Z4, Z0, K1
+	VMULPS      Z5, Z0, Z0
+	VREDUCEPS   $0x09, Z0, Z1
+	VMOVUPS     Z13, Z4
+	VFMADD213PS Z14, Z1, Z4
+	VFMADD213PS Z15, Z1, Z4
+	VFMADD213PS Z16, Z1, Z4
+	VFMADD213PS Z17, Z1, Z4
+	VFMADD213PS Z12, Z1, Z4
+	VSCALEFPS.Z Z0, Z4, K1, Z0
+	VADDPS      Z0, Z6, Z6
+	VCMPPS      $0x1e, Z2, Z18, K1
+	VCMPPS      $0x1e, Z3, Z18, K2
+	VADDPS      Z0, Z7, K1, Z7
+	VADDPS      Z0, Z8, K2, Z8
+	KANDNW      K1, K2, K1
+	KORTESTW    K1, K1
+	JEQ         none13
+	KMOVW       K1, BX
+	POPCNTL     BX, BX
+	VCOMPRESSPS Z18, K1, Z18
+	VMOVUPS     Z18, (AX)(DX*4)
+	ADDQ        BX, DX
+
+none13:
+	ADDQ $+64, CX
+
+done11:
+	VADDPS        Z9, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VPERMILPS     $0x4e, X1, X0
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0xb1, X1, X0
+	VADDPS        X0, X1, X1
+	MOVSS         X1, total+40(FP)
+	VADDPS        Z10, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VPERMILPS     $0x4e, X1, X0
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0xb1, X1, X0
+	VADDPS        X0, X1, X1
+	MOVSS         X1, aboveLo+44(FP)
+	VADDPS        Z11, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VPERMILPS     $0x4e, X1, X0
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0xb1, X1, X0
+	VADDPS        X0, X1, X1
+	MOVSS         X1, aboveHi+48(FP)
+	MOVQ          DX, count+56(FP)
+	VZEROUPPER
+	RET
+
 // func selectAboveAVX2(x *float32, groups int, limit float32) (skipped int, mask uint64)
 // Requires: AVX, AVX2, SSE
 TEXT ·selectAboveAVX2(SB), NOSPLIT, $0-40
@@ -118,3 +472,606 @@ out:
 	MOVQ BX, mask+32(FP)
 	VZEROUPPER
 	RET
+
+// func selectPeakAVX2(x *float32, n int) (max float32, squares float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·selectPeakAVX2(SB), NOSPLIT, $0-24
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS wordff800000<>+0(SB), Y0
+	VXORPS       Y4, Y4, Y4
+	VBROADCASTSS wordff800000<>+0(SB), Y1
+	VXORPS       Y5, Y5, Y5
+	VBROADCASTSS wordff800000<>+0(SB), Y2
+	VXORPS       Y6, Y6, Y6
+	VBROADCASTSS wordff800000<>+0(SB), Y3
+	VXORPS       Y7, Y7, Y7
+
+wide14:
+	CMPQ        CX, $0x00000004
+	JLT         rest15
+	VMOVUPS     (AX), Y8
+	VMAXPS      Y0, Y8, Y0
+	VFMADD231PS Y8, Y8, Y4
+	VMOVUPS     32(AX), Y8
+	VMAXPS      Y1, Y8, Y1
+	VFMADD231PS Y8, Y8, Y5
+	VMOVUPS     64(AX), Y8
+	VMAXPS      Y2, Y8, Y2
+	VFMADD231PS Y8, Y8, Y6
+	VMOVUPS     96(AX), Y8
+	VMAXPS      Y3, Y8, Y3
+	VFMADD231PS Y8, Y8, Y7
+	ADDQ        $+128, AX
+	SUBQ        $0x00000004, CX
+	JMP         wide14
+
+rest15:
+	TESTQ CX, CX
+	JLE   done17
+
+loop16:
+	VMOVUPS     (AX), Y8
+	VMAXPS      Y0, Y8, Y0
+	VFMADD231PS Y8, Y8, Y4
+	ADDQ        $+32, AX
+	DECQ        CX
+	JNZ         loop16
+
+done17:
+	VMAXPS       Y1, Y0, Y0
+	VADDPS       Y5, Y4, Y4
+	VMAXPS       Y3, Y2, Y2
+	VADDPS       Y7, Y6, Y6
+	VMAXPS       Y2, Y0, Y0
+	VADDPS       Y6, Y4, Y4
+	VEXTRACTF128 $0x01, Y0, X1
+	VMAXPS       X1, X0, X1
+	VPERMILPS    $0x4e, X1, X0
+	VMAXPS       X0, X1, X1
+	VPERMILPS    $0xb1, X1, X0
+	VMAXPS       X0, X1, X1
+	MOVSS        X1, max+16(FP)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X0
+	MOVSS        X0, squares+20(FP)
+	VZEROUPPER
+	RET
+
+// func selectMassAVX2(x *float32, n int, max float32, scale float32) float32
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·selectMassAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVSS        max+16(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVSS        scale+20(FP), X1
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+
+wide18:
+	CMPQ        CX, $0x00000002
+	JLT         rest19
+	VMOVUPS     (AX), Y4
+	VSUBPS      Y0, Y4, Y4
+	VMULPS      Y1, Y4, Y4
+	VCMPPS      $0x1d, spreadc2ae0000<>+0(SB), Y4, Y5
+	VMAXPS      spreadc2ae0000<>+0(SB), Y4, Y4
+	VMINPS      spread42b00000<>+0(SB), Y4, Y4
+	VMULPS      spread3fb8aa3b<>+0(SB), Y4, Y4
+	VROUNDPS    $0x09, Y4, Y6
+	VSUBPS      Y6, Y4, Y4
+	VMOVUPS     spread3af4ba82<>+0(SB), Y7
+	VFMADD213PS spread3c13bc29<>+0(SB), Y4, Y7
+	VFMADD213PS spread3d648e74<>+0(SB), Y4, Y7
+	VFMADD213PS spread3e75edab<>+0(SB), Y4, Y7
+	VFMADD213PS spread3f31725d<>+0(SB), Y4, Y7
+	VFMADD213PS spread3f800000<>+0(SB), Y4, Y7
+	VCVTPS2DQ   Y6, Y6
+	VPSLLD      $0x17, Y6, Y6
+	VPADDD      Y6, Y7, Y4
+	VANDPS      Y5, Y4, Y4
+	VADDPS      Y4, Y2, Y2
+	VMOVUPS     32(AX), Y4
+	VSUBPS      Y0, Y4, Y4
+	VMULPS      Y1, Y4, Y4
+	VCMPPS      $0x1d, spreadc2ae0000<>+0(SB), Y4, Y5
+	VMAXPS      spreadc2ae0000<>+0(SB), Y4, Y4
+	VMINPS      spread42b00000<>+0(SB), Y4, Y4
+	VMULPS      spread3fb8aa3b<>+0(SB), Y4, Y4
+	VROUNDPS    $0x09, Y4, Y6
+	VSUBPS      Y6, Y4, Y4
+	VMOVUPS     spread3af4ba82<>+0(SB), Y7
+	VFMADD213PS spread3c13bc29<>+0(SB), Y4, Y7
+	VFMADD213PS spread3d648e74<>+0(SB), Y4, Y7
+	VFMADD213PS spread3e75edab<>+0(SB), Y4, Y7
+	VFMADD213PS spread3f31725d<>+0(SB), Y4, Y7
+	VFMADD213PS spread3f800000<>+0(SB), Y4, Y7
+	VCVTPS2DQ   Y6, Y6
+	VPSLLD      $0x17, Y6, Y6
+	VPADDD      Y6, Y7, Y4
+	VANDPS      Y5, Y4, Y4
+	VADDPS      Y4, Y3, Y3
+	ADDQ        $+64, AX
+	SUBQ        $0x00000002, CX
+	JMP         wide18
+
+rest19:
+	TESTQ CX, CX
+	JLE   done21
+
+loop20:
+	VMOVUPS     (AX), Y4
+	VSUBPS      Y0, Y4, Y4
+	VMULPS      Y1, Y4, Y4
+	VCMPPS      $0x1d, spreadc2ae0000<>+0(SB), Y4, Y5
+	VMAXPS      spreadc2ae0000<>+0(SB), Y4, Y4
+	VMINPS      spread42b00000<>+0(SB), Y4, Y4
+	VMULPS      spread3fb8aa3b<>+0(SB), Y4, Y4
+	VROUNDPS    $0x09, Y4, Y6
+	VSUBPS      Y6, Y4, Y4
+	VMOVUPS     spread3af4ba82<>+0(SB), Y7
+	VFMADD213PS spread3c13bc29<>+0(SB), Y4, Y7
+	VFMADD213PS spread3d648e74<>+0(SB), Y4, Y7
+	VFMADD213PS spread3e75edab<>+0(SB), Y4, Y7
+	VFMADD213PS spread3f31725d<>+0(SB), Y4, Y7
+	VFMADD213PS spread3f800000<>+0(SB), Y4, Y7
+	VCVTPS2DQ   Y6, Y6
+	VPSLLD      $0x17, Y6, Y6
+	VPADDD      Y6, Y7, Y4
+	VANDPS      Y5, Y4, Y4
+	VADDPS      Y4, Y2, Y2
+	ADDQ        $+32, AX
+	DECQ        CX
+	JNZ         loop20
+
+done21:
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X0
+	MOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+DATA spreadc2ae0000<>+0(SB)/4, $0xc2ae0000
+DATA spreadc2ae0000<>+4(SB)/4, $0xc2ae0000
+DATA spreadc2ae0000<>+8(SB)/4, $0xc2ae0000
+DATA spreadc2ae0000<>+12(SB)/4, $0xc2ae0000
+DATA spreadc2ae0000<>+16(SB)/4, $0xc2ae0000
+DATA spreadc2ae0000<>+20(SB)/4, $0xc2ae0000
+DATA spreadc2ae0000<>+24(SB)/4, $0xc2ae0000
+DATA spreadc2ae0000<>+28(SB)/4, $0xc2ae0000
+GLOBL spreadc2ae0000<>(SB), RODATA|NOPTR, $32
+
+DATA spread42b00000<>+0(SB)/4, $0x42b00000
+DATA spread42b00000<>+4(SB)/4, $0x42b00000
+DATA spread42b00000<>+8(SB)/4, $0x42b00000
+DATA spread42b00000<>+12(SB)/4, $0x42b00000
+DATA spread42b00000<>+16(SB)/4, $0x42b00000
+DATA spread42b00000<>+20(SB)/4, $0x42b00000
+DATA spread42b00000<>+24(SB)/4, $0x42b00000
+DATA spread42b00000<>+28(SB)/4, $0x42b00000
+GLOBL spread42b00000<>(SB), RODATA|NOPTR, $32
+
+DATA spread3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
+DATA spread3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
+DATA spread3fb8aa3b<>+8(SB)/4, $0x3fb8aa3b
+DATA spread3fb8aa3b<>+12(SB)/4, $0x3fb8aa3b
+DATA spread3fb8aa3b<>+16(SB)/4, $0x3fb8aa3b
+DATA spread3fb8aa3b<>+20(SB)/4, $0x3fb8aa3b
+DATA spread3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
+DATA spread3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
+GLOBL spread3fb8aa3b<>(SB), RODATA|NOPTR, $32
+
+DATA spread3f800000<>+0(SB)/4, $0x3f800000
+DATA spread3f800000<>+4(SB)/4, $0x3f800000
+DATA spread3f800000<>+8(SB)/4, $0x3f800000
+DATA spread3f800000<>+12(SB)/4, $0x3f800000
+DATA spread3f800000<>+16(SB)/4, $0x3f800000
+DATA spread3f800000<>+20(SB)/4, $0x3f800000
+DATA spread3f800000<>+24(SB)/4, $0x3f800000
+DATA spread3f800000<>+28(SB)/4, $0x3f800000
+GLOBL spread3f800000<>(SB), RODATA|NOPTR, $32
+
+DATA spread3af4ba82<>+0(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+4(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+8(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+12(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+16(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+20(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+24(SB)/4, $0x3af4ba82
+DATA spread3af4ba82<>+28(SB)/4, $0x3af4ba82
+GLOBL spread3af4ba82<>(SB), RODATA|NOPTR, $32
+
+DATA spread3c13bc29<>+0(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+4(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+8(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+12(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+16(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+20(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+24(SB)/4, $0x3c13bc29
+DATA spread3c13bc29<>+28(SB)/4, $0x3c13bc29
+GLOBL spread3c13bc29<>(SB), RODATA|NOPTR, $32
+
+DATA spread3d648e74<>+0(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+4(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+8(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+12(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+16(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+20(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+24(SB)/4, $0x3d648e74
+DATA spread3d648e74<>+28(SB)/4, $0x3d648e74
+GLOBL spread3d648e74<>(SB), RODATA|NOPTR, $32
+
+DATA spread3e75edab<>+0(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+4(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+8(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+12(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+16(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+20(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+24(SB)/4, $0x3e75edab
+DATA spread3e75edab<>+28(SB)/4, $0x3e75edab
+GLOBL spread3e75edab<>(SB), RODATA|NOPTR, $32
+
+DATA spread3f31725d<>+0(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+4(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+8(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+12(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+16(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+20(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+24(SB)/4, $0x3f31725d
+DATA spread3f31725d<>+28(SB)/4, $0x3f31725d
+GLOBL spread3f31725d<>(SB), RODATA|NOPTR, $32
+
+// func selectBandAVX2(out *float32, x *float32, n int, max float32, scale float32, lo float32, hi float32) (total float32, aboveLo float32, aboveHi float32, count int)
+// Requires: AVX, AVX2, FMA3, POPCNT, SSE
+TEXT ·selectBandAVX2(SB), NOSPLIT, $0-64
+	MOVQ         out+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), BX
+	MOVSS        max+24(FP), X0
+	VBROADCASTSS X0, Y0
+	MOVSS        scale+28(FP), X1
+	VBROADCASTSS X1, Y1
+	MOVSS        lo+32(FP), X2
+	VBROADCASTSS X2, Y2
+	MOVSS        hi+36(FP), X3
+	VBROADCASTSS X3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	XORQ         DX, DX
+	TESTQ        BX, BX
+	JLE          done23
+
+loop22:
+	VMOVUPS     (CX), Y7
+	VSUBPS      Y0, Y7, Y8
+	VMULPS      Y1, Y8, Y8
+	VCMPPS      $0x1d, spreadc2ae0000<>+0(SB), Y8, Y9
+	VMAXPS      spreadc2ae0000<>+0(SB), Y8, Y8
+	VMINPS      spread42b00000<>+0(SB), Y8, Y8
+	VMULPS      spread3fb8aa3b<>+0(SB), Y8, Y8
+	VROUNDPS    $0x09, Y8, Y10
+	VSUBPS      Y10, Y8, Y8
+	VMOVUPS     spread3af4ba82<>+0(SB), Y11
+	VFMADD213PS spread3c13bc29<>+0(SB), Y8, Y11
+	VFMADD213PS spread3d648e74<>+0(SB), Y8, Y11
+	VFMADD213PS spread3e75edab<>+0(SB), Y8, Y11
+	VFMADD213PS spread3f31725d<>+0(SB), Y8, Y11
+	VFMADD213PS spread3f800000<>+0(SB), Y8, Y11
+	VCVTPS2DQ   Y10, Y10
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      Y10, Y11, Y8
+	VANDPS      Y9, Y8, Y8
+	VADDPS      Y8, Y4, Y4
+	VCMPPS      $0x1e, Y2, Y7, Y9
+	VCMPPS      $0x1e, Y3, Y7, Y10
+	VANDPS      Y8, Y9, Y11
+	VADDPS      Y11, Y5, Y5
+	VANDPS      Y8, Y10, Y11
+	VADDPS      Y11, Y6, Y6
+	VANDNPS     Y9, Y10, Y9
+	VMOVMSKPS   Y9, SI
+	LEAQ        compressions<>+0(SB), DI
+	VPMOVZXBD   (DI)(SI*8), Y11
+	VPERMPS     Y7, Y11, Y7
+	VMOVUPS     Y7, (AX)(DX*4)
+	POPCNTL     SI, SI
+	ADDQ        SI, DX
+	ADDQ        $+32, CX
+	DECQ        BX
+	JNZ         loop22
+
+done23:
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X0
+	MOVSS        X0, total+40(FP)
+	VEXTRACTF128 $0x01, Y5, X0
+	VADDPS       X0, X5, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X0
+	MOVSS        X0, aboveLo+44(FP)
+	VEXTRACTF128 $0x01, Y6, X0
+	VADDPS       X0, X6, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X0
+	MOVSS        X0, aboveHi+48(FP)
+	MOVQ         DX, count+56(FP)
+	VZEROUPPER
+	RET
+
+DATA compressions<>+0(SB)/8, $0x0000000000000000
+DATA compressions<>+8(SB)/8, $0x0000000000000000
+DATA compressions<>+16(SB)/8, $0x0000000000000001
+DATA compressions<>+24(SB)/8, $0x0000000000000100
+DATA compressions<>+32(SB)/8, $0x0000000000000002
+DATA compressions<>+40(SB)/8, $0x0000000000000200
+DATA compressions<>+48(SB)/8, $0x0000000000000201
+DATA compressions<>+56(SB)/8, $0x0000000000020100
+DATA compressions<>+64(SB)/8, $0x0000000000000003
+DATA compressions<>+72(SB)/8, $0x0000000000000300
+DATA compressions<>+80(SB)/8, $0x0000000000000301
+DATA compressions<>+88(SB)/8, $0x0000000000030100
+DATA compressions<>+96(SB)/8, $0x0000000000000302
+DATA compressions<>+104(SB)/8, $0x0000000000030200
+DATA compressions<>+112(SB)/8, $0x0000000000030201
+DATA compressions<>+120(SB)/8, $0x0000000003020100
+DATA compressions<>+128(SB)/8, $0x0000000000000004
+DATA compressions<>+136(SB)/8, $0x0000000000000400
+DATA compressions<>+144(SB)/8, $0x0000000000000401
+DATA compressions<>+152(SB)/8, $0x0000000000040100
+DATA compressions<>+160(SB)/8, $0x0000000000000402
+DATA compressions<>+168(SB)/8, $0x0000000000040200
+DATA compressions<>+176(SB)/8, $0x0000000000040201
+DATA compressions<>+184(SB)/8, $0x0000000004020100
+DATA compressions<>+192(SB)/8, $0x0000000000000403
+DATA compressions<>+200(SB)/8, $0x0000000000040300
+DATA compressions<>+208(SB)/8, $0x0000000000040301
+DATA compressions<>+216(SB)/8, $0x0000000004030100
+DATA compressions<>+224(SB)/8, $0x0000000000040302
+DATA compressions<>+232(SB)/8, $0x0000000004030200
+DATA compressions<>+240(SB)/8, $0x0000000004030201
+DATA compressions<>+248(SB)/8, $0x0000000403020100
+DATA compressions<>+256(SB)/8, $0x0000000000000005
+DATA compressions<>+264(SB)/8, $0x0000000000000500
+DATA compressions<>+272(SB)/8, $0x0000000000000501
+DATA compressions<>+280(SB)/8, $0x0000000000050100
+DATA compressions<>+288(SB)/8, $0x0000000000000502
+DATA compressions<>+296(SB)/8, $0x0000000000050200
+DATA compressions<>+304(SB)/8, $0x0000000000050201
+DATA compressions<>+312(SB)/8, $0x0000000005020100
+DATA compressions<>+320(SB)/8, $0x0000000000000503
+DATA compressions<>+328(SB)/8, $0x0000000000050300
+DATA compressions<>+336(SB)/8, $0x0000000000050301
+DATA compressions<>+344(SB)/8, $0x0000000005030100
+DATA compressions<>+352(SB)/8, $0x0000000000050302
+DATA compressions<>+360(SB)/8, $0x0000000005030200
+DATA compressions<>+368(SB)/8, $0x0000000005030201
+DATA compressions<>+376(SB)/8, $0x0000000503020100
+DATA compressions<>+384(SB)/8, $0x0000000000000504
+DATA compressions<>+392(SB)/8, $0x0000000000050400
+DATA compressions<>+400(SB)/8, $0x0000000000050401
+DATA compressions<>+408(SB)/8, $0x0000000005040100
+DATA compressions<>+416(SB)/8, $0x0000000000050402
+DATA compressions<>+424(SB)/8, $0x0000000005040200
+DATA compressions<>+432(SB)/8, $0x0000000005040201
+DATA compressions<>+440(SB)/8, $0x0000000504020100
+DATA compressions<>+448(SB)/8, $0x0000000000050403
+DATA compressions<>+456(SB)/8, $0x0000000005040300
+DATA compressions<>+464(SB)/8, $0x0000000005040301
+DATA compressions<>+472(SB)/8, $0x0000000504030100
+DATA compressions<>+480(SB)/8, $0x0000000005040302
+DATA compressions<>+488(SB)/8, $0x0000000504030200
+DATA compressions<>+496(SB)/8, $0x0000000504030201
+DATA compressions<>+504(SB)/8, $0x0000050403020100
+DATA compressions<>+512(SB)/8, $0x0000000000000006
+DATA compressions<>+520(SB)/8, $0x0000000000000600
+DATA compressions<>+528(SB)/8, $0x0000000000000601
+DATA compressions<>+536(SB)/8, $0x0000000000060100
+DATA compressions<>+544(SB)/8, $0x0000000000000602
+DATA compressions<>+552(SB)/8, $0x0000000000060200
+DATA compressions<>+560(SB)/8, $0x0000000000060201
+DATA compressions<>+568(SB)/8, $0x0000000006020100
+DATA compressions<>+576(SB)/8, $0x0000000000000603
+DATA compressions<>+584(SB)/8, $0x0000000000060300
+DATA compressions<>+592(SB)/8, $0x0000000000060301
+DATA compressions<>+600(SB)/8, $0x0000000006030100
+DATA compressions<>+608(SB)/8, $0x0000000000060302
+DATA compressions<>+616(SB)/8, $0x0000000006030200
+DATA compressions<>+624(SB)/8, $0x0000000006030201
+DATA compressions<>+632(SB)/8, $0x0000000603020100
+DATA compressions<>+640(SB)/8, $0x0000000000000604
+DATA compressions<>+648(SB)/8, $0x0000000000060400
+DATA compressions<>+656(SB)/8, $0x0000000000060401
+DATA compressions<>+664(SB)/8, $0x0000000006040100
+DATA compressions<>+672(SB)/8, $0x0000000000060402
+DATA compressions<>+680(SB)/8, $0x0000000006040200
+DATA compressions<>+688(SB)/8, $0x0000000006040201
+DATA compressions<>+696(SB)/8, $0x0000000604020100
+DATA compressions<>+704(SB)/8, $0x0000000000060403
+DATA compressions<>+712(SB)/8, $0x0000000006040300
+DATA compressions<>+720(SB)/8, $0x0000000006040301
+DATA compressions<>+728(SB)/8, $0x0000000604030100
+DATA compressions<>+736(SB)/8, $0x0000000006040302
+DATA compressions<>+744(SB)/8, $0x0000000604030200
+DATA compressions<>+752(SB)/8, $0x0000000604030201
+DATA compressions<>+760(SB)/8, $0x0000060403020100
+DATA compressions<>+768(SB)/8, $0x0000000000000605
+DATA compressions<>+776(SB)/8, $0x0000000000060500
+DATA compressions<>+784(SB)/8, $0x0000000000060501
+DATA compressions<>+792(SB)/8, $0x0000000006050100
+DATA compressions<>+800(SB)/8, $0x0000000000060502
+DATA compressions<>+808(SB)/8, $0x0000000006050200
+DATA compressions<>+816(SB)/8, $0x0000000006050201
+DATA compressions<>+824(SB)/8, $0x0000000605020100
+DATA compressions<>+832(SB)/8, $0x0000000000060503
+DATA compressions<>+840(SB)/8, $0x0000000006050300
+DATA compressions<>+848(SB)/8, $0x0000000006050301
+DATA compressions<>+856(SB)/8, $0x0000000605030100
+DATA compressions<>+864(SB)/8, $0x0000000006050302
+DATA compressions<>+872(SB)/8, $0x0000000605030200
+DATA compressions<>+880(SB)/8, $0x0000000605030201
+DATA compressions<>+888(SB)/8, $0x0000060503020100
+DATA compressions<>+896(SB)/8, $0x0000000000060504
+DATA compressions<>+904(SB)/8, $0x0000000006050400
+DATA compressions<>+912(SB)/8, $0x0000000006050401
+DATA compressions<>+920(SB)/8, $0x0000000605040100
+DATA compressions<>+928(SB)/8, $0x0000000006050402
+DATA compressions<>+936(SB)/8, $0x0000000605040200
+DATA compressions<>+944(SB)/8, $0x0000000605040201
+DATA compressions<>+952(SB)/8, $0x0000060504020100
+DATA compressions<>+960(SB)/8, $0x0000000006050403
+DATA compressions<>+968(SB)/8, $0x0000000605040300
+DATA compressions<>+976(SB)/8, $0x0000000605040301
+DATA compressions<>+984(SB)/8, $0x0000060504030100
+DATA compressions<>+992(SB)/8, $0x0000000605040302
+DATA compressions<>+1000(SB)/8, $0x0000060504030200
+DATA compressions<>+1008(SB)/8, $0x0000060504030201
+DATA compressions<>+1016(SB)/8, $0x0006050403020100
+DATA compressions<>+1024(SB)/8, $0x0000000000000007
+DATA compressions<>+1032(SB)/8, $0x0000000000000700
+DATA compressions<>+1040(SB)/8, $0x0000000000000701
+DATA compressions<>+1048(SB)/8, $0x0000000000070100
+DATA compressions<>+1056(SB)/8, $0x0000000000000702
+DATA compressions<>+1064(SB)/8, $0x0000000000070200
+DATA compressions<>+1072(SB)/8, $0x0000000000070201
+DATA compressions<>+1080(SB)/8, $0x0000000007020100
+DATA compressions<>+1088(SB)/8, $0x0000000000000703
+DATA compressions<>+1096(SB)/8, $0x0000000000070300
+DATA compressions<>+1104(SB)/8, $0x0000000000070301
+DATA compressions<>+1112(SB)/8, $0x0000000007030100
+DATA compressions<>+1120(SB)/8, $0x0000000000070302
+DATA compressions<>+1128(SB)/8, $0x0000000007030200
+DATA compressions<>+1136(SB)/8, $0x0000000007030201
+DATA compressions<>+1144(SB)/8, $0x0000000703020100
+DATA compressions<>+1152(SB)/8, $0x0000000000000704
+DATA compressions<>+1160(SB)/8, $0x0000000000070400
+DATA compressions<>+1168(SB)/8, $0x0000000000070401
+DATA compressions<>+1176(SB)/8, $0x0000000007040100
+DATA compressions<>+1184(SB)/8, $0x0000000000070402
+DATA compressions<>+1192(SB)/8, $0x0000000007040200
+DATA compressions<>+1200(SB)/8, $0x0000000007040201
+DATA compressions<>+1208(SB)/8, $0x0000000704020100
+DATA compressions<>+1216(SB)/8, $0x0000000000070403
+DATA compressions<>+1224(SB)/8, $0x0000000007040300
+DATA compressions<>+1232(SB)/8, $0x0000000007040301
+DATA compressions<>+1240(SB)/8, $0x0000000704030100
+DATA compressions<>+1248(SB)/8, $0x0000000007040302
+DATA compressions<>+1256(SB)/8, $0x0000000704030200
+DATA compressions<>+1264(SB)/8, $0x0000000704030201
+DATA compressions<>+1272(SB)/8, $0x0000070403020100
+DATA compressions<>+1280(SB)/8, $0x0000000000000705
+DATA compressions<>+1288(SB)/8, $0x0000000000070500
+DATA compressions<>+1296(SB)/8, $0x0000000000070501
+DATA compressions<>+1304(SB)/8, $0x0000000007050100
+DATA compressions<>+1312(SB)/8, $0x0000000000070502
+DATA compressions<>+1320(SB)/8, $0x0000000007050200
+DATA compressions<>+1328(SB)/8, $0x0000000007050201
+DATA compressions<>+1336(SB)/8, $0x0000000705020100
+DATA compressions<>+1344(SB)/8, $0x0000000000070503
+DATA compressions<>+1352(SB)/8, $0x0000000007050300
+DATA compressions<>+1360(SB)/8, $0x0000000007050301
+DATA compressions<>+1368(SB)/8, $0x0000000705030100
+DATA compressions<>+1376(SB)/8, $0x0000000007050302
+DATA compressions<>+1384(SB)/8, $0x0000000705030200
+DATA compressions<>+1392(SB)/8, $0x0000000705030201
+DATA compressions<>+1400(SB)/8, $0x0000070503020100
+DATA compressions<>+1408(SB)/8, $0x0000000000070504
+DATA compressions<>+1416(SB)/8, $0x0000000007050400
+DATA compressions<>+1424(SB)/8, $0x0000000007050401
+DATA compressions<>+1432(SB)/8, $0x0000000705040100
+DATA compressions<>+1440(SB)/8, $0x0000000007050402
+DATA compressions<>+1448(SB)/8, $0x0000000705040200
+DATA compressions<>+1456(SB)/8, $0x0000000705040201
+DATA compressions<>+1464(SB)/8, $0x0000070504020100
+DATA compressions<>+1472(SB)/8, $0x0000000007050403
+DATA compressions<>+1480(SB)/8, $0x0000000705040300
+DATA compressions<>+1488(SB)/8, $0x0000000705040301
+DATA compressions<>+1496(SB)/8, $0x0000070504030100
+DATA compressions<>+1504(SB)/8, $0x0000000705040302
+DATA compressions<>+1512(SB)/8, $0x0000070504030200
+DATA compressions<>+1520(SB)/8, $0x0000070504030201
+DATA compressions<>+1528(SB)/8, $0x0007050403020100
+DATA compressions<>+1536(SB)/8, $0x0000000000000706
+DATA compressions<>+1544(SB)/8, $0x0000000000070600
+DATA compressions<>+1552(SB)/8, $0x0000000000070601
+DATA compressions<>+1560(SB)/8, $0x0000000007060100
+DATA compressions<>+1568(SB)/8, $0x0000000000070602
+DATA compressions<>+1576(SB)/8, $0x0000000007060200
+DATA compressions<>+1584(SB)/8, $0x0000000007060201
+DATA compressions<>+1592(SB)/8, $0x0000000706020100
+DATA compressions<>+1600(SB)/8, $0x0000000000070603
+DATA compressions<>+1608(SB)/8, $0x0000000007060300
+DATA compressions<>+1616(SB)/8, $0x0000000007060301
+DATA compressions<>+1624(SB)/8, $0x0000000706030100
+DATA compressions<>+1632(SB)/8, $0x0000000007060302
+DATA compressions<>+1640(SB)/8, $0x0000000706030200
+DATA compressions<>+1648(SB)/8, $0x0000000706030201
+DATA compressions<>+1656(SB)/8, $0x0000070603020100
+DATA compressions<>+1664(SB)/8, $0x0000000000070604
+DATA compressions<>+1672(SB)/8, $0x0000000007060400
+DATA compressions<>+1680(SB)/8, $0x0000000007060401
+DATA compressions<>+1688(SB)/8, $0x0000000706040100
+DATA compressions<>+1696(SB)/8, $0x0000000007060402
+DATA compressions<>+1704(SB)/8, $0x0000000706040200
+DATA compressions<>+1712(SB)/8, $0x0000000706040201
+DATA compressions<>+1720(SB)/8, $0x0000070604020100
+DATA compressions<>+1728(SB)/8, $0x0000000007060403
+DATA compressions<>+1736(SB)/8, $0x0000000706040300
+DATA compressions<>+1744(SB)/8, $0x0000000706040301
+DATA compressions<>+1752(SB)/8, $0x0000070604030100
+DATA compressions<>+1760(SB)/8, $0x0000000706040302
+DATA compressions<>+1768(SB)/8, $0x0000070604030200
+DATA compressions<>+1776(SB)/8, $0x0000070604030201
+DATA compressions<>+1784(SB)/8, $0x0007060403020100
+DATA compressions<>+1792(SB)/8, $0x0000000000070605
+DATA compressions<>+1800(SB)/8, $0x0000000007060500
+DATA compressions<>+1808(SB)/8, $0x0000000007060501
+DATA compressions<>+1816(SB)/8, $0x0000000706050100
+DATA compressions<>+1824(SB)/8, $0x0000000007060502
+DATA compressions<>+1832(SB)/8, $0x0000000706050200
+DATA compressions<>+1840(SB)/8, $0x0000000706050201
+DATA compressions<>+1848(SB)/8, $0x0000070605020100
+DATA compressions<>+1856(SB)/8, $0x0000000007060503
+DATA compressions<>+1864(SB)/8, $0x0000000706050300
+DATA compressions<>+1872(SB)/8, $0x0000000706050301
+DATA compressions<>+1880(SB)/8, $0x0000070605030100
+DATA compressions<>+1888(SB)/8, $0x0000000706050302
+DATA compressions<>+1896(SB)/8, $0x0000070605030200
+DATA compressions<>+1904(SB)/8, $0x0000070605030201
+DATA compressions<>+1912(SB)/8, $0x0007060503020100
+DATA compressions<>+1920(SB)/8, $0x0000000007060504
+DATA compressions<>+1928(SB)/8, $0x0000000706050400
+DATA compressions<>+1936(SB)/8, $0x0000000706050401
+DATA compressions<>+1944(SB)/8, $0x0000070605040100
+DATA compressions<>+1952(SB)/8, $0x0000000706050402
+DATA compressions<>+1960(SB)/8, $0x0000070605040200
+DATA compressions<>+1968(SB)/8, $0x0000070605040201
+DATA compressions<>+1976(SB)/8, $0x0007060504020100
+DATA compressions<>+1984(SB)/8, $0x0000000706050403
+DATA compressions<>+1992(SB)/8, $0x0000070605040300
+DATA compressions<>+2000(SB)/8, $0x0000070605040301
+DATA compressions<>+2008(SB)/8, $0x0007060504030100
+DATA compressions<>+2016(SB)/8, $0x0000070605040302
+DATA compressions<>+2024(SB)/8, $0x0007060504030200
+DATA compressions<>+2032(SB)/8, $0x0007060504030201
+DATA compressions<>+2040(SB)/8, $0x0706050403020100
+GLOBL compressions<>(SB), RODATA|NOPTR, $2048

@@ -23,3 +23,42 @@ func siftGeneric(h heap, x []float32, from int) {
 		}
 	}
 }
+
+func peakGeneric(x []float32) (max float32, nan bool) {
+	max = negInf
+	for _, v := range x {
+		if v > max {
+			max = v
+		}
+		nan = nan || v != v
+	}
+	return max, nan
+}
+
+func massGeneric(x []float32, max, scale float32) float32 {
+	sum := 0.0
+	for _, v := range x {
+		sum += float64(exp32((v - max) * scale))
+	}
+	return float32(sum)
+}
+
+func bandGeneric(out, x []float32, max, scale, lo, hi float32) (Sums, int) {
+	n := 0
+	var total, aboveLo, aboveHi float64
+	for _, v := range x {
+		w := float64(exp32((v - max) * scale))
+		total += w
+		if v > lo {
+			aboveLo += w
+		}
+		switch {
+		case v > hi:
+			aboveHi += w
+		case v > lo:
+			out[n] = v
+			n++
+		}
+	}
+	return Sums{float32(total), float32(aboveLo), float32(aboveHi)}, n
+}

@@ -4,3 +4,10 @@ package kernel
 
 func (Set) argMax(x []float32) int             { return argMaxGeneric(x) }
 func (Set) sift(h heap, x []float32, from int) { siftGeneric(h, x, from) }
+func (Set) peak(x []float32) (float32, bool)   { return peakGeneric(x) }
+
+func (Set) mass(x []float32, max, scale float32) float32 { return massGeneric(x, max, scale) }
+
+func (Set) band(out, x []float32, max, scale, lo, hi float32) (Sums, int) {
+	return bandGeneric(out, x, max, scale, lo, hi)
+}

@@ -10,8 +10,40 @@ package kernel
 //go:noescape
 func selectAboveAVX512(x *float32, groups int, limit float32) (skipped int, mask uint64)
 
+// selectPeakAVX512 is the largest element of n registers, passing over NaN, and the sum of all squares.
+//
+//go:noescape
+func selectPeakAVX512(x *float32, n int) (max float32, squares float32)
+
+// selectMassAVX512 is Σ exp((x-max)*scale) over n registers.
+//
+//go:noescape
+func selectMassAVX512(x *float32, n int, max float32, scale float32) float32
+
+// selectBandAVX512 sums exp((x-max)*scale) over n registers: of all, of x > lo and of x > hi, and
+// writes the values with lo < x <= hi to out, whole registers at a time.
+//
+//go:noescape
+func selectBandAVX512(out *float32, x *float32, n int, max float32, scale float32, lo float32, hi float32) (total float32, aboveLo float32, aboveHi float32, count int)
+
 // selectAboveAVX2 passes over groups of 64 values that have none above limit; mask says which
 // values of the next group are. NaN is above nothing. mask is 0 if all groups were passed over.
 //
 //go:noescape
 func selectAboveAVX2(x *float32, groups int, limit float32) (skipped int, mask uint64)
+
+// selectPeakAVX2 is the largest element of n registers, passing over NaN, and the sum of all squares.
+//
+//go:noescape
+func selectPeakAVX2(x *float32, n int) (max float32, squares float32)
+
+// selectMassAVX2 is Σ exp((x-max)*scale) over n registers.
+//
+//go:noescape
+func selectMassAVX2(x *float32, n int, max float32, scale float32) float32
+
+// selectBandAVX2 sums exp((x-max)*scale) over n registers: of all, of x > lo and of x > hi, and
+// writes the values with lo < x <= hi to out, whole registers at a time.
+//
+//go:noescape
+func selectBandAVX2(out *float32, x *float32, n int, max float32, scale float32, lo float32, hi float32) (total float32, aboveLo float32, aboveHi float32, count int)

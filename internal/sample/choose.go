@@ -1,34 +1,39 @@
 package sample
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // draw is a uniform number in [0, 1) from the sequence's own generator.
 func (in *Input) draw() float64 { return float64(in.Rand.Uint64()>>11) / (1 << 53) }
 
-// choose draws a token from the changed logits.
-func (s *Sampler) choose(x []float32, in Input) (int32, error) {
-	p := in.Params
-	if p.Temperature < coldest || p.TopK == 1 {
-		i := s.set.ArgMax(x)
-		return int32(i), possible(x[i])
-	}
-	m := s.set.Max(x)
-	if err := possible(m); err != nil {
+// choose draws a token from the changed logits, of which top is the largest. With
+// the number u it is the first token, by id, up to which the candidates have
+// more than u of their probability.
+func (s *Sampler) choose(x []float32, top peak, in Input) (int32, error) {
+	if err := possible(top.value); err != nil {
 		return 0, err
 	}
-	scale := 1 / p.Temperature
-	switch limited := p.TopK > 0 && p.TopK < len(x); {
-	case limited && p.TopK <= s.tries[1]:
+	p := in.Params
+	s.last = nothing
+	if p.Temperature < coldest || p.TopK == 1 {
+		return s.lowest(x, top), nil
+	}
+	m := measure{top.value, 1 / p.Temperature}
+	limited := p.TopK > 0 && p.TopK < len(x)
+	switch {
+	case limited && p.TopK <= len(s.vals):
 		return s.fromTop(x, m, in), nil
 	case limited:
-		return s.fromAll(x, m, in), nil
-	case p.TopP < 1 || p.MinP > 0:
-		if token, ok := s.fromFew(x, m, in); ok {
-			return token, nil
-		}
-		return s.fromAll(x, m, in), nil
+		return s.fromLimited(x, m, in), nil
+	case p.TopP < 1:
+		return s.fromNucleus(x, m, in), nil
+	case p.MinP > 0:
+		return s.fromFloor(x, m, in), nil
 	}
-	return s.fromWhole(x, m, scale, in.draw()), nil
+	s.total(x, m)
+	return s.drawFrom(x, m, everything, in.draw()), nil
 }
 
 // possible says why a row with this maximum gives no token.
@@ -42,57 +47,67 @@ func possible(m float32) error {
 	return ErrNotFinite
 }
 
-// total is the sum of exp((x-max)*scale). The sums of the chunks stay in s.chunkMass.
-func (s *Sampler) total(x []float32, max, scale float32) float64 {
-	sum := 0.0
-	for c := range s.chunkMass {
-		part := s.part[:copy(s.part, x[c*len(s.part):])]
-		s.chunkMass[c] = float64(s.set.ExpSum(part, max, scale))
-		sum += s.chunkMass[c]
+// peak is the largest logit and the chunk that it is in.
+type peak struct {
+	value float32
+	chunk int
+}
+
+// peak also says whether there is a NaN in the row.
+func (s *Sampler) peak(x []float32) (top peak, nan bool) {
+	top.value = negInf
+	for c := range s.mass {
+		v, odd := s.set.Peak(s.chunkOf(x, c))
+		if v > top.value {
+			top = peak{v, c}
+		}
+		nan = nan || odd
 	}
-	return sum
+	return top, nan
 }
 
-// weigh turns the first n candidates' logits into weights.
-func (s *Sampler) weigh(n int, max, scale float32) []float32 {
-	w := s.part[:copy(s.part, s.vals[:n])]
-	s.set.ExpSum(w, max, scale)
-	return w
+// lowest is the lowest id of those with the largest logit.
+func (s *Sampler) lowest(x []float32, top peak) int32 {
+	id := top.chunk * s.chunk
+	for x[id] != top.value {
+		id++
+	}
+	return int32(id)
 }
 
-// fromTop draws from the likeliest TopK tokens.
-func (s *Sampler) fromTop(x []float32, max float32, in Input) int32 {
+// candidates are the likeliest tokens of a row: logits and weights, largest first.
+type candidates struct {
+	ids  []int32
+	vals []float32
+	w    []float32
+}
+
+func (s *Sampler) likeliest(x []float32, m measure, k int) candidates {
+	n := min(k, len(x))
+	if s.found < n {
+		s.found = s.set.TopK(x, n, s.vals, s.ids)
+	}
+	w := s.weights[:copy(s.weights, s.vals[:n])]
+	s.set.ExpSum(w, m.max, m.scale)
+	return candidates{s.ids[:n], s.vals[:n], w}
+}
+
+// fromTop draws from the likeliest TopK tokens, if they are not many.
+func (s *Sampler) fromTop(x []float32, m measure, in Input) int32 {
 	p := in.Params
-	n := s.set.TopK(x, p.TopK, s.vals, s.ids)
-	w := s.weigh(n, max, 1/p.Temperature)
-	sum := 0.0
+	l := s.likeliest(x, m, p.TopK)
+	n := len(l.w)
+	if p.TopP < 1 {
+		n, _ = nucleus(l.w, float64(p.TopP)*sum(l.w))
+	}
+	return s.drawFew(l, n, floor(p, m), in.draw())
+}
+
+func sum(w []float32) (sum float64) {
 	for _, v := range w {
 		sum += float64(v)
 	}
-	n, _ = nucleus(w, float64(p.TopP)*sum)
-	n = aboveMin(w[:n], p.MinP)
-	return s.ids[pick(w[:n], in.draw())]
-}
-
-// fromFew draws if the tokens that TopP and MinP leave are among the likeliest
-// few, as they nearly always are.
-func (s *Sampler) fromFew(x []float32, max float32, in Input) (int32, bool) {
-	p := in.Params
-	scale := 1 / p.Temperature
-	target := math.Inf(1)
-	if p.TopP < 1 {
-		target = float64(p.TopP) * s.total(x, max, scale)
-	}
-	for _, k := range s.tries {
-		n := s.set.TopK(x, min(k, len(s.vals)), s.vals, s.ids)
-		w := s.weigh(n, max, scale)
-		inside, reached := nucleus(w, target)
-		kept := aboveMin(w[:inside], p.MinP)
-		if reached || kept < n || n == len(x) {
-			return s.ids[pick(w[:kept], in.draw())], true
-		}
-	}
-	return 0, false
+	return sum
 }
 
 // nucleus is how many of the weights, largest first, reach the target together,
@@ -107,53 +122,134 @@ func nucleus(w []float32, target float64) (int, bool) {
 	return len(w), false
 }
 
-// aboveMin is how many of the weights, largest first, are at least a fraction
-// of the first.
-func aboveMin(w []float32, fraction float32) int {
-	least := w[0] * fraction
-	n := len(w)
-	for n > 1 && w[n-1] < least {
+// floor is the largest logit that MinP excludes.
+func floor(p *Params, m measure) float32 {
+	if p.MinP == 0 {
+		return negInf
+	}
+	return below(min(float32(float64(m.max)+float64(p.Temperature)*math.Log(float64(p.MinP))), m.max))
+}
+
+// drawFew draws from the first n candidates with a logit above the floor.
+func (s *Sampler) drawFew(l candidates, n int, floor float32, u float64) int32 {
+	for n > 1 && l.vals[n-1] <= floor {
 		n--
 	}
-	return n
-}
-
-// pick draws an index in proportion to the weights.
-func pick(w []float32, u float64) int {
-	sum := 0.0
-	for _, v := range w {
-		sum += float64(v)
+	byID := s.byID[:n]
+	for i := range byID {
+		byID[i] = uint64(l.ids[i])<<32 | uint64(math.Float32bits(l.w[i]))
 	}
-	u *= sum
-	last := 0
-	for i, v := range w {
-		if v == 0 {
+	slices.Sort(byID)
+	weight := func(v uint64) float64 { return float64(math.Float32frombits(uint32(v))) }
+	mass := 0.0
+	for _, v := range byID {
+		mass += weight(v)
+	}
+	u *= mass
+	last := uint64(0)
+	for _, v := range byID {
+		w := weight(v)
+		if w == 0 {
 			continue
 		}
-		last = i
-		if u -= float64(v); u < 0 {
+		last = v >> 32
+		if u -= w; u < 0 {
 			break
 		}
 	}
-	return last // rounding may leave a little of u at the end
+	return int32(last) // rounding may leave a little of u at the end
 }
 
-// fromWhole draws from all tokens: first the chunk, then the token in it.
-func (s *Sampler) fromWhole(x []float32, max, scale float32, u float64) int32 {
-	u *= s.total(x, max, scale)
-	at := 0
-	for c, sum := range s.chunkMass {
-		if sum == 0 {
-			continue
-		}
-		at = c
-		if u < sum {
-			break
-		}
-		u -= sum
+// fromFloor draws from the tokens that MinP leaves.
+func (s *Sampler) fromFloor(x []float32, m measure, in Input) int32 {
+	f := floor(in.Params, m)
+	l := s.likeliest(x, m, s.few)
+	if n := len(l.vals); n == len(x) || l.vals[n-1] <= f {
+		return s.drawFew(l, n, f, in.draw())
 	}
-	first := at * len(s.part)
-	part := s.part[:copy(s.part, x[first:])]
-	sum := float64(s.set.ExpSum(part, max, scale))
-	return int32(first + pick(part, min(u/sum, 1)))
+	c := cut{at: f}
+	s.settle(x, m, c)
+	return s.drawFrom(x, m, c, in.draw())
+}
+
+// fromNucleus draws from the tokens that TopP and MinP leave. They are among the
+// likeliest few nearly always. A sample of the row tells where the edge may be
+// if they are not, before the one pass that weighs the row and gathers what is
+// there.
+func (s *Sampler) fromNucleus(x []float32, m measure, in Input) int32 {
+	p := in.Params
+	f := floor(p, m)
+	fraction := float64(p.TopP)
+	edge := span{lo: negInf, hi: m.max}
+	var l candidates
+	if !s.flat(x, m, fraction) {
+		l = s.likeliest(x, m, s.few)
+		n := len(l.vals)
+		if n == len(x) {
+			n, _ = nucleus(l.w, fraction*sum(l.w))
+			return s.drawFew(l, n, f, in.draw())
+		}
+		edge.hi = l.vals[n-1]
+	}
+	for i, v := range l.vals {
+		if v > edge.hi {
+			edge.before += float64(l.w[i])
+		}
+	}
+	lo, hi := s.guess(x, m, edge, goal{fraction, edge.before})
+	if f >= hi {
+		lo, hi = f, f // MinP excludes what the edge of TopP is in
+	}
+	if lo == hi && len(l.w) > 0 { // it is among the likeliest: only the total is missing
+		if k, reached := nucleus(l.w, fraction*s.total(x, m)); reached {
+			return s.drawFew(l, k, f, in.draw())
+		}
+	}
+	sc := s.scan(x, m, lo, hi)
+	target := fraction * sc.total
+	if k, reached := nucleus(l.w, target); reached || edge.hi <= f {
+		return s.drawFew(l, k, f, in.draw())
+	}
+	c := cut{at: f}
+	if hi != f || sc.aboveHi >= target {
+		c = s.edgeOfRow(x, m, edge, sc, target).raise(f)
+	}
+	s.settle(x, m, c)
+	return s.drawFrom(x, m, c, in.draw())
+}
+
+// flat says that the likeliest few tokens, each of which weighs 1 at most, are
+// hardly enough for a fraction of the whole.
+func (s *Sampler) flat(x []float32, m measure, fraction float64) bool {
+	picked := s.sample(x)
+	mass := float64(s.set.Mass(picked, m.max, m.scale)) * float64(len(x)) / float64(len(picked))
+	return len(x) > s.few && fraction*mass > 2*float64(s.few)
+}
+
+// fromLimited draws from the likeliest TopK tokens, if they are many.
+func (s *Sampler) fromLimited(x []float32, m measure, in Input) int32 {
+	p := in.Params
+	count := measure{m.max, 0} // every token weighs 1
+	all := span{lo: negInf, hi: m.max, inside: float64(len(x))}
+	lo, _ := s.guess(x, count, all, goal{float64(p.TopK) / float64(len(x)), 0})
+	sc := s.scan(x, m, lo, posInf)
+	if sc.gathered < p.TopK {
+		lo = negInf
+		sc = s.scan(x, m, lo, posInf)
+	}
+	c := everything
+	if sc.gathered >= p.TopK {
+		c = s.edge(s.list[:sc.end], count, span{lo: lo, hi: m.max, inside: float64(sc.gathered)}, float64(p.TopK))
+	}
+	if p.TopP < 1 {
+		mass := s.settle(x, m, c)
+		e := s.edge(s.list[:sc.end], m, span{lo: below(c.at), hi: m.max, inside: mass}, float64(p.TopP)*mass)
+		if e.at == c.at {
+			e.ties = min(e.ties, c.ties)
+		}
+		c = e
+	}
+	c = c.raise(floor(p, m))
+	s.settle(x, m, c)
+	return s.drawFrom(x, m, c, in.draw())
 }

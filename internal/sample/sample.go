@@ -7,6 +7,7 @@ package sample
 import (
 	"errors"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 
 	"github.com/penstock-llm/penstock/internal/kernel"
@@ -43,87 +44,122 @@ type Output struct {
 }
 
 const (
-	// few candidates are enough nearly always; more are looked for when the
-	// probability of the first ones is too small, all if it still is.
-	few  = 64
-	more = 256
-
-	// chunk is the part of a row whose exponentials are computed at once; it
-	// stays in the first-level cache.
-	chunk = 2048
-
 	// coldest is the temperature below which sampling is greedy: exp((x-max)/T)
 	// is 0 or 1 in float32 for all logits that are not equal.
 	coldest = 1e-6
+
+	// many is the largest number of candidates that are found one by one.
+	many = 256
 )
+
+// sizes are variable so that a small vocabulary sees all paths in tests.
+type sizes struct {
+	chunk   int // part of a row that is looked at together, a multiple of 16; it stays in the first-level cache
+	few     int // candidates that are enough nearly always
+	sampled int // tokens from which the others are guessed; a multiple of 16
+	small   int // length of a list that is sorted, or looked through
+}
+
+var usual = sizes{chunk: 2048, few: 64, sampled: 1024, small: 128}
 
 // Sampler holds the scratch memory of one worker. It is not safe for concurrent
 // use; rows of all sequences may go through it.
 type Sampler struct {
-	set   kernel.Set
-	tries [2]int    // candidates looked for at first, and then
-	vals  []float32 // [more] candidates, largest first
-	ids   []int32   // [more]
-	raw   []float32 // [vocab] logits before changes
+	set kernel.Set
+	sizes
 
-	part      []float32 // [chunk] exponentials of a chunk of the row
-	chunkMass []float64 // [vocab/chunk] their sums
+	vals    []float32 // [many] candidates, largest first
+	ids     []int32   // [many]
+	found   int       // so many of them are valid
+	byID    []uint64  // [many] id<<32 | weight
+	weights []float32 // [many] of the candidates
+	raw     []float32 // [vocab] logits before changes
+	part    []float32 // exponentials of a chunk, a sample or a list
 
-	// For rows of which few candidates are not enough.
-	weights     []float32 // [vocab] exponentials
-	order       []int32   // [vocab] ids of a bucket
-	bucketCount []float64 // [buckets] tokens in it
-	bucketMass  []float64 // [buckets] their weights together
-	bucketTop   float32   // the logit where the buckets begin
-	bucketScale float32   // buckets to a unit of logit
-	pivot       rand.PCG
+	mass []float64 // [chunks] weight of the set's tokens in a chunk
+	ties []int     // [chunks] of which so many are at its edge
 
-	seen  []uint32 // [vocab] stamp of the last row whose history holds the token
+	last  scanned
+	list  []float32    // logits that a scan gathered, -Inf after each chunk's
+	start []int        // [chunks+1] where a chunk's begin
+	above []float64    // [chunks] weight above them
+	spare [2][]float32 // shorter lists
+
+	picked  []float32 // the sample
+	sorted  []float32
+	buckets []bucket
+
+	never [64]float32 // -Inf
+	seen  []uint32    // [vocab] stamp of the last row whose history holds the token
 	stamp uint32
 }
 
 // New makes the scratch memory for rows of vocab logits.
-func New(set kernel.Set, vocab int) *Sampler {
-	return &Sampler{
-		set:         set,
-		tries:       [...]int{few, more},
-		vals:        make([]float32, min(more, vocab)),
-		ids:         make([]int32, min(more, vocab)),
-		raw:         make([]float32, vocab),
-		part:        make([]float32, min(chunk, vocab)),
-		chunkMass:   make([]float64, (vocab+chunk-1)/chunk),
-		weights:     make([]float32, vocab),
-		order:       make([]int32, vocab),
-		bucketCount: make([]float64, buckets),
-		bucketMass:  make([]float64, buckets),
-		seen:        make([]uint32, vocab),
+func New(set kernel.Set, vocab int) *Sampler { return newSampler(set, vocab, usual) }
+
+func newSampler(set kernel.Set, vocab int, z sizes) *Sampler {
+	chunks := (vocab + z.chunk - 1) / z.chunk
+	list := func() []float32 { return make([]float32, vocab+chunks*kernel.BandPad) }
+	s := &Sampler{
+		set:     set,
+		sizes:   z,
+		vals:    make([]float32, min(many, vocab)),
+		ids:     make([]int32, min(many, vocab)),
+		byID:    make([]uint64, min(many, vocab)),
+		weights: make([]float32, min(many, vocab)),
+		raw:     make([]float32, vocab),
+		part:    make([]float32, max(z.chunk, z.sampled, many)),
+		mass:    make([]float64, chunks),
+		ties:    make([]int, chunks),
+		list:    list(),
+		start:   make([]int, chunks+1),
+		above:   make([]float64, chunks),
+		spare:   [...][]float32{list(), list()},
+		picked:  make([]float32, z.sampled),
+		sorted:  make([]float32, z.small),
+		buckets: make([]bucket, buckets),
+		seen:    make([]uint32, vocab),
 	}
+	for i := range s.never {
+		s.never[i] = negInf
+	}
+	return s
 }
 
 // Sample chooses the next token.
 func (s *Sampler) Sample(in Input, out *Output) error {
 	x, p := in.Logits, in.Params
-	if nan(s.set.Dot(x, x)) {
+	changes := p.changes() || in.Allowed != nil
+	top, nan := s.peak(x)
+	if nan {
 		return ErrNotFinite
 	}
 	raw := x
 	var logSum float64
 	out.Top = out.Top[:0]
+	s.found = 0
 	if p.Logprobs {
-		m := s.set.Max(x)
-		if !finite(m) {
+		if !finite(top.value) {
 			return ErrNotFinite
 		}
-		logSum = float64(m) + math.Log(s.total(x, m, 1))
-		s.top(x, logSum, p.TopLogprobs, out)
-		if p.changes() || in.Allowed != nil {
+		logSum = s.logSum(x, top)
+		more := 0
+		if !changes && p.Temperature > 0 {
+			more = min(s.few, len(s.vals))
+		}
+		s.top(x, logSum, p.TopLogprobs, more, out)
+	}
+	if changes {
+		if p.Logprobs {
 			raw = s.raw[:copy(s.raw, x)]
 		}
+		s.bias(x, p)
+		s.penalise(x, in)
+		s.exclude(x, in.Allowed)
+		top, _ = s.peak(x)
+		s.found = 0
 	}
-	s.bias(x, p)
-	s.penalise(x, in)
-	exclude(x, in.Allowed)
-	token, err := s.choose(x, in)
+	token, err := s.choose(x, top, in)
 	if err != nil {
 		return err
 	}
@@ -136,20 +172,30 @@ func (s *Sampler) Sample(in Input, out *Output) error {
 
 // Score reports the log-probability of a token that is known, and the likeliest.
 func (s *Sampler) Score(x []float32, token int32, top int, out *Output) error {
-	m := s.set.Max(x)
-	if !finite(m) || nan(s.set.Dot(x, x)) {
+	best, nan := s.peak(x)
+	if nan || !finite(best.value) {
 		return ErrNotFinite
 	}
-	logSum := float64(m) + math.Log(s.total(x, m, 1))
+	logSum := s.logSum(x, best)
 	out.Token, out.Logprob = token, float32(float64(x[token])-logSum)
 	out.Top = out.Top[:0]
-	s.top(x, logSum, top, out)
+	s.found = 0
+	s.top(x, logSum, top, 0, out)
 	return nil
 }
 
-func (s *Sampler) top(x []float32, logSum float64, n int, out *Output) {
-	n = s.set.TopK(x, min(n, len(s.vals)), s.vals, s.ids)
-	for i := range n {
+// logSum is the logarithm of the sum of all exponentials.
+func (s *Sampler) logSum(x []float32, top peak) float64 {
+	return float64(top.value) + math.Log(s.total(x, measure{top.value, 1}))
+}
+
+// top reports the n likeliest, and looks for more that will be needed.
+func (s *Sampler) top(x []float32, logSum float64, n, more int, out *Output) {
+	if n = min(n, len(s.vals)); n == 0 {
+		return
+	}
+	s.found = s.set.TopK(x, max(n, more), s.vals, s.ids)
+	for i := range min(n, s.found) {
 		out.Top = append(out.Top, Logprob{s.ids[i], float32(float64(s.vals[i]) - logSum)})
 	}
 }
@@ -209,28 +255,46 @@ func (s *Sampler) nextStamp() {
 }
 
 // exclude gives the tokens whose bit is not set no probability.
-func exclude(x []float32, allowed []uint64) {
+func (s *Sampler) exclude(x []float32, allowed []uint64) {
 	if allowed == nil {
 		return
 	}
-	never := float32(math.Inf(-1))
 	for w := 0; w*64 < len(x); w++ {
-		var bits uint64
+		var keep uint64
 		if w < len(allowed) {
-			bits = allowed[w]
-		}
-		if bits == math.MaxUint64 {
-			continue
+			keep = allowed[w]
 		}
 		part := x[w*64 : min(len(x), w*64+64)]
-		for i := range part {
-			if bits>>i&1 == 0 {
-				part[i] = never
+		switch {
+		case keep == math.MaxUint64:
+		case bits.OnesCount64(keep) > 32 || len(part) < 64:
+			for drop := ^keep; drop != 0; drop &= drop - 1 {
+				if i := bits.TrailingZeros64(drop); i < len(part) {
+					part[i] = negInf
+				}
 			}
+		default:
+			s.keepFew(part, keep)
 		}
 	}
 }
 
-func nan(v float32) bool { return v != v }
+// keepFew excludes all but a few of 64 tokens.
+func (s *Sampler) keepFew(x []float32, keep uint64) {
+	var kept [32]float32
+	n := 0
+	for k := keep; k != 0; k &= k - 1 {
+		kept[n] = x[bits.TrailingZeros64(k)]
+		n++
+	}
+	copy(x, s.never[:])
+	n = 0
+	for k := keep; k != 0; k &= k - 1 {
+		x[bits.TrailingZeros64(k)] = kept[n]
+		n++
+	}
+}
+
+var negInf, posInf = float32(math.Inf(-1)), float32(math.Inf(1))
 
 func finite(v float32) bool { return v-v == 0 }

@@ -2,7 +2,6 @@ package sample
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -95,6 +94,9 @@ func topIDs(x []float32, k int) map[int32]bool {
 	return ids
 }
 
+// tiny makes a small vocabulary see all paths.
+var tiny = sizes{chunk: 96, few: 5, sampled: 64, small: 16}
+
 // Every path of choose has the oracle's distribution: chi-square over many
 // draws, at a level that one run in ten thousand would miss by chance; the
 // generators are seeded, so the test always sees the same draws.
@@ -119,9 +121,7 @@ func TestDistribution(t *testing.T) {
 	set := kernel.New(cpu.AVX512VNNI) // the best there is
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := New(set, vocab)
-			s.tries = [...]int{20, 60} // so that a small vocabulary sees all paths
-			s.part, s.chunkMass = s.part[:100], make([]float64, 6)
+			s := newSampler(set, vocab, tiny)
 			x := row(vocab, 7, c.spread)
 			want := oracle(x, Input{Params: &c.p})
 			rnd := rand.NewPCG(42, 43)
@@ -213,8 +213,7 @@ func TestAgainstOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		vocab := rapid.SampledFrom([]int{1, 2, 63, 64, 65, 257, 3000}).Draw(t, "vocab")
 		if samplers[vocab] == nil {
-			samplers[vocab] = New(set, vocab)
-			samplers[vocab].tries = [...]int{3, 40}
+			samplers[vocab] = newSampler(set, vocab, tiny)
 		}
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "logits"), 0))
 		levels := rapid.IntRange(1, 60).Draw(t, "levels")
@@ -259,41 +258,6 @@ func nearBoundary(x []float32, in Input, token int32) bool {
 	p.MinP *= 1 - 1e-5
 	in.Params = &p
 	return oracle(x, in)[token] > 0
-}
-
-// The exact set, not only a subset: with enough draws every candidate comes.
-func TestSelectBestAgainstSort(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.IntRange(1, 400).Draw(t, "n")
-		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-		levels := rapid.IntRange(1, 50).Draw(t, "levels")
-		x, w := make([]float32, n), make([]float64, n)
-		ids := make([]int32, n)
-		total := 0.0
-		for i := range x {
-			x[i] = float32(r.IntN(levels))
-			w[i] = float64(1 + r.IntN(8)) // whole numbers: sums are exact
-			ids[i] = int32(i)
-			total += w[i]
-		}
-		target := float64(rapid.IntRange(0, int(total)+1).Draw(t, "target"))
-		sorted := slices.Clone(ids)
-		slices.SortStableFunc(sorted, func(a, b int32) int { return int(x[b] - x[a]) })
-		want, sum := 0, 0.0
-		for want < n && (want == 0 || sum < target) {
-			sum += w[sorted[want]]
-			want++
-		}
-		s := New(kernel.Set{}, 1)
-		got := s.selectBest(ids, x, func(id int32) float64 { return w[id] }, target)
-		best := slices.Clone(ids[:got])
-		slices.Sort(best)
-		expect := slices.Clone(sorted[:want])
-		slices.Sort(expect)
-		if !slices.Equal(best, expect) {
-			t.Fatalf("got %v, want %v", best, expect)
-		}
-	})
 }
 
 func TestNotFinite(t *testing.T) {
@@ -455,7 +419,7 @@ func TestSeedDefectNoSortNoAllocation(t *testing.T) {
 	s := New(kernel.New(cpu.AVX512VNNI), vocab)
 	x, work := row(vocab, 1, 2), make([]float32, vocab)
 	history := []int32{1, 2, 3, 4, 5, 5, 5}
-	for _, p := range benchParams() {
+	for _, p := range benchCases() {
 		out := Output{Top: make([]Logprob, 0, MaxTop)}
 		rnd := rand.NewPCG(1, 1)
 		n := testing.AllocsPerRun(5, func() {
@@ -466,50 +430,6 @@ func TestSeedDefectNoSortNoAllocation(t *testing.T) {
 		})
 		if n != 0 {
 			t.Errorf("%s: %v allocations", p.name, n)
-		}
-	}
-}
-
-type namedParams struct {
-	name string
-	Params
-}
-
-func benchParams() []namedParams {
-	return []namedParams{
-		{"greedy", Params{}},
-		{"top-k 40", Params{Temperature: 0.7, TopK: 40, TopP: 1}},
-		{"top-k 40 top-p 0.9 penalties", Params{Temperature: 0.7, TopK: 40, TopP: 0.9, RepeatPenalty: 1.1}},
-		{"top-p 0.9", Params{Temperature: 0.7, TopP: 0.9}},
-		{"min-p 0.05", Params{Temperature: 1, TopP: 1, MinP: 0.05}},
-		{"whole", Params{Temperature: 1, TopP: 1}},
-		{"flat top-p", Params{Temperature: 50, TopP: 0.9}},
-		{"greedy logprobs 5", Params{Logprobs: true, TopLogprobs: 5}},
-	}
-}
-
-func BenchmarkSample(b *testing.B) {
-	for _, vocab := range []int{49152, 151936} {
-		s := New(kernel.New(cpu.AVX512VNNI), vocab)
-		x, work := row(vocab, 1, 2.5), make([]float32, vocab)
-		x[77] = 18 // a model is rarely without a favourite
-		for _, p := range benchParams() {
-			b.Run(fmt.Sprintf("%d/%s", vocab, p.name), func(b *testing.B) {
-				rnd := rand.NewPCG(1, 1)
-				out := Output{Top: make([]Logprob, 0, MaxTop)}
-				for b.Loop() {
-					if p.RepeatPenalty != 0 || p.Logprobs {
-						copy(work, x)
-					}
-					in := Input{Logits: x, Params: &p.Params, Rand: rnd, History: []int32{1, 2, 3}, Prompt: 1}
-					if p.RepeatPenalty != 0 {
-						in.Logits = work
-					}
-					if err := s.Sample(in, &out); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
 		}
 	}
 }

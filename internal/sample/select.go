@@ -1,175 +1,298 @@
 package sample
 
-import "slices"
+import (
+	"math"
+	"slices"
 
-const (
-	buckets = 2048
-	// deepest is how far below the largest logit, in temperatures, the buckets
-	// reach. What is lower has next to no probability and shares the last.
-	deepest = 20
+	"github.com/penstock-llm/penstock/internal/kernel"
 )
 
-// selection is a set of the best tokens: all in buckets before end, and those of the
-// bucket end that are listed.
-type selection struct {
-	end    int
-	listed []int32
-	mass   float64
+// A token's weight is exp((logit-max)*scale). Which tokens are candidates is a
+// question for the edge of a set: the logit down to which the weights reach a
+// target. The row is read as few times as possible and never sorted; whatever
+// the logits are, the edge is exact, up to the rounding of sums.
+
+// measure gives logits their weights.
+type measure struct{ max, scale float32 }
+
+// cut is a set of the best tokens: those with a logit above at, and the first
+// ties of those that have this one.
+type cut struct {
+	at   float32
+	ties int
 }
 
-// fromAll draws when the candidates may be any number of tokens, as in a flat
-// distribution. Tokens fall into buckets by logit; only in the bucket at the
-// edge is it looked for which of them still belong. Linear time, no sort.
-func (s *Sampler) fromAll(x []float32, max float32, in Input) int32 {
-	p := in.Params
-	w := s.weights[:copy(s.weights, x)]
-	for part := range slices.Chunk(w, chunk) {
-		s.set.ExpSum(part, max, 1/p.Temperature)
+// everything is the set of all tokens that have a probability.
+var everything = cut{-math.MaxFloat32, math.MaxInt32}
+
+// raise leaves the tokens above a floor.
+func (c cut) raise(floor float32) cut {
+	if floor >= c.at {
+		return cut{at: floor}
 	}
-	s.bucketScale, s.bucketTop = buckets/(deepest*p.Temperature), max
-	best := s.fill(x, w)
-	if p.TopK > 0 && p.TopK < len(x) {
-		best = s.limit(best, x, w, s.bucketCount, func(int32) float64 { return 1 }, float64(p.TopK))
-	}
-	if p.TopP < 1 {
-		best = s.limit(best, x, w, s.bucketMass, func(id int32) float64 { return float64(w[id]) }, float64(p.TopP)*best.mass)
-	}
-	return s.drawFrom(best, x, w, p.MinP, in.draw())
+	return c
 }
 
-// depth is the position of a logit among the buckets; its integer part is the
-// bucket.
-func (s *Sampler) depth(v float32) float32 {
-	d := (s.bucketTop - v) * s.bucketScale
-	if !(d < buckets-1) {
-		return buckets - 1
-	}
-	return d
+// span is what is known about an edge: it is in (lo, hi], and the weights above
+// hi do not reach the target.
+type span struct {
+	lo, hi float32
+	before float64 // weight above hi
+	inside float64 // weight in (lo, hi]
+	left   float64 // weight above hi that is not in the list any more
 }
 
-// fill counts and weighs the tokens of every bucket.
-func (s *Sampler) fill(x, w []float32) selection {
-	clear(s.bucketCount)
-	clear(s.bucketMass)
+// nothing is the result of no pass: no logit is within its limits.
+var nothing = scanned{lo: posInf, hi: negInf}
+
+// scanned is the result of a pass over the row.
+type scanned struct {
+	lo, hi                  float32
+	total, aboveLo, aboveHi float64
+	gathered                int // tokens in (lo, hi]
+	end                     int // length of their list, with what fills it up
+}
+
+func (s *Sampler) chunkOf(x []float32, c int) []float32 {
+	return x[c*s.chunk : min(len(x), (c+1)*s.chunk)]
+}
+
+// total is the sum of all weights. Those of the chunks stay in s.mass.
+func (s *Sampler) total(x []float32, m measure) float64 {
 	sum := 0.0
-	for i, v := range x {
-		b := int(s.depth(v))
-		s.bucketCount[b]++
-		s.bucketMass[b] += float64(w[i])
-		sum += float64(w[i])
+	for c := range s.mass {
+		s.mass[c], s.ties[c] = float64(s.set.Mass(s.chunkOf(x, c), m.max, m.scale)), 0
+		sum += s.mass[c]
 	}
-	return selection{end: buckets, mass: sum}
+	return sum
 }
 
-// limit cuts a set down to the best tokens that reach the target together, at
-// least one and no more than needed. sums holds the weights of whole buckets.
-func (s *Sampler) limit(from selection, x, w []float32, sums []float64, weight func(int32) float64, target float64) selection {
-	cut := selection{}
-	before := 0.0
-	for cut.end < from.end && cut.end < buckets-1 && before+sums[cut.end] < target {
-		before += sums[cut.end]
-		cut.mass += s.bucketMass[cut.end]
-		cut.end++
+// scan weighs the row and lists the logits in (lo, hi], chunk by chunk.
+func (s *Sampler) scan(x []float32, m measure, lo, hi float32) scanned {
+	sc := scanned{lo: lo, hi: hi}
+	for c := range s.mass {
+		sums, n := s.set.Band(s.list[sc.end:], s.chunkOf(x, c), m.max, m.scale, lo, hi)
+		s.above[c], s.start[c] = float64(sums.AboveHi), sc.end
+		sc.total += float64(sums.Total)
+		sc.aboveLo += float64(sums.AboveLo)
+		sc.aboveHi += s.above[c]
+		sc.gathered += n
+		sc.end += pad(n)
 	}
-	if cut.end == from.end {
-		cut.listed = from.listed
-	} else {
-		cut.listed = s.list(x, cut.end)
-	}
-	if len(cut.listed) > 0 {
-		n := s.selectBest(cut.listed, x, weight, target-before)
-		cut.listed = cut.listed[:n]
-	}
-	for _, id := range cut.listed {
-		cut.mass += float64(w[id])
-	}
-	return cut
+	s.start[len(s.mass)] = sc.end
+	s.last = sc
+	return sc
 }
 
-// list gathers the tokens of a bucket.
-func (s *Sampler) list(x []float32, bucket int) []int32 {
-	ids := s.order[:0]
-	for i, v := range x {
-		if int(s.depth(v)) == bucket {
-			ids = append(ids, int32(i))
+// narrow is scan for a list, from which it makes a shorter one.
+func (s *Sampler) narrow(out, list []float32, m measure, lo, hi float32) scanned {
+	sc := scanned{lo: lo, hi: hi}
+	for part := range slices.Chunk(list, s.chunk) {
+		sums, n := s.set.Band(out[sc.end:], part, m.max, m.scale, lo, hi)
+		sc.aboveLo += float64(sums.AboveLo)
+		sc.aboveHi += float64(sums.AboveHi)
+		sc.gathered += n
+		sc.end += pad(n)
+	}
+	return sc
+}
+
+// edgeOfRow finds an edge after a scan with limits that were guessed, and scans
+// again if they were wrong.
+func (s *Sampler) edgeOfRow(x []float32, m measure, e span, sc scanned, target float64) cut {
+	switch {
+	case sc.aboveHi >= target:
+		e.lo, e.inside = sc.hi, sc.aboveHi-e.before
+	case sc.aboveLo < target:
+		e.hi, e.before, e.inside = sc.lo, sc.aboveLo, sc.total-sc.aboveLo
+	default:
+		e.lo, e.hi, e.before = sc.lo, sc.hi, sc.aboveHi
+	}
+	if below(e.hi) <= e.lo {
+		return s.among(e, m, target)
+	}
+	if e.lo != sc.lo || e.hi != sc.hi {
+		sc = s.scan(x, m, e.lo, e.hi)
+	}
+	e.before, e.inside, e.left = sc.aboveHi, sc.aboveLo-sc.aboveHi, sc.aboveHi
+	return s.edge(s.list[:sc.end], m, e, target)
+}
+
+// edge finds the logit in a list at which the weights reach the target. Every
+// round makes the span smaller, most of them the list as well.
+func (s *Sampler) edge(list []float32, m measure, e span, target float64) cut {
+	out, spare := s.spare[0], s.spare[1]
+	for len(list) > s.small {
+		if below(e.hi) <= e.lo {
+			return s.among(e, m, target)
+		}
+		lo, hi := s.guess(list, m, e, goal{(target - e.before) / e.inside, 0})
+		if hi <= e.lo || lo >= e.hi || lo <= e.lo && hi >= e.hi {
+			lo = middle(e.lo, e.hi)
+			hi = lo
+		}
+		sc := s.narrow(out, list, m, lo, hi)
+		aboveLo, aboveHi := e.left+sc.aboveLo, e.left+sc.aboveHi
+		switch {
+		case aboveHi >= target:
+			e.lo, e.inside = hi, aboveHi-e.before
+		case aboveLo < target:
+			e.hi, e.before, e.inside = lo, aboveLo, e.inside-(aboveLo-e.before)
+		default:
+			e = span{lo: lo, hi: hi, before: aboveHi, inside: aboveLo - aboveHi, left: aboveHi}
+			list = out[:sc.end]
+			out, spare = spare, out
 		}
 	}
-	return ids
+	return s.edgeOfFew(list, m, e, target)
 }
 
-// drawFrom draws from those of a set whose weight is at least the fraction; the
-// largest weight is 1.
-func (s *Sampler) drawFrom(from selection, x, w []float32, fraction float32, u float64) int32 {
-	mass := from.mass
-	if fraction > 0 {
-		mass = 0
-		s.walk(from, x, w, fraction, func(_ int32, v float64) bool { mass += v; return true })
+// among is the edge when only one logit is left, which many tokens have.
+func (s *Sampler) among(e span, m measure, target float64) cut {
+	w := s.weight(e.hi, m)
+	if w == 0 {
+		return cut{e.hi, math.MaxInt32}
 	}
-	u *= mass
-	last := int32(none)
-	s.walk(from, x, w, fraction, func(id int32, v float64) bool {
-		last = id
+	n := math.Ceil((target - e.before) / w)
+	return cut{e.hi, max(1, int(min(n, math.MaxInt32)))}
+}
+
+// weight of one logit, the same as in a chunk.
+func (s *Sampler) weight(v float32, m measure) float64 {
+	x := s.part[:min(len(s.part), 16)]
+	for i := range x {
+		x[i] = v
+	}
+	s.set.ExpSum(x, m.max, m.scale)
+	return float64(x[0])
+}
+
+// edgeOfFew sorts a short list.
+func (s *Sampler) edgeOfFew(list []float32, m measure, e span, target float64) cut {
+	v := s.sorted[:copy(s.sorted, list)]
+	slices.Sort(v)
+	w := s.part[:copy(s.part, v)]
+	s.set.ExpSum(w, m.max, m.scale)
+	sum := e.left
+	c := cut{at: e.hi}
+	for i := len(v) - 1; i >= 0 && v[i] > e.lo; i-- {
+		if v[i] != c.at {
+			c = cut{at: v[i]}
+		}
+		c.ties++
+		if sum += float64(w[i]); sum >= target {
+			break
+		}
+	}
+	return c
+}
+
+// settle weighs the tokens of a set, chunk by chunk, and returns their weight.
+func (s *Sampler) settle(x []float32, m measure, c cut) float64 {
+	inside := s.last.lo < c.at && c.at <= s.last.hi
+	if whole := c.ties == 0 && c.at == s.last.hi; !inside && !whole {
+		s.scan(x, m, below(c.at), c.at)
+	}
+	w, left, sum := 0.0, c.ties, 0.0
+	if left > 0 {
+		w = s.weight(c.at, m)
+	}
+	for i := range s.mass {
+		s.mass[i], s.ties[i] = s.above[i], 0
+		if c.ties > 0 || c.at != s.last.hi {
+			segment := s.list[s.start[i]:s.start[i+1]]
+			sums, n := s.set.Band(s.spare[0], segment, m.max, m.scale, below(c.at), c.at)
+			s.ties[i] = min(left, n)
+			left -= s.ties[i]
+			s.mass[i] += float64(sums.AboveHi) + w*float64(s.ties[i])
+		}
+		sum += s.mass[i]
+	}
+	return sum
+}
+
+// drawFrom draws from a set whose chunks are weighed: first the chunk, then a
+// part of it, then the token.
+func (s *Sampler) drawFrom(x []float32, m measure, c cut, u float64) int32 {
+	sum := 0.0
+	for _, v := range s.mass {
+		sum += v
+	}
+	u *= sum
+	at := 0
+	for i, v := range s.mass {
+		if v == 0 {
+			continue
+		}
+		at = i
+		if u < v {
+			break
+		}
 		u -= v
-		return u >= 0
-	})
-	return last
-}
-
-const none = -1
-
-// walk visits the tokens of a set that have a weight until visit returns false.
-func (s *Sampler) walk(from selection, x, w []float32, fraction float32, visit func(int32, float64) bool) {
-	for _, id := range from.listed {
-		if v := w[id]; v > 0 && v >= fraction && !visit(id, float64(v)) {
-			return
-		}
 	}
-	end := float32(from.end)
-	for i, v := range w {
-		if v > 0 && v >= fraction && s.depth(x[i]) < end && !visit(int32(i), float64(v)) {
-			return
+	row, ties := s.chunkOf(x, at), s.ties[at]
+	for first := at * s.chunk; ; first += s.small {
+		part := row[:min(s.small, len(row))]
+		sums, n := s.set.Band(s.spare[0], part, m.max, m.scale, below(c.at), c.at)
+		n = min(n, ties)
+		mass := float64(sums.AboveHi)
+		if n > 0 {
+			mass += float64(n) * s.weight(c.at, m)
 		}
+		if row = row[len(part):]; u < mass || len(row) == 0 {
+			return int32(first + s.drawPart(part, m, c.at, ties, u))
+		}
+		u -= mass
+		ties -= n
 	}
 }
 
-// selectBest reorders ids so that the first n are the best ones (by logit, then
-// by lower id) whose weights together reach the target, no more than needed, and
-// returns n, at least 1.
-func (s *Sampler) selectBest(ids []int32, x []float32, weight func(int32) float64, target float64) int {
-	lo, hi := 0, len(ids) // the edge is in (lo, hi]
-	for hi-lo > 1 {
-		pivot := ids[lo+int(s.pivot.Uint64()%uint64(hi-lo))]
-		mid, sum := s.partition(ids, lo, hi, x, pivot, weight)
-		if sum >= target {
-			hi = mid
-		} else {
-			lo, target = mid, target-sum
+// drawPart draws from a few tokens.
+func (s *Sampler) drawPart(x []float32, m measure, at float32, ties int, u float64) int {
+	w := s.part[:copy(s.part, x)]
+	s.set.ExpSum(w, m.max, m.scale)
+	last := 0
+	for i, v := range x {
+		if v == at && ties > 0 {
+			ties--
+		} else if !(v > at) {
+			continue
+		}
+		if w[i] == 0 {
+			continue
+		}
+		last = i
+		if u -= float64(w[i]); u < 0 {
+			break
 		}
 	}
-	return hi
+	return last // rounding may leave a little of u at the end
 }
 
-// partition moves those better than the pivot, and it, before the others of
-// ids[lo:hi]. mid is where the others begin, but not hi: then the pivot itself is
-// left out, so that every call makes the range smaller.
-func (s *Sampler) partition(ids []int32, lo, hi int, x []float32, pivot int32, weight func(int32) float64) (mid int, sum float64) {
-	v := x[pivot]
-	mid = lo
-	at := lo
-	for i := lo; i < hi; i++ {
-		id := ids[i]
-		if x[id] > v || x[id] == v && id <= pivot {
-			ids[i], ids[mid] = ids[mid], id
-			if id == pivot {
-				at = mid
-			}
-			sum += weight(id)
-			mid++
-		}
+// pad is what the kernel fills up n values to.
+func pad(n int) int { return (n + kernel.BandPad - 1) / kernel.BandPad * kernel.BandPad }
+
+// below is the next smaller number.
+func below(v float32) float32 { return math.Nextafter32(v, negInf) }
+
+// middle is a number between two that are not neighbours, in the middle of all
+// numbers between them.
+func middle(lo, hi float32) float32 {
+	return fromOrder((order(lo) + order(hi)) / 2)
+}
+
+// order numbers all float32 in ascending order.
+func order(v float32) int64 {
+	b := int64(math.Float32bits(v))
+	if b>>31 == 1 {
+		return 1<<31 - b
 	}
-	if mid == hi {
-		ids[at], ids[hi-1] = ids[hi-1], ids[at]
-		return hi - 1, sum - weight(pivot)
+	return b
+}
+
+func fromOrder(n int64) float32 {
+	if n >= 0 {
+		return math.Float32frombits(uint32(n))
 	}
-	return mid, sum
+	return math.Float32frombits(uint32(-n) | 1<<31)
 }

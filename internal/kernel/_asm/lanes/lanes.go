@@ -185,6 +185,22 @@ func Unrolled(n reg.GPVirtual, by int, step func(k int), advance func(rounds int
 	})
 }
 
+// PairLoop runs pair for every two of n, and one for the last if n is odd.
+func PairLoop(n reg.GPVirtual, pair, one func()) {
+	head, rest, done := NewLabel("pairs"), NewLabel("odd"), NewLabel("done")
+	Label(head)
+	CMPQ(n, U32(2))
+	JLT(LabelRef(rest))
+	pair()
+	SUBQ(U32(2), n)
+	JMP(LabelRef(head))
+	Label(rest)
+	TESTQ(n, n)
+	JLE(LabelRef(done))
+	one()
+	Label(done)
+}
+
 // Finish ends a function.
 func Finish() {
 	VZEROUPPER()

@@ -1,5 +1,4 @@
-// Command select generates the search of the sampling kernels for both vector
-// tiers.
+// Command select generates the sampling kernels for both vector tiers.
 package main
 
 import (
@@ -17,6 +16,9 @@ func main() {
 	ConstraintExpr("!purego")
 	for _, a := range lanes.All {
 		above(a)
+		peak(a)
+		mass(a)
+		band(a)
 	}
 	Generate()
 }
