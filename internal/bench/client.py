@@ -1,4 +1,5 @@
-"""The scenario's load from a Python client: client.py LIBRARY URL CLIENTS REQUESTS TOKENS TEMPERATURE, the prompt on stdin."""
+"""The scenario's load from a Python client: client.py LIBRARY. The first line of standard input is the job, as JSON; then each
+line asks for a run, or for the warm-up. One line of JSON answers each."""
 import json
 import queue
 import resource
@@ -6,10 +7,10 @@ import sys
 import threading
 import time
 
-library, url, clients, requests_wanted, tokens, temperature = sys.argv[1:7]
-clients, requests_wanted, tokens, temperature = int(clients), int(requests_wanted), int(tokens), float(temperature)
-prompt = sys.stdin.read()
-body = {"prompt": prompt, "max_tokens": tokens, "temperature": temperature, "ignore_eos": True}
+library = sys.argv[1]
+job = json.loads(sys.stdin.readline())
+url, tokens, temperature = job["target"]["URL"], job["target"]["MaxTokens"], job["target"]["Temperature"]
+body = {"prompt": job["prompt"], "max_tokens": tokens, "temperature": temperature, "ignore_eos": True}
 
 
 def with_requests():
@@ -46,37 +47,11 @@ def with_openai():
 
     def one():
         answer = client.completions.create(
-            model=model, prompt=prompt, max_tokens=tokens, temperature=temperature, extra_body={"ignore_eos": True}
+            model=model, prompt=job["prompt"], max_tokens=tokens, temperature=temperature, extra_body={"ignore_eos": True}
         )
         return {"prompt_tokens": answer.usage.prompt_tokens, "completion_tokens": answer.usage.completion_tokens}
 
     return one
-
-
-make = {"requests": with_requests, "httpx": with_httpx, "openai": with_openai}[library]
-jobs = queue.SimpleQueue()
-for i in range(requests_wanted):
-    jobs.put(i)
-result = {"requests": requests_wanted, "ok": 0, "tokens": 0, "prompt_tokens": 0, "failure": ""}
-lock = threading.Lock()
-
-
-def client(one):
-    while True:
-        try:
-            jobs.get_nowait()
-        except queue.Empty:
-            return
-        try:
-            usage = one()
-        except Exception as e:
-            with lock:
-                result["failure"] = str(e)
-            continue
-        with lock:
-            result["ok"] += 1
-            result["tokens"] += usage["completion_tokens"]
-            result["prompt_tokens"] += usage["prompt_tokens"]
 
 
 def cpu():
@@ -84,13 +59,43 @@ def cpu():
     return u.ru_utime + u.ru_stime
 
 
-calls = [make() for _ in range(clients)]  # a session each, as programs have it
-threads = [threading.Thread(target=client, args=(one,)) for one in calls]
-before, start = cpu(), time.perf_counter()
-for t in threads:
-    t.start()
-for t in threads:
-    t.join()
-result["seconds"] = time.perf_counter() - start
-result["cpu_seconds"] = cpu() - before
-print(json.dumps(result))
+def run(wanted):
+    jobs = queue.SimpleQueue()
+    for i in range(wanted):
+        jobs.put(i)
+    result = {"requests": wanted, "ok": 0, "tokens": 0, "prompt_tokens": 0, "failure": ""}
+    lock = threading.Lock()
+
+    def client(one):
+        while True:
+            try:
+                jobs.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                usage = one()
+            except Exception as e:
+                with lock:
+                    result["failure"] = str(e)
+                continue
+            with lock:
+                result["ok"] += 1
+                result["tokens"] += usage["completion_tokens"]
+                result["prompt_tokens"] += usage["prompt_tokens"]
+
+    threads = [threading.Thread(target=client, args=(one,)) for one in calls]
+    before, start = cpu(), time.perf_counter()
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    result["seconds"] = time.perf_counter() - start
+    result["cpu_seconds"] = cpu() - before
+    return result
+
+
+make = {"requests": with_requests, "httpx": with_httpx, "openai": with_openai}[library]
+calls = [make() for _ in range(job["clients"])]  # a session each, as programs have it
+print("{}", flush=True)
+for line in sys.stdin:
+    print(json.dumps(run(job["warmup"] if json.loads(line)["warm"] else job["requests"])), flush=True)

@@ -17,15 +17,15 @@ import (
 // layerNames, from the arithmetic outwards. Each does all that the one before it does, and something more.
 var layerNames = []string{"kernel", "executor", "core", "handler", "http"}
 
-// Layer is one layer in a process of its own. Layers starts it: the hidden `penstock bench layer`, which takes a layerJob on
-// standard input and prints a LayerRun.
+// Layer is one layer in a process of its own. Layers starts it: the hidden `penstock bench layer`, a worker whose job is a
+// layerJob and whose answers are LayerRuns.
 type Layer struct{}
 
 // layerJob is what a layer's process is told.
 type layerJob struct {
 	Layer    string   `json:"layer"` // one of layerNames but http, "mock", "serve", or "client"
 	Scenario Scenario `json:"scenario"`
-	Warmup   int      `json:"warmup"` // requests
+	Warmup   int      `json:"warmup"` // requests, before every run
 	Serve    serveJob `json:"serve"`
 	Client   *clientJob
 	Mock     *mockJob `json:"mock,omitempty"` // instead of a model
@@ -47,6 +47,9 @@ type LayerRun struct {
 	Conditions  string  `json:"conditions"` // model file, threads, settings: equal in all layers
 	Spans       *Spans  `json:"spans,omitempty"`
 	Failure     string  `json:"failure,omitempty"`
+	Idle        float64 `json:"idle_seconds,omitempty"` // before the run, since the one before
+	IdleCPU     float64 `json:"idle_cpu_seconds,omitempty"`
+	Machine     float64 `json:"machine,omitempty"` // probes' mean of the machine's speed, just before and after
 }
 
 // TokensPerSecond is the layer's speed.
@@ -54,17 +57,13 @@ func (r *LayerRun) TokensPerSecond() float64 { return float64(r.Tokens) / r.Seco
 
 // Run does the layer that standard input names.
 func (l *Layer) Run(ctx context.Context, in io.Reader, out io.Writer) error {
-	dec := json.NewDecoder(in)
+	dec, enc := json.NewDecoder(in), json.NewEncoder(out)
 	var job layerJob
 	if err := dec.Decode(&job); err != nil {
 		return fmt.Errorf("bench: layer: %w", err)
 	}
-	if job.Layer == "client" {
-		r, err := job.Client.run(ctx)
-		if err != nil {
-			return err
-		}
-		return json.NewEncoder(out).Encode(r)
+	if job.Client != nil {
+		return job.Client.serve(ctx, dec, enc)
 	}
 	if job.Mock == nil {
 		if err := job.Scenario.check(); err != nil {
@@ -72,13 +71,9 @@ func (l *Layer) Run(ctx context.Context, in io.Reader, out io.Writer) error {
 		}
 	}
 	if job.Layer == "serve" {
-		return job.serve(ctx, dec, out)
+		return job.serve(dec, enc)
 	}
-	run, err := job.measure(ctx)
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(out).Encode(run)
+	return job.stay(ctx, dec, enc)
 }
 
 // measurable is a layer that runs in one process: it takes a number of requests.
@@ -87,31 +82,60 @@ type measurable interface {
 	close() error
 }
 
-// measure warms the layer up and measures it.
-func (j *layerJob) measure(ctx context.Context) (*LayerRun, error) {
-	var m measurable
-	var err error
+func (j *layerJob) open() (measurable, error) {
 	switch j.Layer {
 	case "kernel":
-		m, err = newKernelLayer(&j.Scenario)
+		return newKernelLayer(&j.Scenario)
 	case "executor":
-		m, err = newExecutorLayer(&j.Scenario)
+		return newExecutorLayer(&j.Scenario)
 	case "core":
-		m, err = newCoreLayer(&j.Scenario)
+		return newCoreLayer(&j.Scenario)
 	case "handler":
-		m, err = newHandlerLayer(&j.Scenario)
+		return newHandlerLayer(&j.Scenario)
 	case "mock":
-		m, err = newMockCore(&j.Scenario, j.Mock)
-	default:
-		return nil, fmt.Errorf("bench: layer %q is not known", j.Layer)
+		return newMockCore(&j.Scenario, j.Mock)
 	}
+	return nil, fmt.Errorf("bench: layer %q is not known", j.Layer)
+}
+
+// stay loads the layer, warms it up, and measures it whenever it is asked.
+func (j *layerJob) stay(ctx context.Context, dec *json.Decoder, enc *json.Encoder) error {
+	m, err := j.open()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if j.Warmup > 0 {
-		if _, err := m.run(ctx, j.Warmup); err != nil {
-			return nil, errors.Join(err, m.close())
+	if err := j.warm(ctx, m); err != nil {
+		return errors.Join(err, m.close())
+	}
+	if err := enc.Encode(hello{}); err != nil {
+		return errors.Join(err, m.close())
+	}
+	rested, used := time.Now(), load.ProcessCPU()
+	err = answerLines(dec, enc, func(question) (any, error) {
+		idle, idleCPU := time.Since(rested), load.ProcessCPU()-used
+		r, err := j.measure(ctx, m)
+		if err != nil {
+			return nil, err
 		}
+		r.Idle, r.IdleCPU = idle.Seconds(), idleCPU.Seconds()
+		rested, used = time.Now(), load.ProcessCPU()
+		return r, nil
+	})
+	return errors.Join(err, m.close())
+}
+
+func (j *layerJob) warm(ctx context.Context, m measurable) error {
+	if j.Warmup == 0 {
+		return nil
+	}
+	_, err := m.run(ctx, j.Warmup)
+	return err
+}
+
+// measure warms the layer up and measures it once.
+func (j *layerJob) measure(ctx context.Context, m measurable) (*LayerRun, error) {
+	if err := j.warm(ctx, m); err != nil {
+		return nil, err
 	}
 	runtime.GC()
 	var before, after runtime.MemStats
@@ -119,7 +143,7 @@ func (j *layerJob) measure(ctx context.Context) (*LayerRun, error) {
 	cpuBefore := load.ProcessCPU()
 	r, err := m.run(ctx, j.Scenario.Requests)
 	if err != nil {
-		return nil, errors.Join(err, m.close())
+		return nil, err
 	}
 	r.CPU = (load.ProcessCPU() - cpuBefore).Seconds()
 	runtime.ReadMemStats(&after)
@@ -128,11 +152,9 @@ func (j *layerJob) measure(ctx context.Context) (*LayerRun, error) {
 		r.Allocs = float64(after.Mallocs-before.Mallocs) / float64(r.Tokens)
 	}
 	if j.Mock == nil {
-		if r.Conditions, err = j.Scenario.conditions(r.PromptTotal / max(1, r.Requests)); err != nil {
-			return nil, errors.Join(err, m.close())
-		}
+		r.Conditions, err = j.Scenario.conditions(r.PromptTotal / max(1, r.Requests))
 	}
-	return r, m.close()
+	return r, err
 }
 
 // conditions is what must be equal in all layers, as text.

@@ -2,6 +2,8 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"runtime"
@@ -10,12 +12,13 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/load"
 )
 
-// clientJob is what the load generator's process is told.
+// clientJob is what the load generator's process is told, this program's and Python's alike.
 type clientJob struct {
 	Target   load.Target `json:"target"`
 	Prompt   string      `json:"prompt"`
 	Clients  int         `json:"clients"`
 	Requests int         `json:"requests"`
+	Warmup   int         `json:"warmup"` // requests
 }
 
 // clientRun is what it reports; Python's clients report the same.
@@ -38,9 +41,23 @@ type clientTimes struct {
 	End  int64  `json:"end"`
 }
 
-// run sends the load. One processor is enough for it, and a second would only spin.
-func (j *clientJob) run(ctx context.Context) (*clientRun, error) {
+// serve sends the load, or the warm-up, whenever it is asked. One processor is enough for it, and a second would only spin.
+func (j *clientJob) serve(ctx context.Context, dec *json.Decoder, enc *json.Encoder) error {
 	runtime.GOMAXPROCS(1)
+	if err := enc.Encode(hello{}); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	return answerLines(dec, enc, func(q question) (any, error) {
+		job := *j
+		if q.Warm {
+			job.Requests, job.Target.Tag = j.Warmup, false
+		}
+		return job.run(ctx)
+	})
+}
+
+func (j *clientJob) run(ctx context.Context) (*clientRun, error) {
+	runtime.GC() // what the run before has left
 	res, err := load.Run(ctx, j.Target, load.Plan{Clients: j.Clients, Requests: j.Requests}, load.Fixed(j.Prompt), nil)
 	if err != nil {
 		return nil, err

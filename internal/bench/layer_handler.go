@@ -22,7 +22,7 @@ func newHandlerLayer(s *Scenario) (measurable, error) {
 		return nil, err
 	}
 	h := &handlerLayer{site: x, s: s}
-	h.body, err = json.Marshal(map[string]any{"prompt": x.prompt, "max_tokens": s.Gen, "temperature": s.Temperature, "ignore_eos": true})
+	h.body, err = json.Marshal(map[string]any{"prompt": x.hello.Prompt, "max_tokens": s.Gen, "temperature": s.Temperature, "ignore_eos": true})
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -36,28 +35,30 @@ type serveJob struct {
 	Log bool `json:"log"` // every request, to a file
 }
 
-// hello is the server's first line: where it listens, and with what prompt it is to be asked.
+// hello is a worker's first line; a server tells where it listens, and with what prompts it is to be asked.
 type hello struct {
-	URL    string `json:"url"`
-	TLS    string `json:"tls"`
-	Prompt string `json:"prompt"`
+	URL    string `json:"url,omitempty"`
+	TLS    string `json:"tls,omitempty"`
+	Prompt string `json:"prompt,omitempty"`
+	Tokens int    `json:"prompt_tokens,omitempty"`
+	// Chat is a prompt that has as many tokens as Prompt once the template is around it, or as near as it can come.
+	Chat       string `json:"chat_prompt,omitempty"`
+	ChatTokens int    `json:"chat_prompt_tokens,omitempty"`
 }
 
 // mark is a reading of the server's counters. Traces are those of tagged requests since the last reading.
 type mark struct {
-	CPU          float64       `json:"cpu_seconds"`
-	Mallocs      uint64        `json:"mallocs"`
-	Stats        engine.Stats  `json:"stats"`
-	PromptTokens int           `json:"prompt_tokens"`
-	Traces       []serverTimes `json:"traces"`
+	CPU     float64       `json:"cpu_seconds"`
+	Mallocs uint64        `json:"mallocs"`
+	Stats   engine.Stats  `json:"stats"`
+	Traces  []serverTimes `json:"traces"`
 }
 
 // site is an engine behind the project's real HTTP handler.
 type site struct {
 	engine *engine.Engine
 	server *server.Server
-	prompt string
-	ids    []int32
+	hello  hello // without addresses
 	log    *os.File
 	end    func() error
 }
@@ -76,12 +77,11 @@ func (s *Scenario) site(log bool) (*site, error) {
 }
 
 func (x *site) build(s *Scenario, file *gguf.File, tok *tokenizer.Tokenizer, config model.Config, log bool) error {
-	var err error
-	if x.prompt, x.ids, err = s.prompt(tok); err != nil {
-		return err
-	}
 	template, err := chat.Load(file)
 	if err != nil {
+		return err
+	}
+	if err := x.prompts(s, tok, template); err != nil {
 		return err
 	}
 	cfg := server.Config{Version: "bench", AccessLog: log, Model: &server.Model{ID: "bench", Path: s.Model, Created: time.Now(), Config: config, CPU: s.Tier,
@@ -96,6 +96,24 @@ func (x *site) build(s *Scenario, file *gguf.File, tok *tokenizer.Tokenizer, con
 	return nil
 }
 
+// prompts makes the texts that clients send.
+func (x *site) prompts(s *Scenario, tok *tokenizer.Tokenizer, template *chat.Template) error {
+	text, ids, err := s.prompt(tok)
+	if err != nil {
+		return err
+	}
+	x.hello.Prompt, x.hello.Tokens = text, len(ids)
+	m := core.Model{Tokenizer: tok}
+	x.hello.Chat, x.hello.ChatTokens, err = longest(s.Prompt, len(ids), func(text string) (int, error) {
+		whole, err := template.Render([]chat.Message{chat.NewMessage("user", text)}, chat.Options{GenerationPrompt: true})
+		return len(m.EncodeChat(whole)), err
+	})
+	if err != nil { // a model without a template that works has no chat endpoint either
+		x.hello.Chat = text
+	}
+	return nil
+}
+
 func (x *site) close() error {
 	err := x.end()
 	if x.log != nil {
@@ -106,7 +124,7 @@ func (x *site) close() error {
 }
 
 // serve runs a server until standard input ends: a first line that says where, then a reading for every line that comes in.
-func (j *layerJob) serve(ctx context.Context, dec *json.Decoder, out io.Writer) error {
+func (j *layerJob) serve(dec *json.Decoder, enc *json.Encoder) error {
 	var x *site
 	var err error
 	if j.Mock != nil {
@@ -138,22 +156,13 @@ func (j *layerJob) serve(ctx context.Context, dec *json.Decoder, out io.Writer) 
 	}
 	go servers[0].Serve(plain)             // both end
 	go servers[1].ServeTLS(secure, "", "") // with Close
-	enc := json.NewEncoder(out)
-	if err := enc.Encode(hello{URL: "http://" + plain.Addr().String(), TLS: "https://" + secure.Addr().String(), Prompt: x.prompt}); err != nil {
-		return err
+	x.hello.URL, x.hello.TLS = "http://"+plain.Addr().String(), "https://"+secure.Addr().String()
+	if err := enc.Encode(x.hello); err != nil {
+		return fmt.Errorf("bench: %w", err)
 	}
-	for {
-		var line json.RawMessage
-		if err := dec.Decode(&line); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("bench: layer: %w", err)
-		}
-		m := mark{CPU: load.ProcessCPU().Seconds(), Mallocs: mallocs(), Stats: x.engine.Stats(), PromptTokens: len(x.ids), Traces: t.take()}
-		if err := enc.Encode(m); err != nil {
-			return err
-		}
-	}
+	return answerLines(dec, enc, func(question) (any, error) {
+		return mark{CPU: load.ProcessCPU().Seconds(), Mallocs: mallocs(), Stats: x.engine.Stats(), Traces: t.take()}, nil
+	})
 }
 
 func mallocs() uint64 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"slices"
 	"time"
@@ -14,8 +15,10 @@ import (
 )
 
 // Layers measures where throughput goes between the arithmetic and the client: `penstock bench layers`. Each layer runs alone,
-// in a process of its own, settled and warmed up, in an order that alternates from repeat to repeat, and calls exactly what it
-// names. A loss is that of a layer from the one before it, repeat by repeat.
+// in a process of its own, settled and warmed up, in alternated order, and calls exactly what it names. A repeat starts the
+// processes of all layers; those that are not measured use no CPU. Its rounds then measure every layer between two short probes
+// of the machine's speed, which on a shared machine changes within seconds: a loss is that of a layer from the one before it,
+// both adjusted for the probes, round by round.
 //
 //	kernel    the products of the weight matrices, at the scenario's numbers of columns
 //	executor  the model's forward pass at the scenario's batches
@@ -33,11 +36,14 @@ type Layers struct {
 	MaxBatch     int           `help:"Sequences that run at once." default:"8"`
 	Ctx          int           `help:"Context of a sequence." default:"2048"`
 	Threads      int           `help:"Compute threads (0: all that this process may use)."`
-	Repeats      int           `help:"Repeats." default:"7"`
-	Settle       time.Duration `help:"Pause before each layer; a fifth of it before each axis." default:"5s"`
+	Repeats      int           `help:"Repeats, each with new processes." default:"7"`
+	Rounds       int           `help:"Rounds of a repeat; each measures every layer and axis once." default:"2"`
+	Settle       time.Duration `help:"Pause before each repeat, when its processes are loaded; a 25th of it before each run." default:"5s"`
 	Layers       []string      `help:"Only these layers: ${enum}." enum:"kernel,executor,core,handler,http" default:"kernel,executor,core,handler,http"`
-	Axes         []string      `help:"Axes of real HTTP to measure, one at a time: ${enum}; none: leave them out." enum:"none,fresh,h2c,tls,streamed,native,chat,logging,scraped,requests,httpx,openai" default:"fresh,h2c,tls,streamed,native,chat,logging,scraped,requests,httpx,openai"`
+	Axes         []string      `help:"Axes of real HTTP to measure, one at a time: ${enum}; none: leave them out." enum:"none,fresh,h2c,tls,streamed,native,chat,crowded,logging,scraped,requests,httpx,openai" default:"fresh,h2c,tls,streamed,native,chat,crowded,logging,scraped,requests,httpx,openai"`
 	Python       string        `help:"Python interpreter with requests, httpx and openai, for those axes (bench/peers.sh makes one)." type:"path"`
+	Peer         []string      `help:"Another server whose core and HTTP to measure in the same rounds: llama-server=BINARY, with llama-batched-bench beside it."`
+	Floors       string        `help:"JSON file of the shares of the layer before, or of core, that must be reached." type:"path"`
 	JSON         bool          `help:"Print JSON."`
 	Out          string        `help:"Also write the JSON to this file." type:"path"`
 	HTML         string        `help:"Write a page with the waterfall and the distributions." name:"html" type:"path"`
@@ -54,9 +60,13 @@ type LayersResult struct {
 	Settings map[string]any `json:"settings"`
 	Layers   []LayerResult  `json:"layers"`
 	Axes     []LayerResult  `json:"axes"`
+	Peers    []PeerLayers   `json:"peers,omitempty"`
 	Spans    *SpanTable     `json:"spans,omitempty"`
+	Floors   []LayerFloor   `json:"floors,omitempty"`
 	Skipped  []string       `json:"skipped,omitempty"` // axes that could not be measured, and why
 	Noise    []string       `json:"noise,omitempty"`   // differences that are smaller than the noise
+	Notes    []string       `json:"notes,omitempty"`   // what else must be known
+	Slope    float64        `json:"machine_slope"`     // how a run's speed follows the probes': 1 in proportion, 0 not at all
 }
 
 // LayerResult is a layer, or an axis of the http layer, over all repeats.
@@ -72,10 +82,15 @@ type LayerResult struct {
 	BusyOccupancy   float64    `json:"busy_occupancy,omitempty"`          // while requests waited
 	OK              int        `json:"ok"`                                // in the worst repeat
 	Requests        int        `json:"requests"`
-	// Loss is 1 - speed/speed of the layer before (of an axis: of the http layer), the median of the repeats' own.
-	Loss     float64    `json:"loss"`
-	LossCI95 [2]float64 `json:"loss_ci95"`
-	Samples  []float64  `json:"samples"` // tokens/s of each repeat
+	Prompt          int        `json:"prompt_tokens,omitempty"`  // of a request, where the layer tells
+	Idle            float64    `json:"idle_cpu_share,omitempty"` // of a core, while others were measured; the worst repeat's
+	// Loss is 1 - speed/speed of the layer before (of an axis: of the http layer), the median of the rounds' own.
+	Loss     float64         `json:"loss"`
+	LossCI95 [2]float64      `json:"loss_ci95"`
+	OfCore   *stats.Estimate `json:"of_core,omitempty"` // speed/core's speed, the same way
+	Samples  []float64       `json:"samples"`           // tokens/s of each round, repeat by repeat
+	Machine  []float64       `json:"machine"`           // tokens/s of the probes around each: the machine's speed then
+	Again    int             `json:"measured_again"`    // runs that were repeated because that changed meanwhile
 
 	runs []*LayerRun
 }
@@ -84,6 +99,10 @@ type LayerResult struct {
 func (l *Layers) Run(ctx context.Context, out io.Writer) error {
 	s := l.scenario()
 	if err := l.check(s); err != nil {
+		return err
+	}
+	floors, err := readLayerFloors(l.Floors, filepath.Base(s.Model))
+	if err != nil {
 		return err
 	}
 	res := &LayersResult{Record: newRecord("layers")}
@@ -97,26 +116,28 @@ func (l *Layers) Run(ctx context.Context, out io.Writer) error {
 	for _, a := range axes {
 		res.Axes = append(res.Axes, LayerResult{Name: a.name})
 	}
+	if res.Peers, err = l.peers(); err != nil {
+		return err
+	}
 	for repeat := range l.Repeats {
 		if err := l.repeat(ctx, s, repeat, axes, res); err != nil {
 			return fmt.Errorf("repeat %d: %w", repeat+1, err)
 		}
 	}
-	if err := res.conclude(); err != nil {
+	if err := res.conclude(l.Rounds); err != nil {
 		return err
 	}
+	res.hold(floors)
 	res.Settings = l.settings(s, res)
 	if err := l.store(res); err != nil {
 		return err
 	}
 	if l.JSON {
-		if err := writeJSON(out, res); err != nil {
-			return err
-		}
-	} else if err := res.print(out); err != nil {
-		return err
+		err = writeJSON(out, res)
+	} else {
+		err = res.print(out)
 	}
-	return res.failures()
+	return errors.Join(err, res.failures(), res.missed())
 }
 
 func (l *Layers) scenario() *Scenario {
@@ -132,8 +153,11 @@ func (l *Layers) check(s *Scenario) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	if l.Repeats < 1 {
-		return errors.New("bench: --repeats must be at least 1")
+	if l.Repeats < 1 || l.Rounds < 1 {
+		return errors.New("bench: --repeats and --rounds must be at least 1")
+	}
+	if len(l.Peer) > 0 && s.PromptTokens == 0 {
+		return errors.New("bench: --peer needs --prompt-tokens")
 	}
 	for _, name := range l.Layers {
 		if !slices.Contains(layerNames, name) {
@@ -147,30 +171,21 @@ func (l *Layers) check(s *Scenario) error {
 	return err
 }
 
-// repeat measures every layer once: inwards and outwards by turns, beginning with another layer each time.
+// repeat starts all processes, lets the machine settle, and measures the rounds.
 func (l *Layers) repeat(ctx context.Context, s *Scenario, repeat int, axes []axis, res *LayersResult) error {
-	n := len(res.Layers)
-	for k := range n {
-		at := (repeat + k) % n
-		if repeat%2 == 1 {
-			at = n - 1 - at
-		}
-		layer := &res.Layers[at]
-		l.say("repeat %d of %d, %s", repeat+1, l.Repeats, layer.Name)
-		if err := pause(ctx, l.Settle); err != nil {
+	c, err := l.crew(ctx, s, axes, res)
+	defer c.stop()
+	if err != nil {
+		return err
+	}
+	if err := pause(ctx, l.Settle); err != nil {
+		return err
+	}
+	for i := range l.Rounds {
+		what := fmt.Sprintf("repeat %d of %d, round %d of %d", repeat+1, l.Repeats, i+1, l.Rounds)
+		if err := c.round(ctx, repeat*l.Rounds+i, what); err != nil {
 			return err
 		}
-		if layer.Name == "http" {
-			if err := l.http(ctx, s, repeat, axes, layer, res.Axes); err != nil {
-				return err
-			}
-			continue
-		}
-		var run LayerRun
-		if err := process(ctx, l.Executable, layerJob{Layer: layer.Name, Scenario: *s, Warmup: s.warmup()}, &run); err != nil {
-			return fmt.Errorf("%s: %w", layer.Name, err)
-		}
-		layer.runs = append(layer.runs, &run)
 	}
 	return nil
 }
@@ -184,33 +199,55 @@ func (l *Layers) say(format string, args ...any) {
 	}
 }
 
-// conclude computes speeds and losses. It refuses runs under unlike conditions and runs without a figure.
-func (r *LayersResult) conclude() error {
-	conditions, from := "", ""
+// all lists every layer and axis of this program.
+func (r *LayersResult) all() []*LayerResult {
+	var out []*LayerResult
 	for _, list := range [][]LayerResult{r.Layers, r.Axes} {
 		for i := range list {
-			x := &list[i]
-			for _, run := range x.runs {
-				if run.Tokens <= 0 || run.Seconds <= 0 {
-					return fmt.Errorf("bench: %s generated %d tokens in %g s", x.Name, run.Tokens, run.Seconds)
-				}
-				if conditions == "" {
-					conditions, from = run.Conditions, x.Name
-				}
-				if run.Conditions != conditions {
-					return fmt.Errorf("bench: unlike conditions, no comparison:\n%s: %s\n%s: %s", from, conditions, x.Name, run.Conditions)
-				}
-			}
-			x.summarise()
+			out = append(out, &list[i])
 		}
 	}
+	return out
+}
+
+// conclude computes speeds and losses. It refuses runs under unlike conditions and runs without a figure.
+func (r *LayersResult) conclude(rounds int) error {
+	conditions, from := "", ""
+	for _, x := range r.all() {
+		for _, run := range x.runs {
+			if conditions == "" {
+				conditions, from = run.Conditions, x.Name
+			}
+			if run.Conditions != conditions {
+				return fmt.Errorf("bench: unlike conditions, no comparison:\n%s: %s\n%s: %s", from, conditions, x.Name, run.Conditions)
+			}
+		}
+		if err := x.summarise(rounds); err != nil {
+			return err
+		}
+	}
+	for i := range r.Peers {
+		for k := range r.Peers[i].Layers {
+			if err := r.Peers[i].Layers[k].summarise(rounds); err != nil {
+				return err
+			}
+		}
+	}
+	r.Slope = r.slope()
 	for i := 1; i < len(r.Layers); i++ {
-		r.lose(&r.Layers[i], &r.Layers[i-1])
+		r.lose(&r.Layers[i], &r.Layers[i-1], rounds)
 	}
+	last := &r.Layers[len(r.Layers)-1]
 	for i := range r.Axes {
-		r.lose(&r.Axes[i], &r.Layers[len(r.Layers)-1]) // axes are only measured with the http layer, which is the last
+		r.lose(&r.Axes[i], last, rounds) // axes are only measured with the http layer, which is the last
 	}
-	if last := &r.Layers[len(r.Layers)-1]; last.Name == "http" {
+	for i := range r.Peers {
+		p := r.Peers[i].Layers
+		r.lose(&p[1], &p[0], rounds)
+	}
+	r.compareToCore(rounds)
+	r.note()
+	if last.Name == "http" {
 		var err error
 		if r.Spans, err = spanTable(last.runs); err != nil {
 			return err
@@ -219,7 +256,44 @@ func (r *LayersResult) conclude() error {
 	return nil
 }
 
-func (x *LayerResult) summarise() {
+// compareToCore computes what share of core's speed reaches each layer beyond it, and each axis.
+func (r *LayersResult) compareToCore(rounds int) {
+	at := slices.IndexFunc(r.Layers, func(x LayerResult) bool { return x.Name == "core" })
+	if at < 0 {
+		return
+	}
+	core := &r.Layers[at]
+	for _, x := range r.all()[at+1:] {
+		e := stats.EstimateGrouped(stats.Ratios(x.relative(r.Slope), core.relative(r.Slope)), rounds, 1)
+		x.OfCore = &e
+	}
+}
+
+// note says what a reader must know about the runs.
+func (r *LayersResult) note() {
+	base, again := 0, 0
+	for _, x := range r.all() {
+		again += x.Again
+		if x.Name == "http" {
+			base = x.Prompt
+		}
+		if x.Name == "chat" && base > 0 && x.Prompt != base {
+			r.Notes = append(r.Notes, fmt.Sprintf("chat has prompts of %d tokens instead of %d: the template alone is longer", x.Prompt, base))
+		}
+		if x.Idle > 0.01 {
+			r.Notes = append(r.Notes, fmt.Sprintf("%s used %.1f %% of a core while others were measured", x.Name, 100*x.Idle))
+		}
+	}
+	if again > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%d runs were measured again, for the machine changed its speed by more than %.0f %% while they ran", again, 100*steady))
+	}
+}
+
+// summarise computes the figures of a layer from its runs. It refuses a run without tokens or without time.
+func (x *LayerResult) summarise(rounds int) error {
+	if len(x.runs) == 0 {
+		return fmt.Errorf("bench: %s was not measured", x.Name)
+	}
 	pick := func(f func(*LayerRun) float64) float64 {
 		var values []float64
 		for _, run := range x.runs {
@@ -227,14 +301,23 @@ func (x *LayerResult) summarise() {
 		}
 		return stats.Median(values)
 	}
-	x.Samples = nil
+	x.Samples, x.Machine = nil, nil
 	x.OK = x.runs[0].OK
 	x.Requests = x.runs[0].Requests
 	for _, run := range x.runs {
-		x.Samples = append(x.Samples, run.TokensPerSecond())
+		if run.Tokens <= 0 || run.Seconds <= 0 {
+			return fmt.Errorf("bench: %s generated %d tokens in %g s", x.Name, run.Tokens, run.Seconds)
+		}
+		x.Samples, x.Machine = append(x.Samples, run.TokensPerSecond()), append(x.Machine, run.Machine)
 		x.OK = min(x.OK, run.OK)
+		if run.Idle > 1 {
+			x.Idle = max(x.Idle, run.IdleCPU/run.Idle)
+		}
 	}
-	e := stats.EstimateMedian(x.Samples, 1)
+	if r := x.runs[0]; r.OK > 0 {
+		x.Prompt = r.PromptTotal / r.OK
+	}
+	e := stats.EstimateGrouped(x.Samples, rounds, 1)
 	x.TokensPerSecond, x.CI95 = e.Value, e.CI95
 	x.MsPerToken = 1000 / x.TokensPerSecond
 	x.CPU = pick(func(r *LayerRun) float64 { return r.CPU * 1e6 / float64(r.Tokens) })
@@ -242,11 +325,51 @@ func (x *LayerResult) summarise() {
 	x.Allocs = pick(func(r *LayerRun) float64 { return r.Allocs })
 	x.Occupancy = pick(func(r *LayerRun) float64 { return r.Occupancy })
 	x.BusyOccupancy = pick(func(r *LayerRun) float64 { return r.BusySeqs })
+	return nil
+}
+
+// slope fits how the runs of each layer follow the machine's speed, in logarithms, over all layers together. The probes have
+// noise of their own: where there is nothing else, the slope is near 0, and they are ignored.
+func (r *LayersResult) slope() float64 {
+	var xx, xy float64
+	for _, l := range r.all() {
+		if slices.Contains(l.Machine, 0) { // not known
+			return 0
+		}
+		var x, y []float64
+		for i, v := range l.Samples {
+			x, y = append(x, math.Log(l.Machine[i])), append(y, math.Log(v))
+		}
+		mx, my := stats.Mean(x), stats.Mean(y)
+		for i := range x {
+			xx += (x[i] - mx) * (x[i] - mx)
+			xy += (x[i] - mx) * (y[i] - my)
+		}
+	}
+	if xx == 0 {
+		return 0
+	}
+	return min(max(xy/xx, 0), 1)
+}
+
+// relative is the speeds as they would have been on a machine that does not change its own.
+func (x *LayerResult) relative(slope float64) []float64 {
+	out := slices.Clone(x.Samples)
+	for i := range out {
+		if m := x.Machine[i]; m > 0 {
+			out[i] /= math.Pow(m, slope)
+		}
+	}
+	return out
 }
 
 // lose computes what x lost from before.
-func (r *LayersResult) lose(x, before *LayerResult) {
-	e := stats.EstimateLoss(x.Samples, before.Samples, 1)
+func (r *LayersResult) lose(x, before *LayerResult, rounds int) {
+	losses := stats.Ratios(x.relative(r.Slope), before.relative(r.Slope))
+	for i, ratio := range losses {
+		losses[i] = 1 - ratio
+	}
+	e := stats.EstimateGrouped(losses, rounds, 1)
 	x.Loss, x.LossCI95 = e.Value, e.CI95
 	if !e.Excludes(0) {
 		r.Noise = append(r.Noise, fmt.Sprintf("%s and %s", before.Name, x.Name))
@@ -255,12 +378,16 @@ func (r *LayersResult) lose(x, before *LayerResult) {
 
 // failures is the error for a run in which requests failed.
 func (r *LayersResult) failures() error {
-	for _, list := range [][]LayerResult{r.Layers, r.Axes} {
-		for _, x := range list {
-			for _, run := range x.runs {
-				if run.OK < run.Requests {
-					return fmt.Errorf("%w: %s: %d of %d: %s", errFailures, x.Name, run.Requests-run.OK, run.Requests, run.Failure)
-				}
+	list := r.all()
+	for i := range r.Peers {
+		for k := range r.Peers[i].Layers {
+			list = append(list, &r.Peers[i].Layers[k])
+		}
+	}
+	for _, x := range list {
+		for _, run := range x.runs {
+			if run.OK < run.Requests {
+				return fmt.Errorf("%w: %s: %d of %d: %s", errFailures, x.Name, run.Requests-run.OK, run.Requests, run.Failure)
 			}
 		}
 	}
@@ -270,7 +397,7 @@ func (r *LayersResult) failures() error {
 func (l *Layers) settings(s *Scenario, res *LayersResult) map[string]any {
 	m := map[string]any{"model": filepath.Base(s.Model), "tier": s.Tier, "threads": s.Threads, "max_batch": s.MaxBatch, "ctx": s.Ctx,
 		"requests": s.Requests, "concurrency": s.Concurrency, "gen": s.Gen, "prompt_tokens": s.PromptTokens, "prompt": s.Prompt,
-		"temperature": s.Temperature, "repeats": l.Repeats, "settle": l.Settle.String()}
+		"temperature": s.Temperature, "repeats": l.Repeats, "rounds": l.Rounds, "settle": l.Settle.String()}
 	for _, x := range res.Layers {
 		if len(x.runs) > 0 {
 			m["conditions"] = x.runs[0].Conditions

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/bench/figure"
+	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
 // What the layers have to say: a table, figures, a page.
@@ -14,7 +15,7 @@ import (
 func (r *LayersResult) record() *Record { return &r.Record }
 
 func (r *LayersResult) conditions() map[string]any {
-	return without(r.Settings, "repeats", "settle", "conditions")
+	return without(r.Settings, "repeats", "rounds", "settle", "conditions")
 }
 
 func (r *LayersResult) series() []series {
@@ -36,19 +37,25 @@ func (r *LayersResult) headline() string {
 }
 
 func (r *LayersResult) table(list []LayerResult, after string) [][]string {
-	rows := [][]string{{after, "tokens/s", "95 % CI", "ms/token", "loss", "95 % CI", "CPU-µs/token", "client's", "allocs/token", "batch", "ok"}}
+	rows := [][]string{{after, "tokens/s", "95 % CI", "ms/token", "loss", "95 % CI", "of core", "95 % CI", "CPU-µs/token", "client's", "allocs/token", "batch", "waiting", "ok"}}
 	for i, x := range list {
 		row := []string{x.Name, fmt.Sprintf("%.1f", x.TokensPerSecond), fmt.Sprintf("[%.1f, %.1f]", x.CI95[0], x.CI95[1]), fmt.Sprintf("%.3f", x.MsPerToken),
-			"-", "-", fmt.Sprintf("%.0f", x.CPU), "-", fmt.Sprintf("%.2f", x.Allocs), "-", fmt.Sprintf("%d/%d", x.OK, x.Requests)}
+			"-", "-", "-", "-", fmt.Sprintf("%.0f", x.CPU), "-", fmt.Sprintf("%.2f", x.Allocs), "-", "-", fmt.Sprintf("%d/%d", x.OK, x.Requests)}
 		if after == "axis" || i > 0 {
 			row[4] = fmt.Sprintf("%.2f %%", 100*x.Loss)
 			row[5] = fmt.Sprintf("[%.2f, %.2f]", 100*x.LossCI95[0], 100*x.LossCI95[1])
 		}
+		if x.OfCore != nil {
+			row[6], row[7] = fmt.Sprintf("%.3f", x.OfCore.Value), interval(*x.OfCore, "%.3f")
+		}
 		if x.ClientCPU > 0 {
-			row[7] = fmt.Sprintf("%.1f", x.ClientCPU)
+			row[9] = fmt.Sprintf("%.1f", x.ClientCPU)
 		}
 		if x.Occupancy > 0 {
-			row[9] = fmt.Sprintf("%.2f", x.Occupancy)
+			row[11] = fmt.Sprintf("%.2f", x.Occupancy)
+		}
+		if x.BusyOccupancy > 0 {
+			row[12] = fmt.Sprintf("%.2f", x.BusyOccupancy)
 		}
 		rows = append(rows, row)
 	}
@@ -81,6 +88,12 @@ func (r *LayersResult) print(out io.Writer) error {
 			return err
 		}
 	}
+	for _, p := range r.Peers {
+		fmt.Fprintf(out, "\n%s in the same rounds\n", p.Name)
+		if err := table(out, r.table(p.Layers, "layer")); err != nil {
+			return err
+		}
+	}
 	if r.Spans != nil {
 		fmt.Fprintln(out, "\na request of the http layer")
 		if err := table(out, r.Spans.table()); err != nil {
@@ -88,8 +101,17 @@ func (r *LayersResult) print(out io.Writer) error {
 		}
 		fmt.Fprintln(out, r.Spans.verdict())
 	}
+	if len(r.Floors) > 0 {
+		fmt.Fprintln(out)
+		if err := table(out, r.floorTable()); err != nil {
+			return err
+		}
+	}
 	for _, s := range r.Skipped {
 		fmt.Fprintln(out, "left out,", s)
+	}
+	for _, s := range r.Notes {
+		fmt.Fprintln(out, s)
 	}
 	if len(r.Noise) > 0 {
 		fmt.Fprintf(out, "the noise is larger than the difference between %s\n", strings.Join(r.Noise, "; "))
@@ -111,6 +133,13 @@ func (r *LayersResult) figures() ([]namedFigure, error) {
 		return nil, err
 	}
 	out := []namedFigure{{"layers", w}}
+	if falls := r.falls(); len(falls) > 1 {
+		f, err := figure.Waterfalls("What is left of each server's core", falls)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, namedFigure{"waterfalls", f})
+	}
 	if len(r.Axes) > 0 {
 		var g figure.Group
 		for _, x := range r.Axes {
@@ -125,7 +154,38 @@ func (r *LayersResult) figures() ([]namedFigure, error) {
 	return out, nil
 }
 
-// distributions draws the repeats of each layer, ordered: flat where there was no noise.
+// cllm is the benchmark that this one answers: cLLM's, of 20 January 2026.
+var cllm = figure.Fall{Name: "cLLM, its report", Steps: []figure.Step{{Name: "core", Value: 112.726}, {Name: "handler", Value: 112.726}, {Name: "http", Value: 54.30}}}
+
+// falls is the way from core to http of every server: this one, the other measured ones, cLLM.
+func (r *LayersResult) falls() []figure.Fall {
+	own := figure.Fall{Name: "Penstock"}
+	for _, x := range r.Layers {
+		if x.Name == "core" || len(own.Steps) > 0 {
+			own.Steps = append(own.Steps, figure.Step{Name: x.Name, Value: x.TokensPerSecond, Share: share(x.OfCore)})
+		}
+	}
+	if len(own.Steps) < 3 {
+		return nil
+	}
+	falls := []figure.Fall{own}
+	for _, p := range r.Peers {
+		if len(p.Layers) == 2 {
+			falls = append(falls, figure.Fall{Name: p.Name, Steps: []figure.Step{{Name: "core", Value: p.Layers[0].TokensPerSecond},
+				{Name: "http", Value: p.Layers[1].TokensPerSecond, Share: 1 - p.Layers[1].Loss}}})
+		}
+	}
+	return append(falls, cllm)
+}
+
+func share(e *stats.Estimate) float64 {
+	if e == nil {
+		return 0
+	}
+	return e.Value
+}
+
+// distributions draws the rounds of each layer, ordered: flat where there was no noise.
 func (r *LayersResult) distributions() (*namedFigure, error) {
 	var curves []figure.Series
 	for _, x := range r.Layers {
@@ -136,7 +196,7 @@ func (r *LayersResult) distributions() (*namedFigure, error) {
 		}
 		curves = append(curves, c)
 	}
-	f, err := figure.Lines("Distribution over the repeats", "percentile", "tokens/s", curves, false)
+	f, err := figure.Lines("Distribution over the rounds", "percentile", "tokens/s", curves, false)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +210,7 @@ func (r *LayersResult) page() (*page, error) {
 		return nil, err
 	}
 	layers := section{Title: "Layers", Table: r.table(r.Layers, "layer"),
-		Notes: []string{"Each layer in a process of its own, settled, warmed up, in alternated order. A loss is that from the layer before, the median over the repeats, with a 95 % bootstrap interval."}}
+		Notes: []string{"Each layer runs alone, in a process of its own, settled, warmed up, in alternated order. A loss is that from the layer before, the median over the rounds, with a 95 % bootstrap interval over the repeats."}}
 	if len(r.Noise) > 0 {
 		layers.Notes = append(layers.Notes, "The noise is larger than the difference between "+strings.Join(r.Noise, "; ")+".")
 	}
@@ -158,19 +218,35 @@ func (r *LayersResult) page() (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := layers.draw([]namedFigure{figures[0], *spread}); err != nil {
+	if err := layers.draw(append(named(figures, "layers", "waterfalls"), *spread)); err != nil {
 		return nil, err
 	}
 	p.Sections = append(p.Sections, layers)
 	if len(r.Axes) > 0 {
-		axes := section{Title: "Axes of real HTTP", Table: r.table(r.Axes, "axis"), Notes: []string{"One change at a time; the loss is from the http layer of the same repeat."}}
-		if err := axes.draw(figures[1:]); err != nil {
+		axes := section{Title: "Axes of real HTTP", Table: r.table(r.Axes, "axis"), Notes: []string{"One change at a time; the loss is from the http layer of the same round."}}
+		if err := axes.draw(named(figures, "axes")); err != nil {
 			return nil, err
 		}
 		p.Sections = append(p.Sections, axes)
+	}
+	for _, x := range r.Peers {
+		p.Sections = append(p.Sections, section{Title: x.Name + " in the same rounds", Table: r.table(x.Layers, "layer")})
+	}
+	if len(r.Floors) > 0 {
+		p.Sections = append(p.Sections, section{Title: "Floors", Table: r.floorTable()})
 	}
 	if r.Spans != nil {
 		p.Sections = append(p.Sections, section{Title: "A request of the http layer", Table: r.Spans.table(), Notes: []string{r.Spans.verdict()}})
 	}
 	return p, nil
+}
+
+func named(figures []namedFigure, names ...string) []namedFigure {
+	var out []namedFigure
+	for _, f := range figures {
+		if slices.Contains(names, f.name) {
+			out = append(out, f)
+		}
+	}
+	return out
 }

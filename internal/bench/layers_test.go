@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/bench/load"
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/kernel"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
@@ -50,7 +52,7 @@ func executable(t *testing.T) string {
 
 func tinyLayers(t *testing.T) *Layers {
 	return &Layers{Model: tinyPath(t), Requests: 10, Concurrency: 4, Gen: 6, PromptTokens: 12, Prompt: "water and wheel ", Temperature: 0.7, MaxBatch: 4, Ctx: 64,
-		Threads: 1, Repeats: 2, Layers: layerNames, Executable: executable(t), Tier: cpu.Detect()}
+		Threads: 1, Repeats: 1, Rounds: 2, Layers: layerNames, Executable: executable(t), Tier: cpu.Detect()}
 }
 
 func TestLayers(t *testing.T) {
@@ -58,7 +60,7 @@ func TestLayers(t *testing.T) {
 		t.Skip("starts a dozen processes")
 	}
 	l := tinyLayers(t)
-	l.Axes = []string{"fresh", "h2c", "tls", "streamed", "native", "chat", "logging", "scraped", "requests"}
+	l.Axes = []string{"fresh", "h2c", "tls", "streamed", "native", "chat", "crowded", "logging", "scraped", "requests"}
 	l.JSON = true
 	dir := t.TempDir()
 	l.Out, l.HTML, l.Plots = filepath.Join(dir, "l.json"), filepath.Join(dir, "l.html"), dir
@@ -70,7 +72,7 @@ func TestLayers(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &res); err != nil {
 		t.Fatal(err)
 	}
-	if len(res.Layers) != 5 || len(res.Axes) != 8 || len(res.Skipped) != 1 {
+	if len(res.Layers) != 5 || len(res.Axes) != 9 || len(res.Skipped) != 1 {
 		t.Fatalf("%d layers, %d axes, skipped %q", len(res.Layers), len(res.Axes), res.Skipped)
 	}
 	for _, x := range append(res.Layers, res.Axes...) {
@@ -94,7 +96,7 @@ func TestLayers(t *testing.T) {
 	if err != nil || !bytes.Contains(page, []byte("<svg")) || !bytes.Contains(page, []byte("queue wait")) {
 		t.Errorf("the page: %v", err)
 	}
-	if s, err := readResult(l.Out); err != nil || s.record().Kind != "layers" || len(s.series()) != 13 {
+	if s, err := readResult(l.Out); err != nil || s.record().Kind != "layers" || len(s.series()) != 14 {
 		t.Errorf("the stored result: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "layers.svg")); err != nil {
@@ -108,8 +110,12 @@ func TestLayersAgreeOnTheWork(t *testing.T) {
 	s := l.scenario()
 	for _, name := range []string{"kernel", "executor", "core", "handler"} {
 		j := layerJob{Layer: name, Scenario: *s, Warmup: 2}
-		r, err := j.measure(t.Context())
+		m, err := j.open()
 		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		r, err := j.measure(t.Context(), m)
+		if err := errors.Join(err, m.close()); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if r.OK != 10 || r.Tokens != 60 || r.PromptTotal != 120 || r.Failure != "" {
@@ -157,6 +163,11 @@ func TestLayersRefuse(t *testing.T) {
 		"no tokens":     func(l *Layers) { l.Gen = 0 },
 		"no requests":   func(l *Layers) { l.Requests = 0 },
 		"no repeats":    func(l *Layers) { l.Repeats = 0 },
+		"no rounds":     func(l *Layers) { l.Rounds = 0 },
+		"no context":    func(l *Layers) { l.Ctx = -5 },
+		"unknown peer":  func(l *Layers) { l.Peer = []string{"ollama=/bin/true"} },
+		"missing peer":  func(l *Layers) { l.Peer = []string{"llama-server=/does/not/exist"} },
+		"no floors":     func(l *Layers) { l.Floors = "/does/not/exist.json" },
 		"no prompt":     func(l *Layers) { l.Prompt = "" },
 		"small context": func(l *Layers) { l.Ctx = 10 },
 		"unknown layer": func(l *Layers) { l.Layers = []string{"wire"} },
@@ -175,15 +186,15 @@ func TestUnlikeConditionsAreNotCompared(t *testing.T) {
 		return &LayerRun{Requests: 1, OK: 1, Tokens: tokens, Seconds: 1, Conditions: conditions}
 	}
 	r := &LayersResult{Layers: []LayerResult{{Name: "core", runs: []*LayerRun{run(10, "8 threads")}}, {Name: "handler", runs: []*LayerRun{run(9, "2 threads")}}}}
-	if err := r.conclude(); err == nil || !strings.Contains(err.Error(), "unlike conditions") {
+	if err := r.conclude(1); err == nil || !strings.Contains(err.Error(), "unlike conditions") {
 		t.Errorf("%v", err)
 	}
 	r.Layers[1].runs[0] = run(0, "8 threads")
-	if err := r.conclude(); err == nil || !strings.Contains(err.Error(), "0 tokens") {
+	if err := r.conclude(1); err == nil || !strings.Contains(err.Error(), "0 tokens") {
 		t.Errorf("%v", err)
 	}
 	r.Layers[1].runs[0] = run(9, "8 threads")
-	if err := r.conclude(); err != nil || math.Abs(r.Layers[1].Loss-0.1) > 1e-9 {
+	if err := r.conclude(1); err != nil || math.Abs(r.Layers[1].Loss-0.1) > 1e-9 {
 		t.Errorf("%v, loss %v", err, r.Layers[1].Loss)
 	}
 }
@@ -195,7 +206,7 @@ func TestNoiseIsNamed(t *testing.T) {
 			r.Layers[k].runs = append(r.Layers[k].runs, &LayerRun{Requests: 1, OK: 1, Tokens: int(speed * 10), Seconds: 10})
 		}
 	}
-	if err := r.conclude(); err != nil {
+	if err := r.conclude(1); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.Noise) != 1 || r.Noise[0] != "core and handler" {
@@ -259,7 +270,7 @@ func TestMock(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &res); err != nil {
 		t.Fatal(err)
 	}
-	if len(res.Runs) != 6 || res.CPUPerRequest <= 0 {
+	if len(res.Runs) != 8 || res.CPUPerRequest.N != 1 || res.CPUPerToken.N != 1 {
 		t.Errorf("%+v", res)
 	}
 	for _, r := range res.Runs {
@@ -325,5 +336,152 @@ func TestClock(t *testing.T) {
 	}
 	if l := probeLimits(kernel.New(cpu.Generic).Tier(), 1); l.Ops != 0 || l.Bandwidth <= 0 {
 		t.Errorf("%+v", l)
+	}
+}
+
+// With twice as many clients as the batch has room for, the batch stays full.
+func TestBatchIsFullWhileRequestsWait(t *testing.T) {
+	s := Scenario{Tier: cpu.Generic.String(), Threads: 1, MaxBatch: 8, Requests: 64, Concurrency: 16, Gen: 20, PromptTokens: 32, Prompt: plainPrompt}
+	j := layerJob{Layer: "mock", Scenario: s, Mock: &mockJob{Step: time.Millisecond}}
+	m, err := j.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	r, err := j.measure(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.OK != 64 || r.BusySeqs < 7.5 {
+		t.Errorf("%d requests, %.2f sequences of 8 while others waited", r.OK, r.BusySeqs)
+	}
+}
+
+// A pair of rounds goes there and back.
+func TestRoundsAlternate(t *testing.T) {
+	var order []string
+	c := &crew{layers: &Layers{}, probe: func() (float64, error) { return 1, nil }}
+	for _, name := range []string{"a", "b", "c"} {
+		c.add(&LayerResult{Name: name}, func(context.Context) (*LayerRun, error) {
+			order = append(order, name)
+			return &LayerRun{}, nil
+		})
+	}
+	for i := range 4 {
+		if err := c.round(t.Context(), i, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Join(order, ""); got != "abccbabcaacb" {
+		t.Error(got)
+	}
+}
+
+// A machine that changes its speed between runs changes no ratio; one that does so during a run has it measured again.
+func TestProbesCancelTheMachine(t *testing.T) {
+	speed := 1.0
+	a, b := &LayerResult{Name: "core"}, &LayerResult{Name: "http"}
+	c := &crew{layers: &Layers{}, probe: func() (float64, error) { return 100 * speed, nil }}
+	runs := 0
+	c.add(a, func(context.Context) (*LayerRun, error) {
+		if runs++; runs == 3 {
+			speed = 0.8 // from here on, and during this run
+		}
+		return &LayerRun{Requests: 1, OK: 1, Tokens: int(1000 * speed), Seconds: 1}, nil
+	})
+	c.add(b, func(context.Context) (*LayerRun, error) {
+		return &LayerRun{Requests: 1, OK: 1, Tokens: int(950 * speed), Seconds: 1}, nil
+	})
+	for i := range 6 {
+		if err := c.round(t.Context(), i, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &LayersResult{Layers: []LayerResult{*a, *b}}
+	if err := r.conclude(2); err != nil {
+		t.Fatal(err)
+	}
+	x := r.Layers[1]
+	if math.Abs(x.Loss-0.05) > 1e-9 || math.Abs(x.LossCI95[1]-x.LossCI95[0]) > 1e-9 || r.Layers[0].Again != 1 || len(r.Notes) != 1 {
+		t.Errorf("%+v %q", x, r.Notes)
+	}
+}
+
+func TestLayerFloors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.json")
+	if err := os.WriteFile(path, []byte(`{"layers":[{"files":["m.gguf"],"floors":{"core":0.9,"handler":0.99,"http":0.98,"occupancy":7.5}}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	floors, err := readLayerFloors(path, "m.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readLayerFloors(path, "other.gguf"); err == nil {
+		t.Error("a model without floors was held to none")
+	}
+	r := &LayersResult{Layers: []LayerResult{{Name: "executor"}, {Name: "core"}, {Name: "handler"}, {Name: "http"}}, Axes: []LayerResult{{Name: "crowded"}}}
+	for i := range 6 {
+		for k, speed := range []float64{1000, 950, 945, 900} {
+			r.Layers[k].runs = append(r.Layers[k].runs, &LayerRun{Requests: 1, OK: 1, Tokens: int(speed) + i, Seconds: 1})
+		}
+		r.Axes[0].runs = append(r.Axes[0].runs, &LayerRun{Requests: 1, OK: 1, Tokens: 900, Seconds: 1, BusySeqs: 7.9})
+	}
+	if err := r.conclude(2); err != nil {
+		t.Fatal(err)
+	}
+	r.hold(floors)
+	var got []string
+	for _, f := range r.Floors {
+		got = append(got, fmt.Sprintf("%s %.2f %v", f.Name, f.Value, f.Reached))
+	}
+	want := []string{"core 0.95 true", "handler 0.99 true", "http 0.95 false", "batch while requests wait 7.90 true"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if err := r.missed(); err == nil || !strings.Contains(err.Error(), "http") {
+		t.Errorf("%v", err)
+	}
+}
+
+// The waterfalls of all servers end up in one figure.
+func TestWaterfallsOfPeers(t *testing.T) {
+	r := &LayersResult{Layers: []LayerResult{{Name: "core"}, {Name: "handler"}, {Name: "http"}}, Peers: []PeerLayers{{Name: "llama-server", Layers: []LayerResult{{Name: "a"}, {Name: "b"}}}}}
+	for i := range 3 {
+		for _, x := range []*LayerResult{&r.Layers[0], &r.Layers[1], &r.Layers[2], &r.Peers[0].Layers[0], &r.Peers[0].Layers[1]} {
+			x.runs = append(x.runs, &LayerRun{Requests: 1, OK: 1, Tokens: 100 + i, Seconds: 1})
+		}
+	}
+	if err := r.conclude(1); err != nil {
+		t.Fatal(err)
+	}
+	falls := r.falls()
+	if len(falls) != 3 || falls[1].Name != "llama-server" || falls[2].Steps[2].Value != 54.3 {
+		t.Errorf("%+v", falls)
+	}
+	list, err := r.figures()
+	if err != nil || len(named(list, "waterfalls")) != 1 {
+		t.Errorf("%v, %d figures", err, len(list))
+	}
+}
+
+// A worker that dies says why, and whoever asks it learns that.
+func TestWorkerThatDies(t *testing.T) {
+	job := layerJob{Layer: "core", Scenario: *tinyLayers(t).scenario()}
+	job.Scenario.Model = "/does/not/exist.gguf"
+	if _, err := startWorker(command(t.Context(), executable(t)), job, new(hello)); err == nil || !strings.Contains(err.Error(), "exist.gguf") {
+		t.Errorf("%v", err)
+	}
+	client := layerJob{Client: &clientJob{Requests: 2, Clients: 1, Target: load.Target{URL: "http://127.0.0.1:1", Dialect: load.Completions, MaxTokens: 1}}}
+	w, err := startWorker(command(t.Context(), executable(t)), client, new(hello))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.stop()
+	var r clientRun
+	if err := w.ask(question{}, &r); err != nil || r.OK != 0 || r.Failure == "" {
+		t.Errorf("%v %+v", err, r)
+	}
+	if _, err := r.counters("x", &mark{}, &mark{}); err == nil || !strings.Contains(err.Error(), "every request failed") {
+		t.Errorf("%v", err)
 	}
 }

@@ -8,16 +8,18 @@ import (
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/bench/load"
+	"github.com/penstock-llm/penstock/internal/bench/stats"
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
 // Mock measures the front end alone: `penstock bench mock`. The real HTTP stack, tokenizer, template, engine and scheduler run over
 // an executor that computes nothing. Unpaced it shows the front end's ceiling; paced, with steps as long as a model's, it shows
-// what a request and a streamed token cost, as every token is then written by itself. The engine's own cost is measured the
-// same way without HTTP and taken off.
+// what a request and a streamed token cost: caches are cold by then, and every token is written by itself. A request's cost,
+// besides its tokens', is what twice as many requests of half as many tokens cost more; a streamed token's is what streaming
+// costs more. The engine without HTTP is measured beside them.
 type Mock struct {
 	Model       string        `help:"Model whose tokenizer and template to use (none: a tiny one)."`
-	Requests    int           `help:"Requests of a run." default:"400"`
+	Requests    int           `help:"Requests of a run, an even number." default:"400"`
 	Concurrency int           `help:"Clients." default:"8"`
 	Gen         int           `help:"Tokens of a request." default:"50"`
 	Step        time.Duration `help:"Length of a paced step." default:"3ms"`
@@ -37,16 +39,16 @@ type MockResult struct {
 	Settings map[string]any `json:"settings"`
 	Runs     []MockRun      `json:"runs"`
 
-	// The front end's own cost, from the paced runs: the server's less the engine's.
-	CPUPerRequest    float64 `json:"cpu_us_per_request"`        // not streamed, besides its tokens
-	CPUPerToken      float64 `json:"cpu_us_per_streamed_token"` // from sampled id to socket
-	AllocsPerToken   float64 `json:"allocs_per_streamed_token"`
-	AllocsPerRequest float64 `json:"allocs_per_request"`
+	// The front end's own cost in the paced runs, repeat by repeat.
+	CPUPerRequest    stats.Estimate `json:"cpu_us_per_request"`        // besides its tokens
+	CPUPerToken      stats.Estimate `json:"cpu_us_per_streamed_token"` // from sampled id to socket
+	AllocsPerToken   float64        `json:"allocs_per_streamed_token"`
+	AllocsPerRequest float64        `json:"allocs_per_request"`
 }
 
 // MockRun is one way of running, medians over the repeats.
 type MockRun struct {
-	Name              string  `json:"name"` // engine, requests or streamed
+	Name              string  `json:"name"` // one of mockModes
 	Paced             bool    `json:"paced"`
 	RequestsPerSecond float64 `json:"requests_per_second"`
 	TokensPerSecond   float64 `json:"tokens_per_second"`
@@ -56,23 +58,30 @@ type MockRun struct {
 	ClientCPUPerToken float64 `json:"client_cpu_us_per_token,omitempty"`
 }
 
+// mockModes are the ways of running. Long requests are half as many with twice the tokens: the same tokens, in as many steps.
+var mockModes = []string{"engine", "requests", "long requests", "streamed"}
+
 // Run measures and prints.
 func (m *Mock) Run(ctx context.Context, out io.Writer) error {
-	if m.Requests < 1 || m.Concurrency < 1 || m.Gen < 2 || m.Repeats < 1 || m.Step <= 0 {
-		return errors.New("bench: requests, concurrency, repeats and step must be positive, gen at least 2")
+	if m.Requests < 2 || m.Requests%2 != 0 || m.Concurrency < 1 || m.Gen < 2 || m.Repeats < 1 || m.Step <= 0 {
+		return errors.New("bench: concurrency, repeats and step must be positive, gen at least 2, requests even and at least 2")
 	}
 	res := &MockResult{Record: newRecord("mock"), Settings: map[string]any{"requests": m.Requests, "concurrency": m.Concurrency, "gen": m.Gen,
 		"step": m.Step.String(), "api": m.API, "repeats": m.Repeats, "tokenizer": tokenizerName(m.Model)}}
 	for _, step := range []time.Duration{0, m.Step} {
-		for _, name := range []string{"engine", "requests", "streamed"} {
-			run, err := m.mode(ctx, name, step)
+		runs, err := m.all(ctx, step)
+		if err != nil {
+			return err
+		}
+		for _, name := range mockModes {
+			run, err := mockRun(name, step, runs[name])
 			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+				return err
 			}
 			res.Runs = append(res.Runs, *run)
 		}
+		res.frontEnd(runs) // the last, paced runs count
 	}
-	res.frontEnd(m.Gen)
 	if m.Out != "" {
 		if err := saveJSON(m.Out, res); err != nil {
 			return err
@@ -84,87 +93,107 @@ func (m *Mock) Run(ctx context.Context, out io.Writer) error {
 	return res.print(out)
 }
 
-// mode measures one way of running and returns the repeat whose cost is the median.
-func (m *Mock) mode(ctx context.Context, name string, step time.Duration) (*MockRun, error) {
-	var runs []*LayerRun
+// all measures every way of running, repeat by repeat.
+func (m *Mock) all(ctx context.Context, step time.Duration) (map[string][]*LayerRun, error) {
+	runs := map[string][]*LayerRun{}
 	for i := range m.Repeats {
-		if m.Progress != nil {
-			fmt.Fprintf(m.Progress, "%s, step %s, repeat %d of %d\n", name, step, i+1, m.Repeats)
+		for _, name := range mockModes {
+			if m.Progress != nil {
+				fmt.Fprintf(m.Progress, "%s, step %s, repeat %d of %d\n", name, step, i+1, m.Repeats)
+			}
+			r, err := m.once(ctx, name, step)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			runs[name] = append(runs[name], r)
 		}
-		r, err := m.once(ctx, name, step)
-		if err != nil {
-			return nil, err
-		}
-		if r.OK < r.Requests {
-			return nil, fmt.Errorf("%w: %d of %d: %s", errFailures, r.Requests-r.OK, r.Requests, r.Failure)
-		}
-		if want := m.Requests * m.Gen; r.Tokens != want {
-			return nil, fmt.Errorf("bench: %d tokens instead of %d", r.Tokens, want)
-		}
-		runs = append(runs, r)
 	}
-	x := LayerResult{runs: runs}
-	x.summarise()
-	return &MockRun{Name: name, Paced: step > 0, RequestsPerSecond: x.TokensPerSecond / float64(m.Gen), TokensPerSecond: x.TokensPerSecond,
-		CPUPerRequest: x.CPU * float64(m.Gen), CPUPerToken: x.CPU, AllocsPerToken: x.Allocs, ClientCPUPerToken: x.ClientCPU}, nil
+	return runs, nil
 }
 
+// mockRun is the medians of one way of running.
+func mockRun(name string, step time.Duration, runs []*LayerRun) (*MockRun, error) {
+	x := LayerResult{Name: name, runs: runs}
+	if err := x.summarise(1); err != nil {
+		return nil, err
+	}
+	each := float64(runs[0].Tokens) / float64(runs[0].Requests)
+	return &MockRun{Name: name, Paced: step > 0, RequestsPerSecond: x.TokensPerSecond / each, TokensPerSecond: x.TokensPerSecond,
+		CPUPerRequest: x.CPU * each, CPUPerToken: x.CPU, AllocsPerToken: x.Allocs, ClientCPUPerToken: x.ClientCPU}, nil
+}
+
+// once measures one way of running. All requests must succeed, with all their tokens.
 func (m *Mock) once(ctx context.Context, name string, step time.Duration) (*LayerRun, error) {
 	s := Scenario{Model: m.Model, Tier: m.Tier.String(), Threads: 1, MaxBatch: m.Concurrency, Requests: m.Requests, Concurrency: m.Concurrency, Gen: m.Gen,
 		PromptTokens: mockPrompt, Prompt: m.Prompt}
-	job := layerJob{Layer: "mock", Scenario: s, Warmup: 2 * m.Concurrency, Mock: &mockJob{Step: step}}
+	if name == "long requests" {
+		s.Requests, s.Gen = s.Requests/2, s.Gen*2
+	}
+	r, err := m.run(ctx, name, layerJob{Layer: "mock", Scenario: s, Warmup: 2 * m.Concurrency, Mock: &mockJob{Step: step}})
+	switch {
+	case err != nil:
+		return nil, err
+	case r.OK < r.Requests:
+		return nil, fmt.Errorf("%w: %d of %d: %s", errFailures, r.Requests-r.OK, r.Requests, r.Failure)
+	case r.Tokens != s.Requests*s.Gen:
+		return nil, fmt.Errorf("bench: %d tokens instead of %d", r.Tokens, s.Requests*s.Gen)
+	}
+	return r, nil
+}
+
+func (m *Mock) run(ctx context.Context, name string, job layerJob) (*LayerRun, error) {
 	if name == "engine" {
+		w, err := startWorker(command(ctx, m.Executable), job, new(hello))
+		if err != nil {
+			return nil, err
+		}
 		var r LayerRun
-		return &r, process(ctx, m.Executable, job, &r)
+		return &r, errors.Join(w.ask(question{}, &r), w.stop())
 	}
 	job.Layer = "serve"
-	server, err := startServer(ctx, m.Executable, job)
+	var at hello
+	server, err := startWorker(command(ctx, m.Executable), job, &at)
 	if err != nil {
 		return nil, err
 	}
 	defer server.stop()
-	client := clientJob{Prompt: server.hello.Prompt, Requests: m.Requests, Clients: m.Concurrency, Target: load.Target{URL: server.hello.URL,
-		Dialect: load.Dialect(m.API), MaxTokens: m.Gen, IgnoreEOS: true, Timeout: time.Minute, Stream: name == "streamed"}}
-	warm := client
-	warm.Requests = 2 * m.Concurrency
-	var ignored, got clientRun
-	if err := process(ctx, m.Executable, layerJob{Layer: "client", Client: &warm}, &ignored); err != nil {
-		return nil, err
-	}
-	before, err := server.mark()
+	client := clientJob{Prompt: at.Prompt, Requests: job.Scenario.Requests, Clients: m.Concurrency, Warmup: job.Warmup, Target: load.Target{URL: at.URL,
+		Dialect: load.Dialect(m.API), MaxTokens: job.Scenario.Gen, IgnoreEOS: true, Timeout: time.Minute, Stream: name == "streamed"}}
+	load, err := startWorker(command(ctx, m.Executable), layerJob{Client: &client}, new(hello))
 	if err != nil {
 		return nil, err
 	}
-	if err := process(ctx, m.Executable, layerJob{Layer: "client", Client: &client}, &got); err != nil {
-		return nil, err
+	defer load.stop()
+	var warm, got clientRun
+	var before, after mark
+	for _, step := range []struct {
+		of     *worker
+		ask    question
+		answer any
+	}{{load, question{Warm: true}, &warm}, {server, question{}, &before}, {load, question{}, &got}, {server, question{}, &after}} {
+		if err := step.of.ask(step.ask, step.answer); err != nil {
+			return nil, err
+		}
 	}
-	after, err := server.mark()
-	if err != nil {
-		return nil, err
-	}
-	return got.counters(name, before, after)
+	return got.counters(name, &before, &after)
 }
 
 // mockPrompt is the length of the prompt.
 const mockPrompt = 32
 
-// frontEnd takes the engine's cost off.
-func (r *MockResult) frontEnd(gen int) {
-	find := func(name string) MockRun {
-		for _, x := range r.Runs {
-			if x.Name == name && x.Paced {
-				return x
-			}
-		}
-		return MockRun{}
+// frontEnd computes what the front end costs, from the differences within each repeat.
+func (r *MockResult) frontEnd(runs map[string][]*LayerRun) {
+	var request, token, requestAllocs, tokenAllocs []float64
+	for i, short := range runs["requests"] {
+		long, streamed := runs["long requests"][i], runs["streamed"][i]
+		more, tokens := float64(short.Requests-long.Requests), float64(short.Tokens)
+		request = append(request, (short.CPU-long.CPU)*1e6/more)
+		requestAllocs = append(requestAllocs, (short.Allocs-long.Allocs)*tokens/more)
+		token = append(token, (streamed.CPU-short.CPU)*1e6/tokens)
+		tokenAllocs = append(tokenAllocs, streamed.Allocs-short.Allocs)
 	}
-	engine, requests, streamed := find("engine"), find("requests"), find("streamed")
-	tokens := float64(gen)
-	r.CPUPerRequest = requests.CPUPerRequest - engine.CPUPerRequest
-	r.AllocsPerRequest = (requests.AllocsPerToken - engine.AllocsPerToken) * tokens
-	// A stream pays for its request, too; what is left is the tokens'.
-	r.CPUPerToken = (streamed.CPUPerRequest - engine.CPUPerRequest - r.CPUPerRequest) / tokens
-	r.AllocsPerToken = (streamed.AllocsPerToken - engine.AllocsPerToken) - r.AllocsPerRequest/tokens
+	r.CPUPerRequest, r.CPUPerToken = stats.EstimateMedian(request, 1), stats.EstimateMedian(token, 1)
+	r.AllocsPerRequest, r.AllocsPerToken = stats.Median(requestAllocs), stats.Median(tokenAllocs)
 }
 
 func (r *MockResult) print(out io.Writer) error {
@@ -180,8 +209,8 @@ func (r *MockResult) print(out io.Writer) error {
 	if err := table(out, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "the front end itself: %.0f CPU-µs and %.0f allocations a request, %.1f CPU-µs and %.2f allocations more for each streamed token\n",
-		r.CPUPerRequest, r.AllocsPerRequest, r.CPUPerToken, r.AllocsPerToken)
+	_, err := fmt.Fprintf(out, "the front end itself, paced: a request costs %.0f CPU-µs %s and %.0f allocations besides its tokens, a streamed token %.1f CPU-µs %s and %.2f allocations more than one that is not\n",
+		r.CPUPerRequest.Value, interval(r.CPUPerRequest, "%.0f"), r.AllocsPerRequest, r.CPUPerToken.Value, interval(r.CPUPerToken, "%.1f"), r.AllocsPerToken)
 	return err
 }
 
@@ -191,13 +220,13 @@ func (r *MockResult) conditions() map[string]any { return without(r.Settings, "r
 
 func (r *MockResult) series() []series {
 	return []series{
-		{name: "request", unit: "CPU-µs", lower: true, values: []float64{r.CPUPerRequest}},
-		{name: "streamed token", unit: "CPU-µs", lower: true, values: []float64{r.CPUPerToken}},
+		{name: "request", unit: "CPU-µs", lower: true, values: []float64{r.CPUPerRequest.Value}},
+		{name: "streamed token", unit: "CPU-µs", lower: true, values: []float64{r.CPUPerToken.Value}},
 	}
 }
 
 func (r *MockResult) headline() string {
-	return fmt.Sprintf("%.0f CPU-µs a request, %.1f a streamed token", r.CPUPerRequest, r.CPUPerToken)
+	return fmt.Sprintf("%.0f CPU-µs a request, %.1f a streamed token", r.CPUPerRequest.Value, r.CPUPerToken.Value)
 }
 
 func (r *MockResult) figures() ([]namedFigure, error) { return nil, nil }

@@ -10,8 +10,10 @@ import (
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/instance"
 	"github.com/penstock-llm/penstock/internal/model"
+	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
 // Scenario is what every layer does: so many requests of so many tokens, a bounded number at once.
@@ -40,6 +42,8 @@ func (s *Scenario) check() error {
 		return errors.New("bench: the prompt is empty")
 	case s.Temperature < 0:
 		return errors.New("bench: the temperature is negative")
+	case s.Ctx < 0 || s.Threads < 0:
+		return errors.New("bench: context or threads is negative")
 	case s.Ctx > 0 && s.Ctx < s.PromptTokens+s.Gen:
 		return fmt.Errorf("bench: a context of %d can't hold %d prompt tokens and %d generated ones", s.Ctx, s.PromptTokens, s.Gen)
 	}
@@ -60,6 +64,21 @@ func (s *Scenario) open() (*instance.Instance, error) {
 		MaxQueue: max(256, s.Concurrency), KV: s.KV, NoPrefix: true})
 }
 
+// text is the prompt, made with the model's own tokenizer.
+func (s *Scenario) text() (string, error) {
+	f, err := gguf.Open(s.Model)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	tok, err := tokenizer.New(f)
+	if err != nil {
+		return "", err
+	}
+	text, _, err := s.prompt(tok)
+	return text, err
+}
+
 // encoder is the part of a tokenizer that a prompt of a given length takes.
 type encoder interface {
 	Encode(text string, addBOS, parseSpecial bool) []int32
@@ -68,29 +87,38 @@ type encoder interface {
 // prompt makes the text and the tokens that every request begins with. The text is the scenario's, repeated and cut so that it
 // has the wanted number of tokens, or as close below it as whole characters come.
 func (s *Scenario) prompt(t encoder) (string, []int32, error) {
-	text := s.Prompt
-	ids := t.Encode(text, true, true)
 	if s.PromptTokens == 0 {
-		return text, ids, nil
+		return s.Prompt, t.Encode(s.Prompt, true, true), nil
 	}
-	for len(ids) < s.PromptTokens {
-		grown := text + s.Prompt
-		longer := t.Encode(grown, true, true)
-		if len(longer) <= len(ids) {
-			return "", nil, fmt.Errorf("bench: the prompt %q does not get longer by being repeated", s.Prompt)
-		}
-		text, ids = grown, longer
+	text, n, err := longest(s.Prompt, s.PromptTokens, func(text string) (int, error) { return len(t.Encode(text, true, true)), nil })
+	if err != nil {
+		return "", nil, err
 	}
-	runes := []rune(text)
-	for len(ids) > s.PromptTokens && len(runes) > 1 {
-		runes = runes[:len(runes)-1]
-		text = strings.TrimRight(string(runes), " ") // a final blank is a token that the next word would have taken
-		ids = t.Encode(text, true, true)
-	}
-	if len(ids) == 0 || len(ids) > s.PromptTokens {
+	if n == 0 || n > s.PromptTokens {
 		return "", nil, fmt.Errorf("bench: no prompt of %d tokens can be made from %q", s.PromptTokens, s.Prompt)
 	}
-	return text, ids, nil
+	return text, t.Encode(text, true, true), nil
+}
+
+// longest repeats a text and cuts it so that it has as many tokens as wanted, or as close below as whole characters come; when
+// one character has more already, that is what it returns.
+func longest(seed string, want int, count func(string) (int, error)) (string, int, error) {
+	text := seed
+	n, err := count(text)
+	for err == nil && n < want {
+		var longer int
+		if longer, err = count(text + seed); err == nil && longer <= n {
+			return "", 0, fmt.Errorf("bench: the prompt %q does not get longer by being repeated", seed)
+		}
+		text, n = text+seed, longer
+	}
+	runes := []rune(text)
+	for err == nil && n > want && len(runes) > 1 {
+		runes = runes[:len(runes)-1]
+		text = strings.TrimRight(string(runes), " ") // a final blank is a token that the next word would have taken
+		n, err = count(text)
+	}
+	return text, n, err
 }
 
 // fingerprint names a model file by size and by the hash of its beginning and end, where header and last weights are.

@@ -27,8 +27,11 @@ func samples(t *testing.T) map[string]*Figure {
 	add("raster", f, err)
 	f, err = Bars("Throughput", "tokens/s", []Group{{"a", []Bar{{"x", 3, 2.5, 3.2}, {"y", 4, 4, 4}}}, {"b", []Bar{{"x", 1, 0.9, 1.2}, {"y", 2, 1, 3}}}})
 	add("bars", f, err)
-	f, err = Waterfall("Layers", "tokens/s", []Step{{"core", 112.7, ""}, {"handler", 112.7, "-0.0 %"}, {"http", 54.3, "-51.8 %"}})
+	f, err = Waterfall("Layers", "tokens/s", []Step{{Name: "core", Value: 112.7}, {Name: "handler", Value: 112.7, Note: "-0.0 %"}, {Name: "http", Value: 54.3, Note: "-51.8 %"}})
 	add("waterfall", f, err)
+	f, err = Waterfalls("Several", []Fall{{"ours", []Step{{Name: "core", Value: 900}, {Name: "handler", Value: 910, Share: 0.99}, {Name: "http", Value: 880, Share: 0.98}}},
+		{"theirs", []Step{{Name: "core", Value: 112.7}, {Name: "http", Value: 54.3}}}})
+	add("waterfalls", f, err)
 	return out
 }
 
@@ -76,6 +79,10 @@ func TestNothingAndNonsenseAreErrors(t *testing.T) {
 		"NaN bar":       func() (*Figure, error) { return Bars("", "", []Group{{"", []Bar{{Value: nan}}}}) },
 		"uneven groups": func() (*Figure, error) { return Bars("", "", []Group{{"", []Bar{{}}}, {"", nil}}) },
 		"no steps":      func() (*Figure, error) { return Waterfall("", "", nil) },
+		"no falls":      func() (*Figure, error) { return Waterfalls("", nil) },
+		"no core":       func() (*Figure, error) { return Waterfalls("", []Fall{{"a", nil}}) },
+		"core of 0":     func() (*Figure, error) { return Waterfalls("", []Fall{{"a", []Step{{Value: 0}, {Value: 1}}}}) },
+		"NaN share":     func() (*Figure, error) { return Waterfalls("", []Fall{{"a", []Step{{Value: 1}, {Value: nan}}}}) },
 		"NaN step":      func() (*Figure, error) { return Waterfall("", "", []Step{{Value: nan}}) },
 	} {
 		if _, err := try(); err == nil {

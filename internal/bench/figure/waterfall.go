@@ -2,6 +2,7 @@ package figure
 
 import (
 	"fmt"
+	"image/color"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -14,7 +15,8 @@ import (
 type Step struct {
 	Name  string
 	Value float64
-	Note  string // such as the loss from the step before
+	Note  string  // such as the loss from the step before
+	Share float64 // of the first step, where it was measured in pairs; of Waterfalls
 }
 
 // Waterfall draws falling bars: each step's own, with what was lost since the step before in grey above it.
@@ -49,38 +51,108 @@ func Waterfall(title, y string, steps []Step) (*Figure, error) {
 	}
 	gap.Color, gap.LineStyle.Width = grey, 0
 	gap.StackOn(bars)
-	p.Add(bars, gap, &notes{steps: steps, heights: sums(own, lost)})
+	marks := notes{}
+	for i, s := range steps {
+		marks.add(float64(i), own[i]+lost[i], s.Note, fmt.Sprintf("%.4g", s.Value))
+	}
+	p.Add(bars, gap, marks)
 	p.NominalX(labels...)
 	p.X.Min, p.X.Max = -0.6, float64(len(labels))-0.4
 	p.Y.Min, p.Y.Max = 0, top*1.22
 	return &Figure{p, 16 * vg.Centimeter, 9 * vg.Centimeter}, nil
 }
 
-func sums(a, b plotter.Values) []float64 {
-	out := make([]float64, len(a))
-	for i := range a {
-		out[i] = a[i] + b[i]
-	}
-	return out
+// notes writes lines of text above points, the first line lowest.
+type notes []note
+
+type note struct {
+	x, y  float64
+	lines []string
 }
 
-// notes writes the value and the note above each bar.
-type notes struct {
-	steps   []Step
-	heights []float64
-}
+func (n *notes) add(x, y float64, lines ...string) { *n = append(*n, note{x, y, lines}) }
 
 // Plot implements plot.Plotter.
-func (n *notes) Plot(c draw.Canvas, p *plot.Plot) {
+func (n notes) Plot(c draw.Canvas, p *plot.Plot) {
 	tx, ty := p.Transforms(&c)
 	style := p.X.Tick.Label
 	style.XAlign, style.YAlign, style.Rotation = text.XCenter, text.YBottom, 0
-	for i, s := range n.steps {
-		at := vg.Point{X: tx(float64(i)), Y: ty(n.heights[i]) + vg.Points(3)}
-		if s.Note != "" {
-			c.FillText(style, at, s.Note)
-			at.Y += vg.Points(12)
+	for _, m := range n {
+		at := vg.Point{X: tx(m.x), Y: ty(m.y) + vg.Points(3)}
+		for _, line := range m.lines {
+			if line != "" {
+				c.FillText(style, at, line)
+				at.Y += vg.Points(12)
+			}
 		}
-		c.FillText(style, at, fmt.Sprintf("%.4g", s.Value))
 	}
+}
+
+// Fall is the way of one server from its core to its clients.
+type Fall struct {
+	Name  string
+	Steps []Step
+}
+
+// Waterfalls draws several servers side by side, each in percent of its own first step, as they may run different models on
+// different machines. A step's Share, where given, takes the place of the quotient of the values: it was measured in pairs.
+func Waterfalls(title string, falls []Fall) (*Figure, error) {
+	if len(falls) == 0 {
+		return nil, errNothing
+	}
+	p := blank(title, "", "% of the core's tokens/s")
+	var marks notes
+	var ticks []plot.Tick
+	at := 0.0
+	for i, f := range falls {
+		if len(f.Steps) == 0 || bad(f.Steps[0].Value) || f.Steps[0].Value <= 0 {
+			return nil, fmt.Errorf("figure: %s has no first step", f.Name)
+		}
+		from := at
+		for k, s := range f.Steps {
+			share := s.Value / f.Steps[0].Value
+			if s.Share > 0 && k > 0 {
+				share = s.Share
+			}
+			if bad(share) {
+				return nil, fmt.Errorf("figure: %s of %s is %v", s.Name, f.Name, share)
+			}
+			if err := column(p, at, 100*share, shade(i)); err != nil {
+				return nil, err
+			}
+			label := ""
+			if k > 0 {
+				label = fmt.Sprintf("%.3g %%", 100*share)
+			}
+			marks.add(at, max(100, 100*share), label, fmt.Sprintf("%.4g", s.Value))
+			ticks = append(ticks, plot.Tick{Value: at, Label: s.Name})
+			at++
+		}
+		marks.add((from+at-1)/2, 117, f.Name)
+		at += 0.6
+	}
+	p.Add(marks)
+	p.X.Tick.Marker = plot.ConstantTicks(ticks)
+	p.X.Tick.Width, p.X.LineStyle.Width = 0, 0
+	p.X.Min, p.X.Max = -0.6, at-1
+	p.Y.Min, p.Y.Max = 0, 130
+	p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 25, Label: "25"}, {Value: 50, Label: "50"}, {Value: 75, Label: "75"}, {Value: 100, Label: "100"}}
+	return &Figure{p, 18 * vg.Centimeter, 9 * vg.Centimeter}, nil
+}
+
+// column is one bar of Waterfalls, with what is missing to 100 in grey above it.
+func column(p *plot.Plot, at, value float64, c color.Color) error {
+	bar, err := plotter.NewBarChart(plotter.Values{value}, vg.Points(36))
+	if err != nil {
+		return fmt.Errorf("figure: %w", err)
+	}
+	bar.XMin, bar.Color, bar.LineStyle.Width = at, c, 0
+	lost, err := plotter.NewBarChart(plotter.Values{max(0, 100-value)}, vg.Points(36))
+	if err != nil {
+		return fmt.Errorf("figure: %w", err)
+	}
+	lost.Color, lost.LineStyle.Width = grey, 0
+	lost.StackOn(bar)
+	p.Add(bar, lost)
+	return nil
 }

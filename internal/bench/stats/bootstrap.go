@@ -38,13 +38,22 @@ func EstimateRatio(a, b []float64, seed uint64) Estimate {
 	return EstimateMedian(Ratios(a, b), seed)
 }
 
-// EstimateLoss is the median of 1 - a[i]/b[i]: the share of b's speed that a lost, round by round.
-func EstimateLoss(a, b []float64, seed uint64) Estimate {
-	losses := Ratios(a, b)
-	for i, r := range losses {
-		losses[i] = 1 - r
+// EstimateGrouped is EstimateMedian of samples that come in groups of equal size, one after the other, such as the rounds that
+// the same processes went through: whole groups are resampled, for what is peculiar to a group is in all its samples. With
+// fewer than three groups it is EstimateMedian.
+func EstimateGrouped(xs []float64, size int, seed uint64) Estimate {
+	if size < 1 || len(xs)%size != 0 || len(xs)/size < 3 {
+		return EstimateMedian(xs, seed)
 	}
-	return EstimateMedian(losses, seed)
+	e := Estimate{Value: Median(xs), N: len(xs)}
+	scratch := make([]float64, len(xs))
+	e.CI95 = bootstrap(len(xs)/size, seed, func(pick []int, _ []float64) float64 {
+		for i, at := range pick {
+			copy(scratch[i*size:], xs[at*size:(at+1)*size])
+		}
+		return Median(scratch)
+	})
+	return e
 }
 
 func bootstrap(n int, seed uint64, statistic func(pick []int, scratch []float64) float64) [2]float64 {

@@ -55,10 +55,33 @@ func TestEstimateIsSeeded(t *testing.T) {
 	}
 }
 
-func TestEstimateLossCancelsSharedNoise(t *testing.T) {
+// What a group has in common widens the interval: four samples of one process are not four processes.
+func TestEstimateGrouped(t *testing.T) {
+	var xs []float64
+	for _, level := range []float64{0.90, 0.98, 1.0, 1.02, 1.10} {
+		xs = append(xs, level, level, level, level)
+	}
+	grouped, single := EstimateGrouped(xs, 4, 1), EstimateMedian(xs, 1)
+	if grouped.Value != 1 || single.Value != 1 || grouped.N != 20 {
+		t.Errorf("%+v %+v", grouped, single)
+	}
+	if grouped.CI95[1]-grouped.CI95[0] <= single.CI95[1]-single.CI95[0] {
+		t.Errorf("grouped %v, single %v", grouped.CI95, single.CI95)
+	}
+	for _, size := range []int{0, 3, 10, 20} { // no size, no divisor, too few groups
+		if EstimateGrouped(xs, size, 1) != single {
+			t.Errorf("groups of %d", size)
+		}
+	}
+	if e := EstimateGrouped(nil, 2, 1); e.N != 0 {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestRatiosCancelSharedNoise(t *testing.T) {
 	slow, fast := []float64{98, 196, 49, 98, 147}, []float64{100, 200, 50, 100, 150}
-	e := EstimateLoss(slow, fast, 1)
-	if math.Abs(e.Value-0.02) > 1e-9 || !e.Excludes(0) {
+	e := EstimateRatio(slow, fast, 1)
+	if math.Abs(e.Value-0.98) > 1e-9 || !e.Excludes(1) {
 		t.Errorf("a constant 2 %% loss under noise of factor four came out as %+v", e)
 	}
 }
