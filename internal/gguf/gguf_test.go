@@ -193,7 +193,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		filepath.Join(dir, "gone.gguf"): "no such file",
-		dir:                             "not a regular file",
+		dir:                             "is a directory, not a regular file",
 		empty:                           `not a GGUF file: it begins with ""`,
 	} {
 		_, err := Open(path)

@@ -9,6 +9,9 @@ import (
 
 // Open reads the file at path into memory, for want of mmap.
 func Open(path string) (*File, error) {
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("gguf: %w", err)

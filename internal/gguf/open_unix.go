@@ -28,7 +28,11 @@ func Open(path string) (*File, error) {
 }
 
 func mapFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
+	// Should a pipe have taken the file's place, this does not wait for a writer.
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("gguf: %w", err)
 	}
@@ -37,8 +41,8 @@ func mapFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gguf: %w", err)
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("gguf: %s: not a regular file", path)
+	if err := checkRegular(path, info); err != nil {
+		return nil, err
 	}
 	if info.Size() == 0 {
 		return nil, nil // cannot be mapped; Parse says what is wrong with it
