@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/nn"
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/sched"
 )
@@ -184,7 +185,11 @@ func (e *Engine) rescue() {
 		return
 	}
 	if e.cfg.OnPanic != nil {
-		e.cfg.OnPanic(v, debug.Stack())
+		stack := debug.Stack()
+		if w, ok := v.(*nn.WorkerPanic); ok {
+			stack = w.Stack // ours only shows that it was passed on
+		}
+		e.cfg.OnPanic(v, stack)
 	}
 	const enough = 3
 	if e.fails++; e.fails >= enough {

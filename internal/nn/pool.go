@@ -1,7 +1,9 @@
 package nn
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +38,13 @@ const (
 // helpers are goroutines that own an OS thread each. A pool of one worker has
 // no goroutines at all.
 //
-// Run, Share, Park and Close belong to one goroutine at a time; Wake may be
-// called from any.
+// A panic of any worker ends in the goroutine that called Run or Share, after
+// all others have left the job: a helper's as a *WorkerPanic, the caller's as it
+// is. The pool can be used afterwards. A job whose workers wait for each other
+// looks at Failed while it does.
+//
+// Run, Share, Park and Close belong to one goroutine at a time; Wake and Failed
+// may be called from any.
 type Pool struct {
 	workers int
 	idle    time.Duration // spin of helpers
@@ -46,6 +53,8 @@ type Pool struct {
 	waited  int64 // ns all workers together spent at barriers, while timed
 	busy    atomic.Bool
 	job     Job // written only while no helper is in a job
+	failed  atomic.Bool
+	failure atomic.Pointer[WorkerPanic] // the first helper's that panicked in this job
 	base    time.Time
 	exited  sync.WaitGroup
 
@@ -130,6 +139,12 @@ func (p *Pool) dispatch(j Job, helpers int) {
 	if p.resting > 0 {
 		p.recall(helpers > 0)
 	}
+	done := false
+	defer func() {
+		if !done {
+			p.unwind(helpers)
+		}
+	}()
 	began := p.now()
 	p.start(j)
 	j.Do(0, p.workers)
@@ -142,7 +157,50 @@ func (p *Pool) dispatch(j Job, helpers int) {
 			p.waited += now - max(p.helpers[w].ended, began)
 		}
 	}
+	done = true
 	p.busy.Store(false)
+	if p.failed.Load() {
+		p.raise()
+	}
+}
+
+// unwind is what is left to do when the caller's part of a job has panicked.
+func (p *Pool) unwind(helpers int) {
+	p.failed.Store(true)
+	p.join(uint64(helpers) * oneEntered)
+	p.clear()
+	p.busy.Store(false)
+}
+
+// raise passes on the panic of a helper.
+func (p *Pool) raise() {
+	failure := p.failure.Load()
+	p.clear()
+	panic(failure)
+}
+
+func (p *Pool) clear() {
+	p.failure.Store(nil)
+	p.failed.Store(false)
+}
+
+// Failed says that a worker of the current job has panicked: what the others
+// wait for may never come.
+func (p *Pool) Failed() bool { return p.failed.Load() }
+
+// WorkerPanic is the panic of a helper, as the caller of the pool sees it.
+type WorkerPanic struct {
+	Worker int
+	Value  any
+	Stack  []byte // the helper's
+}
+
+func (e *WorkerPanic) Error() string { return fmt.Sprintf("nn: worker %d: %v", e.Worker, e.Value) }
+
+// Unwrap is the value, if it is an error.
+func (e *WorkerPanic) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
 }
 
 // now is a time for the profile, or 0.
@@ -237,7 +295,7 @@ func (p *Pool) help(worker int) {
 			continue
 		}
 		job := p.job
-		job.Do(worker, p.workers)
+		p.part(job, worker)
 		if p.timed {
 			h.ended = p.now()
 		}
@@ -250,6 +308,21 @@ func (p *Pool) help(worker int) {
 			return
 		}
 	}
+}
+
+// part does a helper's part of a job.
+func (p *Pool) part(job Job, worker int) {
+	done := false
+	defer func() {
+		if done {
+			return
+		}
+		v := recover()
+		p.failure.CompareAndSwap(nil, &WorkerPanic{worker, v, debug.Stack()})
+		p.failed.Store(true)
+	}()
+	job.Do(worker, p.workers)
+	done = true
 }
 
 // enter joins job number n, unless it has been closed.

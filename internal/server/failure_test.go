@@ -1,0 +1,44 @@
+package server
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/penstock-llm/penstock/internal/batch"
+)
+
+// tripping is a script whose passes panic when told to.
+type tripping struct {
+	*script
+	panics atomic.Int64
+}
+
+func (x *tripping) Forward(b *batch.Batch) []float32 {
+	if x.panics.Add(-1) >= 0 {
+		panic("the arithmetic tripped")
+	}
+	return x.script.Forward(b)
+}
+
+// A panic of the model's pass is a 500 for who was in it, streaming or not, and
+// nothing for who comes after.
+func TestPanicOfAStepIsA500(t *testing.T) {
+	x := &tripping{script: newScript("fine\x00")}
+	f := serve(t, x)
+	f.script = x.script
+	for _, stream := range []string{"false", "true"} {
+		x.panics.Store(1)
+		a := f.post(t, "/v1/completions", `{"prompt":"x","stream":`+stream+`}`)
+		if a.status != 500 || at(t, a.get(t), "error", "type") != "server_error" || strings.Contains(a.body, "tripped") {
+			t.Errorf("stream %s: status %d: %s", stream, a.status, a.body)
+		}
+		x.panics.Store(0)
+		if a := f.post(t, "/v1/completions", `{"prompt":"x"}`); a.status != 200 || !strings.Contains(a.body, "fine") {
+			t.Errorf("afterwards: status %d: %s", a.status, a.body)
+		}
+		if a := f.do(t, "GET", "/health", ""); a.status != 200 {
+			t.Errorf("/health: status %d", a.status)
+		}
+	}
+}
