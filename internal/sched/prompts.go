@@ -16,7 +16,7 @@ func (s *Scheduler) planPrompts(p *Plan, b Budget) {
 	if len(list) == 0 {
 		return
 	}
-	left := s.promptRows(p.Streams, b)
+	left := s.promptRows(p.Streams, list, b)
 	list[0].rows = min(list[0].most, (left+1)/2)
 	left -= list[0].rows
 	for left > 0 {
@@ -67,14 +67,24 @@ func shortest(list []share) int {
 	return best
 }
 
-// promptRows is the number of prompt rows of this step. Beside streams the sum
-// is rounded to whole panels, unless that changes it much.
-func (s *Scheduler) promptRows(streams int, b Budget) int {
+// promptRows is the number of prompt rows of this step. A prompt that is alone
+// gets an even share of the steps that it will take, so that its last one is not
+// a few rows for which all weights are read. Sums are rounded to whole panels,
+// unless that changes them much.
+func (s *Scheduler) promptRows(streams int, list []share, b Budget) int {
+	align := s.cfg.Align
 	if streams == 0 {
-		return min(max(b.Alone, 1), s.cfg.MaxRows)
+		most := min(max(b.Alone, 1), s.cfg.MaxRows)
+		most = max(most/align*align, min(most, align))
+		if len(list) > 1 {
+			return most
+		}
+		steps := max(1, (list[0].most+most-1)/most)
+		even := (list[0].most + steps - 1) / steps
+		return max(1, min((even+align-1)/align*align, most))
 	}
 	rows := max(0, min(b.Beside, s.cfg.MaxRows-streams))
-	whole := (streams+rows+s.cfg.Align/2)/s.cfg.Align*s.cfg.Align - streams
+	whole := (streams+rows+align/2)/align*align - streams
 	if whole > rows/2 && whole <= rows+rows/4 && streams+whole <= s.cfg.MaxRows {
 		return whole
 	}
