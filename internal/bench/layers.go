@@ -284,6 +284,9 @@ func (r *LayersResult) note() {
 			r.Notes = append(r.Notes, fmt.Sprintf("%s used %.1f %% of a core while others were measured", x.Name, 100*x.Idle))
 		}
 	}
+	if len(r.Layers[0].Samples) < 2 {
+		r.Notes = append(r.Notes, "one round says nothing about the noise")
+	}
 	if again > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%d runs were measured again, for the machine changed its speed by more than %.0f %% while they ran", again, 100*steady))
 	}
@@ -371,7 +374,7 @@ func (r *LayersResult) lose(x, before *LayerResult, rounds int) {
 	}
 	e := stats.EstimateGrouped(losses, rounds, 1)
 	x.Loss, x.LossCI95 = e.Value, e.CI95
-	if !e.Excludes(0) {
+	if e.N > 1 && !e.Excludes(0) {
 		r.Noise = append(r.Noise, fmt.Sprintf("%s and %s", before.Name, x.Name))
 	}
 }

@@ -83,7 +83,7 @@ func (r *LayersResult) floorTable() [][]string {
 		if !f.Reached {
 			row[5] = "NOT REACHED"
 		}
-		if f.CI95 != nil {
+		if f.CI95 != nil && f.CI95[0] < f.CI95[1] {
 			row[3] = fmt.Sprintf("[%.3f, %.3f]", f.CI95[0], f.CI95[1])
 			if f.CI95[0] < f.Floor && f.Floor <= f.CI95[1] {
 				row[5] += ", within the noise"

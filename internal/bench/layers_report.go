@@ -48,6 +48,9 @@ func (r *LayersResult) table(list []LayerResult, after string) [][]string {
 		if x.OfCore != nil {
 			row[6], row[7] = fmt.Sprintf("%.3f", x.OfCore.Value), interval(*x.OfCore, "%.3f")
 		}
+		if len(x.Samples) < 2 { // of one sample the spread is not known
+			row[2], row[5], row[7] = "-", "-", "-"
+		}
 		if x.ClientCPU > 0 {
 			row[9] = fmt.Sprintf("%.1f", x.ClientCPU)
 		}

@@ -270,8 +270,11 @@ func TestMock(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &res); err != nil {
 		t.Fatal(err)
 	}
-	if len(res.Runs) != 8 || res.CPUPerRequest.N != 1 || res.CPUPerToken.N != 1 {
+	if len(res.Runs) != 8 || res.Unpaced.CPUPerRequest.N != 1 || res.Paced.CPUPerToken.N != 1 {
 		t.Errorf("%+v", res)
+	}
+	if res.Paced.AllocsPerToken > 2 || res.Unpaced.AllocsPerToken > 2 {
+		t.Errorf("%.2f allocations for a streamed token, from sampled id to socket", res.Paced.AllocsPerToken)
 	}
 	for _, r := range res.Runs {
 		if r.TokensPerSecond <= 0 || r.Paced && r.TokensPerSecond > 4100 { // four sequences, a step a millisecond

@@ -15,17 +15,18 @@ import (
 // Mock measures the front end alone: `penstock bench mock`. The real HTTP stack, tokenizer, template, engine and scheduler run over
 // an executor that computes nothing. Unpaced it shows the front end's ceiling; paced, with steps as long as a model's, it shows
 // what a request and a streamed token cost: caches are cold by then, and every token is written by itself. A request's cost,
-// besides its tokens', is what twice as many requests of half as many tokens cost more; a streamed token's is what streaming
-// costs more. The engine without HTTP is measured beside them.
+// besides its tokens', is what five times as many requests of a fifth of the tokens cost more; a streamed token's is what
+// streaming costs more. The engine without HTTP is measured beside them. All processes stay loaded, and short runs of each
+// take turns, for a machine's CPU time of the same work differs between minutes.
 type Mock struct {
 	Model       string        `help:"Model whose tokenizer and template to use (none: a tiny one)."`
-	Requests    int           `help:"Requests of a run, an even number." default:"400"`
+	Requests    int           `help:"Requests of a run." default:"80"`
 	Concurrency int           `help:"Clients." default:"8"`
-	Gen         int           `help:"Tokens of a request." default:"50"`
+	Gen         int           `help:"Tokens of a request, a multiple of five." default:"50"`
 	Step        time.Duration `help:"Length of a paced step." default:"3ms"`
 	Prompt      string        `help:"Prompt; repeated and cut to 32 tokens." default:"The water runs from the lake through the long pipe down to the wheel in the valley. "`
 	API         string        `help:"Endpoint." enum:"chat,completions,native" default:"chat"`
-	Repeats     int           `help:"Repeats; medians are reported." default:"3"`
+	Repeats     int           `help:"Repeats; medians are reported." default:"10"`
 	JSON        bool          `help:"Print JSON."`
 	Out         string        `help:"Also write the JSON to this file." type:"path"`
 	Progress    io.Writer     `kong:"-"`
@@ -39,7 +40,12 @@ type MockResult struct {
 	Settings map[string]any `json:"settings"`
 	Runs     []MockRun      `json:"runs"`
 
-	// The front end's own cost in the paced runs, repeat by repeat.
+	Unpaced FrontEnd `json:"front_end_unpaced"`
+	Paced   FrontEnd `json:"front_end_paced"`
+}
+
+// FrontEnd is what the front end itself costs, from differences within each repeat.
+type FrontEnd struct {
 	CPUPerRequest    stats.Estimate `json:"cpu_us_per_request"`        // besides its tokens
 	CPUPerToken      stats.Estimate `json:"cpu_us_per_streamed_token"` // from sampled id to socket
 	AllocsPerToken   float64        `json:"allocs_per_streamed_token"`
@@ -58,13 +64,16 @@ type MockRun struct {
 	ClientCPUPerToken float64 `json:"client_cpu_us_per_token,omitempty"`
 }
 
-// mockModes are the ways of running. Long requests are half as many with twice the tokens: the same tokens, in as many steps.
-var mockModes = []string{"engine", "requests", "long requests", "streamed"}
+// mockModes are the ways of running.
+var mockModes = []string{"engine", "requests", "short requests", "streamed"}
+
+// shorter is how many short requests take the place of one, with as many tokens in all.
+const shorter = 5
 
 // Run measures and prints.
 func (m *Mock) Run(ctx context.Context, out io.Writer) error {
-	if m.Requests < 2 || m.Requests%2 != 0 || m.Concurrency < 1 || m.Gen < 2 || m.Repeats < 1 || m.Step <= 0 {
-		return errors.New("bench: concurrency, repeats and step must be positive, gen at least 2, requests even and at least 2")
+	if m.Requests < 1 || m.Concurrency < 1 || m.Gen < shorter || m.Gen%shorter != 0 || m.Repeats < 1 || m.Step <= 0 {
+		return errors.New("bench: requests, concurrency, repeats and step must be positive, gen a multiple of five")
 	}
 	res := &MockResult{Record: newRecord("mock"), Settings: map[string]any{"requests": m.Requests, "concurrency": m.Concurrency, "gen": m.Gen,
 		"step": m.Step.String(), "api": m.API, "repeats": m.Repeats, "tokenizer": tokenizerName(m.Model)}}
@@ -80,7 +89,11 @@ func (m *Mock) Run(ctx context.Context, out io.Writer) error {
 			}
 			res.Runs = append(res.Runs, *run)
 		}
-		res.frontEnd(runs) // the last, paced runs count
+		if step == 0 {
+			res.Unpaced = frontEnd(runs)
+		} else {
+			res.Paced = frontEnd(runs)
+		}
 	}
 	if m.Out != "" {
 		if err := saveJSON(m.Out, res); err != nil {
@@ -95,20 +108,90 @@ func (m *Mock) Run(ctx context.Context, out io.Writer) error {
 
 // all measures every way of running, repeat by repeat.
 func (m *Mock) all(ctx context.Context, step time.Duration) (map[string][]*LayerRun, error) {
+	c := &crew{layers: &Layers{Executable: m.Executable}}
+	defer c.stop()
+	if err := m.hire(ctx, c, step); err != nil {
+		return nil, err
+	}
 	runs := map[string][]*LayerRun{}
 	for i := range m.Repeats {
-		for _, name := range mockModes {
-			if m.Progress != nil {
-				fmt.Fprintf(m.Progress, "%s, step %s, repeat %d of %d\n", name, step, i+1, m.Repeats)
+		if m.Progress != nil {
+			fmt.Fprintf(m.Progress, "step %s, repeat %d of %d\n", step, i+1, m.Repeats)
+		}
+		for k := range c.lanes {
+			l := &c.lanes[(i+k)%len(c.lanes)]
+			r, err := l.run(ctx)
+			if err == nil {
+				err = m.complete(r)
 			}
-			r, err := m.once(ctx, name, step)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
+				return nil, fmt.Errorf("%s: %w", l.into.Name, err)
 			}
-			runs[name] = append(runs[name], r)
+			runs[l.into.Name] = append(runs[l.into.Name], r)
 		}
 	}
 	return runs, nil
+}
+
+// complete refuses a run that lacks requests or tokens.
+func (m *Mock) complete(r *LayerRun) error {
+	switch {
+	case r.OK < r.Requests:
+		return fmt.Errorf("%w: %d of %d: %s", errFailures, r.Requests-r.OK, r.Requests, r.Failure)
+	case r.Tokens != m.Requests*m.Gen:
+		return fmt.Errorf("bench: %d tokens instead of %d", r.Tokens, m.Requests*m.Gen)
+	}
+	return nil
+}
+
+// hire starts the engine, a server, and a client of each kind.
+func (m *Mock) hire(ctx context.Context, c *crew, step time.Duration) error {
+	s := Scenario{Model: m.Model, Tier: m.Tier.String(), Threads: 1, MaxBatch: m.Concurrency, Requests: m.Requests, Concurrency: m.Concurrency, Gen: m.Gen,
+		PromptTokens: mockPrompt, Prompt: m.Prompt}
+	job := layerJob{Layer: "mock", Scenario: s, Warmup: m.Concurrency, Mock: &mockJob{Step: step}}
+	engine, err := c.hire(command(ctx, m.Executable), job, new(hello))
+	if err != nil {
+		return err
+	}
+	c.add(&LayerResult{Name: "engine"}, func(context.Context) (*LayerRun, error) {
+		var r LayerRun
+		return &r, engine.ask(question{}, &r)
+	})
+	job.Layer = "serve"
+	var at hello
+	server, err := c.hire(command(ctx, m.Executable), job, &at)
+	if err != nil {
+		return err
+	}
+	for _, name := range mockModes[1:] {
+		client := clientJob{Prompt: at.Prompt, Requests: m.Requests, Clients: m.Concurrency, Warmup: m.Concurrency, Target: load.Target{URL: at.URL,
+			Dialect: load.Dialect(m.API), MaxTokens: m.Gen, IgnoreEOS: true, Timeout: time.Minute, Stream: name == "streamed"}}
+		if name == "short requests" {
+			client.Requests, client.Target.MaxTokens = m.Requests*shorter, m.Gen/shorter
+		}
+		w, err := c.hire(command(ctx, m.Executable), layerJob{Client: &client}, new(hello))
+		if err != nil {
+			return err
+		}
+		c.add(&LayerResult{Name: name}, func(context.Context) (*LayerRun, error) { return mockClient(name, server, w) })
+	}
+	return nil
+}
+
+// mockClient runs a client between two readings of the server's counters.
+func mockClient(name string, server, client *worker) (*LayerRun, error) {
+	var warm, got clientRun
+	var before, after mark
+	for _, step := range []struct {
+		of     *worker
+		ask    question
+		answer any
+	}{{client, question{Warm: true}, &warm}, {server, question{}, &before}, {client, question{}, &got}, {server, question{}, &after}} {
+		if err := step.of.ask(step.ask, step.answer); err != nil {
+			return nil, err
+		}
+	}
+	return got.counters(name, &before, &after)
 }
 
 // mockRun is the medians of one way of running.
@@ -122,78 +205,21 @@ func mockRun(name string, step time.Duration, runs []*LayerRun) (*MockRun, error
 		CPUPerRequest: x.CPU * each, CPUPerToken: x.CPU, AllocsPerToken: x.Allocs, ClientCPUPerToken: x.ClientCPU}, nil
 }
 
-// once measures one way of running. All requests must succeed, with all their tokens.
-func (m *Mock) once(ctx context.Context, name string, step time.Duration) (*LayerRun, error) {
-	s := Scenario{Model: m.Model, Tier: m.Tier.String(), Threads: 1, MaxBatch: m.Concurrency, Requests: m.Requests, Concurrency: m.Concurrency, Gen: m.Gen,
-		PromptTokens: mockPrompt, Prompt: m.Prompt}
-	if name == "long requests" {
-		s.Requests, s.Gen = s.Requests/2, s.Gen*2
-	}
-	r, err := m.run(ctx, name, layerJob{Layer: "mock", Scenario: s, Warmup: 2 * m.Concurrency, Mock: &mockJob{Step: step}})
-	switch {
-	case err != nil:
-		return nil, err
-	case r.OK < r.Requests:
-		return nil, fmt.Errorf("%w: %d of %d: %s", errFailures, r.Requests-r.OK, r.Requests, r.Failure)
-	case r.Tokens != s.Requests*s.Gen:
-		return nil, fmt.Errorf("bench: %d tokens instead of %d", r.Tokens, s.Requests*s.Gen)
-	}
-	return r, nil
-}
-
-func (m *Mock) run(ctx context.Context, name string, job layerJob) (*LayerRun, error) {
-	if name == "engine" {
-		w, err := startWorker(command(ctx, m.Executable), job, new(hello))
-		if err != nil {
-			return nil, err
-		}
-		var r LayerRun
-		return &r, errors.Join(w.ask(question{}, &r), w.stop())
-	}
-	job.Layer = "serve"
-	var at hello
-	server, err := startWorker(command(ctx, m.Executable), job, &at)
-	if err != nil {
-		return nil, err
-	}
-	defer server.stop()
-	client := clientJob{Prompt: at.Prompt, Requests: job.Scenario.Requests, Clients: m.Concurrency, Warmup: job.Warmup, Target: load.Target{URL: at.URL,
-		Dialect: load.Dialect(m.API), MaxTokens: job.Scenario.Gen, IgnoreEOS: true, Timeout: time.Minute, Stream: name == "streamed"}}
-	load, err := startWorker(command(ctx, m.Executable), layerJob{Client: &client}, new(hello))
-	if err != nil {
-		return nil, err
-	}
-	defer load.stop()
-	var warm, got clientRun
-	var before, after mark
-	for _, step := range []struct {
-		of     *worker
-		ask    question
-		answer any
-	}{{load, question{Warm: true}, &warm}, {server, question{}, &before}, {load, question{}, &got}, {server, question{}, &after}} {
-		if err := step.of.ask(step.ask, step.answer); err != nil {
-			return nil, err
-		}
-	}
-	return got.counters(name, &before, &after)
-}
-
 // mockPrompt is the length of the prompt.
 const mockPrompt = 32
 
-// frontEnd computes what the front end costs, from the differences within each repeat.
-func (r *MockResult) frontEnd(runs map[string][]*LayerRun) {
+func frontEnd(runs map[string][]*LayerRun) FrontEnd {
 	var request, token, requestAllocs, tokenAllocs []float64
-	for i, short := range runs["requests"] {
-		long, streamed := runs["long requests"][i], runs["streamed"][i]
-		more, tokens := float64(short.Requests-long.Requests), float64(short.Tokens)
-		request = append(request, (short.CPU-long.CPU)*1e6/more)
-		requestAllocs = append(requestAllocs, (short.Allocs-long.Allocs)*tokens/more)
-		token = append(token, (streamed.CPU-short.CPU)*1e6/tokens)
-		tokenAllocs = append(tokenAllocs, streamed.Allocs-short.Allocs)
+	for i, plain := range runs["requests"] {
+		short, streamed := runs["short requests"][i], runs["streamed"][i]
+		more, tokens := float64(short.Requests-plain.Requests), float64(plain.Tokens)
+		request = append(request, (short.CPU-plain.CPU)*1e6/more)
+		requestAllocs = append(requestAllocs, (short.Allocs-plain.Allocs)*tokens/more)
+		token = append(token, (streamed.CPU-plain.CPU)*1e6/tokens)
+		tokenAllocs = append(tokenAllocs, streamed.Allocs-plain.Allocs)
 	}
-	r.CPUPerRequest, r.CPUPerToken = stats.EstimateMedian(request, 1), stats.EstimateMedian(token, 1)
-	r.AllocsPerRequest, r.AllocsPerToken = stats.Median(requestAllocs), stats.Median(tokenAllocs)
+	return FrontEnd{CPUPerRequest: stats.EstimateMedian(request, 1), CPUPerToken: stats.EstimateMedian(token, 1),
+		AllocsPerRequest: stats.Median(requestAllocs), AllocsPerToken: stats.Median(tokenAllocs)}
 }
 
 func (r *MockResult) print(out io.Writer) error {
@@ -209,9 +235,13 @@ func (r *MockResult) print(out io.Writer) error {
 	if err := table(out, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "the front end itself, paced: a request costs %.0f CPU-µs %s and %.0f allocations besides its tokens, a streamed token %.1f CPU-µs %s and %.2f allocations more than one that is not\n",
-		r.CPUPerRequest.Value, interval(r.CPUPerRequest, "%.0f"), r.AllocsPerRequest, r.CPUPerToken.Value, interval(r.CPUPerToken, "%.1f"), r.AllocsPerToken)
-	return err
+	fmt.Fprintln(out, "\nthe front end itself; a request besides its tokens, a streamed token besides what it costs unstreamed")
+	rows = [][]string{{"", "CPU-µs/request", "95 % CI", "allocs/request", "CPU-µs/streamed token", "95 % CI", "allocs/streamed token"}}
+	for i, f := range []FrontEnd{r.Unpaced, r.Paced} {
+		rows = append(rows, []string{[]string{"unpaced", "paced"}[i], fmt.Sprintf("%.0f", f.CPUPerRequest.Value), interval(f.CPUPerRequest, "%.0f"),
+			fmt.Sprintf("%.0f", f.AllocsPerRequest), fmt.Sprintf("%.1f", f.CPUPerToken.Value), interval(f.CPUPerToken, "%.1f"), fmt.Sprintf("%.2f", f.AllocsPerToken)})
+	}
+	return table(out, rows)
 }
 
 func (r *MockResult) record() *Record { return &r.Record }
@@ -220,13 +250,13 @@ func (r *MockResult) conditions() map[string]any { return without(r.Settings, "r
 
 func (r *MockResult) series() []series {
 	return []series{
-		{name: "request", unit: "CPU-µs", lower: true, values: []float64{r.CPUPerRequest.Value}},
-		{name: "streamed token", unit: "CPU-µs", lower: true, values: []float64{r.CPUPerToken.Value}},
+		{name: "request", unit: "CPU-µs", lower: true, values: []float64{r.Paced.CPUPerRequest.Value}},
+		{name: "streamed token", unit: "CPU-µs", lower: true, values: []float64{r.Paced.CPUPerToken.Value}},
 	}
 }
 
 func (r *MockResult) headline() string {
-	return fmt.Sprintf("%.0f CPU-µs a request, %.1f a streamed token", r.CPUPerRequest.Value, r.CPUPerToken.Value)
+	return fmt.Sprintf("%.0f CPU-µs a request, %.1f a streamed token", r.Paced.CPUPerRequest.Value, r.Paced.CPUPerToken.Value)
 }
 
 func (r *MockResult) figures() ([]namedFigure, error) { return nil, nil }

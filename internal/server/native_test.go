@@ -75,6 +75,36 @@ func TestBenchmark(t *testing.T) {
 	}
 }
 
+// The benchmark runs beside live traffic, which goes on meanwhile.
+func TestBenchmarkBesideTraffic(t *testing.T) {
+	f := serve(t, mockEngine(), roomy)
+	stop, done := make(chan struct{}), make(chan int)
+	go func() {
+		served := 0
+		for {
+			select {
+			case <-stop:
+				done <- served
+				return
+			default:
+			}
+			if a := f.post(t, "/generate", `{"prompt":"abc","max_tokens":5,"ignore_eos":true}`); a.status != 200 {
+				t.Error(a.body)
+			}
+			served++
+		}
+	}()
+	a := f.post(t, "/benchmark", `{"requests":200,"concurrency":16,"max_tokens":20,"prompt":"abc"}`)
+	close(stop)
+	if served := <-done; served == 0 {
+		t.Error("nothing else was served")
+	}
+	d := at(t, a.get(t), "data").(map[string]any)
+	if d["successful_requests"] != 200.0 || d["failed_requests"] != 0.0 || d["avg_generated_tokens"] != 20.0 {
+		t.Errorf("got %v", d)
+	}
+}
+
 func TestModelInfoAndIndex(t *testing.T) {
 	f := newFixture(t, "x")
 	d := at(t, f.do(t, "GET", "/model/info", "").get(t), "data").(map[string]any)
@@ -111,6 +141,10 @@ func TestNativeErrors(t *testing.T) {
 		{"/encode", `{}`, "text"},
 		{"/encode", `{"text":[]}`, "text"},
 		{"/benchmark", `{"requests":0}`, "requests"},
+		{"/benchmark", `{"requests":99999999999999999999}`, "requests"},
+		{"/benchmark", `{"concurrency":100000}`, "concurrency"},
+		{"/benchmark", `{"max_tokens":1000000}`, "max_tokens"},
+		{"/benchmark", `{"prompt":""}`, "prompt"},
 		{"/benchmark", `{"concurrency":"x"}`, "concurrency"},
 		{"/benchmark", `{"prompt":"` + strings.Repeat("xyz ", 600) + `"}`, "exceeds"},
 	} {

@@ -262,5 +262,8 @@ func (f *Figure) encode(kind string) ([]byte, error) {
 	if _, err := w.WriteTo(&b); err != nil {
 		return nil, err
 	}
+	if kind == "svg" { // for those who don't have the font
+		return bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,sans-serif;")), nil
+	}
 	return b.Bytes(), nil
 }

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -49,9 +50,12 @@ func benchmark(call *core.Call) *core.Error {
 	}
 	ctx, cancel := call.App.Deadline(call.R.Context())
 	defer cancel()
-	report := b.run(ctx)
+	report, failure := b.run(ctx)
 	if err := ctx.Err(); err != nil {
 		return core.FromEngine(err)
+	}
+	if report.SuccessfulRequests == 0 { // no figure is better than a false one
+		return core.FromEngine(failure)
 	}
 	return answer(call, report)
 }
@@ -67,10 +71,11 @@ type bench struct {
 type outcome struct {
 	time              time.Duration
 	prompt, generated int
-	ok                bool
+	err               error
 }
 
-func (b *bench) run(ctx context.Context) api.Benchmark {
+// run returns what came of it, and a failure if there was one.
+func (b *bench) run(ctx context.Context) (api.Benchmark, error) {
 	outcomes := make([]outcome, b.requests)
 	next := make(chan int)
 	var wait sync.WaitGroup
@@ -87,7 +92,11 @@ func (b *bench) run(ctx context.Context) api.Benchmark {
 	}
 	close(next)
 	wait.Wait()
-	return summarise(outcomes, time.Since(start).Seconds())
+	var failure error
+	for _, o := range outcomes {
+		failure = cmp.Or(failure, o.err)
+	}
+	return summarise(outcomes, time.Since(start).Seconds()), failure
 }
 
 func (b *bench) one(ctx context.Context, i int) outcome {
@@ -103,24 +112,22 @@ func (b *bench) one(ctx context.Context, i int) outcome {
 		Client:    b.client,
 	})
 	if err != nil {
-		return outcome{}
+		return outcome{err: err}
 	}
 	defer s.Close()
 	for {
 		_, more, err := s.Next(ctx)
 		if err != nil {
-			return outcome{}
+			return outcome{err: err}
 		}
 		if more {
 			continue
 		}
 		f := s.Finish()
-		return outcome{
-			time:      time.Since(start),
-			prompt:    f.Usage.Prompt,
-			generated: f.Usage.Completion,
-			ok:        f.Reason == engine.Stop || f.Reason == engine.Length,
+		if f.Reason != engine.Stop && f.Reason != engine.Length {
+			return outcome{err: cmp.Or(f.Err, engine.ErrDraining)}
 		}
+		return outcome{time: time.Since(start), prompt: f.Usage.Prompt, generated: f.Usage.Completion}
 	}
 }
 
@@ -128,7 +135,7 @@ func summarise(outcomes []outcome, total float64) api.Benchmark {
 	r := api.Benchmark{TotalRequests: len(outcomes), TotalTime: total}
 	generated, sum := 0, 0.0
 	for _, o := range outcomes {
-		if !o.ok {
+		if o.err != nil {
 			r.FailedRequests++
 			continue
 		}
