@@ -183,10 +183,13 @@ func (e *Engine) accept(s *Stream) error {
 		return ErrQueueFull
 	}
 	e.live.Add(1)
-	e.inbox <- s // there is room: live bounds it
+	// Helpers are up when the step begins. They are roused before the loop, which
+	// the runtime then runs first: a helper in its place would spin for work that
+	// cannot begin, for a millisecond if the other cores are taken.
 	if w, ok := e.run.(waker); ok {
-		w.Wake() // so that they are up when the step begins
+		w.Wake()
 	}
+	e.inbox <- s // there is room: live bounds it
 	return nil
 }
 
