@@ -20,7 +20,6 @@ type binder struct {
 	config Config
 	limits nn.Limits
 	loads  []load
-	head   *nn.Matrix // the projection to the vocabulary
 	ropes  []*nn.Rope
 	used   map[string]bool
 	params int64
@@ -54,7 +53,6 @@ func bind(f *gguf.File) (*binder, network, error) {
 	b.limits.Dim, b.limits.Hidden, b.limits.Vocab = c.Dim, c.FF, c.Vocab
 	b.limits.Heads, b.limits.HeadDim = c.Heads*c.HeadDim, c.HeadDim
 	b.limits.KVHeads, b.limits.Group = c.KVHeads, c.Heads/c.KVHeads
-	b.limits.Refine = b.smallHead()
 	for _, l := range b.loads {
 		b.limits.Floats = b.limits.Floats || l.m.MultipliesFloats() || l.twin != nil && l.twin.MultipliesFloats()
 	}
@@ -194,33 +192,14 @@ func (b *binder) embedding() nn.Embedding {
 // the file has none of its own.
 func (b *binder) output() nn.Output {
 	name := "output.weight"
-	if _, ok := b.file.Tensor(name); !ok {
+	t, ok := b.file.Tensor(name)
+	if !ok {
 		name = "token_embd.weight"
+		t, _ = b.file.Tensor(name)
 	}
 	c := &b.config
-	b.head = b.matrix(name, c.Vocab, c.Dim)
-	return nn.Output{Linear: nn.Linear{W: b.head, Bias: b.vector("output.bias", true, c.Vocab)}}
-}
-
-// refineShare is the largest share of a model's weights that its head may have
-// for the head to be computed twice as exactly.
-const refineShare = 0.4
-
-// smallHead says whether the head is a small part of the work, and rounds its
-// input at all.
-func (b *binder) smallHead() bool {
-	if b.head.MultipliesFloats() {
-		return false
-	}
-	head, all := 0, 0
-	for _, l := range b.loads {
-		n := len(l.src.Data) + len(l.twinOf.Data)
-		all += n
-		if l.m == b.head {
-			head += n
-		}
-	}
-	return float64(head) <= refineShare*float64(all)
+	l := nn.Linear{W: b.matrix(name, c.Vocab, c.Dim), Bias: b.vector("output.bias", true, c.Vocab)}
+	return nn.Output{Linear: l, Rows: t.Data}
 }
 
 // rope makes the tables of a rotation.

@@ -100,7 +100,7 @@ func Describe(f *gguf.File) (Config, error) {
 }
 
 // Load reads a model. The file must stay open for as long as the model is used:
-// the embeddings are read from it.
+// the embeddings and single rows of the output are read from it.
 func Load(f *gguf.File, o Options) (*Model, error) {
 	o = o.withDefaults()
 	b, net, err := bind(f)

@@ -31,7 +31,7 @@ type Fast struct {
 	qkv    []float32 // [rows][ldq] queries, keys, values
 	ldq    int
 	heads  []float32 // [rows][heads*hd], only if heads are not whole blocks
-	logits []float32 // [logits, twice with Refine][vocab, padded to 16]
+	logits []float32 // [logits][vocab, padded to 16]
 
 	normed *kernel.Panels // h after Norm
 	mixed  *kernel.Panels // h after Attend
@@ -53,6 +53,7 @@ type Fast struct {
 	decode  decodeJob
 	repack  quantizeJob
 	gated   gatedJob
+	refined refineJob
 }
 
 // private is one worker's memory.
@@ -61,10 +62,14 @@ type private struct {
 	gated  []float32 // [rows][2*pairRows] gate and up of a chunk, or of several
 	out    []float32 // [8][hd] heads' outputs
 	attend []float32 // the kernel's
-	tile   kernel.Tile
-	kv     kernel.KV
-	part   kernel.Matrix // a view of the groups at work
-	_      [64]byte
+
+	topVals [candidates]float32 // of a row of logits
+	topIDs  [candidates]int32
+
+	tile kernel.Tile
+	kv   kernel.KV
+	part kernel.Matrix // a view of the groups at work
+	_    [64]byte
 }
 
 // gatedChunks is how many chunks of a pair fit private.gated for one row.
@@ -82,14 +87,14 @@ func NewFast(set kernel.Set, pool *Pool, lim Limits, ropes []*Rope) (*Fast, erro
 	f.x = make([]float32, lim.Rows*f.ldx)
 	f.y = make([]float32, lim.Rows*f.ldx)
 	f.qkv = make([]float32, lim.Rows*f.ldq)
-	f.logits = make([]float32, lim.heads()*pad(lim.Vocab))
+	f.logits = make([]float32, lim.Logits*pad(lim.Vocab))
 	if lim.HeadDim%kernel.BlockLen != 0 {
 		f.heads = make([]float32, lim.Rows*lim.Heads)
 	}
 	f.normed = kernel.NewPanels(lim.Dim, lim.Rows, lim.Floats)
 	f.mixed = kernel.NewPanels(lim.Heads, lim.Rows, lim.Floats)
 	f.hidden = kernel.NewPanels(lim.Hidden, lim.Rows, lim.Floats)
-	f.final = kernel.NewPanels(lim.Dim, lim.heads(), lim.Floats)
+	f.final = kernel.NewPanels(lim.Dim, lim.Logits, lim.Floats)
 	for _, r := range ropes {
 		f.ropes = append(f.ropes, newRopeRows(r, lim.Rows))
 	}
@@ -121,6 +126,7 @@ func (f *Fast) initJobs() {
 	f.decode = decodeJob{ready: newFlags(f.lim.Seqs * f.lim.KVHeads), spans: newSpans(w)}
 	f.repack = quantizeJob{f: f}
 	f.gated = gatedJob{f: f, spans: newSpans(w)}
+	f.refined = newRefineJob(f)
 }
 
 // pad rounds a width up to whole groups of rows.
@@ -144,14 +150,6 @@ func (l Limits) check() error {
 	return nil
 }
 
-// heads is the number of columns of the head.
-func (l *Limits) heads() int {
-	if l.Refine {
-		return 2 * l.Logits
-	}
-	return l.Logits
-}
-
 // Bytes is about what the buffers of a backend with these limits take.
 func (l *Limits) Bytes(workers int) uint64 {
 	const panel = 2 // bytes of a panel per value, scales and sums included
@@ -162,8 +160,9 @@ func (l *Limits) Bytes(workers int) uint64 {
 	qkv := l.Heads + 2*l.KVHeads*l.HeadDim
 	row := 4*(2*l.Dim+qkv) + perPanel*(l.Dim+l.Heads+l.Hidden) + 16*l.HeadDim
 	logit := 4*l.Vocab + perPanel*l.Dim
+	lists := 8 * candidates * refineLists(l.Logits, workers)
 	own := 4 * (max(l.Rows, gatedChunks)*2*pairRows + l.Dim + kernel.AttendScratch + kernel.TileQueries*l.HeadDim)
-	return uint64(l.Rows)*uint64(row) + uint64(l.heads())*uint64(logit) + uint64(workers)*uint64(own)
+	return uint64(l.Rows)*uint64(row) + uint64(l.Logits)*uint64(logit) + uint64(lists) + uint64(workers)*uint64(own)
 }
 
 // Load packs a matrix.

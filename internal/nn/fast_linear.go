@@ -145,7 +145,6 @@ type projectJob struct {
 	y     []float32
 	ldy   int
 	add   bool
-	fold  int // the last so many columns are added to the first
 	spans spans
 }
 
@@ -159,7 +158,7 @@ type segment struct {
 }
 
 func (j *projectJob) start(y []float32, ldy int, add bool) {
-	j.n, j.y, j.ldy, j.add, j.fold = 0, y, ldy, add, 0
+	j.n, j.y, j.ldy, j.add = 0, y, ldy, add
 }
 
 // append adds l, to write at column off of y.
@@ -235,17 +234,11 @@ func (j *projectJob) multiply(s *segment, g0, g1 int) {
 	f := j.f
 	y := j.y[s.off:]
 	f.set.Mul(s.m, y, j.ldy, f.h, g0, g1, j.add)
-	if j.fold > 0 {
-		from, to := g0*kernel.Lanes, g1*kernel.Lanes
-		for c := range j.fold {
-			f.set.Add(y[c*j.ldy:][from:to], y[(c+j.fold)*j.ldy:][from:to])
-		}
-	}
 	if s.bias == nil {
 		return
 	}
 	from, to := g0*kernel.Lanes, min(g1*kernel.Lanes, len(s.bias))
-	for c := range f.h.Cols - j.fold {
+	for c := range f.h.Cols {
 		f.set.Add(y[c*j.ldy:][from:to], s.bias[from:to])
 	}
 }

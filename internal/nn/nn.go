@@ -79,7 +79,6 @@ type Limits struct {
 	KVHeads int  // kv heads of a layer
 	HeadDim int  // width of one head
 	Floats  bool // some matrix multiplies floats: F32, F16, BF16
-	Refine  bool // the head's input is kept to 15 bits: more exact, for twice its arithmetic
 }
 
 // Embedding is the token table. Rows stay in the file's format and memory.
@@ -125,6 +124,7 @@ type FFN struct {
 // Output is the projection to the vocabulary.
 type Output struct {
 	Linear
+	Rows    []byte  // W as in the file, from which Fast computes a row's largest logits again; nil: it does not
 	Softcap float32 // c > 0: a logit l becomes c*tanh(l/c)
 }
 
