@@ -144,6 +144,12 @@ func (s Set) max(x []float32) float32 {
 	return maxGeneric(x)
 }
 
+func (s Set) prefetch(x []float32) {
+	if s.tier != cpu.Generic {
+		vecPrefetch(ptr(x), (len(x)+15)/16)
+	}
+}
+
 // expCall bounds one call of the exponential's assembly, which the scheduler
 // cannot interrupt, to some 20 µs.
 const expCall = 1 << 15

@@ -1410,3 +1410,20 @@ loop79:
 done80:
 	VZEROUPPER
 	RET
+
+// func vecPrefetch(x *float32, lines int)
+// Requires: MMX+
+TEXT ·vecPrefetch(SB), NOSPLIT, $0-16
+	MOVQ  x+0(FP), AX
+	MOVQ  lines+8(FP), CX
+	TESTQ CX, CX
+	JLE   done82
+
+loop81:
+	PREFETCHT0 (AX)
+	ADDQ       $0x40, AX
+	DECQ       CX
+	JNZ        loop81
+
+done82:
+	RET

@@ -113,3 +113,8 @@ func vecRopeHalvesAVX2(lo *float32, hi *float32, cos *float32, sin *float32, n i
 //
 //go:noescape
 func vecRopePairsAVX2(x *float32, cos *float32, sin *float32, n int)
+
+// vecPrefetch asks for cache lines.
+//
+//go:noescape
+func vecPrefetch(x *float32, lines int)

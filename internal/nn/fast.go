@@ -59,7 +59,9 @@ type Fast struct {
 // private is one worker's memory.
 type private struct {
 	row    []float32 // [dim] a normalised row
+	rows   []float32 // [PanelCols][dim] those of a panel, or parts of them
 	gated  []float32 // [rows][2*pairRows] gate and up of a chunk, or of several
+	q      []float32 // [8][hd] queries at work, or a key
 	out    []float32 // [8][hd] heads' outputs
 	attend []float32 // the kernel's
 
@@ -82,36 +84,55 @@ func NewFast(set kernel.Set, pool *Pool, lim Limits, ropes []*Rope) (*Fast, erro
 		return nil, err
 	}
 	f := &Fast{set: set, pool: pool, lim: lim, prof: profiler{pool: pool}}
-	f.ldx = pad(lim.Dim)
-	f.ldq = pad(lim.Heads) + 2*pad(lim.KVHeads*lim.HeadDim)
-	f.x = make([]float32, lim.Rows*f.ldx)
-	f.y = make([]float32, lim.Rows*f.ldx)
-	f.qkv = make([]float32, lim.Rows*f.ldq)
-	f.logits = make([]float32, lim.Logits*pad(lim.Vocab))
-	if lim.HeadDim%kernel.BlockLen != 0 {
-		f.heads = make([]float32, lim.Rows*lim.Heads)
+	f.ldx = apart(lim.Dim)
+	f.ldq = apart(pad(lim.Heads) + 2*pad(lim.KVHeads*lim.HeadDim))
+	if err := f.buffers(); err != nil {
+		return nil, errors.Join(err, f.arena.Free())
 	}
-	f.normed = kernel.NewPanels(lim.Dim, lim.Rows, lim.Floats)
-	f.mixed = kernel.NewPanels(lim.Heads, lim.Rows, lim.Floats)
-	f.hidden = kernel.NewPanels(lim.Hidden, lim.Rows, lim.Floats)
-	f.final = kernel.NewPanels(lim.Dim, lim.Logits, lim.Floats)
 	for _, r := range ropes {
 		f.ropes = append(f.ropes, newRopeRows(r, lim.Rows))
 	}
 	f.plan = newPlan(lim)
-	f.own = make([]private, pool.Workers())
-	for w := range f.own {
-		f.own[w].init(lim)
-	}
 	f.initJobs()
 	return f, nil
 }
 
-func (p *private) init(lim Limits) {
-	p.row = make([]float32, lim.Dim)
-	p.gated = make([]float32, max(lim.Rows, gatedChunks)*2*pairRows)
-	p.out = make([]float32, kernel.TileQueries*lim.HeadDim)
-	p.attend = make([]float32, kernel.AttendScratch)
+// buffers takes the memory of a step from the arena.
+func (f *Fast) buffers() error {
+	a, lim := &f.arena, f.lim
+	var first error
+	floats := func(n int) []float32 {
+		x, err := a.Floats(n)
+		first = errors.Join(first, err)
+		return x
+	}
+	panels := func(k, cols int) *kernel.Panels {
+		p, err := a.Panels(k, cols, lim.Floats)
+		first = errors.Join(first, err)
+		return p
+	}
+	f.x, f.y = floats(lim.Rows*f.ldx), floats(lim.Rows*f.ldx)
+	f.qkv = floats(lim.Rows * f.ldq)
+	f.logits = floats(lim.Logits * pad(lim.Vocab))
+	if lim.HeadDim%kernel.BlockLen != 0 {
+		f.heads = floats(lim.Rows * lim.Heads)
+	}
+	f.normed, f.mixed = panels(lim.Dim, lim.Rows), panels(lim.Heads, lim.Rows)
+	f.hidden, f.final = panels(lim.Hidden, lim.Rows), panels(lim.Dim, lim.Logits)
+	f.own = make([]private, f.pool.Workers())
+	for w := range f.own {
+		f.own[w].init(lim, floats)
+	}
+	return first
+}
+
+func (p *private) init(lim Limits, floats func(int) []float32) {
+	p.row = floats(lim.Dim)
+	p.rows = floats(kernel.PanelCols * lim.Dim)
+	p.gated = floats(max(lim.Rows, gatedChunks) * 2 * pairRows)
+	p.q = floats(kernel.TileQueries * lim.HeadDim)
+	p.out = floats(kernel.TileQueries * lim.HeadDim)
+	p.attend = floats(kernel.AttendScratch)
 }
 
 func (f *Fast) initJobs() {
@@ -121,8 +142,8 @@ func (f *Fast) initJobs() {
 	f.head = headJob{f: f}
 	f.settle = settleJob{f: f}
 	f.project = projectJob{f: f, spans: newSpans(w)}
-	f.store = storeJob{}
-	f.attend = attendJob{}
+	f.store = storeJob{spans: newSpans(w)}
+	f.attend = attendJob{spans: newSpans(w)}
 	f.decode = decodeJob{ready: newFlags(f.lim.Seqs * f.lim.KVHeads), spans: newSpans(w)}
 	f.repack = quantizeJob{f: f}
 	f.gated = gatedJob{f: f, spans: newSpans(w)}
@@ -131,6 +152,17 @@ func (f *Fast) initJobs() {
 
 // pad rounds a width up to whole groups of rows.
 func pad(n int) int { return (n + kernel.Lanes - 1) / kernel.Lanes * kernel.Lanes }
+
+// apart is the distance between rows of a width. Rows a large power of two apart
+// would share the same few sets of the caches: a panel's columns would push each
+// other out.
+func apart(width int) int {
+	ld := pad(width)
+	if ld%256 == 0 {
+		ld += kernel.Lanes
+	}
+	return ld
+}
 
 func (l Limits) check() error {
 	if l.Rows <= 0 || l.Logits <= 0 || l.Seqs <= 0 || l.Vocab <= 0 || l.KVHeads <= 0 || l.Group <= 0 {
@@ -161,7 +193,7 @@ func (l *Limits) Bytes(workers int) uint64 {
 	row := 4*(2*l.Dim+qkv) + perPanel*(l.Dim+l.Heads+l.Hidden) + 16*l.HeadDim
 	logit := 4*l.Vocab + perPanel*l.Dim
 	lists := 8 * candidates * refineLists(l.Logits, workers)
-	own := 4 * (max(l.Rows, gatedChunks)*2*pairRows + l.Dim + kernel.AttendScratch + kernel.TileQueries*l.HeadDim)
+	own := 4 * (max(l.Rows, gatedChunks)*2*pairRows + (1+kernel.PanelCols)*l.Dim + kernel.AttendScratch + 2*kernel.TileQueries*l.HeadDim)
 	return uint64(l.Rows)*uint64(row) + uint64(l.Logits)*uint64(logit) + uint64(lists) + uint64(workers)*uint64(own)
 }
 

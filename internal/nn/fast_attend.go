@@ -56,30 +56,37 @@ func (f *Fast) heading(a *Attention) heading {
 	return heading{f: f, a: a, rope: f.rotation(a.Rope), offK: q, offV: q + kv}
 }
 
-// query prepares one head of a row in place and returns it.
-func (h *heading) query(row, head int) []float32 {
-	f, hd := h.f, h.a.HeadDim
-	q := f.qkv[row*f.ldq+head*hd:][:hd]
-	if n := h.a.QNorm; n != nil {
-		f.set.RMSNorm(q, q, n.Weight, n.Eps)
+// query puts one head of a row, normalised and rotated, into dst.
+func (h *heading) query(dst []float32, row, head int) {
+	h.turned(dst, h.f.qkv[row*h.f.ldq+head*h.a.HeadDim:], h.a.QNorm, row)
+}
+
+// turned sets dst to a query or key, normalised and rotated.
+func (h *heading) turned(dst, x []float32, n *Norm, row int) {
+	if n != nil {
+		h.f.set.RMSNorm(dst, x[:len(dst)], n.Weight, n.Eps)
+	} else {
+		copy(dst, x)
 	}
-	f.rotate(q, h.rope, row)
-	return q
+	h.f.rotate(dst, h.rope, row)
 }
 
 // keep stores the keys and values of a row for one kv head.
-func (h *heading) keep(kv *kernel.KV, seq, row, head int) {
+func (h *heading) keep(own *private, seq, row, head int) {
 	f, hd := h.f, h.a.HeadDim
-	k := f.qkv[row*f.ldq+h.offK+head*hd:][:hd]
-	v := f.qkv[row*f.ldq+h.offV+head*hd:][:hd]
-	if n := h.a.KNorm; n != nil {
-		f.set.RMSNorm(k, k, n.Weight, n.Eps)
-	}
-	f.rotate(k, h.rope, row)
+	k := own.q[:hd]
+	h.turned(k, f.qkv[row*f.ldq+h.offK+head*hd:], h.a.KNorm, row)
 	pos := int(f.batch.Positions[row])
 	block, slot := f.batch.Blocks[seq][pos/kernel.BlockTokens], pos%kernel.BlockTokens
-	f.set.StoreK(kv, block, slot, k)
-	f.set.StoreV(kv, block, slot, v)
+	f.set.StoreK(&own.kv, block, slot, k)
+	f.set.StoreV(&own.kv, block, slot, f.qkv[row*f.ldq+h.offV+head*hd:][:hd])
+}
+
+// fetch asks for the projections that keep will read.
+func (h *heading) fetch(row, head int) {
+	f, hd := h.f, h.a.HeadDim
+	f.set.Prefetch(f.qkv[row*f.ldq+h.offK+head*hd:][:hd])
+	f.set.Prefetch(f.qkv[row*f.ldq+h.offV+head*hd:][:hd])
 }
 
 // view points kv at one head of the layer's cache.
@@ -99,7 +106,8 @@ func (h *heading) ask(own *private, i, row, head int) {
 	hd := h.a.HeadDim
 	pos := h.f.batch.Positions[row]
 	t := &own.tile
-	t.Q[i] = h.query(row, head)
+	t.Q[i] = own.q[i*hd:][:hd]
+	h.query(t.Q[i], row, head)
 	t.Out[i] = own.out[i*hd:][:hd]
 	t.From[i], t.Len[i] = h.a.start(pos), pos+1
 }
@@ -148,10 +156,10 @@ func (f *Fast) Attend(a *Attention) {
 		f.pool.Share(&f.decode)
 	} else {
 		f.store.heading = h
-		f.store.tasks.reset()
+		f.store.spans.even(len(f.plan.stores)*a.KVHeads, 1)
 		f.pool.Share(&f.store)
 		f.attend.heading = h
-		f.attend.tasks.reset()
+		f.attend.spans.even(len(f.plan.tiles)*a.KVHeads, 1)
 		if f.rows > 0 {
 			f.pool.Share(&f.attend)
 		}
@@ -164,39 +172,54 @@ func (f *Fast) Attend(a *Attention) {
 }
 
 // storeJob fills the cache before anybody attends. A task is one kv head of the
-// rows that share a block, so that no two workers write one cache line.
+// rows that share a block, so that no two workers write one cache line. Here and
+// in attendJob they are numbered by kv head first: what a worker stores, it
+// mostly attends to as well.
 type storeJob struct {
 	heading
-	tasks counter
+	spans spans
 }
 
 func (j *storeJob) Do(worker, _ int) {
-	f := j.f
-	kv := &f.own[worker].kv
-	n := len(f.plan.stores)
-	for t := j.tasks.next(); t < n*j.a.KVHeads; t = j.tasks.next() {
-		head, s := t/n, &f.plan.stores[t%n]
-		j.view(kv, head)
-		for row := s.first; row < s.last; row++ {
-			j.keep(kv, int(s.seq), int(row), head)
+	own := &j.f.own[worker]
+	n := len(j.f.plan.stores)
+	for t, _, ok := j.spans.next(worker); ok; t, _, ok = j.spans.next(worker) {
+		head, s := t/n, &j.f.plan.stores[t%n]
+		j.view(&own.kv, head)
+		for row := int(s.first); row < int(s.last); row++ {
+			j.fetch(min(row+2, j.f.batch.Rows()-1), head)
+			j.keep(own, int(s.seq), row, head)
 		}
 	}
 }
 
-// attendJob computes tiles of queries. A kv head's tiles follow each other while
-// its blocks are in the cache, those with the most to do first.
+// attendJob computes tiles of queries, of a kv head those with the most to do
+// first.
 type attendJob struct {
 	heading
-	tasks counter
+	spans spans
 }
 
 func (j *attendJob) Do(worker, _ int) {
 	f := j.f
 	own := &f.own[worker]
 	n := len(f.plan.tiles)
-	for t := j.tasks.next(); t < n*j.a.KVHeads; t = j.tasks.next() {
+	for t, _, ok := j.spans.next(worker); ok; t, _, ok = j.spans.next(worker) {
 		j.view(&own.kv, t/n)
+		if next := t + 1; next < n*j.a.KVHeads {
+			j.ahead(&f.plan.tiles[n-1-next%n], next/n)
+		}
 		j.tile(own, &f.plan.tiles[n-1-t%n], t/n)
+	}
+}
+
+// ahead asks for the queries of a tile.
+func (j *attendJob) ahead(t *tile, kvHead int) {
+	f, group, hd := j.f, j.f.plan.group, j.a.HeadDim
+	for q := int(t.first); q < int(t.first+t.n); {
+		row, some := int(f.plan.wanted[int(t.base)+q/group]), min(group-q%group, int(t.first+t.n)-q)
+		f.set.Prefetch(f.qkv[row*f.ldq+(kvHead*group+q%group)*hd:][:some*hd])
+		q += some
 	}
 }
 
@@ -263,7 +286,7 @@ func (j *decodeJob) unit(own *private, unit, part int) {
 	kvHead, row := unit/f.seqs, unit%f.seqs
 	j.view(&own.kv, kvHead)
 	if part == 0 {
-		j.keep(&own.kv, row, row, kvHead)
+		j.keep(own, row, row, kvHead)
 		j.ready[unit].v.Store(j.round)
 	}
 	lo, hi := f.plan.heads(part)

@@ -100,20 +100,21 @@ func (f *Fast) normalise(n *Norm, to *kernel.Panels) {
 
 func (j *normJob) Do(worker, _ int) {
 	f := j.f
-	row := f.own[worker].row
+	own := &f.own[worker]
 	blocks := f.lim.Dim / kernel.BlockLen
 	panels := (f.rows + kernel.PanelCols - 1) / kernel.PanelCols
 	for t := j.tasks.next(); t < panels*j.parts; t = j.tasks.next() {
-		panel, part := t/j.parts, t%j.parts
+		first, part := t/j.parts*kernel.PanelCols, t%j.parts
 		from, to := blocks*part/j.parts*kernel.BlockLen, blocks*(part+1)/j.parts*kernel.BlockLen
-		for r := panel * kernel.PanelCols; r < min((panel+1)*kernel.PanelCols, f.rows); r++ {
-			x := f.x[r*f.ldx:][:f.lim.Dim]
+		n, ld := min(kernel.PanelCols, f.rows-first), to-from
+		for r := range n {
+			x := f.x[(first+r)*f.ldx:][:f.lim.Dim]
 			if f.post != nil {
-				f.addPost(x, row, r)
+				f.addPost(x, own.row, first+r)
 			}
-			f.set.RMSNorm(row, x, j.n.Weight, j.n.Eps)
-			f.set.Quantize(j.to, r, from, row[from:to])
+			f.set.RMSNormPart(own.rows[r*ld:][:ld], x, j.n.Weight, j.n.Eps, from)
 		}
+		f.set.QuantizeColumns(j.to, first, n, from, own.rows, ld, ld)
 	}
 }
 

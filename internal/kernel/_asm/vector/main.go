@@ -21,7 +21,18 @@ func main() {
 		ropeHalves(a)
 		ropePairs(a)
 	}
+	prefetch()
 	Generate()
+}
+
+func prefetch() {
+	begin(lanes.Arch{}, "vecPrefetch", "func(x *float32, lines int)", "vecPrefetch asks for cache lines.")
+	x, lines := lanes.Pointer("x"), lanes.Pointer("lines")
+	lanes.Loop(lines, func() {
+		PREFETCHT0(Mem{Base: x})
+		ADDQ(Imm(64), x)
+	})
+	RET()
 }
 
 func begin(a lanes.Arch, name, signature, doc string) {
