@@ -8,7 +8,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: parity run build test test-arm64 fidelity measure check bench fuzz vet staticcheck fmt generate race clean
+.PHONY: parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers shapes fuzz vet staticcheck fmt generate race clean
 
 run: build ## fetch the default model, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -87,17 +87,19 @@ shapes: # random weights in a real model's shape: for speed only
 	$(PEERS)/venv/bin/python bench/shapes.py --out $(PEERS)/models --quantize $(PEERS)/llama/bin/llama-quantize \
 	  --vocabulary $(PEERS)/llama_cpp_python-*/vendor/llama.cpp/models/ggml-vocab-qwen2.gguf
 
-bench-layers: build ## where the throughput goes, with every axis
+LLAMA := $(PEERS)/llama/bin/llama-server
+bench-layers: build ## where the throughput goes, with every axis, beside llama-server where it is built (about 15 minutes)
 	bench/peers.sh $(PEERS) clients
-	$(BIN) bench layers --model smollm2 --python $(PEERS)/clients/bin/python $(ARGS)
+	$(BIN) bench layers --model smollm2 --python $(PEERS)/clients/bin/python --floors bench/floors.json \
+	  $(if $(wildcard $(LLAMA)),--peer llama-server=$(LLAMA)) $(ARGS)
 
 bench-crosscheck: build ## our load generator against GuideLLM's figures
 	bench/peers.sh $(PEERS) guidellm
 	bench/crosscheck.py --penstock $(BIN) --guidellm $(PEERS)/guidellm/bin/guidellm $(ARGS)
 
-bench: build ## the seed's load on the default model, through HTTP, and its steps by kind of work
+bench: build ## the default model's steps by kind of work, then the seed's load on its core, its handler and through HTTP (2 minutes)
 	$(BIN) bench steps --model smollm2
-	$(BIN) bench compare --model "$$($(BIN) pull smollm2)" --peer penstock=$(BIN) --no-self --rounds 3 $(ARGS)
+	$(BIN) bench layers --model smollm2 --layers core,handler,http --axes none --repeats 3 --settle 1s $(ARGS)
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for FUZZTIME each
