@@ -305,6 +305,9 @@ func (j *decodeJob) await(unit int) {
 	for spins := 0; j.ready[unit].v.Load() != j.round; spins++ {
 		kernel.Pause(1)
 		if spins%1024 == 1023 {
+			if j.f.pool.Failed() {
+				panic("nn: another worker failed")
+			}
 			runtime.Gosched()
 		}
 	}
