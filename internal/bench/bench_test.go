@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -176,6 +177,32 @@ func TestLoadRefusesFalseFigures(t *testing.T) {
 	}
 }
 
+// A comparison is refused as a run is: no round of it is printed.
+func TestCompareRefusesFalseFigures(t *testing.T) {
+	n := 0
+	for name, c := range map[string]struct {
+		answer func(w http.ResponseWriter)
+		want   string
+	}{
+		"errors":    {func(w http.ResponseWriter) { http.Error(w, "broken", 500) }, "HTTP 500: broken"},
+		"empty":     {func(http.ResponseWriter) {}, "empty answer"},
+		"no tokens": {func(w http.ResponseWriter) { io.WriteString(w, `{"usage":{"completion_tokens":0}}`) }, "no tokens"},
+		"mixed models": {func(w http.ResponseWriter) {
+			n++
+			fmt.Fprintf(w, `{"model":"m%d","usage":{"completion_tokens":5}}`, n%2)
+		}, "different models"},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { c.answer(w) }))
+		x := &Compare{Peer: []string{"a=" + s.URL, "b=" + s.URL}, API: "completions", Rounds: 1, Work: work()}
+		x.Concurrency = 1
+		var out bytes.Buffer
+		if err := x.Run(t.Context(), &out); err == nil || !strings.Contains(err.Error(), c.want) || out.Len() > 0 {
+			t.Errorf("%s: error %v does not say %q; printed %q", name, err, c.want, out.String())
+		}
+		s.Close()
+	}
+}
+
 func TestLoadTellsOfFailures(t *testing.T) {
 	n := 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -207,6 +234,9 @@ func TestBadOptions(t *testing.T) {
 		"no client":        func(l *Load) { l.Concurrency = 0 },
 		"ramp without":     func(l *Load) { l.RampTo = 3 },
 		"negative rate":    func(l *Load) { l.Rate = -3 },
+		"no rate":          func(l *Load) { l.Rate = math.NaN() },
+		"endless rate":     func(l *Load) { l.Rate = math.Inf(1) },
+		"temperature":      func(l *Load) { l.Temperature = math.NaN() },
 		"objective":        func(l *Load) { l.SLO = []string{"ttft"} },
 		"objective time":   func(l *Load) { l.SLO = []string{"ttft=-5ms"} },
 		"objective name":   func(l *Load) { l.SLO = []string{"xyz=5ms"} },

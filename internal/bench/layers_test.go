@@ -165,6 +165,7 @@ func TestLayersRefuse(t *testing.T) {
 		"no repeats":    func(l *Layers) { l.Repeats = 0 },
 		"no rounds":     func(l *Layers) { l.Rounds = 0 },
 		"no context":    func(l *Layers) { l.Ctx = -5 },
+		"temperature":   func(l *Layers) { l.Temperature = math.NaN() },
 		"unknown peer":  func(l *Layers) { l.Peer = []string{"ollama=/bin/true"} },
 		"missing peer":  func(l *Layers) { l.Peer = []string{"llama-server=/does/not/exist"} },
 		"no floors":     func(l *Layers) { l.Floors = "/does/not/exist.json" },

@@ -87,8 +87,10 @@ func (l *Load) check() ([]objective, error) {
 	if l.RampTo > 0 && l.Rate <= 0 {
 		return nil, errors.New("bench: --ramp-to needs --rate")
 	}
-	if l.Rate < 0 || l.RampTo < 0 || l.Burstiness < 0 {
-		return nil, errors.New("bench: a rate or burstiness is negative")
+	for _, x := range []float64{l.Rate, l.RampTo, l.Burstiness} {
+		if !(x >= 0 && x <= 1e6) { // nor no number
+			return nil, fmt.Errorf("bench: a rate or burstiness of %g", x)
+		}
 	}
 	if l.Requests == 0 && l.Duration == 0 {
 		return nil, errors.New("bench: set --requests or --duration")

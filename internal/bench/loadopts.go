@@ -42,6 +42,8 @@ func (w *Work) check() error {
 		return errors.New("bench: the prompts are empty: set --words, --prompt or --prompts")
 	case w.Prompt != "" && w.Prompts != "":
 		return errors.New("bench: --prompt and --prompts exclude each other")
+	case !(w.Temperature >= 0 && w.Temperature <= 100): // nor no number
+		return fmt.Errorf("bench: a temperature of %g", w.Temperature)
 	case w.Concurrency < 0 || w.Requests < 0:
 		return errors.New("bench: --requests or --concurrency is negative")
 	}

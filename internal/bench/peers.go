@@ -92,6 +92,14 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 	if p.Llama == "" && p.OpenVINO == "" {
 		return errors.New("bench: nothing to compare with: set --llama or --openvino")
 	}
+	for _, path := range []string{p.Llama, p.OpenVINO} {
+		if path == "" {
+			continue
+		}
+		if _, err := os.Stat(path); err != nil { // rather now than after all that this program does
+			return fmt.Errorf("bench: %w", err)
+		}
+	}
 	floors, err := readFloors(p.Floors)
 	if err != nil {
 		return err

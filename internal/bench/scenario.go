@@ -40,8 +40,8 @@ func (s *Scenario) check() error {
 		return errors.New("bench: requests, concurrency, gen and max-batch must be at least 1")
 	case s.PromptTokens < 0 || s.Prompt == "":
 		return errors.New("bench: the prompt is empty")
-	case s.Temperature < 0:
-		return errors.New("bench: the temperature is negative")
+	case !(s.Temperature >= 0 && s.Temperature <= 100): // nor no number
+		return fmt.Errorf("bench: a temperature of %g", s.Temperature)
 	case s.Ctx < 0 || s.Threads < 0:
 		return errors.New("bench: context or threads is negative")
 	case s.Ctx > 0 && s.Ctx < s.PromptTokens+s.Gen:

@@ -2,11 +2,13 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os/exec"
+	"strings"
 )
 
 // worker is a process that stays: the hidden command, or a Python client. It is told its job on the first line of its standard
@@ -35,27 +37,29 @@ func startWorker(cmd *exec.Cmd, job, ready any) (*worker, error) {
 	}
 	w.out = json.NewDecoder(out)
 	if err := w.ask(job, ready); err != nil {
-		return nil, fmt.Errorf("bench: a process did not start: %w", errors.Join(err, w.stop()))
+		_ = w.stop()
+		return nil, fmt.Errorf("did not start: %w", err)
 	}
 	return w, nil
 }
 
-// ask sends a line and decodes the answer to it. An error has the process's last words.
+// ask sends a line and decodes the answer to it. A process that has ended instead is quoted.
 func (w *worker) ask(question, answer any) error {
-	err := json.NewEncoder(w.in).Encode(question)
-	if err == nil {
+	line, err := json.Marshal(question)
+	if err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	if _, err = w.in.Write(append(line, '\n')); err == nil {
 		err = w.out.Decode(answer)
 	}
 	if err == nil {
 		return nil
 	}
-	if ended := w.stop(); ended != nil {
-		err = ended
+	ended := w.stop()
+	if words := strings.TrimPrefix(lastLine(w.stderr.Bytes()), "penstock: "); words != "" {
+		return errors.New(words)
 	}
-	if words := lastLine(w.stderr.Bytes()); words != "" {
-		return fmt.Errorf("%w: %s", err, words)
-	}
-	return err
+	return fmt.Errorf("bench: %s gave no answer: %w", w.cmd.Path, cmp.Or(ended, err))
 }
 
 // stop ends the process. It may be called again.

@@ -172,9 +172,9 @@ func (a *answer) parse(s *Sample) error {
 		if len(bytes.TrimSpace(a.body)) == 0 {
 			return errEmpty
 		}
-		var r reply
-		if err := json.Unmarshal(a.body, &r); err != nil {
-			return fmt.Errorf("the answer is not JSON: %w", err)
+		r, err := parseReply(a.body)
+		if err != nil {
+			return fmt.Errorf("the answer %w", err)
 		}
 		if a.keepText {
 			a.pieces = append(a.pieces, r.text())
@@ -182,9 +182,9 @@ func (a *answer) parse(s *Sample) error {
 		return r.into(s)
 	}
 	for _, line := range a.kept {
-		var r reply
-		if err := json.Unmarshal(line, &r); err != nil {
-			return fmt.Errorf("an event is not JSON: %w", err)
+		r, err := parseReply(line)
+		if err != nil {
+			return fmt.Errorf("an event %w", err)
 		}
 		if err := r.into(s); err != nil {
 			return err

@@ -49,12 +49,15 @@ type Plan struct {
 	Seed       uint64        // of the gaps
 }
 
+// within is false for what is no number, too.
+func within(x, most float64) bool { return x >= 0 && x <= most }
+
 func (p Plan) check() error {
 	switch {
 	case p.Requests <= 0 && p.Duration <= 0:
 		return errors.New("load: neither a number of requests nor a duration is set")
-	case p.Rate < 0 || p.RampTo < 0 || p.Burstiness < 0:
-		return errors.New("load: a rate or burstiness is negative")
+	case !within(p.Rate, 1e6) || !within(p.RampTo, 1e6) || !within(p.Burstiness, 1e6):
+		return errors.New("load: a rate or burstiness is negative, or beyond a million")
 	case p.Rate == 0 && p.Clients <= 0:
 		return errors.New("load: a closed loop needs at least one client")
 	}

@@ -2,6 +2,7 @@ package load
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -68,6 +69,23 @@ func (m *replyMessage) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// mostTokens of one request can be believed.
+const mostTokens = 1 << 31
+
+// parseReply reads an answer or an event.
+func parseReply(data []byte) (*reply, error) {
+	r := new(reply)
+	err := json.Unmarshal(data, r)
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return nil, fmt.Errorf("is of no dialect that is known: its %q is of the wrong type: %s", wrong.Field, wrong.Value)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("is not JSON: %w", err)
+	}
+	return r, nil
+}
+
 // into adds what the reply says to a sample.
 func (r *reply) into(s *Sample) error {
 	if text := r.errorText(); text != "" {
@@ -91,6 +109,11 @@ func (r *reply) into(s *Sample) error {
 		count(r.Prompt, r.Cached, *r.Generated)
 	case r.EvalCount != nil:
 		count(r.PromptEval, 0, *r.EvalCount)
+	}
+	for _, n := range []int{s.Prompt, s.Cached, s.Completion} {
+		if n < 0 || n > mostTokens {
+			return fmt.Errorf("the server reports a usage of %d tokens", n)
+		}
 	}
 	for _, c := range r.Choices {
 		if c.Finish != "" {
