@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 )
 
@@ -19,6 +20,7 @@ type bpe struct {
 	single  [256]int32      // symbol of a byte, unless the scheme says rawText
 	spelled [256]int32      // token for a byte that is left in no token, or noSymbol
 	mergers sync.Pool       // of *merger
+	whole   []atomic.Uint32 // a bit for each token whose text, as a piece, was seen to become that token
 }
 
 // pair is what two symbols become, and when.
@@ -34,6 +36,7 @@ func newBPE(keys, merges []string, s scheme) *bpe {
 		scheme: s, tokens: int32(len(keys)),
 		symbols: make(map[string]int32, len(keys)),
 		pairs:   make(map[uint64]pair, len(merges)),
+		whole:   make([]atomic.Uint32, len(keys)/32+1),
 	}
 	b.mergers.New = func() any { return new(merger) }
 	for id, key := range keys {
@@ -129,13 +132,27 @@ func (b *bpe) encode(dst []int32, text string) []int32 {
 	return dst
 }
 
-// piece appends the tokens of a piece.
+// piece appends the tokens of a piece. Most pieces are words that are a token,
+// and nearly all of these become it; whether one does is found out once.
 func (b *bpe) piece(dst []int32, piece string, m *merger) []int32 {
-	if b.ignoreMerges || b.newlines && piece[0] == '\n' {
-		if id := b.token(piece); id != noSymbol {
-			return append(dst, id)
-		}
+	id := b.token(piece)
+	if id == noSymbol {
+		return b.merge(dst, piece, m)
 	}
+	bit := uint32(1) << (id % 32)
+	if b.ignoreMerges || b.newlines && piece[0] == '\n' || b.whole[id/32].Load()&bit != 0 {
+		return append(dst, id)
+	}
+	from := len(dst)
+	dst = b.merge(dst, piece, m)
+	if len(dst) == from+1 && dst[from] == id {
+		b.whole[id/32].Or(bit)
+	}
+	return dst
+}
+
+// merge appends the tokens that the symbols of a piece become.
+func (b *bpe) merge(dst []int32, piece string, m *merger) []int32 {
 	m.reset()
 	if b.rawText {
 		for i := 0; i < len(piece); {

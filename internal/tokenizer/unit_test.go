@@ -140,3 +140,16 @@ func TestMergeOrder(t *testing.T) {
 		}
 	})
 }
+
+// A token whose merges don't lead to it stays split, however often it is met; one that they do lead to is the same the second time.
+func TestWholePieces(t *testing.T) {
+	b := newBPE([]string{"a", "b", "c", "ab", "bc", "abc"}, []string{"b c", "a b", "ab c"}, scheme{rawText: true})
+	for range 3 {
+		for text, want := range map[string][]int32{"ab": {3}, "bc": {4}, "abc": {0, 4}, "a": {0}, "abbc": {3, 4}} {
+			m := new(merger)
+			if got := b.piece(nil, text, m); !slices.Equal(got, want) {
+				t.Errorf("%q: got %v, want %v", text, got, want)
+			}
+		}
+	}
+}
