@@ -105,7 +105,7 @@ func (l *Layers) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	res := &LayersResult{Record: newRecord("layers")}
+	res := &LayersResult{Record: newRecord("layers"), Axes: []LayerResult{}}
 	for _, name := range layerNames {
 		if slices.Contains(l.Layers, name) {
 			res.Layers = append(res.Layers, LayerResult{Name: name})
