@@ -247,8 +247,8 @@ func TestFailuresAreSamples(t *testing.T) {
 		"negative usage": {func(w http.ResponseWriter) { io.WriteString(w, `{"usage":{"completion_tokens":-7}}`) }, false, "usage of -7 tokens"},
 		"absurd usage": {func(w http.ResponseWriter) { io.WriteString(w, `{"usage":{"completion_tokens":9000000000000000000}}`) }, false,
 			"usage of 9000000000000000000 tokens"},
-		"error in 200":   {func(w http.ResponseWriter) { io.WriteString(w, `{"success":false,"error":"no"}`) }, false, "the server reported: no"},
-		"cut stream":     {func(w http.ResponseWriter) { io.WriteString(w, `data: {"token":"x","done":false}`+"\n\n") }, true, "ended before"},
+		"error in 200": {func(w http.ResponseWriter) { io.WriteString(w, `{"success":false,"error":"no"}`) }, false, "the server reported: no"},
+		"cut stream":   {func(w http.ResponseWriter) { io.WriteString(w, `data: {"token":"x","done":false}`+"\n\n") }, true, "ended before"},
 		"error in stream": {func(w http.ResponseWriter) { io.WriteString(w, `data: {"id":"1","error":"broke","done":true}`+"\n\n") },
 			true, "the server reported: broke"},
 		"hijacked": {func(w http.ResponseWriter) {
