@@ -158,6 +158,7 @@ func Bars(title, y string, groups []Group) (*Figure, error) {
 		return nil, errNothing
 	}
 	p := blank(title, "", y)
+	span := max(16, 4.5*float64(len(groups[0].Bars))) // centimetres: names have to fit side by side
 	width := vg.Points(min(28, 300/float64(len(groups)*len(groups[0].Bars))))
 	var labels []string
 	for _, b := range groups[0].Bars {
@@ -189,7 +190,7 @@ func Bars(title, y string, groups []Group) (*Figure, error) {
 	p.X.Min, p.X.Max = -0.6, float64(len(labels))-0.4
 	p.Y.Min = min(0, p.Y.Min)
 	p.Y.Max *= 1.12
-	return &Figure{p, 16 * vg.Centimeter, 9 * vg.Centimeter}, nil
+	return &Figure{p, vg.Length(span) * vg.Centimeter, 9 * vg.Centimeter}, nil
 }
 
 // whiskers draws the interval of each bar.
