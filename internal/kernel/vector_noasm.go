@@ -13,4 +13,4 @@ func (Set) ropePairs(x, cos, sin []float32)                { ropePairsGeneric(x,
 func (Set) dot(a, b []float32) float32                     { return dotGeneric(a, b) }
 func (Set) max(x []float32) float32                        { return maxGeneric(x) }
 func (Set) expSum(x []float32, max, scale float32) float32 { return expSumGeneric(x, max, scale) }
-func (Set) prefetch([]float32) {}
+func (Set) prefetch([]float32)                             {}
