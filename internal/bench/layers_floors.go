@@ -1,11 +1,8 @@
 package bench
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/bench/stats"
@@ -24,32 +21,6 @@ type LayerFloor struct {
 
 // occupancyFloor is the name under which the file has the floor of the occupancy.
 const occupancyFloor = "occupancy"
-
-// readLayerFloors reads the floors of one model from the file that also has the peers'.
-func readLayerFloors(path, model string) (map[string]float64, error) {
-	if path == "" {
-		return nil, nil
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("bench: floors: %w", err)
-	}
-	var v struct {
-		Layers []struct {
-			Files  []string           `json:"files"`
-			Floors map[string]float64 `json:"floors"`
-		} `json:"layers"`
-	}
-	if err := json.Unmarshal(data, &v); err != nil {
-		return nil, fmt.Errorf("bench: floors: %s: %w", path, err)
-	}
-	for _, f := range v.Layers {
-		if slices.Contains(f.Files, model) {
-			return f.Floors, nil
-		}
-	}
-	return nil, fmt.Errorf("bench: floors: %s has none for the layers of %s", path, model)
-}
 
 // hold compares what was measured with the floors.
 func (r *LayersResult) hold(floors map[string]float64) {

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -110,7 +109,7 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 	res := &PeersResult{Record: newRecord("peers"), Settings: map[string]any{"threads": p.Threads, "rounds": p.Rounds, "works": p.Works}}
 	var missed []string
 	for _, path := range p.Models {
-		m, err := p.model(ctx, path, floors[filepath.Base(path)])
+		m, err := p.model(ctx, path, floors.works(filepath.Base(path)))
 		if err != nil {
 			return fmt.Errorf("%s: %w", filepath.Base(path), err)
 		}
@@ -140,33 +139,6 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("bench: floors not reached: %s", strings.Join(missed, "; "))
 	}
 	return nil
-}
-
-// readFloors reads the floors by file name and kind of work.
-func readFloors(path string) (map[string]map[string]float64, error) {
-	if path == "" {
-		return nil, nil
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("bench: floors: %w", err)
-	}
-	var v struct {
-		Floors []struct {
-			Files []string           `json:"files"`
-			Works map[string]float64 `json:"works"`
-		} `json:"floors"`
-	}
-	if err := json.Unmarshal(data, &v); err != nil {
-		return nil, fmt.Errorf("bench: floors: %s: %w", path, err)
-	}
-	out := map[string]map[string]float64{}
-	for _, f := range v.Floors {
-		for _, name := range f.Files {
-			out[name] = f.Works
-		}
-	}
-	return out, nil
 }
 
 // model starts the programs, runs the rounds and stops the programs.

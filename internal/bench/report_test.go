@@ -150,14 +150,21 @@ func TestFloorsFile(t *testing.T) {
 	for _, r := range rows {
 		known[r.name] = true
 	}
-	for model, floors := range f {
-		for work, x := range floors {
+	files := map[string]bool{}
+	for _, e := range f.Works {
+		for work, x := range e.Works {
 			if !known[work] || x <= 0 {
-				t.Errorf("%s: floor %v of unknown work %q", model, x, work)
+				t.Errorf("%v: floor %v of unknown work %q", e.Files, x, work)
+			}
+		}
+		for _, name := range e.Files {
+			files[name] = true
+			if len(f.works(name)) == 0 {
+				t.Errorf("%s has no floors", name)
 			}
 		}
 	}
-	if len(f) != 6 {
-		t.Errorf("%d files", len(f))
+	if len(files) != 6 {
+		t.Errorf("%d files", len(files))
 	}
 }

@@ -73,25 +73,6 @@ func (s Set) peak(x []float32) (top float32, nan bool) {
 	return max(top, m), nan || squares != squares
 }
 
-func (s Set) mass(x []float32, max, scale float32) float32 {
-	if s.tier == cpu.Generic {
-		return massGeneric(x, max, scale)
-	}
-	sum := float32(0)
-	for len(x) > 0 {
-		part := x[:min(len(x), expCall)]
-		n, done := s.registers(len(part))
-		if s.tier == cpu.AVX512VNNI {
-			sum += selectMassAVX512(ptr(part), n, max, scale)
-		} else {
-			sum += selectMassAVX2(ptr(part), n, max, scale)
-		}
-		sum += massGeneric(part[done:], max, scale)
-		x = x[len(part):]
-	}
-	return sum
-}
-
 func (s Set) band(out, x []float32, max, scale, lo, hi float32) (sums Sums, n int) {
 	if s.tier == cpu.Generic {
 		return bandGeneric(out, x, max, scale, lo, hi)

@@ -21,14 +21,15 @@ func (s Set) Mass(x []float32, max, scale float32) float32 { return s.mass(x, ma
 // reads x once. out has room for all of x and the filling; it may begin where x
 // does, or before.
 func (s Set) Band(out, x []float32, max, scale, lo, hi float32) (sums Sums, n int) {
-	if room := padded(len(x)); len(out) < room {
+	if room := BandRoom(len(x)); len(out) < room {
 		panic(fmt.Sprintf("kernel: Band of %d values into %d, need %d", len(x), len(out), room))
 	}
 	sums, n = s.band(out, x, max, scale, lo, hi)
-	for i := n; i < padded(n); i++ {
+	for i := n; i < BandRoom(n); i++ {
 		out[i] = negInf
 	}
 	return sums, n
 }
 
-func padded(n int) int { return (n + BandPad - 1) &^ (BandPad - 1) }
+// BandRoom is the room that n values and their filling take.
+func BandRoom(n int) int { return (n + BandPad - 1) &^ (BandPad - 1) }

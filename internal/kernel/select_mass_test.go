@@ -62,7 +62,7 @@ func TestBand(t *testing.T) {
 				}
 				total += w
 			}
-			room := padded(len(x))
+			room := BandRoom(len(x))
 			out := guarded[float32](t, room, false)
 			if rapid.Bool().Draw(r, "in place") {
 				copy(out, x)
@@ -72,9 +72,9 @@ func TestBand(t *testing.T) {
 			if !slices.Equal(out[:n], want) {
 				r.Fatalf("gathered %v, want %v", out[:n], want)
 			}
-			for _, v := range out[n:padded(n)] {
+			for _, v := range out[n:BandRoom(n)] {
 				if v != negInf {
-					r.Fatalf("%v after the values", out[n:padded(n)])
+					r.Fatalf("%v after the values", out[n:BandRoom(n)])
 				}
 			}
 			for _, c := range []struct {
@@ -114,7 +114,7 @@ func TestBandRefusesTooLittleRoom(t *testing.T) {
 
 func BenchmarkMass(b *testing.B) {
 	x := randomRow(testRand(), 151936)
-	out := make([]float32, padded(len(x)))
+	out := make([]float32, BandRoom(len(x)))
 	for _, tier := range Tiers() {
 		s := New(tier)
 		b.Run(fmt.Sprintf("%v/Peak", tier), func(b *testing.B) {

@@ -15,7 +15,7 @@ func selectAboveAVX512(x *float32, groups int, limit float32) (skipped int, mask
 //go:noescape
 func selectPeakAVX512(x *float32, n int) (max float32, squares float32)
 
-// selectMassAVX512 is Σ exp((x-max)*scale) over n registers.
+// selectMassAVX512 is Σ exp((x-max)*scale).
 //
 //go:noescape
 func selectMassAVX512(x *float32, n int, max float32, scale float32) float32
@@ -37,7 +37,7 @@ func selectAboveAVX2(x *float32, groups int, limit float32) (skipped int, mask u
 //go:noescape
 func selectPeakAVX2(x *float32, n int) (max float32, squares float32)
 
-// selectMassAVX2 is Σ exp((x-max)*scale) over n registers.
+// selectMassAVX2 is Σ exp((x-max)*scale).
 //
 //go:noescape
 func selectMassAVX2(x *float32, n int, max float32, scale float32) float32

@@ -21,10 +21,7 @@ import (
 // RMSNorm sets dst = x / sqrt(mean(x²) + eps) * w; w nil means 1.
 func (s Set) RMSNorm(dst, x, w []float32, eps float32) {
 	sameLength("RMSNorm", len(x), len(dst))
-	if w != nil {
-		sameLength("RMSNorm weight", len(x), len(w))
-	}
-	s.scaleMul(dst, x, w, s.rmsScale(x, eps))
+	s.RMSNormPart(dst, x, w, eps, 0)
 }
 
 // rmsScale is 1 / sqrt(mean(x²) + eps).
@@ -37,7 +34,7 @@ func (s Set) rmsScale(x []float32, eps float32) float32 {
 // is as long as dst.
 func (s Set) RMSNormPart(dst, x, w []float32, eps float32, from int) {
 	if w != nil {
-		sameLength("RMSNormPart weight", len(x), len(w))
+		sameLength("RMSNorm weight", len(x), len(w))
 		w = w[from:][:len(dst)]
 	}
 	s.scaleMul(dst, x[from:][:len(dst)], w, s.rmsScale(x, eps))

@@ -158,16 +158,38 @@ func (s Set) expSum(x []float32, max, scale float32) float32 {
 	if s.tier == cpu.Generic {
 		return expSumGeneric(x, max, scale)
 	}
+	return s.sumExp(x, max, scale, true)
+}
+
+func (s Set) mass(x []float32, max, scale float32) float32 {
+	if s.tier == cpu.Generic {
+		return massGeneric(x, max, scale)
+	}
+	return s.sumExp(x, max, scale, false)
+}
+
+// sumExp is both: with keep the exponentials replace their arguments.
+func (s Set) sumExp(x []float32, max, scale float32, keep bool) float32 {
 	sum := float32(0)
 	for len(x) > 0 {
 		part := x[:min(len(x), expCall)]
 		n, done := s.registers(len(part))
-		if s.tier == cpu.AVX512VNNI {
+		wide := s.tier == cpu.AVX512VNNI
+		switch {
+		case keep && wide:
 			sum += vecExpSumAVX512(ptr(part), n, max, scale)
-		} else {
+		case keep:
 			sum += vecExpSumAVX2(ptr(part), n, max, scale)
+		case wide:
+			sum += selectMassAVX512(ptr(part), n, max, scale)
+		default:
+			sum += selectMassAVX2(ptr(part), n, max, scale)
 		}
-		sum += expSumGeneric(part[done:], max, scale)
+		if rest := part[done:]; keep {
+			sum += expSumGeneric(rest, max, scale)
+		} else {
+			sum += massGeneric(rest, max, scale)
+		}
 		x = x[len(part):]
 	}
 	return sum

@@ -34,7 +34,7 @@ func vecDotAVX512(x *float32, y *float32, n int) float32
 //go:noescape
 func vecMaxAVX512(x *float32, n int) float32
 
-// vecExpSum: x = exp((x-max)*scale), returns the sum.
+// vecExpSumAVX512: x = exp((x-max)*scale), returns Σ exp((x-max)*scale).
 //
 //go:noescape
 func vecExpSumAVX512(x *float32, n int, max float32, scale float32) float32
@@ -89,7 +89,7 @@ func vecDotAVX2(x *float32, y *float32, n int) float32
 //go:noescape
 func vecMaxAVX2(x *float32, n int) float32
 
-// vecExpSum: x = exp((x-max)*scale), returns the sum.
+// vecExpSumAVX2: x = exp((x-max)*scale), returns Σ exp((x-max)*scale).
 //
 //go:noescape
 func vecExpSumAVX2(x *float32, n int, max float32, scale float32) float32

@@ -56,13 +56,8 @@ func (f *Fast) heading(a *Attention) heading {
 	return heading{f: f, a: a, rope: f.rotation(a.Rope), offK: q, offV: q + kv}
 }
 
-// query puts one head of a row, normalised and rotated, into dst.
-func (h *heading) query(dst []float32, row, head int) {
-	h.turned(dst, h.f.qkv[row*h.f.ldq+head*h.a.HeadDim:], h.a.QNorm, row)
-}
-
-// turned sets dst to a query or key, normalised and rotated.
-func (h *heading) turned(dst, x []float32, n *Norm, row int) {
+// prepare sets dst to the query or key that x begins with, normalised and rotated.
+func (h *heading) prepare(dst, x []float32, n *Norm, row int) {
 	if n != nil {
 		h.f.set.RMSNorm(dst, x[:len(dst)], n.Weight, n.Eps)
 	} else {
@@ -75,15 +70,15 @@ func (h *heading) turned(dst, x []float32, n *Norm, row int) {
 func (h *heading) keep(own *private, seq, row, head int) {
 	f, hd := h.f, h.a.HeadDim
 	k := own.q[:hd]
-	h.turned(k, f.qkv[row*f.ldq+h.offK+head*hd:], h.a.KNorm, row)
+	h.prepare(k, f.qkv[row*f.ldq+h.offK+head*hd:], h.a.KNorm, row)
 	pos := int(f.batch.Positions[row])
 	block, slot := f.batch.Blocks[seq][pos/kernel.BlockTokens], pos%kernel.BlockTokens
 	f.set.StoreK(&own.kv, block, slot, k)
 	f.set.StoreV(&own.kv, block, slot, f.qkv[row*f.ldq+h.offV+head*hd:][:hd])
 }
 
-// fetch asks for the projections that keep will read.
-func (h *heading) fetch(row, head int) {
+// prefetch asks for the projections that keep will read.
+func (h *heading) prefetch(row, head int) {
 	f, hd := h.f, h.a.HeadDim
 	f.set.Prefetch(f.qkv[row*f.ldq+h.offK+head*hd:][:hd])
 	f.set.Prefetch(f.qkv[row*f.ldq+h.offV+head*hd:][:hd])
@@ -107,7 +102,7 @@ func (h *heading) ask(own *private, i, row, head int) {
 	pos := h.f.batch.Positions[row]
 	t := &own.tile
 	t.Q[i] = own.q[i*hd:][:hd]
-	h.query(t.Q[i], row, head)
+	h.prepare(t.Q[i], h.f.qkv[row*h.f.ldq+head*hd:], h.a.QNorm, row)
 	t.Out[i] = own.out[i*hd:][:hd]
 	t.From[i], t.Len[i] = h.a.start(pos), pos+1
 }
@@ -187,7 +182,7 @@ func (j *storeJob) Do(worker, _ int) {
 		head, s := t/n, &j.f.plan.stores[t%n]
 		j.view(&own.kv, head)
 		for row := int(s.first); row < int(s.last); row++ {
-			j.fetch(min(row+2, j.f.batch.Rows()-1), head)
+			j.prefetch(min(row+2, j.f.batch.Rows()-1), head)
 			j.keep(own, int(s.seq), row, head)
 		}
 	}
@@ -207,14 +202,14 @@ func (j *attendJob) Do(worker, _ int) {
 	for t, _, ok := j.spans.next(worker); ok; t, _, ok = j.spans.next(worker) {
 		j.view(&own.kv, t/n)
 		if next := t + 1; next < n*j.a.KVHeads {
-			j.ahead(&f.plan.tiles[n-1-next%n], next/n)
+			j.prefetchQueries(&f.plan.tiles[n-1-next%n], next/n)
 		}
 		j.tile(own, &f.plan.tiles[n-1-t%n], t/n)
 	}
 }
 
-// ahead asks for the queries of a tile.
-func (j *attendJob) ahead(t *tile, kvHead int) {
+// prefetchQueries asks for the queries of a tile.
+func (j *attendJob) prefetchQueries(t *tile, kvHead int) {
 	f, group, hd := j.f, j.f.plan.group, j.a.HeadDim
 	for q := int(t.first); q < int(t.first+t.n); {
 		row, some := int(f.plan.wanted[int(t.base)+q/group]), min(group-q%group, int(t.first+t.n)-q)

@@ -77,7 +77,7 @@ func (s *Sampler) scan(x []float32, m measure, lo, hi float32) scanned {
 		sc.aboveLo += float64(sums.AboveLo)
 		sc.aboveHi += s.above[c]
 		sc.gathered += n
-		sc.end += pad(n)
+		sc.end += kernel.BandRoom(n)
 	}
 	s.start[len(s.mass)] = sc.end
 	s.last = sc
@@ -92,7 +92,7 @@ func (s *Sampler) narrow(out, list []float32, m measure, lo, hi float32) scanned
 		sc.aboveLo += float64(sums.AboveLo)
 		sc.aboveHi += float64(sums.AboveHi)
 		sc.gathered += n
-		sc.end += pad(n)
+		sc.end += kernel.BandRoom(n)
 	}
 	return sc
 }
@@ -268,9 +268,6 @@ func (s *Sampler) drawPart(x []float32, m measure, at float32, ties int, u float
 	}
 	return last // rounding may leave a little of u at the end
 }
-
-// pad is what the kernel fills up n values to.
-func pad(n int) int { return (n + kernel.BandPad - 1) / kernel.BandPad * kernel.BandPad }
 
 // below is the next smaller number.
 func below(v float32) float32 { return math.Nextafter32(v, negInf) }

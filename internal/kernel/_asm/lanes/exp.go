@@ -83,3 +83,36 @@ func (e *Exp) polynomial(f reg.VecVirtual) reg.VecVirtual {
 	}
 	return p
 }
+
+// ExpSum emits a function that returns Σ exp((x-max)*scale) over n registers,
+// and with keep leaves the exponentials in x.
+func (a Arch) ExpSum(name string, keep bool) {
+	TEXT(name+a.Name, NOSPLIT, "func(x *float32, n int, max, scale float32) float32")
+	Pragma("noescape")
+	does := " is"
+	if keep {
+		does = ": x = exp((x-max)*scale), returns"
+	}
+	Doc(name + a.Name + does + " Σ exp((x-max)*scale).")
+	x, n := Pointer("x"), Pointer("n")
+	top, scale := a.Param("max"), a.Param("scale")
+	e := a.NewExp()
+	sums := a.Regs(2)
+	for _, s := range sums {
+		a.Zero(s)
+	}
+	Unrolled(n, 2, func(k int) {
+		r := a.Reg()
+		VMOVUPS(Mem{Base: x, Disp: k * a.Bytes()}, r)
+		VSUBPS(top, r, r)
+		VMULPS(scale, r, r)
+		e.Emit(r, true)
+		if keep {
+			VMOVUPS(r, Mem{Base: x, Disp: k * a.Bytes()})
+		}
+		VADDPS(r, sums[k], sums[k])
+	}, func(rounds int) { ADDQ(I32(rounds*a.Bytes()), x) })
+	VADDPS(sums[1], sums[0], sums[0])
+	Store(a.Reduce(sums[0], VADDPS), ReturnIndex(0))
+	Finish()
+}

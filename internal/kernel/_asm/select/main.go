@@ -17,7 +17,7 @@ func main() {
 	for _, a := range lanes.All {
 		above(a)
 		peak(a)
-		mass(a)
+		a.ExpSum("selectMass", false)
 		band(a)
 	}
 	Generate()

@@ -40,31 +40,6 @@ func peak(a lanes.Arch) {
 	lanes.Finish()
 }
 
-// mass emits the sum of exponentials that leaves its argument alone.
-func mass(a lanes.Arch) {
-	TEXT("selectMass"+a.Name, NOSPLIT, "func(x *float32, n int, max, scale float32) float32")
-	Pragma("noescape")
-	Doc("selectMass" + a.Name + " is Σ exp((x-max)*scale) over n registers.")
-	x, n := lanes.Pointer("x"), lanes.Pointer("n")
-	top, scale := a.Param("max"), a.Param("scale")
-	e := a.NewExp()
-	sums := a.Regs(2)
-	for _, s := range sums {
-		a.Zero(s)
-	}
-	lanes.Unrolled(n, 2, func(k int) {
-		r := a.Reg()
-		VMOVUPS(at(a, x, k), r)
-		VSUBPS(top, r, r)
-		VMULPS(scale, r, r)
-		e.Emit(r, true)
-		VADDPS(r, sums[k], sums[k])
-	}, func(rounds int) { ADDQ(I32(rounds*a.Bytes()), x) })
-	VADDPS(sums[1], sums[0], sums[0])
-	Store(a.Reduce(sums[0], VADDPS), ReturnIndex(0))
-	lanes.Finish()
-}
-
 // bander is the state of band's loop.
 type bander struct {
 	lanes.Arch

@@ -133,26 +133,7 @@ func reductions(a lanes.Arch) {
 	Store(a.Reduce(tops[0], VMAXPS), ReturnIndex(0))
 	lanes.Finish()
 
-	begin(a, "vecExpSum", "func(x *float32, n int, max, scale float32) float32", "vecExpSum: x = exp((x-max)*scale), returns the sum.")
-	x, n = lanes.Pointer("x"), lanes.Pointer("n")
-	top, scale := a.Param("max"), a.Param("scale")
-	e := a.NewExp()
-	sums = a.Regs(2)
-	for _, s := range sums {
-		a.Zero(s)
-	}
-	lanes.Unrolled(n, 2, func(k int) {
-		r := a.Reg()
-		VMOVUPS(at(a, x, k), r)
-		VSUBPS(top, r, r)
-		VMULPS(scale, r, r)
-		e.Emit(r, true)
-		VMOVUPS(r, at(a, x, k))
-		VADDPS(r, sums[k], sums[k])
-	}, advance(a, x))
-	VADDPS(sums[1], sums[0], sums[0])
-	Store(a.Reduce(sums[0], VADDPS), ReturnIndex(0))
-	lanes.Finish()
+	a.ExpSum("vecExpSum", true)
 }
 
 func activations(a lanes.Arch) {
