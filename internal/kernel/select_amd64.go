@@ -26,12 +26,13 @@ func (s Set) argMax(x []float32) int {
 			best, at = m, i
 		}
 	}
-	for i, v := range x[at:] {
-		if v == best {
-			return at + i
-		}
+	if best == negInf {
+		return 0 // nothing but NaN and -Inf, which count the same
 	}
-	return 0 // all NaN
+	for x[at] != best {
+		at++
+	}
+	return at
 }
 
 // sift offers x[from:] to the heap. The assembly skips what is below the root;

@@ -93,6 +93,9 @@ func TestArgMax(t *testing.T) {
 		if got := s.ArgMax([]float32{nan, nan}); got != 0 {
 			t.Errorf("ArgMax of NaN = %d", got)
 		}
+		if got := s.ArgMax([]float32{nan, negInf}); got != 0 {
+			t.Errorf("ArgMax of NaN and -Inf = %d", got)
+		}
 		if got := s.ArgMax(nil); got != -1 {
 			t.Errorf("ArgMax of nothing = %d", got)
 		}
