@@ -18,8 +18,8 @@ type lane struct {
 	run  func(context.Context) (*LayerRun, error)
 }
 
-// crew is the processes of one repeat, and what can be measured with them.
-type crew struct {
+// processes are those of one repeat, and what can be measured with them.
+type processes struct {
 	layers *Layers
 	s      *Scenario
 	lanes  []lane
@@ -28,13 +28,13 @@ type crew struct {
 	stops  []func()
 }
 
-func (c *crew) stop() {
+func (c *processes) stop() {
 	for _, stop := range slices.Backward(c.stops) {
 		stop()
 	}
 }
 
-func (c *crew) hire(cmd *exec.Cmd, job, ready any) (*worker, error) {
+func (c *processes) launch(cmd *exec.Cmd, job, ready any) (*worker, error) {
 	w, err := startWorker(cmd, job, ready)
 	if err != nil {
 		return nil, err
@@ -43,14 +43,14 @@ func (c *crew) hire(cmd *exec.Cmd, job, ready any) (*worker, error) {
 	return w, nil
 }
 
-func (c *crew) add(into *LayerResult, run func(context.Context) (*LayerRun, error)) {
+func (c *processes) add(into *LayerResult, run func(context.Context) (*LayerRun, error)) {
 	c.lanes = append(c.lanes, lane{into, run})
 }
 
-// crew starts the processes of every layer and axis, one after the other. stop must be called even after an error.
-func (l *Layers) crew(ctx context.Context, s *Scenario, axes []axis, res *LayersResult) (*crew, error) {
-	c := &crew{layers: l, s: s}
-	if err := c.hireProbe(ctx); err != nil {
+// processes starts the processes of every layer and axis, one after the other. stop must be called even after an error.
+func (l *Layers) processes(ctx context.Context, s *Scenario, axes []axis, res *LayersResult) (*processes, error) {
+	c := &processes{layers: l, s: s}
+	if err := c.launchProbe(ctx); err != nil {
 		return c, fmt.Errorf("probe: %w", err)
 	}
 	for i := range res.Layers {
@@ -62,7 +62,7 @@ func (l *Layers) crew(ctx context.Context, s *Scenario, axes []axis, res *Layers
 			}
 			continue
 		}
-		w, err := c.hire(command(ctx, l.Executable), layerJob{Layer: x.Name, Scenario: *s, Warmup: s.warmup()}, new(hello))
+		w, err := c.launch(command(ctx, l.Executable), layerJob{Layer: x.Name, Scenario: *s, Warmup: s.warmup()}, new(hello))
 		if err != nil {
 			return c, fmt.Errorf("%s: %w", x.Name, err)
 		}
@@ -80,12 +80,12 @@ func (l *Layers) crew(ctx context.Context, s *Scenario, axes []axis, res *Layers
 	return c, nil
 }
 
-// hireProbe starts a process that tells how fast the machine is at this kind of work: one short batch of forward passes. On a
+// launchProbe starts a process that tells how fast the machine is at this kind of work: one short batch of forward passes. On a
 // shared machine that moves by a fifth within seconds, with what the neighbours do.
-func (c *crew) hireProbe(ctx context.Context) error {
+func (c *processes) launchProbe(ctx context.Context) error {
 	s := *c.s
 	s.Requests, s.Gen = s.batch(), min(s.Gen, probeTokens)
-	w, err := c.hire(command(ctx, c.layers.Executable), layerJob{Layer: "executor", Scenario: s, Warmup: s.Requests}, new(hello))
+	w, err := c.launch(command(ctx, c.layers.Executable), layerJob{Layer: "executor", Scenario: s, Warmup: s.Requests}, new(hello))
 	c.probe = func() (float64, error) {
 		var r LayerRun
 		if err := w.ask(question{}, &r); err != nil {
@@ -102,7 +102,7 @@ func command(ctx context.Context, executable string) *exec.Cmd {
 }
 
 // http starts a server, and a client for the base and for each axis. The axis with a log needs a server of its own.
-func (c *crew) http(ctx context.Context, axes []axis, base *LayerResult, results []LayerResult) error {
+func (c *processes) http(ctx context.Context, axes []axis, base *LayerResult, results []LayerResult) error {
 	plain, err := c.serve(ctx, false)
 	if err != nil {
 		return err
@@ -124,29 +124,29 @@ func (c *crew) http(ctx context.Context, axes []axis, base *LayerResult, results
 	return nil
 }
 
-// servant is a server's process.
-type servant struct {
+// serverProcess is a server's process.
+type serverProcess struct {
 	worker *worker
 	hello  hello
 	last   mark // after its last run
 	rested time.Time
 }
 
-func (c *crew) serve(ctx context.Context, log bool) (*servant, error) {
-	v := &servant{}
+func (c *processes) serve(ctx context.Context, log bool) (*serverProcess, error) {
+	v := &serverProcess{}
 	var err error
-	v.worker, err = c.hire(command(ctx, c.layers.Executable), layerJob{Layer: "serve", Scenario: *c.s, Serve: serveJob{Log: log}}, &v.hello)
+	v.worker, err = c.launch(command(ctx, c.layers.Executable), layerJob{Layer: "serve", Scenario: *c.s, Serve: serveJob{Log: log}}, &v.hello)
 	return v, err
 }
 
-func (v *servant) mark() (mark, error) {
+func (v *serverProcess) mark() (mark, error) {
 	var m mark
 	err := v.worker.ask(question{}, &m)
 	return m, err
 }
 
 // client starts the load generator of an axis.
-func (c *crew) client(ctx context.Context, server *servant, a axis, into *LayerResult) error {
+func (c *processes) client(ctx context.Context, server *serverProcess, a axis, into *LayerResult) error {
 	job := a.job(c.s, &server.hello)
 	cmd := command(ctx, c.layers.Executable)
 	var told any = layerJob{Client: &job}
@@ -154,7 +154,7 @@ func (c *crew) client(ctx context.Context, server *servant, a axis, into *LayerR
 		cmd = exec.CommandContext(ctx, c.layers.Python, "-c", pythonClient, a.python)
 		told = job
 	}
-	w, err := c.hire(cmd, told, new(hello))
+	w, err := c.launch(cmd, told, new(hello))
 	if err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (a axis) job(s *Scenario, server *hello) clientJob {
 }
 
 // against measures one client against a server: warm-up, a reading of the server's counters, the load, another reading.
-func (a axis) against(ctx context.Context, server *servant, client *worker, s *Scenario) (*LayerRun, error) {
+func (a axis) against(ctx context.Context, server *serverProcess, client *worker, s *Scenario) (*LayerRun, error) {
 	start, err := server.mark()
 	if err != nil {
 		return nil, err
@@ -257,7 +257,7 @@ func (c *clientRun) layerRun(s *Scenario, a axis, server *hello, before, after *
 }
 
 // round measures every lane once, each alone. A pair of rounds goes there and back; the next pair begins with another lane.
-func (c *crew) round(ctx context.Context, round int, what string) error {
+func (c *processes) round(ctx context.Context, round int, what string) error {
 	n := len(c.lanes)
 	for k := range n {
 		at := (round/2 + k) % n
@@ -284,7 +284,7 @@ const (
 )
 
 // measure runs a lane between two probes. While the machine changed its speed, what was measured is no speed.
-func (c *crew) measure(ctx context.Context, l *lane) error {
+func (c *processes) measure(ctx context.Context, l *lane) error {
 	for attempt := 1; ; attempt++ {
 		if err := pause(ctx, c.layers.Settle/settleShare); err != nil {
 			return err

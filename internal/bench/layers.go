@@ -173,7 +173,7 @@ func (l *Layers) check(s *Scenario) error {
 
 // repeat starts all processes, lets the machine settle, and measures the rounds.
 func (l *Layers) repeat(ctx context.Context, s *Scenario, repeat int, axes []axis, res *LayersResult) error {
-	c, err := l.crew(ctx, s, axes, res)
+	c, err := l.processes(ctx, s, axes, res)
 	defer c.stop()
 	if err != nil {
 		return err

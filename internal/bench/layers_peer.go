@@ -46,7 +46,7 @@ func batchedBench(server string) string {
 }
 
 // peer starts the server; its core is a process that is started for each run, and ends with it.
-func (c *crew) peer(ctx context.Context, p *PeerLayers) error {
+func (c *processes) peer(ctx context.Context, p *PeerLayers) error {
 	s := c.s
 	c.add(&p.Layers[0], func(ctx context.Context) (*LayerRun, error) { return peerCore(ctx, p.binary, s) })
 	spec, err := peer.Llama(p.binary, peer.Setup{Model: s.Model, Threads: s.Threads, Slots: s.MaxBatch, Context: s.Ctx})
@@ -64,7 +64,7 @@ func (c *crew) peer(ctx context.Context, p *PeerLayers) error {
 	}
 	job := axis{name: "peer"}.job(s, &hello{URL: spec.URL, Prompt: text})
 	job.Target.Extra = map[string]any{"cache_prompt": false} // all requests have the same prompt, which nobody else may keep either
-	w, err := c.hire(command(ctx, c.layers.Executable), layerJob{Client: &job}, new(hello))
+	w, err := c.launch(command(ctx, c.layers.Executable), layerJob{Client: &job}, new(hello))
 	if err != nil {
 		return err
 	}

@@ -364,7 +364,7 @@ func TestBatchIsFullWhileRequestsWait(t *testing.T) {
 // A pair of rounds goes there and back.
 func TestRoundsAlternate(t *testing.T) {
 	var order []string
-	c := &crew{layers: &Layers{}, probe: func() (float64, error) { return 1, nil }}
+	c := &processes{layers: &Layers{}, probe: func() (float64, error) { return 1, nil }}
 	for _, name := range []string{"a", "b", "c"} {
 		c.add(&LayerResult{Name: name}, func(context.Context) (*LayerRun, error) {
 			order = append(order, name)
@@ -385,7 +385,7 @@ func TestRoundsAlternate(t *testing.T) {
 func TestProbesCancelTheMachine(t *testing.T) {
 	speed := 1.0
 	a, b := &LayerResult{Name: "core"}, &LayerResult{Name: "http"}
-	c := &crew{layers: &Layers{}, probe: func() (float64, error) { return 100 * speed, nil }}
+	c := &processes{layers: &Layers{}, probe: func() (float64, error) { return 100 * speed, nil }}
 	runs := 0
 	c.add(a, func(context.Context) (*LayerRun, error) {
 		if runs++; runs == 3 {

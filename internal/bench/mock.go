@@ -108,9 +108,9 @@ func (m *Mock) Run(ctx context.Context, out io.Writer) error {
 
 // all measures every way of running, repeat by repeat.
 func (m *Mock) all(ctx context.Context, step time.Duration) (map[string][]*LayerRun, error) {
-	c := &crew{layers: &Layers{Executable: m.Executable}}
+	c := &processes{layers: &Layers{Executable: m.Executable}}
 	defer c.stop()
-	if err := m.hire(ctx, c, step); err != nil {
+	if err := m.launch(ctx, c, step); err != nil {
 		return nil, err
 	}
 	runs := map[string][]*LayerRun{}
@@ -144,12 +144,12 @@ func (m *Mock) complete(r *LayerRun) error {
 	return nil
 }
 
-// hire starts the engine, a server, and a client of each kind.
-func (m *Mock) hire(ctx context.Context, c *crew, step time.Duration) error {
+// launch starts the engine, a server, and a client of each kind.
+func (m *Mock) launch(ctx context.Context, c *processes, step time.Duration) error {
 	s := Scenario{Model: m.Model, Tier: m.Tier.String(), Threads: 1, MaxBatch: m.Concurrency, Requests: m.Requests, Concurrency: m.Concurrency, Gen: m.Gen,
 		PromptTokens: mockPrompt, Prompt: m.Prompt}
 	job := layerJob{Layer: "mock", Scenario: s, Warmup: m.Concurrency, Mock: &mockJob{Step: step}}
-	engine, err := c.hire(command(ctx, m.Executable), job, new(hello))
+	engine, err := c.launch(command(ctx, m.Executable), job, new(hello))
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (m *Mock) hire(ctx context.Context, c *crew, step time.Duration) error {
 	})
 	job.Layer = "serve"
 	var at hello
-	server, err := c.hire(command(ctx, m.Executable), job, &at)
+	server, err := c.launch(command(ctx, m.Executable), job, &at)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (m *Mock) hire(ctx context.Context, c *crew, step time.Duration) error {
 		if name == "short requests" {
 			client.Requests, client.Target.MaxTokens = m.Requests*shorter, m.Gen/shorter
 		}
-		w, err := c.hire(command(ctx, m.Executable), layerJob{Client: &client}, new(hello))
+		w, err := c.launch(command(ctx, m.Executable), layerJob{Client: &client}, new(hello))
 		if err != nil {
 			return err
 		}
