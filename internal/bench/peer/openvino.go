@@ -102,6 +102,11 @@ func (o *OpenVINO) read(into any) error {
 		}
 		return nil
 	}
+	if err := o.out.Err(); err != nil {
+		return fmt.Errorf("peer: openvino: %w", err)
+	}
+	o.in.Close()
+	_ = o.cmd.Wait() // its last words are complete then; they say more than the status
 	words := bytes.TrimSpace(o.stderr.Bytes())
 	if i := bytes.LastIndexByte(words, '\n'); i >= 0 {
 		words = words[i+1:]
