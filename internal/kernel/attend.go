@@ -49,7 +49,7 @@ type attendState struct {
 	alpha  []float32               // [8] what the sums before this chunk are multiplied by
 	scale  []float32               // [8] what the integers of a query are multiples of, times Tile.Scale
 	grid   []float32               // [attendGroups][8] what the integers of a group's weights are multiples of
-	ids    [attendBlocks + 2]int32 // block ids of the chunk, the gaps of groups closed
+	places [attendBlocks + 2]int32 // where the chunk's blocks are, the gaps of groups closed
 	chunk  int                     // first position of the chunk
 	lo, hi int                     // blocks of the chunk that some query sees, absolute
 }
@@ -72,7 +72,7 @@ func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) {
 	for st.chunk = from / attendChunk * attendChunk; st.chunk < end; st.chunk += attendChunk {
 		st.lo = max(st.chunk, from) / BlockTokens
 		st.hi = (min(st.chunk+attendChunk, end) + BlockTokens - 1) / BlockTokens
-		st.number()
+		st.locate()
 		s.attendScores(&st)
 		if t.Softcap > 0 {
 			s.attendSoftcap(&st)
@@ -104,6 +104,9 @@ func (t *Tile) check(kv *KV, blocks []int32, scratch []float32) (from, end int) 
 	if want, err := KVBlockBytes(kv.Type, kv.HeadDim); err != nil || kv.Stride != want {
 		panic(fmt.Sprintf("kernel: KV stride %d, want %d: %v", kv.Stride, want, err))
 	}
+	if kv.Run < 0 || kv.Pitch < kv.Run {
+		panic(fmt.Sprintf("kernel: runs of %d blocks, %d apart", kv.Run, kv.Pitch))
+	}
 	from = math.MaxInt32
 	for i := range t.N {
 		if len(t.Q[i]) != t.HeadDim || len(t.Out[i]) != t.HeadDim || t.From[i] < 0 {
@@ -113,8 +116,12 @@ func (t *Tile) check(kv *KV, blocks []int32, scratch []float32) (from, end int) 
 			from, end = min(from, int(t.From[i])), max(end, int(t.Len[i]))
 		}
 	}
-	have := min(len(kv.K), len(kv.V)) / kv.Stride
-	for _, b := range blocks[min(from, end)/BlockTokens : (end+BlockTokens-1)/BlockTokens] {
+	have := kv.blocks()
+	last := (end + BlockTokens - 1) / BlockTokens
+	if last > len(blocks) {
+		panic(fmt.Sprintf("kernel: %d positions in %d blocks", end, len(blocks)))
+	}
+	for _, b := range blocks[min(from, end)/BlockTokens : last] {
 		if uint(b) >= uint(have) {
 			panic(fmt.Sprintf("kernel: block %d of %d", b, have))
 		}
@@ -190,18 +197,25 @@ func (st *attendState) queries(i int) []int16 { return int16s(st.q[i*MaxHeadDim:
 func (st *attendState) firstGroup() int { return (st.lo - st.chunk/BlockTokens) / 2 }
 func (st *attendState) lastGroup() int  { return (st.hi - st.chunk/BlockTokens + 1) / 2 }
 
-// number fills ids. A group of which only one block is computed gets that block
-// twice: its values are read but have no weight. What is beyond is for looking
-// ahead only.
-func (st *attendState) number() {
-	first := st.chunk / BlockTokens
-	n := copy(st.ids[st.lo-first:], st.blocks[st.lo:st.hi]) + st.lo - first
-	if st.lo%2 != 0 {
-		st.ids[st.lo-first-1] = st.blocks[st.lo]
+// locate fills places. A group of which only one block is computed gets that
+// block twice: its values are read but have no weight. What is beyond is for
+// looking ahead only.
+func (st *attendState) locate() {
+	lo, hi := st.lo-st.chunk/BlockTokens, st.hi-st.chunk/BlockTokens
+	for i, b := range st.blocks[st.lo:st.hi] {
+		st.places[lo+i] = int32(st.kv.place(b))
 	}
-	for i := n; i < min(n+2, len(st.ids)); i++ {
-		st.ids[i] = st.blocks[st.hi-1]
+	if lo%2 != 0 {
+		st.places[lo-1] = st.places[lo]
 	}
+	for i := hi; i < min(hi+2, len(st.places)); i++ {
+		st.places[i] = st.places[hi-1]
+	}
+}
+
+// block is one of data's, keys or values: the i-th of the chunk.
+func (st *attendState) block(data []byte, i int) []byte {
+	return data[int(st.places[i])*st.kv.Stride:][:st.kv.Stride]
 }
 
 // clearGaps gives blocks that only complete a group the weight 0.

@@ -26,22 +26,22 @@ func (s Set) attendScores(st *attendState) {
 		attendScoresGeneric(st)
 		return
 	}
-	n, count, at, ids := st.call()
+	n, count, at, places := st.call()
 	q, k, v, stride, hd, scale := ptr(st.q), base(st.kv.K), base(st.kv.V), st.kv.Stride, st.kv.HeadDim, ptr(st.scale)
 	wide := s.tier == cpu.AVX512VNNI
 	switch {
 	case st.kv.Type == quant.F16 && wide:
-		attendScoresF16AVX512(n, q, at, k, ids, count, stride, hd)
+		attendScoresF16AVX512(n, q, at, k, places, count, stride, hd)
 	case st.kv.Type == quant.F16:
-		attendScoresF16AVX2(n, q, at, k, ids, count, stride, hd)
+		attendScoresF16AVX2(n, q, at, k, places, count, stride, hd)
 	case st.kv.Type == quant.I16 && wide:
-		attendScoresI16AVX512(n, q, at, k, v, ids, count, stride, hd, scale)
+		attendScoresI16AVX512(n, q, at, k, v, places, count, stride, hd, scale)
 	case st.kv.Type == quant.I16:
-		attendScoresI16AVX2(n, q, at, k, v, ids, count, stride, hd, scale)
+		attendScoresI16AVX2(n, q, at, k, v, places, count, stride, hd, scale)
 	case wide:
-		attendScoresI8AVX512(n, q, at, k, v, ids, count, stride, hd, scale)
+		attendScoresI8AVX512(n, q, at, k, v, places, count, stride, hd, scale)
 	default:
-		attendScoresI8AVX2(n, q, at, k, v, ids, count, stride, hd, scale)
+		attendScoresI8AVX2(n, q, at, k, v, places, count, stride, hd, scale)
 	}
 }
 
@@ -52,47 +52,47 @@ func (s Set) attendValues(st *attendState) {
 	}
 	o, v, stride, hd, wide := ptr(st.o), base(st.kv.V), st.kv.Stride, st.kv.HeadDim, s.tier == cpu.AVX512VNNI
 	if st.kv.Type == quant.F16 {
-		n, count, at, ids := st.call()
+		n, count, at, places := st.call()
 		if wide {
-			attendValuesF16AVX512(n, at, o, v, ids, count, stride, hd)
+			attendValuesF16AVX512(n, at, o, v, places, count, stride, hd)
 		} else {
-			attendValuesF16AVX2(n, at, o, v, ids, count, stride, hd)
+			attendValuesF16AVX2(n, at, o, v, places, count, stride, hd)
 		}
 		return
 	}
-	first, _, ids := st.groups()
+	first, _, places := st.groups()
 	count := st.hi - st.chunk/BlockTokens - 2*first // the last group may be half
 	n, grid, w := st.tile.N, &st.grid[first*TileQueries], &st.s[first*groupTokens/2]
 	switch {
 	case st.kv.Type == quant.I16 && wide:
-		attendValuesI16AVX512(n, w, o, v, ids, count, stride, hd, grid)
+		attendValuesI16AVX512(n, w, o, v, places, count, stride, hd, grid)
 	case st.kv.Type == quant.I16:
-		attendValuesI16AVX2(n, w, o, v, ids, count, stride, hd, grid)
+		attendValuesI16AVX2(n, w, o, v, places, count, stride, hd, grid)
 	case wide:
-		attendValuesI8AVX512(n, w, o, v, ids, count, stride, hd, grid)
+		attendValuesI8AVX512(n, w, o, v, places, count, stride, hd, grid)
 	default:
-		attendValuesI8AVX2(n, w, o, v, ids, count, stride, hd, grid)
+		attendValuesI8AVX2(n, w, o, v, places, count, stride, hd, grid)
 	}
 }
 
 func (s Set) attendGrid(st *attendState) {
-	first, groups, ids := st.groups()
+	first, groups, places := st.groups()
 	n, w, v, grid := st.tile.N, &st.s[first*groupTokens], base(st.kv.V), &st.grid[first*TileQueries]
 	switch s.tier {
 	case cpu.AVX512VNNI:
-		attendGridAVX512(n, w, &st.s[first*groupTokens/2], v, ids, groups, st.kv.Stride, grid)
+		attendGridAVX512(n, w, &st.s[first*groupTokens/2], v, places, groups, st.kv.Stride, grid)
 	case cpu.AVX2:
-		attendGridAVX2(n, w, &st.s[first*groupTokens/2], v, ids, groups, st.kv.Stride, grid)
+		attendGridAVX2(n, w, &st.s[first*groupTokens/2], v, places, groups, st.kv.Stride, grid)
 	default:
 		attendGridGeneric(st)
 	}
 }
 
-// groups returns the first group of the chunk, their number and the ids of the
-// first one's blocks.
-func (st *attendState) groups() (first, count int, ids *int32) {
+// groups returns the first group of the chunk, their number and the places of
+// the first one's blocks.
+func (st *attendState) groups() (first, count int, places *int32) {
 	first = st.firstGroup()
-	return first, st.lastGroup() - first, &st.ids[2*first]
+	return first, st.lastGroup() - first, &st.places[2*first]
 }
 
 func (s Set) attendWeights(st *attendState) {
@@ -120,9 +120,9 @@ func (s Set) attendSoftcap(st *attendState) {
 }
 
 // call returns what the assembly wants to know: queries, blocks, the first
-// computed score and the first block id.
-func (st *attendState) call() (n, count int, scores *float32, ids *int32) {
-	return st.tile.N, st.hi - st.lo, &st.s[st.lo*BlockTokens-st.chunk], &st.ids[st.lo-st.chunk/BlockTokens]
+// computed score and the first block's place.
+func (st *attendState) call() (n, count int, scores *float32, places *int32) {
+	return st.tile.N, st.hi - st.lo, &st.s[st.lo*BlockTokens-st.chunk], &st.places[st.lo-st.chunk/BlockTokens]
 }
 
 func (s Set) storeK(block []byte, slot int, k []float32) {

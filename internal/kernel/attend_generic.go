@@ -10,7 +10,7 @@ func attendScoresGeneric(st *attendState) {
 	}
 	hd, n := st.tile.HeadDim, st.tile.N
 	for b := st.lo; b < st.hi; b++ {
-		k := halves(st.kv.K[int(st.blocks[b])*st.kv.Stride:][:st.kv.Stride]) // [hd][16]
+		k := halves(st.block(st.kv.K, b-st.chunk/BlockTokens)) // [hd][16]
 		at := b*BlockTokens - st.chunk
 		for i := range n {
 			clear(st.s[i*attendChunk+at:][:BlockTokens])
@@ -53,7 +53,7 @@ func attendValuesGeneric(st *attendState) {
 	hd, n := st.tile.HeadDim, st.tile.N
 	var row [MaxHeadDim]float32
 	for b := st.lo; b < st.hi; b++ {
-		v := halves(st.kv.V[int(st.blocks[b])*st.kv.Stride:][:st.kv.Stride]) // [16][hd]
+		v := halves(st.block(st.kv.V, b-st.chunk/BlockTokens)) // [16][hd]
 		for j := range BlockTokens {
 			for d, h := range v[j*hd:][:hd] {
 				row[d] = widen(h)

@@ -99,7 +99,7 @@ func round(x float32) int32 {
 func attendScoresIntGeneric(st *attendState) {
 	hd, n := st.tile.HeadDim, st.tile.N
 	for b := st.lo; b < st.hi; b++ {
-		k := st.kv.K[int(st.blocks[b])*st.kv.Stride:][:st.kv.Stride]
+		k := st.block(st.kv.K, b-st.chunk/BlockTokens)
 		var sums [TileQueries][BlockTokens]int32
 		var pairs [2 * BlockTokens]int32
 		for d := 0; d < hd; d += 2 {
@@ -128,8 +128,7 @@ func attendGridGeneric(st *attendState) {
 	for g := st.firstGroup(); g < st.lastGroup(); g++ {
 		var scales [groupTokens]float32
 		for j := range 2 {
-			id := st.ids[2*g+j]
-			copy(scales[j*BlockTokens:], st.kv.scales(st.kv.V[int(id)*st.kv.Stride:][:st.kv.Stride]))
+			copy(scales[j*BlockTokens:], st.kv.scales(st.block(st.kv.V, 2*g+j)))
 		}
 		for i := range st.tile.N {
 			row, w := st.s[i*attendChunk:][:attendChunk], [groupTokens]float32{}
@@ -156,7 +155,7 @@ func attendValuesIntGeneric(st *attendState) {
 	for g := st.firstGroup(); g < st.lastGroup(); g++ {
 		var sums [TileQueries][MaxHeadDim]int32
 		for p := range groupTokens / 2 {
-			v := st.kv.V[int(st.ids[2*g+p/8])*st.kv.Stride:][:st.kv.Stride]
+			v := st.block(st.kv.V, 2*g+p/8)
 			st.kv.pairs(row[:2*hd], v, p%8*2*hd)
 			for i := range st.tile.N {
 				w := int16s(st.s[i*attendChunk:])[g*groupTokens+2*p:]

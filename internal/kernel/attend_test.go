@@ -344,9 +344,100 @@ func TestStoreHostile(t *testing.T) {
 	})
 }
 
+// inRuns copies a cache into runs of blocks with pitch between their beginnings.
+// What is between has NaN for scales and halves.
+func inRuns(t *testing.T, kv *KV, run, pitch int) *KV {
+	t.Helper()
+	c := *kv
+	c.Run, c.Pitch = run, pitch
+	blocks := len(kv.K) / kv.Stride
+	runs := (blocks + run - 1) / run
+	strides := (runs-1)*pitch + blocks - (runs-1)*run // the last run ends with the memory
+	for to, from := range map[*[]byte][]byte{&c.K: kv.K, &c.V: kv.V} {
+		*to = guarded[byte](t, strides*kv.Stride, false)
+		for i := range *to {
+			(*to)[i] = 0xff
+		}
+		for b := range blocks {
+			at := b/run*pitch + b%run
+			copy((*to)[at*kv.Stride:], from[b*kv.Stride:(b+1)*kv.Stride])
+		}
+	}
+	return &c
+}
+
+// TestAttendRuns checks that it does not matter how blocks are laid out: stores
+// and outputs have the same bits in runs as in one stream.
+func TestAttendRuns(t *testing.T) {
+	forEachTier(t, func(t *testing.T, s Set) {
+		rapid.Check(t, func(r *rapid.T) {
+			rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 3))
+			typ := rapid.SampledFrom(kvTypes).Draw(r, "type")
+			hd := rapid.SampledFrom([]int{16, 64, 80, 128, 256, 50}).Draw(r, "hd")
+			ctx := rapid.IntRange(1, 1100).Draw(r, "ctx")
+			run := rapid.SampledFrom([]int{1, 2, 7, 16, 32}).Draw(r, "run")
+			h := fillHistory(t, s, typ, hd, ctx, rng)
+			kv := inRuns(t, h.kv, run, run+rapid.IntRange(0, 9).Draw(r, "gap"))
+			for range 5 {
+				block, slot := h.blocks[rng.IntN(len(h.blocks))], rng.IntN(BlockTokens)
+				k, v := randomRow(rng, hd), randomRow(rng, hd)
+				for _, to := range []*KV{h.kv, kv} {
+					s.StoreK(to, block, slot, k)
+					s.StoreV(to, block, slot, v)
+				}
+			}
+			tile := randomTile(t, rng, rapid.IntRange(1, 8).Draw(r, "n"), hd, ctx)
+			s.Attend(tile, h.kv, h.blocks, scratchOf(t, nan32))
+			other := *tile
+			for i := range other.N {
+				other.Out[i] = make([]float32, hd)
+			}
+			s.Attend(&other, kv, h.blocks, scratchOf(t, nan32))
+			for i := range tile.N {
+				if !slices.Equal(tile.Out[i], other.Out[i]) {
+					r.Fatalf("%v hd %d: query %d of %d [%d,%d) of %d differs in runs of %d, %d apart",
+						typ, hd, i, tile.N, tile.From[i], tile.Len[i], ctx, kv.Run, kv.Pitch)
+				}
+			}
+		})
+	})
+}
+
+// TestPlaces checks which blocks are inside the memory of a head.
+func TestPlaces(t *testing.T) {
+	const stride = 1024 // F16, head size 32
+	for _, c := range []struct{ run, pitch, strides, blocks int }{
+		{0, 0, 5, 5},
+		{4, 4, 8, 8},
+		{4, 24, 48, 8}, // the first head of two chunks
+		{4, 24, 28, 8}, // the last one
+		{4, 24, 27, 7}, // and something is missing
+		{4, 24, 23, 4}, // the second chunk is
+		{1, 24, 49, 3}, // runs of one
+		{32, 64, 20, 20},
+	} {
+		kv := &KV{Type: quant.F16, HeadDim: 32, Stride: stride, Run: c.run, Pitch: c.pitch,
+			K: make([]byte, c.strides*stride), V: make([]byte, c.strides*stride)}
+		if got := kv.blocks(); got != c.blocks {
+			t.Errorf("%+v: %d blocks", c, got)
+		}
+		for b := range c.blocks {
+			if at := kv.place(int32(b)); at >= c.strides {
+				t.Errorf("%+v: block %d is at %d", c, b, at)
+			}
+		}
+		for _, b := range []int32{int32(c.blocks), int32(c.blocks) + 1000, math.MaxInt32, -1, -int32(c.run), math.MinInt32} {
+			if at := kv.place(b); c.run != 0 && at < c.strides {
+				t.Errorf("%+v: block %d is at %d", c, b, at)
+			}
+		}
+	}
+}
+
 func TestAttendPanics(t *testing.T) {
 	s := New(Tiers()[0])
-	h := fillHistory(t, s, quant.F16, 32, 40, testRand())
+	h := fillHistory(t, s, quant.F16, 32, 40, testRand()) // five blocks
+	runs := inRuns(t, h.kv, 2, 3)
 	for name, edit := range map[string]func(*Tile, *KV, *[]int32){
 		"too many queries": func(t *Tile, _ *KV, _ *[]int32) { t.N = 9 },
 		"other head size":  func(t *Tile, _ *KV, _ *[]int32) { t.HeadDim = 64 },
@@ -356,6 +447,10 @@ func TestAttendPanics(t *testing.T) {
 		"beyond the table": func(t *Tile, _ *KV, _ *[]int32) { t.Len[0] = 49 },
 		"block too high":   func(_ *Tile, _ *KV, b *[]int32) { *b = []int32{0, 1, 5} },
 		"negative block":   func(_ *Tile, _ *KV, b *[]int32) { *b = []int32{0, 1, -1} },
+		"too high in runs": func(_ *Tile, kv *KV, b *[]int32) { *kv, *b = *runs, []int32{0, 1, 5} },
+		"negative in runs": func(_ *Tile, kv *KV, b *[]int32) { *kv, *b = *runs, []int32{0, 1, math.MinInt32} },
+		"overlapping runs": func(_ *Tile, kv *KV, _ *[]int32) { kv.Run, kv.Pitch = 4, 3 },
+		"negative runs":    func(_ *Tile, kv *KV, _ *[]int32) { kv.Run = -1 },
 		"stride":           func(_ *Tile, kv *KV, _ *[]int32) { kv.Stride = 512 },
 		"type":             func(_ *Tile, kv *KV, _ *[]int32) { kv.Type = quant.Q4_K },
 	} {
@@ -370,6 +465,23 @@ func TestAttendPanics(t *testing.T) {
 			}()
 			s.Attend(&tile, &kv, blocks, make([]float32, AttendScratch))
 		})
+	}
+}
+
+func TestStorePanics(t *testing.T) {
+	s := New(Tiers()[0])
+	h := fillHistory(t, s, quant.I16, 32, 40, testRand())
+	for _, kv := range []*KV{h.kv, inRuns(t, h.kv, 2, 3)} {
+		for _, block := range []int32{5, 6, 1000, math.MaxInt32, -1, math.MinInt32} {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("runs of %d: a store to block %d of 5", kv.Run, block)
+					}
+				}()
+				s.StoreV(kv, block, 0, make([]float32, 32))
+			}()
+		}
 	}
 }
 

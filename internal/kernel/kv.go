@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"math"
 	"unsafe"
 
 	"github.com/penstock-llm/penstock/internal/quant"
@@ -14,8 +15,9 @@ const (
 )
 
 // KV is the cache of one kv head of one layer: the keys and the values of all
-// blocks, each kind in a run of its own. A block's inside is the kernels'
-// business; whoever owns the memory only needs KVBlockBytes.
+// blocks, in runs of consecutive ids with other heads' memory between them. A
+// block's inside is the kernels' business; whoever owns the memory only needs
+// KVBlockBytes.
 //
 //	F16   K [hd][16] halves (transposed: a register holds 16 tokens)
 //	      V [16][hd] halves
@@ -29,8 +31,10 @@ const (
 type KV struct {
 	Type    quant.Type // F16, I16 or Q8_0
 	HeadDim int
-	Stride  int    // bytes from block b to b+1, KVBlockBytes(Type, HeadDim)
-	K, V    []byte // block b is [b*Stride, (b+1)*Stride); 64-byte aligned base
+	Stride  int    // bytes of a block, KVBlockBytes(Type, HeadDim)
+	Run     int    // blocks of a run; 0: there is only one
+	Pitch   int    // strides from the beginning of a run to the next one's
+	K, V    []byte // block b is Stride bytes from place(b)*Stride on; 64-byte aligned base
 }
 
 // KVBlockBytes is the size of one K block, and of one V block.
@@ -90,8 +94,28 @@ func (kv *KV) block(data []byte, block int32, slot int, x []float32) []byte {
 	if len(x) != kv.HeadDim || uint(slot) >= BlockTokens || kv.HeadDim > MaxHeadDim {
 		panic(fmt.Sprintf("kernel: store of %d values at slot %d, head size %d", len(x), slot, kv.HeadDim))
 	}
-	at := int(block) * kv.Stride
+	at := kv.place(block) * kv.Stride
 	return data[at : at+kv.Stride : at+kv.Stride]
+}
+
+// place is where a block is, in strides from the base. It grows with the id, so
+// that an id which is too high is beyond the memory too.
+func (kv *KV) place(block int32) int {
+	if kv.Run == 0 {
+		return int(block)
+	}
+	b, run := uint32(block), uint32(kv.Run)
+	return int(b/run)*kv.Pitch + int(b%run)
+}
+
+// blocks is the number of blocks inside the memory whose places are int32, which
+// is what assembly reads.
+func (kv *KV) blocks() int {
+	n := min(min(len(kv.K), len(kv.V))/kv.Stride, math.MaxInt32)
+	if kv.Run == 0 {
+		return n
+	}
+	return n/kv.Pitch*kv.Run + min(n%kv.Pitch, kv.Run)
 }
 
 // small says that the integers are bytes.

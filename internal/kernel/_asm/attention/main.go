@@ -1,8 +1,9 @@
 // Command attention generates the attention kernels of both vector tiers.
 //
 // The functions work on the state of attend.go: query i's rows of q, s and o are
-// row bytes apart, blocks points at the block ids of the part of the chunk that
-// is computed, s (or p) at its first position. One call handles at most a chunk.
+// row bytes apart, blocks points at the places (in strides from the base) of the
+// blocks of the part of the chunk that is computed, s (or p) at its first
+// position. One call handles at most a chunk.
 package main
 
 import (
