@@ -95,15 +95,19 @@ func fit(n need, o Options) (plan, error) {
 		return plan{}, fmt.Errorf("%w: the KV cache of %s beside %s of weights and buffers exceeds the limit of %s: lower --kv-memory or --ctx, or raise --memory-limit",
 			ErrTooLarge, size(bytes), size(fixed), size(o.MemoryLimit))
 	}
-	p := plan{context: context, blocks: int(bytes / n.perBlock)}
-	if room := p.blocks * kvcache.BlockTokens; room < context {
-		if o.Context > 0 || p.blocks == 0 {
-			return plan{}, fmt.Errorf("%w: a KV cache of %s holds %d tokens, --ctx asks for %d: raise --kv-memory or --memory-limit",
-				ErrTooLarge, size(bytes), room, context)
-		}
-		p.context = room
+	blocks := int(bytes / n.perBlock)
+	even := kvcache.Divisible(blocks) // a few less, if there are enough
+	switch least := blocksFor(context); {
+	case even >= least:
+		blocks = even
+	case blocks >= least:
+	case o.Context > 0 || blocks == 0:
+		return plan{}, fmt.Errorf("%w: a KV cache of %s holds %d tokens, --ctx asks for %d: raise --kv-memory or --memory-limit",
+			ErrTooLarge, size(bytes), blocks*kvcache.BlockTokens, context)
+	default:
+		blocks, context = even, even*kvcache.BlockTokens
 	}
-	return p, nil
+	return plan{context: context, blocks: blocks}, nil
 }
 
 func blocksFor(tokens int) int {

@@ -24,6 +24,10 @@ func TestFit(t *testing.T) {
 		{"asked cache too large", Options{MaxBatch: 8, MemoryLimit: 400 * mb, KVMemory: 300 * mb}, 0, 0, ErrTooLarge},
 		{"weights too large", Options{MaxBatch: 8, MemoryLimit: 200 * mb}, 0, 0, ErrTooLarge},
 		{"no limit", Options{MaxBatch: 8}, 8192, 1024, nil},
+		// 1009 blocks would be runs of one, 1008 are runs of 28.
+		{"runs of decent length", Options{MaxBatch: 64, MemoryLimit: 1257 * mb}, 8192, 1008, nil},
+		{"and less context", Options{MaxBatch: 8, MemoryLimit: 447 * mb}, 198 * 16, 198, nil},
+		{"the asked context goes first", Options{MaxBatch: 1, Context: 67 * 16}, 67 * 16, 67, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, err := fit(small, c.o)

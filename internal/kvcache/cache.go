@@ -1,15 +1,16 @@
 // Package kvcache owns the memory of the attention cache: for every layer and
-// kv head a run of equally large blocks of 16 positions, keys and values in runs
-// of their own, outside the garbage collector's heap.
+// kv head equally large blocks of 16 positions, keys and values apart, outside
+// the garbage collector's heap.
 //
 // It does not know what is inside a block (package kernel does), nor which block
 // belongs to whom (package sched does): it turns (layer, head, block id) into
-// bytes. Package model creates a cache, nn hands its runs to the kernels.
+// bytes. Package model creates a cache, nn hands its memory to the kernels.
 package kvcache
 
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 
 	"github.com/penstock-llm/penstock/internal/quant"
@@ -58,43 +59,74 @@ func BytesPerBlock(c Config) (int, error) {
 	return product(2, c.Layers, c.KVHeads, stride)
 }
 
-// Cache is the blocks of all layers. The layout is [keys, values][layer][head][block],
-// so that consecutive ids of one head are one contiguous stream.
-// Its methods may be called from several goroutines; who writes which block is
-// the callers' agreement.
+// longest is the most blocks of a run, and shortest the fewest where there is a
+// choice. Shorter runs would have decoding jump about; longer ones would have a
+// prompt's first tokens touch more memory.
+const (
+	longest  = 32
+	shortest = 16
+)
+
+// runOf is the length of the runs that n blocks divide into.
+func runOf(n int) int {
+	run := min(n, longest)
+	for n%run != 0 {
+		run--
+	}
+	return run
+}
+
+// Divisible is the largest number of blocks up to n that divides into runs of
+// decent length.
+func Divisible(n int) int {
+	for n > longest && runOf(n) < shortest {
+		n--
+	}
+	return n
+}
+
+// Cache is the blocks of all layers. The layout is
+//
+//	[chunk][layer][head][keys, values][block of the chunk]
+//
+// A chunk is all that some consecutive ids need. So the memory in use grows with
+// the highest id in use, and still a head's blocks are a contiguous stream of 512
+// tokens, a run, before the next begins elsewhere.
+//
+// Its methods, except Prepare, may be called from several goroutines; who writes
+// which block is the callers' agreement.
 type Cache struct {
-	config Config
-	stride int
-	run    int // bytes of one head's blocks
-	keys   []byte
-	values []byte
-	free   func() error
+	config   Config
+	stride   int
+	run      int    // blocks of a chunk
+	mem      []byte // of all chunks
+	prepared int    // bytes of mem, from its beginning, that Prepare has been through
+	free     func() error
 }
 
 // New maps a zeroed cache. The system provides the pages when they are first
-// written.
+// written, or when Prepare asks for them.
 func New(c Config) (*Cache, error) {
 	stride, err := c.Stride()
 	if err != nil {
 		return nil, err
 	}
-	run, err := product(stride, c.Blocks)
+	strides, err := product(2, c.Layers, c.KVHeads, c.Blocks)
 	if err != nil {
 		return nil, err
 	}
-	half, err := product(run, c.Layers, c.KVHeads)
+	size, err := product(strides, stride)
 	if err != nil {
 		return nil, err
 	}
-	size, err := product(2, half)
-	if err != nil {
-		return nil, err
+	if strides > math.MaxInt32 { // kernels count them so
+		return nil, fmt.Errorf("kvcache: %w: %d blocks of %d layers and %d heads", ErrTooLarge, c.Blocks, c.Layers, c.KVHeads)
 	}
 	mem, free, err := mapMemory(size)
 	if err != nil {
 		return nil, fmt.Errorf("kvcache: %d blocks of %d bytes: %w: %w", c.Blocks, size/c.Blocks, ErrTooLarge, err)
 	}
-	return &Cache{config: c, stride: stride, run: run, keys: mem[:half:half], values: mem[half:], free: free}, nil
+	return &Cache{config: c, stride: stride, run: runOf(c.Blocks), mem: mem, free: free}, nil
 }
 
 // product multiplies positive sizes, or says that they are not or overflow.
@@ -116,31 +148,61 @@ func product(factors ...int) (int, error) {
 // Config is what the cache was made with.
 func (c *Cache) Config() Config { return c.config }
 
-// Stride is the distance in bytes from block b to b+1 of one head.
+// Stride is the size in bytes of one block of one head.
 func (c *Cache) Stride() int { return c.stride }
 
-// Keys is the run of key blocks of one head: block b at [b*Stride, (b+1)*Stride).
-func (c *Cache) Keys(layer, head int) []byte { return c.part(c.keys, layer, head) }
+// Run is the number of blocks of one head that lie side by side, those with ids
+// from a multiple of it on. It divides the number of blocks.
+func (c *Cache) Run() int { return c.run }
 
-// Values is the run of value blocks of one head, laid out like Keys.
-func (c *Cache) Values(layer, head int) []byte { return c.part(c.values, layer, head) }
+// Pitch is the distance in strides from a run of a head to the next.
+func (c *Cache) Pitch() int { return 2 * c.config.Layers * c.config.KVHeads * c.run }
 
-func (c *Cache) part(all []byte, layer, head int) []byte {
+// Keys is the memory from the first key block of one head to the cache's end:
+// block b is (b/Run*Pitch + b%Run) strides from its beginning.
+func (c *Cache) Keys(layer, head int) []byte { return c.from(layer, head, 0) }
+
+// Values is the memory from the first value block of one head on, laid out like
+// Keys.
+func (c *Cache) Values(layer, head int) []byte { return c.from(layer, head, 1) }
+
+func (c *Cache) from(layer, head, kind int) []byte {
 	if uint(layer) >= uint(c.config.Layers) || uint(head) >= uint(c.config.KVHeads) {
 		panic(fmt.Sprintf("kvcache: layer %d head %d of %d layers and %d heads", layer, head, c.config.Layers, c.config.KVHeads))
 	}
-	at := (layer*c.config.KVHeads + head) * c.run
-	return all[at : at+c.run : at+c.run]
+	return c.mem[((layer*c.config.KVHeads+head)*2+kind)*c.run*c.stride:]
 }
 
 // Bytes is the size of the whole cache.
-func (c *Cache) Bytes() int { return len(c.keys) + len(c.values) }
+func (c *Cache) Bytes() int { return len(c.mem) }
+
+// piece is how much memory Prepare asks for at once: a huge page.
+const piece = 2 << 20
+
+// Prepare has the system provide the next piece of the memory that blocks below n
+// need, and says whether it should be called again. Whoever is idle calls it, so
+// that those who are not need not wait for pages: clearing a huge one takes
+// milliseconds. It changes no content, and may be called while others read and
+// write, but by one goroutine at a time.
+func (c *Cache) Prepare(n int) (more bool) {
+	chunks := (min(n, c.config.Blocks) + c.run - 1) / c.run
+	end := chunks * c.Pitch() * c.stride
+	if c.prepared >= end {
+		return false
+	}
+	next := min(c.prepared+piece, len(c.mem))
+	if err := populate(c.mem[c.prepared:next]); err != nil {
+		next = len(c.mem) // the pages come when they are written
+	}
+	c.prepared = next
+	return c.prepared < end
+}
 
 // Close gives the memory back; no slice of it may be used afterwards. A second
 // Close does nothing.
 func (c *Cache) Close() error {
 	free := c.free
-	c.keys, c.values, c.free = nil, nil, nil
+	c.mem, c.free = nil, nil
 	if free == nil {
 		return nil
 	}

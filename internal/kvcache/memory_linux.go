@@ -12,3 +12,7 @@ func mapMemory(n int) ([]byte, func() error, error) {
 	_ = unix.Madvise(mem, unix.MADV_HUGEPAGE) // advice: refusing it is no error
 	return mem, func() error { return unix.Munmap(mem) }, nil
 }
+
+// populate provides the pages under mem as a write would, and writes nothing.
+// Kernels before 5.14 refuse it.
+func populate(mem []byte) error { return unix.Madvise(mem, unix.MADV_POPULATE_WRITE) }

@@ -12,3 +12,6 @@ func mapMemory(n int) ([]byte, func() error, error) {
 	}
 	return make([]byte, n), func() error { return nil }, nil
 }
+
+// populate refuses: there is no way to provide pages without writing to them.
+func populate([]byte) error { return errors.ErrUnsupported }

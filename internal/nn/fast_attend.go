@@ -91,6 +91,8 @@ func (h *heading) view(kv *kernel.KV, head int) {
 		Type:    c.Config().Type,
 		HeadDim: h.a.HeadDim,
 		Stride:  c.Stride(),
+		Run:     c.Run(),
+		Pitch:   c.Pitch(),
 		K:       c.Keys(h.a.Layer, head),
 		V:       c.Values(h.a.Layer, head),
 	}
