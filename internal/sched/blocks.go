@@ -35,8 +35,9 @@ type blocks struct {
 
 	clean    []uint64 // [blocks/64] bitmap
 	nclean   int
-	cursor   int // where the next run is looked for
-	batch    int // cached blocks evicted at once
+	room     []int32 // [blocks] clean ones after it that its sequence is expected to take
+	reach    int     // blocks below it have been handed out at some time
+	batch    int     // cached blocks evicted at once
 	hashMask uint64
 	evicted  uint64
 }
@@ -56,6 +57,7 @@ func newBlocks(n, size int) *blocks {
 		oldest: none,
 		newest: none,
 		clean:  make([]uint64, (n+63)/64),
+		room:   make([]int32, n),
 		// Evicting a few at once restores runs of consecutive ids, because a
 		// sequence releases its blocks from the last to the first.
 		batch:    max(1, min(8, n/64)),
@@ -87,37 +89,36 @@ func (b *blocks) alloc(prev int32, expect int) int32 {
 	next := int(prev) + 1
 	if prev == none || next >= b.total() || !b.isClean(next) {
 		next = b.run(expect)
-		b.cursor = next + expect
 	}
+	if prev != none {
+		b.room[prev] = 0
+	}
+	b.room[next] = int32(expect) - 1
+	b.reach = max(b.reach, next+1)
 	b.clean[next/64] &^= 1 << (next % 64)
 	b.nclean--
 	b.refs[next] = 1
 	return int32(next)
 }
 
-// run is the start of the first run of n clean blocks after the cursor, or of
-// the longest there is.
+// run is the start of the first n clean blocks that no other sequence is expected
+// to take: the first, because their memory is there if it was ever used. If there
+// are not so many, it is in the longest run that there is.
 func (b *blocks) run(n int) int {
 	total := b.total()
-	if b.cursor >= total {
-		b.cursor = 0
-	}
 	best, length := none, 0
-	try := func(from, to int) bool {
-		for i := b.nextClean(from, to); i < to; {
-			end := b.nextHeld(i, to)
-			if end-i > length {
-				best, length = i, end-i
-			}
-			if length >= n {
-				return true
-			}
-			i = b.nextClean(end, to)
+	for i := b.nextClean(0, total); i < total; {
+		end, from := b.nextHeld(i, total), i
+		if i > 0 {
+			from += int(b.room[i-1])
 		}
-		return false
-	}
-	if !try(b.cursor, total) {
-		try(0, b.cursor)
+		if end-from >= n {
+			return from
+		}
+		if end-i > length {
+			best, length = min(from, (i+end)/2), end-i // half is for who expects it
+		}
+		i = b.nextClean(end, total)
 	}
 	return best
 }
@@ -159,6 +160,7 @@ func (b *blocks) hold(i int32) {
 // is indexed, clean otherwise.
 func (b *blocks) release(i int32) {
 	b.refs[i]--
+	b.room[i] = 0
 	switch {
 	case b.refs[i] > 0:
 	case b.id[i] == 0:
@@ -254,10 +256,12 @@ func (b *blocks) check(held []int32) error {
 			indexed++
 		}
 		switch isClean := b.isClean(i); {
-		case isClean && (refs > 0 || b.id[i] != 0):
-			return fmt.Errorf("block %d: clean with refs %d, id %d", i, refs, b.id[i])
+		case isClean && (refs > 0 || b.id[i] != 0 || b.room[i] != 0):
+			return fmt.Errorf("block %d: clean with refs %d, id %d, room %d", i, refs, b.id[i], b.room[i])
 		case isClean:
 			clean++
+		case refs == 0 && b.room[i] != 0:
+			return fmt.Errorf("block %d: room for %d more, held by nobody", i, b.room[i])
 		case refs == 0 && b.id[i] == 0:
 			return fmt.Errorf("block %d: leaked", i)
 		case refs == 0:

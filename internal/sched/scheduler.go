@@ -165,6 +165,10 @@ func (s *Scheduler) FreeBlocks() int { return s.blocks.free() }
 // CachedBlocks is the number of those with content that can be found.
 func (s *Scheduler) CachedBlocks() int { return s.blocks.cached }
 
+// Reach is one more than the highest block that was ever handed out: the memory of
+// those from it on was never used.
+func (s *Scheduler) Reach() int { return s.blocks.reach }
+
 // Counters returns the totals so far.
 func (s *Scheduler) Counters() Counters {
 	s.counters.Evictions = s.blocks.evicted

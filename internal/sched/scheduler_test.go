@@ -113,6 +113,64 @@ func TestLongPromptsGetConsecutiveBlocks(t *testing.T) {
 	}
 }
 
+// Blocks that were released with nothing worth keeping are handed out again
+// before others are touched for the first time.
+func TestReleasedBlocksAreUsedFirst(t *testing.T) {
+	s := newTest(t, func(c *Config) { c.PrefixCache = false })
+	kv := newFakeKV(s.cfg)
+	for i := range int32(10) {
+		seq := add(t, s, Request{Prompt: span(1000*i, 100), MaxTokens: 1})
+		for seq.Reason() == Running {
+			p := s.Schedule(Budget{Alone: 32, Beside: 32})
+			for j, b := range p.Batch.Blocks[0] {
+				if b != int32(j) {
+					t.Fatalf("prompt %d is in blocks %v", i, p.Batch.Blocks[0])
+				}
+			}
+			s.Update(p, kv.run(p))
+		}
+		if s.Reach() != 7 {
+			t.Fatalf("after prompt %d: %d blocks were used, a prompt needs 7", i, s.Reach())
+		}
+	}
+}
+
+// What is cached stays: clean blocks go first, wherever they are.
+func TestCleanBlocksGoBeforeCachedOnes(t *testing.T) {
+	s := newTest(t, nil)
+	kv := newFakeKV(s.cfg)
+	for i := range int32(7) { // 7*9 of 64 blocks
+		add(t, s, Request{Prompt: span(1000*i, 144), MaxTokens: 1})
+		for s.Running()+s.Waiting() > 0 {
+			p := s.Schedule(Budget{Alone: 64, Beside: 32})
+			s.Update(p, kv.run(p))
+		}
+	}
+	if n := s.Counters().Evictions; n != 0 || s.CachedBlocks() != 63 {
+		t.Errorf("%d blocks evicted, %d cached", n, s.CachedBlocks())
+	}
+}
+
+// Sequences that grow side by side do not interleave.
+func TestNeighboursHaveRoom(t *testing.T) {
+	s := newTest(t, func(c *Config) { c.Blocks, c.Context, c.PrefixCache = 256, 512, false })
+	kv := newFakeKV(s.cfg)
+	for i := range int32(4) {
+		add(t, s, Request{Prompt: span(1000*i, 20), MaxTokens: 400})
+	}
+	for s.Running()+s.Waiting() > 0 {
+		p := s.Schedule(Budget{Alone: 64, Beside: 32})
+		for _, blocks := range p.Batch.Blocks {
+			for i := 1; i < len(blocks); i++ {
+				if blocks[i] != blocks[i-1]+1 {
+					t.Fatalf("a sequence is in blocks %v", blocks)
+				}
+			}
+		}
+		s.Update(p, kv.run(p))
+	}
+}
+
 // With a client for every request nobody who stays is passed over for ever.
 func TestNewcomersDoNotStarveAClient(t *testing.T) {
 	s := newTest(t, func(c *Config) { c.MaxSeqs = 1 })
