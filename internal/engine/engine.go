@@ -239,7 +239,8 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// loop takes steps while there is work and sleeps on its channels otherwise.
+// loop takes steps while there is work. Otherwise it prepares for more, and then
+// sleeps on its channels.
 func (e *Engine) loop() {
 	defer close(e.done)
 	for {
@@ -253,12 +254,23 @@ func (e *Engine) loop() {
 		if len(e.inbox) > 0 || e.aborts.Load() || e.kill.Load() {
 			continue
 		}
+		if e.prepare() {
+			continue
+		}
 		select {
 		case s := <-e.inbox:
 			e.enter(s)
 		case <-e.kick:
 		}
 	}
+}
+
+// prepare has a piece of memory provided for blocks that will be used next, so
+// that no step waits for it, and says whether there is more to do.
+func (e *Engine) prepare() (more bool) {
+	const stock = 128 // blocks that nobody used yet
+	x, ok := e.x.(preparer)
+	return ok && x.Prepare(min(e.sched.Reach()+stock, e.cfg.Blocks))
 }
 
 // collect takes in what has been submitted.

@@ -27,6 +27,10 @@ type Runner interface {
 // waker is a Runner whose idle workers sleep: they can be roused ahead of work.
 type waker interface{ Wake() }
 
+// preparer is an Executor whose memory of blocks below n can be provided ahead of
+// its use. A call provides a piece, quickly, and says whether there is more.
+type preparer interface{ Prepare(n int) (more bool) }
+
 // modelExecutor is a model with the cache that the scheduler's blocks are in.
 type modelExecutor struct {
 	*model.Model
@@ -40,3 +44,5 @@ func ForModel(m *model.Model, c *kvcache.Cache) Executor { return modelExecutor{
 func (x modelExecutor) Forward(b *batch.Batch) []float32 { return x.Model.Forward(b, x.cache) }
 
 func (x modelExecutor) Vocab() int { return x.Config().Vocab }
+
+func (x modelExecutor) Prepare(n int) bool { return x.cache.Prepare(n) }
