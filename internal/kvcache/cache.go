@@ -87,11 +87,13 @@ func Divisible(n int) int {
 
 // Cache is the blocks of all layers. The layout is
 //
-//	[chunk][layer][head][keys, values][block of the chunk]
+//	[chunk][head][layer][keys, values][block of the chunk]
 //
 // A chunk is all that some consecutive ids need. So the memory in use grows with
 // the highest id in use, and still a head's blocks are a contiguous stream of 512
-// tokens, a run, before the next begins elsewhere.
+// tokens, a run, before the next begins elsewhere. Heads come before layers
+// because workers share out the heads: those who write to a chunk first wait for
+// different pages then, not all for the same one.
 //
 // Its methods, except Prepare, may be called from several goroutines; who writes
 // which block is the callers' agreement.
@@ -170,7 +172,7 @@ func (c *Cache) from(layer, head, kind int) []byte {
 	if uint(layer) >= uint(c.config.Layers) || uint(head) >= uint(c.config.KVHeads) {
 		panic(fmt.Sprintf("kvcache: layer %d head %d of %d layers and %d heads", layer, head, c.config.Layers, c.config.KVHeads))
 	}
-	return c.mem[((layer*c.config.KVHeads+head)*2+kind)*c.run*c.stride:]
+	return c.mem[((head*c.config.Layers+layer)*2+kind)*c.run*c.stride:]
 }
 
 // Bytes is the size of the whole cache.
