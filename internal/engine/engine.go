@@ -265,10 +265,13 @@ func (e *Engine) loop() {
 	}
 }
 
+// stock is the number of blocks that nobody has used yet whose memory an idle
+// engine has provided: 4,096 tokens, a few prompts.
+const stock = 256
+
 // prepare has a piece of memory provided for blocks that will be used next, so
 // that no step waits for it, and says whether there is more to do.
 func (e *Engine) prepare() (more bool) {
-	const stock = 128 // blocks that nobody used yet
 	x, ok := e.x.(preparer)
 	return ok && x.Prepare(min(e.sched.Reach()+stock, e.cfg.Blocks))
 }

@@ -37,8 +37,9 @@ func (m *preparingMock) Forward(b *batch.Batch) []float32 {
 // An idle engine has memory provided for so many blocks beyond those that were
 // ever used, then sleeps.
 func TestIdlePrepares(t *testing.T) {
+	const all = stock + 128
 	x := &preparingMock{Mock: testMock(256)}
-	inBubble(t, x, testConfig(256), func(t *testing.T, e *Engine) {
+	inBubble(t, x, testConfig(all), func(t *testing.T, e *Engine) {
 		idle := func(want int64) {
 			t.Helper()
 			time.Sleep(time.Hour) // returns only because every goroutine is blocked
@@ -51,10 +52,10 @@ func TestIdlePrepares(t *testing.T) {
 				t.Error("the engine does not sleep")
 			}
 		}
-		idle(128)
+		idle(stock)
 		for i := range 4 { // 40 blocks stay cached, one is used again
 			read(t, submit(t, e, Request{Prompt: tokens(70*i, 640), MaxTokens: 2}))
-			idle([]int64{41 + 128, 81 + 128, 121 + 128, 256}[i])
+			idle([]int64{41 + stock, 81 + stock, 121 + stock, all}[i])
 		}
 	})
 }
