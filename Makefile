@@ -79,7 +79,7 @@ fidelity: build ## every weight format and cache type against float32, beside ll
 	mkdir -p $(PEERS)
 	bench/fidelity.sh $(BIN) $(PEERS)/fidelity $(PEERS)/llama/bin
 
-measure: build ## load time, CPU while idle, first token after a pause, one thread of two, a core taken by another process
+measure: build ## load time, first request, idle CPU, one thread of two, a core taken by another process, long contexts (8 minutes)
 	bench/measure.py $(BIN) $${MODEL:-$$($(BIN) pull smollm2 2>/dev/null | tail -n 1)}
 
 shapes: # random weights in a real model's shape: for speed only

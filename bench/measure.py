@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""measure.py PENSTOCK MODEL [PART...]: what a server does besides generating: load time, CPU while idle, the first token after a pause,
-throughput with one thread, with two, and with two while another process wants one of the cores.
+"""measure.py PENSTOCK MODEL [PART...]: what a server does besides generating: load time, the first request, memory, CPU while idle, the
+first token after a pause, throughput with one thread, with two, and with two while another process wants one of the cores, and what a
+long context costs a batch.
 
-Linux only; needs two cores. Parts: load, idle, threads."""
-import json, os, re, subprocess, sys, time, urllib.request, threading, statistics
+Linux only; needs two cores. Parts: load, first, idle, threads, context."""
+import json, os, random, re, subprocess, sys, time, urllib.request, threading, statistics
 
-penstock, model, parts = sys.argv[1], sys.argv[2], sys.argv[3:] or ["load", "idle", "threads"]
+penstock, model, parts = sys.argv[1], sys.argv[2], sys.argv[3:] or ["load", "first", "idle", "threads", "context"]
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -50,6 +51,11 @@ class Server:
         f = open(f"/proc/{self.p.pid}/stat").read().rsplit(")", 1)[1].split()
         return int(f[11]) + int(f[12])
 
+    def memory(self):
+        """MB that are in use."""
+        status = open(f"/proc/{self.p.pid}/status").read()
+        return int(re.search(r"VmRSS:\s*(\d+)", status).group(1)) / 1e3
+
     def rate(self, clients=8, tokens=200):
         """Tokens a second of that many clients."""
         self.ask(8)
@@ -68,6 +74,16 @@ def load():
         with Server() as s:
             times.append(s.ready)
     print(f"load: ready after {min(times):.2f} s at best, {statistics.median(times):.2f} s in the middle ({re.search('loaded in .*', s.greeting).group()})")
+
+
+def first():
+    prompt = lambda: " ".join(random.choices("water lake pipe wheel valley stone river field house road".split(), k=500))
+    with Server() as s:
+        time.sleep(1)
+        before = s.memory()
+        times = [s.ask(1, prompt())[0] for _ in range(4)]
+        print(f"first: a prompt of 500 words takes {times[0]:.2f} s at first, then {statistics.median(times[1:]):.2f} s; "
+              f"{before:.0f} MB in use before, {s.memory():.0f} MB after")
 
 
 def idle():
@@ -110,5 +126,19 @@ def threads():
         print(f"threads: {name}: {statistics.median(all):.0f} tokens/s of 8 clients, {statistics.median(all) / base:.2f} of two threads")
 
 
+def context():
+    lengths, rates = [64, 256, 1008, 2032], {}
+    for _ in range(3):
+        for kv in ["i16", "q8"]:
+            for n in lengths:
+                run = subprocess.run([penstock, "bench", "steps", "--model", model, "--batch", "8", "--ctx", str(n), "--steps", "16",
+                                      "--prefill", "0", "--kv-type", kv, "--json"], stdout=subprocess.PIPE, check=True)
+                rates.setdefault((kv, n), []).append(json.loads(run.stdout)["decode"]["tokens_per_second"])
+    for kv in ["i16", "q8"]:
+        base = rates[kv, lengths[0]]
+        cells = [f"{n}: {statistics.median(rates[kv, n]):.0f} ({statistics.median(a / b for a, b in zip(rates[kv, n], base)):.2f})" for n in lengths]
+        print(f"context: {kv} cache, tokens/s of 8 sequences at " + ", ".join(cells))
+
+
 for part in parts:
-    {"load": load, "idle": idle, "threads": threads}[part]()
+    {"load": load, "first": first, "idle": idle, "threads": threads, "context": context}[part]()

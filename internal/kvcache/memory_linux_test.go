@@ -26,11 +26,14 @@ func TestPrepareProvides(t *testing.T) {
 	}
 	for c.Prepare(32) {
 	}
-	if n := faults(t, c.mem[:c.prepared]); n > 8 {
-		t.Errorf("%d page faults in what was prepared", n)
+	// The thread has a few faults of its own, and more under the race detector.
+	pages, n := c.prepared/os.Getpagesize(), faults(t, c.mem[:c.prepared])
+	if n > pages/10 {
+		t.Errorf("%d page faults in %d pages that were prepared", n, pages)
 	}
-	if n := faults(t, c.mem[c.prepared:]); n < (len(c.mem)-c.prepared)/os.Getpagesize() {
-		t.Errorf("%d page faults in all the rest: more was prepared", n)
+	pages, n = (len(c.mem)-c.prepared)/os.Getpagesize(), faults(t, c.mem[c.prepared:])
+	if n < pages {
+		t.Errorf("%d page faults in the %d pages of the rest: more was prepared", n, pages)
 	}
 }
 
