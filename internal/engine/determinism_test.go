@@ -47,7 +47,8 @@ func prompt(seed, n int) []int32 {
 	return list
 }
 
-func companies() []company {
+// companies are the ways, with as many others where there is a crowd.
+func companies(crowd int) []company {
 	base := Config{Blocks: 128, Context: 400, MaxBatch: 8, StepBudget: 128, ChunkTokens: 32, PrefixCache: true}
 	change := func(f func(*Config)) Config {
 		c := base
@@ -55,7 +56,7 @@ func companies() []company {
 		return c
 	}
 	var others []Request
-	for i := range 7 {
+	for i := range crowd {
 		others = append(others, Request{Prompt: prompt(i+2, 5+i*11), MaxTokens: 20 + 9*i})
 	}
 	prefix := Request{Prompt: append(slices.Clone(subject().Prompt[:36]), 7, 8, 9), MaxTokens: 30}
@@ -66,7 +67,7 @@ func companies() []company {
 		return ""
 	}
 	return []company{
-		{name: "among seven others", cfg: base, with: others},
+		{name: "among others", cfg: base, with: others},
 		{name: "in chunks of three", cfg: change(func(c *Config) { c.MaxBatch, c.StepBudget = 1, 3 })},
 		{name: "in chunks of three beside streams", cfg: change(func(c *Config) { c.ChunkTokens = 3 }), with: others},
 		{name: "after a preemption", cfg: change(func(c *Config) { c.Blocks, c.Context = 9, 140 }),
@@ -108,20 +109,23 @@ func TestSameAnswerInAnyCompany(t *testing.T) {
 		for _, tier := range tiers {
 			for _, threads := range pools {
 				t.Run(fmt.Sprintf("%s/%v/%v/%d", o.Arch, o.Type, tier, threads), func(t *testing.T) {
-					testCompanies(t, f, model.Options{Tier: tier, Threads: threads, MaxRows: 128})
+					testCompanies(t, f, model.Options{Tier: tier, Threads: threads, MaxRows: 128}, seven)
 				})
 			}
 		}
 	}
 }
 
-func testCompanies(t *testing.T, f *gguf.File, o model.Options) {
+// seven others make the largest panel, of 8 columns.
+const seven = 7
+
+func testCompanies(t *testing.T, f *gguf.File, o model.Options, crowd int) {
 	m, err := model.Load(f, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	base := companies()[0]
+	base := companies(crowd)[0]
 	base.with = nil
 	want := base.answer(t, m, o)
 	different := map[said]bool{}
@@ -131,7 +135,7 @@ func testCompanies(t *testing.T, f *gguf.File, o model.Options) {
 	if len(want) != subjectTokens || len(different) < subjectTokens/2 {
 		t.Fatalf("the answer shows nothing: %v", want)
 	}
-	for _, c := range companies() {
+	for _, c := range companies(crowd) {
 		if d := differ(c.answer(t, m, o), want); d != "" {
 			t.Errorf("%s: %s", c.name, d)
 		}

@@ -34,7 +34,11 @@ var fidelity = []struct {
 // Bounds on what is ours alone.
 const (
 	referenceBound  = 0.0001 // the reference's perplexity from llama.cpp's
-	perplexityBound = 0.005  // the fast path's perplexity from the reference's
+
+	// perplexityBound is how far the fast path's perplexity may be from the
+	// reference's: four standard errors, sqrt(2·0.002/1020) each, that a KL divergence
+	// of 0.002 gives the mean of 1,020 positions by chance.
+	perplexityBound = 0.008
 
 	// agreementNoise is what chance adds to or takes from the agreement: 5 of 1020
 	// positions, of some 30 where two tokens are almost as likely.

@@ -50,13 +50,11 @@ type blockScales struct {
 // columns as acc has.
 func dotBlocks(acc [][Lanes]float32, f *format, scales, quants, panel []byte, nb int) {
 	w := len(acc)
-	var u unpacked
-	var s blockScales
 	perUnit := f.unit / BlockLen
 	fields := panel[streamOffset(f.stream, nb, w):]
 	for b := range nb {
-		f.unpack(&u, quants[b*f.quants:][:f.quants])
-		f.expand(&s, scales[b/perUnit*f.scales:][:f.scales], b%perUnit)
+		u := f.unpack(quants[b*f.quants:][:f.quants])
+		s := f.expand(scales[b/perUnit*f.scales:][:f.scales], b%perUnit)
 		for c := range acc {
 			x := panel[b*BlockLen*w+4*c:]
 			switch f.stream {

@@ -36,8 +36,8 @@ type format struct {
 	prefetch int
 
 	pack   func(dst groupRow, src []byte)
-	unpack func(dst *unpacked, quants []byte) // one block of 32
-	expand func(dst *blockScales, unit []byte, i int)
+	unpack func(quants []byte) unpacked // one block of 32
+	expand func(unit []byte, i int) blockScales
 }
 
 var formats = [...]format{

@@ -3,7 +3,8 @@ package kernel
 import "github.com/penstock-llm/penstock/internal/quant"
 
 // The unpack functions turn one block of a group into bytes, see pack.go for
-// the planes. The expand functions compute the factors of block i of a unit.
+// the planes. The expand functions compute the factors of block i of a unit. They
+// return values, since what a function variable is given by address is allocated.
 
 const (
 	eachLow4 = 0x0f0f0f0f0f0f0f0f
@@ -11,23 +12,26 @@ const (
 	eachLow1 = 0x0101010101010101
 )
 
-func unpackBytes(dst *unpacked, q []byte) {
-	for i := range dst {
-		dst[i] = le.Uint64(q[8*i:])
+func unpackBytes(q []byte) (u unpacked) {
+	for i := range u {
+		u[i] = le.Uint64(q[8*i:])
 	}
+	return u
 }
 
-func unpackNibbles(dst *unpacked, q []byte) {
+func unpackNibbles(q []byte) (u unpacked) {
 	for i := range 32 {
 		v := le.Uint64(q[8*i:])
-		dst[i] = v & eachLow4
-		dst[32+i] = v >> 4 & eachLow4
+		u[i] = v & eachLow4
+		u[32+i] = v >> 4 & eachLow4
 	}
+	return u
 }
 
-func unpackFive(dst *unpacked, q []byte) {
-	unpackNibbles(dst, q)
-	addBits(dst, q[256:], 4)
+func unpackFive(q []byte) (u unpacked) {
+	u = unpackNibbles(q)
+	addBits(&u, q[256:], 4)
+	return u
 }
 
 // addBits puts a plane of bits at the given position of the values.
@@ -50,26 +54,27 @@ func addPairs(dst *unpacked, plane []byte, at int) {
 	}
 }
 
-func unpackSix(dst *unpacked, q []byte) {
-	unpackNibbles(dst, q)
-	addPairs(dst, q[256:], 4)
+func unpackSix(q []byte) (u unpacked) {
+	u = unpackNibbles(q)
+	addPairs(&u, q[256:], 4)
+	return u
 }
 
-func unpackThree(dst *unpacked, q []byte) {
-	clear(dst[:])
-	addPairs(dst, q, 0)
-	addBits(dst, q[128:], 2)
+func unpackThree(q []byte) (u unpacked) {
+	addPairs(&u, q, 0)
+	addBits(&u, q[128:], 2)
+	return u
 }
 
-func unpackTwo(dst *unpacked, q []byte) {
-	clear(dst[:])
-	addPairs(dst, q, 0)
+func unpackTwo(q []byte) (u unpacked) {
+	addPairs(&u, q, 0)
+	return u
 }
 
 // iq4Levels are the levels of IQ4_NL and IQ4_XS plus 128.
 var iq4Levels = [16]byte{1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241}
 
-func unpackIQ4(dst *unpacked, q []byte) {
+func unpackIQ4(q []byte) (u unpacked) {
 	for i := range 32 {
 		var low, high uint64
 		for t := range 8 {
@@ -77,53 +82,60 @@ func unpackIQ4(dst *unpacked, q []byte) {
 			low |= uint64(iq4Levels[v&15]) << (8 * t)
 			high |= uint64(iq4Levels[v>>4]) << (8 * t)
 		}
-		dst[i], dst[32+i] = low, high
+		u[i], u[32+i] = low, high
 	}
+	return u
 }
 
 func half(b []byte) float32 { return quant.F16ToF32(le.Uint16(b)) }
 
-func expandD(dst *blockScales, s []byte, _ int) {
+func expandD(s []byte, _ int) (f blockScales) {
 	for r := range Lanes {
-		dst.d[0][r] = half(s[2*r:])
+		f.d[0][r] = half(s[2*r:])
 	}
+	return f
 }
 
-func expandDM(dst *blockScales, s []byte, _ int) {
+func expandDM(s []byte, _ int) (f blockScales) {
 	for r := range Lanes {
-		dst.d[0][r] = half(s[2*r:])
-		dst.m[0][r] = half(s[32+2*r:])
+		f.d[0][r] = half(s[2*r:])
+		f.m[0][r] = half(s[32+2*r:])
 	}
+	return f
 }
 
-func expandIQ4_XS(dst *blockScales, s []byte, i int) {
+func expandIQ4_XS(s []byte, i int) (f blockScales) {
 	for r := range Lanes {
-		dst.d[0][r] = half(s[2*r:]) * float32(int8(s[32+16*i+r]))
+		f.d[0][r] = half(s[2*r:]) * float32(int8(s[32+16*i+r]))
 	}
+	return f
 }
 
-func expandQ4_K(dst *blockScales, s []byte, i int) {
+func expandQ4_K(s []byte, i int) (f blockScales) {
 	for r := range Lanes {
-		dst.d[0][r] = half(s[2*r:]) * float32(s[64+32*i+r])
-		dst.m[0][r] = -half(s[32+2*r:]) * float32(s[80+32*i+r])
+		f.d[0][r] = half(s[2*r:]) * float32(s[64+32*i+r])
+		f.m[0][r] = -half(s[32+2*r:]) * float32(s[80+32*i+r])
 	}
+	return f
 }
 
-func expandQ6_K(dst *blockScales, s []byte, i int) {
+func expandQ6_K(s []byte, i int) (f blockScales) {
 	for r := range Lanes {
 		d := half(s[2*r:])
-		dst.d[0][r] = d * float32(int8(s[32+32*i+r]))
-		dst.d[1][r] = d * float32(int8(s[48+32*i+r]))
+		f.d[0][r] = d * float32(int8(s[32+32*i+r]))
+		f.d[1][r] = d * float32(int8(s[48+32*i+r]))
 	}
+	return f
 }
 
-func expandQ2_K(dst *blockScales, s []byte, i int) {
+func expandQ2_K(s []byte, i int) (f blockScales) {
 	for r := range Lanes {
 		d, m := half(s[2*r:]), half(s[32+2*r:])/128
 		for h := range 2 {
 			v := s[64+32*i+16*h+r]
-			dst.d[h][r] = d * float32(v&15)
-			dst.m[h][r] = m * float32(v>>4)
+			f.d[h][r] = d * float32(v&15)
+			f.m[h][r] = m * float32(v>>4)
 		}
 	}
+	return f
 }

@@ -310,14 +310,16 @@ func TestSlidingWindow(t *testing.T) {
 
 func TestStepAllocatesNothing(t *testing.T) {
 	eachVariant(t, func(t *testing.T, o tinymodel.Options) {
-		m, c := tiny(t, o, Options{Tier: cpu.Detect(), Threads: 2}, 64)
-		for name, b := range map[string]*batch.Batch{
-			"decode 1":    decodeBatch(1, 20),
-			"decode 8":    decodeBatch(8, 20),
-			"prefill 100": prefillBatch(100),
-		} {
-			if n := testing.AllocsPerRun(20, func() { m.Forward(b, c) }); n != 0 {
-				t.Errorf("%s: %v allocations a step", name, n)
+		for _, tier := range kernel.Tiers() {
+			m, c := tiny(t, o, Options{Tier: tier, Threads: 2}, 64)
+			for name, b := range map[string]*batch.Batch{
+				"decode 1":    decodeBatch(1, 20),
+				"decode 8":    decodeBatch(8, 20),
+				"prefill 100": prefillBatch(100),
+			} {
+				if n := testing.AllocsPerRun(20, func() { m.Forward(b, c) }); n != 0 {
+					t.Errorf("%v, %s: %v allocations a step", tier, name, n)
+				}
 			}
 		}
 	})
