@@ -33,7 +33,7 @@ var fidelity = []struct {
 
 // Bounds on what is ours alone.
 const (
-	referenceBound  = 0.0001 // the reference's perplexity from llama.cpp's
+	referenceBound = 0.0001 // the reference's perplexity from llama.cpp's
 
 	// perplexityBound is how far the fast path's perplexity may be from the
 	// reference's: four standard errors, sqrt(2·0.002/1020) each, that a KL divergence
