@@ -17,8 +17,8 @@ func TestPrepareProvides(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := unix.Madvise(c.mem, unix.MADV_NOHUGEPAGE); err != nil {
-		t.Fatal(err) // small pages are easier to count
+	if err := unix.Madvise(c.mem, unix.MADV_NOHUGEPAGE); err != nil && err != unix.EINVAL {
+		t.Fatal(err) // small pages are easier to count; EINVAL: there are no others
 	}
 	if err := populate(c.mem[:os.Getpagesize()]); err == unix.EINVAL {
 		t.Log("this kernel provides no pages ahead")
