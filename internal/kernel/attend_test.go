@@ -205,16 +205,24 @@ func TestAttend(t *testing.T) {
 	})
 }
 
+// drawHistory draws a history of any type, head size and length, and the source
+// of what else is random.
+func drawHistory(t *testing.T, r *rapid.T, s Set) (h *history, ctx int, rng *rand.Rand) {
+	t.Helper()
+	rng = rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 2))
+	typ := rapid.SampledFrom(kvTypes).Draw(r, "type")
+	hd := rapid.SampledFrom([]int{16, 64, 80, 128, 256, 50}).Draw(r, "hd")
+	ctx = rapid.IntRange(1, 1100).Draw(r, "ctx")
+	return fillHistory(t, s, typ, hd, ctx, rng), ctx, rng
+}
+
 // TestAttendAlone checks that a query's bits depend on nothing but its own
 // range: not on what shares its tile, nor on its place there, nor on scratch.
 func TestAttendAlone(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
 		rapid.Check(t, func(r *rapid.T) {
-			rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 2))
-			typ := rapid.SampledFrom(kvTypes).Draw(r, "type")
-			hd := rapid.SampledFrom([]int{16, 64, 80, 128, 256, 50}).Draw(r, "hd")
-			ctx := rapid.IntRange(1, 1100).Draw(r, "ctx")
-			h := fillHistory(t, s, typ, hd, ctx, rng)
+			h, ctx, rng := drawHistory(t, r, s)
+			typ, hd := h.kv.Type, h.kv.HeadDim
 			tile := randomTile(t, rng, rapid.IntRange(2, 8).Draw(r, "n"), hd, ctx)
 			tile.Softcap = rapid.SampledFrom([]float32{0, 20}).Draw(r, "softcap")
 			s.Attend(tile, h.kv, h.blocks, scratchOf(t, nan32))
@@ -371,12 +379,9 @@ func inRuns(t *testing.T, kv *KV, run, pitch int) *KV {
 func TestAttendRuns(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
 		rapid.Check(t, func(r *rapid.T) {
-			rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 3))
-			typ := rapid.SampledFrom(kvTypes).Draw(r, "type")
-			hd := rapid.SampledFrom([]int{16, 64, 80, 128, 256, 50}).Draw(r, "hd")
-			ctx := rapid.IntRange(1, 1100).Draw(r, "ctx")
+			h, ctx, rng := drawHistory(t, r, s)
+			typ, hd := h.kv.Type, h.kv.HeadDim
 			run := rapid.SampledFrom([]int{1, 2, 7, 16, 32}).Draw(r, "run")
-			h := fillHistory(t, s, typ, hd, ctx, rng)
 			kv := inRuns(t, h.kv, run, run+rapid.IntRange(0, 9).Draw(r, "gap"))
 			for range 5 {
 				block, slot := h.blocks[rng.IntN(len(h.blocks))], rng.IntN(BlockTokens)

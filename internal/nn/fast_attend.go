@@ -46,6 +46,7 @@ func (f *Fast) rotate(x []float32, rr *ropeRows, row int) {
 type heading struct {
 	f    *Fast
 	a    *Attention
+	kv   kernel.KV // of the layer, without the memory of a head
 	rope *ropeRows
 	offK int // columns of qkv
 	offV int
@@ -53,7 +54,9 @@ type heading struct {
 
 func (f *Fast) heading(a *Attention) heading {
 	q, kv := pad(a.Heads*a.HeadDim), pad(a.KVHeads*a.HeadDim)
-	return heading{f: f, a: a, rope: f.rotation(a.Rope), offK: q, offV: q + kv}
+	c := f.cache
+	layer := kernel.KV{Type: c.Config().Type, HeadDim: a.HeadDim, Stride: c.Stride(), Run: c.Run(), Pitch: c.Pitch()}
+	return heading{f: f, a: a, kv: layer, rope: f.rotation(a.Rope), offK: q, offV: q + kv}
 }
 
 // prepare sets dst to the query or key that x begins with, normalised and rotated.
@@ -86,16 +89,8 @@ func (h *heading) prefetch(row, head int) {
 
 // view points kv at one head of the layer's cache.
 func (h *heading) view(kv *kernel.KV, head int) {
-	c := h.f.cache
-	*kv = kernel.KV{
-		Type:    c.Config().Type,
-		HeadDim: h.a.HeadDim,
-		Stride:  c.Stride(),
-		Run:     c.Run(),
-		Pitch:   c.Pitch(),
-		K:       c.Keys(h.a.Layer, head),
-		V:       c.Values(h.a.Layer, head),
-	}
+	*kv = h.kv
+	kv.K, kv.V = h.f.cache.Keys(h.a.Layer, head), h.f.cache.Values(h.a.Layer, head)
 }
 
 // ask puts a row's head into slot i of a worker's tile.
