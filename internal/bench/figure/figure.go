@@ -158,12 +158,14 @@ func Bars(title, y string, groups []Group) (*Figure, error) {
 		return nil, errNothing
 	}
 	p := blank(title, "", y)
-	span := max(16, 4.5*float64(len(groups[0].Bars))) // centimetres: names have to fit side by side
 	width := vg.Points(min(28, 300/float64(len(groups)*len(groups[0].Bars))))
 	var labels []string
+	longest := 0
 	for _, b := range groups[0].Bars {
 		labels = append(labels, b.Label)
+		longest = max(longest, len(b.Label))
 	}
+	span := max(16, (0.5+0.2*float64(longest))*float64(len(labels))) // centimetres: labels have to fit side by side
 	for i, g := range groups {
 		if len(g.Bars) != len(labels) {
 			return nil, fmt.Errorf("figure: group %q has %d bars, the first has %d", g.Name, len(g.Bars), len(labels))
