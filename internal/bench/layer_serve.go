@@ -26,7 +26,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/server"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
@@ -103,7 +103,7 @@ func (x *site) prompts(s *Scenario, tok *tokenizer.Tokenizer, template *chat.Tem
 		return err
 	}
 	x.hello.Prompt, x.hello.Tokens = text, len(ids)
-	m := core.Model{Tokenizer: tok}
+	m := serving.Model{Tokenizer: tok}
 	x.hello.Chat, x.hello.ChatTokens, err = longest(s.Prompt, len(ids), func(text string) (int, error) {
 		whole, err := template.Render([]chat.Message{chat.NewMessage("user", text)}, chat.Options{GenerationPrompt: true})
 		return len(m.EncodeChat(whole)), err
@@ -212,8 +212,8 @@ func (t *tracer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := serverTimes{ID: id, Entered: time.Now().UnixNano()}
 	body := &timedBody{ReadCloser: r.Body}
 	out := &timedWriter{ResponseWriter: w}
-	var trace core.Trace
-	r = r.WithContext(core.WithTrace(r.Context(), &trace))
+	var trace serving.Trace
+	r = r.WithContext(serving.WithTrace(r.Context(), &trace))
 	r.Body = body
 	t.next.ServeHTTP(out, r)
 	v.Left = time.Now().UnixNano()

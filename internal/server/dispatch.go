@@ -12,16 +12,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstock-llm/penstock/internal/server/core"
 	"github.com/penstock-llm/penstock/internal/server/native"
 	"github.com/penstock-llm/penstock/internal/server/openai"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // path is what is mounted at one path: its methods.
 type path struct {
 	server *Server
 	name   string
-	routes []core.Route
+	routes []serving.Route
 	allow  string
 	counts map[string]*[6]atomic.Uint64 // answers by method and class of status
 }
@@ -72,7 +72,7 @@ func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/v1") {
 		shape = openai.WriteError
 	}
-	shape(w, core.NotFound(r.URL.Path))
+	shape(w, serving.NotFound(r.URL.Path))
 }
 
 // ServeHTTP answers a request for this path.
@@ -82,7 +82,7 @@ func (p *path) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	i := slices.IndexFunc(p.routes, func(r core.Route) bool { return r.Method == method })
+	i := slices.IndexFunc(p.routes, func(r serving.Route) bool { return r.Method == method })
 	if i < 0 {
 		p.otherMethod(w, r)
 		return
@@ -90,13 +90,13 @@ func (p *path) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route := &p.routes[i]
 	out := &response{ResponseWriter: w, start: start}
 	out.flusher, _ = w.(http.Flusher)
-	call := &core.Call{App: p.server.app, W: out, R: r, Start: start, ID: requestID(r)}
+	call := &serving.Call{App: p.server.app, W: out, R: r, Start: start, ID: requestID(r)}
 	w.Header()["X-Request-Id"] = []string{call.ID}
-	var err *core.Error
+	var err *serving.Error
 	if call.Client, err = p.server.client(r, route.Public); err == nil {
 		err = p.handle(route, call)
 	}
-	if err != nil && out.status == 0 && err.Status != core.Gone().Status {
+	if err != nil && out.status == 0 && err.Status != serving.Gone().Status {
 		route.Shape(out, err)
 	}
 	p.counts[method][class(out.status, err)].Add(1)
@@ -104,7 +104,7 @@ func (p *path) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // class is the hundreds of a status; 5 for what was aborted without one.
-func class(status int, err *core.Error) int {
+func class(status int, err *serving.Error) int {
 	if status == 0 && err != nil {
 		status = err.Status
 	}
@@ -112,7 +112,7 @@ func class(status int, err *core.Error) int {
 }
 
 // handle runs a handler; a panic becomes a 500.
-func (p *path) handle(route *core.Route, call *core.Call) (err *core.Error) {
+func (p *path) handle(route *serving.Route, call *serving.Call) (err *serving.Error) {
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -122,7 +122,7 @@ func (p *path) handle(route *core.Route, call *core.Call) (err *core.Error) {
 			panic(v)
 		}
 		p.server.cfg.Log.Error("panic in a handler", "path", p.name, "request", call.ID, "panic", v, "stack", string(debug.Stack()))
-		err = core.Internal(fmt.Errorf("panic: %v", v))
+		err = serving.Internal(fmt.Errorf("panic: %v", v))
 	}()
 	return route.Handle(call)
 }
@@ -131,7 +131,7 @@ func (p *path) otherMethod(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Allow", p.allow)
 	if r.Method != http.MethodOptions {
-		p.routes[0].Shape(w, core.WrongMethod(r.Method, p.name))
+		p.routes[0].Shape(w, serving.WrongMethod(r.Method, p.name))
 		return
 	}
 	if p.server.cfg.CORSOrigin != "" {
@@ -148,7 +148,7 @@ func (p *path) otherMethod(w http.ResponseWriter, r *http.Request) {
 
 // log writes one line for a request if that is wanted, and one for an internal
 // error in any case.
-func (s *Server) log(call *core.Call, route *core.Route, out *response, err *core.Error) {
+func (s *Server) log(call *serving.Call, route *serving.Route, out *response, err *serving.Error) {
 	if err != nil && err.Cause != nil {
 		s.cfg.Log.Error("request failed", "path", route.Path, "request", call.ID, "error", err.Cause)
 	}

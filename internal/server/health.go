@@ -7,14 +7,14 @@ import (
 	"time"
 
 	api "github.com/penstock-llm/penstock/api/native"
-	"github.com/penstock-llm/penstock/internal/server/core"
 	"github.com/penstock-llm/penstock/internal/server/llamaserver"
 	"github.com/penstock-llm/penstock/internal/server/native"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // operations are the routes for whoever runs the server.
-func (s *Server) operations() []core.Route {
-	return []core.Route{
+func (s *Server) operations() []serving.Route {
+	return []serving.Route{
 		{Method: "GET", Path: "/health", Shape: native.WriteError, Handle: s.health, Public: true, About: "200 when ready; ?level=basic, detailed or full"},
 		{Method: "GET", Path: "/v1/health", Shape: native.WriteError, Handle: s.health, Public: true, About: "the same"},
 		{Method: "GET", Path: "/readyz", Shape: llamaserver.WriteError, Handle: s.readyz, Public: true, About: "200 when ready, 503 while loading or draining"},
@@ -23,14 +23,14 @@ func (s *Server) operations() []core.Route {
 	}
 }
 
-func (s *Server) livez(call *core.Call) *core.Error {
+func (s *Server) livez(call *serving.Call) *serving.Error {
 	if m := s.app.Loaded(); m != nil && m.Engine.Stats().Broken {
-		return &core.Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Message: "the engine is broken"}
+		return &serving.Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Message: "the engine is broken"}
 	}
 	return call.JSON(http.StatusOK, map[string]string{"status": "ok"})
 }
 
-func (s *Server) readyz(call *core.Call) *core.Error {
+func (s *Server) readyz(call *serving.Call) *serving.Error {
 	if _, err := s.app.Model(); err != nil {
 		return err
 	}
@@ -39,12 +39,12 @@ func (s *Server) readyz(call *core.Call) *core.Error {
 
 // health has one body for the clients of llama-server, who look at "status" or
 // "error", and those of cLLM, who look at "success" and "data".
-func (s *Server) health(call *core.Call) *core.Error {
+func (s *Server) health(call *serving.Call) *serving.Error {
 	level := call.R.URL.Query().Get("level")
 	switch level {
 	case "", "basic", "detailed", "full":
 	default:
-		return core.Bad("level", "level must be basic, detailed or full")
+		return serving.Bad("level", "level must be basic, detailed or full")
 	}
 	m := s.app.Loaded()
 	body := api.Health{Success: true, Status: "ok", Data: api.HealthData{Status: "healthy", ModelLoaded: m != nil}}

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // clients names the clients after their keys. Only digests are kept: looking a
@@ -22,7 +22,7 @@ func clients(keys []string) map[[sha256.Size]byte]string {
 
 // client tells whose request it is: the owner of the key, or where there are
 // no keys, the address.
-func (s *Server) client(r *http.Request, public bool) (string, *core.Error) {
+func (s *Server) client(r *http.Request, public bool) (string, *serving.Error) {
 	if len(s.keys) == 0 {
 		host, _, err := net.SplitHostPort(r.RemoteAddr)
 		if err != nil {
@@ -40,18 +40,18 @@ func (s *Server) client(r *http.Request, public bool) (string, *core.Error) {
 	if public {
 		return "", nil
 	}
-	return "", core.Unauthorized()
+	return "", serving.Unauthorized()
 }
 
 // requestID is the client's own, if it is fit to be echoed, or a new one.
 func requestID(r *http.Request) string {
 	id := r.Header.Get("X-Request-Id")
 	if id == "" || len(id) > 128 {
-		return core.NewID("req-")
+		return serving.NewID("req-")
 	}
 	for i := range len(id) {
 		if id[i] <= ' ' || id[i] > '~' {
-			return core.NewID("req-")
+			return serving.NewID("req-")
 		}
 	}
 	return id

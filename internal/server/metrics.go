@@ -11,7 +11,7 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/metrics"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // collector makes metrics out of the engine's atomics when it is scraped.
@@ -30,7 +30,7 @@ func newCollector(s *Server) *collector {
 	return c
 }
 
-func (s *Server) serveMetrics(call *core.Call) *core.Error {
+func (s *Server) serveMetrics(call *serving.Call) *serving.Error {
 	s.metrics.handler.ServeHTTP(call.W, call.R)
 	return nil
 }

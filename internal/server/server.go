@@ -8,15 +8,15 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/penstock-llm/penstock/internal/server/core"
 	"github.com/penstock-llm/penstock/internal/server/llamaserver"
 	"github.com/penstock-llm/penstock/internal/server/native"
 	"github.com/penstock-llm/penstock/internal/server/openai"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 	"github.com/penstock-llm/penstock/internal/server/ui"
 )
 
 // Model is a loaded model with everything that serves it.
-type Model = core.Model
+type Model = serving.Model
 
 // Config is how the server behaves. Zero fields have the defaults named here;
 // a negative duration means no limit.
@@ -63,9 +63,9 @@ func (c *Config) fill() {
 // Server is the whole API as an http.Handler.
 type Server struct {
 	cfg     Config
-	app     *core.App
+	app     *serving.App
 	mux     *http.ServeMux
-	routes  []core.Route
+	routes  []serving.Route
 	keys    map[[sha256.Size]byte]string // digest of a key -> name of its client
 	paths   []*path
 	metrics *collector
@@ -77,7 +77,7 @@ func New(cfg Config) *Server {
 	cfg.fill()
 	s := &Server{
 		cfg: cfg,
-		app: &core.App{
+		app: &serving.App{
 			Version:        cfg.Version,
 			Log:            cfg.Log,
 			MaxBody:        cfg.MaxBody,
@@ -91,7 +91,7 @@ func New(cfg Config) *Server {
 		keys: clients(cfg.APIKeys),
 	}
 	s.metrics = newCollector(s)
-	s.routes = append(s.routes, native.Routes(func() []core.Route { return s.routes })...)
+	s.routes = append(s.routes, native.Routes(func() []serving.Route { return s.routes })...)
 	s.routes = append(s.routes, openai.Routes()...)
 	s.routes = append(s.routes, llamaserver.Routes()...)
 	s.routes = append(s.routes, s.operations()...)

@@ -10,11 +10,11 @@ import (
 	api "github.com/penstock-llm/penstock/api/llamaserver"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/sample"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // completion is POST /completion.
-func completion(call *core.Call) *core.Error {
+func completion(call *serving.Call) *serving.Error {
 	m, err := call.App.Model()
 	if err != nil {
 		return err
@@ -51,10 +51,10 @@ func completion(call *core.Call) *core.Error {
 	return call.JSON(200, a)
 }
 
-func job(call *core.Call, m *core.Model, r *api.CompletionRequest) (*core.Job, *core.Error) {
-	var c core.Check
+func job(call *serving.Call, m *serving.Model, r *api.CompletionRequest) (*serving.Job, *serving.Error) {
+	var c serving.Check
 	refuse(&c, r)
-	j := &core.Job{
+	j := &serving.Job{
 		MaxTokens: c.Int("n_predict", r.NPredict, c.Int("max_tokens", r.MaxTokens, -1, -1, math.MaxInt32), -2, math.MaxInt32),
 		Stop:      c.Stops("stop", withoutEmpty(r.Stop)),
 		IgnoreEOS: r.IgnoreEOS,
@@ -100,7 +100,7 @@ func withoutEmpty(words []string) []string {
 }
 
 // refuse turns down what would change the answer and is not implemented.
-func refuse(c *core.Check, r *api.CompletionRequest) {
+func refuse(c *serving.Check, r *api.CompletionRequest) {
 	c.Inert("grammar", r.Grammar, `""`)
 	c.Inert("json_schema", r.JSONSchema)
 	c.Inert("mirostat", r.Mirostat, "0")
@@ -114,7 +114,7 @@ func refuse(c *core.Check, r *api.CompletionRequest) {
 }
 
 // bias reads {"id": value} or [[id, value]…]; false means never.
-func bias(c *core.Check, data json.RawMessage, vocab int) []sample.Bias {
+func bias(c *serving.Check, data json.RawMessage, vocab int) []sample.Bias {
 	if len(data) == 0 || string(data) == "null" {
 		return nil
 	}
@@ -124,13 +124,13 @@ func bias(c *core.Check, data json.RawMessage, vocab int) []sample.Bias {
 	}
 	var pairs [][2]json.RawMessage
 	if json.Unmarshal(data, &pairs) != nil {
-		c.Fail(core.Bad("logit_bias", "logit_bias must be an object or an array of pairs of token id and value"))
+		c.Fail(serving.Bad("logit_bias", "logit_bias must be an object or an array of pairs of token id and value"))
 		return nil
 	}
 	for _, p := range pairs {
 		v := -100.0
 		if string(p[1]) != "false" && json.Unmarshal(p[1], &v) != nil {
-			c.Fail(core.Bad("logit_bias", "the values of logit_bias must be numbers, or false"))
+			c.Fail(serving.Bad("logit_bias", "the values of logit_bias must be numbers, or false"))
 		}
 		m[string(p[0])] = v
 	}
@@ -139,16 +139,16 @@ func bias(c *core.Check, data json.RawMessage, vocab int) []sample.Bias {
 
 // run is a completion on its way.
 type run struct {
-	call  *core.Call
-	model *core.Model
-	job   *core.Job
+	call  *serving.Call
+	model *serving.Model
+	job   *serving.Job
 	req   *api.CompletionRequest
-	gen   *core.Generation
+	gen   *serving.Generation
 }
 
 // stream sends an event for what has come since the last, and a last one with
 // everything about the generation.
-func (r *run) stream(ctx context.Context) *core.Error {
+func (r *run) stream(ctx context.Context) *serving.Error {
 	events := r.call.Events()
 	defer events.Close()
 	count := 0
@@ -175,12 +175,12 @@ func (r *run) stream(ctx context.Context) *core.Error {
 	}
 }
 
-func appendEvent(events *core.Events, e any) {
+func appendEvent(events *serving.Events, e any) {
 	b, _ := json.Marshal(e)
 	events.Buf = append(append(append(events.Buf, "data: "...), b...), "\n\n"...)
 }
 
-func (r *run) fail(events *core.Events, err *core.Error) *core.Error {
+func (r *run) fail(events *serving.Events, err *serving.Error) *serving.Error {
 	if !events.Begun() {
 		return err
 	}
@@ -195,7 +195,7 @@ func (r *run) final() *api.Completion {
 	res := r.gen.Result()
 	prompt := r.model.Tokenizer.Decode(r.job.Prompt, true)
 	no := false
-	t := core.Milliseconds(res)
+	t := serving.Milliseconds(res)
 	a := &api.Completion{
 		Stop:               true,
 		Model:              r.model.ID,
@@ -221,7 +221,7 @@ func (r *run) final() *api.Completion {
 	return a
 }
 
-func settings(j *core.Job) *api.Settings {
+func settings(j *serving.Job) *api.Settings {
 	p := j.Params
 	s := &api.Settings{
 		NPredict: j.MaxTokens, Seed: p.Seed, Temperature: round(p.Temperature), TopK: p.TopK, TopP: round(p.TopP), MinP: round(p.MinP),
@@ -237,7 +237,7 @@ func settings(j *core.Job) *api.Settings {
 // round hides that a parameter such as 0.8 was kept as a float32.
 func round(v float32) float64 { return math.Round(float64(v)*1e6) / 1e6 }
 
-func (r *run) probabilities(tokens []core.TokenInfo) []api.TokenLogprobs {
+func (r *run) probabilities(tokens []serving.TokenInfo) []api.TokenLogprobs {
 	var out []api.TokenLogprobs
 	for _, t := range tokens {
 		p := api.TokenLogprobs{ID: t.ID, Logprob: t.Logprob, TopLogprobs: []api.TokenLogprob{}}

@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	api "github.com/penstock-llm/penstock/api/llamaserver"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // defaults are the settings of a request that names none.
@@ -13,10 +13,10 @@ var defaults = api.Settings{
 }
 
 // props is GET /props.
-func props(call *core.Call) *core.Error {
+func props(call *serving.Call) *serving.Error {
 	m := call.App.Loaded()
 	if m == nil {
-		return core.Loading()
+		return serving.Loading()
 	}
 	special := func(id int32) string {
 		if id < 0 {
@@ -40,14 +40,14 @@ func props(call *core.Call) *core.Error {
 
 // slots is GET /slots. Sequences join and leave at every step, so a slot is
 // only a place in the batch: the first ones are the busy ones.
-func slots(call *core.Call) *core.Error {
+func slots(call *serving.Call) *serving.Error {
 	m := call.App.Loaded()
 	if m == nil {
-		return core.Loading()
+		return serving.Loading()
 	}
 	total, running := m.Engine.Config().MaxBatch, m.Engine.Stats().Running
 	if running >= total && call.R.URL.Query().Get("fail_on_no_slot") != "" {
-		return &core.Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Message: "no slot available"}
+		return &serving.Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Message: "no slot available"}
 	}
 	list := make([]api.Slot, total)
 	for i := range list {

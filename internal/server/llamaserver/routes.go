@@ -2,7 +2,7 @@
 // /tokenize, /detokenize, /apply-template, /props and /slots. Its errors are
 // {"error":{"code":400,"message":"…","type":"…"}}.
 //
-// One file per endpoint; generation itself is package core's.
+// One file per endpoint; generation itself is package serving's.
 package llamaserver
 
 import (
@@ -10,12 +10,12 @@ import (
 	"net/http"
 
 	api "github.com/penstock-llm/penstock/api/llamaserver"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // Routes are the endpoints of this protocol.
-func Routes() []core.Route {
-	return []core.Route{
+func Routes() []serving.Route {
+	return []serving.Route{
 		{Method: "POST", Path: "/completion", Shape: WriteError, Handle: completion, About: "llama-server completion, streamed or not"},
 		{Method: "POST", Path: "/completions", Shape: WriteError, Handle: completion, About: "the same"},
 		{Method: "POST", Path: "/tokenize", Shape: WriteError, Handle: tokenize, About: "text to token ids"},
@@ -27,13 +27,13 @@ func Routes() []core.Route {
 }
 
 // WriteError writes an error as llama-server does.
-func WriteError(w http.ResponseWriter, e *core.Error) {
+func WriteError(w http.ResponseWriter, e *serving.Error) {
 	body, _ := json.Marshal(errorBody(e))
 	e.Headers(w.Header())
-	core.WriteJSON(w, e.Status, body)
+	serving.WriteJSON(w, e.Status, body)
 }
 
-func errorBody(e *core.Error) api.ErrorResponse {
+func errorBody(e *serving.Error) api.ErrorResponse {
 	return api.ErrorResponse{Error: api.Error{
 		Code: e.Status, Message: e.Message, Type: e.Type, NPromptTokens: e.PromptTokens, NCtx: e.Context,
 	}}

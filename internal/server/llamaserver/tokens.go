@@ -7,11 +7,11 @@ import (
 
 	api "github.com/penstock-llm/penstock/api/llamaserver"
 	"github.com/penstock-llm/penstock/internal/chat"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // tokenize is POST /tokenize.
-func tokenize(call *core.Call) *core.Error {
+func tokenize(call *serving.Call) *serving.Error {
 	m, err := call.App.Model()
 	if err != nil {
 		return err
@@ -20,7 +20,7 @@ func tokenize(call *core.Call) *core.Error {
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	var c core.Check
+	var c serving.Check
 	ids, _ := content(&c, m, "content", req.Content, req.AddSpecial, req.ParseSpecial == nil || *req.ParseSpecial)
 	if err := c.Err(); err != nil {
 		return err
@@ -36,7 +36,7 @@ func tokenize(call *core.Call) *core.Error {
 }
 
 // pieceOf is a token's text, or its bytes where they are not text.
-func pieceOf(m *core.Model, id int32) any {
+func pieceOf(m *serving.Model, id int32) any {
 	b := m.Tokenizer.Piece(id)
 	if utf8.Valid(b) {
 		return string(b)
@@ -50,9 +50,9 @@ func pieceOf(m *core.Model, id int32) any {
 
 // content reads a prompt: a text, a token id, or an array of both, of which
 // only the first text gets the tokens that begin a text.
-func content(c *core.Check, m *core.Model, param string, data json.RawMessage, special, parse bool) (ids []int32, ok bool) {
+func content(c *serving.Check, m *serving.Model, param string, data json.RawMessage, special, parse bool) (ids []int32, ok bool) {
 	wrong := func() ([]int32, bool) {
-		c.Fail(core.Bad(param, "%s must be a text, or an array of texts and token ids", param))
+		c.Fail(serving.Bad(param, "%s must be a text, or an array of texts and token ids", param))
 		return nil, false
 	}
 	if len(data) == 0 || string(data) == "null" {
@@ -82,7 +82,7 @@ func content(c *core.Check, m *core.Model, param string, data json.RawMessage, s
 }
 
 // detokenize is POST /detokenize.
-func detokenize(call *core.Call) *core.Error {
+func detokenize(call *serving.Call) *serving.Error {
 	m, err := call.App.Model()
 	if err != nil {
 		return err
@@ -91,9 +91,9 @@ func detokenize(call *core.Call) *core.Error {
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	var c core.Check
+	var c serving.Check
 	if req.Tokens == nil {
-		c.Fail(core.Bad("tokens", "tokens is required"))
+		c.Fail(serving.Bad("tokens", "tokens is required"))
 	}
 	c.Tokens("tokens", req.Tokens, m.Tokenizer.Vocab())
 	if err := c.Err(); err != nil {
@@ -103,7 +103,7 @@ func detokenize(call *core.Call) *core.Error {
 }
 
 // applyTemplate is POST /apply-template.
-func applyTemplate(call *core.Call) *core.Error {
+func applyTemplate(call *serving.Call) *serving.Error {
 	m, e := call.App.Model()
 	if e != nil {
 		return e
@@ -113,21 +113,21 @@ func applyTemplate(call *core.Call) *core.Error {
 		return err
 	}
 	if req.Messages == nil {
-		return core.Bad("messages", "messages is required")
+		return serving.Bad("messages", "messages is required")
 	}
 	messages, err := chat.ParseMessages(req.Messages)
 	if err != nil {
-		return core.FromChat(err)
+		return serving.FromChat(err)
 	}
 	o := chat.Options{GenerationPrompt: req.AddGenerationPrompt == nil || *req.AddGenerationPrompt}
 	if len(req.TemplateArgs) > 0 && string(req.TemplateArgs) != "null" {
 		if o.Extra, err = chat.ParseExtra(req.TemplateArgs); err != nil {
-			return core.FromChat(err)
+			return serving.FromChat(err)
 		}
 	}
 	text, err := m.Chat.Render(messages, o)
 	if err != nil {
-		return core.FromChat(err)
+		return serving.FromChat(err)
 	}
 	return call.JSON(200, api.ApplyTemplateResponse{Prompt: text})
 }

@@ -9,7 +9,7 @@ import (
 	api "github.com/penstock-llm/penstock/api/native"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/sample"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // defaultPrompt is cLLM's.
@@ -18,7 +18,7 @@ const defaultPrompt = "人工智能是计算机科学的一个分支"
 // benchmark is POST /benchmark: the engine without HTTP, fed by goroutines of
 // this process, beside whatever else it is doing. All requests have the same
 // prompt, as cLLM's have, so the prefix cache serves what it can.
-func benchmark(call *core.Call) *core.Error {
+func benchmark(call *serving.Call) *serving.Error {
 	m, err := call.App.Model()
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func benchmark(call *core.Call) *core.Error {
 			return err
 		}
 	}
-	var c core.Check
+	var c serving.Check
 	b := bench{
 		model:       m,
 		requests:    c.Int("requests", req.Requests, 40, 1, 10_000),
@@ -43,7 +43,7 @@ func benchmark(call *core.Call) *core.Error {
 		b.prompt = *req.Prompt
 	}
 	if n := len(m.Encode(b.prompt)); n >= m.Context() {
-		c.Fail(core.TooLong(n, m.Context()))
+		c.Fail(serving.TooLong(n, m.Context()))
 	}
 	if err := c.Err(); err != nil {
 		return err
@@ -52,16 +52,16 @@ func benchmark(call *core.Call) *core.Error {
 	defer cancel()
 	report, failure := b.run(ctx)
 	if err := ctx.Err(); err != nil {
-		return core.FromEngine(err)
+		return serving.FromEngine(err)
 	}
 	if report.SuccessfulRequests == 0 { // no figure is better than a false one
-		return core.FromEngine(failure)
+		return serving.FromEngine(failure)
 	}
 	return answer(call, report)
 }
 
 type bench struct {
-	model                         *core.Model
+	model                         *serving.Model
 	requests, concurrency, tokens int
 	temperature                   float32
 	prompt, client                string

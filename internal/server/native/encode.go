@@ -2,11 +2,11 @@ package native
 
 import (
 	api "github.com/penstock-llm/penstock/api/native"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // encode is POST /encode.
-func encode(call *core.Call) *core.Error {
+func encode(call *serving.Call) *serving.Error {
 	m, err := call.App.Model()
 	if err != nil {
 		return err
@@ -16,7 +16,7 @@ func encode(call *core.Call) *core.Error {
 		return err
 	}
 	if req.Text == nil {
-		return core.Bad("text", "text is required")
+		return serving.Bad("text", "text is required")
 	}
 	ids := m.Encode(*req.Text)
 	if ids == nil {

@@ -7,16 +7,16 @@ import (
 
 	api "github.com/penstock-llm/penstock/api/native"
 	"github.com/penstock-llm/penstock/internal/engine"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // generate is POST /generate; with "stream": true it is /generate_stream.
-func generate(call *core.Call) *core.Error { return run(call, false) }
+func generate(call *serving.Call) *serving.Error { return run(call, false) }
 
 // generateStream is POST /generate_stream.
-func generateStream(call *core.Call) *core.Error { return run(call, true) }
+func generateStream(call *serving.Call) *serving.Error { return run(call, true) }
 
-func run(call *core.Call, streamed bool) *core.Error {
+func run(call *serving.Call, streamed bool) *serving.Error {
 	m, err := call.App.Model()
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func run(call *core.Call, streamed bool) *core.Error {
 		return err
 	}
 	defer g.Close()
-	id := core.NewID("gen-")
+	id := serving.NewID("gen-")
 	if req.Stream {
 		return stream(ctx, call, g, id)
 	}
@@ -58,12 +58,12 @@ func run(call *core.Call, streamed bool) *core.Error {
 	})
 }
 
-func job(call *core.Call, m *core.Model, r *api.GenerateRequest) (*core.Job, *core.Error) {
-	var c core.Check
+func job(call *serving.Call, m *serving.Model, r *api.GenerateRequest) (*serving.Job, *serving.Error) {
+	var c serving.Check
 	if r.Prompt == nil {
-		return nil, core.Bad("prompt", "prompt is required")
+		return nil, serving.Bad("prompt", "prompt is required")
 	}
-	j := &core.Job{
+	j := &serving.Job{
 		MaxTokens: c.Int("max_tokens", r.MaxTokens, 100, 1, math.MaxInt32),
 		Stop:      c.Stops("stop", stops(&c, r.Stop)),
 		IgnoreEOS: r.IgnoreEOS,
@@ -88,7 +88,7 @@ func job(call *core.Call, m *core.Model, r *api.GenerateRequest) (*core.Job, *co
 }
 
 // stops reads a string or an array of strings.
-func stops(c *core.Check, data json.RawMessage) []string {
+func stops(c *serving.Check, data json.RawMessage) []string {
 	if len(data) == 0 || string(data) == "null" || string(data) == `""` {
 		return nil
 	}
@@ -98,7 +98,7 @@ func stops(c *core.Check, data json.RawMessage) []string {
 	}
 	var many []string
 	if json.Unmarshal(data, &many) != nil {
-		c.Fail(core.Bad("stop", "stop must be a string or an array of strings"))
+		c.Fail(serving.Bad("stop", "stop must be a string or an array of strings"))
 	}
 	return many
 }

@@ -5,14 +5,14 @@ import (
 	"strings"
 
 	api "github.com/penstock-llm/penstock/api/native"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // modelInfo is GET /model/info.
-func modelInfo(call *core.Call) *core.Error {
+func modelInfo(call *serving.Call) *serving.Error {
 	m := call.App.Loaded()
 	if m == nil {
-		return core.Loading()
+		return serving.Loading()
 	}
 	c := m.Config
 	return answer(call, api.ModelInfo{
@@ -38,8 +38,8 @@ func modelInfo(call *core.Call) *core.Error {
 }
 
 // index is GET /: the list of routes, or the chat page for a browser.
-func index(all func() []core.Route) core.Handler {
-	return func(call *core.Call) *core.Error {
+func index(all func() []serving.Route) serving.Handler {
+	return func(call *serving.Call) *serving.Error {
 		call.W.Header().Add("Vary", "Accept")
 		if strings.Contains(call.R.Header.Get("Accept"), "text/html") {
 			http.Redirect(call.W, call.R, "/ui/", http.StatusFound)

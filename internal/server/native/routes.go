@@ -2,7 +2,7 @@
 // /benchmark, /model/info and the index. Its answers have the form
 // {"success":true,"data":…}, its errors {"success":false,"error":"…"}.
 //
-// One file per endpoint; generation itself is package core's. /health is
+// One file per endpoint; generation itself is package serving's. /health is
 // package server's, because it answers clients of other protocols too.
 package native
 
@@ -11,12 +11,12 @@ import (
 	"net/http"
 
 	api "github.com/penstock-llm/penstock/api/native"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // Routes are the endpoints of this protocol. all returns what the index lists.
-func Routes(all func() []core.Route) []core.Route {
-	return []core.Route{
+func Routes(all func() []serving.Route) []serving.Route {
+	return []serving.Route{
 		{Method: "GET", Path: "/{$}", Shape: WriteError, Handle: index(all), Public: true, About: "this list; browsers go to /ui/"},
 		{Method: "POST", Path: "/generate", Shape: WriteError, Handle: generate, About: "generate text"},
 		{Method: "POST", Path: "/generate_stream", Shape: WriteError, Handle: generateStream, About: "generate text, token by token"},
@@ -27,19 +27,19 @@ func Routes(all func() []core.Route) []core.Route {
 }
 
 // WriteError writes an error as cLLM does, which calls a time-out 408.
-func WriteError(w http.ResponseWriter, e *core.Error) {
+func WriteError(w http.ResponseWriter, e *serving.Error) {
 	body, _ := json.Marshal(api.Envelope{Error: e.Message})
 	e.Headers(w.Header())
-	core.WriteJSON(w, status(e), body)
+	serving.WriteJSON(w, status(e), body)
 }
 
-func status(e *core.Error) int {
+func status(e *serving.Error) int {
 	if e.Status == http.StatusGatewayTimeout {
 		return http.StatusRequestTimeout
 	}
 	return e.Status
 }
 
-func answer(call *core.Call, data any) *core.Error {
+func answer(call *serving.Call, data any) *serving.Error {
 	return call.JSON(200, api.Envelope{Success: true, Data: data})
 }

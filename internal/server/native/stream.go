@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 
 	api "github.com/penstock-llm/penstock/api/native"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // stream sends one event for what has come since the last, and a last one with
 // the number of tokens.
-func stream(ctx context.Context, call *core.Call, g *core.Generation, id string) *core.Error {
+func stream(ctx context.Context, call *serving.Call, g *serving.Generation, id string) *serving.Error {
 	events := call.Events()
 	defer events.Close()
 	head := append([]byte(`data: {"id":"`), id...)
@@ -22,7 +22,7 @@ func stream(ctx context.Context, call *core.Call, g *core.Generation, id string)
 		}
 		if len(d.Text) > 0 {
 			events.Buf = append(events.Buf, head...)
-			events.Buf = core.AppendJSON(events.Buf, d.Text)
+			events.Buf = serving.AppendJSON(events.Buf, d.Text)
 			events.Buf = append(events.Buf, "\",\"done\":false}\n\n"...)
 		}
 		if d.Done {
@@ -35,14 +35,14 @@ func stream(ctx context.Context, call *core.Call, g *core.Generation, id string)
 	}
 }
 
-func appendEvent(events *core.Events, e any) {
+func appendEvent(events *serving.Events, e any) {
 	b, _ := json.Marshal(e)
 	events.Buf = append(append(append(events.Buf, "data: "...), b...), "\n\n"...)
 }
 
 // fail ends a stream with an error: with a status while nothing was sent, else
 // with an event.
-func fail(events *core.Events, id string, err *core.Error) *core.Error {
+func fail(events *serving.Events, id string, err *serving.Error) *serving.Error {
 	if !events.Begun() {
 		return err
 	}

@@ -6,11 +6,11 @@ import (
 	api "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/chat/jinja"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // chatCompletions is POST /v1/chat/completions.
-func chatCompletions(call *core.Call) *core.Error {
+func chatCompletions(call *serving.Call) *serving.Error {
 	m, err := call.App.Model()
 	if err != nil {
 		return err
@@ -29,22 +29,22 @@ func chatCompletions(call *core.Call) *core.Error {
 	if err != nil {
 		return err
 	}
-	defer core.CloseAll(gens)
-	id := core.NewID("chatcmpl-")
+	defer serving.CloseAll(gens)
+	id := serving.NewID("chatcmpl-")
 	if req.Stream {
 		s := newStream(call, chatForm{}, id, m, &req.Sampling)
 		s.logprobs = req.Logprobs
 		return s.run(ctx, gens, len(gens))
 	}
-	all, err := core.CollectAll(ctx, gens)
+	all, err := serving.CollectAll(ctx, gens)
 	if err != nil {
 		return err
 	}
 	return call.JSON(200, chatAnswer(m, id, call, all, req.Logprobs))
 }
 
-func chatJobs(call *core.Call, m *core.Model, req *api.ChatRequest) ([]*core.Job, *core.Error) {
-	var c core.Check
+func chatJobs(call *serving.Call, m *serving.Model, req *api.ChatRequest) ([]*serving.Job, *serving.Error) {
+	var c serving.Check
 	j := job(&c, &req.Sampling, call, m)
 	n := c.Int("n", req.N, 1, 1, maxChoices)
 	j.MaxTokens = c.Int("max_tokens", req.MaxTokens, -1, 1, math.MaxInt32)
@@ -54,7 +54,7 @@ func chatJobs(call *core.Call, m *core.Model, req *api.ChatRequest) ([]*core.Job
 	j.Params.Logprobs = req.Logprobs
 	j.Params.TopLogprobs = c.Int("top_logprobs", req.TopLogprobs, 0, 0, 20)
 	if j.Params.TopLogprobs > 0 && !req.Logprobs {
-		c.Fail(core.Bad("top_logprobs", "top_logprobs is only allowed when logprobs is true"))
+		c.Fail(serving.Bad("top_logprobs", "top_logprobs is only allowed when logprobs is true"))
 	}
 	if err := c.Err(); err != nil {
 		return nil, err
@@ -68,18 +68,18 @@ func chatJobs(call *core.Call, m *core.Model, req *api.ChatRequest) ([]*core.Job
 }
 
 // prompt renders the conversation.
-func prompt(m *core.Model, req *api.ChatRequest) (string, *core.Error) {
+func prompt(m *serving.Model, req *api.ChatRequest) (string, *serving.Error) {
 	if req.Messages == nil {
-		return "", core.Bad("messages", "messages is required")
+		return "", serving.Bad("messages", "messages is required")
 	}
 	messages, err := chat.ParseMessages(req.Messages)
 	if err != nil {
-		return "", core.FromChat(err)
+		return "", serving.FromChat(err)
 	}
 	o := chat.Options{GenerationPrompt: req.AddGenerationPrompt == nil || *req.AddGenerationPrompt}
 	if len(req.TemplateArgs) > 0 && string(req.TemplateArgs) != "null" {
 		if o.Extra, err = chat.ParseExtra(req.TemplateArgs); err != nil {
-			return "", core.FromChat(err)
+			return "", serving.FromChat(err)
 		}
 	}
 	if req.ReasoningEffort != nil {
@@ -90,14 +90,14 @@ func prompt(m *core.Model, req *api.ChatRequest) (string, *core.Error) {
 	}
 	text, err := m.Chat.Render(messages, o)
 	if err != nil {
-		return "", core.FromChat(err)
+		return "", serving.FromChat(err)
 	}
 	return text, nil
 }
 
-func chatAnswer(m *core.Model, id string, call *core.Call, all []*core.Collected, logprobs bool) *api.ChatCompletion {
+func chatAnswer(m *serving.Model, id string, call *serving.Call, all []*serving.Collected, logprobs bool) *api.ChatCompletion {
 	a := &api.ChatCompletion{ID: id, Object: "chat.completion", Created: call.Start.Unix(), Model: m.ID}
-	results := make([]*core.Result, len(all))
+	results := make([]*serving.Result, len(all))
 	for i, g := range all {
 		results[i] = g.Result
 		choice := api.ChatChoice{
@@ -117,7 +117,7 @@ func chatAnswer(m *core.Model, id string, call *core.Call, all []*core.Collected
 }
 
 // stopReason is vLLM's: the stop string, or the token that the request named.
-func stopReason(r *core.Result) any {
+func stopReason(r *serving.Result) any {
 	if r.StopWord != "" {
 		return r.StopWord
 	}

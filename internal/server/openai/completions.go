@@ -6,11 +6,11 @@ import (
 	"unicode/utf8"
 
 	api "github.com/penstock-llm/penstock/api/openai"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // completions is POST /v1/completions.
-func completions(call *core.Call) *core.Error {
+func completions(call *serving.Call) *serving.Error {
 	m, err := call.App.Model()
 	if err != nil {
 		return err
@@ -29,12 +29,12 @@ func completions(call *core.Call) *core.Error {
 	if err != nil {
 		return err
 	}
-	defer core.CloseAll(gens)
-	id := core.NewID("cmpl-")
+	defer serving.CloseAll(gens)
+	id := serving.NewID("cmpl-")
 	if req.Stream {
 		return newStream(call, newTextForm(m, w, req.Logprobs != nil), id, m, &req.Sampling).run(ctx, gens, w.n)
 	}
-	all, err := core.CollectAll(ctx, gens)
+	all, err := serving.CollectAll(ctx, gens)
 	if err != nil {
 		return err
 	}
@@ -43,13 +43,13 @@ func completions(call *core.Call) *core.Error {
 
 // work are the jobs of a completion request: n for each prompt.
 type work struct {
-	jobs   []*core.Job
+	jobs   []*serving.Job
 	n      int
 	echoed []string // of each job: the prompt's text if it is to be repeated
 }
 
-func completionWork(call *core.Call, m *core.Model, req *api.CompletionRequest) (*work, *core.Error) {
-	var c core.Check
+func completionWork(call *serving.Call, m *serving.Model, req *api.CompletionRequest) (*work, *serving.Error) {
+	var c serving.Check
 	j := job(&c, &req.Sampling, call, m)
 	w := &work{n: c.Int("n", req.N, 1, 1, maxChoices)}
 	j.MaxTokens = c.Int("max_tokens", req.MaxTokens, 16, 0, math.MaxInt32)
@@ -58,7 +58,7 @@ func completionWork(call *core.Call, m *core.Model, req *api.CompletionRequest) 
 	j.Echo = req.Echo && req.Logprobs != nil
 	prompts := completionPrompts(&c, m, req)
 	if total := len(prompts) * w.n; total > maxChoices {
-		c.Fail(core.Bad("prompt", "%d prompts with n %d are %d choices, more than %d", len(prompts), w.n, total, maxChoices))
+		c.Fail(serving.Bad("prompt", "%d prompts with n %d are %d choices, more than %d", len(prompts), w.n, total, maxChoices))
 	}
 	if err := c.Err(); err != nil {
 		return nil, err
@@ -81,20 +81,20 @@ type completionPrompt struct {
 	given *string // the text that the ids came from
 }
 
-func (p completionPrompt) text(m *core.Model) string {
+func (p completionPrompt) text(m *serving.Model) string {
 	if p.given != nil {
 		return *p.given
 	}
 	return m.Tokenizer.Decode(p.ids, false)
 }
 
-func completionPrompts(c *core.Check, m *core.Model, req *api.CompletionRequest) []completionPrompt {
+func completionPrompts(c *serving.Check, m *serving.Model, req *api.CompletionRequest) []completionPrompt {
 	p := &req.Prompt
 	if len(p.Texts)+len(p.Tokens) == 0 {
-		c.Fail(core.Bad("prompt", "prompt must be a string, an array of strings, of token ids, or of arrays of token ids, and not empty"))
+		c.Fail(serving.Bad("prompt", "prompt must be a string, an array of strings, of token ids, or of arrays of token ids, and not empty"))
 	}
 	if len(p.Texts)+len(p.Tokens) > maxChoices {
-		c.Fail(core.Bad("prompt", "prompt must have at most %d elements", maxChoices))
+		c.Fail(serving.Bad("prompt", "prompt must have at most %d elements", maxChoices))
 	}
 	if c.Err() != nil {
 		return nil
@@ -114,7 +114,7 @@ func completionPrompts(c *core.Check, m *core.Model, req *api.CompletionRequest)
 			param = fmt.Sprintf("prompt[%d]", i)
 		}
 		if len(ids) == 0 {
-			c.Fail(core.Bad(param, "%s must not be empty", param))
+			c.Fail(serving.Bad(param, "%s must not be empty", param))
 		}
 		c.Tokens(param, ids, m.Tokenizer.Vocab())
 		prompts = append(prompts, completionPrompt{ids: ids})
@@ -122,9 +122,9 @@ func completionPrompts(c *core.Check, m *core.Model, req *api.CompletionRequest)
 	return prompts
 }
 
-func completionAnswer(m *core.Model, id string, call *core.Call, all []*core.Collected, w *work, logprobs bool) *api.Completion {
+func completionAnswer(m *serving.Model, id string, call *serving.Call, all []*serving.Collected, w *work, logprobs bool) *api.Completion {
 	a := &api.Completion{ID: id, Object: "text_completion", Created: call.Start.Unix(), Model: m.ID}
-	results := make([]*core.Result, len(all))
+	results := make([]*serving.Result, len(all))
 	for i, g := range all {
 		results[i] = g.Result
 		choice := api.CompletionChoice{

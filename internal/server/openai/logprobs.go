@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 
 	api "github.com/penstock-llm/penstock/api/openai"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // lowest stands for minus infinity, which JSON does not have; it is OpenAI's.
@@ -20,7 +20,7 @@ func finite(p float32) float32 {
 }
 
 // piece is a token's text and bytes; bytes that are no character show as U+FFFD.
-func piece(m *core.Model, id int32) (text string, raw []int) {
+func piece(m *serving.Model, id int32) (text string, raw []int) {
 	b := m.Tokenizer.Piece(id)
 	raw = make([]int, len(b))
 	for i, x := range b {
@@ -29,7 +29,7 @@ func piece(m *core.Model, id int32) (text string, raw []int) {
 	return strings.ToValidUTF8(string(b), string(utf8.RuneError)), raw
 }
 
-func chatLogprobs(m *core.Model, tokens []core.TokenInfo) *api.ChatLogprobs {
+func chatLogprobs(m *serving.Model, tokens []serving.TokenInfo) *api.ChatLogprobs {
 	l := &api.ChatLogprobs{Content: make([]api.TokenLogprob, len(tokens))}
 	for i, t := range tokens {
 		text, raw := piece(m, t.ID)
@@ -46,17 +46,17 @@ func chatLogprobs(m *core.Model, tokens []core.TokenInfo) *api.ChatLogprobs {
 // textLogprobs makes the log-probabilities of a completion, whose offsets are
 // in characters of the whole text, an echoed prompt included.
 type textLogprobs struct {
-	m      *core.Model
+	m      *serving.Model
 	prompt int       // characters of the echoed prompt
 	echoed int       // characters of the prompt's tokens so far
 	text   charCount // of the generated text
 }
 
-func newTextLogprobs(m *core.Model, echoed string) *textLogprobs {
+func newTextLogprobs(m *serving.Model, echoed string) *textLogprobs {
 	return &textLogprobs{m: m, prompt: utf8.RuneCountInString(echoed)}
 }
 
-func (l *textLogprobs) add(tokens []core.TokenInfo) *api.CompletionLogprobs {
+func (l *textLogprobs) add(tokens []serving.TokenInfo) *api.CompletionLogprobs {
 	out := &api.CompletionLogprobs{
 		Tokens:        make([]string, len(tokens)),
 		TokenLogprobs: make([]*float32, len(tokens)),

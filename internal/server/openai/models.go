@@ -2,11 +2,11 @@ package openai
 
 import (
 	api "github.com/penstock-llm/penstock/api/openai"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // models is GET /v1/models.
-func models(call *core.Call) *core.Error {
+func models(call *serving.Call) *serving.Error {
 	list := api.ModelList{Object: "list", Data: []api.Model{}}
 	if m := call.App.Loaded(); m != nil {
 		list.Data = append(list.Data, describe(m))
@@ -15,19 +15,19 @@ func models(call *core.Call) *core.Error {
 }
 
 // oneModel is GET /v1/models/{id...}; ids may have slashes.
-func oneModel(call *core.Call) *core.Error {
+func oneModel(call *serving.Call) *serving.Error {
 	m := call.App.Loaded()
 	if m == nil {
-		return core.Loading()
+		return serving.Loading()
 	}
 	id := call.R.PathValue("id")
 	if id == "" || !m.Named(id) {
-		return core.NoModel(id)
+		return serving.NoModel(id)
 	}
 	return call.JSON(200, describe(m))
 }
 
-func describe(m *core.Model) api.Model {
+func describe(m *serving.Model) api.Model {
 	c := m.Config
 	return api.Model{
 		ID:          m.ID,

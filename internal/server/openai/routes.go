@@ -2,7 +2,7 @@
 // models, with the extensions of vLLM and llama-server that clients use.
 //
 // One file per endpoint: a handler decodes, builds jobs, and streams or
-// collects; generation itself is package core's. What the protocol knows but
+// collects; generation itself is package serving's. What the protocol knows but
 // this server does not do is refused by name, never ignored.
 package openai
 
@@ -11,12 +11,12 @@ import (
 	"net/http"
 
 	api "github.com/penstock-llm/penstock/api/openai"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // Routes are the endpoints of this protocol.
-func Routes() []core.Route {
-	return []core.Route{
+func Routes() []serving.Route {
+	return []serving.Route{
 		{Method: "POST", Path: "/v1/completions", Shape: WriteError, Handle: completions, About: "OpenAI text completion, streamed or not"},
 		{Method: "POST", Path: "/v1/chat/completions", Shape: WriteError, Handle: chatCompletions, About: "OpenAI chat completion, streamed or not"},
 		{Method: "GET", Path: "/v1/models", Shape: WriteError, Handle: models, About: "OpenAI list of models"},
@@ -25,13 +25,13 @@ func Routes() []core.Route {
 }
 
 // WriteError writes an error as OpenAI does.
-func WriteError(w http.ResponseWriter, e *core.Error) {
+func WriteError(w http.ResponseWriter, e *serving.Error) {
 	body, _ := json.Marshal(errorBody(e))
 	e.Headers(w.Header())
-	core.WriteJSON(w, e.Status, body)
+	serving.WriteJSON(w, e.Status, body)
 }
 
-func errorBody(e *core.Error) api.ErrorResponse {
+func errorBody(e *serving.Error) api.ErrorResponse {
 	r := api.ErrorResponse{Error: api.Error{
 		Message:       e.Message,
 		Type:          e.Type,

@@ -6,22 +6,22 @@ import (
 
 	api "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/engine"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 const maxChoices = 128
 
 // job checks the fields that both kinds of request share. The prompt and the
 // limits of the answer are the caller's to add.
-func job(c *core.Check, r *api.Sampling, call *core.Call, m *core.Model) *core.Job {
+func job(c *serving.Check, r *api.Sampling, call *serving.Call, m *serving.Model) *serving.Job {
 	if !m.Named(r.Model) {
-		c.Fail(core.NoModel(r.Model))
+		c.Fail(serving.NoModel(r.Model))
 	}
 	refuse(c, &r.Unsupported, r.N)
 	if r.StreamOptions != nil && !r.Stream {
-		c.Fail(core.Bad("stream_options", "stream_options is only allowed when stream is true"))
+		c.Fail(serving.Bad("stream_options", "stream_options is only allowed when stream is true"))
 	}
-	j := &core.Job{
+	j := &serving.Job{
 		Stop:        c.Stops("stop", r.Stop),
 		StopTokens:  r.StopTokenIDs,
 		IgnoreEOS:   r.IgnoreEOS,
@@ -50,7 +50,7 @@ func job(c *core.Check, r *api.Sampling, call *core.Call, m *core.Model) *core.J
 }
 
 // refuse turns down what would change the answer and is not implemented.
-func refuse(c *core.Check, u *api.Unsupported, n *int) {
+func refuse(c *serving.Check, u *api.Unsupported, n *int) {
 	c.Inert("tools", u.Tools, "[]")
 	c.Inert("tool_choice", u.ToolChoice, `"none"`, `"auto"`)
 	c.Inert("functions", u.Functions, "[]")
@@ -83,8 +83,8 @@ func refuse(c *core.Check, u *api.Unsupported, n *int) {
 }
 
 // choices are n jobs like j that differ in their seeds.
-func choices(j *core.Job, n int) []*core.Job {
-	jobs := make([]*core.Job, n)
+func choices(j *serving.Job, n int) []*serving.Job {
+	jobs := make([]*serving.Job, n)
 	for i := range jobs {
 		one := *j
 		one.Params.Seed += uint64(i)
@@ -94,7 +94,7 @@ func choices(j *core.Job, n int) []*core.Job {
 }
 
 // usage adds up the results of all choices; the tokens of a prompt count once.
-func usage(results []*core.Result, perPrompt int) *api.Usage {
+func usage(results []*serving.Result, perPrompt int) *api.Usage {
 	u := &api.Usage{}
 	for i, r := range results {
 		u.CompletionTokens += r.Completion
@@ -108,8 +108,8 @@ func usage(results []*core.Result, perPrompt int) *api.Usage {
 }
 
 // timings are llama-server's, of one result.
-func timings(r *core.Result) *api.Timings {
-	ms := core.Milliseconds(r)
+func timings(r *serving.Result) *api.Timings {
+	ms := serving.Milliseconds(r)
 	return &api.Timings{
 		CacheN: ms.Cached, PromptN: ms.Prompt, PromptMS: ms.PromptMS,
 		PromptPerTokenMS: ms.PromptPerToken, PromptPerSecond: ms.PromptPerSecond,

@@ -9,13 +9,13 @@ import (
 	api "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/sample"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
 // built is the job of a request.
-func built(t *testing.T, body string) *core.Job {
+func built(t *testing.T, body string) *serving.Job {
 	t.Helper()
 	file, err := tinymodel.Open(tinymodel.Options{})
 	if err != nil {
@@ -29,8 +29,8 @@ func built(t *testing.T, body string) *core.Job {
 	if err := json.Unmarshal([]byte(body), &r); err != nil {
 		t.Fatal(err)
 	}
-	var c core.Check
-	j := job(&c, &r, &core.Call{R: httptest.NewRequest("POST", "/", nil), Client: "me"}, &core.Model{ID: "m", Tokenizer: tok})
+	var c serving.Check
+	j := job(&c, &r, &serving.Call{R: httptest.NewRequest("POST", "/", nil), Client: "me"}, &serving.Model{ID: "m", Tokenizer: tok})
 	if c.Err() != nil {
 		t.Fatalf("%s: %v", body, c.Err())
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	api "github.com/penstock-llm/penstock/api/openai"
-	"github.com/penstock-llm/penstock/internal/server/core"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // form is what differs between the streams of chat and text completions. All
@@ -18,7 +18,7 @@ type form interface {
 	// open appends what comes before a choice's first text, or nothing.
 	open(s *stream, index int)
 	// text appends an event with text and log-probabilities.
-	text(s *stream, index int, d core.Delta)
+	text(s *stream, index int, d serving.Delta)
 	// close appends a choice's last event.
 	close(s *stream, index int, reason string)
 }
@@ -28,16 +28,16 @@ type stream struct {
 	mu       sync.Mutex // held while events are appended and sent
 	quiet    bool       // no event yet, so that pings keep the connection alive
 	interval time.Duration
-	events   *core.Events
+	events   *serving.Events
 	form     form
 	head     []byte // data: {…"choices":[{"index":
 	tail     []byte // }]}, with usage null where the client wants usage
 	logprobs bool
 	usage    bool
-	model    *core.Model
+	model    *serving.Model
 }
 
-func newStream(call *core.Call, f form, id string, m *core.Model, r *api.Sampling) *stream {
+func newStream(call *serving.Call, f form, id string, m *serving.Model, r *api.Sampling) *stream {
 	s := &stream{quiet: true, interval: call.App.PingInterval, events: call.Events(), form: f, model: m, usage: r.StreamOptions != nil && r.StreamOptions.IncludeUsage}
 	s.head = append(s.head, `data: {"id":"`...)
 	s.head = append(s.head, id...)
@@ -46,7 +46,7 @@ func newStream(call *core.Call, f form, id string, m *core.Model, r *api.Samplin
 	s.head = append(s.head, `","created":`...)
 	s.head = strconv.AppendInt(s.head, call.Start.Unix(), 10)
 	s.head = append(s.head, `,"model":`...)
-	s.head = core.AppendQuoted(s.head, m.ID)
+	s.head = serving.AppendQuoted(s.head, m.ID)
 	s.head = append(s.head, `,"choices":[`...)
 	s.tail = append(s.tail, "}]}\n\n"...)
 	if s.usage {
@@ -57,14 +57,14 @@ func newStream(call *core.Call, f form, id string, m *core.Model, r *api.Samplin
 
 // run sends the generations' events until all have ended. An error before the
 // first event is returned; a later one becomes an event.
-func (s *stream) run(ctx context.Context, gens []*core.Generation, perPrompt int) *core.Error {
+func (s *stream) run(ctx context.Context, gens []*serving.Generation, perPrompt int) *serving.Error {
 	defer s.events.Close()
 	if s.interval > 0 {
 		pings := time.AfterFunc(s.interval, s.ping)
 		defer pings.Stop()
 	}
 	defer s.speak() // before events are closed
-	var err *core.Error
+	var err *serving.Error
 	if len(gens) == 1 {
 		err = s.pump(ctx, 0, gens[0])
 	} else {
@@ -74,7 +74,7 @@ func (s *stream) run(ctx context.Context, gens []*core.Generation, perPrompt int
 		return s.fail(err)
 	}
 	if s.usage {
-		results := make([]*core.Result, len(gens))
+		results := make([]*serving.Result, len(gens))
 		for i, g := range gens {
 			results[i] = g.Result()
 		}
@@ -107,13 +107,13 @@ func (s *stream) speak() {
 }
 
 // pumpAll pumps several generations at once; the first error ends them all.
-func (s *stream) pumpAll(ctx context.Context, gens []*core.Generation) *core.Error {
+func (s *stream) pumpAll(ctx context.Context, gens []*serving.Generation) *serving.Error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
 		wait  sync.WaitGroup
 		once  sync.Once
-		first *core.Error
+		first *serving.Error
 	)
 	for i, g := range gens {
 		wait.Go(func() {
@@ -131,7 +131,7 @@ func (s *stream) pumpAll(ctx context.Context, gens []*core.Generation) *core.Err
 
 // pump sends the events of one choice: one write for all tokens that are there.
 // The choice's last event is sent together with what follows it.
-func (s *stream) pump(ctx context.Context, index int, g *core.Generation) *core.Error {
+func (s *stream) pump(ctx context.Context, index int, g *serving.Generation) *serving.Error {
 	opened := false
 	for {
 		d, err := g.Next(ctx)
@@ -155,7 +155,7 @@ func (s *stream) pump(ctx context.Context, index int, g *core.Generation) *core.
 		}
 		s.mu.Unlock()
 		if !sent {
-			return core.Gone()
+			return serving.Gone()
 		}
 		if d.Done {
 			return nil
@@ -193,7 +193,7 @@ func (s *stream) appendUsage(u *api.Usage) {
 
 // fail ends the stream with an error: as the answer's status if nothing was
 // sent yet, else as an event.
-func (s *stream) fail(err *core.Error) *core.Error {
+func (s *stream) fail(err *serving.Error) *serving.Error {
 	if !s.events.Begun() {
 		return err
 	}
@@ -216,10 +216,10 @@ func (chatForm) open(s *stream, index int) {
 	s.end()
 }
 
-func (chatForm) text(s *stream, index int, d core.Delta) {
+func (chatForm) text(s *stream, index int, d serving.Delta) {
 	s.begin(index)
 	b := append(s.events.Buf, `,"delta":{"content":"`...)
-	b = core.AppendJSON(b, d.Text)
+	b = serving.AppendJSON(b, d.Text)
 	s.events.Buf = append(b, `"}`...)
 	if s.logprobs {
 		s.appendLogprobs(chatLogprobs(s.model, d.Tokens))
@@ -244,7 +244,7 @@ type textForm struct {
 	logprobs []*textLogprobs // of each choice, where the client wants them
 }
 
-func newTextForm(m *core.Model, w *work, logprobs bool) *textForm {
+func newTextForm(m *serving.Model, w *work, logprobs bool) *textForm {
 	f := &textForm{work: w}
 	if logprobs {
 		for i := range w.jobs {
@@ -262,7 +262,7 @@ func (f *textForm) open(s *stream, index int) {
 	}
 }
 
-func (f *textForm) text(s *stream, index int, d core.Delta) {
+func (f *textForm) text(s *stream, index int, d serving.Delta) {
 	var l any
 	if f.logprobs != nil {
 		f.logprobs[index].text.count(string(d.Text))
@@ -278,7 +278,7 @@ func (f *textForm) close(s *stream, index int, reason string) {
 func (*textForm) event(s *stream, index int, text []byte, logprobs any, reason string) {
 	s.begin(index)
 	b := append(s.events.Buf, `,"text":"`...)
-	b = core.AppendJSON(b, text)
+	b = serving.AppendJSON(b, text)
 	s.events.Buf = append(b, '"')
 	s.appendLogprobs(logprobs)
 	s.events.Buf = append(s.events.Buf, `,"finish_reason":`...)

@@ -11,8 +11,8 @@ import (
 	"net/http"
 	"path"
 
-	"github.com/penstock-llm/penstock/internal/server/core"
 	"github.com/penstock-llm/penstock/internal/server/llamaserver"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 //go:embed static
@@ -29,8 +29,8 @@ var types = map[string]string{
 }
 
 // Routes are the page and its files.
-func Routes() []core.Route {
-	routes := []core.Route{{Method: "GET", Path: "/ui", Shape: llamaserver.WriteError, Handle: redirect, Public: true, About: "to /ui/"}}
+func Routes() []serving.Route {
+	routes := []serving.Route{{Method: "GET", Path: "/ui", Shape: llamaserver.WriteError, Handle: redirect, Public: true, About: "to /ui/"}}
 	for _, name := range []string{"index.html", "app.js", "style.css", "icon.svg"} {
 		body, err := static.ReadFile("static/" + name)
 		if err != nil {
@@ -40,22 +40,22 @@ func Routes() []core.Route {
 		if name == "index.html" {
 			at = "/ui/{$}"
 		}
-		routes = append(routes, core.Route{
+		routes = append(routes, serving.Route{
 			Method: "GET", Path: at, Shape: llamaserver.WriteError, Handle: file(name, body), Public: true, About: "chat page: " + path.Base(name),
 		})
 	}
 	return routes
 }
 
-func redirect(call *core.Call) *core.Error {
+func redirect(call *serving.Call) *serving.Error {
 	http.Redirect(call.W, call.R, "/ui/", http.StatusFound)
 	return nil
 }
 
-func file(name string, body []byte) core.Handler {
+func file(name string, body []byte) serving.Handler {
 	sum := sha256.Sum256(body)
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
-	return func(call *core.Call) *core.Error {
+	return func(call *serving.Call) *serving.Error {
 		h := call.W.Header()
 		h.Set("ETag", tag)
 		h.Set("Cache-Control", "no-cache") // ask each time, which the tag makes cheap

@@ -1,4 +1,4 @@
-package core
+package serving
 
 import (
 	"encoding/json"

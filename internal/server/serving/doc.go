@@ -1,4 +1,4 @@
-// Package core is what all protocols of the server share: one generation from
+// Package serving is what all protocols of the server share: one generation from
 // prompt to text, the errors and their statuses, reading bodies, checking
 // parameters, and writing event streams.
 //
@@ -8,4 +8,4 @@
 // server's.
 //
 // Reading order: job.go, generation.go, stops.go, sse.go, errors.go, call.go.
-package core
+package serving
