@@ -57,7 +57,7 @@ func (c *listCommand) Run(cli *commands, term terminal) error {
 	return table.Flush()
 }
 
-// storedModel is a hub.Entry as list --json prints it.
+// storedModel is a hub.Stored as list --json prints it.
 type storedModel struct {
 	Name     string    `json:"name"`
 	Path     string    `json:"path"`

@@ -4,7 +4,8 @@
 // reason; it never costs more memory than a small multiple of its size.
 //
 // The package knows nothing of models: what a key means is for tokenizer and
-// model to say, what a block of numbers means for quant.
+// model to say, what a block of numbers means for quant. It reads for them only
+// the general keys, which mean the same in every file (general.go).
 package gguf
 
 import (

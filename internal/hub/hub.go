@@ -42,8 +42,8 @@ type Config struct {
 // bytes of it. total is -1 if it is not known. Calls do not overlap.
 type Progress func(stage string, done, total int64)
 
-// Entry is a model in the store.
-type Entry struct {
+// Stored is a model in the store.
+type Stored struct {
 	Name     string // what Resolve takes
 	Path     string
 	Size     int64
@@ -55,7 +55,7 @@ type Entry struct {
 // Config must not be changed.
 type Store struct {
 	Config
-	models []Model
+	models []Entry
 	retry  retryPolicy
 }
 
@@ -152,8 +152,8 @@ func (s *Store) Pull(ctx context.Context, name string, progress Progress) (strin
 }
 
 // List names the models in the store, sorted by name.
-func (s *Store) List() ([]Entry, error) {
-	var entries []Entry
+func (s *Store) List() ([]Stored, error) {
+	var entries []Stored
 	for _, stored := range s.filesIn(".") {
 		path := s.at(stored)
 		info, err := os.Stat(path)
@@ -164,9 +164,9 @@ func (s *Store) List() ([]Entry, error) {
 		if !ok {
 			name = path
 		}
-		entries = append(entries, Entry{name, path, info.Size(), readDigest(path), info.ModTime()})
+		entries = append(entries, Stored{name, path, info.Size(), readDigest(path), info.ModTime()})
 	}
-	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(entries, func(a, b Stored) int { return strings.Compare(a.Name, b.Name) })
 	return entries, nil
 }
 

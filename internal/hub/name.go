@@ -69,9 +69,9 @@ func (s *Store) parse(name string) (reference, error) {
 			return parseRepository(name, rest)
 		}
 	}
-	for _, m := range s.models {
-		if name == m.Name {
-			return reference{kind: catalogue, file: m.File}, nil
+	for _, e := range s.models {
+		if e.named(name) {
+			return reference{kind: catalogue, file: e.File}, nil
 		}
 	}
 	if isGGUF(name) || strings.ContainsRune(name, filepath.Separator) || isRegularName(name) {

@@ -115,6 +115,11 @@ func TestCatalogueIsSound(t *testing.T) {
 		if len(m.SHA256) != 64 || m.Size == 0 || len(m.wheels) == 0 || m.Title == "" {
 			t.Errorf("%s is incomplete: %+v", m.Name, m)
 		}
+		for _, alias := range m.Aliases {
+			if aliased, err := s.parse(alias); err != nil || aliased != ref {
+				t.Errorf("%s: its alias %s is %+v, %v", m.Name, alias, aliased, err)
+			}
+		}
 		for _, w := range m.wheels {
 			if !strings.Contains(w.requirement, "==") {
 				t.Errorf("%s: %s is not pinned", m.Name, w.requirement)
@@ -123,6 +128,31 @@ func TestCatalogueIsSound(t *testing.T) {
 	}
 	if Catalogue[0].Name != Default {
 		t.Errorf("the default, %s, is not the first", Default)
+	}
+}
+
+// What a person types or has downloaded by hand finds the same settings.
+func TestLookup(t *testing.T) {
+	for name, want := range map[string]string{
+		"qwen2.5-coder:0.5b": "qwen2.5-coder:0.5b",
+		"qwen2.5-coder":      "qwen2.5-coder:0.5b",
+		"gemma3":             "gemma3:270m",
+		filepath.Join("some", "where", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"): "qwen2.5-coder:1.5b",
+	} {
+		if e, ok := Lookup(name); !ok || e.Name != want {
+			t.Errorf("%s is %q, want %q", name, e.Name, want)
+		}
+	}
+	for _, name := range []string{"", "llama9", "other.gguf", "qwen2.5-coder:7b"} {
+		if e, ok := Lookup(name); ok {
+			t.Errorf("%q is %s", name, e.Name)
+		}
+	}
+	if e, _ := Lookup("qwen2.5-coder"); *e.Sampling.Temperature != 0.7 || *e.Sampling.TopK != 20 || *e.Sampling.TopP != 0.8 || *e.Sampling.RepeatPenalty != 1.1 || e.Sampling.MinP != nil {
+		t.Errorf("its settings are %+v", e.Sampling)
+	}
+	if base, _ := Lookup("gemma3:270m"); !base.Base {
+		t.Error("gemma3:270m is not marked as a base model")
 	}
 }
 

