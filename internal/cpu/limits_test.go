@@ -70,14 +70,3 @@ func TestThisMachine(t *testing.T) {
 	}
 	t.Logf("%s, tier %v, %d threads, %d MB, caches %+v", Name(), Detect(), Threads(), MemoryLimit()>>20, CacheSizes())
 }
-
-func TestParseTier(t *testing.T) {
-	for _, tier := range []Tier{Generic, AVX2, AVX512VNNI} {
-		if got, err := ParseTier(tier.String()); err != nil || got != tier {
-			t.Errorf("ParseTier(%q) = %v, %v", tier.String(), got, err)
-		}
-	}
-	if _, err := ParseTier("sse9"); err == nil {
-		t.Error("ParseTier(sse9): no error")
-	}
-}

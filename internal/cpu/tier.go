@@ -19,7 +19,7 @@ type Tier uint8
 
 const (
 	Generic    Tier = iota // plain Go, the specification of the others
-	AVX2                   // AVX2, FMA and F16C
+	AVX2                   // AVX2, FMA, F16C and POPCNT
 	AVX512VNNI             // AVX-512 F, BW, VL, DQ and VNNI
 )
 
@@ -42,17 +42,23 @@ func ParseTier(s string) (Tier, error) {
 	return Generic, fmt.Errorf("cpu: unknown tier %q: want %s", s, strings.Join(tierNames[:], ", "))
 }
 
+// needs are the features that a tier asks for beyond those of the tier below it.
+var needs = [...][]cpuid.FeatureID{
+	AVX2:       {cpuid.AVX2, cpuid.FMA3, cpuid.F16C, cpuid.POPCNT},
+	AVX512VNNI: {cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ, cpuid.AVX512VNNI},
+}
+
 // Detect returns the best tier that the processor has and the operating system
 // has enabled.
-func Detect() Tier {
-	c := &cpuid.CPU
-	if !c.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.F16C) {
-		return Generic
+func Detect() Tier { return detect(cpuid.CPU.Supports) }
+
+// detect goes up the tiers as long as the processor has all that they need.
+func detect(supports func(...cpuid.FeatureID) bool) Tier {
+	best := Generic
+	for int(best)+1 < len(needs) && supports(needs[best+1]...) {
+		best++
 	}
-	if c.Supports(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ, cpuid.AVX512VNNI) {
-		return AVX512VNNI
-	}
-	return AVX2
+	return best
 }
 
 // Name is the processor's brand string, for logs and reports.

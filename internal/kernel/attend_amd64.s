@@ -155,13 +155,12 @@ DATA word3f31725d<>+0(SB)/4, $0x3f31725d
 GLOBL word3f31725d<>(SB), RODATA|NOPTR, $4
 
 // func attendSoftcapAVX512(s *float32, n int, rows int, c float32)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·attendSoftcapAVX512(SB), NOSPLIT, $0-28
 	MOVQ         s+0(FP), AX
 	MOVQ         n+8(FP), CX
 	MOVQ         rows+16(FP), DX
-	MOVSS        c+24(FP), X0
-	VBROADCASTSS X0, Z0
+	VBROADCASTSS c+24(FP), Z0
 	VBROADCASTSS wordc2ae0000<>+0(SB), Z3
 	VBROADCASTSS word42b00000<>+0(SB), Z4
 	VBROADCASTSS word3fb8aa3b<>+0(SB), Z5
@@ -217,7 +216,7 @@ DATA word40000000<>+0(SB)/4, $0x40000000
 GLOBL word40000000<>(SB), RODATA|NOPTR, $4
 
 // func attendQuantizeAVX512(dst *int16, x *float32, n int, perPeak float32, perNorm float32) float32
-// Requires: AVX, AVX512DQ, AVX512F, SSE
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·attendQuantizeAVX512(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -261,14 +260,12 @@ done14:
 	JB            oddAVX512
 	VUCOMISS      X1, X1
 	JP            oddAVX512
-	MOVSS         perPeak+24(FP), X2
-	VMULSS        X2, X0, X0
+	VMULSS        perPeak+24(FP), X0, X0
 	VSQRTSS       X1, X1, X1
-	MOVSS         perNorm+28(FP), X2
-	VMULSS        X2, X1, X1
+	VMULSS        perNorm+28(FP), X1, X1
 	VMAXSS        X1, X0, X0
 	VMAXSS        word0da24260<>+0(SB), X0, X0
-	MOVSS         X0, ret+32(FP)
+	VMOVSS        X0, ret+32(FP)
 	VMOVSS        word3f800000<>+0(SB), X1
 	VDIVSS        X0, X1, X1
 	VBROADCASTSS  X1, Z0
@@ -290,7 +287,7 @@ done16:
 
 oddAVX512:
 	VMOVSS wordbf800000<>+0(SB), X0
-	MOVSS  X0, ret+32(FP)
+	VMOVSS X0, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -307,14 +304,13 @@ DATA wordbf800000<>+0(SB)/4, $0xbf800000
 GLOBL wordbf800000<>(SB), RODATA|NOPTR, $4
 
 // func attendRotateAVX512(dst *float32, x *float32, n int, block int, scale float32)
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512F
 TEXT ·attendRotateAVX512(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
 	MOVQ         block+24(FP), BX
-	MOVSS        scale+32(FP), X0
-	VBROADCASTSS X0, Z0
+	VBROADCASTSS scale+32(FP), Z0
 	VMOVUPS      sign1AVX512<>+0(SB), Z1
 	VMOVUPS      sign2AVX512<>+0(SB), Z2
 	VMOVUPS      sign4AVX512<>+0(SB), Z3
@@ -1273,13 +1269,12 @@ DATA spread3f31725d<>+28(SB)/4, $0x3f31725d
 GLOBL spread3f31725d<>(SB), RODATA|NOPTR, $32
 
 // func attendSoftcapAVX2(s *float32, n int, rows int, c float32)
-// Requires: AVX, AVX2, FMA3, SSE
+// Requires: AVX, AVX2, FMA3
 TEXT ·attendSoftcapAVX2(SB), NOSPLIT, $0-28
 	MOVQ         s+0(FP), AX
 	MOVQ         n+8(FP), CX
 	MOVQ         rows+16(FP), DX
-	MOVSS        c+24(FP), X0
-	VBROADCASTSS X0, Y0
+	VBROADCASTSS c+24(FP), Y0
 	VADDPS       Y0, Y0, Y2
 	VBROADCASTSS word40000000<>+0(SB), Y1
 	VDIVPS       Y0, Y1, Y1
@@ -1326,7 +1321,7 @@ done45:
 	RET
 
 // func attendQuantizeAVX2(dst *int16, x *float32, n int, perPeak float32, perNorm float32) float32
-// Requires: AVX, AVX2, FMA3, SSE
+// Requires: AVX, AVX2, FMA3
 TEXT ·attendQuantizeAVX2(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -1366,14 +1361,12 @@ done49:
 	JB           oddAVX2
 	VUCOMISS     X0, X0
 	JP           oddAVX2
-	MOVSS        perPeak+24(FP), X1
-	VMULSS       X1, X2, X2
+	VMULSS       perPeak+24(FP), X2, X2
 	VSQRTSS      X0, X0, X0
-	MOVSS        perNorm+28(FP), X1
-	VMULSS       X1, X0, X0
+	VMULSS       perNorm+28(FP), X0, X0
 	VMAXSS       X0, X2, X2
 	VMAXSS       word0da24260<>+0(SB), X2, X2
-	MOVSS        X2, ret+32(FP)
+	VMOVSS       X2, ret+32(FP)
 	VMOVSS       word3f800000<>+0(SB), X0
 	VDIVSS       X2, X0, X0
 	VBROADCASTSS X0, Y0
@@ -1397,19 +1390,18 @@ done51:
 
 oddAVX2:
 	VMOVSS wordbf800000<>+0(SB), X0
-	MOVSS  X0, ret+32(FP)
+	VMOVSS X0, ret+32(FP)
 	VZEROUPPER
 	RET
 
 // func attendRotateAVX2(dst *float32, x *float32, n int, block int, scale float32)
-// Requires: AVX, AVX2, FMA3, SSE
+// Requires: AVX, FMA3
 TEXT ·attendRotateAVX2(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
 	MOVQ         block+24(FP), BX
-	MOVSS        scale+32(FP), X0
-	VBROADCASTSS X0, Y0
+	VBROADCASTSS scale+32(FP), Y0
 	VMOVUPS      sign1AVX2<>+0(SB), Y1
 	VMOVUPS      sign2AVX2<>+0(SB), Y2
 	VMOVUPS      sign4AVX2<>+0(SB), Y3

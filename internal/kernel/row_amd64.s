@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func dotQ8AVX512(w *byte, x *float32, blocks int) float32
-// Requires: AVX, AVX2, AVX512F, SSE
+// Requires: AVX, AVX2, AVX512F
 TEXT ·dotQ8AVX512(SB), NOSPLIT, $0-28
 	MOVQ   w+0(FP), AX
 	MOVQ   x+8(FP), CX
@@ -75,12 +75,12 @@ done4:
 	VADDPS        X1, X0, X0
 	VPERMILPS     $0xb1, X0, X1
 	VADDPS        X1, X0, X0
-	MOVSS         X0, ret+24(FP)
+	VMOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func dotQ8AVX2(w *byte, x *float32, blocks int) float32
-// Requires: AVX, AVX2, F16C, FMA3, SSE
+// Requires: AVX, AVX2, F16C, FMA3
 TEXT ·dotQ8AVX2(SB), NOSPLIT, $0-28
 	MOVQ   w+0(FP), AX
 	MOVQ   x+8(FP), CX
@@ -172,6 +172,6 @@ done8:
 	VADDPS       X0, X1, X1
 	VPERMILPS    $0xb1, X1, X0
 	VADDPS       X0, X1, X1
-	MOVSS        X1, ret+24(FP)
+	VMOVSS       X1, ret+24(FP)
 	VZEROUPPER
 	RET

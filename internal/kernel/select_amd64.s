@@ -5,12 +5,11 @@
 #include "textflag.h"
 
 // func selectAboveAVX512(x *float32, groups int, limit float32) (skipped int, mask uint64)
-// Requires: AVX, AVX512BW, AVX512F, SSE
+// Requires: AVX, AVX512BW, AVX512F
 TEXT ·selectAboveAVX512(SB), NOSPLIT, $0-40
 	MOVQ         x+0(FP), AX
 	MOVQ         groups+8(FP), CX
-	MOVSS        limit+16(FP), X0
-	VBROADCASTSS X0, Z0
+	VBROADCASTSS limit+16(FP), Z0
 	XORQ         DX, DX
 	XORQ         BX, BX
 
@@ -42,7 +41,7 @@ out:
 	RET
 
 // func selectPeakAVX512(x *float32, n int) (max float32, squares float32)
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512F
 TEXT ·selectPeakAVX512(SB), NOSPLIT, $0-24
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -101,7 +100,7 @@ done4:
 	VMAXPS        X1, X0, X0
 	VPERMILPS     $0xb1, X0, X1
 	VMAXPS        X1, X0, X0
-	MOVSS         X0, max+16(FP)
+	VMOVSS        X0, max+16(FP)
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -110,7 +109,7 @@ done4:
 	VADDPS        X0, X1, X1
 	VPERMILPS     $0xb1, X1, X0
 	VADDPS        X0, X1, X1
-	MOVSS         X1, squares+20(FP)
+	VMOVSS        X1, squares+20(FP)
 	VZEROUPPER
 	RET
 
@@ -118,14 +117,12 @@ DATA wordff800000<>+0(SB)/4, $0xff800000
 GLOBL wordff800000<>(SB), RODATA|NOPTR, $4
 
 // func selectMassAVX512(x *float32, n int, max float32, scale float32) float32
-// Requires: AVX, AVX512DQ, AVX512F, SSE
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·selectMassAVX512(SB), NOSPLIT, $0-28
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
-	MOVSS        max+16(FP), X0
-	VBROADCASTSS X0, Z0
-	MOVSS        scale+20(FP), X1
-	VBROADCASTSS X1, Z1
+	VBROADCASTSS max+16(FP), Z0
+	VBROADCASTSS scale+20(FP), Z1
 	VBROADCASTSS wordc2ae0000<>+0(SB), Z2
 	VBROADCASTSS word42b00000<>+0(SB), Z3
 	VBROADCASTSS word3fb8aa3b<>+0(SB), Z3
@@ -206,7 +203,7 @@ done8:
 	VADDPS        X0, X1, X1
 	VPERMILPS     $0xb1, X1, X0
 	VADDPS        X0, X1, X1
-	MOVSS         X1, ret+24(FP)
+	VMOVSS        X1, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -238,19 +235,15 @@ DATA word3f31725d<>+0(SB)/4, $0x3f31725d
 GLOBL word3f31725d<>(SB), RODATA|NOPTR, $4
 
 // func selectBandAVX512(out *float32, x *float32, n int, max float32, scale float32, lo float32, hi float32) (total float32, aboveLo float32, aboveHi float32, count int)
-// Requires: AVX, AVX512DQ, AVX512F, POPCNT, SSE
+// Requires: AVX, AVX512DQ, AVX512F, POPCNT
 TEXT ·selectBandAVX512(SB), NOSPLIT, $0-64
 	MOVQ         out+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), BX
-	MOVSS        max+24(FP), X0
-	VBROADCASTSS X0, Z0
-	MOVSS        scale+28(FP), X1
-	VBROADCASTSS X1, Z1
-	MOVSS        lo+32(FP), X2
-	VBROADCASTSS X2, Z2
-	MOVSS        hi+36(FP), X3
-	VBROADCASTSS X3, Z3
+	VBROADCASTSS max+24(FP), Z0
+	VBROADCASTSS scale+28(FP), Z1
+	VBROADCASTSS lo+32(FP), Z2
+	VBROADCASTSS hi+36(FP), Z3
 	VBROADCASTSS wordc2ae0000<>+0(SB), Z4
 	VBROADCASTSS word42b00000<>+0(SB), Z5
 	VBROADCASTSS word3fb8aa3b<>+0(SB), Z5
@@ -370,7 +363,7 @@ done11:
 	VADDPS        X0, X1, X1
 	VPERMILPS     $0xb1, X1, X0
 	VADDPS        X0, X1, X1
-	MOVSS         X1, total+40(FP)
+	VMOVSS        X1, total+40(FP)
 	VADDPS        Z10, Z7, Z7
 	VEXTRACTF64X4 $0x01, Z7, Y0
 	VADDPS        Y0, Y7, Y0
@@ -380,7 +373,7 @@ done11:
 	VADDPS        X0, X1, X1
 	VPERMILPS     $0xb1, X1, X0
 	VADDPS        X0, X1, X1
-	MOVSS         X1, aboveLo+44(FP)
+	VMOVSS        X1, aboveLo+44(FP)
 	VADDPS        Z11, Z8, Z8
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VADDPS        Y0, Y8, Y0
@@ -390,18 +383,17 @@ done11:
 	VADDPS        X0, X1, X1
 	VPERMILPS     $0xb1, X1, X0
 	VADDPS        X0, X1, X1
-	MOVSS         X1, aboveHi+48(FP)
+	VMOVSS        X1, aboveHi+48(FP)
 	MOVQ          DX, count+56(FP)
 	VZEROUPPER
 	RET
 
 // func selectAboveAVX2(x *float32, groups int, limit float32) (skipped int, mask uint64)
-// Requires: AVX, AVX2, SSE
+// Requires: AVX
 TEXT ·selectAboveAVX2(SB), NOSPLIT, $0-40
 	MOVQ         x+0(FP), AX
 	MOVQ         groups+8(FP), CX
-	MOVSS        limit+16(FP), X0
-	VBROADCASTSS X0, Y0
+	VBROADCASTSS limit+16(FP), Y0
 	XORQ         DX, DX
 	XORQ         BX, BX
 
@@ -474,7 +466,7 @@ out:
 	RET
 
 // func selectPeakAVX2(x *float32, n int) (max float32, squares float32)
-// Requires: AVX, FMA3, SSE
+// Requires: AVX, FMA3
 TEXT ·selectPeakAVX2(SB), NOSPLIT, $0-24
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -531,26 +523,24 @@ done17:
 	VMAXPS       X0, X1, X1
 	VPERMILPS    $0xb1, X1, X0
 	VMAXPS       X0, X1, X1
-	MOVSS        X1, max+16(FP)
+	VMOVSS       X1, max+16(FP)
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPS       X0, X4, X0
 	VPERMILPS    $0x4e, X0, X1
 	VADDPS       X1, X0, X0
 	VPERMILPS    $0xb1, X0, X1
 	VADDPS       X1, X0, X0
-	MOVSS        X0, squares+20(FP)
+	VMOVSS       X0, squares+20(FP)
 	VZEROUPPER
 	RET
 
 // func selectMassAVX2(x *float32, n int, max float32, scale float32) float32
-// Requires: AVX, AVX2, FMA3, SSE
+// Requires: AVX, AVX2, FMA3
 TEXT ·selectMassAVX2(SB), NOSPLIT, $0-28
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
-	MOVSS        max+16(FP), X0
-	VBROADCASTSS X0, Y0
-	MOVSS        scale+20(FP), X1
-	VBROADCASTSS X1, Y1
+	VBROADCASTSS max+16(FP), Y0
+	VBROADCASTSS scale+20(FP), Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 
@@ -638,7 +628,7 @@ done21:
 	VADDPS       X1, X0, X0
 	VPERMILPS    $0xb1, X0, X1
 	VADDPS       X1, X0, X0
-	MOVSS        X0, ret+24(FP)
+	VMOVSS       X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -733,19 +723,15 @@ DATA spread3f31725d<>+28(SB)/4, $0x3f31725d
 GLOBL spread3f31725d<>(SB), RODATA|NOPTR, $32
 
 // func selectBandAVX2(out *float32, x *float32, n int, max float32, scale float32, lo float32, hi float32) (total float32, aboveLo float32, aboveHi float32, count int)
-// Requires: AVX, AVX2, FMA3, POPCNT, SSE
+// Requires: AVX, AVX2, FMA3, POPCNT
 TEXT ·selectBandAVX2(SB), NOSPLIT, $0-64
 	MOVQ         out+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), BX
-	MOVSS        max+24(FP), X0
-	VBROADCASTSS X0, Y0
-	MOVSS        scale+28(FP), X1
-	VBROADCASTSS X1, Y1
-	MOVSS        lo+32(FP), X2
-	VBROADCASTSS X2, Y2
-	MOVSS        hi+36(FP), X3
-	VBROADCASTSS X3, Y3
+	VBROADCASTSS max+24(FP), Y0
+	VBROADCASTSS scale+28(FP), Y1
+	VBROADCASTSS lo+32(FP), Y2
+	VBROADCASTSS hi+36(FP), Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
@@ -799,21 +785,21 @@ done23:
 	VADDPS       X1, X0, X0
 	VPERMILPS    $0xb1, X0, X1
 	VADDPS       X1, X0, X0
-	MOVSS        X0, total+40(FP)
+	VMOVSS       X0, total+40(FP)
 	VEXTRACTF128 $0x01, Y5, X0
 	VADDPS       X0, X5, X0
 	VPERMILPS    $0x4e, X0, X1
 	VADDPS       X1, X0, X0
 	VPERMILPS    $0xb1, X0, X1
 	VADDPS       X1, X0, X0
-	MOVSS        X0, aboveLo+44(FP)
+	VMOVSS       X0, aboveLo+44(FP)
 	VEXTRACTF128 $0x01, Y6, X0
 	VADDPS       X0, X6, X0
 	VPERMILPS    $0x4e, X0, X1
 	VADDPS       X1, X0, X0
 	VPERMILPS    $0xb1, X0, X1
 	VADDPS       X1, X0, X0
-	MOVSS        X0, aboveHi+48(FP)
+	VMOVSS       X0, aboveHi+48(FP)
 	MOVQ         DX, count+56(FP)
 	VZEROUPPER
 	RET

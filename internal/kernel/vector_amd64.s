@@ -49,13 +49,12 @@ done4:
 	RET
 
 // func vecAddScaledAVX512(dst *float32, x *float32, n int, c float32)
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512F
 TEXT ·vecAddScaledAVX512(SB), NOSPLIT, $0-28
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
-	MOVSS        c+24(FP), X0
-	VBROADCASTSS X0, Z0
+	VBROADCASTSS c+24(FP), Z0
 
 wide5:
 	CMPQ        DX, $0x00000004
@@ -95,13 +94,12 @@ done8:
 	RET
 
 // func vecScaleAVX512(dst *float32, x *float32, n int, c float32)
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512F
 TEXT ·vecScaleAVX512(SB), NOSPLIT, $0-28
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
-	MOVSS        c+24(FP), X0
-	VBROADCASTSS X0, Z0
+	VBROADCASTSS c+24(FP), Z0
 
 wide9:
 	CMPQ    DX, $0x00000004
@@ -136,14 +134,13 @@ done12:
 	RET
 
 // func vecScaleMulAVX512(dst *float32, x *float32, w *float32, n int, c float32)
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512F
 TEXT ·vecScaleMulAVX512(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+24(FP), DX
 	MOVQ         w+16(FP), BX
-	MOVSS        c+32(FP), X0
-	VBROADCASTSS X0, Z0
+	VBROADCASTSS c+32(FP), Z0
 
 wide13:
 	CMPQ    DX, $0x00000004
@@ -185,7 +182,7 @@ done16:
 	RET
 
 // func vecDotAVX512(x *float32, y *float32, n int) float32
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512F
 TEXT ·vecDotAVX512(SB), NOSPLIT, $0-28
 	MOVQ   x+0(FP), AX
 	MOVQ   y+8(FP), CX
@@ -235,12 +232,12 @@ done20:
 	VADDPS        X1, X0, X0
 	VPERMILPS     $0xb1, X0, X1
 	VADDPS        X1, X0, X0
-	MOVSS         X0, ret+24(FP)
+	VMOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func vecMaxAVX512(x *float32, n int) float32
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512F
 TEXT ·vecMaxAVX512(SB), NOSPLIT, $0-20
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -287,7 +284,7 @@ done24:
 	VMAXPS        X1, X0, X0
 	VPERMILPS     $0xb1, X0, X1
 	VMAXPS        X1, X0, X0
-	MOVSS         X0, ret+16(FP)
+	VMOVSS        X0, ret+16(FP)
 	VZEROUPPER
 	RET
 
@@ -295,14 +292,12 @@ DATA wordff800000<>+0(SB)/4, $0xff800000
 GLOBL wordff800000<>(SB), RODATA|NOPTR, $4
 
 // func vecExpSumAVX512(x *float32, n int, max float32, scale float32) float32
-// Requires: AVX, AVX512DQ, AVX512F, SSE
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·vecExpSumAVX512(SB), NOSPLIT, $0-28
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
-	MOVSS        max+16(FP), X0
-	VBROADCASTSS X0, Z0
-	MOVSS        scale+20(FP), X1
-	VBROADCASTSS X1, Z1
+	VBROADCASTSS max+16(FP), Z0
+	VBROADCASTSS scale+20(FP), Z1
 	VBROADCASTSS wordc2ae0000<>+0(SB), Z2
 	VBROADCASTSS word42b00000<>+0(SB), Z3
 	VBROADCASTSS word3fb8aa3b<>+0(SB), Z3
@@ -386,7 +381,7 @@ done28:
 	VADDPS        X0, X1, X1
 	VPERMILPS     $0xb1, X1, X0
 	VADDPS        X0, X1, X1
-	MOVSS         X1, ret+24(FP)
+	VMOVSS        X1, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -724,13 +719,12 @@ done44:
 	RET
 
 // func vecAddScaledAVX2(dst *float32, x *float32, n int, c float32)
-// Requires: AVX, AVX2, FMA3, SSE
+// Requires: AVX, FMA3
 TEXT ·vecAddScaledAVX2(SB), NOSPLIT, $0-28
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
-	MOVSS        c+24(FP), X0
-	VBROADCASTSS X0, Y0
+	VBROADCASTSS c+24(FP), Y0
 
 wide45:
 	CMPQ        DX, $0x00000004
@@ -770,13 +764,12 @@ done48:
 	RET
 
 // func vecScaleAVX2(dst *float32, x *float32, n int, c float32)
-// Requires: AVX, AVX2, SSE
+// Requires: AVX
 TEXT ·vecScaleAVX2(SB), NOSPLIT, $0-28
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
-	MOVSS        c+24(FP), X0
-	VBROADCASTSS X0, Y0
+	VBROADCASTSS c+24(FP), Y0
 
 wide49:
 	CMPQ    DX, $0x00000004
@@ -811,14 +804,13 @@ done52:
 	RET
 
 // func vecScaleMulAVX2(dst *float32, x *float32, w *float32, n int, c float32)
-// Requires: AVX, AVX2, SSE
+// Requires: AVX
 TEXT ·vecScaleMulAVX2(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+24(FP), DX
 	MOVQ         w+16(FP), BX
-	MOVSS        c+32(FP), X0
-	VBROADCASTSS X0, Y0
+	VBROADCASTSS c+32(FP), Y0
 
 wide53:
 	CMPQ    DX, $0x00000004
@@ -860,7 +852,7 @@ done56:
 	RET
 
 // func vecDotAVX2(x *float32, y *float32, n int) float32
-// Requires: AVX, FMA3, SSE
+// Requires: AVX, FMA3
 TEXT ·vecDotAVX2(SB), NOSPLIT, $0-28
 	MOVQ   x+0(FP), AX
 	MOVQ   y+8(FP), CX
@@ -908,12 +900,12 @@ done60:
 	VADDPS       X0, X1, X1
 	VPERMILPS    $0xb1, X1, X0
 	VADDPS       X0, X1, X1
-	MOVSS        X1, ret+24(FP)
+	VMOVSS       X1, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func vecMaxAVX2(x *float32, n int) float32
-// Requires: AVX, SSE
+// Requires: AVX
 TEXT ·vecMaxAVX2(SB), NOSPLIT, $0-20
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -958,19 +950,17 @@ done64:
 	VMAXPS       X0, X1, X1
 	VPERMILPS    $0xb1, X1, X0
 	VMAXPS       X0, X1, X1
-	MOVSS        X1, ret+16(FP)
+	VMOVSS       X1, ret+16(FP)
 	VZEROUPPER
 	RET
 
 // func vecExpSumAVX2(x *float32, n int, max float32, scale float32) float32
-// Requires: AVX, AVX2, FMA3, SSE
+// Requires: AVX, AVX2, FMA3
 TEXT ·vecExpSumAVX2(SB), NOSPLIT, $0-28
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
-	MOVSS        max+16(FP), X0
-	VBROADCASTSS X0, Y0
-	MOVSS        scale+20(FP), X1
-	VBROADCASTSS X1, Y1
+	VBROADCASTSS max+16(FP), Y0
+	VBROADCASTSS scale+20(FP), Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 
@@ -1061,7 +1051,7 @@ done68:
 	VADDPS       X1, X0, X0
 	VPERMILPS    $0xb1, X0, X1
 	VADDPS       X1, X0, X0
-	MOVSS        X0, ret+24(FP)
+	VMOVSS       X0, ret+24(FP)
 	VZEROUPPER
 	RET
 

@@ -324,12 +324,12 @@ func quantize(a lanes.Arch) {
 	JB(LabelRef("odd" + a.Name)) // the limit is below
 	VUCOMISS(square, square)
 	JP(LabelRef("odd" + a.Name))
-	VMULSS(Load(Param("perPeak"), XMM()), top, top)
+	VMULSS(lanes.Argument("perPeak"), top, top)
 	VSQRTSS(square, square, square)
-	VMULSS(Load(Param("perNorm"), XMM()), square, square)
+	VMULSS(lanes.Argument("perNorm"), square, square)
 	VMAXSS(square, top, top)
 	VMAXSS(lanes.Word(math.Float32bits(tiny)), top, top)
-	Store(top, ReturnIndex(0))
+	lanes.SetResult(top)
 	per := XMM()
 	VMOVSS(lanes.Word(math.Float32bits(1)), per)
 	VDIVSS(top, per, per)
@@ -354,7 +354,7 @@ func quantize(a lanes.Arch) {
 	Label("odd" + a.Name)
 	minus := XMM()
 	VMOVSS(lanes.Word(math.Float32bits(-1)), minus)
-	Store(minus, ReturnIndex(0))
+	lanes.SetResult(minus)
 	lanes.Finish()
 }
 

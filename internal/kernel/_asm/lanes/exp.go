@@ -113,6 +113,6 @@ func (a Arch) ExpSum(name string, keep bool) {
 		VADDPS(r, sums[k], sums[k])
 	}, func(rounds int) { ADDQ(I32(rounds*a.Bytes()), x) })
 	VADDPS(sums[1], sums[0], sums[0])
-	Store(a.Reduce(sums[0], VADDPS), ReturnIndex(0))
+	SetResult(a.Reduce(sums[0], VADDPS))
 	Finish()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/gotypes"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -116,10 +117,32 @@ func (a Arch) Pattern(name string, v func(i int) float64) reg.VecVirtual {
 
 // Param is a float32 argument in every lane.
 func (a Arch) Param(name string) reg.VecVirtual {
-	r, x := a.Reg(), XMM()
-	Load(Param(name), x)
-	VBROADCASTSS(x, r)
+	r := a.Reg()
+	VBROADCASTSS(Argument(name), r)
 	return r
+}
+
+// Argument is the place on the stack of a float32 argument.
+//
+// avo's own Load and Store move a float32 by MOVSS, an instruction of SSE.
+// Between instructions that write 256 or 512 bits, each one makes an Intel core
+// wait more than a hundred cycles. Argument and SetResult are what the
+// generators use instead.
+func Argument(name string) Mem { return address(Param(name)) }
+
+// SetResult stores the lowest lane of x as the function's only result.
+func SetResult(x reg.VecVirtual) { VMOVSS(x.AsX(), address(ReturnIndex(0))) }
+
+// SetNamed stores the lowest lane of x as the result of that name.
+func SetNamed(name string, x reg.VecVirtual) { VMOVSS(x.AsX(), address(Return(name))) }
+
+// address is where an argument or a result of the function lies.
+func address(c gotypes.Component) Mem {
+	basic, err := c.Resolve()
+	if err != nil {
+		panic(err) // the signature has no such argument
+	}
+	return basic.Addr
 }
 
 // Pointer loads an integer or pointer argument.

@@ -48,6 +48,6 @@ func dotQ8(a lanes.Arch) {
 	VADDPS(sums[1], sums[0], sums[0])
 	VADDPS(sums[3], sums[2], sums[2])
 	VADDPS(sums[2], sums[0], sums[0])
-	Store(a.Reduce(sums[0], VADDPS), ReturnIndex(0))
+	lanes.SetResult(a.Reduce(sums[0], VADDPS))
 	lanes.Finish()
 }

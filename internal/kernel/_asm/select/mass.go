@@ -35,8 +35,8 @@ func peak(a lanes.Arch) {
 		VMAXPS(tops[from], tops[to], tops[to])
 		VADDPS(squares[from], squares[to], squares[to])
 	}
-	Store(a.Reduce(tops[0], VMAXPS), Return("max"))
-	Store(a.Reduce(squares[0], VADDPS), Return("squares"))
+	lanes.SetNamed("max", a.Reduce(tops[0], VMAXPS))
+	lanes.SetNamed("squares", a.Reduce(squares[0], VADDPS))
 	lanes.Finish()
 }
 
@@ -85,7 +85,7 @@ func band(a lanes.Arch) {
 		if unroll == 2 {
 			VADDPS(b.sums[1][i], b.sums[0][i], b.sums[0][i])
 		}
-		Store(a.Reduce(b.sums[0][i], VADDPS), Return(name))
+		lanes.SetNamed(name, a.Reduce(b.sums[0][i], VADDPS))
 	}
 	Store(b.count, Return("count"))
 	lanes.Finish()

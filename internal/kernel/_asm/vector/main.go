@@ -113,7 +113,7 @@ func reductions(a lanes.Arch) {
 	VADDPS(sums[1], sums[0], sums[0])
 	VADDPS(sums[3], sums[2], sums[2])
 	VADDPS(sums[2], sums[0], sums[0])
-	Store(a.Reduce(sums[0], VADDPS), ReturnIndex(0))
+	lanes.SetResult(a.Reduce(sums[0], VADDPS))
 	lanes.Finish()
 
 	begin(a, "vecMax", "func(x *float32, n int) float32", "vecMax: the largest, passing over NaN; -Inf of nothing.")
@@ -130,7 +130,7 @@ func reductions(a lanes.Arch) {
 	VMAXPS(tops[1], tops[0], tops[0])
 	VMAXPS(tops[3], tops[2], tops[2])
 	VMAXPS(tops[2], tops[0], tops[0])
-	Store(a.Reduce(tops[0], VMAXPS), ReturnIndex(0))
+	lanes.SetResult(a.Reduce(tops[0], VMAXPS))
 	lanes.Finish()
 
 	a.ExpSum("vecExpSum", true)
