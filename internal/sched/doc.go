@@ -13,8 +13,8 @@
 //
 // The order of a step: decoding streams first, oldest first; then waiting
 // requests join while there are slots and blocks; then prompts share what is
-// left of the step's rows. When blocks run out, the youngest sequence loses its
-// own and is computed again later.
+// left of the step's rows. When blocks run out, the youngest sequence of the
+// lowest class loses its own and is computed again later.
 //
 // Reading order: sequence.go, scheduler.go, prompts.go, queue.go, blocks.go.
 // The scripts in testdata show each rule at work.

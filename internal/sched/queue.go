@@ -25,15 +25,20 @@ func (s *Scheduler) enqueue(seq *Seq, key string) {
 	c.requests++
 	c.waiting++
 	seq.client = c
-	if !s.classWaits(seq.class) {
-		s.aged[seq.class] = s.step
-	}
+	s.age(seq.rank())
 	s.waiting = append(s.waiting, seq)
+}
+
+// age has a class grow older from now on, if none of it waits yet.
+func (s *Scheduler) age(class int) {
+	if !s.classWaits(class) {
+		s.aged[class] = s.step
+	}
 }
 
 func (s *Scheduler) classWaits(class int) bool {
 	for _, q := range s.waiting {
-		if q.class == class {
+		if q.rank() == class {
 			return true
 		}
 	}
@@ -80,20 +85,18 @@ func (s *Scheduler) remove(i int) {
 	s.waiting = s.waiting[:len(s.waiting)-1]
 }
 
-// next chooses who is admitted: first what was preempted, in the order of
-// arrival; then the highest class, aging included; in it the client that got
-// least so far; of that client the oldest request. -1: nobody.
+// next is the index in waiting of the sequence to admit, or -1. The highest class
+// goes first, its age included. Within a class, sequences that were preempted go
+// first, in the order of arrival; then the client that got least so far, and of
+// that client the oldest request.
 func (s *Scheduler) next() int {
 	best := [classes]int{none, none, none}
 	for i, q := range s.waiting {
 		if q.deferred == s.step || s.worthWaiting(q) {
 			continue
 		}
-		if q.preemptions > 0 {
-			return i
-		}
-		if b := best[q.class]; b == none || q.client.service < s.waiting[b].client.service {
-			best[q.class] = i
+		if b := best[q.rank()]; b == none || q.before(s.waiting[b]) {
+			best[q.rank()] = i
 		}
 	}
 	choice, level := none, int64(0)
@@ -107,6 +110,14 @@ func (s *Scheduler) next() int {
 		}
 	}
 	return choice
+}
+
+// before says that q goes before r, which is of the same class and arrived earlier.
+func (q *Seq) before(r *Seq) bool {
+	if (q.preemptions > 0) != (r.preemptions > 0) {
+		return q.preemptions > 0
+	}
+	return q.preemptions == 0 && q.client.service < r.client.service
 }
 
 // worthWaiting says that a running sequence is computing the very block that q
@@ -194,8 +205,8 @@ func (s *Scheduler) start(q *Seq, tail uint64) {
 		s.counters.PrefixQuery += uint64(q.prompt)
 		s.counters.PrefixHit += uint64(q.cached)
 		s.charge(q.client, q.want())
-		s.aged[q.class] = s.step
 	}
+	s.aged[q.rank()] = s.step
 	q.state = running
 	s.running = insert(s.running, q)
 }

@@ -129,6 +129,7 @@ type Scheduler struct {
 	step     int64
 	inFlight bool
 	plan     Plan
+	streams  []*Seq  // scratch of planDecoders
 	prompts  []share // scratch of planPrompts
 	matched  []int32 // scratch of match
 	held     []int32 // scratch of check
@@ -146,6 +147,7 @@ func New(cfg Config) (*Scheduler, error) {
 		waiting: make([]*Seq, 0, cfg.MaxQueue+2*cfg.MaxSeqs),
 		running: make([]*Seq, 0, cfg.MaxSeqs),
 		clients: map[string]*client{},
+		streams: make([]*Seq, 0, cfg.MaxSeqs),
 		prompts: make([]share, 0, cfg.MaxSeqs),
 	}, nil
 }
@@ -239,25 +241,39 @@ func (s *Scheduler) Schedule(b Budget) *Plan {
 	return p
 }
 
-// planDecoders gives every decoding stream its row, oldest first. Who finds no
-// block takes the youngest sequence's, or gives up its own.
+// planDecoders gives every decoding stream its row: the highest class first, and
+// in a class the oldest first. A stream that finds no block takes those of the
+// last running sequence in this order, which may be the stream itself. So a
+// victim never has rows in the plan yet.
 func (s *Scheduler) planDecoders(p *Plan) {
-	for i := 0; i < len(s.running); i++ {
-		seq := s.running[i]
-		if !seq.decoding() {
-			continue
-		}
-		for s.lacking(seq, 1) > s.blocks.free() {
-			youngest := s.running[len(s.running)-1]
-			s.preempt(p, youngest)
-			if youngest == seq {
-				break
+	streams := s.streams[:0]
+	for class := classes - 1; class >= 0; class-- {
+		for _, seq := range s.running {
+			if seq.rank() == class && seq.decoding() {
+				streams = append(streams, seq)
 			}
+		}
+	}
+	for _, seq := range streams {
+		for seq.state == running && s.lacking(seq, 1) > s.blocks.free() {
+			s.preempt(p, s.victim())
 		}
 		if seq.state == running {
 			s.give(p, seq, 1)
 		}
 	}
+	clear(streams)
+}
+
+// victim is the youngest running sequence of the lowest class.
+func (s *Scheduler) victim() *Seq {
+	least := s.running[0]
+	for _, seq := range s.running[1:] {
+		if seq.rank() <= least.rank() {
+			least = seq
+		}
+	}
+	return least
 }
 
 // lacking is the number of blocks to allocate before n more rows.
@@ -303,6 +319,7 @@ func (s *Scheduler) preempt(p *Plan, seq *Seq) {
 	seq.preemptions++
 	s.counters.Preemptions++
 	seq.state = waiting
+	s.age(seq.rank())
 	s.waiting = insert(s.waiting, seq)
 	p.Preempted = append(p.Preempted, seq)
 }

@@ -115,6 +115,14 @@ func (q *Seq) StopToken() int32 { return q.last }
 // everything.
 func (q *Seq) want() int { return len(q.tokens) - q.computed }
 
+// risesAfter is the number of preemptions after which a sequence counts as one
+// class higher. Otherwise one of a low class that others keep pushing out would
+// never end.
+const risesAfter = 4
+
+// rank is the class that a sequence counts as by now.
+func (q *Seq) rank() int { return min(q.class+q.preemptions/risesAfter, classes-1) }
+
 // decoding says that one more row gives the next token of a running stream.
 func (q *Seq) decoding() bool { return q.want() == 1 && len(q.tokens) > q.prompt }
 
