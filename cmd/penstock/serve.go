@@ -120,7 +120,7 @@ func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal,
 	if problem := template.Problem(); problem != nil {
 		fmt.Fprintf(term.err, "penstock: chat requests will be refused: %v\n", problem)
 	}
-	srv.Attach(&server.Model{
+	srv.Attach(&server.Deployment{
 		ID: modelID(c.Model), Aliases: c.Alias, Path: path, Created: time.Now(), Config: in.Model.Config(),
 		CPU: o.Tier.String(), Threads: in.Model.Pool().Workers(),
 		Engine: in.Engine, Tokenizer: in.Tokenizer, Chat: template,

@@ -84,7 +84,7 @@ func (x *site) build(s *Scenario, file *gguf.File, tok *tokenizer.Tokenizer, con
 	if err := x.prompts(s, tok, template); err != nil {
 		return err
 	}
-	cfg := server.Config{Version: "bench", AccessLog: log, Model: &server.Model{ID: "bench", Path: s.Model, Created: time.Now(), Config: config, CPU: s.Tier,
+	cfg := server.Config{Version: "bench", AccessLog: log, Model: &server.Deployment{ID: "bench", Path: s.Model, Created: time.Now(), Config: config, CPU: s.Tier,
 		Threads: s.Threads, Engine: x.engine, Tokenizer: tok, Chat: template}}
 	if log {
 		if x.log, err = os.Create(filepath.Join(os.TempDir(), fmt.Sprintf("penstock-bench-%d.log", os.Getpid()))); err != nil {
@@ -103,7 +103,7 @@ func (x *site) prompts(s *Scenario, tok *tokenizer.Tokenizer, template *chat.Tem
 		return err
 	}
 	x.hello.Prompt, x.hello.Tokens = text, len(ids)
-	m := serving.Model{Tokenizer: tok}
+	m := serving.Deployment{Tokenizer: tok}
 	x.hello.Chat, x.hello.ChatTokens, err = longest(s.Prompt, len(ids), func(text string) (int, error) {
 		whole, err := template.Render([]chat.Message{chat.NewMessage("user", text)}, chat.Options{GenerationPrompt: true})
 		return len(m.EncodeChat(whole)), err

@@ -96,7 +96,7 @@ type fixture struct {
 	*Server
 	script *script
 	engine *engine.Engine
-	model  *Model
+	model  *Deployment
 }
 
 type option func(*Config, *engine.Config)
@@ -138,7 +138,7 @@ func serve(t testing.TB, x engine.Executor, options ...option) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &Model{
+	m := &Deployment{
 		ID: "org/tiny", Aliases: []string{"tiny"}, Path: "tiny.gguf", Created: time.Unix(1700000000, 0),
 		Config: model.Config{Arch: "llama", Vocab: testVocab, Dim: 64, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 32, FF: 96, Context: 512, RopeBase: 10000, NormEps: 1e-5},
 		Engine: e, Tokenizer: tok, Chat: tmpl, CPU: "generic", Threads: 1,

@@ -64,7 +64,7 @@ func (s *Server) health(call *serving.Call) *serving.Error {
 	return call.JSON(status, body)
 }
 
-func (s *Server) details(d *api.HealthData, m *Model) {
+func (s *Server) details(d *api.HealthData, m *Deployment) {
 	d.Version = s.cfg.Version
 	d.Uptime = time.Since(s.app.Started).Seconds()
 	if m != nil {
@@ -72,7 +72,7 @@ func (s *Server) details(d *api.HealthData, m *Model) {
 	}
 }
 
-func (s *Server) everything(d *api.HealthData, m *Model) {
+func (s *Server) everything(d *api.HealthData, m *Deployment) {
 	st, cfg := m.Engine.Stats(), m.Engine.Config()
 	d.Engine = map[string]any{
 		"running": st.Running, "waiting": st.Waiting, "max_batch": cfg.MaxBatch, "max_queue": cfg.MaxQueue, "context": cfg.Context,

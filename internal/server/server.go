@@ -15,15 +15,15 @@ import (
 	"github.com/penstock-llm/penstock/internal/server/ui"
 )
 
-// Model is a loaded model with everything that serves it.
-type Model = serving.Model
+// Deployment is a loaded model with everything that serves it.
+type Deployment = serving.Deployment
 
 // Config is how the server behaves. Zero fields have the defaults named here;
 // a negative duration means no limit.
 type Config struct {
 	Version string
-	Model   *Model   // nil: the server is loading until Attach
-	APIKeys []string // none: everybody may use it
+	Model   *Deployment // nil: the server is loading until Attach
+	APIKeys []string    // none: everybody may use it
 
 	CORSOrigin     string        // value of Access-Control-Allow-Origin; empty: no CORS
 	MaxBody        int64         // bytes of a request body: 8 MiB
@@ -104,7 +104,7 @@ func New(cfg Config) *Server {
 }
 
 // Attach makes the server ready to serve m.
-func (s *Server) Attach(m *Model) { s.app.Attach(m) }
+func (s *Server) Attach(m *Deployment) { s.app.Attach(m) }
 
 // HTTP returns an http.Server for this handler, with HTTP/1.1 and HTTP/2, the
 // latter over TLS and in clear. There is no limit on the time of an answer,

@@ -51,7 +51,7 @@ func completion(call *serving.Call) *serving.Error {
 	return call.JSON(200, a)
 }
 
-func job(call *serving.Call, m *serving.Model, r *api.CompletionRequest) (*serving.Job, *serving.Error) {
+func job(call *serving.Call, m *serving.Deployment, r *api.CompletionRequest) (*serving.Job, *serving.Error) {
 	var c serving.Check
 	refuse(&c, r)
 	j := &serving.Job{
@@ -140,7 +140,7 @@ func bias(c *serving.Check, data json.RawMessage, vocab int) []sample.Bias {
 // run is a completion on its way.
 type run struct {
 	call  *serving.Call
-	model *serving.Model
+	model *serving.Deployment
 	job   *serving.Job
 	req   *api.CompletionRequest
 	gen   *serving.Generation

@@ -36,7 +36,7 @@ func tokenize(call *serving.Call) *serving.Error {
 }
 
 // pieceOf is a token's text, or its bytes where they are not text.
-func pieceOf(m *serving.Model, id int32) any {
+func pieceOf(m *serving.Deployment, id int32) any {
 	b := m.Tokenizer.Piece(id)
 	if utf8.Valid(b) {
 		return string(b)
@@ -50,7 +50,7 @@ func pieceOf(m *serving.Model, id int32) any {
 
 // content reads a prompt: a text, a token id, or an array of both, of which
 // only the first text gets the tokens that begin a text.
-func content(c *serving.Check, m *serving.Model, param string, data json.RawMessage, special, parse bool) (ids []int32, ok bool) {
+func content(c *serving.Check, m *serving.Deployment, param string, data json.RawMessage, special, parse bool) (ids []int32, ok bool) {
 	wrong := func() ([]int32, bool) {
 		c.Fail(serving.Bad(param, "%s must be a text, or an array of texts and token ids", param))
 		return nil, false

@@ -61,7 +61,7 @@ func benchmark(call *serving.Call) *serving.Error {
 }
 
 type bench struct {
-	model                         *serving.Model
+	model                         *serving.Deployment
 	requests, concurrency, tokens int
 	temperature                   float32
 	prompt, client                string

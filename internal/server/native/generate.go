@@ -58,7 +58,7 @@ func run(call *serving.Call, streamed bool) *serving.Error {
 	})
 }
 
-func job(call *serving.Call, m *serving.Model, r *api.GenerateRequest) (*serving.Job, *serving.Error) {
+func job(call *serving.Call, m *serving.Deployment, r *api.GenerateRequest) (*serving.Job, *serving.Error) {
 	var c serving.Check
 	if r.Prompt == nil {
 		return nil, serving.Bad("prompt", "prompt is required")

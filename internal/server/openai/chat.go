@@ -43,7 +43,7 @@ func chatCompletions(call *serving.Call) *serving.Error {
 	return call.JSON(200, chatAnswer(m, id, call, all, req.Logprobs))
 }
 
-func chatJobs(call *serving.Call, m *serving.Model, req *api.ChatRequest) ([]*serving.Job, *serving.Error) {
+func chatJobs(call *serving.Call, m *serving.Deployment, req *api.ChatRequest) ([]*serving.Job, *serving.Error) {
 	var c serving.Check
 	j := job(&c, &req.Sampling, call, m)
 	n := c.Int("n", req.N, 1, 1, maxChoices)
@@ -68,7 +68,7 @@ func chatJobs(call *serving.Call, m *serving.Model, req *api.ChatRequest) ([]*se
 }
 
 // prompt renders the conversation.
-func prompt(m *serving.Model, req *api.ChatRequest) (string, *serving.Error) {
+func prompt(m *serving.Deployment, req *api.ChatRequest) (string, *serving.Error) {
 	if req.Messages == nil {
 		return "", serving.Bad("messages", "messages is required")
 	}
@@ -95,7 +95,7 @@ func prompt(m *serving.Model, req *api.ChatRequest) (string, *serving.Error) {
 	return text, nil
 }
 
-func chatAnswer(m *serving.Model, id string, call *serving.Call, all []*serving.Collected, logprobs bool) *api.ChatCompletion {
+func chatAnswer(m *serving.Deployment, id string, call *serving.Call, all []*serving.Collected, logprobs bool) *api.ChatCompletion {
 	a := &api.ChatCompletion{ID: id, Object: "chat.completion", Created: call.Start.Unix(), Model: m.ID}
 	results := make([]*serving.Result, len(all))
 	for i, g := range all {

@@ -48,7 +48,7 @@ type work struct {
 	echoed []string // of each job: the prompt's text if it is to be repeated
 }
 
-func completionWork(call *serving.Call, m *serving.Model, req *api.CompletionRequest) (*work, *serving.Error) {
+func completionWork(call *serving.Call, m *serving.Deployment, req *api.CompletionRequest) (*work, *serving.Error) {
 	var c serving.Check
 	j := job(&c, &req.Sampling, call, m)
 	w := &work{n: c.Int("n", req.N, 1, 1, maxChoices)}
@@ -81,14 +81,14 @@ type completionPrompt struct {
 	given *string // the text that the ids came from
 }
 
-func (p completionPrompt) text(m *serving.Model) string {
+func (p completionPrompt) text(m *serving.Deployment) string {
 	if p.given != nil {
 		return *p.given
 	}
 	return m.Tokenizer.Decode(p.ids, false)
 }
 
-func completionPrompts(c *serving.Check, m *serving.Model, req *api.CompletionRequest) []completionPrompt {
+func completionPrompts(c *serving.Check, m *serving.Deployment, req *api.CompletionRequest) []completionPrompt {
 	p := &req.Prompt
 	if len(p.Texts)+len(p.Tokens) == 0 {
 		c.Fail(serving.Bad("prompt", "prompt must be a string, an array of strings, of token ids, or of arrays of token ids, and not empty"))
@@ -122,7 +122,7 @@ func completionPrompts(c *serving.Check, m *serving.Model, req *api.CompletionRe
 	return prompts
 }
 
-func completionAnswer(m *serving.Model, id string, call *serving.Call, all []*serving.Collected, w *work, logprobs bool) *api.Completion {
+func completionAnswer(m *serving.Deployment, id string, call *serving.Call, all []*serving.Collected, w *work, logprobs bool) *api.Completion {
 	a := &api.Completion{ID: id, Object: "text_completion", Created: call.Start.Unix(), Model: m.ID}
 	results := make([]*serving.Result, len(all))
 	for i, g := range all {

@@ -20,7 +20,7 @@ func finite(p float32) float32 {
 }
 
 // piece is a token's text and bytes; bytes that are no character show as U+FFFD.
-func piece(m *serving.Model, id int32) (text string, raw []int) {
+func piece(m *serving.Deployment, id int32) (text string, raw []int) {
 	b := m.Tokenizer.Piece(id)
 	raw = make([]int, len(b))
 	for i, x := range b {
@@ -29,7 +29,7 @@ func piece(m *serving.Model, id int32) (text string, raw []int) {
 	return strings.ToValidUTF8(string(b), string(utf8.RuneError)), raw
 }
 
-func chatLogprobs(m *serving.Model, tokens []serving.TokenInfo) *api.ChatLogprobs {
+func chatLogprobs(m *serving.Deployment, tokens []serving.TokenInfo) *api.ChatLogprobs {
 	l := &api.ChatLogprobs{Content: make([]api.TokenLogprob, len(tokens))}
 	for i, t := range tokens {
 		text, raw := piece(m, t.ID)
@@ -46,13 +46,13 @@ func chatLogprobs(m *serving.Model, tokens []serving.TokenInfo) *api.ChatLogprob
 // textLogprobs makes the log-probabilities of a completion, whose offsets are
 // in characters of the whole text, an echoed prompt included.
 type textLogprobs struct {
-	m      *serving.Model
+	m      *serving.Deployment
 	prompt int       // characters of the echoed prompt
 	echoed int       // characters of the prompt's tokens so far
 	text   charCount // of the generated text
 }
 
-func newTextLogprobs(m *serving.Model, echoed string) *textLogprobs {
+func newTextLogprobs(m *serving.Deployment, echoed string) *textLogprobs {
 	return &textLogprobs{m: m, prompt: utf8.RuneCountInString(echoed)}
 }
 

@@ -27,7 +27,7 @@ func oneModel(call *serving.Call) *serving.Error {
 	return call.JSON(200, describe(m))
 }
 
-func describe(m *serving.Model) api.Model {
+func describe(m *serving.Deployment) api.Model {
 	c := m.Config
 	return api.Model{
 		ID:          m.ID,

@@ -34,10 +34,10 @@ type stream struct {
 	tail     []byte // }]}, with usage null where the client wants usage
 	logprobs bool
 	usage    bool
-	model    *serving.Model
+	model    *serving.Deployment
 }
 
-func newStream(call *serving.Call, f form, id string, m *serving.Model, r *api.Sampling) *stream {
+func newStream(call *serving.Call, f form, id string, m *serving.Deployment, r *api.Sampling) *stream {
 	s := &stream{quiet: true, interval: call.App.PingInterval, events: call.Events(), form: f, model: m, usage: r.StreamOptions != nil && r.StreamOptions.IncludeUsage}
 	s.head = append(s.head, `data: {"id":"`...)
 	s.head = append(s.head, id...)
@@ -244,7 +244,7 @@ type textForm struct {
 	logprobs []*textLogprobs // of each choice, where the client wants them
 }
 
-func newTextForm(m *serving.Model, w *work, logprobs bool) *textForm {
+func newTextForm(m *serving.Deployment, w *work, logprobs bool) *textForm {
 	f := &textForm{work: w}
 	if logprobs {
 		for i := range w.jobs {

@@ -12,8 +12,8 @@ import (
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
-// Model is a loaded model with everything that serves it.
-type Model struct {
+// Deployment is a loaded model with everything that serves it.
+type Deployment struct {
 	ID        string   // the name that clients use
 	Aliases   []string // other names that they may use
 	Path      string   // of the file
@@ -26,8 +26,9 @@ type Model struct {
 	Chat      *chat.Template
 }
 
-// Named tells whether a client's name means this model. No name does.
-func (m *Model) Named(name string) bool {
+// Named reports whether name selects this model: its id, an alias, or "" (the
+// client named none).
+func (m *Deployment) Named(name string) bool {
 	if name == "" || name == m.ID {
 		return true
 	}
@@ -40,7 +41,7 @@ func (m *Model) Named(name string) bool {
 }
 
 // Context is the number of tokens that a request may have.
-func (m *Model) Context() int { return m.Engine.Config().Context }
+func (m *Deployment) Context() int { return m.Engine.Config().Context }
 
 // App is the state that handlers share: the model once it is there, and the
 // limits. Create it with package server.
@@ -54,12 +55,12 @@ type App struct {
 	PingInterval   time.Duration // of comments in a stream that has no token yet; 0: none
 	Started        time.Time
 
-	model    atomic.Pointer[Model]
+	model    atomic.Pointer[Deployment]
 	draining atomic.Bool
 }
 
 // Attach makes the server ready.
-func (a *App) Attach(m *Model) { a.model.Store(m) }
+func (a *App) Attach(m *Deployment) { a.model.Store(m) }
 
 // StartDraining makes the server refuse new work.
 func (a *App) StartDraining() { a.draining.Store(true) }
@@ -72,10 +73,10 @@ func (a *App) Draining() bool {
 
 // Loaded returns the model, or nil while it is loading. It does not care
 // whether the server is draining.
-func (a *App) Loaded() *Model { return a.model.Load() }
+func (a *App) Loaded() *Deployment { return a.model.Load() }
 
 // Model returns the model for new work.
-func (a *App) Model() (*Model, *Error) {
+func (a *App) Model() (*Deployment, *Error) {
 	m := a.model.Load()
 	switch {
 	case a.Draining():

@@ -13,7 +13,7 @@ import (
 
 // Generation is a running job, read as text. One goroutine reads it.
 type Generation struct {
-	model  *Model
+	model  *Deployment
 	job    *Job
 	stream *engine.Stream
 	dec    *tokenizer.Decoder
@@ -61,7 +61,7 @@ type Result struct {
 	Preemptions int
 }
 
-func newGeneration(m *Model, j *Job, s *engine.Stream) *Generation {
+func newGeneration(m *Deployment, j *Job, s *engine.Stream) *Generation {
 	return &Generation{
 		model:  m,
 		job:    j,

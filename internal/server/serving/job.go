@@ -29,7 +29,7 @@ const stopWake = 4
 
 // Start hands a job to the engine. Whoever does not read the generation to its
 // end must Close it.
-func (m *Model) Start(ctx context.Context, j *Job) (*Generation, *Error) {
+func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 	wake := engine.WakeEnd
 	switch {
 	case j.Stream:
@@ -57,7 +57,7 @@ func (m *Model) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 }
 
 // StartAll starts several jobs, or none.
-func (m *Model) StartAll(ctx context.Context, jobs []*Job) ([]*Generation, *Error) {
+func (m *Deployment) StartAll(ctx context.Context, jobs []*Job) ([]*Generation, *Error) {
 	gens := make([]*Generation, 0, len(jobs))
 	for _, j := range jobs {
 		g, err := m.Start(ctx, j)
@@ -79,11 +79,11 @@ func CloseAll(gens []*Generation) {
 
 // Encode turns a prompt's text into tokens, with the tokens that the model
 // wants around every text.
-func (m *Model) Encode(text string) []int32 { return m.Tokenizer.Encode(text, true, true) }
+func (m *Deployment) Encode(text string) []int32 { return m.Tokenizer.Encode(text, true, true) }
 
 // EncodeChat turns a rendered conversation into tokens. Most templates write
 // the beginning-of-text token themselves; where one does not, it is added.
-func (m *Model) EncodeChat(text string) []int32 {
+func (m *Deployment) EncodeChat(text string) []int32 {
 	ids := m.Tokenizer.Encode(text, false, true)
 	bos := m.Tokenizer.BOS()
 	if m.Tokenizer.AddsBOS() && bos >= 0 && (len(ids) == 0 || ids[0] != bos) {
