@@ -2,14 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
+	"time"
 
-	"github.com/penstock-llm/penstock/internal/bench"
+	"github.com/penstock-llm/penstock/internal/bench/kernels"
+	"github.com/penstock-llm/penstock/internal/bench/layers"
+	"github.com/penstock-llm/penstock/internal/bench/loadtest"
+	"github.com/penstock-llm/penstock/internal/bench/peers"
+	"github.com/penstock-llm/penstock/internal/bench/report"
+	"github.com/penstock-llm/penstock/internal/bench/steps"
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
-// benchCommand is the family of measurements; package bench has what they do.
+// benchCommand is the family of measurements; the packages of internal/bench have what they do.
 type benchCommand struct {
 	Layers  layersCommand  `cmd:"" help:"Where the throughput goes: from the arithmetic to the client, layer by layer."`
 	Layer   layerCommand   `cmd:"" hidden:"" help:"One layer, or its client, in a process of its own."`
@@ -22,7 +29,7 @@ type benchCommand struct {
 	Report  reportCommand  `cmd:"" help:"History, comparison of runs, page and figures."`
 }
 
-type layersCommand struct{ bench.Layers }
+type layersCommand struct{ layers.Layers }
 
 func (c *layersCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
 	c.Progress = bars(term)
@@ -35,13 +42,13 @@ func (c *layersCommand) Run(ctx context.Context, cli *commands, term terminal) (
 	return c.Layers.Run(ctx, term.out)
 }
 
-type layerCommand struct{ bench.Layer }
+type layerCommand struct{ layers.Layer }
 
 func (c *layerCommand) Run(ctx context.Context, term terminal) error {
 	return c.Layer.Run(ctx, term.in, term.out)
 }
 
-type kernelsCommand struct{ bench.Kernels }
+type kernelsCommand struct{ kernels.Kernels }
 
 func (c *kernelsCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
 	c.Progress = bars(term)
@@ -51,7 +58,7 @@ func (c *kernelsCommand) Run(ctx context.Context, cli *commands, term terminal) 
 	return c.Kernels.Run(ctx, term.out)
 }
 
-type stepsCommand struct{ bench.Steps }
+type stepsCommand struct{ steps.Steps }
 
 func (c *stepsCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
 	c.Progress = bars(term)
@@ -64,7 +71,7 @@ func (c *stepsCommand) Run(ctx context.Context, cli *commands, term terminal) (e
 	return c.Steps.Run(ctx, term.out)
 }
 
-type mockCommand struct{ bench.Mock }
+type mockCommand struct{ layers.Mock }
 
 func (c *mockCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
 	c.Progress = bars(term)
@@ -90,17 +97,32 @@ func (cli *commands) own() (string, cpu.Tier, error) {
 	return path, tier, err
 }
 
-type loadCommand struct{ bench.Load }
-
-func (c *loadCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
-	c.Progress = bars(term)
-	if c.Executable, c.Tier, err = cli.own(); err != nil {
-		return err
-	}
-	return c.Load.Run(ctx, term.out)
+type loadCommand struct {
+	loadtest.Load
+	Mock bool `help:"Instead of a server, measure this program's front end over an executor that computes nothing (see bench mock)."`
 }
 
-type compareCommand struct{ bench.Compare }
+func (c *loadCommand) Run(ctx context.Context, cli *commands, term terminal) error {
+	c.Progress = bars(term)
+	if !c.Mock {
+		return c.Load.Run(ctx, term.out)
+	}
+	if c.URL != "" {
+		return errors.New("bench: --url and --mock exclude each other")
+	}
+	if err := c.Check(); err != nil {
+		return err
+	}
+	executable, tier, err := cli.own()
+	if err != nil {
+		return err
+	}
+	m := layers.Mock{Requests: 10 * c.Requests, Concurrency: c.Concurrency, Gen: c.Gen, Step: 3 * time.Millisecond, Prompt: layers.PlainPrompt, API: "chat", Repeats: 3,
+		JSON: c.JSON, Out: c.Out, Progress: c.Progress, Executable: executable, Tier: tier}
+	return m.Run(ctx, term.out)
+}
+
+type compareCommand struct{ peers.Compare }
 
 func (c *compareCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
 	c.Progress = bars(term)
@@ -115,7 +137,7 @@ func (c *compareCommand) Run(ctx context.Context, cli *commands, term terminal) 
 	return c.Compare.Run(ctx, term.out)
 }
 
-type peersCommand struct{ bench.Peers }
+type peersCommand struct{ peers.Peers }
 
 func (c *peersCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
 	c.Progress = bars(term)
@@ -130,7 +152,7 @@ func (c *peersCommand) Run(ctx context.Context, cli *commands, term terminal) (e
 	return c.Peers.Run(ctx, term.out)
 }
 
-type reportCommand struct{ bench.Report }
+type reportCommand struct{ report.Report }
 
 func (c *reportCommand) Run(ctx context.Context, term terminal) error {
 	return c.Report.Run(ctx, term.out)

@@ -3,6 +3,7 @@ package load
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"math/rand/v2"
 	"slices"
@@ -66,4 +67,19 @@ func sleepUntil(ctx context.Context, t time.Time) bool {
 
 func sortByStart(s []Sample) {
 	slices.SortStableFunc(s, func(a, b Sample) int { return cmp.Compare(a.Start, b.Start) })
+}
+
+// Pause waits for d, or until ctx ends, which is an error.
+func Pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("load: interrupted: %w", ctx.Err())
+	case <-t.C:
+		return nil
+	}
 }

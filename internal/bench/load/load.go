@@ -1,6 +1,6 @@
 // Package load sends requests to an inference server over HTTP and records when each piece of each answer arrived: closed
 // loop or open loop, streamed or not, over kept or fresh connections, HTTP/1.1, HTTP/2 and TLS, in the dialects of OpenAI,
-// Ollama and the native API. It draws no conclusions; internal/bench, which calls it, turns the samples into figures. As the
+// Ollama and the native API. It draws no conclusions; package loadtest, which calls it, turns the samples into figures. As the
 // client often shares its cores with the server it measures, HTTP/1.1 is read by hand and bodies are not parsed while a clock
 // runs.
 package load

@@ -1,6 +1,6 @@
 // Package stats holds the small statistics that a benchmark needs to be believed: medians and quantiles, seeded bootstrap
 // intervals, paired ratios, two significance tests, and a latency histogram. It measures nothing itself and knows nothing of
-// servers or models. The commands of internal/bench call it.
+// servers or models. The packages of internal/bench call it.
 package stats
 
 import (

@@ -1,0 +1,78 @@
+package figure
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"os"
+	"path/filepath"
+)
+
+//go:embed page.html
+var pageText string
+
+// page is a self-contained HTML page: no script, no other file.
+type Page struct {
+	Title    string
+	Intro    string
+	Sections []Section
+}
+
+type Section struct {
+	Title   string
+	Notes   []string
+	Figures []template.HTML
+	Table   [][]string // the first row is the heading
+}
+
+// draw puts figures into the section.
+func (s *Section) Draw(figures []Named) error {
+	for _, f := range figures {
+		svg, err := f.SVG()
+		if err != nil {
+			return err
+		}
+		s.Figures = append(s.Figures, template.HTML(svg)) // ours: labels are escaped by the SVG writer
+	}
+	return nil
+}
+
+// Save writes the page to a file, making its folder.
+func (p *Page) Save(path string) error {
+	t, err := template.New("page").Parse(pageText)
+	if err != nil {
+		return fmt.Errorf("bench: page: %w", err)
+	}
+	var b bytes.Buffer
+	if err := t.Execute(&b, p); err != nil {
+		return fmt.Errorf("bench: page: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("bench: page: %w", err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("bench: page: %w", err)
+	}
+	return nil
+}
+
+// Named is a figure and the name of its file.
+type Named struct {
+	Name string
+	*Figure
+}
+
+// SaveAll writes the figures of a result into a folder.
+func SaveAll(dir string, r interface{ Figures() ([]Named, error) }) error {
+	figures, err := r.Figures()
+	if err != nil {
+		return err
+	}
+	for _, f := range figures {
+		if err := f.Save(filepath.Join(dir, f.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

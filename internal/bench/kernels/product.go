@@ -1,0 +1,34 @@
+package kernels
+
+import (
+	"math/rand/v2"
+
+	"github.com/penstock-llm/penstock/internal/kernel"
+)
+
+// RandomPanels makes activations: cols columns of the given length, quantised, and as floats where the matrix wants those.
+func RandomPanels(rng *rand.Rand, set kernel.Set, length, cols int, floats bool) *kernel.Panels {
+	p := kernel.NewPanels(length, cols, floats)
+	x := make([]float32, length)
+	for c := range cols {
+		for i := range x {
+			x[i] = float32(rng.NormFloat64())
+		}
+		set.Quantize(p, c, 0, x)
+	}
+	return p
+}
+
+// Product multiplies one matrix, each worker an equal part of its rows.
+type Product struct {
+	Set kernel.Set
+	M   *kernel.Matrix
+	P   *kernel.Panels
+	Y   []float32
+}
+
+// Do implements nn.Job.
+func (j *Product) Do(worker, workers int) {
+	g := j.M.Groups()
+	j.Set.Mul(j.M, j.Y, g*kernel.Lanes, j.P, g*worker/workers, g*(worker+1)/workers, false)
+}

@@ -1,0 +1,164 @@
+package layers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/instance"
+	"github.com/penstock-llm/penstock/internal/kvcache"
+)
+
+// passes lists the forward passes of a scenario without a scheduler: waves of as many sequences as run together; each wave
+// first takes in its prompts, then generates a token a step. It is what a perfect scheduler would have the executor do.
+type passes struct {
+	batch, prompt, gen int
+	rows               int // of a pass, at most
+}
+
+// pass is one forward pass: so many rows, of which so many want logits.
+type pass struct{ rows, logits int }
+
+// wave lists the passes of n sequences.
+func (p passes) wave(n int) []pass {
+	var out []pass
+	rows, wanted := 0, 0
+	for range n {
+		for left := p.prompt; left > 0; {
+			k := min(left, p.rows-rows)
+			left -= k
+			rows += k
+			if left == 0 {
+				wanted++
+			}
+			if rows == p.rows {
+				out = append(out, pass{rows, wanted})
+				rows, wanted = 0, 0
+			}
+		}
+	}
+	if rows > 0 {
+		out = append(out, pass{rows, wanted})
+	}
+	for range p.gen - 1 {
+		out = append(out, pass{n, n})
+	}
+	return out
+}
+
+// Executor is the model's forward pass at the batch of the scenario: no scheduler, no sampler.
+type Executor struct {
+	*instance.Instance
+	s      *Scenario
+	p      passes
+	ids    []int32
+	tables [][]int32 // [batch] blocks of each sequence
+	b      batch.Batch
+}
+
+// OpenExecutor loads the scenario's model.
+func OpenExecutor(s *Scenario) (*Executor, error) {
+	in, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	_, ids, err := s.prompt(in.Tokenizer)
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	x := &Executor{Instance: in, s: s, ids: ids,
+		p: passes{batch: s.batch(), prompt: len(ids), gen: s.Gen, rows: in.Engine.Config().StepBudget}}
+	each := (len(ids) + s.Gen + kvcache.BlockTokens - 1) / kvcache.BlockTokens
+	if have := in.Engine.Config().Blocks; each*x.p.batch > have {
+		return nil, errors.Join(fmt.Errorf("bench: %d sequences of %d blocks need more than the cache's %d", x.p.batch, each, have), in.Close())
+	}
+	for i := range x.p.batch {
+		table := make([]int32, each)
+		for j := range table {
+			table[j] = int32(i*each + j)
+		}
+		x.tables = append(x.tables, table)
+	}
+	return x, nil
+}
+
+// PromptLen is the number of tokens of the prompt.
+func (x *Executor) PromptLen() int { return len(x.ids) }
+
+// RunEngine sends requests through the engine around the executor: with scheduler and sampler.
+func (x *Executor) RunEngine(ctx context.Context, requests int) (*LayerRun, error) {
+	c := &coreLayer{engine: x.Engine, s: x.s, ids: x.ids}
+	return c.run(ctx, requests)
+}
+
+func (x *Executor) close() error { return x.Close() }
+
+func (x *Executor) run(ctx context.Context, requests int) (*LayerRun, error) {
+	r := &LayerRun{Requests: requests, OK: requests, Tokens: requests * x.s.Gen, PromptTotal: requests * len(x.ids)}
+	steps, rows := 0, 0
+	start := time.Now()
+	for left := requests; left > 0; left -= x.p.batch {
+		n := min(left, x.p.batch)
+		x.Prefill(n)
+		for pos := len(x.ids); pos < len(x.ids)+x.s.Gen-1; pos++ {
+			x.Decode(n, pos)
+			steps, rows = steps+1, rows+n
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	r.Seconds = time.Since(start).Seconds()
+	if steps > 0 {
+		r.Occupancy = float64(rows) / float64(steps)
+	}
+	return r, nil
+}
+
+// Prefill runs the prompts of n sequences, as many rows a pass as the budget allows.
+func (x *Executor) Prefill(n int) {
+	x.b.Reset()
+	x.b.Start = append(x.b.Start, 0)
+	flush := func() {
+		if x.b.Rows() > 0 {
+			x.Model.Forward(&x.b, x.Cache)
+		}
+		x.b.Reset()
+		x.b.Start = append(x.b.Start, 0)
+	}
+	for i := range n {
+		for from := 0; from < len(x.ids); {
+			k := min(len(x.ids)-from, x.p.rows-x.b.Rows())
+			for pos := from; pos < from+k; pos++ {
+				x.b.Tokens = append(x.b.Tokens, x.ids[pos])
+				x.b.Positions = append(x.b.Positions, int32(pos))
+			}
+			from += k
+			x.b.Start = append(x.b.Start, int32(x.b.Rows()))
+			x.b.Blocks = append(x.b.Blocks, x.tables[i])
+			if from == len(x.ids) {
+				x.b.Logits = append(x.b.Logits, int32(x.b.Rows()-1))
+			}
+			if x.b.Rows() == x.p.rows {
+				flush()
+			}
+		}
+	}
+	flush()
+}
+
+// Decode runs one token of each of n sequences. Which token is all the same to the arithmetic: the prompt's, over and over.
+func (x *Executor) Decode(n, pos int) {
+	x.b.Reset()
+	x.b.Start = append(x.b.Start, 0)
+	for i := range n {
+		x.b.Tokens = append(x.b.Tokens, x.ids[pos%len(x.ids)])
+		x.b.Positions = append(x.b.Positions, int32(pos))
+		x.b.Start = append(x.b.Start, int32(i+1))
+		x.b.Blocks = append(x.b.Blocks, x.tables[i])
+		x.b.Logits = append(x.b.Logits, int32(i))
+	}
+	x.Model.Forward(&x.b, x.Cache)
+}

@@ -1,0 +1,147 @@
+package layers
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/instance"
+	"github.com/penstock-llm/penstock/internal/model"
+	"github.com/penstock-llm/penstock/internal/tokenizer"
+)
+
+// Scenario is what every layer does: so many requests of so many tokens, a bounded number at once.
+type Scenario struct {
+	Model        string       `json:"model"`
+	Tier         string       `json:"tier"`
+	Threads      int          `json:"threads"`
+	MaxBatch     int          `json:"max_batch"`
+	Ctx          int          `json:"ctx"`
+	Requests     int          `json:"requests"`
+	Concurrency  int          `json:"concurrency"`
+	Gen          int          `json:"gen"`
+	PromptTokens int          `json:"prompt_tokens"` // 0: as many as the prompt has
+	Prompt       string       `json:"prompt"`
+	Temperature  float64      `json:"temperature"`
+	KV           model.KVType `json:"kv_type"`
+}
+
+// Check refuses a scenario that makes no sense.
+func (s *Scenario) Check() error {
+	switch {
+	case s.Model == "":
+		return errors.New("bench: no model")
+	case s.Requests < 1 || s.Concurrency < 1 || s.Gen < 1 || s.MaxBatch < 1:
+		return errors.New("bench: requests, concurrency, gen and max-batch must be at least 1")
+	case s.PromptTokens < 0 || s.Prompt == "":
+		return errors.New("bench: the prompt is empty")
+	case !(s.Temperature >= 0 && s.Temperature <= 100): // nor no number
+		return fmt.Errorf("bench: a temperature of %g", s.Temperature)
+	case s.Ctx < 0 || s.Threads < 0:
+		return errors.New("bench: context or threads is negative")
+	case s.Ctx > 0 && s.Ctx < s.PromptTokens+s.Gen:
+		return fmt.Errorf("bench: a context of %d can't hold %d prompt tokens and %d generated ones", s.Ctx, s.PromptTokens, s.Gen)
+	}
+	return nil
+}
+
+// batch is the number of sequences that run together.
+func (s *Scenario) batch() int { return min(s.Concurrency, s.MaxBatch, s.Requests) }
+
+// open loads the model as the server would, but for the cache of prefixes: all requests have the same prompt.
+func (s *Scenario) open() (*instance.Instance, error) {
+	tier, err := cpu.ParseTier(s.Tier)
+	if err != nil {
+		return nil, err
+	}
+	instance.Tune(s.Threads)
+	return instance.Open(s.Model, instance.Options{Tier: tier, Threads: s.Threads, Context: s.Ctx, MaxBatch: s.MaxBatch,
+		MaxQueue: max(256, s.Concurrency), KV: s.KV, NoPrefix: true})
+}
+
+// text is the prompt, made with the model's own tokenizer.
+func (s *Scenario) text() (string, error) {
+	f, err := gguf.Open(s.Model)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	tok, err := tokenizer.New(f)
+	if err != nil {
+		return "", err
+	}
+	text, _, err := s.prompt(tok)
+	return text, err
+}
+
+// encoder is the part of a tokenizer that a prompt of a given length takes.
+type encoder interface {
+	Encode(text string, addBOS, parseSpecial bool) []int32
+}
+
+// prompt makes the text and the tokens that every request begins with. The text is the scenario's, repeated and cut so that it
+// has the wanted number of tokens, or as close below it as whole characters come.
+func (s *Scenario) prompt(t encoder) (string, []int32, error) {
+	if s.PromptTokens == 0 {
+		return s.Prompt, t.Encode(s.Prompt, true, true), nil
+	}
+	text, n, err := longest(s.Prompt, s.PromptTokens, func(text string) (int, error) { return len(t.Encode(text, true, true)), nil })
+	if err != nil {
+		return "", nil, err
+	}
+	if n == 0 || n > s.PromptTokens {
+		return "", nil, fmt.Errorf("bench: no prompt of %d tokens can be made from %q", s.PromptTokens, s.Prompt)
+	}
+	return text, t.Encode(text, true, true), nil
+}
+
+// longest repeats a text and cuts it so that it has as many tokens as wanted, or as close below as whole characters come; when
+// one character has more already, that is what it returns.
+func longest(seed string, want int, count func(string) (int, error)) (string, int, error) {
+	text := seed
+	n, err := count(text)
+	for err == nil && n < want {
+		var longer int
+		if longer, err = count(text + seed); err == nil && longer <= n {
+			return "", 0, fmt.Errorf("bench: the prompt %q does not get longer by being repeated", seed)
+		}
+		text, n = text+seed, longer
+	}
+	runes := []rune(text)
+	for err == nil && n > want && len(runes) > 1 {
+		runes = runes[:len(runes)-1]
+		text = strings.TrimRight(string(runes), " ") // a final blank is a token that the next word would have taken
+		n, err = count(text)
+	}
+	return text, n, err
+}
+
+// fingerprint names a model file by size and by the hash of its beginning and end, where header and last weights are.
+func fingerprint(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("bench: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("bench: %w", err)
+	}
+	h := sha256.New()
+	const part = 1 << 20
+	for _, at := range []int64{0, max(0, info.Size()-part)} {
+		if _, err := io.Copy(h, io.NewSectionReader(f, at, part)); err != nil {
+			return "", fmt.Errorf("bench: %s: %w", path, err)
+		}
+	}
+	return fmt.Sprintf("%d bytes, %s", info.Size(), hex.EncodeToString(h.Sum(nil))[:16]), nil
+}
+
+// PlainPrompt is long enough text of any kind.
+const PlainPrompt = "The water runs from the lake through the long pipe down to the wheel in the valley, and what is lost on the way turns nothing. "

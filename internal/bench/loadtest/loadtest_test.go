@@ -1,0 +1,202 @@
+package loadtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/bench/fakeserver"
+	"github.com/penstock-llm/penstock/internal/bench/load"
+	"github.com/penstock-llm/penstock/internal/bench/results"
+)
+
+func work() Work {
+	return Work{Requests: 8, Concurrency: 2, Gen: 5, Words: 3, IgnoreEOS: true, Timeout: time.Second, Warmup: -1, Turns: 1}
+}
+
+func TestLoad(t *testing.T) {
+	s := fakeserver.New(t, "m", time.Millisecond, fakeserver.All)
+	dir := t.TempDir()
+	l := &Load{URL: s.URL, API: "auto", Work: work(), JSON: true, Out: filepath.Join(dir, "run.json"), Plots: dir, SLO: []string{"ttft=100ms", "e2e=1s"}}
+	l.Stream = true
+	var out bytes.Buffer
+	if err := l.Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	var res Result
+	if err := json.Unmarshal(out.Bytes(), &res); err != nil {
+		t.Fatal(err)
+	}
+	sum := res.Summary
+	if sum.OK != 8 || sum.OutputTokens != 40 || sum.PromptTokens != 24 || sum.Goodput.Met != 8 || sum.TTFT == nil || sum.ITL.N != 32 {
+		t.Errorf("%+v", sum)
+	}
+	if sum.TPOT.P50 < 1 || sum.TPOT.P50 > 20 || sum.TokensPerSecond <= 0 {
+		t.Errorf("tokens every millisecond: TPOT %v, %v tokens/s", sum.TPOT.P50, sum.TokensPerSecond)
+	}
+	data, err := os.ReadFile(l.Out)
+	if err != nil || json.Unmarshal(data, &res) != nil || len(res.Samples) != 8 || res.Kind != "load" || res.Machine.CPU == "" {
+		t.Errorf("stored result: %v, %d samples", err, len(res.Samples))
+	}
+	for _, name := range []string{"arrivals.svg", "arrivals.png", "timeline.svg"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestLoadTable(t *testing.T) {
+	s := fakeserver.New(t, "m", 0, fakeserver.All)
+	var out, progress bytes.Buffer
+	l := &Load{URL: s.URL, API: "auto", Work: work(), Progress: &progress}
+	if err := l.Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"8 of 8 requests succeeded", "40 output", "E2E", "CPU-µs per token"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "TTFT") {
+		t.Error("an unstreamed run has no time to first token")
+	}
+}
+
+func TestSweep(t *testing.T) {
+	s := fakeserver.New(t, "m", time.Millisecond, fakeserver.All)
+	for _, rate := range []float64{0, 1} {
+		l := &Load{URL: s.URL, API: "auto", Work: work(), Sweep: true, Rate: rate, Burstiness: 1, Plots: t.TempDir()}
+		l.Stream = true
+		var out bytes.Buffer
+		if err := l.Run(t.Context(), &out); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), "knee: ") {
+			t.Errorf("no knee:\n%s", out.String())
+		}
+		if _, err := os.Stat(filepath.Join(l.Plots, "latency.svg")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestKnee(t *testing.T) {
+	s := &Sweep{}
+	for _, p := range [][3]float64{{1, 100, 10}, {2, 200, 11}, {4, 390, 12}, {8, 420, 60}, {16, 425, 200}} {
+		x := SweepPoint{Load: p[0], Summary: Summary{TokensPerSecond: p[1]}}
+		x.E2E.P50 = p[2]
+		s.Points = append(s.Points, x)
+	}
+	if k := s.knee(); k != 4 {
+		t.Errorf("knee at %v, want 4: beyond it latency grows fivefold for 8 %% of throughput", k)
+	}
+	if (&Sweep{Points: []SweepPoint{{}}}).knee() != 0 {
+		t.Error("a knee of nothing")
+	}
+}
+
+func TestLoadRefusesFalseFigures(t *testing.T) {
+	answer := func(body string, status int) *httptest.Server {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			io.WriteString(w, body)
+		}))
+		t.Cleanup(s.Close)
+		return s
+	}
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	for name, c := range map[string]struct {
+		url, want string
+	}{
+		"unreachable": {gone.URL, "can't be reached"},
+		"errors":      {answer(`{"error":{"message":"broken"}}`, 500).URL, "broken"},
+		"empty":       {answer("", 200).URL, "empty answer"},
+		"no usage":    {answer(`{"choices":[{"text":"x"}]}`, 200).URL, "no usage"},
+		"no tokens":   {answer(`{"usage":{"completion_tokens":0}}`, 200).URL, "no tokens"},
+	} {
+		l := &Load{URL: c.url, API: "completions", Work: work()}
+		if err := l.Run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v does not say %q", name, err, c.want)
+		}
+	}
+	n := 0
+	mixed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n++
+		fmt.Fprintf(w, `{"model":"m%d","usage":{"completion_tokens":5}}`, n%2)
+	}))
+	defer mixed.Close()
+	l := &Load{URL: mixed.URL, API: "completions", Work: work()}
+	l.Concurrency = 1
+	if err := l.Run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "different models") {
+		t.Errorf("mixed models: %v", err)
+	}
+}
+
+func TestLoadTellsOfFailures(t *testing.T) {
+	n := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if n++; n%4 == 0 {
+			http.Error(w, `{"error":"full"}`, http.StatusTooManyRequests)
+			return
+		}
+		io.WriteString(w, `{"usage":{"completion_tokens":5}}`)
+	}))
+	defer s.Close()
+	l := &Load{URL: s.URL, API: "completions", Work: work()}
+	l.Concurrency, l.Warmup = 1, 0
+	var out bytes.Buffer
+	err := l.Run(t.Context(), &out)
+	if !errors.Is(err, results.ErrFailures) || !strings.Contains(err.Error(), "2 of 8 failed: HTTP 429: full") {
+		t.Errorf("%v", err)
+	}
+	if !strings.Contains(out.String(), "6 of 8 requests succeeded") {
+		t.Errorf("the figures of the rest are missing:\n%s", out.String())
+	}
+}
+
+func TestBadOptions(t *testing.T) {
+	for name, change := range map[string]func(*Load){
+		"no tokens":        func(l *Load) { l.Gen = 0 },
+		"no prompt":        func(l *Load) { l.Words = 0 },
+		"two prompts":      func(l *Load) { l.Prompt, l.Prompts = "a", "b" },
+		"no end":           func(l *Load) { l.Requests = 0 },
+		"no client":        func(l *Load) { l.Concurrency = 0 },
+		"ramp without":     func(l *Load) { l.RampTo = 3 },
+		"negative rate":    func(l *Load) { l.Rate = -3 },
+		"no rate":          func(l *Load) { l.Rate = math.NaN() },
+		"endless rate":     func(l *Load) { l.Rate = math.Inf(1) },
+		"temperature":      func(l *Load) { l.Temperature = math.NaN() },
+		"objective":        func(l *Load) { l.SLO = []string{"ttft"} },
+		"objective time":   func(l *Load) { l.SLO = []string{"ttft=-5ms"} },
+		"objective name":   func(l *Load) { l.SLO = []string{"xyz=5ms"} },
+		"objective stream": func(l *Load) { l.SLO = []string{"ttft=5ms"} },
+	} {
+		l := &Load{URL: "http://127.0.0.1:1", Work: work()}
+		change(l)
+		if err := l.Run(t.Context(), io.Discard); err == nil || strings.Contains(err.Error(), "reached") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestObjectives(t *testing.T) {
+	s := &load.Sample{First: 100 * time.Millisecond, End: 500 * time.Millisecond, Completion: 5,
+		Events: []time.Duration{100 * time.Millisecond, 150 * time.Millisecond, 450 * time.Millisecond}}
+	for text, want := range map[string]bool{"ttft=100ms": true, "ttft=99ms": false, "tpot=100ms": true, "tpot=99ms": false, "itl=300ms": true, "itl=299ms": false, "e2e=500ms": true, "e2e=1ms": false} {
+		o, err := parseObjectives([]string{text})
+		if err != nil || o[0].met(s) != want {
+			t.Errorf("%s: %v, %v", text, !want, err)
+		}
+	}
+}

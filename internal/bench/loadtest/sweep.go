@@ -1,0 +1,171 @@
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/penstock-llm/penstock/internal/bench/figure"
+	"github.com/penstock-llm/penstock/internal/bench/load"
+	"github.com/penstock-llm/penstock/internal/bench/results"
+)
+
+// Sweep is a run at each of several loads, lightest first.
+type Sweep struct {
+	Axis   string       `json:"axis"` // clients or requests/s
+	Points []SweepPoint `json:"points"`
+	Knee   float64      `json:"knee"` // load beyond which latency grows faster than throughput
+	// Saturated is the lightest offered rate of which the server completed less than 95 %; 0: none.
+	Saturated float64 `json:"saturated,omitempty"`
+}
+
+// SweepPoint is the run at one load.
+type SweepPoint struct {
+	Load float64 `json:"load"`
+	Summary
+}
+
+// shares of the saturated rate at which an open loop is measured.
+var shares = []float64{0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 1, 1.15, 1.4}
+
+// sweep measures at growing loads. A closed loop doubles its clients up to four times the given number. An open loop first
+// finds the server's capacity with a closed loop, then offers shares of it, up to and beyond saturation; the given rate then
+// only says that rates are meant.
+func (l *Load) sweep(ctx context.Context, target load.Target, objectives []objective) (*Sweep, error) {
+	plans, axis, err := l.sweepPlans(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sweep{Axis: axis}
+	for _, p := range plans {
+		at := p.Rate
+		if p.Rate == 0 {
+			at = float64(p.Clients)
+		}
+		_, sum, err := l.once(ctx, target, p, objectives, fmt.Sprintf("%.4g %s", at, axis))
+		if err != nil {
+			return nil, fmt.Errorf("at %.4g %s: %w", at, axis, err)
+		}
+		if err := sum.Failures(); err != nil && !errors.Is(err, results.ErrFailures) {
+			return nil, err
+		}
+		s.Points = append(s.Points, SweepPoint{at, *sum})
+		if p.Rate > 0 && s.Saturated == 0 && sum.RequestsPerSecond < 0.95*at {
+			s.Saturated = at
+		}
+	}
+	s.Knee = s.knee()
+	return s, nil
+}
+
+func (l *Load) sweepPlans(ctx context.Context, target load.Target) ([]load.Plan, string, error) {
+	base := l.plan()
+	base.RampTo = 0
+	var plans []load.Plan
+	if l.Rate == 0 {
+		for n := 1; n <= 4*l.Concurrency; n *= 2 {
+			p := base
+			p.Clients = n
+			if p.Requests > 0 {
+				p.Requests = max(p.Requests, 4*n)
+			}
+			plans = append(plans, p)
+		}
+		return plans, "clients", nil
+	}
+	closed := base
+	closed.Rate, closed.Clients = 0, max(8, l.Concurrency)
+	_, full, err := l.once(ctx, target, closed, nil, "capacity")
+	if err != nil {
+		return nil, "", fmt.Errorf("capacity: %w", err)
+	}
+	for _, share := range shares {
+		p := base
+		p.Rate, p.Clients = share*full.RequestsPerSecond, 0
+		plans = append(plans, p)
+	}
+	return plans, "requests/s", nil
+}
+
+// knee is the load at which normalised throughput lies farthest above normalised latency: before it more load brings more
+// throughput than latency, beyond it the reverse.
+func (s *Sweep) knee() float64 {
+	var maxRate, maxLatency float64
+	for _, p := range s.Points {
+		maxRate, maxLatency = max(maxRate, p.TokensPerSecond), max(maxLatency, p.E2E.P50)
+	}
+	if maxRate == 0 || maxLatency == 0 {
+		return 0
+	}
+	best, at := 0.0, 0.0
+	for i, p := range s.Points {
+		if d := p.TokensPerSecond/maxRate - p.E2E.P50/maxLatency; i == 0 || d > best {
+			best, at = d, p.Load
+		}
+	}
+	return at
+}
+
+func (s *Sweep) print(out io.Writer) error {
+	rows := [][]string{{s.Axis, "tokens/s", "requests/s", "ok", "TTFT p50", "TTFT p99", "ITL p50", "ITL p99", "E2E p50", "E2E p99", "goodput"}}
+	for _, p := range s.Points {
+		row := []string{fmt.Sprintf("%.4g", p.Load), fmt.Sprintf("%.1f", p.TokensPerSecond), fmt.Sprintf("%.2f", p.RequestsPerSecond),
+			fmt.Sprintf("%d/%d", p.OK, p.Requests), "-", "-", "-", "-", fmt.Sprintf("%.1f", p.E2E.P50), fmt.Sprintf("%.1f", p.E2E.P99), "-"}
+		if p.TTFT != nil {
+			row[4], row[5] = fmt.Sprintf("%.1f", p.TTFT.P50), fmt.Sprintf("%.1f", p.TTFT.P99)
+		}
+		if p.ITL != nil {
+			row[6], row[7] = fmt.Sprintf("%.1f", p.ITL.P50), fmt.Sprintf("%.1f", p.ITL.P99)
+		}
+		if p.Goodput != nil {
+			row[10] = fmt.Sprintf("%.2f", p.Goodput.RequestsPerSecond)
+		}
+		rows = append(rows, row)
+	}
+	if err := results.Table(out, rows); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "knee: %.4g %s\n", s.Knee, s.Axis)
+	if s.Saturated > 0 {
+		fmt.Fprintf(out, "saturated from %.4g requests/s\n", s.Saturated)
+	}
+	return nil
+}
+
+// figures plots latency and throughput against load.
+func (s *Sweep) figures() ([]figure.Named, error) {
+	curve := func(name string, y func(SweepPoint) (float64, bool)) (figure.Series, bool) {
+		c := figure.Series{Name: name}
+		for _, p := range s.Points {
+			if v, ok := y(p); ok {
+				c.X, c.Y = append(c.X, p.Load), append(c.Y, v)
+			}
+		}
+		return c, len(c.X) > 0
+	}
+	var latency []figure.Series
+	for _, c := range []struct {
+		name string
+		y    func(SweepPoint) (float64, bool)
+	}{
+		{"E2E p50", func(p SweepPoint) (float64, bool) { return p.E2E.P50, true }},
+		{"E2E p99", func(p SweepPoint) (float64, bool) { return p.E2E.P99, true }},
+		{"TTFT p50", func(p SweepPoint) (float64, bool) { return p50(p.TTFT) }},
+		{"ITL p50", func(p SweepPoint) (float64, bool) { return p50(p.ITL) }},
+	} {
+		if series, ok := curve(c.name, c.y); ok {
+			latency = append(latency, series)
+		}
+	}
+	f, err := figure.Lines("Latency against load", s.Axis, "ms", latency, true)
+	if err != nil {
+		return nil, err
+	}
+	rate, _ := curve("output tokens/s", func(p SweepPoint) (float64, bool) { return p.TokensPerSecond, true })
+	g, err := figure.Lines("Throughput against load", s.Axis, "tokens/s", []figure.Series{rate}, false)
+	if err != nil {
+		return nil, err
+	}
+	return []figure.Named{{Name: "latency", Figure: f}, {Name: "throughput", Figure: g}}, nil
+}

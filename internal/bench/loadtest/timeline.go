@@ -1,0 +1,62 @@
+package loadtest
+
+import (
+	"github.com/penstock-llm/penstock/internal/bench/figure"
+	"github.com/penstock-llm/penstock/internal/bench/load"
+	"github.com/penstock-llm/penstock/internal/bench/stats"
+)
+
+func p50(d *stats.Distribution) (float64, bool) {
+	if d == nil {
+		return 0, false
+	}
+	return d.P50, true
+}
+
+// timelineFigures plots when tokens arrived: request by request, and per second over the run.
+func timelineFigures(samples []load.Sample) ([]figure.Named, error) {
+	rows := make([][]float64, len(samples))
+	var end float64
+	for i := range samples {
+		s := &samples[i]
+		end = max(end, (s.Start + s.End).Seconds())
+		for _, at := range s.Events {
+			rows[i] = append(rows[i], (s.Start + at).Seconds())
+		}
+		if len(s.Events) == 0 && s.OK() { // not streamed: all tokens come with the last byte
+			rows[i] = []float64{(s.Start + s.End).Seconds()}
+		}
+	}
+	arrivals, err := figure.Raster("Arrival of tokens", rows)
+	if err != nil {
+		return nil, err
+	}
+	line, err := figure.Lines("Timeline", "seconds", "tokens/s", []figure.Series{timeline(samples, rows, end)}, false)
+	if err != nil {
+		return nil, err
+	}
+	return []figure.Named{{Name: "arrivals", Figure: arrivals}, {Name: "timeline", Figure: line}}, nil
+}
+
+// timeline spreads each request's tokens over the arrivals of its pieces and counts them in 60 slots.
+func timeline(samples []load.Sample, rows [][]float64, end float64) figure.Series {
+	const slots = 60
+	c := figure.Series{Name: "output tokens/s", X: make([]float64, slots), Y: make([]float64, slots)}
+	width := end / slots
+	if width == 0 {
+		return c
+	}
+	for i, row := range rows {
+		if len(row) == 0 {
+			continue
+		}
+		each := float64(samples[i].Completion) / float64(len(row)) / width
+		for _, at := range row {
+			c.Y[min(int(at/width), slots-1)] += each
+		}
+	}
+	for i := range c.X {
+		c.X[i] = (float64(i) + 0.5) * width
+	}
+	return c
+}

@@ -1,0 +1,274 @@
+// Package peers measures servers against each other in alternated rounds: any servers under one load (Compare), and the table of
+// this program's server beside llama.cpp and OpenVINO GenAI on several models and kinds of work (Peers). It only compares runs of
+// equal work. Package programs starts the servers, package loadtest has the load. `penstock bench compare` and `penstock bench
+// peers` call it.
+package peers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/bench/limits"
+	"github.com/penstock-llm/penstock/internal/bench/load"
+	"github.com/penstock-llm/penstock/internal/bench/results"
+	"github.com/penstock-llm/penstock/internal/bench/stats"
+	"github.com/penstock-llm/penstock/internal/cpu"
+)
+
+// Peers measures the table of peers: several kinds of work on several models, this program's server against llama.cpp and
+// OpenVINO GenAI, in alternated rounds: `penstock bench peers`, and `make bench-peers` with bench/peers.sh before it.
+type Peers struct {
+	Models   []string      `arg:"" help:"Models to measure."`
+	Llama    string        `help:"Folder with llama.cpp's programs (none: not compared)." type:"path"`
+	OpenVINO string        `help:"Python interpreter with openvino-genai (none: not compared)." name:"openvino" type:"path"`
+	Script   string        `help:"OpenVINO's runner." default:"bench/openvino_run.py" type:"path"`
+	Floors   string        `help:"JSON file of the ratios that must be reached." type:"path"`
+	Works    []string      `help:"Only these rows: ${enum}." enum:"http 8,batch 8,batch 16,one stream,prefill 512" default:"http 8,batch 8,batch 16,one stream,prefill 512"`
+	Rounds   int           `help:"Rounds." default:"5"`
+	Threads  int           `help:"Threads of each program (0: all that this process may use)."`
+	Settle   time.Duration `help:"Pause before each run." default:"500ms"`
+	JSON     bool          `help:"Print JSON."`
+	Out      string        `help:"Also write the JSON to this file." type:"path"`
+	Progress io.Writer     `kong:"-"`
+
+	Executable string `kong:"-"` // this program
+}
+
+// PeersResult is the outcome of Peers, as JSON.
+type PeersResult struct {
+	results.Record
+	Settings map[string]any `json:"settings"`
+	Models   []PeersModel   `json:"models"`
+}
+
+// PeersModel is the table of one model.
+type PeersModel struct {
+	Model     string            `json:"model"`
+	Absent    map[string]string `json:"absent,omitempty"` // programs that can't run the model, and why
+	Bandwidth []float64         `json:"read_bytes_per_second"`
+	Rows      []PeersRow        `json:"rows"`
+}
+
+// PeersRow is one kind of work.
+type PeersRow struct {
+	Work    string               `json:"work"`
+	Samples map[string][]float64 `json:"samples"` // program -> tokens/s of each round
+	Medians map[string]float64   `json:"medians"`
+	Best    string               `json:"best_peer"` // with the highest median
+	Ratio   stats.Estimate       `json:"ratio"`     // penstock over the best peer, round by round
+	Floor   float64              `json:"floor,omitempty"`
+	Reached bool                 `json:"reached"`
+}
+
+const self = "penstock"
+
+// row is one kind of work: how this program's server does it, and who is compared.
+type row struct {
+	name     string
+	clients  int // over HTTP
+	requests int
+	words    int
+	gen      int
+	prefill  bool // count the prompt's tokens
+	server   bool // llama-server does the same over HTTP
+	inside   bool // OpenVINO does the same in process
+	tools    bool // llama.cpp's tools do the same in process
+}
+
+// rows: a batch is measured over HTTP with as many clients as the peer in process has sequences, the front end included.
+var rows = []row{
+	{name: "http 8", clients: 8, requests: 40, words: 30, gen: 50, server: true},
+	{name: "batch 8", clients: 8, requests: 40, words: 30, gen: 50, inside: true},
+	{name: "batch 16", clients: 16, requests: 48, words: 30, gen: 50, inside: true},
+	{name: "one stream", clients: 1, requests: 4, words: 30, gen: 50, server: true, inside: true, tools: true},
+	{name: "prefill 512", clients: 1, requests: 3, words: 512, gen: 1, prefill: true, server: true, inside: true, tools: true},
+}
+
+// Run measures every model and prints its table; it fails when a floor is given and not reached.
+func (p *Peers) Run(ctx context.Context, out io.Writer) error {
+	if p.Rounds < 1 || len(p.Models) == 0 {
+		return errors.New("bench: peers needs a model and at least one round")
+	}
+	if p.Llama == "" && p.OpenVINO == "" {
+		return errors.New("bench: nothing to compare with: set --llama or --openvino")
+	}
+	for _, path := range []string{p.Llama, p.OpenVINO} {
+		if path == "" {
+			continue
+		}
+		if _, err := os.Stat(path); err != nil { // rather now than after all that this program does
+			return fmt.Errorf("bench: %w", err)
+		}
+	}
+	floors, err := results.ReadFloors(p.Floors)
+	if err != nil {
+		return err
+	}
+	if p.Threads == 0 {
+		p.Threads = cpu.Threads()
+	}
+	res := &PeersResult{Record: results.NewRecord("peers"), Settings: map[string]any{"threads": p.Threads, "rounds": p.Rounds, "works": p.Works}}
+	var missed []string
+	for _, path := range p.Models {
+		m, err := p.model(ctx, path, floors.ModelWorks(filepath.Base(path)))
+		if err != nil {
+			return fmt.Errorf("%s: %w", filepath.Base(path), err)
+		}
+		res.Models = append(res.Models, *m)
+		for _, r := range m.Rows {
+			if r.Floor > 0 && !r.Reached {
+				missed = append(missed, m.Model+" "+r.Work)
+			}
+		}
+		if !p.JSON {
+			if err := m.print(out); err != nil {
+				return err
+			}
+		}
+	}
+	if p.Out != "" {
+		if err := results.SaveJSON(p.Out, res); err != nil {
+			return err
+		}
+	}
+	if p.JSON {
+		if err := results.WriteJSON(out, res); err != nil {
+			return err
+		}
+	}
+	if len(missed) > 0 {
+		return fmt.Errorf("bench: floors not reached: %s", strings.Join(missed, "; "))
+	}
+	return nil
+}
+
+// model starts the programs, runs the rounds and stops the programs.
+func (p *Peers) model(ctx context.Context, path string, floors map[string]float64) (*PeersModel, error) {
+	m := &PeersModel{Model: strings.TrimSuffix(filepath.Base(path), ".gguf"), Absent: map[string]string{}}
+	programs, stop, err := p.programs(ctx, path, m.Absent)
+	defer stop()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		if p.wanted(r.name) {
+			m.Rows = append(m.Rows, PeersRow{Work: r.name, Samples: map[string][]float64{}, Medians: map[string]float64{}, Floor: floors[r.name]})
+		}
+	}
+	for round := range p.Rounds {
+		m.Bandwidth = append(m.Bandwidth, limits.Bandwidth(p.Threads))
+		for i := range m.Rows {
+			if err := p.row(ctx, programs, &m.Rows[i], round); err != nil {
+				return nil, err
+			}
+		}
+	}
+	kept := m.Rows[:0]
+	for _, r := range m.Rows {
+		if r.conclude() {
+			kept = append(kept, r)
+		}
+	}
+	m.Rows = kept
+	if len(kept) == 0 {
+		return nil, fmt.Errorf("bench: no peer could run it: %v", m.Absent)
+	}
+	return m, nil
+}
+
+func (p *Peers) wanted(name string) bool {
+	for _, w := range p.Works {
+		if w == name {
+			return true
+		}
+	}
+	return len(p.Works) == 0
+}
+
+// row runs one kind of work on every program that does it, beginning with another one each round.
+func (p *Peers) row(ctx context.Context, programs []program, out *PeersRow, round int) error {
+	var w row
+	for _, r := range rows {
+		if r.name == out.Work {
+			w = r
+		}
+	}
+	n := len(programs)
+	for k := range n {
+		prog := programs[(round+k)%n]
+		if !prog.does(w) {
+			continue
+		}
+		if err := load.Pause(ctx, p.Settle); err != nil {
+			return err
+		}
+		if p.Progress != nil {
+			fmt.Fprintf(p.Progress, "round %d of %d, %s, %s\n", round+1, p.Rounds, w.name, prog.name())
+		}
+		speed, err := prog.run(ctx, w)
+		if err != nil {
+			return fmt.Errorf("%s, %s: %w", prog.name(), w.name, err)
+		}
+		out.Samples[prog.name()] = append(out.Samples[prog.name()], speed)
+	}
+	return nil
+}
+
+// conclude finds the best peer and the ratio to it. It returns false for a row that no peer ran.
+func (r *PeersRow) conclude() bool {
+	for name, xs := range r.Samples {
+		r.Medians[name] = stats.Median(xs)
+		if name != self && (r.Best == "" || r.Medians[name] > r.Medians[r.Best]) {
+			r.Best = name
+		}
+	}
+	if r.Best == "" || len(r.Samples[self]) == 0 {
+		return false
+	}
+	r.Ratio = stats.EstimateRatio(r.Samples[self], r.Samples[r.Best], 1)
+	r.Reached = r.Ratio.Value >= r.Floor
+	return true
+}
+
+func (m *PeersModel) print(out io.Writer) error {
+	fmt.Fprintf(out, "%s\n", m.Model)
+	lines := [][]string{{"work", self, "llama-server", "llama.cpp", "openvino", "ratio", "95 % CI", "floor", ""}}
+	for _, r := range m.Rows {
+		line := []string{r.Work}
+		for _, name := range []string{self, "llama-server", "llama.cpp", "openvino"} {
+			if v, ok := r.Medians[name]; ok {
+				line = append(line, fmt.Sprintf("%.1f", v))
+			} else {
+				line = append(line, "-")
+			}
+		}
+		line = append(line, fmt.Sprintf("%.2f x", r.Ratio.Value), results.Interval(r.Ratio, "%.2f"))
+		switch {
+		case r.Floor == 0:
+			line = append(line, "-", "")
+		case r.Reached:
+			line = append(line, fmt.Sprintf("%.2f x", r.Floor), "reached")
+		default:
+			line = append(line, fmt.Sprintf("%.2f x", r.Floor), "NOT REACHED")
+		}
+		lines = append(lines, line)
+	}
+	if err := results.Table(out, lines); err != nil {
+		return err
+	}
+	for name, why := range m.Absent {
+		fmt.Fprintf(out, "%s can't run it: %s\n", name, why)
+	}
+	fmt.Fprint(out, "plain reads, GB/s:")
+	for _, b := range m.Bandwidth {
+		fmt.Fprintf(out, " %.1f", b/1e9)
+	}
+	_, err := fmt.Fprint(out, "\n\n")
+	return err
+}

@@ -1,0 +1,166 @@
+package report
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/penstock-llm/penstock/internal/bench/kernels"
+	"github.com/penstock-llm/penstock/internal/bench/layers"
+	"github.com/penstock-llm/penstock/internal/bench/loadtest"
+	"github.com/penstock-llm/penstock/internal/bench/peers"
+	"github.com/penstock-llm/penstock/internal/bench/results"
+	"github.com/penstock-llm/penstock/internal/bench/stats"
+	"github.com/penstock-llm/penstock/internal/bench/steps"
+)
+
+// kinds makes an empty result to decode into.
+var kinds = map[string]func() results.Result{
+	"load":    func() results.Result { return new(loadtest.Result) },
+	"compare": func() results.Result { return new(peers.CompareResult) },
+	"kernels": func() results.Result { return new(kernels.Result) },
+	"mock":    func() results.Result { return new(layers.MockResult) },
+	"steps":   func() results.Result { return new(steps.Result) },
+	"layers":  func() results.Result { return new(layers.Result) },
+	"peers":   func() results.Result { return new(peers.PeersResult) },
+}
+
+func readResult(path string) (results.Result, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	var r results.Record
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, fmt.Errorf("bench: %s is no result: %w", path, err)
+	}
+	empty, ok := kinds[r.Kind]
+	if !ok {
+		return nil, fmt.Errorf("bench: %s is no result: kind %q is not known", path, r.Kind)
+	}
+	s := empty()
+	d := json.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(s); err != nil {
+		return nil, fmt.Errorf("bench: %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// history reads every result of a folder, oldest first.
+func history(dir string) ([]results.Result, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	var out []results.Result
+	for _, path := range paths {
+		s, err := readResult(path)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	slices.SortStableFunc(out, func(a, b results.Result) int { return a.Meta().Time.Compare(b.Meta().Time) })
+	return out, nil
+}
+
+// fileName is where a result is kept: one file a run.
+func fileName(r *results.Record) string {
+	name := r.Time.Format("20060102-150405") + "-" + r.Kind
+	if r.Commit != "" {
+		name += "-" + strings.ReplaceAll(r.Commit, "+", "-")
+	}
+	return name + ".json"
+}
+
+// Difference is one quantity in two runs.
+type Difference struct {
+	Name  string         `json:"name"`
+	Unit  string         `json:"unit"`
+	Old   float64        `json:"old"`   // median
+	New   float64        `json:"new"`   // median
+	Ratio stats.Estimate `json:"ratio"` // new over old
+	P     float64        `json:"p"`     // Mann-Whitney
+	Lower bool           `json:"lower_is_better,omitempty"`
+}
+
+// significant: unlikely to be noise, and the interval agrees.
+func (d Difference) significant() bool { return d.P < 0.05 && d.Ratio.Excludes(1) }
+
+func (d Difference) verdict() string {
+	switch {
+	case !d.significant():
+		return "no difference beyond the noise"
+	case (d.Ratio.Value > 1) == d.Lower:
+		return "worse"
+	default:
+		return "better"
+	}
+}
+
+// differences compares two results. It refuses results of different kinds or settings; a different machine is refused, too.
+func differences(a, b results.Result) ([]Difference, error) {
+	if a.Meta().Kind != b.Meta().Kind {
+		return nil, fmt.Errorf("bench: a %s result can't be compared with a %s result", a.Meta().Kind, b.Meta().Kind)
+	}
+	if unlike := unlikeSettings(a.Conditions(), b.Conditions()); len(unlike) > 0 {
+		return nil, fmt.Errorf("bench: the runs differ in %s", strings.Join(unlike, ", "))
+	}
+	if x, y := a.Meta().Machine, b.Meta().Machine; x.CPU != y.CPU || x.Threads != y.Threads || x.Tier != y.Tier {
+		return nil, fmt.Errorf("bench: the runs are of different machines: %s (%s, %d threads) and %s (%s, %d threads)",
+			x.CPU, x.Tier, x.Threads, y.CPU, y.Tier, y.Threads)
+	}
+	old := map[string]results.Series{}
+	for _, s := range a.Series() {
+		old[s.Name] = s
+	}
+	var out []Difference
+	for _, s := range b.Series() {
+		o, ok := old[s.Name]
+		if !ok || len(o.Values) == 0 || len(s.Values) == 0 {
+			continue
+		}
+		d := Difference{Name: s.Name, Unit: s.Unit, Lower: s.Lower, Old: stats.Median(o.Values), New: stats.Median(s.Values),
+			Ratio: stats.EstimateMedianRatio(s.Values, o.Values, 1), P: stats.MannWhitneyP(o.Values, s.Values)}
+		if !stats.Finite(d.Ratio.Value) {
+			return nil, fmt.Errorf("bench: %s: a median of zero can't be compared", s.Name)
+		}
+		out = append(out, d)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("bench: the two results share no quantity")
+	}
+	return out, nil
+}
+
+// unlikeSettings names the settings in which two runs differ.
+func unlikeSettings(a, b map[string]any) []string {
+	var out []string
+	for k, x := range a {
+		if y, ok := b[k]; ok && !reflect.DeepEqual(normal(x), normal(y)) {
+			out = append(out, fmt.Sprintf("%s (%v and %v)", k, x, y))
+		}
+	}
+	slices.SortFunc(out, cmp.Compare)
+	return out
+}
+
+// normal makes a setting that was read from JSON equal to one that was not.
+func normal(v any) any {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return v
+	}
+	var out any
+	if json.Unmarshal(data, &out) != nil {
+		return v
+	}
+	return out
+}

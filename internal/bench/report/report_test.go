@@ -1,0 +1,122 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/bench/loadtest"
+	"github.com/penstock-llm/penstock/internal/bench/peers"
+	"github.com/penstock-llm/penstock/internal/bench/results"
+)
+
+func compareResult(at time.Time, speeds ...float64) *peers.CompareResult {
+	r := &peers.CompareResult{Record: results.Record{Kind: "compare", Time: at, Commit: "abc", Machine: results.Machine{CPU: "x", Threads: 2}},
+		Settings: map[string]any{"gen": 50}, Servers: []peers.Compared{{Name: "a"}, {Name: "b"}}}
+	for _, s := range speeds {
+		r.Rounds = append(r.Rounds, peers.CompareRound{Runs: []loadtest.Summary{{TokensPerSecond: s}, {TokensPerSecond: s / 2}}, CPU: make([]float64, 2)})
+	}
+	r.Conclude()
+	return r
+}
+
+func save(t *testing.T, dir, name string, v any) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := results.SaveJSON(path, v); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestReport(t *testing.T) {
+	dir := t.TempDir()
+	day := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	one := save(t, dir, "one.json", compareResult(day, 100, 101, 102, 103, 104))
+	two := save(t, dir, "two.json", compareResult(day.Add(time.Hour), 120, 121, 122, 123, 125))
+	r := &Report{Results: filepath.Join(dir, "results"), Add: []string{one, two}, HTML: filepath.Join(dir, "r.html"), Figures: filepath.Join(dir, "f")}
+	var out bytes.Buffer
+	if err := r.Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(r.Results, "20260102-030405-compare-abc.json")); err != nil {
+		t.Error(err)
+	}
+	html, err := os.ReadFile(r.HTML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"<svg", "a 122.0 tokens/s", "compare over time", "2026-01-02 03:04"} {
+		if !bytes.Contains(html, []byte(want)) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if bytes.Contains(html, []byte("src=")) || bytes.Contains(html, []byte("<script")) {
+		t.Error("the page is not self-contained")
+	}
+	if _, err := os.Stat(filepath.Join(r.Figures, "compare.svg")); err != nil {
+		t.Error(err)
+	}
+	if err := r.Run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "there already") {
+		t.Errorf("the same result twice: %v", err)
+	}
+
+	out.Reset()
+	if err := (&Report{Compare: []string{one, two}}).Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "better"); n != 2 {
+		t.Errorf("20 %% faster in every round is called better %d times, want 2:\n%s", n, out.String())
+	}
+	out.Reset()
+	noisy := save(t, dir, "noisy.json", compareResult(day, 90, 130, 101, 103, 99))
+	if err := (&Report{Compare: []string{one, noisy}, JSON: true}).Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	var v struct{ Differences []Difference }
+	if err := json.Unmarshal(out.Bytes(), &v); err != nil || len(v.Differences) != 2 || v.Differences[0].significant() {
+		t.Errorf("noise is called a difference: %v %s", err, out.String())
+	}
+}
+
+func TestReportRefuses(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Now()
+	plain := save(t, dir, "a.json", compareResult(now, 1, 2))
+	other := compareResult(now, 1, 2)
+	other.Settings["gen"] = 51
+	machine := compareResult(now, 1, 2)
+	machine.Machine.CPU = "y"
+	kind := &loadtest.Result{Record: results.Record{Kind: "load"}}
+	for name, c := range map[string]struct {
+		with any
+		want string
+	}{
+		"settings": {other, "differ in gen (50 and 51)"},
+		"machine":  {machine, "different machines"},
+		"kind":     {kind, "can't be compared with a load"},
+		"unknown":  {map[string]any{"kind": "x"}, "not known"},
+	} {
+		path := save(t, dir, "b.json", c.with)
+		if err := (&Report{Compare: []string{plain, path}}).Run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := (&Report{Compare: []string{plain}}).Run(t.Context(), io.Discard); err == nil {
+		t.Error("one file was compared")
+	}
+	if err := (&Report{Results: t.TempDir()}).Run(t.Context(), io.Discard); err == nil {
+		t.Error("an empty history was reported")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "b.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&Report{Results: dir}).Run(t.Context(), io.Discard); err == nil {
+		t.Error("a broken file was reported")
+	}
+}

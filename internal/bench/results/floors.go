@@ -1,0 +1,62 @@
+package results
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+)
+
+// Floors is the file of what must be reached: by model file, the ratios to the
+// peers by kind of work, and the shares that `bench layers` must show.
+type Floors struct {
+	Works []struct {
+		Files []string           `json:"files"`
+		Works map[string]float64 `json:"works"`
+	} `json:"floors"`
+	Layers []struct {
+		Files  []string           `json:"files"`
+		Floors map[string]float64 `json:"floors"`
+	} `json:"layers"`
+}
+
+// ReadFloors reads the file; without one there are no floors.
+func ReadFloors(path string) (Floors, error) {
+	var f Floors
+	if path == "" {
+		return f, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return f, fmt.Errorf("bench: floors: %w", err)
+	}
+	if err := json.Unmarshal(data, &f); err != nil {
+		return f, fmt.Errorf("bench: floors: %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// ModelWorks are the ratios to the peers that a model file must reach, none if it has
+// none.
+func (f *Floors) ModelWorks(model string) map[string]float64 {
+	for _, e := range f.Works {
+		if slices.Contains(e.Files, model) {
+			return e.Works
+		}
+	}
+	return nil
+}
+
+// ReadLayerFloors reads what a model's layers must reach.
+func ReadLayerFloors(path, model string) (map[string]float64, error) {
+	f, err := ReadFloors(path)
+	if err != nil || path == "" {
+		return nil, err
+	}
+	for _, e := range f.Layers {
+		if slices.Contains(e.Files, model) {
+			return e.Floors, nil
+		}
+	}
+	return nil, fmt.Errorf("bench: floors: %s has none for the layers of %s", path, model)
+}

@@ -1,0 +1,109 @@
+// Package results is what all measurements share about their outcome: the frame of a stored result (when, by which build, on which
+// machine), what a result must tell to be kept and compared, the file of floors that results are held to, and how tables and
+// JSON are written. It measures nothing and decides nothing. The measurements and report import it.
+package results
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/penstock-llm/penstock/internal/bench/figure"
+	"github.com/penstock-llm/penstock/internal/bench/stats"
+)
+
+// ErrFailures is returned after the figures are printed, so that a script notices.
+var ErrFailures = errors.New("bench: not every request succeeded")
+
+// WriteJSON prints v, indented.
+func WriteJSON(out io.Writer, v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("bench: result: %w", err)
+	}
+	_, err := out.Write(b.Bytes())
+	return err
+}
+
+// SaveJSON writes v to a file, making its folder.
+func SaveJSON(path string, v any) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	var b bytes.Buffer
+	if err := WriteJSON(&b, v); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	return nil
+}
+
+// table prints rows of cells in aligned columns, the first to the left; the first row is the heading.
+func Table(out io.Writer, rows [][]string) error {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		line := ""
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i == 0 {
+				line = cell + pad
+			} else {
+				line += "  " + pad + cell
+			}
+		}
+		b.WriteString(strings.TrimRight(line, " "))
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func Without(m map[string]any, keys ...string) map[string]any {
+	out := maps.Clone(m)
+	for _, k := range keys {
+		delete(out, k)
+	}
+	return out
+}
+
+// series is one measured quantity of a result, with a sample for each round or request.
+type Series struct {
+	Name   string
+	Unit   string
+	Lower  bool // less is better
+	Values []float64
+}
+
+// stored is a result that can be kept, compared and drawn. Each kind of benchmark has one.
+type Result interface {
+	Meta() *Record
+	Conditions() map[string]any // the settings that must be equal for a comparison
+	Series() []Series
+	Headline() string
+	Figures() ([]figure.Named, error)
+}
+
+func Interval(e stats.Estimate, form string) string {
+	return fmt.Sprintf("["+form+", "+form+"]", e.CI95[0], e.CI95[1])
+}
