@@ -146,6 +146,7 @@ type DetokenizeResponse struct {
 // ApplyTemplateRequest is the body of POST /apply-template.
 type ApplyTemplateRequest struct {
 	Messages            json.RawMessage `json:"messages"`
+	Tools               json.RawMessage `json:"tools,omitempty"`
 	AddGenerationPrompt *bool           `json:"add_generation_prompt,omitempty"`
 	TemplateArgs        json.RawMessage `json:"chat_template_kwargs,omitempty"`
 }

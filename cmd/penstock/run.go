@@ -169,10 +169,11 @@ func (t *talk) answer(ctx context.Context, text string) (string, error) {
 	messages := append(slices.Clip(t.messages), chat.NewMessage("user", text))
 	prompt, bos := text, true
 	if !t.command.Raw {
-		var err error
-		if prompt, err = t.template.Render(messages, chat.Options{GenerationPrompt: true}); err != nil {
+		p, err := t.template.Render(ctx, messages, chat.Options{GenerationPrompt: true})
+		if err != nil {
 			return "", err
 		}
+		prompt = p.Text
 		bos = !strings.HasPrefix(prompt, t.template.BOS()) || t.template.BOS() == ""
 	}
 	answer, err := t.generate(ctx, t.in.Tokenizer.Encode(prompt, bos, true))

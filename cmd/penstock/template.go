@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/chat"
-	"github.com/penstock-llm/penstock/internal/chat/jinja"
 	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/server/openai"
 )
 
 type templateCommand struct {
@@ -36,11 +36,11 @@ func (c *templateCommand) Run(ctx context.Context, cli *commands, term terminal)
 	if c.NoGeneration {
 		options.GenerationPrompt = false
 	}
-	prompt, err := template.Render(messages, options)
+	prompt, err := template.Render(ctx, messages, options)
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(term.out, prompt)
+	_, err = io.WriteString(term.out, prompt.Text)
 	return err
 }
 
@@ -50,36 +50,45 @@ func (c *templateCommand) Run(ctx context.Context, cli *commands, term terminal)
 func parseConversation(input []byte) ([]chat.Message, chat.Options, error) {
 	options := chat.Options{GenerationPrompt: true}
 	if !strings.HasPrefix(strings.TrimSpace(string(input)), "{") {
-		messages, err := chat.ParseMessages(input)
+		messages, err := openai.ParseMessages(input)
 		return messages, options, err
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(input, &fields); err != nil {
 		return nil, options, err
 	}
-	extra := &jinja.Dict{}
-	for name, raw := range fields {
-		value, err := jinja.FromJSON(raw)
-		if err != nil {
-			return nil, options, fmt.Errorf("%s: %w", name, err)
-		}
-		switch name {
-		case "messages":
-		case "tools":
-			options.Tools = value
-		case "add_generation_prompt":
-			on, ok := value.(bool)
-			if !ok {
-				return nil, options, fmt.Errorf("add_generation_prompt: want true or false")
-			}
-			options.GenerationPrompt = on
-		default:
-			extra.Set(name, value)
+	if err := parseOptions(&options, fields); err != nil {
+		return nil, options, err
+	}
+	messages, err := openai.ParseMessages(fields["messages"])
+	return messages, options, err
+}
+
+func parseOptions(o *chat.Options, fields map[string]json.RawMessage) (err error) {
+	if kwargs, ok := fields["chat_template_kwargs"]; ok {
+		if o.Variables, err = chat.ParseVariables(kwargs); err != nil {
+			return err
 		}
 	}
-	options.Extra = extra
-	messages, err := chat.ParseMessages(fields["messages"])
-	return messages, options, err
+	for name, raw := range fields {
+		switch name {
+		case "messages", "chat_template_kwargs":
+		case "tools":
+			o.Tools, err = chat.ParseTools(raw)
+		case "add_generation_prompt":
+			if json.Unmarshal(raw, &o.GenerationPrompt) != nil || string(raw) == "null" {
+				err = chat.Wrong(name, "must be true or false")
+			}
+		default:
+			var value chat.Data
+			value, err = chat.ParseData(name, raw)
+			o.Variables.Set(name, value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *templateCommand) load(ctx context.Context, cli *commands, term terminal) (*chat.Template, error) {

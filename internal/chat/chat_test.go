@@ -1,7 +1,9 @@
 package chat
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -26,29 +28,25 @@ func load(t *testing.T, name string) *Template {
 	return tmpl
 }
 
-func render(t *testing.T, tmpl *Template, messages string) string {
+func render(t *testing.T, tmpl *Template, messages ...Message) string {
 	t.Helper()
-	m, err := ParseMessages([]byte(messages))
+	p, err := tmpl.Render(t.Context(), messages, Options{GenerationPrompt: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := tmpl.Render(m, Options{GenerationPrompt: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return p.Text
 }
 
 func TestFallbackIsChatML(t *testing.T) {
 	tmpl := load(t, "")
-	got := render(t, tmpl, `[{"role":"user","content":"hi"}]`)
+	got := render(t, tmpl, NewMessage("user", "hi"))
 	if want := "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"; got != want || !tmpl.Fallback() {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestPartsAreJoinedForTemplatesOfStrings(t *testing.T) {
-	got := render(t, load(t, "chatml"), `[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]`)
+	got := render(t, load(t, "chatml"), Message{Role: "user", Parts: []Part{{Text, "a"}, {Text, "b"}}})
 	if !strings.Contains(got, "user\na\nb<|im_end|>") {
 		t.Errorf("got %q", got)
 	}
@@ -59,53 +57,100 @@ func TestStringsBecomePartsForTemplatesOfParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := render(t, tmpl, `[{"role":"user","content":"hello"},{"role":"assistant","content":[{"type":"text","text":"x"}]}]`); got != "user:hello;assistant:x;" {
+	if got := render(t, tmpl, NewMessage("user", "hello"), NewMessage("assistant", "x")); got != "user:hello;assistant:x;" {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestDeveloperIsSystemWhereTheTemplateKnowsNone(t *testing.T) {
-	if got := render(t, load(t, ""), `[{"role":"developer","content":"d"},{"role":"user","content":"u"}]`); !strings.HasPrefix(got, "<|im_start|>system\nd") {
+	if got := render(t, load(t, ""), NewMessage("developer", "d"), NewMessage("user", "u")); !strings.HasPrefix(got, "<|im_start|>system\nd") {
 		t.Errorf("got %q", got)
 	}
 	tmpl, err := New(`{% for m in messages %}{{ m.role }} {% endfor %}{# developer #}`, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := render(t, tmpl, `[{"role":"developer","content":"d"}]`); got != "developer " {
+	if got := render(t, tmpl, NewMessage("developer", "d")); got != "developer " {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestToolCallArgumentsBecomeAMapping(t *testing.T) {
-	got := render(t, load(t, "thinking"), `[{"role":"user","content":"u"},{"role":"assistant","content":null,"tool_calls":[{"type":"function","function":{"name":"f","arguments":"{\"b\": 1.0, \"a\":[2]}"}}]},{"role":"tool","content":"r"}]`)
+	got := render(t, load(t, "thinking"), NewMessage("user", "u"),
+		Message{Role: "assistant", Calls: []Call{{Name: "f", Arguments: `{"b": 1.0, "a":[2]}`}}}, NewMessage("tool", "r"))
 	if !strings.Contains(got, `"arguments": {"b": 1.0, "a": [2]}`) {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestExtraVariables(t *testing.T) {
-	extra, err := ParseExtra([]byte(`{"enable_thinking": false}`))
+func TestVariables(t *testing.T) {
+	vars, err := ParseVariables([]byte(`{"enable_thinking": false}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := load(t, "thinking").Render([]Message{NewMessage("user", "u")}, Options{GenerationPrompt: true, Extra: extra})
-	if err != nil || !strings.HasSuffix(got, "<think>\n\n</think>\n\n") {
-		t.Errorf("got %q, %v", got, err)
+	got, err := load(t, "thinking").Render(t.Context(), []Message{NewMessage("user", "u")}, Options{GenerationPrompt: true, Variables: vars})
+	if err != nil || !strings.HasSuffix(got.Text, "<think>\n\n</think>\n\n") {
+		t.Errorf("got %q, %v", got.Text, err)
 	}
-	for _, bad := range []string{`[]`, `{"messages": 1}`, `{"a":`} {
-		if _, err := ParseExtra([]byte(bad)); err == nil {
-			t.Errorf("%s: no error", bad)
+	many := "{"
+	for i := range maxVariables {
+		many += fmt.Sprintf(`"v%d":1,`, i)
+	}
+	for bad, want := range map[string]string{
+		`[]`:              "chat_template_kwargs must be an object",
+		`{"messages": 1}`: "chat_template_kwargs must not contain messages",
+		`{"a":`:           "chat_template_kwargs is not valid JSON: not valid JSON at byte 5",
+		many + `"z":1}`:   "chat_template_kwargs must not have more than 256 entries",
+	} {
+		if _, err := ParseVariables([]byte(bad)); err == nil || err.Error() != want {
+			t.Errorf("%.40s: got %v, want %s", bad, err, want)
 		}
 	}
 }
 
-func TestRefusalsKeepTheTemplatesWords(t *testing.T) {
-	m, err := ParseMessages([]byte(`[{"role":"assistant","content":"first"}]`))
+func TestTools(t *testing.T) {
+	tools, err := ParseTools([]byte(`[{"type":"function","function":{"name":"f"}}]`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = load(t, "turns").Render(m, Options{})
+	got, err := load(t, "thinking").Render(t.Context(), []Message{NewMessage("user", "u")}, Options{Tools: tools})
+	if want := `{"type": "function", "function": {"name": "f"}}`; err != nil || !strings.Contains(got.Text, want) {
+		t.Errorf("got %q, %v", got.Text, err)
+	}
+	for bad, want := range map[string]string{
+		`{}`:     "tools must be an array",
+		`[{},1]`: "tools[1] must be an object",
+		`[`:      "tools is not valid JSON: not valid JSON at byte 1",
+	} {
+		if _, err := ParseTools([]byte(bad)); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", bad, err, want)
+		}
+	}
+}
+
+// TestReasoningHasTheTemplatesName: templates disagree on what the field is called.
+func TestReasoningHasTheTemplatesName(t *testing.T) {
+	for _, field := range []string{"reasoning_content", "thinking", "reasoning"} {
+		tmpl, err := New("{% for m in messages %}{{ m."+field+" }}{% endfor %}", "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := render(t, tmpl, Message{Role: "assistant", Reasoning: "why"}); got != "why" {
+			t.Errorf("%s: got %q", field, got)
+		}
+	}
+}
+
+func TestRenderingEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := load(t, "chatml").Render(ctx, []Message{NewMessage("user", "u")}, Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRefusalsKeepTheTemplatesWords(t *testing.T) {
+	_, err := load(t, "turns").Render(t.Context(), []Message{NewMessage("assistant", "first")}, Options{})
 	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "Roles must alternate") {
 		t.Errorf("got %v", err)
 	}
@@ -120,37 +165,8 @@ func TestModelWithBrokenTemplateLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = tmpl.Render([]Message{NewMessage("user", "x")}, Options{})
+	_, err = tmpl.Render(t.Context(), []Message{NewMessage("user", "x")}, Options{})
 	if tmpl.Problem() == nil || !errors.Is(err, ErrRefused) {
 		t.Errorf("got %v, problem %v", err, tmpl.Problem())
-	}
-}
-
-func TestWrongMessages(t *testing.T) {
-	for messages, field := range map[string]string{
-		`{`:                                 "messages",
-		`{}`:                                "messages",
-		`[]`:                                "messages",
-		`[1]`:                               "messages[0]",
-		`[{"content":"x"}]`:                 "messages[0].role",
-		`[{"role":7,"content":"x"}]`:        "messages[0].role",
-		`[{"role":"king","content":""}]`:    "messages[0].role",
-		`[{"role":"user"}]`:                 "messages[0].content",
-		`[{"role":"user","content":null}]`:  "messages[0].content",
-		`[{"role":"user","content":5}]`:     "messages[0].content",
-		`[{"role":"user","content":["x"]}]`: "messages[0].content[0]",
-		`[{"role":"user","content":[{"type":"image_url"}]}]`:                  "messages[0].content[0].type",
-		`[{"role":"user","content":[{"type":"text","text":1}]}]`:              "messages[0].content[0].text",
-		`[{"role":"user","content":"x"},{"role":"assistant","tool_calls":1}]`: "messages[1].tool_calls",
-		`[{"role":"assistant","tool_calls":[1]}]`:                             "messages[0].tool_calls[0]",
-		`[{"role":"assistant","tool_calls":[{}]}]`:                            "messages[0].tool_calls[0].function",
-		`[{"role":"user","content":"x"}] []`:                                  "messages",
-		"[" + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + "]":     "messages",
-	} {
-		_, err := ParseMessages([]byte(messages))
-		var f *FieldError
-		if !errors.As(err, &f) || f.Field != field {
-			t.Errorf("%.60s: got %v, want an error about %s", messages, err, field)
-		}
 	}
 }

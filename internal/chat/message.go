@@ -8,15 +8,49 @@ import (
 	"github.com/penstock-llm/penstock/internal/chat/jinja"
 )
 
-// Message is one turn of a conversation: its fields as the client sent them.
-type Message struct{ fields *jinja.Dict }
+// Message is one turn of a conversation. Each protocol parses its own JSON into
+// this type; values.go makes of it what templates read.
+type Message struct {
+	Role      string // one of Roles
+	Name      string // of the speaker or of the tool, if the client gave one
+	Parts     []Part // the content, in order; none is an empty content
+	Reasoning string // what an assistant thought before it answered
+	Calls     []Call // what an assistant asked tools to do
+	CallID    string // of the call that a tool's message answers
+	Extra     []Field
+}
+
+// Part is a piece of a message's content.
+type Part struct {
+	Kind Kind
+	Text string
+}
+
+// Kind is what a part of a content is.
+type Kind uint8
+
+// Text is the only kind so far; parsers refuse all others by name.
+const Text Kind = iota
+
+// Call is one tool call of an assistant.
+type Call struct {
+	ID        string // empty if the client gave none
+	Name      string // of the tool
+	Arguments string // as the model wrote them: a JSON object, unless it made a mistake
+}
+
+// Field is a further field of a message, which only some templates know.
+type Field struct {
+	Name  string
+	Value Data
+}
+
+// Roles are the roles that a message may have.
+var Roles = []string{"system", "developer", "user", "assistant", "tool", "function"}
 
 // NewMessage returns a message of plain text.
 func NewMessage(role, content string) Message {
-	d := &jinja.Dict{}
-	d.Set("role", role)
-	d.Set("content", content)
-	return Message{d}
+	return Message{Role: role, Parts: []Part{{Text, content}}}
 }
 
 // FieldError says what is wrong with which field of a conversation.
@@ -27,192 +61,102 @@ type FieldError struct {
 
 func (e *FieldError) Error() string { return e.Field + " " + e.Reason }
 
-func fieldError(field, format string, a ...any) error {
+// Wrong returns a *FieldError.
+func Wrong(field, format string, a ...any) error {
 	return &FieldError{field, fmt.Sprintf(format, a...)}
 }
 
-var roles = []string{"system", "developer", "user", "assistant", "tool", "function"}
+// Data is a JSON value that a client sent for templates to read, such as the
+// schema of a tool. The zero Data is null.
+type Data struct{ value jinja.Value }
 
-// ParseMessages reads the JSON array of a chat request. Errors are *FieldError.
-func ParseMessages(data []byte) ([]Message, error) {
-	v, err := jinja.FromJSON(data)
+// ParseData reads a JSON text. field is what errors, which are *FieldError, call it.
+func ParseData(field string, text []byte) (Data, error) {
+	v, err := jinja.FromJSON(text)
 	if err != nil {
-		return nil, fieldError("messages", "is not valid JSON: %v", err)
+		return Data{}, Wrong(field, "is not valid JSON: %v", err)
 	}
-	list, ok := v.(*jinja.List)
+	return Data{v}, nil
+}
+
+// ParseTools reads the tools of a request: an array of objects, or null.
+func ParseTools(text []byte) (Data, error) {
+	const field = "tools"
+	d, err := ParseData(field, text)
+	if err != nil || d.value == nil {
+		return Data{}, err
+	}
+	list, ok := d.value.(*jinja.List)
 	if !ok {
-		return nil, fieldError("messages", "must be an array")
+		return Data{}, Wrong(field, "must be an array")
+	}
+	for i, item := range list.Items {
+		if _, ok := item.(*jinja.Dict); !ok {
+			return Data{}, Wrong(fmt.Sprintf("%s[%d]", field, i), "must be an object")
+		}
 	}
 	if len(list.Items) == 0 {
-		return nil, fieldError("messages", "must not be empty")
-	}
-	messages := make([]Message, len(list.Items))
-	for i, item := range list.Items {
-		at := fmt.Sprintf("messages[%d]", i)
-		d, ok := item.(*jinja.Dict)
-		if !ok {
-			return nil, fieldError(at, "must be an object")
-		}
-		if err := check(d, at); err != nil {
-			return nil, err
-		}
-		messages[i] = Message{d}
-	}
-	return messages, nil
-}
-
-// check validates one message and brings its content into one of three forms:
-// a string, nil, or a list of text parts.
-func check(d *jinja.Dict, at string) error {
-	v, _ := d.Get("role")
-	role, ok := v.(string)
-	if !ok {
-		return fieldError(at+".role", "must be a string")
-	}
-	if !slices.Contains(roles, role) {
-		return fieldError(at+".role", "must be one of %s", strings.Join(roles, ", "))
-	}
-	content, given := d.Get("content")
-	switch c := content.(type) {
-	case string:
-	case nil:
-		_, calls := d.Get("tool_calls")
-		if role != "assistant" || !given && !calls {
-			return fieldError(at+".content", "must be a string or an array of text parts")
-		}
-	case *jinja.List:
-		if err := checkParts(c, at+".content"); err != nil {
-			return err
-		}
-	default:
-		return fieldError(at+".content", "must be a string or an array of text parts")
-	}
-	return checkCalls(d, at)
-}
-
-func checkParts(parts *jinja.List, at string) error {
-	for i, p := range parts.Items {
-		at := fmt.Sprintf("%s[%d]", at, i)
-		d, ok := p.(*jinja.Dict)
-		if !ok {
-			return fieldError(at, "must be an object")
-		}
-		kind, _ := d.Get("type")
-		if kind != "text" {
-			return fieldError(at+".type", "must be text: this model takes no other input")
-		}
-		text, _ := d.Get("text")
-		if _, ok := text.(string); !ok {
-			return fieldError(at+".text", "must be a string")
-		}
-	}
-	return nil
-}
-
-// checkCalls validates the tool calls of an earlier answer, and gives templates
-// the arguments as a mapping, which OpenAI's format holds as a JSON text.
-func checkCalls(d *jinja.Dict, at string) error {
-	v, given := d.Get("tool_calls")
-	if !given || v == nil {
-		return nil
-	}
-	calls, ok := v.(*jinja.List)
-	if !ok {
-		return fieldError(at+".tool_calls", "must be an array")
-	}
-	for i, c := range calls.Items {
-		at := fmt.Sprintf("%s.tool_calls[%d]", at, i)
-		call, ok := c.(*jinja.Dict)
-		if !ok {
-			return fieldError(at, "must be an object")
-		}
-		f, _ := call.Get("function")
-		function, ok := f.(*jinja.Dict)
-		if !ok {
-			return fieldError(at+".function", "must be an object")
-		}
-		text, ok := function.Get("arguments")
-		if s, isText := text.(string); ok && isText {
-			if parsed, err := jinja.FromJSON([]byte(s)); err == nil {
-				if m, isMap := parsed.(*jinja.Dict); isMap {
-					function.Set("arguments", m)
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// shape returns the message in the form that the template wants. The original
-// is not changed.
-func (t *Template) shape(m Message) Message {
-	content, _ := m.fields.Get("content")
-	role, _ := m.fields.Get("role")
-	parts, isList := content.(*jinja.List)
-	text, isText := content.(string)
-	rename := role == "developer" && !t.developer
-	if !rename && !(isList && !t.typed) && !(isText && t.typed) {
-		return m
-	}
-	c := &jinja.Dict{}
-	for i := range m.fields.Len() {
-		c.Set(m.fields.At(i))
-	}
-	if rename {
-		c.Set("role", "system")
-	}
-	switch {
-	case isList && !t.typed:
-		c.Set("content", joinParts(parts))
-	case isText && t.typed:
-		c.Set("content", textParts(text))
-	}
-	return Message{c}
-}
-
-func joinParts(parts *jinja.List) string {
-	var texts []string
-	for _, p := range parts.Items {
-		if d, ok := p.(*jinja.Dict); ok {
-			text, _ := d.Get("text")
-			s, _ := text.(string)
-			texts = append(texts, s)
-		}
-	}
-	return strings.Join(texts, "\n")
-}
-
-// size is roughly the number of bytes of a message, for the limits.
-func (m Message) size() int {
-	content, _ := m.fields.Get("content")
-	n := 64 * m.fields.Len()
-	switch c := content.(type) {
-	case string:
-		n += len(c)
-	case *jinja.List:
-		n += len(joinParts(c))
-	}
-	return n
-}
-
-// reserved are the variables that Extra must not replace.
-var reserved = []string{"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token"}
-
-// ParseExtra reads the JSON object chat_template_kwargs.
-func ParseExtra(data []byte) (*jinja.Dict, error) {
-	const field = "chat_template_kwargs"
-	v, err := jinja.FromJSON(data)
-	if err != nil {
-		return nil, fieldError(field, "is not valid JSON: %v", err)
-	}
-	d, ok := v.(*jinja.Dict)
-	if !ok {
-		return nil, fieldError(field, "must be an object")
-	}
-	for i := range d.Len() {
-		if key, _ := d.At(i); slices.Contains(reserved, key) {
-			return nil, fieldError(field, "must not contain %s", key)
-		}
+		return Data{}, nil
 	}
 	return d, nil
+}
+
+// Variables are further variables of a template, such as enable_thinking.
+type Variables struct{ fields []Field }
+
+// maxVariables is more variables than any template has.
+const maxVariables = 256
+
+// reserved are the variables that clients must not replace.
+var reserved = []string{"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token"}
+
+// ParseVariables reads the JSON object chat_template_kwargs, or null.
+func ParseVariables(text []byte) (Variables, error) {
+	const field = "chat_template_kwargs"
+	var vars Variables
+	data, err := ParseData(field, text)
+	if err != nil || data.value == nil {
+		return vars, err
+	}
+	d, ok := data.value.(*jinja.Dict)
+	if !ok {
+		return vars, Wrong(field, "must be an object")
+	}
+	if d.Len() > maxVariables {
+		return vars, Wrong(field, "must not have more than %d entries", maxVariables)
+	}
+	for i := range d.Len() {
+		key, v := d.At(i)
+		if slices.Contains(reserved, key) {
+			return vars, Wrong(field, "must not contain %s", key)
+		}
+		vars.Set(key, Data{v})
+	}
+	return vars, nil
+}
+
+// Set adds a variable, or replaces it.
+func (v *Variables) Set(name string, value Data) {
+	for i := range v.fields {
+		if v.fields[i].Name == name {
+			v.fields[i].Value = value
+			return
+		}
+	}
+	v.fields = append(v.fields, Field{name, value})
+}
+
+// SetText adds a variable that is a string.
+func (v *Variables) SetText(name, text string) { v.Set(name, Data{text}) }
+
+// Text returns the content of a message with its parts on lines of their own.
+func (m *Message) Text() string {
+	if len(m.Parts) == 1 {
+		return m.Parts[0].Text
+	}
+	texts := make([]string, len(m.Parts))
+	for i, p := range m.Parts {
+		texts[i] = p.Text
+	}
+	return strings.Join(texts, "\n")
 }

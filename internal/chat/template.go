@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,13 +16,12 @@ const chatML = `{% for message in messages %}{{ '<|im_start|>' + message['role']
 
 // Template renders conversations for one model. It is safe for concurrent use.
 type Template struct {
-	tmpl      *jinja.Template
-	bos, eos  string
-	fallback  bool
-	typed     bool // the template takes content as a list of parts only
-	developer bool // the template knows the role developer
-	now       func() time.Time
-	problem   error // the model's template does not parse
+	tmpl     *jinja.Template
+	bos, eos string
+	fallback bool
+	habits   habits
+	now      func() time.Time
+	problem  error // the model's template does not parse
 }
 
 // Load makes the template of a model file; a model without one gets ChatML. A
@@ -49,7 +49,7 @@ func Load(f *gguf.File) (*Template, error) {
 // New makes a template from its source; bos and eos are the texts of the
 // model's special tokens. An empty source means ChatML.
 func New(source, bos, eos string) (*Template, error) {
-	t := &Template{bos: bos, eos: eos, now: time.Now, developer: strings.Contains(source, "developer")}
+	t := &Template{bos: bos, eos: eos, now: time.Now, habits: habitsOf(source)}
 	if strings.TrimSpace(source) == "" {
 		source, t.fallback = chatML, true
 	}
@@ -57,99 +57,102 @@ func New(source, bos, eos string) (*Template, error) {
 	if t.tmpl, err = jinja.Parse(source); err != nil {
 		return nil, fmt.Errorf("chat: template: %w", err)
 	}
-	t.typed = t.wantsParts()
+	t.habits.parts = t.wantsParts()
 	return t, nil
 }
 
 // Source returns the template's text.
 func (t *Template) Source() string { return t.tmpl.Source() }
 
-// Fallback tells whether the model brought no template of its own.
+// Fallback reports whether the model brought no template of its own.
 func (t *Template) Fallback() bool { return t.fallback }
 
-// Problem tells why the model's template cannot be used, or is nil.
+// Problem returns why the model's template cannot be used, or nil.
 func (t *Template) Problem() error { return t.problem }
 
 // BOS returns the text of the token that begins a prompt; the template may
 // already have written it.
 func (t *Template) BOS() string { return t.bos }
 
-// wantsParts finds out by trying whether a string as content gets lost, but a
-// list of parts does not.
+// wantsParts finds out by trying whether the template loses a content that is a
+// string, but shows one that is a list of parts.
 func (t *Template) wantsParts() bool {
 	const probe = "\u00abprobe\u00bb"
-	shows := func(content jinja.Value) bool {
-		m := &jinja.Dict{}
-		m.Set("role", "user")
-		m.Set("content", content)
-		text, err := t.render([]Message{{m}}, Options{GenerationPrompt: true}, len(probe))
-		return err == nil && strings.Contains(text, probe)
+	shows := func(parts bool) bool {
+		try := *t
+		try.habits.parts = parts
+		p, err := try.render(context.Background(), []Message{NewMessage("user", probe)}, Options{GenerationPrompt: true})
+		return err == nil && strings.Contains(p.Text, probe)
 	}
-	return !shows(probe) && shows(textParts(probe))
-}
-
-func textParts(text string) *jinja.List {
-	part := &jinja.Dict{}
-	part.Set("type", "text")
-	part.Set("text", text)
-	return jinja.NewList(part)
+	return !shows(false) && shows(true)
 }
 
 // Options of a rendering besides the messages.
 type Options struct {
-	GenerationPrompt bool        // end with the beginning of the assistant's turn
-	Tools            jinja.Value // nil: none
-	Extra            *jinja.Dict // further variables of the template, such as enable_thinking; may be nil
+	GenerationPrompt bool // end with the beginning of the assistant's turn
+	Tools            Data // as ParseTools returns them
+	Variables        Variables
 }
+
+// Prompt is a rendered conversation.
+type Prompt struct {
+	Text string
+	// Client are the parts of Text that came from the client rather than from
+	// the template, in ascending order. No turn begins or ends in them.
+	Client []Range
+}
+
+// Range is the part of a text from byte Start to before byte End.
+type Range = struct{ Start, End int }
 
 // ErrRefused is wrapped by the error of a conversation that the template does
 // not accept, or that makes it fail.
 var ErrRefused = errors.New("chat: the template does not accept these messages")
 
-// Render returns the prompt of a conversation.
-func (t *Template) Render(messages []Message, o Options) (string, error) {
+// Render returns the prompt of a conversation. It ends early with the error of
+// ctx when that is done.
+func (t *Template) Render(ctx context.Context, messages []Message, o Options) (Prompt, error) {
 	if t.problem != nil {
-		return "", fmt.Errorf("%w: %w", ErrRefused, t.problem)
+		return Prompt{}, fmt.Errorf("%w: %w", ErrRefused, t.problem)
 	}
-	size := 0
-	shaped := make([]Message, len(messages))
-	for i, m := range messages {
-		shaped[i] = t.shape(m)
-		size += m.size()
-	}
-	text, err := t.render(shaped, o, size)
+	p, err := t.render(ctx, messages, o)
 	if err == nil {
-		return text, nil
+		return p, nil
+	}
+	if ctx.Err() != nil {
+		return Prompt{}, ctx.Err()
 	}
 	var raised *jinja.RaisedError
 	if errors.As(err, &raised) {
-		return "", fmt.Errorf("%w: %s", ErrRefused, raised.Message)
+		return Prompt{}, fmt.Errorf("%w: %s", ErrRefused, raised.Message)
 	}
-	return "", fmt.Errorf("%w: %w", ErrRefused, err)
+	return Prompt{}, fmt.Errorf("%w: %w", ErrRefused, err)
 }
 
 // render runs the template with the variables that transformers passes. What a
 // conversation may cost grows with its size.
-func (t *Template) render(messages []Message, o Options, size int) (string, error) {
-	list := &jinja.List{Items: make([]jinja.Value, len(messages))}
-	for i, m := range messages {
-		list.Items[i] = m.fields
+func (t *Template) render(ctx context.Context, messages []Message, o Options) (Prompt, error) {
+	if err := ctx.Err(); err != nil {
+		return Prompt{}, err
+	}
+	size := 0
+	for i := range messages {
+		size += messages[i].size()
 	}
 	vars := jinja.NewDict(8)
-	vars.Set("messages", list)
-	vars.Set("tools", o.Tools)
+	vars.Set("messages", t.habits.values(messages))
+	vars.Set("tools", o.Tools.value)
 	vars.Set("documents", nil)
 	vars.Set("add_generation_prompt", o.GenerationPrompt)
 	vars.Set("bos_token", t.bos)
 	vars.Set("eos_token", t.eos)
-	if o.Extra != nil {
-		for i := range o.Extra.Len() {
-			vars.Set(o.Extra.At(i))
-		}
+	for _, v := range o.Variables.fields {
+		vars.Set(v.Name, v.Value.value)
 	}
 	limits := jinja.Limits{
 		Steps:  2_000_000 + 4*int64(size) + 2000*int64(len(messages)),
 		Memory: 128<<20 + 256*int64(size),
 	}
-	return t.tmpl.Render(vars, jinja.Options{Now: t.now, Limits: limits})
+	text, err := t.tmpl.Render(vars, jinja.Options{Now: t.now, Limits: limits})
+	return Prompt{Text: text}, err
 }

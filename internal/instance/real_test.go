@@ -61,14 +61,14 @@ func TestSmolLM2KnowsTheCapitalOfFrance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prompt, err := template.Render([]chat.Message{
+	prompt, err := template.Render(t.Context(), []chat.Message{
 		chat.NewMessage("system", "You are a helpful assistant."),
 		chat.NewMessage("user", "What is the capital of France?"),
 	}, chat.Options{GenerationPrompt: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if answer := say(t, in, prompt, 30); answer != "The capital of France is Paris." {
+	if answer := say(t, in, prompt.Text, 30); answer != "The capital of France is Paris." {
 		t.Errorf("it says %q", answer)
 	}
 }

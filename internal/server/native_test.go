@@ -201,6 +201,12 @@ func TestTokenRoutes(t *testing.T) {
 	if m := f.post(t, "/detokenize", `{"tokens":[1,100,101]}`).get(t); m["content"] != "<|im_start|>ab" {
 		t.Errorf("got %v", m)
 	}
+	if m := f.post(t, "/apply-template", `{"messages":[{"role":"user","content":null}]}`).get(t); m["prompt"] != "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n" {
+		t.Errorf("null content: %v", m["prompt"])
+	}
+	if a := f.post(t, "/apply-template", `{"messages":[{"role":"user","content":"x"}],"tools":{}}`); a.status != 400 || !strings.Contains(string(a.body), "tools must be an array") {
+		t.Errorf("tools: %d %s", a.status, a.body)
+	}
 	if m := f.post(t, "/apply-template", "{"+hello+"}").get(t); m["prompt"] != "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n" {
 		t.Errorf("got %v", m)
 	}

@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -105,7 +106,7 @@ func (x *site) prompts(s *Scenario, tok *tokenizer.Tokenizer, template *chat.Tem
 	x.hello.Prompt, x.hello.Tokens = text, len(ids)
 	m := serving.Deployment{Tokenizer: tok}
 	x.hello.Chat, x.hello.ChatTokens, err = longest(s.Prompt, len(ids), func(text string) (int, error) {
-		whole, err := template.Render([]chat.Message{chat.NewMessage("user", text)}, chat.Options{GenerationPrompt: true})
+		whole, err := template.Render(context.Background(), []chat.Message{chat.NewMessage("user", text)}, chat.Options{GenerationPrompt: true})
 		return len(m.EncodeChat(whole)), err
 	})
 	if err != nil { // a model without a template that works has no chat endpoint either

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 
 	api "github.com/penstock-llm/penstock/api/llamaserver"
-	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/server/openai"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
@@ -112,22 +112,11 @@ func applyTemplate(call *serving.Call) *serving.Error {
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	if req.Messages == nil {
-		return serving.Bad("messages", "messages is required")
+	p, e := openai.Prompt(call.R.Context(), m, &openai.Conversation{
+		Messages: req.Messages, Tools: req.Tools, GenerationPrompt: req.AddGenerationPrompt, Variables: req.TemplateArgs,
+	})
+	if e != nil {
+		return e
 	}
-	messages, err := chat.ParseMessages(req.Messages)
-	if err != nil {
-		return serving.FromChat(err)
-	}
-	o := chat.Options{GenerationPrompt: req.AddGenerationPrompt == nil || *req.AddGenerationPrompt}
-	if len(req.TemplateArgs) > 0 && string(req.TemplateArgs) != "null" {
-		if o.Extra, err = chat.ParseExtra(req.TemplateArgs); err != nil {
-			return serving.FromChat(err)
-		}
-	}
-	text, err := m.Chat.Render(messages, o)
-	if err != nil {
-		return serving.FromChat(err)
-	}
-	return call.JSON(200, api.ApplyTemplateResponse{Prompt: text})
+	return call.JSON(200, api.ApplyTemplateResponse{Prompt: p.Text})
 }

@@ -1,11 +1,12 @@
 package openai
 
 import (
+	"context"
+	"encoding/json"
 	"math"
 
 	api "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/chat"
-	"github.com/penstock-llm/penstock/internal/chat/jinja"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
@@ -59,40 +60,57 @@ func chatJobs(call *serving.Call, m *serving.Deployment, req *api.ChatRequest) (
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
-	text, err := prompt(m, req)
+	p, err := Prompt(call.R.Context(), m, &Conversation{
+		Messages: req.Messages, GenerationPrompt: req.AddGenerationPrompt, Variables: req.TemplateArgs, ReasoningEffort: req.ReasoningEffort,
+	})
 	if err != nil {
 		return nil, err
 	}
-	j.Prompt = m.EncodeChat(text)
+	j.Prompt = m.EncodeChat(p)
 	return choices(j, n), nil
 }
 
-// prompt renders the conversation.
-func prompt(m *serving.Deployment, req *api.ChatRequest) (string, *serving.Error) {
-	if req.Messages == nil {
-		return "", serving.Bad("messages", "messages is required")
-	}
-	messages, err := chat.ParseMessages(req.Messages)
+// Conversation is the part of a request that becomes its prompt.
+type Conversation struct {
+	Messages         json.RawMessage
+	Tools            json.RawMessage // may be absent or null, as may what follows
+	GenerationPrompt *bool
+	Variables        json.RawMessage // chat_template_kwargs
+	ReasoningEffort  *string
+}
+
+// Prompt renders a conversation with the model's template.
+func Prompt(ctx context.Context, m *serving.Deployment, c *Conversation) (chat.Prompt, *serving.Error) {
+	p, err := c.render(ctx, m.Chat)
 	if err != nil {
-		return "", serving.FromChat(err)
+		return p, serving.FromChat(err)
 	}
-	o := chat.Options{GenerationPrompt: req.AddGenerationPrompt == nil || *req.AddGenerationPrompt}
-	if len(req.TemplateArgs) > 0 && string(req.TemplateArgs) != "null" {
-		if o.Extra, err = chat.ParseExtra(req.TemplateArgs); err != nil {
-			return "", serving.FromChat(err)
+	return p, nil
+}
+
+func (c *Conversation) render(ctx context.Context, t *chat.Template) (p chat.Prompt, err error) {
+	if c.Messages == nil {
+		return p, chat.Wrong("messages", "is required")
+	}
+	messages, err := ParseMessages(c.Messages)
+	if err != nil {
+		return p, err
+	}
+	o := chat.Options{GenerationPrompt: c.GenerationPrompt == nil || *c.GenerationPrompt}
+	if len(c.Tools) > 0 {
+		if o.Tools, err = chat.ParseTools(c.Tools); err != nil {
+			return p, err
 		}
 	}
-	if req.ReasoningEffort != nil {
-		if o.Extra == nil {
-			o.Extra = &jinja.Dict{}
+	if len(c.Variables) > 0 {
+		if o.Variables, err = chat.ParseVariables(c.Variables); err != nil {
+			return p, err
 		}
-		o.Extra.Set("reasoning_effort", *req.ReasoningEffort)
 	}
-	text, err := m.Chat.Render(messages, o)
-	if err != nil {
-		return "", serving.FromChat(err)
+	if c.ReasoningEffort != nil {
+		o.Variables.SetText("reasoning_effort", *c.ReasoningEffort)
 	}
-	return text, nil
+	return t.Render(ctx, messages, o)
 }
 
 func chatAnswer(m *serving.Deployment, id string, call *serving.Call, all []*serving.Collected, logprobs bool) *api.ChatCompletion {

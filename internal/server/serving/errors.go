@@ -146,5 +146,8 @@ func FromChat(err error) *Error {
 	if errors.As(err, &field) {
 		return Bad(field.Field, "%s", field.Error())
 	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return FromEngine(err)
+	}
 	return Bad("messages", "%v", err)
 }

@@ -3,6 +3,7 @@ package serving
 import (
 	"context"
 
+	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/sample"
 )
@@ -83,8 +84,8 @@ func (m *Deployment) Encode(text string) []int32 { return m.Tokenizer.Encode(tex
 
 // EncodeChat turns a rendered conversation into tokens. Most templates write
 // the beginning-of-text token themselves; where one does not, it is added.
-func (m *Deployment) EncodeChat(text string) []int32 {
-	ids := m.Tokenizer.Encode(text, false, true)
+func (m *Deployment) EncodeChat(p chat.Prompt) []int32 {
+	ids := m.Tokenizer.Encode(p.Text, false, true)
 	bos := m.Tokenizer.BOS()
 	if m.Tokenizer.AddsBOS() && bos >= 0 && (len(ids) == 0 || ids[0] != bos) {
 		ids = append([]int32{bos}, ids...)

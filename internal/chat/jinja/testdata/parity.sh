@@ -18,4 +18,4 @@ fi
 cmp "$work/golden.json" "$here/golden.json" || { echo "testdata/golden.json is not what Python makes now"; exit 1; }
 "$work/venv/bin/python" "$here/reference.py" "$templates" >"$work/vendor.json"
 cd "$here/.."
-PENSTOCK_TEMPLATES=$templates PENSTOCK_TEMPLATES_GOLDEN=$work/vendor.json go test -count=1 -tags parity -run 'TestVendorTemplates|TestTemplates|TestExpressions' .
+PENSTOCK_TEMPLATES=$templates PENSTOCK_TEMPLATES_GOLDEN=$work/vendor.json go test -count=1 -tags parity -run 'TestVendor|TestTemplates|TestExpressions' . ../../server/openai
