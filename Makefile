@@ -8,7 +8,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers shapes fuzz vet staticcheck fmt generate race clean
+.PHONY: parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers figures shapes fuzz vet staticcheck fmt generate race clean
 
 run: build ## fetch the default model, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -92,6 +92,9 @@ bench-layers: build ## where the throughput goes, with every axis, beside llama-
 	bench/peers.sh $(PEERS) clients
 	$(BIN) bench layers --model smollm2 --python $(PEERS)/clients/bin/python --floors bench/floors.json \
 	  $(if $(wildcard $(LLAMA)),--peer llama-server=$(LLAMA)) $(ARGS)
+
+figures: ## draw the newest results of bench/results into docs/figures
+	$(GO) run ./cmd/penstock-figures --figures docs/figures $(ARGS)
 
 bench-crosscheck: build ## our load generator against GuideLLM's figures
 	bench/peers.sh $(PEERS) guidellm

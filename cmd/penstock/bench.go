@@ -26,7 +26,7 @@ type benchCommand struct {
 	Kernels kernelsCommand `cmd:"" help:"The matrix products of every format, against the machine's limits."`
 	Steps   stepsCommand   `cmd:"" help:"A model's steps by kind of work, against the machine's limits."`
 	Mock    mockCommand    `cmd:"" help:"The front end alone, over an executor that computes nothing."`
-	Report  reportCommand  `cmd:"" help:"History, comparison of runs, page and figures."`
+	Report  reportCommand  `cmd:"" help:"The history of results, and whether two of them differ."`
 }
 
 type layersCommand struct{ layers.Layers }

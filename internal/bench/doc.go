@@ -7,6 +7,7 @@
 //	kernels   how fast the matrix products are; limits says what the machine can do at best
 //	report    the history of results, and whether two of them differ; results is what all results share
 //
-// stats does the arithmetic and figure draws. Each measurement is a struct of options with a Run method, which cmd/penstock fills
+// stats does the arithmetic. draw and figure turn results into pictures, for cmd/penstock-figures alone: the server does not link
+// a plotting library. Each measurement is a struct of options with a Run method, which cmd/penstock fills
 // from the command line. Nothing here serves requests, and nothing judges the quality of an output.
 package bench

@@ -1,6 +1,6 @@
 // Package figure draws the benchmark's figures with gonum/plot: lines, bars with intervals, a waterfall, a raster of token
-// arrivals. It gets plain numbers and writes SVG or PNG; it knows nothing of where they come from. Reports and the measurements
-// call it.
+// arrivals. It gets plain numbers and writes SVG or PNG; it knows nothing of where they come from. Package
+// draw calls it.
 package figure
 
 import (

@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/limits"
 	"github.com/penstock-llm/penstock/internal/bench/results"
 	"github.com/penstock-llm/penstock/internal/bench/stats"
@@ -215,5 +214,3 @@ func (r *Result) Headline() string {
 	}
 	return fmt.Sprintf("best %s with %d columns: %.0f GOPS", best.Format, best.Columns, best.Ops/1e9)
 }
-
-func (r *Result) Figures() ([]figure.Named, error) { return nil, nil }

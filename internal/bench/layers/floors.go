@@ -47,7 +47,8 @@ func (x *LayerResult) share() (*stats.Estimate, string) {
 	return &stats.Estimate{Value: 1 - x.Loss, CI95: [2]float64{1 - x.LossCI95[1], 1 - x.LossCI95[0]}}, "executor"
 }
 
-func (r *Result) floorTable() [][]string {
+// FloorRows is the table of the floors.
+func (r *Result) FloorRows() [][]string {
 	rows := [][]string{{"floor", "of", "measured", "95 % CI", "at least", ""}}
 	for _, f := range r.Floors {
 		row := []string{f.Name, f.Of, fmt.Sprintf("%.3f", f.Value), "-", fmt.Sprintf("%.2f", f.Floor), "reached"}

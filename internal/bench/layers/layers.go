@@ -15,7 +15,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/load"
 	"github.com/penstock-llm/penstock/internal/bench/results"
 	"github.com/penstock-llm/penstock/internal/bench/stats"
@@ -54,8 +53,6 @@ type Layers struct {
 	Floors       string        `help:"JSON file of the shares of the layer before, or of core, that must be reached." type:"path"`
 	JSON         bool          `help:"Print JSON."`
 	Out          string        `help:"Also write the JSON to this file." type:"path"`
-	HTML         string        `help:"Write a page with the waterfall and the distributions." name:"html" type:"path"`
-	Plots        string        `help:"Draw the figures into this folder, as SVG and PNG." type:"path"`
 	Progress     io.Writer     `kong:"-"`
 
 	Executable string   `kong:"-"` // this program, which has the hidden command
@@ -137,8 +134,10 @@ func (l *Layers) Run(ctx context.Context, out io.Writer) error {
 	}
 	res.hold(floors)
 	res.Settings = l.settings(s, res)
-	if err := l.store(res); err != nil {
-		return err
+	if l.Out != "" {
+		if err := results.SaveJSON(l.Out, res); err != nil {
+			return err
+		}
 	}
 	if l.JSON {
 		err = results.WriteJSON(out, res)
@@ -416,25 +415,4 @@ func (l *Layers) settings(s *Scenario, res *Result) map[string]any {
 		}
 	}
 	return m
-}
-
-func (l *Layers) store(res *Result) error {
-	if l.Out != "" {
-		if err := results.SaveJSON(l.Out, res); err != nil {
-			return err
-		}
-	}
-	if l.Plots != "" {
-		if err := figure.SaveAll(l.Plots, res); err != nil {
-			return err
-		}
-	}
-	if l.HTML == "" {
-		return nil
-	}
-	p, err := res.page()
-	if err != nil {
-		return err
-	}
-	return p.Save(l.HTML)
 }

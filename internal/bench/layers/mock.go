@@ -7,7 +7,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/load"
 	"github.com/penstock-llm/penstock/internal/bench/results"
 	"github.com/penstock-llm/penstock/internal/bench/stats"
@@ -260,5 +259,3 @@ func (r *MockResult) Series() []results.Series {
 func (r *MockResult) Headline() string {
 	return fmt.Sprintf("%.0f CPU-µs a request, %.1f a streamed token", r.Paced.CPUPerRequest.Value, r.Paced.CPUPerToken.Value)
 }
-
-func (r *MockResult) Figures() ([]figure.Named, error) { return nil, nil }

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/load"
 	"github.com/penstock-llm/penstock/internal/bench/results"
 	"github.com/penstock-llm/penstock/internal/bench/stats"
@@ -33,7 +32,6 @@ type Load struct {
 	Work       `embed:""`
 	JSON       bool      `help:"Print JSON."`
 	Out        string    `help:"Also write the JSON, with every sample, to this file." type:"path"`
-	Plots      string    `help:"Draw the figures into this folder, as SVG and PNG." type:"path"`
 	Progress   io.Writer `kong:"-"` // where the progress bar goes; nil: none
 }
 
@@ -180,15 +178,10 @@ func (l *Load) settings(t load.Target) map[string]any {
 }
 
 func (l *Load) store(res *Result) error {
-	if l.Out != "" {
-		if err := results.SaveJSON(l.Out, res); err != nil {
-			return err
-		}
-	}
-	if l.Plots == "" {
+	if l.Out == "" {
 		return nil
 	}
-	return figure.SaveAll(l.Plots, res)
+	return results.SaveJSON(l.Out, res)
 }
 
 func (l *Load) print(out io.Writer, res *Result) error {

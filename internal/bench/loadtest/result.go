@@ -3,7 +3,6 @@ package loadtest
 import (
 	"fmt"
 
-	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/results"
 )
 
@@ -39,11 +38,4 @@ func (r *Result) Headline() string {
 		return fmt.Sprintf("knee at %.4g %s", r.Sweep.Knee, r.Sweep.Axis)
 	}
 	return "empty"
-}
-
-func (r *Result) Figures() ([]figure.Named, error) {
-	if r.Sweep != nil {
-		return r.Sweep.figures()
-	}
-	return timelineFigures(r.Samples)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/load"
 	"github.com/penstock-llm/penstock/internal/bench/results"
 )
@@ -131,41 +130,4 @@ func (s *Sweep) print(out io.Writer) error {
 		fmt.Fprintf(out, "saturated from %.4g requests/s\n", s.Saturated)
 	}
 	return nil
-}
-
-// figures plots latency and throughput against load.
-func (s *Sweep) figures() ([]figure.Named, error) {
-	curve := func(name string, y func(SweepPoint) (float64, bool)) (figure.Series, bool) {
-		c := figure.Series{Name: name}
-		for _, p := range s.Points {
-			if v, ok := y(p); ok {
-				c.X, c.Y = append(c.X, p.Load), append(c.Y, v)
-			}
-		}
-		return c, len(c.X) > 0
-	}
-	var latency []figure.Series
-	for _, c := range []struct {
-		name string
-		y    func(SweepPoint) (float64, bool)
-	}{
-		{"E2E p50", func(p SweepPoint) (float64, bool) { return p.E2E.P50, true }},
-		{"E2E p99", func(p SweepPoint) (float64, bool) { return p.E2E.P99, true }},
-		{"TTFT p50", func(p SweepPoint) (float64, bool) { return p50(p.TTFT) }},
-		{"ITL p50", func(p SweepPoint) (float64, bool) { return p50(p.ITL) }},
-	} {
-		if series, ok := curve(c.name, c.y); ok {
-			latency = append(latency, series)
-		}
-	}
-	f, err := figure.Lines("Latency against load", s.Axis, "ms", latency, true)
-	if err != nil {
-		return nil, err
-	}
-	rate, _ := curve("output tokens/s", func(p SweepPoint) (float64, bool) { return p.TokensPerSecond, true })
-	g, err := figure.Lines("Throughput against load", s.Axis, "tokens/s", []figure.Series{rate}, false)
-	if err != nil {
-		return nil, err
-	}
-	return []figure.Named{{Name: "latency", Figure: f}, {Name: "throughput", Figure: g}}, nil
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/limits"
 	"github.com/penstock-llm/penstock/internal/bench/load"
 	"github.com/penstock-llm/penstock/internal/bench/loadtest"
@@ -36,7 +35,6 @@ type Compare struct {
 	loadtest.Work `embed:""`
 	JSON          bool      `help:"Print JSON."`
 	Out           string    `help:"Also write the JSON to this file." type:"path"`
-	Plots         string    `help:"Draw the figure into this folder, as SVG and PNG." type:"path"`
 	Progress      io.Writer `kong:"-"`
 
 	// Executable is this program, for Self; the command line's wiring sets it.
@@ -109,11 +107,6 @@ func (c *Compare) Run(ctx context.Context, out io.Writer) error {
 	res.Conclude()
 	if c.Out != "" {
 		if err := results.SaveJSON(c.Out, res); err != nil {
-			return err
-		}
-	}
-	if c.Plots != "" {
-		if err := figure.SaveAll(c.Plots, res); err != nil {
 			return err
 		}
 	}

@@ -50,7 +50,7 @@ func TestCompareRefusesFalseFigures(t *testing.T) {
 func TestCompare(t *testing.T) {
 	fast, slow := fakeserver.New(t, "m", time.Millisecond, fakeserver.All), fakeserver.New(t, "m", 3*time.Millisecond, fakeserver.All)
 	dir := t.TempDir()
-	c := &Compare{Peer: []string{"fast=" + fast.URL, "slow=" + slow.URL}, API: "completions", Rounds: 4, Work: work(), Plots: dir, Out: filepath.Join(dir, "c.json")}
+	c := &Compare{Peer: []string{"fast=" + fast.URL, "slow=" + slow.URL}, API: "completions", Rounds: 4, Work: work(), Out: filepath.Join(dir, "c.json")}
 	var out bytes.Buffer
 	if err := c.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)

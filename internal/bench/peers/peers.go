@@ -90,6 +90,15 @@ var rows = []row{
 	{name: "prefill 512", clients: 1, requests: 3, words: 512, gen: 1, prefill: true, server: true, inside: true, tools: true},
 }
 
+// Works names the kinds of work, in the order of the table.
+func Works() []string {
+	names := make([]string, 0, len(rows))
+	for _, r := range rows {
+		names = append(names, r.name)
+	}
+	return names
+}
+
 // Run measures every model and prints its table; it fails when a floor is given and not reached.
 func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 	if p.Rounds < 1 || len(p.Models) == 0 {

@@ -24,9 +24,6 @@ func TestPeersConclusion(t *testing.T) {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 	res := &PeersResult{Record: results.Record{Kind: "peers"}, Models: []PeersModel{m}}
-	if _, err := res.Figures(); err != nil {
-		t.Error(err)
-	}
 	if res.Headline() != "1 models, 1 of 1 floors reached" {
 		t.Error(res.Headline())
 	}

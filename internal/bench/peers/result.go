@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/results"
 )
 
@@ -38,19 +37,6 @@ func (r *CompareResult) Headline() string {
 	return text
 }
 
-func (r *CompareResult) Figures() ([]figure.Named, error) {
-	var g figure.Group
-	for _, s := range r.Servers {
-		e := s.TokensPerSecond
-		g.Bars = append(g.Bars, figure.Bar{Label: s.Name, Value: e.Value, Lo: e.CI95[0], Hi: e.CI95[1]})
-	}
-	f, err := figure.Bars("Throughput", "output tokens/s", []figure.Group{g})
-	if err != nil {
-		return nil, err
-	}
-	return []figure.Named{{Name: "compare", Figure: f}}, nil
-}
-
 func (r *PeersResult) Conditions() map[string]any {
 	return results.Without(r.Settings, "works", "rounds")
 }
@@ -80,32 +66,4 @@ func (r *PeersResult) Headline() string {
 		}
 	}
 	return fmt.Sprintf("%d models, %d of %d floors reached", len(r.Models), reached, floors)
-}
-
-// figures draws, for each kind of work, how many times the best peer's speed is reached on each model.
-func (r *PeersResult) Figures() ([]figure.Named, error) {
-	var out []figure.Named
-	var groups []figure.Group
-	for _, w := range rows {
-		g := figure.Group{Name: w.name}
-		found := false
-		for _, m := range r.Models {
-			bar := figure.Bar{Label: m.Model}
-			for _, row := range m.Rows {
-				if row.Work == w.name {
-					bar.Value, bar.Lo, bar.Hi = row.Ratio.Value, row.Ratio.CI95[0], row.Ratio.CI95[1]
-					found = true
-				}
-			}
-			g.Bars = append(g.Bars, bar)
-		}
-		if found {
-			groups = append(groups, g)
-		}
-	}
-	f, err := figure.Bars("Penstock's speed over the best peer's", "times", groups)
-	if err != nil {
-		return nil, err
-	}
-	return append(out, figure.Named{Name: "peers", Figure: f}), nil
 }

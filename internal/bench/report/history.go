@@ -32,7 +32,8 @@ var kinds = map[string]func() results.Result{
 	"peers":   func() results.Result { return new(peers.PeersResult) },
 }
 
-func readResult(path string) (results.Result, error) {
+// Read reads one result.
+func Read(path string) (results.Result, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
@@ -53,15 +54,15 @@ func readResult(path string) (results.Result, error) {
 	return s, nil
 }
 
-// history reads every result of a folder, oldest first.
-func history(dir string) ([]results.Result, error) {
+// History reads every result of a folder, oldest first.
+func History(dir string) ([]results.Result, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
 	var out []results.Result
 	for _, path := range paths {
-		s, err := readResult(path)
+		s, err := Read(path)
 		if err != nil {
 			return nil, err
 		}

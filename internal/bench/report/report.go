@@ -1,5 +1,5 @@
 // Package report keeps results and looks back on them: it lists a folder of them, says whether one run is better than another
-// beyond the noise, and draws their history. It measures nothing. `penstock bench report` calls it.
+// beyond the noise. It measures nothing and draws nothing. `penstock bench report` calls it.
 package report
 
 import (
@@ -11,9 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/results"
-	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
 // Report keeps results and looks back on them: `penstock bench report`. Without other options it lists the history.
@@ -21,8 +19,6 @@ type Report struct {
 	Results string   `help:"Folder of the history: one JSON file a run." default:"bench/results" type:"path"`
 	Add     []string `help:"Result files (from --out of the other commands) to take into the history." type:"existingfile"`
 	Compare []string `help:"Two result files: is the second better than the first, beyond the noise?" type:"existingfile"`
-	HTML    string   `help:"Write the history as a self-contained page." name:"html" type:"path"`
-	Figures string   `help:"Draw the newest result of each kind into this folder, as SVG and PNG." type:"path"`
 	JSON    bool     `help:"Print JSON."`
 }
 
@@ -36,37 +32,21 @@ func (r *Report) Run(_ context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	all, err := history(r.Results)
+	all, err := History(r.Results)
 	if err != nil {
 		return err
 	}
 	if len(all) == 0 {
 		return fmt.Errorf("bench: %s holds no results", r.Results)
 	}
-	if r.Figures != "" {
-		for _, s := range newest(all) {
-			if err := figure.SaveAll(r.Figures, s); err != nil {
-				return err
-			}
-		}
-	}
-	if r.HTML != "" {
-		p, err := historyPage(all)
-		if err != nil {
-			return err
-		}
-		if err := p.Save(r.HTML); err != nil {
-			return err
-		}
-	}
 	if r.JSON {
 		return r.list(out, all)
 	}
-	return results.Table(out, historyTable(all))
+	return results.Table(out, HistoryRows(all))
 }
 
 func (r *Report) add(out io.Writer, path string) error {
-	s, err := readResult(path)
+	s, err := Read(path)
 	if err != nil {
 		return err
 	}
@@ -94,11 +74,11 @@ func (r *Report) compare(out io.Writer) error {
 	if len(r.Compare) != 2 {
 		return errors.New("bench: --compare takes two files: the old result and the new")
 	}
-	a, err := readResult(r.Compare[0])
+	a, err := Read(r.Compare[0])
 	if err != nil {
 		return err
 	}
-	b, err := readResult(r.Compare[1])
+	b, err := Read(r.Compare[1])
 	if err != nil {
 		return err
 	}
@@ -133,7 +113,8 @@ func (r *Report) list(out io.Writer, all []results.Result) error {
 	return results.WriteJSON(out, list)
 }
 
-func historyTable(all []results.Result) [][]string {
+// HistoryRows is the table of all runs.
+func HistoryRows(all []results.Result) [][]string {
 	rows := [][]string{{"when", "kind", "commit", "machine", "result"}}
 	for _, s := range all {
 		r := s.Meta()
@@ -142,8 +123,8 @@ func historyTable(all []results.Result) [][]string {
 	return rows
 }
 
-// newest is the last result of each kind.
-func newest(all []results.Result) []results.Result {
+// Newest is the last result of each kind.
+func Newest(all []results.Result) []results.Result {
 	seen := map[string]bool{}
 	var out []results.Result
 	for _, s := range slices.Backward(all) {
@@ -154,88 +135,4 @@ func newest(all []results.Result) []results.Result {
 	}
 	slices.Reverse(out)
 	return out
-}
-
-// historyPage shows the newest result of each kind, the course of each quantity over all runs, and the list of runs.
-func historyPage(all []results.Result) (*figure.Page, error) {
-	p := &figure.Page{Title: "Penstock: measurements",
-		Intro: "Absolute figures depend on the machine and the minute; claims rest on ratios of alternated rounds, with their intervals."}
-	for _, s := range newest(all) {
-		r := s.Meta()
-		sec := figure.Section{Title: fmt.Sprintf("%s, %s", r.Kind, r.Time.Format("2 January 2006 15:04")),
-			Notes: []string{fmt.Sprintf("%s. Commit %s, %s, %s, %d threads, %s.", s.Headline(), r.Commit, r.Machine.CPU, r.Machine.Tier, r.Machine.Threads, r.Machine.Go)}}
-		figures, err := s.Figures()
-		if err != nil {
-			return nil, err
-		}
-		if err := sec.Draw(figures); err != nil {
-			return nil, err
-		}
-		sec.Table = seriesTable(s.Series())
-		p.Sections = append(p.Sections, sec)
-		course, err := courseFigure(all, r.Kind)
-		if err != nil {
-			return nil, err
-		}
-		if course != nil {
-			more := figure.Section{Title: r.Kind + " over time"}
-			if err := more.Draw([]figure.Named{*course}); err != nil {
-				return nil, err
-			}
-			p.Sections = append(p.Sections, more)
-		}
-	}
-	p.Sections = append(p.Sections, figure.Section{Title: "All runs", Table: historyTable(all)})
-	return p, nil
-}
-
-func seriesTable(list []results.Series) [][]string {
-	rows := [][]string{{"what", "unit", "samples", "median", "95 % CI", "lowest", "highest"}}
-	for _, s := range list {
-		if len(s.Values) == 0 {
-			continue
-		}
-		e := stats.EstimateMedian(s.Values, 1)
-		rows = append(rows, []string{s.Name, s.Unit, fmt.Sprint(len(s.Values)), fmt.Sprintf("%.4g", e.Value), results.Interval(e, "%.4g"),
-			fmt.Sprintf("%.4g", slices.Min(s.Values)), fmt.Sprintf("%.4g", slices.Max(s.Values))})
-	}
-	return rows
-}
-
-// courseFigure draws the medians of a kind's quantities run by run; nil with fewer than two runs, or too many quantities to read.
-func courseFigure(all []results.Result, kind string) (*figure.Named, error) {
-	curves := map[string]*figure.Series{}
-	var order []string
-	run := 0.0
-	unit := ""
-	for _, s := range all {
-		if s.Meta().Kind != kind {
-			continue
-		}
-		run++
-		for _, q := range s.Series() {
-			if len(q.Values) == 0 {
-				continue
-			}
-			c, ok := curves[q.Name]
-			if !ok {
-				c = &figure.Series{Name: q.Name}
-				curves[q.Name] = c
-				order = append(order, q.Name)
-			}
-			c.X, c.Y, unit = append(c.X, run), append(c.Y, stats.Median(q.Values)), q.Unit
-		}
-	}
-	if run < 2 || len(order) == 0 || len(order) > 8 {
-		return nil, nil
-	}
-	var list []figure.Series
-	for _, name := range order {
-		list = append(list, *curves[name])
-	}
-	f, err := figure.Lines(kind+" over the runs", "run", unit, list, false)
-	if err != nil {
-		return nil, err
-	}
-	return &figure.Named{Name: kind + "-course", Figure: f}, nil
 }

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
@@ -101,7 +100,6 @@ type Result interface {
 	Conditions() map[string]any // the settings that must be equal for a comparison
 	Series() []Series
 	Headline() string
-	Figures() ([]figure.Named, error)
 }
 
 func Interval(e stats.Estimate, form string) string {

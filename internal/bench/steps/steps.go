@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/layers"
 	"github.com/penstock-llm/penstock/internal/bench/limits"
 	"github.com/penstock-llm/penstock/internal/bench/results"
@@ -256,5 +255,3 @@ func (r *Result) Headline() string {
 	}
 	return text
 }
-
-func (r *Result) Figures() ([]figure.Named, error) { return nil, nil }

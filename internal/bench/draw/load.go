@@ -1,8 +1,9 @@
-package loadtest
+package draw
 
 import (
 	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/load"
+	"github.com/penstock-llm/penstock/internal/bench/loadtest"
 	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
@@ -14,7 +15,7 @@ func p50(d *stats.Distribution) (float64, bool) {
 }
 
 // timelineFigures plots when tokens arrived: request by request, and per second over the run.
-func timelineFigures(samples []load.Sample) ([]figure.Named, error) {
+func timelineFigures(samples []load.Sample) ([]Named, error) {
 	rows := make([][]float64, len(samples))
 	var end float64
 	for i := range samples {
@@ -35,7 +36,7 @@ func timelineFigures(samples []load.Sample) ([]figure.Named, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []figure.Named{{Name: "arrivals", Figure: arrivals}, {Name: "timeline", Figure: line}}, nil
+	return []Named{{Name: "arrivals", Figure: arrivals}, {Name: "timeline", Figure: line}}, nil
 }
 
 // timeline spreads each request's tokens over the arrivals of its pieces and counts them in 60 slots.
@@ -59,4 +60,41 @@ func timeline(samples []load.Sample, rows [][]float64, end float64) figure.Serie
 		c.X[i] = (float64(i) + 0.5) * width
 	}
 	return c
+}
+
+// sweepFigures plots latency and throughput against load.
+func sweepFigures(s *loadtest.Sweep) ([]Named, error) {
+	curve := func(name string, y func(loadtest.SweepPoint) (float64, bool)) (figure.Series, bool) {
+		c := figure.Series{Name: name}
+		for _, p := range s.Points {
+			if v, ok := y(p); ok {
+				c.X, c.Y = append(c.X, p.Load), append(c.Y, v)
+			}
+		}
+		return c, len(c.X) > 0
+	}
+	var latency []figure.Series
+	for _, c := range []struct {
+		name string
+		y    func(loadtest.SweepPoint) (float64, bool)
+	}{
+		{"E2E p50", func(p loadtest.SweepPoint) (float64, bool) { return p.E2E.P50, true }},
+		{"E2E p99", func(p loadtest.SweepPoint) (float64, bool) { return p.E2E.P99, true }},
+		{"TTFT p50", func(p loadtest.SweepPoint) (float64, bool) { return p50(p.TTFT) }},
+		{"ITL p50", func(p loadtest.SweepPoint) (float64, bool) { return p50(p.ITL) }},
+	} {
+		if series, ok := curve(c.name, c.y); ok {
+			latency = append(latency, series)
+		}
+	}
+	f, err := figure.Lines("Latency against load", s.Axis, "ms", latency, true)
+	if err != nil {
+		return nil, err
+	}
+	rate, _ := curve("output tokens/s", func(p loadtest.SweepPoint) (float64, bool) { return p.TokensPerSecond, true })
+	g, err := figure.Lines("Throughput against load", s.Axis, "tokens/s", []figure.Series{rate}, false)
+	if err != nil {
+		return nil, err
+	}
+	return []Named{{Name: "latency", Figure: f}, {Name: "throughput", Figure: g}}, nil
 }

@@ -1,4 +1,4 @@
-package figure
+package draw
 
 import (
 	"bytes"
@@ -13,13 +13,13 @@ import (
 var pageText string
 
 // page is a self-contained HTML page: no script, no other file.
-type Page struct {
+type page struct {
 	Title    string
 	Intro    string
-	Sections []Section
+	Sections []section
 }
 
-type Section struct {
+type section struct {
 	Title   string
 	Notes   []string
 	Figures []template.HTML
@@ -27,7 +27,7 @@ type Section struct {
 }
 
 // draw puts figures into the section.
-func (s *Section) Draw(figures []Named) error {
+func (s *section) draw(figures []Named) error {
 	for _, f := range figures {
 		svg, err := f.SVG()
 		if err != nil {
@@ -38,8 +38,8 @@ func (s *Section) Draw(figures []Named) error {
 	return nil
 }
 
-// Save writes the page to a file, making its folder.
-func (p *Page) Save(path string) error {
+// save writes the page to a file, making its folder.
+func (p *page) save(path string) error {
 	t, err := template.New("page").Parse(pageText)
 	if err != nil {
 		return fmt.Errorf("bench: page: %w", err)
@@ -53,26 +53,6 @@ func (p *Page) Save(path string) error {
 	}
 	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("bench: page: %w", err)
-	}
-	return nil
-}
-
-// Named is a figure and the name of its file.
-type Named struct {
-	Name string
-	*Figure
-}
-
-// SaveAll writes the figures of a result into a folder.
-func SaveAll(dir string, r interface{ Figures() ([]Named, error) }) error {
-	figures, err := r.Figures()
-	if err != nil {
-		return err
-	}
-	for _, f := range figures {
-		if err := f.Save(filepath.Join(dir, f.Name)); err != nil {
-			return err
-		}
 	}
 	return nil
 }
