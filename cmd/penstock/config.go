@@ -5,46 +5,50 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
-// config is the configuration file: a key for each flag of serve. It is read
-// strictly, so that a misspelt key is an error and not a setting that is lost.
+// config is the configuration file. Its keys are the flags of serve and run,
+// those of every command, and model. An unknown key is an error: ignored, it
+// would be a setting that somebody believes in and that has no effect.
 type config struct {
 	path   string
-	values map[string]string
-	lines  map[string]int
+	values map[string]any             // string, or []any of strings for a list
+	places map[string]*token.Position // where the key stands
 }
 
 // configError is something wrong in the configuration file, and where.
 type configError struct {
-	path string
-	line int // 0: the whole file
-	err  error
+	path  string
+	place *token.Position // nil: the whole file
+	err   error
 }
 
 func (e *configError) Error() string {
-	if e.line == 0 {
+	if e.place == nil {
 		return fmt.Sprintf("config %s: %v", e.path, e.err)
 	}
-	return fmt.Sprintf("config %s:%d: %v", e.path, e.line, e.err)
+	return fmt.Sprintf("config %s:%d:%d: %v", e.path, e.place.Line, e.place.Column, e.err)
 }
 
 func (e *configError) Unwrap() error { return e.err }
 
-func (c *config) wrong(line int, format string, args ...any) error {
-	return &configError{c.path, line, fmt.Errorf(format, args...)}
+func (c *config) wrong(at *token.Position, format string, args ...any) error {
+	return &configError{c.path, at, fmt.Errorf(format, args...)}
 }
 
-// configFile finds --config in the arguments or PENSTOCK_CONFIG in the
-// environment and reads that file. It must happen before the parse, which asks
-// the file for the flags that the command line leaves out.
-func configFile(args []string) (*config, []string, error) {
+// readConfig reads the file that --config or PENSTOCK_CONFIG names, if any. It
+// happens before the arguments are parsed, because the parser asks the file for
+// the flags that the command line leaves out.
+func readConfig(args []string) (*config, error) {
 	c := &config{path: os.Getenv("PENSTOCK_CONFIG")}
 	for i, a := range args {
 		if a == "--" {
@@ -57,103 +61,155 @@ func configFile(args []string) (*config, []string, error) {
 		}
 	}
 	if c.path == "" {
-		return c, args, nil
+		return c, nil
 	}
-	return c, args, c.read()
-}
-
-func (c *config) read() error {
 	text, err := os.ReadFile(c.path)
 	if err != nil {
-		return fmt.Errorf("config: %w", err)
+		return nil, c.wrong(nil, "%w", reason(err))
 	}
+	return c, c.parse(text)
+}
+
+// parse reads the file's text with the YAML library: once as a tree, for the
+// places of the keys, and from that tree the values.
+func (c *config) parse(text []byte) error {
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		return c.syntax(err)
 	}
-	c.values, c.lines = map[string]string{}, map[string]int{}
+	c.values, c.places = map[string]any{}, map[string]*token.Position{}
+	var body ast.Node
 	for _, doc := range file.Docs {
-		if doc.Body == nil {
+		if doc.Body == nil || doc.Body.Type() == ast.CommentType {
 			continue
 		}
-		var pairs []*ast.MappingValueNode
-		switch body := doc.Body.(type) {
-		case *ast.MappingNode:
-			pairs = body.Values
-		case *ast.MappingValueNode:
-			pairs = []*ast.MappingValueNode{body}
-		default:
-			return c.wrong(doc.Body.GetToken().Position.Line, "want lines of `key: value`")
+		if body != nil {
+			return c.wrong(doc.Body.GetToken().Position, "a second document: want one only")
 		}
-		for _, pair := range pairs {
-			if err := c.add(pair); err != nil {
-				return err
-			}
+		body = doc.Body
+	}
+	if body == nil {
+		return nil // empty, or comments alone
+	}
+	if body.Type() == ast.AnchorType || body.Type() == ast.TagType {
+		return c.wrong(body.GetToken().Position, "want lines of `key: value`")
+	}
+	pairs, ok := body.(ast.MapNode)
+	if !ok {
+		return c.wrong(body.GetToken().Position, "want lines of `key: value`")
+	}
+	for i := pairs.MapRange(); i.Next(); {
+		key := i.KeyValue().Key.GetToken()
+		c.places[key.Value] = key.Position
+	}
+	var values map[string]any
+	if err := yaml.NewDecoder(strings.NewReader(""), yaml.Strict()).DecodeFromNode(body, &values); err != nil {
+		return c.syntax(err)
+	}
+	for key, v := range values {
+		if c.values[key], err = c.text(key, v); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// syntax puts the parser's error, which comes with a drawing, on one line.
+// syntax puts the library's error, which comes with a drawing of the place, on
+// one line.
 func (c *config) syntax(err error) error {
 	var located yaml.Error
 	if errors.As(err, &located) {
-		return c.wrong(located.GetToken().Position.Line, "%s", located.GetMessage())
+		return c.wrong(located.GetToken().Position, "%s", located.GetMessage())
 	}
-	return c.wrong(0, "%w", err)
+	return c.wrong(nil, "%w", err)
 }
 
-func (c *config) add(pair *ast.MappingValueNode) error {
-	key, line := pair.Key.GetToken().Value, pair.Key.GetToken().Position.Line
-	if first, twice := c.lines[key]; twice {
-		return c.wrong(line, "%q is set again (first on line %d)", key, first)
+// text turns a value of YAML into what could stand on the command line.
+func (c *config) text(key string, value any) (any, error) {
+	switch v := value.(type) {
+	case string:
+		return v, nil
+	case bool:
+		return strconv.FormatBool(v), nil
+	case int, int64, uint64:
+		return fmt.Sprint(v), nil
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), nil
+	case []any:
+		list := make([]any, len(v))
+		for i, item := range v {
+			text, err := c.text(key, item)
+			if _, nested := text.([]any); nested || err != nil {
+				return nil, c.wrong(c.places[key], "%q: the values of a list are texts or numbers", key)
+			}
+			list[i] = text
+		}
+		return list, nil
+	default:
+		return nil, c.wrong(c.places[key], "%q wants a value", key)
 	}
-	switch pair.Value.(type) {
-	case *ast.MappingNode, *ast.MappingValueNode, *ast.SequenceNode, *ast.NullNode:
-		return c.wrong(line, "%q wants one value", key)
-	}
-	c.values[key], c.lines[key] = pair.Value.GetToken().Value, line
-	return nil
 }
 
-// check refuses keys that no flag of serve has.
+// check refuses keys that the file cannot have.
 func (c *config) check(app *kong.Application) error {
-	known := map[string]bool{"models": true, "cpu": true}
+	known := []string{"model"}
+	for _, flag := range app.Flags {
+		known = append(known, flag.Name)
+	}
 	for _, node := range app.Children {
-		if node.Name != "serve" {
-			continue
-		}
-		for _, flag := range node.Flags {
-			known[flag.Name] = true
+		if node.Name == "serve" || node.Name == "run" {
+			for _, flag := range node.Flags {
+				known = append(known, flag.Name)
+			}
 		}
 	}
-	for key, line := range c.lines {
-		if !known[key] {
-			return c.wrong(line, "unknown key %q (the keys are the flags of `penstock serve --help`)", key)
+	known = slices.DeleteFunc(known, func(name string) bool { return slices.Contains(notKeys, name) })
+	for key, at := range c.places {
+		if !slices.Contains(known, key) {
+			return c.wrong(at, "unknown key %q%s: the keys are model and the flags of `penstock serve` and `penstock run`",
+				clip(key), suggest(key, known))
 		}
+	}
+	if _, list := c.values["model"].([]any); list {
+		return c.wrong(c.places["model"], `"model" wants one value`)
 	}
 	return nil
+}
+
+// notKeys are the flags that mean nothing in a file: what they do is over when
+// the file is read, or happens instead of the command.
+var notKeys = []string{"help", "version", "config"}
+
+// model is the model to use where the command line and the environment name none.
+func (c *config) model(otherwise string) string {
+	if name, ok := c.values["model"].(string); ok {
+		return name
+	}
+	return otherwise
 }
 
 // Validate and Resolve make config a kong.Resolver.
 func (c *config) Validate(*kong.Application) error { return nil }
 
-// Resolve gives a flag that the command line leaves out its value. The
-// environment comes before the file. A value that the flag does not take is
-// found here, where the line is known.
-func (c *config) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+// Resolve gives a flag that the command line leaves out the file's value, unless
+// the environment has one. A value that the flag does not take is found here,
+// where its line is known. The flags of bench are left alone: they describe a
+// measurement, not how this machine serves.
+func (c *config) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
 	value, ok := c.values[flag.Name]
-	if !ok {
+	if !ok || parent.App == nil && strings.HasPrefix(parent.Node().FullPath(), "penstock bench") {
 		return nil, nil
 	}
-	for _, name := range flag.Envs {
-		if _, set := os.LookupEnv(name); set {
-			return nil, nil
-		}
+	if _, set := variable(flag.Value); set {
+		return nil, nil
 	}
-	trial := reflect.New(flag.Target.Type()).Elem()
+	target := flag.Target.Type()
+	if _, list := value.([]any); list && target.Kind() != reflect.Slice {
+		return nil, c.wrong(c.places[flag.Name], "%q wants one value, not a list", flag.Name)
+	}
+	trial := reflect.New(target).Elem()
 	if err := flag.Parse(kong.Scan().PushTyped(value, kong.FlagValueToken), trial); err != nil {
-		return nil, c.wrong(c.lines[flag.Name], "%w", err)
+		return nil, c.wrong(c.places[flag.Name], "%w", plain(err))
 	}
 	return value, nil
 }

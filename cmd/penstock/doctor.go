@@ -56,7 +56,7 @@ func (cli *commands) tier() (cpu.Tier, error) {
 	}
 	want, err := cpu.ParseTier(cli.CPU)
 	if err != nil {
-		return 0, fmt.Errorf("--cpu: %w", err)
+		return 0, &usageError{fmt.Errorf("--cpu: %w", err), "penstock"}
 	}
 	return min(want, best), nil
 }

@@ -23,23 +23,8 @@ type engineFlags struct {
 	PrefixCache bool         `help:"Share the cache blocks of common prefixes." env:"PENSTOCK_PREFIX_CACHE" default:"true" negatable:""`
 }
 
-func (f *engineFlags) validate() error {
-	for _, v := range []struct {
-		name  string
-		value int
-	}{{"threads", f.Threads}, {"ctx", f.Ctx}, {"max-batch", f.MaxBatch}, {"step-budget", f.StepBudget}} {
-		if v.value < 0 {
-			return fmt.Errorf("--%s %d: want 0 or more", v.name, v.value)
-		}
-	}
-	return nil
-}
-
 // options are the instance's options that the flags ask for.
 func (f *engineFlags) options(cli *commands) (instance.Options, error) {
-	if err := f.validate(); err != nil {
-		return instance.Options{}, err
-	}
 	tier, err := cli.tier()
 	if err != nil {
 		return instance.Options{}, err
@@ -61,7 +46,21 @@ func (cli *commands) load(ctx context.Context, term terminal, name string, o ins
 		return nil, err
 	}
 	instance.Tune(o.Threads)
-	return instance.Open(path, o)
+	type opened struct {
+		in  *instance.Instance
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		in, err := instance.Open(path, o)
+		done <- opened{in, err}
+	}()
+	select {
+	case o := <-done:
+		return o.in, o.err
+	case <-ctx.Done(): // the program ends, and with it what is still loading
+		return nil, ctx.Err()
+	}
 }
 
 // byteSize is a flag such as 512MiB, 2GB or 1000000.

@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/penstock-llm/penstock/internal/hub"
 )
 
 // commands is the command line: a field for each subcommand.
@@ -34,6 +36,8 @@ type commands struct {
 	Doctor     doctorCommand     `cmd:"" help:"Show what this machine offers: CPU, kernels, threads, memory."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
+
 	Models string `help:"Folder of downloaded models." env:"PENSTOCK_MODELS" placeholder:"DIR"`
 	CPU    string `help:"Highest kernel tier to use: generic, avx2 or avx512vnni." env:"PENSTOCK_CPU" placeholder:"TIER"`
 	Config string `help:"Configuration file (YAML)." env:"PENSTOCK_CONFIG" placeholder:"FILE"`
@@ -48,73 +52,29 @@ type terminal struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // who asks a second time does not want to wait
-	dropEmptyVariables()
+	dropForeignVariables()
 	err := execute(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr})
 	if err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, "penstock:", err)
+		fmt.Fprintln(os.Stderr, "penstock:", plain(err))
 	}
 	os.Exit(exitCode(err))
 }
 
-// dropEmptyVariables makes an empty variable the same as none: the templates of
-// containers set those.
-func dropEmptyVariables() {
-	for _, v := range os.Environ() {
-		name, value, _ := strings.Cut(v, "=")
-		if value == "" && strings.HasPrefix(name, "PENSTOCK_") {
-			os.Unsetenv(name)
-		}
-	}
-}
-
-// exitCode tells scripts apart what went wrong: 1 the work, 2 the command line,
-// 130 an interrupt.
-func exitCode(err error) int {
-	var usage *usageError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &usage):
-		return 2
-	case errors.Is(err, context.Canceled):
-		return 130
-	default:
-		return 1
-	}
-}
-
-// usageError is a command line that makes no sense, and where to read what would.
-type usageError struct {
-	err     error
-	command string
-}
-
-func (e *usageError) Error() string {
-	return fmt.Sprintf("%v (see `%s --help`)", e.err, e.command)
-}
-
-func (e *usageError) Unwrap() error { return e.err }
-
 // execute parses the arguments and runs the command that they name.
 func execute(ctx context.Context, args []string, term terminal) error {
-	var cli commands
-	config, args, err := configFile(args)
+	config, err := readConfig(args)
 	if err != nil {
 		return err
 	}
-	parser, err := kong.New(&cli,
-		kong.Name("penstock"),
-		kong.Description("An LLM inference server for machines without a GPU."),
-		kong.Writers(term.out, term.err),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(term, &cli),
-		kong.Vars{"model_help": "A .gguf file, a catalogue name (smollm2, gemma3:270m), hf.co/ORG/REPO[:FILE], or a URL."},
-		kong.Resolvers(config),
-	)
+	var cli commands
+	parser, err := newParser(&cli, config, term)
 	if err != nil {
 		return err
 	}
 	if err := config.check(parser.Model); err != nil {
+		return err
+	}
+	if err := checkVariables(parser.Model); err != nil {
 		return err
 	}
 	if len(args) == 0 {
@@ -128,18 +88,31 @@ func execute(ctx context.Context, args []string, term terminal) error {
 	if err != nil {
 		return err
 	}
+	command.BindTo(ctx, (*context.Context)(nil))
 	return command.Run()
 }
 
-// misused adds the command that was meant to the parser's error.
-func misused(err *kong.ParseError) error {
-	var located *configError
-	if errors.As(err, &located) {
-		return located
+// newParser makes the parser of the command line, which fills in cli.
+func newParser(cli *commands, config *config, term terminal) (*kong.Kong, error) {
+	options := append(numberMappers(),
+		kong.Name("penstock"),
+		kong.Description("An LLM inference server for machines without a GPU."),
+		kong.Writers(term.out, term.err),
+		kong.Bind(term, cli),
+		kong.Vars{
+			"model_help":    "A .gguf file, a catalogue name (" + strings.Join(catalogueNames(), ", ") + "), hf.co/ORG/REPO[:FILE], or a URL.",
+			"default_model": config.model(hub.Default),
+			"version":       versionLine(),
+		},
+		kong.Resolvers(config),
+	)
+	return kong.New(cli, options...)
+}
+
+func catalogueNames() []string {
+	names := make([]string, len(hub.Catalogue))
+	for i, m := range hub.Catalogue {
+		names[i] = m.Name
 	}
-	name := "penstock"
-	if node := err.Context.Selected(); node != nil {
-		name = node.FullPath()
-	}
-	return &usageError{err.Unwrap(), name}
+	return names
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/signal"
 	"slices"
@@ -19,21 +18,17 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/instance"
-	"github.com/penstock-llm/penstock/internal/sample"
 )
 
 type runCommand struct {
-	Model       string      `arg:"" optional:"" default:"smollm2" help:"${model_help}"`
-	Prompt      string      `arg:"" optional:"" help:"One prompt to answer; without it, chat."`
-	System      string      `help:"System message." placeholder:"TEXT"`
-	MaxTokens   int         `help:"Longest answer, in tokens." default:"1024"`
-	Temperature float32     `help:"0 always picks the likeliest token." default:"0.7"`
-	TopP        float32     `help:"Choose among the likeliest tokens that have this probability together." default:"0.95"`
-	TopK        int         `help:"Choose among so many tokens; 0: all." default:"40"`
-	Seed        *uint64     `help:"Makes the answer repeatable." placeholder:"N"`
-	Raw         bool        `help:"Continue the prompt as it is, without the chat template."`
-	Verbose     bool        `short:"v" help:"Print timings, on stderr."`
-	Engine      engineFlags `embed:""`
+	Model     string        `arg:"" optional:"" default:"${default_model}" env:"PENSTOCK_MODEL" help:"${model_help}"`
+	Prompt    string        `arg:"" optional:"" help:"One prompt to answer; without it, chat."`
+	System    string        `help:"System message." placeholder:"TEXT"`
+	MaxTokens int           `help:"Longest answer, in tokens." default:"1024"`
+	Raw       bool          `help:"Continue the prompt as it is, without the chat template."`
+	Verbose   bool          `short:"v" help:"Print timings, on stderr."`
+	Sampling  samplingFlags `embed:""`
+	Engine    engineFlags   `embed:""`
 }
 
 func (c *runCommand) Run(ctx context.Context, cli *commands, term terminal) error {
@@ -104,7 +99,7 @@ func (t *talk) once(ctx context.Context, in io.Reader) error {
 	return err
 }
 
-const greeting = `%s
+const welcome = `%s
 Ctrl-C stops an answer, Ctrl-D leaves, /clear forgets the conversation.
 """ begins and ends a text of several lines.
 
@@ -114,7 +109,7 @@ Ctrl-C stops an answer, Ctrl-D leaves, /clear forgets the conversation.
 func (t *talk) loop(in *os.File) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	fmt.Fprintf(t.out, greeting, t.in.Model.Config().Name)
+	fmt.Fprintf(t.out, welcome, t.in.Model.Config().Name)
 	reader := &lineReader{keys: keyReader{file: in}, out: t.out}
 	for {
 		line, err := reader.read(ctx)
@@ -185,14 +180,10 @@ func (t *talk) answer(ctx context.Context, text string) (string, error) {
 
 func (t *talk) generate(ctx context.Context, prompt []int32) (string, error) {
 	c := t.command
-	seed := rand.Uint64()
-	if c.Seed != nil {
-		seed = *c.Seed
-	}
 	stream, err := t.in.Engine.Submit(ctx, engine.Request{
 		Prompt:    prompt,
 		MaxTokens: c.MaxTokens,
-		Params:    sample.Params{Temperature: c.Temperature, TopP: c.TopP, TopK: c.TopK, Seed: seed},
+		Params:    c.Sampling.params(t.in.File.Sampling(), recommended(c.Model)),
 	})
 	if err != nil {
 		return "", err

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strconv"
@@ -45,6 +47,8 @@ func TestScripts(t *testing.T) {
 			"json":       jsonCommand,
 			"fileserver": fileserverCommand,
 			"lines":      linesCommand,
+			"exits":      exitsCommand,
+			"hex":        hexCommand,
 		},
 	})
 }
@@ -189,4 +193,32 @@ func linesCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if n := strings.Count(text, "\n"); (strconv.Itoa(n) == args[1]) == neg {
 		ts.Fatalf("%s has %d lines", args[0], n)
 	}
+}
+
+// exits N PROGRAM [ARG]… runs a program and checks the status that it ends with.
+func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N PROGRAM [ARG]…")
+	}
+	status := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var ended *exec.ExitError
+		if !errors.As(err, &ended) {
+			ts.Fatalf("%v", err)
+		}
+		status = ended.ExitCode()
+	}
+	if strconv.Itoa(status) != args[0] {
+		ts.Fatalf("%v ends with status %d", args[1:], status)
+	}
+}
+
+// hex FILE DIGITS writes a file of these bytes.
+func hexCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: hex FILE DIGITS")
+	}
+	data, err := hex.DecodeString(args[1])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
 }

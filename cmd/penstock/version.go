@@ -20,8 +20,13 @@ func (c *versionCommand) Run(term terminal) error {
 	if c.JSON {
 		return json.NewEncoder(term.out).Encode(v)
 	}
-	fmt.Fprintf(term.out, "penstock %s (%s, %s)\n", v.Version, v.Go, v.Platform)
-	return nil
+	_, err := fmt.Fprintln(term.out, versionLine())
+	return err
+}
+
+// versionLine is what `penstock --version` prints.
+func versionLine() string {
+	return fmt.Sprintf("penstock %s (%s, %s/%s)", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // version is the module's version where the binary was installed as one, else
