@@ -1,28 +1,28 @@
 package main
 
 import (
-	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/penstock-llm/penstock/internal/chat"
-	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/instance"
 	"github.com/penstock-llm/penstock/internal/server"
 )
 
 type serveCommand struct {
-	Model  string      `arg:"" optional:"" default:"smollm2" help:"${model_help}"`
-	Addr   string      `help:"Address to listen on." default:"127.0.0.1:8080" env:"PENSTOCK_ADDR"`
-	Engine engineFlags `embed:""`
+	Model  string       `arg:"" optional:"" default:"${default_model}" env:"PENSTOCK_MODEL" help:"${model_help}"`
+	Listen addressFlags `embed:""`
+	Engine engineFlags  `embed:""`
 
 	MaxQueue       int           `help:"Requests that wait beyond those that run; more are refused with 429." default:"256" env:"PENSTOCK_MAX_QUEUE"`
 	RequestTimeout time.Duration `help:"Longest generation; 0: no limit." default:"0" env:"PENSTOCK_REQUEST_TIMEOUT"`
@@ -37,68 +37,106 @@ type serveCommand struct {
 	Alias          []string      `help:"Further name that clients may use for the model." env:"PENSTOCK_ALIAS"`
 }
 
-func (c *serveCommand) Run(ctx context.Context, cli *commands, term terminal) error {
+func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, cli *commands, term terminal) error {
 	options, err := c.Engine.options(cli)
 	if err != nil {
 		return err
 	}
-	if c.MaxQueue < 0 || c.RequestTimeout < 0 || c.DrainTimeout < 0 {
-		return errors.New("--max-queue, --request-timeout and --drain-timeout must not be negative")
-	}
-	options.MaxQueue = max(c.MaxQueue, -1)
+	options.MaxQueue = c.MaxQueue
 	if c.MaxQueue == 0 {
 		options.MaxQueue = -1 // none may wait
 	}
 	logger := c.logger(term)
 	options.OnPanic = func(value any, stack []byte) { logger.Error("a step failed", "panic", value, "stack", string(stack)) }
-	srv, err := c.server(logger)
+	front, err := c.open(ctx, parsed, logger, term)
 	if err != nil {
 		return err
 	}
-	// Listen before loading, so that health checks are answered and a taken port
-	// is known at once.
-	listener, err := net.Listen("tcp", c.Addr)
+	in, err := c.attach(ctx, cli, term, front.server, options)
 	if err != nil {
-		return fmt.Errorf("%w (another server? choose an address with --addr)", err)
-	}
-	h := srv.HTTP(c.Addr, nil)
-	failed := make(chan error, 1)
-	go func() { failed <- c.accept(h, listener) }()
-	in, err := c.attach(ctx, cli, term, srv, options)
-	if err != nil {
-		h.Close()
+		front.http.Close()
 		return err
 	}
-	c.greet(term, in, listener.Addr())
+	front.print(term.out, in, c.Engine.KVType)
 	select {
-	case err = <-failed:
+	case err = <-front.failed:
 	case <-ctx.Done():
-		err = c.drain(srv, h, term)
+		err = c.drain(front, term)
 	}
 	return errors.Join(err, in.Close())
 }
 
-// drain ends the server: what runs may finish within the time given.
-func (c *serveCommand) drain(srv *server.Server, h *http.Server, term terminal) error {
-	fmt.Fprintln(term.err, "penstock: finishing the running requests")
-	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
-	defer cancel()
-	err := srv.Shutdown(ctx, h)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("requests were still running after %v and were ended", c.DrainTimeout)
+// front is the HTTP side of the program, open before there is a model.
+type front struct {
+	greeting
+	server *server.Server
+	http   *http.Server
+	failed chan error // why a listener ended
+}
+
+// open reads keys and certificate and begins to listen, before the model is
+// loaded: health checks are answered, and a taken port is known at once.
+func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, logger *slog.Logger, term terminal) (*front, error) {
+	at, err := c.Listen.address(parsed)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := readKeys(c.APIKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := readCertificate(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, err
+	}
+	listeners, err := at.listen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var encrypted *tls.Config
+	if cert != nil {
+		encrypted = &tls.Config{Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12}
+		if warning := expiry(cert.Leaf, time.Now()); warning != "" {
+			fmt.Fprintln(term.err, "penstock: warning:", warning)
+		}
+	}
+	if bound, ok := listeners[0].Addr().(*net.TCPAddr); ok {
+		at.port = bound.Port
+	}
+	if len(keys) == 0 && exposed(listeners) {
+		fmt.Fprintf(term.err, "penstock: warning: everybody who reaches %s may use this server: give it keys with --api-key-file\n", at)
+	}
+	srv := c.server(keys, logger)
+	f := &front{
+		greeting: greeting{at: at, cert: cert, certFile: c.TLSCert, keyFile: c.APIKeyFile},
+		server:   srv, http: srv.HTTP(at.String(), encrypted), failed: make(chan error, len(listeners)),
+	}
+	for _, l := range listeners {
+		go func() { f.failed <- f.accept(l) }()
+	}
+	return f, nil
+}
+
+func (f *front) accept(l net.Listener) (err error) {
+	if f.cert != nil {
+		err = f.http.ServeTLS(l, "", "")
+	} else {
+		err = f.http.Serve(l)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
 	}
 	return err
 }
 
-func (c *serveCommand) accept(h *http.Server, l net.Listener) error {
-	var err error
-	if c.TLSCert != "" || c.TLSKey != "" {
-		err = h.ServeTLS(l, c.TLSCert, c.TLSKey)
-	} else {
-		err = h.Serve(l)
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+// drain ends the server: what runs may finish within the time given.
+func (c *serveCommand) drain(f *front, term terminal) error {
+	fmt.Fprintln(term.err, "penstock: finishing the running requests")
+	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
+	defer cancel()
+	err := f.server.Shutdown(ctx, f.http)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("requests were still running after %v and were ended", c.DrainTimeout)
 	}
 	return err
 }
@@ -137,18 +175,11 @@ func modelID(name string) string {
 	return base[:len(base)-len(".gguf")]
 }
 
-func (c *serveCommand) server(logger *slog.Logger) (*server.Server, error) {
-	keys, err := readKeys(c.APIKeyFile)
-	if err != nil {
-		return nil, err
-	}
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return nil, errors.New("--tls-cert and --tls-key go together")
-	}
+func (c *serveCommand) server(keys []string, logger *slog.Logger) *server.Server {
 	return server.New(server.Config{
 		Version: version(), APIKeys: keys, CORSOrigin: c.CORSOrigin, RequestTimeout: c.RequestTimeout,
 		MetricsVLLM: c.MetricsCompat == "vllm", AccessLog: logger.Enabled(context.Background(), slog.LevelInfo), Log: logger,
-	}), nil
+	})
 }
 
 func (c *serveCommand) logger(term terminal) *slog.Logger {
@@ -161,52 +192,4 @@ func (c *serveCommand) logger(term terminal) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(term.err, options))
 	}
 	return slog.New(slog.NewTextHandler(term.err, options))
-}
-
-// readKeys reads a file of keys; empty lines and lines that begin with # do not
-// count.
-func readKeys(path string) ([]string, error) {
-	if path == "" {
-		return nil, nil
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("--api-key-file: %w", err)
-	}
-	defer file.Close()
-	var keys []string
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		if key := strings.TrimSpace(lines.Text()); key != "" && !strings.HasPrefix(key, "#") {
-			keys = append(keys, key)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("--api-key-file %s: %w", path, err)
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("--api-key-file %s: no key in it", path)
-	}
-	return keys, nil
-}
-
-// greet says what runs, and what to try next.
-func (c *serveCommand) greet(term terminal, in *instance.Instance, addr net.Addr) {
-	config, e := in.Model.Config(), in.Engine.Config()
-	scheme := "http"
-	if c.TLSCert != "" {
-		scheme = "https"
-	}
-	url := fmt.Sprintf("%s://%s", scheme, addr)
-	cache := float64(in.Cache.Bytes()) / 1e6
-	fmt.Fprintf(term.out, `%s (%s, %.0f M parameters) loaded in %.1f s: %.0f MB of weights
-%s kernels on %d threads of %s; context %d, batch %d, KV cache (%s) up to %.0f MB
-
-  chat in the browser   %s/ui/
-  ask                   curl %s/v1/chat/completions -d '{"messages":[{"role":"user","content":"Why is the sky blue?"}]}'
-  measure               penstock bench load --url %s
-
-Ctrl-C stops the server.
-`, config.Name, config.Quantization, float64(config.Params)/1e6, in.Loaded.Seconds(), float64(config.WeightBytes)/1e6,
-		e.Kernels.Tier(), in.Model.Pool().Workers(), cpu.Name(), e.Context, e.MaxBatch, c.Engine.KVType, cache, url, url, url)
 }

@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +24,7 @@ import (
 // child is a penstock serve in a process of its own.
 type child struct {
 	url     string
+	ask     string // the command that it suggests
 	process *os.Process
 	stderr  bytes.Buffer
 	wait    func() error
@@ -38,12 +41,24 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 	return &exec.Cmd{Path: self, Args: append([]string{"penstock"}, args...)}
 }
 
+// shell is a command line as a person would run it.
+func shell(t *testing.T, line string) *exec.Cmd {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the printed command is for a POSIX shell")
+	}
+	return exec.Command("sh", "-c", line)
+}
+
 // serve starts a server and waits until it is ready. It is stopped at the end of
 // the test, which fails if it does not end well.
 func serve(t *testing.T, args ...string) *child {
 	t.Helper()
 	s := &child{}
-	cmd := program(t, append([]string{"serve", "--addr", "127.0.0.1:0"}, args...)...)
+	if !slices.Contains(args, "--port") {
+		args = append(args, "--addr", "127.0.0.1:0")
+	}
+	cmd := program(t, append([]string{"serve"}, args...)...)
 	cmd.Stderr = &s.stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -54,10 +69,14 @@ func serve(t *testing.T, args ...string) *child {
 	}
 	s.process, s.wait = cmd.Process, cmd.Wait
 	t.Cleanup(func() { s.stop(t) })
-	address := regexp.MustCompile(`http://[0-9.:]+`)
+	address := regexp.MustCompile(`https?://[^ ']+[0-9]`)
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
-		if s.url = address.FindString(lines.Text()); s.url != "" {
+		if s.url == "" {
+			s.url = address.FindString(lines.Text())
+		}
+		if _, ask, ok := strings.Cut(lines.Text(), "ask   "); ok {
+			s.ask = strings.TrimSpace(ask)
 			go io.Copy(io.Discard, stdout)
 			return s
 		}
