@@ -52,7 +52,13 @@ type StreamEvent struct {
 	Done            bool   `json:"done"`
 	GeneratedTokens *int   `json:"generated_tokens,omitempty"`
 	FinishReason    string `json:"finish_reason,omitempty"`
-	Error           string `json:"error,omitempty"`
+}
+
+// StreamError is the last event of a POST /generate_stream that failed.
+type StreamError struct {
+	ID    string `json:"id"`
+	Error string `json:"error"`
+	Done  bool   `json:"done"` // true
 }
 
 // EncodeRequest is the body of POST /encode.

@@ -11,11 +11,12 @@ import (
 // tripping is a script whose passes panic when told to.
 type tripping struct {
 	*script
-	panics atomic.Int64
+	panics atomic.Int64 // how many of the next passes panic
+	after  atomic.Int64 // that of a panic that comes later; 0: none
 }
 
 func (x *tripping) Forward(b *batch.Batch) []float32 {
-	if x.panics.Add(-1) >= 0 {
+	if x.panics.Add(-1) >= 0 || x.after.Load() > 0 && x.after.Add(-1) == 0 {
 		panic("the arithmetic tripped")
 	}
 	return x.script.Forward(b)

@@ -8,15 +8,14 @@ import (
 
 	api "github.com/penstock-llm/penstock/api/native"
 	"github.com/penstock-llm/penstock/internal/server/llamaserver"
-	"github.com/penstock-llm/penstock/internal/server/native"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // operations are the routes for whoever runs the server.
 func (s *Server) operations() []serving.Route {
 	return []serving.Route{
-		{Method: "GET", Path: "/health", Shape: native.WriteError, Handle: s.health, Public: true, About: "200 when ready; ?level=basic, detailed or full"},
-		{Method: "GET", Path: "/v1/health", Shape: native.WriteError, Handle: s.health, Public: true, About: "the same"},
+		{Method: "GET", Path: "/health", Shape: llamaserver.WriteError, Handle: s.health, Public: true, About: "200 when ready; ?level=basic, detailed or full"},
+		{Method: "GET", Path: "/v1/health", Shape: llamaserver.WriteError, Handle: s.health, Public: true, About: "the same"},
 		{Method: "GET", Path: "/readyz", Shape: llamaserver.WriteError, Handle: s.readyz, Public: true, About: "200 when ready, 503 while loading or draining"},
 		{Method: "GET", Path: "/livez", Shape: llamaserver.WriteError, Handle: s.livez, Public: true, About: "200 while the process works"},
 		{Method: "GET", Path: "/metrics", Shape: llamaserver.WriteError, Handle: s.serveMetrics, Public: true, About: "Prometheus metrics"},

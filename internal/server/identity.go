@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
@@ -20,27 +21,30 @@ func clients(keys []string) map[[sha256.Size]byte]string {
 	return m
 }
 
-// client tells whose request it is: the owner of the key, or where there are
-// no keys, the address.
-func (s *Server) client(r *http.Request, public bool) (string, *serving.Error) {
+// identify notes whose request it is: the owner of the key, or where there are
+// no keys, the address. Only public routes may be asked by anybody.
+func (s *Server) identify(call *serving.Call, public bool) *serving.Error {
+	call.Client.Priority = engine.Normal
+	r := call.R
 	if len(s.keys) == 0 {
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err != nil {
-			return r.RemoteAddr, nil
+		call.Client.Name = r.RemoteAddr
+		if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+			call.Client.Name = host
 		}
-		return host, nil
+		return nil
 	}
 	key := r.Header.Get("X-Api-Key")
 	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		key = strings.TrimSpace(token)
 	}
 	if name, ok := s.keys[sha256.Sum256([]byte(key))]; ok && key != "" {
-		return name, nil
+		call.Client.Name = name
+		return nil
 	}
 	if public {
-		return "", nil
+		return nil
 	}
-	return "", serving.Unauthorized()
+	return serving.Unauthorized()
 }
 
 // requestID is the client's own, if it is fit to be echoed, or a new one.

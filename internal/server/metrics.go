@@ -87,7 +87,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	e.gauge(names{"ready", "", "1 when the server takes requests"}, ready)
 	e.gauge(names{"goroutines", "", "goroutines of the process"}, float64(runtime.NumGoroutine()))
-	c.requests(ch)
+	e.gauge(names{"http_requests_in_flight", "", "requests that are being answered"}, float64(c.server.answers.running.Load()))
+	c.server.answers.collect(ch)
 	m := c.server.app.Loaded()
 	if m == nil {
 		return
@@ -149,19 +150,5 @@ func (e *emitter) histograms(h engine.Histograms) {
 		{names{"step_tokens", "iteration_tokens_total", "rows of a step"}, h.StepTokens},
 	} {
 		e.histogram(one.n, one.h.Snapshot())
-	}
-}
-
-// requests counts answers by path, method and class of status.
-func (c *collector) requests(ch chan<- prometheus.Metric) {
-	d := prometheus.NewDesc("penstock_http_requests_total", "answers", []string{"handler", "method", "status"}, nil)
-	for _, p := range c.server.paths {
-		for method, counts := range p.counts {
-			for i := range counts {
-				if n := counts[i].Load(); n > 0 {
-					ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), p.name, method, strconv.Itoa(i)+"xx")
-				}
-			}
-		}
 	}
 }

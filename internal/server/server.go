@@ -32,7 +32,7 @@ type Config struct {
 	WriteTimeout   time.Duration // for a client to take what is written: 60 s
 	IdleTimeout    time.Duration // between requests of a connection: 2 min
 	RequestTimeout time.Duration // for a generation: none
-	PingInterval   time.Duration // of comments that keep a stream alive until its first token: 15 s
+	PingInterval   time.Duration // of comments that keep a silent stream alive: 15 s
 
 	MetricsVLLM bool // serve metrics under vLLM's names, too
 	AccessLog   bool // log each request
@@ -69,6 +69,9 @@ type Server struct {
 	keys    map[[sha256.Size]byte]string // digest of a key -> name of its client
 	paths   []*path
 	metrics *collector
+	answers *answers
+
+	observers []observer
 }
 
 // New makes a server. It answers health checks at once, and requests for the
@@ -81,8 +84,6 @@ func New(cfg Config) *Server {
 			Version:        cfg.Version,
 			Log:            cfg.Log,
 			MaxBody:        cfg.MaxBody,
-			BodyTimeout:    cfg.BodyTimeout,
-			WriteTimeout:   cfg.WriteTimeout,
 			RequestTimeout: cfg.RequestTimeout,
 			PingInterval:   cfg.PingInterval,
 			Started:        time.Now(),
@@ -97,10 +98,24 @@ func New(cfg Config) *Server {
 	s.routes = append(s.routes, s.operations()...)
 	s.routes = append(s.routes, ui.Routes()...)
 	s.mount()
+	s.answers = newAnswers(s.paths)
+	s.observers = []observer{s.answers, &accessLog{log: cfg.Log, all: cfg.AccessLog}}
 	if cfg.Model != nil {
 		s.Attach(cfg.Model)
 	}
 	return s
+}
+
+// allowOrigin lets web pages of the configured origin read the answers.
+func (s *Server) allowOrigin(h http.Header) {
+	if s.cfg.CORSOrigin == "" {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", s.cfg.CORSOrigin)
+	h.Set("Access-Control-Expose-Headers", "x-request-id, openai-processing-ms, retry-after")
+	if s.cfg.CORSOrigin != "*" {
+		h.Set("Vary", "Origin")
+	}
 }
 
 // Attach makes the server ready to serve m.
@@ -118,7 +133,7 @@ func (s *Server) HTTP(addr string, t *tls.Config) *http.Server {
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    64 << 10,
 		Protocols:         new(http.Protocols),
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 1024},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 1024, WriteByteTimeout: s.cfg.WriteTimeout},
 		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	h.Protocols.SetHTTP1(true)

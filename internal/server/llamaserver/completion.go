@@ -1,14 +1,10 @@
 package llamaserver
 
 import (
-	"context"
 	"encoding/json"
 	"math"
-	"strings"
-	"unicode/utf8"
 
 	api "github.com/penstock-llm/penstock/api/llamaserver"
-	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
@@ -34,20 +30,20 @@ func completion(call *serving.Call) *serving.Error {
 		return err
 	}
 	defer g.Close()
-	r := run{call: call, model: m, job: j, req: &req, gen: g}
+	w := &writer{model: m, jobs: []*serving.Job{j}}
 	if req.Stream {
-		return r.stream(ctx)
+		return call.Stream(ctx, []*serving.Generation{g}, serving.SSE, newEncoder(w))
 	}
 	c, err := g.Collect(ctx)
 	if err != nil {
 		return err
 	}
-	a := r.final()
-	a.Content, a.Tokens = c.Text, []int32{}
+	a := w.final(0, c.Result)
+	a.Content = c.Text
 	if req.ReturnTokens {
 		a.Tokens = c.IDs
 	}
-	a.Probabilities = r.probabilities(c.Tokens)
+	a.Probabilities = w.probabilities(c.Tokens)
 	return call.JSON(200, a)
 }
 
@@ -59,8 +55,8 @@ func job(call *serving.Call, m *serving.Deployment, r *api.CompletionRequest) (*
 		Stop:      c.Stops("stop", withoutEmpty(r.Stop)),
 		IgnoreEOS: r.IgnoreEOS,
 		Stream:    r.Stream,
-		Priority:  engine.Normal,
-		Client:    call.Client,
+		Priority:  call.Client.Priority,
+		Client:    call.Client.Name,
 	}
 	p := &j.Params
 	p.Temperature = max(c.Float("temperature", r.Temperature, 0.8, math.Inf(-1), 1000), 0)
@@ -135,127 +131,4 @@ func bias(c *serving.Check, data json.RawMessage, vocab int) []sample.Bias {
 		m[string(p[0])] = v
 	}
 	return c.Bias("logit_bias", m, vocab)
-}
-
-// run is a completion on its way.
-type run struct {
-	call  *serving.Call
-	model *serving.Deployment
-	job   *serving.Job
-	req   *api.CompletionRequest
-	gen   *serving.Generation
-}
-
-// stream sends an event for what has come since the last, and a last one with
-// everything about the generation.
-func (r *run) stream(ctx context.Context) *serving.Error {
-	events := r.call.Events()
-	defer events.Close()
-	count := 0
-	for {
-		d, err := r.gen.Next(ctx)
-		if err != nil {
-			return r.fail(events, err)
-		}
-		if len(d.Text) > 0 || len(d.Tokens) > 0 {
-			count += len(d.IDs)
-			appendEvent(events, &api.Completion{
-				Content: string(d.Text), Tokens: append([]int32{}, d.IDs...), TokensPredicted: count,
-				TokensEvaluated: len(r.job.Prompt), Probabilities: r.probabilities(d.Tokens),
-			})
-		}
-		if d.Done {
-			a := r.final()
-			a.Tokens = []int32{}
-			appendEvent(events, a)
-		}
-		if !events.Flush() || d.Done {
-			return nil
-		}
-	}
-}
-
-func appendEvent(events *serving.Events, e any) {
-	b, _ := json.Marshal(e)
-	events.Buf = append(append(append(events.Buf, "data: "...), b...), "\n\n"...)
-}
-
-func (r *run) fail(events *serving.Events, err *serving.Error) *serving.Error {
-	if !events.Begun() {
-		return err
-	}
-	events.Buf = events.Buf[:0]
-	appendEvent(events, errorBody(err))
-	events.Flush()
-	return nil
-}
-
-// final is the last event, or the answer but for its text.
-func (r *run) final() *api.Completion {
-	res := r.gen.Result()
-	prompt := r.model.Tokenizer.Decode(r.job.Prompt, true)
-	no := false
-	t := serving.Milliseconds(res)
-	a := &api.Completion{
-		Stop:               true,
-		Model:              r.model.ID,
-		TokensPredicted:    res.Completion,
-		TokensEvaluated:    res.Prompt,
-		GenerationSettings: settings(r.job),
-		Prompt:             &prompt,
-		Truncated:          &no,
-		StopType:           "limit",
-		StoppingWord:       &res.StopWord,
-		TokensCached:       &res.Cached,
-		Timings: &api.Timings{
-			CacheN: t.Cached, PromptN: t.Prompt, PromptMS: t.PromptMS, PromptPerTokenMS: t.PromptPerToken, PromptPerSecond: t.PromptPerSecond,
-			PredictedN: t.Predicted, PredictedMS: t.PredictedMS, PredictedPerTokenMS: t.PredictedPerToken, PredictedPerSecond: t.PredictedPerSecond,
-		},
-	}
-	switch {
-	case res.StopWord != "":
-		a.StopType = "word"
-	case res.Reason == "stop":
-		a.StopType = "eos"
-	}
-	return a
-}
-
-func settings(j *serving.Job) *api.Settings {
-	p := j.Params
-	s := &api.Settings{
-		NPredict: j.MaxTokens, Seed: p.Seed, Temperature: round(p.Temperature), TopK: p.TopK, TopP: round(p.TopP), MinP: round(p.MinP),
-		RepeatLastN: p.RepeatLastN, RepeatPenalty: round(p.RepeatPenalty), PresencePenalty: round(p.PresencePenalty),
-		FrequencyPenalty: round(p.FrequencyPenalty), Stop: j.Stop, IgnoreEOS: j.IgnoreEOS, Stream: j.Stream, NProbs: p.TopLogprobs,
-	}
-	if s.Stop == nil {
-		s.Stop = []string{}
-	}
-	return s
-}
-
-// round hides that a parameter such as 0.8 was kept as a float32.
-func round(v float32) float64 { return math.Round(float64(v)*1e6) / 1e6 }
-
-func (r *run) probabilities(tokens []serving.TokenInfo) []api.TokenLogprobs {
-	var out []api.TokenLogprobs
-	for _, t := range tokens {
-		p := api.TokenLogprobs{ID: t.ID, Logprob: t.Logprob, TopLogprobs: []api.TokenLogprob{}}
-		p.Token, p.Bytes = r.piece(t.ID)
-		for _, alt := range t.Top {
-			text, raw := r.piece(alt.Token)
-			p.TopLogprobs = append(p.TopLogprobs, api.TokenLogprob{ID: alt.Token, Token: text, Bytes: raw, Logprob: alt.Value})
-		}
-		out = append(out, p)
-	}
-	return out
-}
-
-func (r *run) piece(id int32) (string, []int) {
-	b := r.model.Tokenizer.Piece(id)
-	raw := make([]int, len(b))
-	for i, x := range b {
-		raw[i] = int(x)
-	}
-	return strings.ToValidUTF8(string(b), string(utf8.RuneError)), raw
 }

@@ -64,7 +64,8 @@ type bench struct {
 	model                         *serving.Deployment
 	requests, concurrency, tokens int
 	temperature                   float32
-	prompt, client                string
+	prompt                        string
+	client                        serving.Principal
 }
 
 // outcome is one request's.
@@ -108,8 +109,8 @@ func (b *bench) one(ctx context.Context, i int) outcome {
 		Params:    sample.Params{Temperature: b.temperature, TopP: 1, Seed: uint64(i)},
 		IgnoreEOS: true,
 		Wake:      engine.WakeEnd,
-		Priority:  engine.Normal,
-		Client:    b.client,
+		Priority:  b.client.Priority,
+		Client:    b.client.Name,
 	})
 	if err != nil {
 		return outcome{err: err}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	api "github.com/penstock-llm/penstock/api/native"
-	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
@@ -39,7 +38,7 @@ func run(call *serving.Call, streamed bool) *serving.Error {
 	defer g.Close()
 	id := serving.NewID("gen-")
 	if req.Stream {
-		return stream(ctx, call, g, id)
+		return call.Stream(ctx, []*serving.Generation{g}, serving.SSE, newEncoder(id))
 	}
 	c, err := g.Collect(ctx)
 	if err != nil {
@@ -68,8 +67,8 @@ func job(call *serving.Call, m *serving.Deployment, r *api.GenerateRequest) (*se
 		Stop:      c.Stops("stop", stops(&c, r.Stop)),
 		IgnoreEOS: r.IgnoreEOS,
 		Stream:    r.Stream,
-		Priority:  engine.Normal,
-		Client:    call.Client,
+		Priority:  call.Client.Priority,
+		Client:    call.Client.Name,
 	}
 	p := &j.Params
 	p.Temperature = c.Float("temperature", r.Temperature, 0.7, 0, 2)

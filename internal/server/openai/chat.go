@@ -33,9 +33,9 @@ func chatCompletions(call *serving.Call) *serving.Error {
 	defer serving.CloseAll(gens)
 	id := serving.NewID("chatcmpl-")
 	if req.Stream {
-		s := newStream(call, chatForm{}, id, m, &req.Sampling)
-		s.logprobs = req.Logprobs
-		return s.run(ctx, gens, len(gens))
+		head := streamHead{id: id, object: "chat.completion.chunk", model: m.ID, created: call.Start.Unix()}
+		enc := &chatEncoder{envelope: newEnvelope(m, head, &req.Sampling, len(gens)), logprobs: req.Logprobs}
+		return call.Stream(ctx, gens, serving.SSE, enc)
 	}
 	all, err := serving.CollectAll(ctx, gens)
 	if err != nil {
@@ -135,9 +135,13 @@ func chatAnswer(m *serving.Deployment, id string, call *serving.Call, all []*ser
 }
 
 // stopReason is vLLM's: the stop string, or the token that the request named.
+// It is nil where the model itself ended its answer, or the limit did.
 func stopReason(r *serving.Result) any {
-	if r.StopWord != "" {
+	switch {
+	case r.StopWord != "":
 		return r.StopWord
+	case r.NamedStop:
+		return r.StopToken
 	}
 	return nil
 }

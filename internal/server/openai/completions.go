@@ -32,7 +32,9 @@ func completions(call *serving.Call) *serving.Error {
 	defer serving.CloseAll(gens)
 	id := serving.NewID("cmpl-")
 	if req.Stream {
-		return newStream(call, newTextForm(m, w, req.Logprobs != nil), id, m, &req.Sampling).run(ctx, gens, w.n)
+		head := streamHead{id: id, object: "text_completion", model: m.ID, created: call.Start.Unix()}
+		enc := newTextEncoder(newEnvelope(m, head, &req.Sampling, w.n), w, req.Logprobs != nil)
+		return call.Stream(ctx, gens, serving.SSE, enc)
 	}
 	all, err := serving.CollectAll(ctx, gens)
 	if err != nil {

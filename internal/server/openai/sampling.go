@@ -28,11 +28,11 @@ func job(c *serving.Check, r *api.Sampling, call *serving.Call, m *serving.Deplo
 		IncludeStop: r.IncludeStop,
 		Special:     r.SkipSpecialTokens != nil && !*r.SkipSpecialTokens,
 		Stream:      r.Stream,
-		Priority:    engine.Normal,
-		Client:      call.Client,
+		Priority:    call.Client.Priority,
+		Client:      call.Client.Name,
 	}
 	if r.Priority != nil && *r.Priority > 0 { // as in vLLM: larger is later
-		j.Priority = engine.Low
+		j.Priority = min(j.Priority, engine.Low)
 	}
 	vocab := m.Tokenizer.Vocab()
 	c.Tokens("stop_token_ids", r.StopTokenIDs, vocab)

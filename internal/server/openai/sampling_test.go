@@ -30,7 +30,7 @@ func built(t *testing.T, body string) *serving.Job {
 		t.Fatal(err)
 	}
 	var c serving.Check
-	j := job(&c, &r, &serving.Call{R: httptest.NewRequest("POST", "/", nil), Client: "me"}, &serving.Deployment{ID: "m", Tokenizer: tok})
+	j := job(&c, &r, &serving.Call{R: httptest.NewRequest("POST", "/", nil), Client: serving.Principal{Name: "me", Priority: engine.Normal}}, &serving.Deployment{ID: "m", Tokenizer: tok})
 	if c.Err() != nil {
 		t.Fatalf("%s: %v", body, c.Err())
 	}

@@ -1,287 +1,194 @@
 package openai
 
 import (
-	"context"
-	"encoding/json"
 	"strconv"
-	"sync"
-	"time"
 
 	api "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
-// form is what differs between the streams of chat and text completions. All
-// its methods append to an event; the envelope around it is constant.
-type form interface {
-	object() string
-	// open appends what comes before a choice's first text, or nothing.
-	open(s *stream, index int)
-	// text appends an event with text and log-probabilities.
-	text(s *stream, index int, d serving.Delta)
-	// close appends a choice's last event.
-	close(s *stream, index int, reason string)
+// envelope is what is the same in every message of a stream.
+type envelope struct {
+	head      []byte // {…,"choices":[
+	model     *serving.Deployment
+	usage     bool // the client wants a last message with the usage
+	perPrompt int  // choices of one prompt
 }
 
-// stream writes the events of one request. The choices of a request share it.
-type stream struct {
-	mu       sync.Mutex // held while events are appended and sent
-	quiet    bool       // no event yet, so that pings keep the connection alive
-	interval time.Duration
-	events   *serving.Events
-	form     form
-	head     []byte // data: {…"choices":[{"index":
-	tail     []byte // }]}, with usage null where the client wants usage
-	logprobs bool
-	usage    bool
-	model    *serving.Deployment
+// streamHead is what a stream begins each of its messages with.
+type streamHead struct {
+	id, object, model string
+	created           int64
 }
 
-func newStream(call *serving.Call, f form, id string, m *serving.Deployment, r *api.Sampling) *stream {
-	s := &stream{quiet: true, interval: call.App.PingInterval, events: call.Events(), form: f, model: m, usage: r.StreamOptions != nil && r.StreamOptions.IncludeUsage}
-	s.head = append(s.head, `data: {"id":"`...)
-	s.head = append(s.head, id...)
-	s.head = append(s.head, `","object":"`...)
-	s.head = append(s.head, f.object()...)
-	s.head = append(s.head, `","created":`...)
-	s.head = strconv.AppendInt(s.head, call.Start.Unix(), 10)
-	s.head = append(s.head, `,"model":`...)
-	s.head = serving.AppendQuoted(s.head, m.ID)
-	s.head = append(s.head, `,"choices":[`...)
-	s.tail = append(s.tail, "}]}\n\n"...)
-	if s.usage {
-		s.tail = append(s.tail[:0], "}],\"usage\":null}\n\n"...)
-	}
-	return s
+func newEnvelope(m *serving.Deployment, h streamHead, r *api.Sampling, perPrompt int) envelope {
+	b := append([]byte(`{"id":"`), h.id...)
+	b = append(b, `","object":"`...)
+	b = append(b, h.object...)
+	b = append(b, `","created":`...)
+	b = strconv.AppendInt(b, h.created, 10)
+	b = append(b, `,"model":`...)
+	b = serving.AppendQuoted(b, h.model)
+	b = append(b, `,"choices":[`...)
+	return envelope{head: b, model: m, usage: r.StreamOptions != nil && r.StreamOptions.IncludeUsage, perPrompt: perPrompt}
 }
 
-// run sends the generations' events until all have ended. An error before the
-// first event is returned; a later one becomes an event.
-func (s *stream) run(ctx context.Context, gens []*serving.Generation, perPrompt int) *serving.Error {
-	defer s.events.Close()
-	if s.interval > 0 {
-		pings := time.AfterFunc(s.interval, s.ping)
-		defer pings.Stop()
-	}
-	defer s.speak() // before events are closed
-	var err *serving.Error
-	if len(gens) == 1 {
-		err = s.pump(ctx, 0, gens[0])
+// open appends a message up to the index of its choice.
+func (e *envelope) open(f *serving.Frames, choice int) {
+	f.Open()
+	b := append(f.Buf, e.head...)
+	b = append(b, `{"index":`...)
+	f.Buf = strconv.AppendInt(b, int64(choice), 10)
+}
+
+// close ends a message. Where the client wants the usage, every message but the
+// last has a usage of null.
+func (e *envelope) close(f *serving.Frames) {
+	if e.usage {
+		f.Buf = append(f.Buf, `}],"usage":null}`...)
 	} else {
-		err = s.pumpAll(ctx, gens)
+		f.Buf = append(f.Buf, "}]}"...)
 	}
-	if err != nil {
-		return s.fail(err)
-	}
-	if s.usage {
-		results := make([]*serving.Result, len(gens))
-		for i, g := range gens {
-			results[i] = g.Result()
-		}
-		s.appendUsage(usage(results, perPrompt))
-	}
-	s.events.Buf = append(s.events.Buf, "data: [DONE]\n\n"...)
-	s.events.Flush()
-	return nil
+	f.Close()
 }
 
-// ping sends a comment while a long prompt is computed, and again later.
-// Proxies and clients give up connections on which nothing happens.
-func (s *stream) ping() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.quiet {
+// end appends why a choice ended, and closes its last message. The timings go
+// into the last message that the choice is part of, as llama-server's do.
+func (e *envelope) end(f *serving.Frames, r *serving.Result) {
+	f.Buf = append(f.Buf, `,"finish_reason":"`...)
+	f.Buf = append(f.Buf, r.Reason...)
+	f.Buf = append(f.Buf, '"')
+	if reason := stopReason(r); reason != nil {
+		f.Buf = append(f.Buf, `,"stop_reason":`...)
+		f.Value(reason)
+	}
+	if e.usage {
+		e.close(f)
 		return
 	}
-	s.events.Buf = append(s.events.Buf, ": ping\n\n"...)
-	if s.events.Flush() {
-		time.AfterFunc(s.interval, s.ping)
+	f.Buf = append(f.Buf, `}],"timings":`...)
+	f.Value(timings(r))
+	f.Buf = append(f.Buf, '}')
+	f.Close()
+}
+
+// Finish appends the usage if it is wanted, and the mark of the end.
+func (e *envelope) Finish(f *serving.Frames, results []*serving.Result) {
+	if e.usage {
+		f.Open()
+		f.Buf = append(f.Buf, e.head...)
+		f.Buf = append(f.Buf, `],"usage":`...)
+		f.Value(usage(results, e.perPrompt))
+		f.Buf = append(f.Buf, `,"timings":`...)
+		f.Value(timings(results[0]))
+		f.Buf = append(f.Buf, '}')
+		f.Close()
 	}
+	f.Text("[DONE]")
 }
 
-// speak ends the pings.
-func (s *stream) speak() {
-	s.mu.Lock()
-	s.quiet = false
-	s.mu.Unlock()
+// Fail appends an error in the form of an answer's.
+func (e *envelope) Fail(f *serving.Frames, err *serving.Error) {
+	f.JSON(errorBody(err))
+	f.Text("[DONE]")
 }
 
-// pumpAll pumps several generations at once; the first error ends them all.
-func (s *stream) pumpAll(ctx context.Context, gens []*serving.Generation) *serving.Error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var (
-		wait  sync.WaitGroup
-		once  sync.Once
-		first *serving.Error
-	)
-	for i, g := range gens {
-		wait.Go(func() {
-			if err := s.pump(ctx, i, g); err != nil {
-				once.Do(func() {
-					first = err
-					cancel()
-				})
-			}
-		})
-	}
-	wait.Wait()
-	return first
-}
-
-// pump sends the events of one choice: one write for all tokens that are there.
-// The choice's last event is sent together with what follows it.
-func (s *stream) pump(ctx context.Context, index int, g *serving.Generation) *serving.Error {
-	opened := false
-	for {
-		d, err := g.Next(ctx)
-		if err != nil {
-			return err
-		}
-		s.mu.Lock()
-		s.quiet = false
-		if !opened {
-			opened = true
-			s.form.open(s, index)
-		}
-		if len(d.Text) > 0 || len(d.Tokens) > 0 {
-			s.form.text(s, index, d)
-		}
-		sent := true
-		if d.Done {
-			s.form.close(s, index, g.Result().Reason)
-		} else {
-			sent = s.events.Flush()
-		}
-		s.mu.Unlock()
-		if !sent {
-			return serving.Gone()
-		}
-		if d.Done {
-			return nil
-		}
-	}
-}
-
-// begin appends an event up to the choice's index.
-func (s *stream) begin(index int) {
-	b := append(s.events.Buf, s.head...)
-	b = append(b, `{"index":`...)
-	s.events.Buf = strconv.AppendInt(b, int64(index), 10)
-}
-
-func (s *stream) end() { s.events.Buf = append(s.events.Buf, s.tail...) }
+// Ping appends a comment.
+func (e *envelope) Ping(f *serving.Frames) { f.Comment("ping") }
 
 // appendLogprobs appends the logprobs member; l may be nil.
-func (s *stream) appendLogprobs(l any) {
+func appendLogprobs(f *serving.Frames, l any) {
+	f.Buf = append(f.Buf, `,"logprobs":`...)
 	if l == nil {
-		s.events.Buf = append(s.events.Buf, `,"logprobs":null`...)
+		f.Buf = append(f.Buf, "null"...)
 		return
 	}
-	b, _ := json.Marshal(l) // finite numbers and strings only
-	s.events.Buf = append(s.events.Buf, `,"logprobs":`...)
-	s.events.Buf = append(s.events.Buf, b...)
+	f.Value(l)
 }
 
-func (s *stream) appendUsage(u *api.Usage) {
-	b, _ := json.Marshal(u)
-	s.events.Buf = append(s.events.Buf, s.head...)
-	s.events.Buf = append(s.events.Buf, `],"usage":`...)
-	s.events.Buf = append(s.events.Buf, b...)
-	s.events.Buf = append(s.events.Buf, "}\n\n"...)
+// chatEncoder writes the stream of a chat completion.
+type chatEncoder struct {
+	envelope
+	logprobs bool
 }
 
-// fail ends the stream with an error: as the answer's status if nothing was
-// sent yet, else as an event.
-func (s *stream) fail(err *serving.Error) *serving.Error {
-	if !s.events.Begun() {
-		return err
-	}
-	b, _ := json.Marshal(errorBody(err))
-	s.events.Buf = append(s.events.Buf[:0], "data: "...)
-	s.events.Buf = append(s.events.Buf, b...)
-	s.events.Buf = append(s.events.Buf, "\n\ndata: [DONE]\n\n"...)
-	s.events.Flush()
-	return nil
+// Begin appends the role, which comes with an empty text.
+func (e *chatEncoder) Begin(f *serving.Frames, choice int) {
+	e.open(f, choice)
+	f.Buf = append(f.Buf, `,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null`...)
+	e.close(f)
 }
 
-// chatForm are the events of a chat completion.
-type chatForm struct{}
-
-func (chatForm) object() string { return "chat.completion.chunk" }
-
-func (chatForm) open(s *stream, index int) {
-	s.begin(index)
-	s.events.Buf = append(s.events.Buf, `,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null`...)
-	s.end()
-}
-
-func (chatForm) text(s *stream, index int, d serving.Delta) {
-	s.begin(index)
-	b := append(s.events.Buf, `,"delta":{"content":"`...)
+// Delta appends text and log-probabilities.
+func (e *chatEncoder) Delta(f *serving.Frames, choice int, d serving.Delta) {
+	e.open(f, choice)
+	b := append(f.Buf, `,"delta":{"content":"`...)
 	b = serving.AppendJSON(b, d.Text)
-	s.events.Buf = append(b, `"}`...)
-	if s.logprobs {
-		s.appendLogprobs(chatLogprobs(s.model, d.Tokens))
+	f.Buf = append(b, `"}`...)
+	if e.logprobs {
+		appendLogprobs(f, chatLogprobs(e.model, d.Tokens))
 	} else {
-		s.appendLogprobs(nil)
+		appendLogprobs(f, nil)
 	}
-	s.events.Buf = append(s.events.Buf, `,"finish_reason":null`...)
-	s.end()
+	f.Buf = append(f.Buf, `,"finish_reason":null`...)
+	e.close(f)
 }
 
-func (chatForm) close(s *stream, index int, reason string) {
-	s.begin(index)
-	s.events.Buf = append(s.events.Buf, `,"delta":{},"logprobs":null,"finish_reason":"`...)
-	s.events.Buf = append(s.events.Buf, reason...)
-	s.events.Buf = append(s.events.Buf, '"')
-	s.end()
+// End appends why the choice ended.
+func (e *chatEncoder) End(f *serving.Frames, choice int, r *serving.Result) {
+	e.open(f, choice)
+	f.Buf = append(f.Buf, `,"delta":{},"logprobs":null`...)
+	e.end(f, r)
 }
 
-// textForm are the events of a text completion.
-type textForm struct {
+// textEncoder writes the stream of a text completion.
+type textEncoder struct {
+	envelope
 	work     *work
-	logprobs []*textLogprobs // of each choice, where the client wants them
+	logprobs []*textLogprobs // of each choice; nil where the client does not want them
 }
 
-func newTextForm(m *serving.Deployment, w *work, logprobs bool) *textForm {
-	f := &textForm{work: w}
+func newTextEncoder(e envelope, w *work, logprobs bool) *textEncoder {
+	t := &textEncoder{envelope: e, work: w}
 	if logprobs {
 		for i := range w.jobs {
-			f.logprobs = append(f.logprobs, newTextLogprobs(m, w.echo(i)))
+			t.logprobs = append(t.logprobs, newTextLogprobs(e.model, w.echo(i)))
 		}
 	}
-	return f
+	return t
 }
 
-func (*textForm) object() string { return "text_completion" }
-
-func (f *textForm) open(s *stream, index int) {
-	if echoed := f.work.echo(index); echoed != "" {
-		f.event(s, index, []byte(echoed), nil, "null")
+// Begin appends the prompt if it is to be repeated.
+func (e *textEncoder) Begin(f *serving.Frames, choice int) {
+	if echoed := e.work.echo(choice); echoed != "" {
+		e.text(f, choice, []byte(echoed), nil)
+		f.Buf = append(f.Buf, `,"finish_reason":null`...)
+		e.close(f)
 	}
 }
 
-func (f *textForm) text(s *stream, index int, d serving.Delta) {
+// Delta appends text and log-probabilities.
+func (e *textEncoder) Delta(f *serving.Frames, choice int, d serving.Delta) {
 	var l any
-	if f.logprobs != nil {
-		f.logprobs[index].text.count(string(d.Text))
-		l = f.logprobs[index].add(d.Tokens)
+	if e.logprobs != nil {
+		e.logprobs[choice].text.count(string(d.Text))
+		l = e.logprobs[choice].add(d.Tokens)
 	}
-	f.event(s, index, d.Text, l, "null")
+	e.text(f, choice, d.Text, l)
+	f.Buf = append(f.Buf, `,"finish_reason":null`...)
+	e.close(f)
 }
 
-func (f *textForm) close(s *stream, index int, reason string) {
-	f.event(s, index, nil, nil, `"`+reason+`"`)
+// End appends why the choice ended.
+func (e *textEncoder) End(f *serving.Frames, choice int, r *serving.Result) {
+	e.text(f, choice, nil, nil)
+	e.end(f, r)
 }
 
-func (*textForm) event(s *stream, index int, text []byte, logprobs any, reason string) {
-	s.begin(index)
-	b := append(s.events.Buf, `,"text":"`...)
+func (e *textEncoder) text(f *serving.Frames, choice int, text []byte, logprobs any) {
+	e.open(f, choice)
+	b := append(f.Buf, `,"text":"`...)
 	b = serving.AppendJSON(b, text)
-	s.events.Buf = append(b, '"')
-	s.appendLogprobs(logprobs)
-	s.events.Buf = append(s.events.Buf, `,"finish_reason":`...)
-	s.events.Buf = append(s.events.Buf, reason...)
-	s.end()
+	f.Buf = append(b, '"')
+	appendLogprobs(f, logprobs)
 }

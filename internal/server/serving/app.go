@@ -49,10 +49,8 @@ type App struct {
 	Version        string
 	Log            *slog.Logger
 	MaxBody        int64
-	BodyTimeout    time.Duration // for a body to arrive
-	WriteTimeout   time.Duration // for a client to take what is written
 	RequestTimeout time.Duration // for a generation; 0: none
-	PingInterval   time.Duration // of comments in a stream that has no token yet; 0: none
+	PingInterval   time.Duration // of signs of life in a stream that has nothing to send; 0: none
 	Started        time.Time
 
 	model    atomic.Pointer[Deployment]

@@ -16,16 +16,25 @@ import (
 
 // Call is one HTTP request on its way through a handler.
 type Call struct {
-	App    *App
-	W      http.ResponseWriter
-	R      *http.Request
-	ID     string // of the request, echoed in x-request-id
-	Client string // whose share of the machine it uses
-	Start  time.Time
+	App      *App
+	W        http.ResponseWriter
+	R        *http.Request
+	ID       string // of the request, echoed in x-request-id
+	Client   Principal
+	Start    time.Time
+	BodyRead bool // the whole body has been read
 }
 
-// Handler answers a request, or returns the error to answer with. After a
-// stream has begun, errors are events of the stream, and it returns nil.
+// Principal is who asks: the owner of an API key, or where there are no keys, an
+// address. Requests of different principals get equal shares of the machine.
+type Principal struct {
+	Name     string
+	Priority int // of its requests, unless they ask for a lower one
+}
+
+// Handler answers a request, or returns what went wrong. While nothing has been
+// written, the server answers with that error; a stream that has begun has told
+// its client already, and the error is for the log and the metrics.
 type Handler func(c *Call) *Error
 
 // Shape writes an error in the form of one protocol.
@@ -67,14 +76,13 @@ func (c *Call) Decode(dst any) *Error {
 }
 
 // read takes in the whole body, so that net/http can watch the connection from
-// then on and cancel the request's context when the client goes away.
+// then on and cancel the request's context when the client goes away. The server
+// has limited the time for it.
 func (c *Call) read(b *bytes.Buffer) *Error {
 	limit := c.App.MaxBody
 	if c.R.ContentLength > limit {
 		return TooLarge(limit)
 	}
-	rc := http.NewResponseController(c.W)
-	limited := c.App.BodyTimeout > 0 && rc.SetReadDeadline(time.Now().Add(c.App.BodyTimeout)) == nil
 	const trusted = 64 << 10 // of a length that is only announced
 	if n := c.R.ContentLength; n > 0 {
 		b.Grow(int(min(n, trusted)) + bytes.MinRead)
@@ -83,11 +91,10 @@ func (c *Call) read(b *bytes.Buffer) *Error {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
-		if limited {
-			rc.SetReadDeadline(time.Time{})
-		}
+		c.BodyRead = true
+		// net/http goes on reading, to notice when the client goes away.
+		http.NewResponseController(c.W).SetReadDeadline(time.Time{})
 		return nil
-	// From here on the deadline stays, for net/http reads on before it closes.
 	case errors.As(err, &tooLarge):
 		return TooLarge(limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -54,6 +54,7 @@ type Result struct {
 	Reason      string // stop or length
 	StopWord    string // the stop string that ended it, or ""
 	StopToken   int32  // the token that ended it, or -1
+	NamedStop   bool   // StopToken is one that the request named
 	Prompt      int    // tokens
 	Cached      int    // prompt tokens from the prefix cache
 	Completion  int    // tokens, the stop token included
@@ -188,6 +189,7 @@ func (g *Generation) last(ctx context.Context) (Delta, *Error) {
 	}
 	g.result.Reason = f.Reason.String()
 	g.result.StopToken = f.StopToken
+	g.result.NamedStop = slices.Contains(g.job.StopTokens, f.StopToken) && (g.job.IgnoreEOS || !g.model.Tokenizer.IsEOG(f.StopToken))
 	g.result.Prompt, g.result.Cached, g.result.Completion = f.Usage.Prompt, f.Usage.Cached, f.Usage.Completion
 	g.result.Timings, g.result.Preemptions = f.Timings, f.Preemptions
 	if !g.stopped {
@@ -224,24 +226,46 @@ type Collected struct {
 }
 
 // CollectAll reads generations to their ends, all at once, so that each stop
-// string ends its own without waiting for the others.
+// string ends its own without waiting for the others. The first error ends
+// them all.
 func CollectAll(ctx context.Context, gens []*Generation) ([]*Collected, *Error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		wait  sync.WaitGroup
+		once  sync.Once
+		first *Error
+	)
 	all := make([]*Collected, len(gens))
-	errs := make([]*Error, len(gens))
-	var wait sync.WaitGroup
-	for i, g := range gens[1:] {
-		wait.Go(func() {
-			all[i+1], errs[i+1] = g.Collect(ctx)
-		})
-	}
-	all[0], errs[0] = gens[0].Collect(ctx)
-	wait.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
+	collect := func(i int) {
+		var err *Error
+		if all[i], err = gens[i].collectSafely(ctx); err != nil {
+			once.Do(func() {
+				first = err
+				cancel()
+			})
 		}
 	}
+	for i := range gens[1:] {
+		wait.Go(func() { collect(i + 1) })
+	}
+	collect(0)
+	wait.Wait()
+	if first != nil {
+		return nil, first
+	}
 	return all, nil
+}
+
+// collectSafely is Collect for a goroutine of its own: a panic there would end
+// the process.
+func (g *Generation) collectSafely(ctx context.Context) (c *Collected, err *Error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = Panicked(v)
+		}
+	}()
+	return g.Collect(ctx)
 }
 
 // Collect reads a generation to its end.
