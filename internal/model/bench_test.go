@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"syscall"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -76,7 +75,7 @@ func benchSteps(b *testing.B, m *Model, batch *batch.Batch) {
 	defer c.Close()
 	fill(m, c, batch)
 	m.SetProfile(*benchProfile)
-	start, used, best := time.Now(), processorTime(b), time.Hour
+	start, used, best := time.Now(), cpu.Used(), time.Hour
 	for b.Loop() {
 		began := time.Now()
 		m.Forward(batch, c)
@@ -85,18 +84,10 @@ func benchSteps(b *testing.B, m *Model, batch *batch.Batch) {
 	rows, steps := float64(batch.Rows()), float64(b.N)
 	b.ReportMetric(rows*steps/time.Since(start).Seconds(), "tok/s")
 	b.ReportMetric(rows/best.Seconds(), "best-tok/s")
-	b.ReportMetric((processorTime(b)-used).Seconds()*1e3/steps, "cpu-ms/op")
+	b.ReportMetric((cpu.Used()-used).Seconds()*1e3/steps, "cpu-ms/op")
 	if *benchProfile {
 		printProfile(m.Profile())
 	}
-}
-
-func processorTime(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // fill computes what comes before the batch's rows, so that the cache holds

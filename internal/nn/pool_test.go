@@ -3,9 +3,10 @@ package nn
 import (
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
 // tally counts how often each worker was called.
@@ -168,20 +169,11 @@ func TestIdlePoolUsesNoProcessor(t *testing.T) {
 	defer p.Close()
 	p.Run(&tally{})
 	time.Sleep(20 * time.Millisecond)
-	before := processorTime(t)
+	before := cpu.Used()
 	time.Sleep(200 * time.Millisecond)
-	if used := processorTime(t) - before; used > 40*time.Millisecond {
+	if used := cpu.Used() - before; used > 40*time.Millisecond {
 		t.Errorf("an idle pool used %v of processor time in 200 ms", used)
 	}
-}
-
-func processorTime(t *testing.T) time.Duration {
-	t.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func BenchmarkDispatch(b *testing.B) {

@@ -10,10 +10,10 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/engine"
 )
 
@@ -68,12 +68,6 @@ func TestStreamedTokenAllocs(t *testing.T) {
 	}
 }
 
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // BenchmarkStreamedToken is a token from the mock executor through the handler
 // and a loopback socket. The CPU time is the whole process's, so the reading
 // side of the socket, which only counts bytes, is in it, too.
@@ -86,7 +80,7 @@ func BenchmarkStreamedToken(b *testing.B) {
 			ts := f.listen(b)
 			each := b.N/streams + 1
 			var wait sync.WaitGroup
-			start := cpuTime()
+			start := cpu.Used()
 			b.ResetTimer()
 			for range streams {
 				wait.Go(func() {
@@ -105,7 +99,7 @@ func BenchmarkStreamedToken(b *testing.B) {
 			}
 			wait.Wait()
 			b.StopTimer()
-			b.ReportMetric(float64(cpuTime()-start)/1e3/float64(each*streams), "cpu-µs/token")
+			b.ReportMetric(float64(cpu.Used()-start)/1e3/float64(each*streams), "cpu-µs/token")
 		})
 	}
 }
@@ -139,7 +133,7 @@ func BenchmarkRequest(b *testing.B) {
 	request := fmt.Sprintf("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	br := bufio.NewReader(conn)
 	b.ReportAllocs()
-	start := cpuTime()
+	start := cpu.Used()
 	for b.Loop() {
 		io.WriteString(conn, request)
 		r, err := http.ReadResponse(br, nil)
@@ -151,5 +145,5 @@ func BenchmarkRequest(b *testing.B) {
 			b.Fatalf("status %d", r.StatusCode)
 		}
 	}
-	b.ReportMetric(float64(cpuTime()-start)/1e3/float64(b.N), "cpu-µs/op")
+	b.ReportMetric(float64(cpu.Used()-start)/1e3/float64(b.N), "cpu-µs/op")
 }

@@ -4,9 +4,10 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
 // hardTexts are texts of about size bytes that are hard on scanners or merges.
@@ -64,27 +65,17 @@ func raceFactor() int {
 	return 1
 }
 
-// within fails the test if work takes more processor time than it may.
+// within fails the test if work takes more processor time than it may, which
+// doesn't depend on what else the machine does.
 func within(t *testing.T, limit time.Duration, what string, work func()) {
 	t.Helper()
-	start := processorTime(t)
+	start := cpu.Used()
 	work()
-	if took := processorTime(t) - start; took > limit {
+	if took := cpu.Used() - start; took > limit {
 		t.Errorf("%s: %v, limit %v", what, took, limit)
 	} else {
 		t.Logf("%-20s %v", what, took.Round(time.Millisecond))
 	}
-}
-
-// processorTime is what this process has used so far. It doesn't depend on what
-// else the machine does.
-func processorTime(t *testing.T) time.Duration {
-	t.Helper()
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // TestEncodeIsLinear encodes 1 MB of hard texts with every algorithm.

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock-llm/penstock/internal/bench/load"
+	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/engine"
 )
 
@@ -114,15 +114,15 @@ func (j *layerJob) stay(ctx context.Context, dec *json.Decoder, enc *json.Encode
 	if err := enc.Encode(hello{}); err != nil {
 		return errors.Join(err, m.close())
 	}
-	rested, used := time.Now(), load.ProcessCPU()
+	rested, used := time.Now(), cpu.Used()
 	err = answerLines(dec, enc, func(question) (any, error) {
-		idle, idleCPU := time.Since(rested), load.ProcessCPU()-used
+		idle, idleCPU := time.Since(rested), cpu.Used()-used
 		r, err := j.measure(ctx, m)
 		if err != nil {
 			return nil, err
 		}
 		r.Idle, r.IdleCPU = idle.Seconds(), idleCPU.Seconds()
-		rested, used = time.Now(), load.ProcessCPU()
+		rested, used = time.Now(), cpu.Used()
 		return r, nil
 	})
 	return errors.Join(err, m.close())
@@ -144,12 +144,12 @@ func (j *layerJob) measure(ctx context.Context, m measurable) (*LayerRun, error)
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	cpuBefore := load.ProcessCPU()
+	cpuBefore := cpu.Used()
 	r, err := m.run(ctx, j.Scenario.Requests)
 	if err != nil {
 		return nil, err
 	}
-	r.CPU = (load.ProcessCPU() - cpuBefore).Seconds()
+	r.CPU = (cpu.Used() - cpuBefore).Seconds()
 	runtime.ReadMemStats(&after)
 	r.Layer = j.Layer
 	if r.Tokens > 0 {

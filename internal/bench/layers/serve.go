@@ -21,8 +21,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock-llm/penstock/internal/bench/load"
 	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/model"
@@ -162,7 +162,7 @@ func (j *layerJob) serve(dec *json.Decoder, enc *json.Encoder) error {
 		return fmt.Errorf("bench: %w", err)
 	}
 	return answerLines(dec, enc, func(question) (any, error) {
-		return mark{CPU: load.ProcessCPU().Seconds(), Mallocs: mallocs(), Stats: x.engine.Stats(), Traces: t.take()}, nil
+		return mark{CPU: cpu.Used().Seconds(), Mallocs: mallocs(), Stats: x.engine.Stats(), Traces: t.take()}, nil
 	})
 }
 

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
 // Sample is one request. Times are relative: Start to the beginning of the run, the others to Start.
@@ -85,14 +87,14 @@ func Run(ctx context.Context, target Target, plan Plan, prompts Prompts, done fu
 	}
 	r := &run{endpoint: e, target: target, plan: plan, prompts: prompts, done: done}
 	defer r.close()
-	before := ProcessCPU()
+	before := cpu.Used()
 	r.began = time.Now()
 	if plan.Rate > 0 {
 		r.open(ctx)
 	} else {
 		r.closed(ctx)
 	}
-	res := &Result{Samples: r.collect(), Began: r.began, CPU: ProcessCPU() - before}
+	res := &Result{Samples: r.collect(), Began: r.began, CPU: cpu.Used() - before}
 	for i := range res.Samples {
 		s := &res.Samples[i]
 		res.Elapsed = max(res.Elapsed, s.Start+s.End)

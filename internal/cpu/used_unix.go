@@ -1,14 +1,15 @@
 //go:build unix
 
-package load
+package cpu
 
 import (
 	"syscall"
 	"time"
 )
 
-// ProcessCPU is the CPU time of this process so far, user and system.
-func ProcessCPU() time.Duration {
+// Used is the processor time that this process has taken so far, in user and in
+// system mode, of all its threads together.
+func Used() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
 		return 0
