@@ -1,5 +1,4 @@
-# Two commands do everything on a fresh machine: `make run` and `make test`.
-# Needs Go and, to fetch the default model, python3 with pip.
+# Two commands do everything on a fresh machine: `make run` and `make test`. They need Go and make.
 
 SHELL := /bin/bash
 export CGO_ENABLED := 0
@@ -10,7 +9,7 @@ ARGS ?=
 
 .PHONY: parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers figures shapes fuzz vet staticcheck fmt generate race clean
 
-run: build ## fetch the default model, verify it, and serve it
+run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
 
 build:

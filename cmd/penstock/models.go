@@ -13,7 +13,7 @@ import (
 )
 
 type pullCommand struct {
-	Model string `arg:"" optional:"" default:"smollm2" help:"${model_help}"`
+	Model string `arg:"" optional:"" default:"${default_model}" help:"${model_help}"`
 }
 
 func (c *pullCommand) Run(ctx context.Context, cli *commands, term terminal) error {
@@ -30,7 +30,7 @@ type listCommand struct {
 }
 
 func (c *listCommand) Run(cli *commands, term terminal) error {
-	store, err := cli.store()
+	store, err := cli.store(nil)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ type rmCommand struct {
 }
 
 func (c *rmCommand) Run(cli *commands, term terminal) error {
-	store, err := cli.store()
+	store, err := cli.store(nil)
 	if err != nil {
 		return err
 	}
@@ -94,18 +94,24 @@ func (cli *commands) folder() (string, error) {
 	return filepath.Join(cache, "penstock", "models"), nil
 }
 
-// store opens the folder of downloaded models.
-func (cli *commands) store() (*hub.Store, error) {
+// store opens the folder of downloaded models. It tells notice, if there is one,
+// what does not go as planned.
+func (cli *commands) store(notice func(string)) (*hub.Store, error) {
 	root, err := cli.folder()
 	if err != nil {
 		return nil, err
 	}
-	return hub.Open(hub.Config{Root: root, Token: os.Getenv("HF_TOKEN"), Endpoint: os.Getenv("HF_ENDPOINT")}), nil
+	return hub.Open(hub.Config{
+		Root: root, Token: os.Getenv("HF_TOKEN"), Endpoint: os.Getenv("HF_ENDPOINT"),
+		Indexes: hub.PipIndexes(os.Getenv), Notice: notice,
+	}), nil
 }
 
 // fetch gives the path of a model, which it downloads first where it is missing.
 func (cli *commands) fetch(ctx context.Context, term terminal, name string) (string, error) {
-	store, err := cli.store()
+	bar := newProgress(term.err, name)
+	defer bar.stop()
+	store, err := cli.store(bar.notice)
 	if err != nil {
 		return "", err
 	}
@@ -113,8 +119,6 @@ func (cli *commands) fetch(ctx context.Context, term terminal, name string) (str
 	if err != nil || have {
 		return path, err
 	}
-	bar := newProgress(term.err, name)
-	defer bar.stop()
 	return store.Pull(ctx, name, bar.stage)
 }
 

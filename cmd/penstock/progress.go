@@ -67,6 +67,15 @@ func (p *progress) count(stage string, done, total int) {
 	p.bar.SetCurrent(int64(done))
 }
 
+// notice prints a line, above the bar if there is one.
+func (p *progress) notice(line string) {
+	if p.bars == nil {
+		fmt.Fprintln(p.out, line)
+		return
+	}
+	fmt.Fprintln(p.bars, line)
+}
+
 func (p *progress) line(stage string, done, total int64) {
 	if stage == p.at && time.Now().Before(p.next) && done < total {
 		return

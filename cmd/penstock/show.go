@@ -12,7 +12,7 @@ import (
 )
 
 type showCommand struct {
-	Model string `arg:"" optional:"" default:"smollm2" help:"${model_help}"`
+	Model string `arg:"" optional:"" default:"${default_model}" help:"${model_help}"`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 

@@ -15,9 +15,9 @@ type FormatError struct {
 
 func (e *FormatError) Error() string {
 	if e.Subject == "" {
-		return "gguf: " + e.File + ": " + e.Reason
+		return e.File + ": " + e.Reason
 	}
-	return "gguf: " + e.File + ": " + e.Subject + ": " + e.Reason
+	return e.File + ": " + e.Subject + ": " + e.Reason
 }
 
 func (e *FormatError) Unwrap() error { return ErrCorrupt }

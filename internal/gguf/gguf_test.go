@@ -233,7 +233,7 @@ func TestWriteRefuses(t *testing.T) {
 		"overflowing shape": {nil, vector(func(t *Tensor) { t.Shape = []int{1 << 40, 1 << 40} }), "overflows"},
 	} {
 		err := Write(io.Discard, c.meta, c.tensors)
-		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "gguf: writing: ") {
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "writing: ") {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
 	}

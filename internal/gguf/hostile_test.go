@@ -71,7 +71,7 @@ const huge = uint64(1) << 60
 var hostile = []struct {
 	name string
 	data []byte
-	want string // after "gguf: bad.gguf: "
+	want string // after "bad.gguf: "
 }{
 	{"empty", nil, `not a GGUF file: it begins with ""`},
 	{"another format", []byte("PK\x03\x04zipzipzip"), `not a GGUF file: it begins with "PK\x03\x04"`},
@@ -151,7 +151,7 @@ func TestHostileFiles(t *testing.T) {
 			if err == nil {
 				t.Fatal("was accepted")
 			}
-			if got, want := err.Error(), "gguf: bad.gguf: "+c.want; got != want {
+			if got, want := err.Error(), "bad.gguf: "+c.want; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 			if !errors.Is(err, ErrCorrupt) {

@@ -3,7 +3,6 @@
 package gguf
 
 import (
-	"fmt"
 	"os"
 )
 
@@ -14,7 +13,7 @@ func Open(path string) (*File, error) {
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("gguf: %w", err)
+		return nil, err
 	}
 	return Parse(path, data)
 }

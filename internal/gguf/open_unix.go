@@ -34,12 +34,12 @@ func mapFile(path string) ([]byte, error) {
 	// Should a pipe have taken the file's place, this does not wait for a writer.
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("gguf: %w", err)
+		return nil, err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("gguf: %w", err)
+		return nil, err
 	}
 	if err := checkRegular(path, info); err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func mapFile(path string) ([]byte, error) {
 	}
 	data, err := unix.Mmap(int(file.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
-		return nil, fmt.Errorf("gguf: %s: mapping it into memory: %w", path, err)
+		return nil, fmt.Errorf("%s: mapping it into memory: %w", path, err)
 	}
 	return data, nil
 }
@@ -62,7 +62,7 @@ func (f *File) Close() error {
 	data := f.data
 	f.data, f.mapped, f.tensors, f.byName = nil, false, nil, nil
 	if err := unix.Munmap(data); err != nil {
-		return fmt.Errorf("gguf: %s: %w", f.path, err)
+		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	return nil
 }

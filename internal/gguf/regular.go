@@ -11,7 +11,7 @@ import (
 func checkPath(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("gguf: %w", err)
+		return err
 	}
 	return checkRegular(path, info)
 }
@@ -32,5 +32,5 @@ func checkRegular(path string, info fs.FileInfo) error {
 	case mode&fs.ModeDevice != 0:
 		kind = "a device"
 	}
-	return fmt.Errorf("gguf: %s: is %s, not a regular file", path, kind)
+	return fmt.Errorf("%s: is %s, not a regular file", path, kind)
 }

