@@ -114,7 +114,7 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 		n = pool.Workers()
 	}
 	for range n {
-		e.workers = append(e.workers, sample.New(cfg.Kernels, x.Vocab()))
+		e.workers = append(e.workers, sample.New(cfg.Kernels, x.Vocab(), cfg.Context))
 	}
 	e.job.init(e, x.MaxLogits())
 	e.stats.init(cfg.MaxBatch)

@@ -39,6 +39,14 @@ func benchCases() []benchCase {
 		{"mask", 0, true, p(Params{Temperature: 0.7, TopP: 0.95})},
 		{"greedy logprobs 20", 0, false, Params{Logprobs: true, TopLogprobs: 20}},
 		{"temperature logprobs 20", 0, false, p(Params{Temperature: 0.7, Logprobs: true, TopLogprobs: 20})},
+		{"usual", 0, false, Params{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05}},
+		{"xtc top-k 40", 0, false, p(Params{Temperature: 0.8, TopK: 40, XTCProbability: 0.5, XTCThreshold: 0.1})},
+		{"xtc", 0, false, p(Params{Temperature: 0.8, XTCProbability: 0.5, XTCThreshold: 0.1})},
+		{"typical", 0, false, p(Params{Temperature: 0.8, TypicalP: 0.9})},
+		{"top-n-sigma", 0, false, p(Params{Temperature: 0.8, TopNSigma: 1})},
+		{"dynatemp top-k 40", 0, false, p(Params{Temperature: 0.8, TopK: 40, DynatempRange: 0.5, DynatempExponent: 1})},
+		{"temperature first", 0, false, p(Params{Temperature: 0.8, TopP: 0.9, Order: []Stage{Temperature, TopP}})},
+		{"dry", 1000, false, p(Params{Temperature: 0.8, TopK: 40, DRY: DRY{Multiplier: 0.8, Base: 1.75, AllowedLength: 2}})},
 		{"top-p 0.95 logprobs 20", 0, false, p(Params{Temperature: 0.7, TopP: 0.95, Logprobs: true, TopLogprobs: 20})},
 	}
 }
@@ -48,13 +56,10 @@ func benchCases() []benchCase {
 // (flat) and the hardest (equal).
 //
 // On a Zen 4 core, from the second-level cache, AVX-512: greedy 6 µs, top-k 40
-// 16 µs, temperature alone 31 µs, penalties over 1000 tokens 41 µs, top-p 48 µs
-// peaked and 75 µs flat, min-p 18 and 51 µs, top-k 1000 59 µs, 20 log-probabilities
-// 39 µs greedy and 64 to 72 µs with the peaked forms of the rest. Beyond 80 µs are
-// flat top-p with log-probabilities (110 µs, the exponentials of two temperatures),
-// flat top-p under a mask (91 µs) and top-p of a row whose logits are all equal
-// (117 µs, two passes). AVX2 takes 1.6 times as long
-// where there are exponentials: 117 µs for flat top-p.
+// 16 µs, temperature alone 31 µs, penalties over 1000 tokens 41 µs, 20
+// log-probabilities 39 µs greedy. With a top-k of 256 or less the stages of the
+// chain cost next to nothing more. On the whole vocabulary typical-p, top-n-sigma
+// and an order of one's own take milliseconds.
 func BenchmarkSample(b *testing.B) {
 	const vocab = 151936
 	peaked, flat, equal := row(vocab, 1, 2.5), row(vocab, 1, 1), make([]float32, vocab)
@@ -64,7 +69,7 @@ func BenchmarkSample(b *testing.B) {
 		mask[i] = 1 << 9
 	}
 	for _, tier := range []cpu.Tier{cpu.AVX512VNNI, cpu.AVX2} {
-		s := New(kernel.New(tier), vocab)
+		s := New(kernel.New(tier), vocab, 4096)
 		for i, x := range [][]float32{peaked, flat, equal} {
 			for _, c := range benchCases() {
 				b.Run(fmt.Sprintf("%v/%s/%s", tier, []string{"peaked", "flat", "equal"}[i], c.name), func(b *testing.B) {

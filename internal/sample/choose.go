@@ -8,19 +8,30 @@ import (
 // draw is a uniform number in [0, 1) from the sequence's own generator.
 func (in *Input) draw() float64 { return float64(in.Rand.Uint64()>>11) / (1 << 53) }
 
-// choose draws a token from the changed logits, of which top is the largest. With
-// the number u it is the first token, by id, up to which the candidates have
-// more than u of their probability.
-func (s *Sampler) choose(x []float32, top peak, in Input) (int32, error) {
+// choose draws a token from the changed logits, of which top is the largest.
+//
+// It draws by inverse CDF: it takes a random number u in [0, 1), walks the
+// candidates in id order, adds up their probabilities, and returns the first
+// token at which the sum exceeds u.
+//
+// The candidates are those that TopK, TopP and MinP leave of the model's own
+// probabilities; the temperature shapes the draw among them. So there are two
+// measures of a token's weight: rank, at temperature 1, decides who is a
+// candidate, and weigh, at the temperature of the request, is the weight in the
+// draw.
+func (s *Sampler) choose(x []float32, top peak, in *Input) (int32, error) {
 	if err := possible(top.value); err != nil {
 		return 0, err
 	}
 	p := in.Params
 	s.last = nothing
+	if p.chained() {
+		return s.chain(x, in), nil
+	}
 	if p.Temperature < coldest || p.TopK == 1 {
 		return s.lowest(x, top), nil
 	}
-	m := measure{top.value, 1 / p.Temperature}
+	m := measures{rank: measure{top.value, 1}, weigh: measure{top.value, 1 / p.Temperature}}
 	limited := p.TopK > 0 && p.TopK < len(x)
 	switch {
 	case limited && p.TopK <= len(s.vals):
@@ -32,11 +43,14 @@ func (s *Sampler) choose(x []float32, top peak, in Input) (int32, error) {
 	case p.MinP > 0:
 		return s.fromFloor(x, m, in), nil
 	}
-	s.total(x, m)
-	return s.drawFrom(x, m, everything, in.draw()), nil
+	s.total(x, m.weigh)
+	return s.drawFrom(x, m.weigh, everything, in.draw()), nil
 }
 
-// possible says why a row with this maximum gives no token.
+// measures are the two weights of a token, see choose.
+type measures struct{ rank, weigh measure }
+
+// possible returns why a row with the maximum m gives no token, or nil.
 func possible(m float32) error {
 	switch {
 	case finite(m):
@@ -47,13 +61,13 @@ func possible(m float32) error {
 	return ErrNotFinite
 }
 
-// peak is the largest logit and the chunk that it is in.
+// peak is the largest logit of a row and the chunk that it is in.
 type peak struct {
 	value float32
 	chunk int
 }
 
-// peak also says whether there is a NaN in the row.
+// peak finds the largest logit, and whether there is a NaN in the row.
 func (s *Sampler) peak(x []float32) (top peak, nan bool) {
 	top.value = negInf
 	for c := range s.mass {
@@ -75,11 +89,19 @@ func (s *Sampler) lowest(x []float32, top peak) int32 {
 	return int32(id)
 }
 
-// candidates are the likeliest tokens of a row: logits and weights, largest first.
+// candidates are the likeliest tokens of a row, largest first: their ids, logits
+// and weights.
 type candidates struct {
 	ids  []int32
 	vals []float32
 	w    []float32
+}
+
+// reweigh keeps the first n candidates and weighs them by m.
+func (s *Sampler) reweigh(l candidates, n int, m measure) candidates {
+	l.ids, l.vals, l.w = l.ids[:n], l.vals[:n], l.w[:copy(l.w[:n], l.vals)]
+	s.set.ExpSum(l.w, m.max, m.scale)
+	return l
 }
 
 func (s *Sampler) likeliest(x []float32, m measure, k int) candidates {
@@ -93,14 +115,14 @@ func (s *Sampler) likeliest(x []float32, m measure, k int) candidates {
 }
 
 // fromTop draws from the likeliest TopK tokens, if they are not many.
-func (s *Sampler) fromTop(x []float32, m measure, in Input) int32 {
+func (s *Sampler) fromTop(x []float32, m measures, in *Input) int32 {
 	p := in.Params
-	l := s.likeliest(x, m, p.TopK)
+	l := s.likeliest(x, m.rank, p.TopK)
 	n := len(l.w)
 	if p.TopP < 1 {
 		n, _ = nucleus(l.w, float64(p.TopP)*sum(l.w))
 	}
-	return s.drawFew(l, n, floor(p, m), in.draw())
+	return s.drawFew(l, n, m, in)
 }
 
 func sum(w []float32) (sum float64) {
@@ -123,18 +145,22 @@ func nucleus(w []float32, target float64) (int, bool) {
 }
 
 // floor is the largest logit that MinP excludes.
-func floor(p *Params, m measure) float32 {
+func floor(p *Params, rank measure) float32 {
 	if p.MinP == 0 {
 		return negInf
 	}
-	return below(min(float32(float64(m.max)+float64(p.Temperature)*math.Log(float64(p.MinP))), m.max))
+	return below(min(float32(float64(rank.max)+math.Log(float64(p.MinP))), rank.max))
 }
 
-// drawFew draws from the first n candidates with a logit above the floor.
-func (s *Sampler) drawFew(l candidates, n int, floor float32, u float64) int32 {
-	for n > 1 && l.vals[n-1] <= floor {
+// drawFew draws from those of the first n candidates that MinP leaves.
+func (s *Sampler) drawFew(l candidates, n int, m measures, in *Input) int32 {
+	for f := floor(in.Params, m.rank); n > 1 && l.vals[n-1] <= f; {
 		n--
 	}
+	if m.weigh != m.rank {
+		l = s.reweigh(l, n, m.weigh)
+	}
+	u := in.draw()
 	byID := s.byID[:n]
 	for i := range byID {
 		byID[i] = uint64(l.ids[i])<<32 | uint64(math.Float32bits(l.w[i]))
@@ -161,33 +187,33 @@ func (s *Sampler) drawFew(l candidates, n int, floor float32, u float64) int32 {
 }
 
 // fromFloor draws from the tokens that MinP leaves.
-func (s *Sampler) fromFloor(x []float32, m measure, in Input) int32 {
-	f := floor(in.Params, m)
-	l := s.likeliest(x, m, s.few)
+func (s *Sampler) fromFloor(x []float32, m measures, in *Input) int32 {
+	f := floor(in.Params, m.rank)
+	l := s.likeliest(x, m.rank, s.few)
 	if n := len(l.vals); n == len(x) || l.vals[n-1] <= f {
-		return s.drawFew(l, n, f, in.draw())
+		return s.drawFew(l, n, m, in)
 	}
 	c := cut{at: f}
-	s.settle(x, m, c)
-	return s.drawFrom(x, m, c, in.draw())
+	s.settle(x, m.weigh, c)
+	return s.drawFrom(x, m.weigh, c, in.draw())
 }
 
-// fromNucleus draws from the tokens that TopP and MinP leave. They are among the
-// likeliest few nearly always. A sample of the row tells where the edge may be
-// if they are not, before the one pass that weighs the row and gathers what is
-// there.
-func (s *Sampler) fromNucleus(x []float32, m measure, in Input) int32 {
+// fromNucleus draws from the tokens that TopP and MinP leave. Nearly always they
+// are among the likeliest few, which are cheap to find. If they are not, one pass
+// over the row weighs it and gathers the logits around the edge of the set; where
+// to look for the edge is guessed before, from a sample of the row.
+func (s *Sampler) fromNucleus(x []float32, m measures, in *Input) int32 {
 	p := in.Params
-	f := floor(p, m)
+	f := floor(p, m.rank)
 	fraction := float64(p.TopP)
-	edge := span{lo: negInf, hi: m.max}
+	edge := span{lo: negInf, hi: m.rank.max}
 	var l candidates
-	if !s.flat(x, m, fraction) {
-		l = s.likeliest(x, m, s.few)
+	if !s.flat(x, m.rank, fraction) {
+		l = s.likeliest(x, m.rank, s.few)
 		n := len(l.vals)
 		if n == len(x) {
 			n, _ = nucleus(l.w, fraction*sum(l.w))
-			return s.drawFew(l, n, f, in.draw())
+			return s.drawFew(l, n, m, in)
 		}
 		edge.hi = l.vals[n-1]
 	}
@@ -196,30 +222,30 @@ func (s *Sampler) fromNucleus(x []float32, m measure, in Input) int32 {
 			edge.before += float64(l.w[i])
 		}
 	}
-	lo, hi := s.guess(x, m, edge, goal{fraction, edge.before})
+	lo, hi := s.guess(x, m.rank, edge, goal{fraction, edge.before})
 	if f >= hi {
 		lo, hi = f, f // MinP excludes what the edge of TopP is in
 	}
 	if lo == hi && len(l.w) > 0 { // it is among the likeliest: only the total is missing
-		if k, reached := nucleus(l.w, fraction*s.total(x, m)); reached {
-			return s.drawFew(l, k, f, in.draw())
+		if k, reached := nucleus(l.w, fraction*s.total(x, m.rank)); reached {
+			return s.drawFew(l, k, m, in)
 		}
 	}
-	sc := s.scan(x, m, lo, hi)
+	sc := s.scan(x, m.rank, lo, hi)
 	target := fraction * sc.total
 	if k, reached := nucleus(l.w, target); reached || edge.hi <= f {
-		return s.drawFew(l, k, f, in.draw())
+		return s.drawFew(l, k, m, in)
 	}
 	c := cut{at: f}
 	if hi != f || sc.aboveHi >= target {
-		c = s.edgeOfRow(x, m, edge, sc, target).raise(f)
+		c = s.edgeOfRow(x, m.rank, edge, sc, target).raise(f)
 	}
-	s.settle(x, m, c)
-	return s.drawFrom(x, m, c, in.draw())
+	s.settle(x, m.weigh, c)
+	return s.drawFrom(x, m.weigh, c, in.draw())
 }
 
-// flat says that the likeliest few tokens, each of which weighs 1 at most, are
-// hardly enough for a fraction of the whole.
+// flat tells whether a row is so flat that its likeliest few tokens hardly reach
+// the fraction of the whole: each of them weighs 1 at most.
 func (s *Sampler) flat(x []float32, m measure, fraction float64) bool {
 	picked := s.sample(x)
 	mass := float64(s.set.Mass(picked, m.max, m.scale)) * float64(len(x)) / float64(len(picked))
@@ -227,29 +253,29 @@ func (s *Sampler) flat(x []float32, m measure, fraction float64) bool {
 }
 
 // fromLimited draws from the likeliest TopK tokens, if they are many.
-func (s *Sampler) fromLimited(x []float32, m measure, in Input) int32 {
+func (s *Sampler) fromLimited(x []float32, m measures, in *Input) int32 {
 	p := in.Params
-	count := measure{m.max, 0} // every token weighs 1
-	all := span{lo: negInf, hi: m.max, inside: float64(len(x))}
+	count := measure{m.rank.max, 0} // every token weighs 1
+	all := span{lo: negInf, hi: m.rank.max, inside: float64(len(x))}
 	lo, _ := s.guess(x, count, all, goal{float64(p.TopK) / float64(len(x)), 0})
-	sc := s.scan(x, m, lo, posInf)
+	sc := s.scan(x, m.rank, lo, posInf)
 	if sc.gathered < p.TopK {
 		lo = negInf
-		sc = s.scan(x, m, lo, posInf)
+		sc = s.scan(x, m.rank, lo, posInf)
 	}
 	c := everything
 	if sc.gathered >= p.TopK {
-		c = s.edge(s.list[:sc.end], count, span{lo: lo, hi: m.max, inside: float64(sc.gathered)}, float64(p.TopK))
+		c = s.edge(s.list[:sc.end], count, span{lo: lo, hi: m.rank.max, inside: float64(sc.gathered)}, float64(p.TopK))
 	}
 	if p.TopP < 1 {
-		mass := s.settle(x, m, c)
-		e := s.edge(s.list[:sc.end], m, span{lo: below(c.at), hi: m.max, inside: mass}, float64(p.TopP)*mass)
+		mass := s.settle(x, m.rank, c)
+		e := s.edge(s.list[:sc.end], m.rank, span{lo: below(c.at), hi: m.rank.max, inside: mass}, float64(p.TopP)*mass)
 		if e.at == c.at {
 			e.ties = min(e.ties, c.ties)
 		}
 		c = e
 	}
-	c = c.raise(floor(p, m))
-	s.settle(x, m, c)
-	return s.drawFrom(x, m, c, in.draw())
+	c = c.raise(floor(p, m.rank))
+	s.settle(x, m.weigh, c)
+	return s.drawFrom(x, m.weigh, c, in.draw())
 }

@@ -73,7 +73,7 @@ func TestChoosesAsDefined(t *testing.T) {
 			z := rapid.SampledFrom([]sizes{tiny, usual}).Draw(t, "sizes")
 			s := samplers[[2]int{vocab, z.few}]
 			if s == nil {
-				s = newSampler(set, vocab, z)
+				s = newSampler(set, vocab, 4096, z)
 				samplers[[2]int{vocab, z.few}] = s
 			}
 			shape := rapid.SampledFrom(slices.Sorted(maps.Keys(shapes))).Draw(t, "shape")
@@ -88,15 +88,31 @@ func TestChoosesAsDefined(t *testing.T) {
 			if rapid.Bool().Draw(t, "min-p?") {
 				p.MinP = rapid.SampledFrom([]float32{0.001, 0.05, 0.5, 1}).Draw(t, "min-p")
 			}
+			if rapid.IntRange(0, 2).Draw(t, "chain?") == 0 {
+				drawStages(t, &p, vocab)
+			}
+			if shape == "narrow bell" || shape == "far below" {
+				p.TypicalP = 0 // rounding decides which of so many near twins is the most typical
+			}
 			rnd := rand.NewPCG(rapid.Uint64().Draw(t, "draws"), 1)
 			in := Input{Params: &p, Rand: rnd}
-			same := oracle(x, in)
+			with, without := oracleChain(x, in, variant{xtc: true}), oracleChain(x, in, variant{})
 			for range 3 {
 				again := *rnd
 				u := (&Input{Rand: &again}).draw()
+				same := without
+				if p.xtc() && drawsForXTC(x, in) {
+					if u < float64(p.XTCProbability) {
+						same = with
+					}
+					u = (&Input{Rand: &again}).draw()
+				}
 				in.Logits = slices.Clone(x)
 				var out Output
-				if err := s.Sample(in, &out); err != nil {
+				switch err := s.Sample(in, &out); {
+				case err == ErrNoToken && !slices.ContainsFunc(without, func(p float64) bool { return p > 0 }):
+					return // none is left, as the definition says
+				case err != nil:
 					t.Fatal(err)
 				}
 				drawn++
@@ -115,15 +131,44 @@ func TestChoosesAsDefined(t *testing.T) {
 	})
 }
 
+// drawsForXTC tells whether a random number decides about XTC: not if there is
+// nothing to exclude.
+func drawsForXTC(x []float32, in Input) bool {
+	p := *in.Params
+	if p.Order != nil {
+		at := slices.Index(p.Order, XTC)
+		if at < 0 {
+			return false
+		}
+		p.Order = p.Order[:at]
+	} else {
+		p.Order = DefaultOrder[:slices.Index(DefaultOrder, XTC)]
+	}
+	left := 0
+	in.Params = &p
+	for _, v := range oracleChain(x, in, variant{}) {
+		if v > 0 {
+			left++
+		}
+	}
+	return left > 1
+}
+
 func nearlyDefined(x []float32, in Input, token int32, u float64) bool {
 	const little = 3e-6
 	for _, by := range []float32{0, little, -little} {
 		p := *in.Params
 		p.TopP = min(1, p.TopP*(1+by))
 		p.MinP *= 1 - by
+		p.TypicalP = min(1, p.TypicalP*(1+by))
+		p.TopNSigma *= 1 + by
+		p.XTCThreshold *= 1 + by
 		in.Params = &p
-		if defined(oracle(x, in), token, u) < little {
-			return true
+		for _, xtc := range []bool{false, true} {
+			v := variant{xtc: xtc && p.xtc(), shift: float64(by) / 3}
+			if defined(oracleChain(x, in, v), token, u) < little {
+				return true
+			}
 		}
 	}
 	return false
@@ -133,7 +178,7 @@ func nearlyDefined(x []float32, in Input, token int32, u float64) bool {
 func TestIndependentOfCompany(t *testing.T) {
 	forEachTier(t, func(t *testing.T, set kernel.Set) {
 		const vocab = 4000
-		used := New(set, vocab)
+		used := New(set, vocab, 4096)
 		for i, c := range benchCases() {
 			for shape := range shapes {
 				x := shaped(shape, uint64(i), vocab)
@@ -144,7 +189,7 @@ func TestIndependentOfCompany(t *testing.T) {
 					}
 					return out.Token
 				}
-				if a, b := choose(used), choose(New(set, vocab)); a != b {
+				if a, b := choose(used), choose(New(set, vocab, 4096)); a != b {
 					t.Errorf("%s, %s: %d, or %d with a new sampler", c.name, shape, a, b)
 				}
 			}
@@ -172,7 +217,7 @@ func TestEdgeAgainstSort(t *testing.T) {
 				want.ties++
 			}
 		}
-		s := newSampler(kernel.Set{}, n, tiny)
+		s := newSampler(kernel.Set{}, n, 4096, tiny)
 		got := s.edge(x, measure{0, 0}, span{lo: negInf, hi: sorted[0], inside: float64(n)}, float64(target))
 		if got != want {
 			t.Fatalf("got %+v, want %+v", got, want)

@@ -1,13 +1,17 @@
-// Package sample turns a row of logits into a token: bias, penalties, mask,
-// temperature, top-k, top-p, min-p, log-probabilities. It knows no text, no
-// scheduler and no threads; package engine calls it with one Sampler for each
-// worker. Nothing sorts the vocabulary and nothing allocates.
+// Package sample turns a row of logits into a token: bias, exclusions, penalties,
+// DRY, top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature, and
+// log-probabilities. It knows no text, no scheduler and no threads; package
+// engine calls it with one Sampler for each worker. Nothing sorts the vocabulary
+// and nothing allocates.
+//
+// Reading order: params.go, sample.go, change.go, choose.go for the parameters
+// that most requests have, chain.go for the others, select.go and guess.go for
+// how a set of candidates is found without sorting.
 package sample
 
 import (
 	"errors"
 	"math"
-	"math/bits"
 	"math/rand/v2"
 
 	"github.com/penstock-llm/penstock/internal/kernel"
@@ -30,9 +34,9 @@ type Logprob struct {
 type Input struct {
 	Logits  []float32 // [vocab]; changed
 	Params  *Params   // valid
-	Rand    *rand.PCG // advanced by one draw for each token that is not greedy
+	Rand    *rand.PCG // advanced by one draw for each token that is not greedy, and by one for XTC
 	History []int32   // the sequence so far
-	Prompt  int       // so many of them are the prompt
+	Prompt  int       // so many tokens of History are the prompt
 	Allowed []uint64  // bit t%64 of word t/64 allows token t; nil: all
 }
 
@@ -89,15 +93,18 @@ type Sampler struct {
 	sorted  []float32
 	buckets []bucket
 
-	never [64]float32 // -Inf
-	seen  []uint32    // [vocab] stamp of the last row whose history holds the token
-	stamp uint32
+	never   [64]float32 // -Inf
+	seen    []uint32    // [vocab] the value of stamp when the token was last met
+	stamp   uint32
+	repeats []int32 // [context] for DRY
+	order   []int32 // [vocab] the ids of the candidates, for chain
 }
 
-// New makes the scratch memory for rows of vocab logits.
-func New(set kernel.Set, vocab int) *Sampler { return newSampler(set, vocab, usual) }
+// New makes the scratch memory for rows of vocab logits, and for sequences of at
+// most context tokens.
+func New(set kernel.Set, vocab, context int) *Sampler { return newSampler(set, vocab, context, usual) }
 
-func newSampler(set kernel.Set, vocab int, z sizes) *Sampler {
+func newSampler(set kernel.Set, vocab, context int, z sizes) *Sampler {
 	chunks := (vocab + z.chunk - 1) / z.chunk
 	list := func() []float32 { return make([]float32, vocab+chunks*kernel.BandPad) }
 	s := &Sampler{
@@ -119,6 +126,8 @@ func newSampler(set kernel.Set, vocab int, z sizes) *Sampler {
 		sorted:  make([]float32, z.small),
 		buckets: make([]bucket, buckets),
 		seen:    make([]uint32, vocab),
+		repeats: make([]int32, context),
+		order:   make([]int32, vocab),
 	}
 	for i := range s.never {
 		s.never[i] = negInf
@@ -154,12 +163,15 @@ func (s *Sampler) Sample(in Input, out *Output) error {
 			raw = s.raw[:copy(s.raw, x)]
 		}
 		s.bias(x, p)
-		s.penalise(x, in)
-		s.exclude(x, in.Allowed)
+		s.exclude(x, &in)
+		if p.Order == nil { // else they are stages of the chain
+			s.penalise(x, &in)
+			s.dontRepeat(x, &in)
+		}
 		top, _ = s.peak(x)
 		s.found = 0
 	}
-	token, err := s.choose(x, top, in)
+	token, err := s.choose(x, top, &in)
 	if err != nil {
 		return err
 	}
@@ -199,102 +211,3 @@ func (s *Sampler) top(x []float32, logSum float64, n, more int, out *Output) {
 		out.Top = append(out.Top, Logprob{s.ids[i], float32(float64(s.vals[i]) - logSum)})
 	}
 }
-
-func (s *Sampler) bias(x []float32, p *Params) {
-	for _, b := range p.LogitBias {
-		x[b.Token] += b.Value
-	}
-}
-
-// penalise makes what was said already less likely.
-func (s *Sampler) penalise(x []float32, in Input) {
-	p := in.Params
-	from := 0
-	if p.RepeatLastN > 0 {
-		from = max(0, len(in.History)-p.RepeatLastN)
-	}
-	if p.repeats() {
-		s.nextStamp()
-		for _, t := range in.History[from:] {
-			if s.first(t) {
-				if x[t] > 0 {
-					x[t] /= p.RepeatPenalty
-				} else {
-					x[t] *= p.RepeatPenalty
-				}
-			}
-		}
-	}
-	if p.PresencePenalty == 0 && p.FrequencyPenalty == 0 {
-		return
-	}
-	s.nextStamp()
-	for _, t := range in.History[min(max(from, in.Prompt), len(in.History)):] {
-		if s.first(t) {
-			x[t] -= p.PresencePenalty
-		}
-		x[t] -= p.FrequencyPenalty
-	}
-}
-
-// first says whether this is the first time since nextStamp that it is asked
-// about t.
-func (s *Sampler) first(t int32) bool {
-	if s.seen[t] == s.stamp {
-		return false
-	}
-	s.seen[t] = s.stamp
-	return true
-}
-
-func (s *Sampler) nextStamp() {
-	if s.stamp++; s.stamp == 0 {
-		clear(s.seen)
-		s.stamp = 1
-	}
-}
-
-// exclude gives the tokens whose bit is not set no probability.
-func (s *Sampler) exclude(x []float32, allowed []uint64) {
-	if allowed == nil {
-		return
-	}
-	for w := 0; w*64 < len(x); w++ {
-		var keep uint64
-		if w < len(allowed) {
-			keep = allowed[w]
-		}
-		part := x[w*64 : min(len(x), w*64+64)]
-		switch {
-		case keep == math.MaxUint64:
-		case bits.OnesCount64(keep) > 32 || len(part) < 64:
-			for drop := ^keep; drop != 0; drop &= drop - 1 {
-				if i := bits.TrailingZeros64(drop); i < len(part) {
-					part[i] = negInf
-				}
-			}
-		default:
-			s.keepFew(part, keep)
-		}
-	}
-}
-
-// keepFew excludes all but a few of 64 tokens.
-func (s *Sampler) keepFew(x []float32, keep uint64) {
-	var kept [32]float32
-	n := 0
-	for k := keep; k != 0; k &= k - 1 {
-		kept[n] = x[bits.TrailingZeros64(k)]
-		n++
-	}
-	copy(x, s.never[:])
-	n = 0
-	for k := keep; k != 0; k &= k - 1 {
-		x[bits.TrailingZeros64(k)] = kept[n]
-		n++
-	}
-}
-
-var negInf, posInf = float32(math.Inf(-1)), float32(math.Inf(1))
-
-func finite(v float32) bool { return v-v == 0 }

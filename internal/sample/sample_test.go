@@ -2,6 +2,7 @@ package sample
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -32,7 +33,7 @@ func row(n int, seed uint64, spread float64) []float32 {
 
 func TestGreedyIsTheLowestOfTheLargest(t *testing.T) {
 	forEachTier(t, func(t *testing.T, set kernel.Set) {
-		s := New(set, 1000)
+		s := New(set, 1000, 4096)
 		x := row(1000, 1, 1)
 		for _, i := range []int{17, 400, 999} {
 			x[i] = 9
@@ -49,7 +50,7 @@ func TestGreedyIsTheLowestOfTheLargest(t *testing.T) {
 // The seed replaced temperature 0 by its default. Zero is greedy, with any other
 // parameter beside it and any generator state.
 func TestSeedDefectTemperatureZeroIsGreedy(t *testing.T) {
-	s := New(kernel.New(cpu.Generic), 300)
+	s := New(kernel.New(cpu.Generic), 300, 4096)
 	x := row(300, 3, 1)
 	want := int32(kernel.New(cpu.Generic).ArgMax(x))
 	for seed := range uint64(200) {
@@ -63,7 +64,7 @@ func TestSeedDefectTemperatureZeroIsGreedy(t *testing.T) {
 
 // The seed read top_k and did nothing with it.
 func TestSeedDefectTopKIsObeyed(t *testing.T) {
-	s := New(kernel.New(cpu.Generic), 500)
+	s := New(kernel.New(cpu.Generic), 500, 4096)
 	x := row(500, 4, 0.01) // nearly flat: without top-k anything may come
 	for _, k := range []int{1, 2, 5, 40} {
 		allowed := topIDs(x, k)
@@ -117,20 +118,38 @@ func TestDistribution(t *testing.T) {
 		"min-p all":       {0.1, Params{Temperature: 1, TopP: 1, MinP: 0.5}},
 		"large top-k":     {0.3, Params{Temperature: 1, TopK: 300, TopP: 0.7}},
 		"hot":             {1, Params{Temperature: 100, TopP: 1}},
+
+		"cold top-p all":          {0.3, Params{Temperature: 0.5, TopP: 0.5}},
+		"typical":                 {2, Params{Temperature: 0.8, TopP: 1, TypicalP: 0.7}},
+		"typical of top-k":        {1, Params{Temperature: 1.2, TopP: 0.9, TopK: 50, TypicalP: 0.5}},
+		"top-n-sigma":             {3, Params{Temperature: 1.5, TopP: 1, TopNSigma: 1.5}},
+		"top-n-sigma and top-k":   {3, Params{Temperature: 1.5, TopP: 1, TopNSigma: 2, TopK: 9}},
+		"XTC always":              {2, Params{Temperature: 1, TopP: 1, XTCProbability: 1, XTCThreshold: 0.02}},
+		"XTC half the time":       {2, Params{Temperature: 0.8, TopP: 0.9, TopK: 40, XTCProbability: 0.5, XTCThreshold: 0.05}},
+		"dynamic temperature":     {2, Params{Temperature: 1, TopP: 1, DynatempRange: 0.7, DynatempExponent: 1.5}},
+		"dynamic and top-k":       {2, Params{Temperature: 0.8, TopP: 1, TopK: 30, DynatempRange: 0.7, DynatempExponent: 0.5}},
+		"min-keep":                {3, Params{Temperature: 1.5, TopP: 0.1, TopK: 40, MinP: 0.5, MinKeep: 7}},
+		"temperature first":       {1, Params{Temperature: 0.6, TopP: 0.7, TopK: 100, MinP: 0.02, Order: []Stage{Temperature, TopK, TopP, MinP}}},
+		"no temperature":          {2, Params{Temperature: 0, TopP: 0.9, TopK: 100, Order: []Stage{TopP, TopK}}},
+		"no sampler":              {2, Params{Temperature: 0.1, TopP: 0.1, TopK: 1, Order: []Stage{}}},
+		"penalties after top-k":   {2, Params{Temperature: 0.9, TopP: 1, TopK: 30, RepeatPenalty: 1.4, PresencePenalty: 0.5, Order: []Stage{Temperature, TopK, Penalties}}},
+		"DRY after the others":    {2, Params{Temperature: 0.9, TopP: 1, MinP: 0.01, DRY: DRY{Multiplier: 0.8, Base: 1.75, AllowedLength: 1}, Order: []Stage{MinP, Temperature, DontRepeat}}},
+		"everything but the kind": {2, Params{Temperature: 0.9, TopP: 0.95, TopK: 60, MinP: 0.01, TypicalP: 0.95, TopNSigma: 3, XTCProbability: 0.3, XTCThreshold: 0.1, DynatempRange: 0.2, DynatempExponent: 1, DRY: DRY{Multiplier: 0.5, Base: 1.5, AllowedLength: 2}}},
 	}
 	set := kernel.New(cpu.AVX512VNNI) // the best there is
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := newSampler(set, vocab, tiny)
+			s := newSampler(set, vocab, 4096, tiny)
 			x := row(vocab, 7, c.spread)
-			want := oracle(x, Input{Params: &c.p})
+			history := append(slices.Sorted(maps.Keys(topIDs(x, 12))), 5, 6, 7, 5, 6)
+			want := oracle(x, Input{Params: &c.p, History: history, Prompt: 4})
 			rnd := rand.NewPCG(42, 43)
 			counts := make([]int, vocab)
 			work := make([]float32, vocab)
 			for range draws {
 				copy(work, x)
 				var out Output
-				if err := s.Sample(Input{Logits: work, Params: &c.p, Rand: rnd}, &out); err != nil {
+				if err := s.Sample(Input{Logits: work, Params: &c.p, Rand: rnd, History: history, Prompt: 4}, &out); err != nil {
 					t.Fatal(err)
 				}
 				counts[out.Token]++
@@ -198,10 +217,55 @@ func drawParams(t *rapid.T, vocab int) Params {
 		p.FrequencyPenalty = quarters(t, 2, "frequency")
 		p.RepeatLastN = rapid.IntRange(0, 20).Draw(t, "last")
 	}
+	drawStages(t, &p, vocab)
 	for i := range rapid.IntRange(0, 3).Draw(t, "biases") {
 		p.LogitBias = append(p.LogitBias, Bias{int32(i * vocab / 4), quarters(t, 100, "bias")})
 	}
 	return p
+}
+
+// drawStages sets the less usual parameters, each of them now and then.
+func drawStages(t *rapid.T, p *Params, vocab int) {
+	maybe := func(name string) bool { return rapid.IntRange(0, 3).Draw(t, name) == 0 }
+	token := rapid.Int32Range(0, int32(vocab)-1)
+	if maybe("typical?") {
+		p.TypicalP = rapid.Float32Range(0, 1).Draw(t, "typical")
+	}
+	if maybe("top-n-sigma?") {
+		p.TopNSigma = rapid.Float32Range(0.1, 4).Draw(t, "top-n-sigma")
+	}
+	if maybe("xtc?") {
+		p.XTCProbability = rapid.SampledFrom([]float32{0.5, 1}).Draw(t, "xtc")
+		p.XTCThreshold = rapid.Float32Range(0, 0.6).Draw(t, "threshold")
+	}
+	if maybe("dynatemp?") {
+		p.DynatempRange = rapid.Float32Range(0, 2).Draw(t, "range")
+		p.DynatempExponent = rapid.Float32Range(0, 3).Draw(t, "exponent")
+	}
+	if maybe("dry?") {
+		p.DRY = DRY{
+			Multiplier:    rapid.SampledFrom([]float32{0.25, 1, 4}).Draw(t, "multiplier"),
+			Base:          rapid.SampledFrom([]float32{0.5, 1, 2}).Draw(t, "base"),
+			AllowedLength: rapid.IntRange(0, 3).Draw(t, "allowed length"),
+			LastN:         rapid.IntRange(0, 20).Draw(t, "dry last"),
+			Breakers:      NewBreakers(vocab, rapid.SliceOfN(rapid.SliceOfN(token, 0, 3), 0, 3).Draw(t, "breakers")),
+		}
+	}
+	if maybe("min-keep?") {
+		p.MinKeep = rapid.IntRange(0, 5).Draw(t, "min-keep")
+	}
+	if maybe("min-tokens?") && vocab > 1 {
+		p.MinTokens = rapid.IntRange(0, 20).Draw(t, "min-tokens")
+		p.Ends = []int32{0}
+	}
+	if maybe("bad words?") && vocab > 2 {
+		low := rapid.Int32Range(0, int32(vocab)/2-1) // some tokens are always left
+		p.BadWords = rapid.SliceOfN(rapid.SliceOfN(low, 1, 2), 0, 4).Draw(t, "bad words")
+	}
+	if maybe("order?") {
+		all := rapid.Permutation(DefaultOrder).Draw(t, "order")
+		p.Order = all[:rapid.IntRange(0, len(all)).Draw(t, "stages")]
+	}
 }
 
 // Any combination of parameters chooses a token that the oracle allows; with a
@@ -213,7 +277,7 @@ func TestAgainstOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		vocab := rapid.SampledFrom([]int{1, 2, 63, 64, 65, 257, 3000}).Draw(t, "vocab")
 		if samplers[vocab] == nil {
-			samplers[vocab] = newSampler(set, vocab, tiny)
+			samplers[vocab] = newSampler(set, vocab, 4096, tiny)
 		}
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "logits"), 0))
 		levels := rapid.IntRange(1, 60).Draw(t, "levels")
@@ -254,17 +318,29 @@ func TestAgainstOracle(t *testing.T) {
 // more generous: float32 may decide such a case either way.
 func nearBoundary(x []float32, in Input, token int32) bool {
 	p := *in.Params
-	p.TopP = min(1, p.TopP*(1+1e-5)+1e-6)
-	p.MinP *= 1 - 1e-5
-	in.Params = &p
-	return oracle(x, in)[token] > 0
+	for _, by := range []float32{1e-5, -1e-5} { // XTC keeps others with either
+		p := p
+		p.TopP = min(1, p.TopP*(1+1e-5)+1e-6)
+		p.TypicalP = min(1, p.TypicalP*(1+1e-5)+min(p.TypicalP, 1e-6))
+		p.TopNSigma *= 1 + 1e-5
+		p.MinP *= 1 - 1e-5
+		p.XTCThreshold *= 1 + by
+		p.Temperature *= 1 + by
+		in.Params = &p
+		for _, xtc := range []bool{false, true} {
+			if oracleChain(x, in, variant{xtc: xtc && p.xtc(), shift: float64(by)})[token] > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func TestNotFinite(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	forEachTier(t, func(t *testing.T, set kernel.Set) {
 		for _, vocab := range []int{1, 5, 64, 100, 5000} {
-			s := New(set, vocab)
+			s := New(set, vocab, 4096)
 			for _, p := range []Params{
 				{}, {Temperature: 1, TopP: 1}, {Temperature: 1, TopP: 0.9}, {Temperature: 1, TopK: 5, TopP: 1},
 				{Temperature: 1, TopP: 1, MinP: 0.1}, {Logprobs: true, TopLogprobs: 3},
@@ -294,7 +370,7 @@ func TestNotFinite(t *testing.T) {
 func TestMinusInfinityIsNeverChosen(t *testing.T) {
 	forEachTier(t, func(t *testing.T, set kernel.Set) {
 		const vocab = 5000
-		s := New(set, vocab)
+		s := New(set, vocab, 4096)
 		for _, p := range []Params{{Temperature: 1, TopP: 1}, {Temperature: 1, TopP: 0.999}, {Temperature: 1, TopK: 100, TopP: 1}, {Temperature: 9, TopP: 1, MinP: 1e-9}} {
 			x := make([]float32, vocab)
 			for i := range x {
@@ -320,7 +396,7 @@ func TestMinusInfinityIsNeverChosen(t *testing.T) {
 func TestLogprobs(t *testing.T) {
 	forEachTier(t, func(t *testing.T, set kernel.Set) {
 		const vocab = 3000
-		s := New(set, vocab)
+		s := New(set, vocab, 4096)
 		x := row(vocab, 9, 2)
 		p := Params{Temperature: 0.1, TopP: 0.5, RepeatPenalty: 1.5, LogitBias: []Bias{{7, 100}}, Logprobs: true, TopLogprobs: 5}
 		var out Output
@@ -355,7 +431,7 @@ func TestLogprobs(t *testing.T) {
 }
 
 func TestSeedReproduces(t *testing.T) {
-	s := New(kernel.Set{}, 2000)
+	s := New(kernel.Set{}, 2000, 4096)
 	run := func(seed uint64) (tokens []int32) {
 		rnd := rand.NewPCG(seed, 0)
 		p := Params{Temperature: 1, TopP: 0.95}
@@ -393,6 +469,21 @@ func TestValidate(t *testing.T) {
 		"logit_bias":         {LogitBias: []Bias{{100, 1}}},
 		"logit_bias ":        {LogitBias: []Bias{{-1, 1}}},
 		"logit_bias  ":       {LogitBias: []Bias{{1, nan}}},
+		"typical_p":          {TypicalP: 1.5},
+		"typical_p ":         {TypicalP: nan},
+		"top_n_sigma":        {TopNSigma: nan},
+		"xtc_probability":    {XTCProbability: 2},
+		"xtc_threshold":      {XTCThreshold: -1},
+		"dynatemp_range":     {DynatempRange: -1},
+		"dynatemp_exponent":  {DynatempExponent: nan},
+		"dry_multiplier":     {DRY: DRY{Multiplier: -1}},
+		"dry_base":           {DRY: DRY{Base: nan}},
+		"dry_allowed_length": {DRY: DRY{AllowedLength: -1}},
+		"dry_penalty_last_n": {DRY: DRY{LastN: -1}},
+		"min_keep":           {MinKeep: -1},
+		"min_tokens":         {MinTokens: -1},
+		"bad_words":          {BadWords: [][]int32{{5}, {1, 100}}},
+		"stop_token_ids":     {Ends: []int32{-1}},
 	}
 	for name, p := range bad {
 		var e *ParamError
@@ -400,7 +491,7 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	good := Params{Temperature: 2, TopK: 5, TopP: 1, MinP: 1, RepeatPenalty: 1.1, LogitBias: []Bias{{99, -100}}, TopLogprobs: 20}
+	good := Params{Temperature: 2, TopK: 5, TopP: 1, MinP: 1, RepeatPenalty: 1.1, LogitBias: []Bias{{99, -100}, {98, negInf}}, TopLogprobs: 20, TopNSigma: -1}
 	if err := good.Validate(100); err != nil {
 		t.Error(err)
 	}
@@ -416,7 +507,7 @@ func trim(s string) string {
 // The seed sorted the vocabulary for every token and allocated for it.
 func TestSeedDefectNoSortNoAllocation(t *testing.T) {
 	const vocab = 50000
-	s := New(kernel.New(cpu.AVX512VNNI), vocab)
+	s := New(kernel.New(cpu.AVX512VNNI), vocab, 4096)
 	x, work := row(vocab, 1, 2), make([]float32, vocab)
 	history := []int32{1, 2, 3, 4, 5, 5, 5}
 	for _, p := range benchCases() {

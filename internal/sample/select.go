@@ -47,6 +47,7 @@ var nothing = scanned{lo: posInf, hi: negInf}
 
 // scanned is the result of a pass over the row.
 type scanned struct {
+	m                       measure
 	lo, hi                  float32
 	total, aboveLo, aboveHi float64
 	gathered                int // tokens in (lo, hi]
@@ -69,7 +70,7 @@ func (s *Sampler) total(x []float32, m measure) float64 {
 
 // scan weighs the row and lists the logits in (lo, hi], chunk by chunk.
 func (s *Sampler) scan(x []float32, m measure, lo, hi float32) scanned {
-	sc := scanned{lo: lo, hi: hi}
+	sc := scanned{m: m, lo: lo, hi: hi}
 	for c := range s.mass {
 		sums, n := s.set.Band(s.list[sc.end:], s.chunkOf(x, c), m.max, m.scale, lo, hi)
 		s.above[c], s.start[c] = float64(sums.AboveHi), sc.end
@@ -188,9 +189,13 @@ func (s *Sampler) edgeOfFew(list []float32, m measure, e span, target float64) c
 }
 
 // settle weighs the tokens of a set, chunk by chunk, and returns their weight.
+// It uses what the last scan found if that knows the set's edge, and its weights
+// are of the same measure, or it weighed nothing apart from the list.
 func (s *Sampler) settle(x []float32, m measure, c cut) float64 {
+	same := s.last.m == m || s.last.hi == posInf
 	inside := s.last.lo < c.at && c.at <= s.last.hi
-	if whole := c.ties == 0 && c.at == s.last.hi; !inside && !whole {
+	whole := c.ties == 0 && c.at == s.last.hi
+	if !same || !inside && !whole {
 		s.scan(x, m, below(c.at), c.at)
 	}
 	w, left, sum := 0.0, c.ties, 0.0
