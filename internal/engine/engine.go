@@ -78,12 +78,14 @@ type Engine struct {
 	pace    pace
 	job     sampleJob
 	workers []*sample.Sampler
-	fails   int // steps that panicked in a row
+	leased  bool // the pool is ours
+	fails   int  // steps that panicked in a row
 	stats   counters
 }
 
-// New starts an engine. The executor, and the pool if there is one, belong to it
-// until Close has returned; closing them is the caller's affair.
+// New starts an engine. The executor belongs to it until Close has returned. The
+// pool is what the executor computes with, or nil; other engines may share it.
+// Closing both is the caller's affair.
 func New(x Executor, pool Runner, cfg Config) (*Engine, error) {
 	e, err := newEngine(x, pool, cfg)
 	if err != nil {

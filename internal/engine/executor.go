@@ -17,9 +17,13 @@ type Executor interface {
 	MaxLogits() int // of a batch
 }
 
-// Runner has several workers do a job at once; *nn.Pool is one. The engine
-// gives it the sampling of a step, of which a worker that is late may get none.
+// Runner has several workers do a job at once; *nn.Pool is one. The executor uses
+// it for the pass and the engine for the sampling of a step, of which a worker
+// that is late may get none. An engine leases it for each step: engines that share
+// one take turns.
 type Runner interface {
+	Lease()
+	Release()
 	Share(nn.Job)
 	Workers() int
 }

@@ -14,6 +14,13 @@ import (
 func (e *Engine) step() (worked bool) {
 	defer e.rescue()
 	e.applyAborts()
+	if e.sched.Running()+e.sched.Waiting() == 0 {
+		e.sched.Schedule(sched.Budget{}) // it lets go of what has ended
+		e.stats.publish(e)
+		return false
+	}
+	e.lease()
+	defer e.release()
 	start := time.Now()
 	plan := e.sched.Schedule(e.pace.budget())
 	if len(plan.Entries) == 0 {
@@ -26,6 +33,7 @@ func (e *Engine) step() (worked bool) {
 	forward := time.Now()
 	e.applyAborts() // who has gone during the pass gets nothing of it
 	e.sample(plan, logits)
+	e.release()
 	now := time.Now()
 	e.sched.Update(plan, e.tokens)
 	e.plan = nil
@@ -35,6 +43,22 @@ func (e *Engine) step() (worked bool) {
 	e.stats.step(e, plan, start, forward, now)
 	e.fails = 0
 	return true
+}
+
+// lease makes the workers ours for a step.
+func (e *Engine) lease() {
+	if e.run != nil {
+		e.run.Lease()
+		e.leased = true
+	}
+}
+
+// release ends a lease, if there is one.
+func (e *Engine) release() {
+	if e.leased {
+		e.leased = false
+		e.run.Release()
+	}
 }
 
 // begin notes who takes part in a step for the first time.

@@ -148,6 +148,8 @@ func (r *reader) step(chunk []int32, from, to, first int) []float32 {
 	}
 	b.Start = append(b.Start, 0, int32(to-from))
 	b.Blocks = append(b.Blocks, r.blocks)
+	r.m.Pool().Lease()
+	defer r.m.Pool().Release()
 	return r.m.Forward(b, r.cache)
 }
 

@@ -14,19 +14,21 @@ import (
 	"github.com/penstock-llm/penstock/internal/kernel"
 	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/model"
+	"github.com/penstock-llm/penstock/internal/nn"
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
 // Options are how a model is to be served. Zero fields mean the defaults.
 type Options struct {
 	Tier        cpu.Tier
-	Threads     int    // all that the process may use
-	Context     int    // tokens of a sequence; the model's, capped by memory
-	MaxBatch    int    // sequences that run at once: 32
-	MaxQueue    int    // requests that wait beyond those: 256
-	StepBudget  int    // rows of a step: 256
-	ChunkTokens int    // prompt rows of a step while streams decode
-	KVMemory    uint64 // bytes of the KV cache
+	Threads     int      // all that the process may use
+	Pool        *nn.Pool // the workers, shared with other instances; nil: Threads workers of its own
+	Context     int      // tokens of a sequence; the model's, capped by memory
+	MaxBatch    int      // sequences that run at once: 32
+	MaxQueue    int      // requests that wait beyond those: 256
+	StepBudget  int      // rows of a step: 256
+	ChunkTokens int      // prompt rows of a step while streams decode
+	KVMemory    uint64   // bytes of the KV cache
 	KV          model.KVType
 	MemoryLimit uint64 // bytes of the process; 0: no limit
 	NoPrefix    bool   // do not share the blocks of common prefixes
@@ -35,7 +37,10 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Threads <= 0 {
+	switch {
+	case o.Pool != nil:
+		o.Threads = o.Pool.Workers()
+	case o.Threads <= 0:
 		o.Threads = cpu.Threads()
 	}
 	if o.MaxBatch <= 0 {
@@ -51,7 +56,7 @@ func (o Options) withDefaults() Options {
 // model is the part of the options that the model is loaded with.
 func (o Options) model() model.Options {
 	return model.Options{
-		Tier: o.Tier, Threads: o.Threads, MaxRows: o.StepBudget, MaxLogits: max(o.MaxBatch, 64), KV: o.KV, Progress: o.Progress,
+		Tier: o.Tier, Threads: o.Threads, Pool: o.Pool, MaxRows: o.StepBudget, MaxLogits: max(o.MaxBatch, 64), KV: o.KV, Progress: o.Progress,
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 type Options struct {
 	Tier      cpu.Tier // best kernels to use
 	Threads   int      // workers; 0: all that the process may use
+	Pool      *nn.Pool // the workers, shared with other models; nil: Threads workers of its own
 	MaxRows   int      // rows of a step; 0: 512
 	MaxLogits int      // rows of a step whose logits may be asked for; 0: 64, at most MaxRows
 	Reference bool     // float32 instead of the fast path
@@ -67,7 +68,10 @@ func (t KVType) quant() quant.Type {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Threads <= 0 {
+	switch {
+	case o.Pool != nil:
+		o.Threads = o.Pool.Workers()
+	case o.Threads <= 0:
 		o.Threads = cpu.Threads()
 	}
 	if o.MaxRows <= 0 {
@@ -111,10 +115,13 @@ func Load(f *gguf.File, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{config: b.config, kv: b.kvConfig(o), net: net, pool: nn.NewPool(o.Threads), opts: o}
+	m := &Model{config: b.config, kv: b.kvConfig(o), net: net, pool: o.Pool, opts: o}
+	if m.pool == nil {
+		m.pool = nn.NewPool(o.Threads)
+	}
 	m.config.WeightBytes = int64(weights)
 	if m.be, err = b.backend(m.pool, o); err == nil {
-		err = b.load(m.be, o)
+		err = b.load(m, o)
 	}
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
@@ -136,30 +143,36 @@ func (b *binder) backend(pool *nn.Pool, o Options) (nn.Backend, error) {
 }
 
 // load fills the matrices one after the other, each with all workers, and lets
-// the file's pages go as soon as they have been read.
-func (b *binder) load(be nn.Backend, o Options) error {
+// the file's pages go as soon as they have been read. Between two matrices other
+// models may take a step.
+func (b *binder) load(m *Model, o Options) error {
 	var done, total int64
 	for _, l := range b.loads {
 		total += int64(len(l.src.Data) + len(l.twinOf.Data))
 	}
 	for _, l := range b.loads {
-		var err error
-		if l.twin != nil {
-			err = be.LoadPair(l.m, l.twin, l.src.Data, l.twinOf.Data)
-			b.file.Release(l.twinOf)
-		} else {
-			err = be.Load(l.m, l.src.Data)
-		}
-		if err != nil {
+		if err := m.loadOne(&l); err != nil {
 			return fmt.Errorf("model: %s: tensor %q: %w", b.file.Path(), l.src.Name, err)
 		}
 		b.file.Release(l.src)
+		if l.twin != nil {
+			b.file.Release(l.twinOf)
+		}
 		done += int64(len(l.src.Data) + len(l.twinOf.Data))
 		if o.Progress != nil {
 			o.Progress(done, total)
 		}
 	}
 	return nil
+}
+
+func (m *Model) loadOne(l *load) error {
+	m.pool.Lease()
+	defer m.pool.Release()
+	if l.twin != nil {
+		return m.be.LoadPair(l.m, l.twin, l.src.Data, l.twinOf.Data)
+	}
+	return m.be.Load(l.m, l.src.Data)
 }
 
 // Config describes the model.
@@ -171,7 +184,8 @@ func (m *Model) MaxRows() int { return m.opts.MaxRows }
 // MaxLogits is the largest number of rows whose logits Forward computes.
 func (m *Model) MaxLogits() int { return m.opts.MaxLogits }
 
-// Pool is the model's workers, for whoever has work between two steps.
+// Pool is the model's workers. Forward uses them, so whoever calls it holds their
+// lease if others may use them too.
 func (m *Model) Pool() *nn.Pool { return m.pool }
 
 // NewCache makes room for the keys and values of blocks blocks of
@@ -197,9 +211,12 @@ func (m *Model) Profile() nn.Profile { return m.be.Profile() }
 // SetProfile switches the counters of Profile.
 func (m *Model) SetProfile(on bool) { m.be.SetProfile(on) }
 
-// Close stops the workers and frees the weights. The file is the caller's.
+// Close frees the weights, and stops the workers unless they were shared. The file
+// is the caller's.
 func (m *Model) Close() error {
-	m.pool.Close()
+	if m.opts.Pool == nil {
+		m.pool.Close()
+	}
 	if m.be == nil {
 		return nil
 	}

@@ -43,8 +43,9 @@ const (
 // is. The pool can be used afterwards. A job whose workers wait for each other
 // looks at Failed while it does.
 //
-// Run, Share, Park and Close belong to one goroutine at a time; Wake and Failed
-// may be called from any.
+// Several models may share a pool: whoever gives it jobs leases it before. Run,
+// Share and Close belong to the one who holds the lease; Lease, Wake and Failed
+// may be called from any goroutine.
 type Pool struct {
 	workers int
 	idle    time.Duration // spin of helpers
@@ -61,9 +62,11 @@ type Pool struct {
 	_      [64]byte
 	state  atomic.Uint64 // generation<<32 | closed | entered<<16 | active
 	_      [56]byte
-	parked atomic.Bool // helpers should sleep rather than spin
 	asleep atomic.Bool // the caller waits on done
 	done   chan struct{}
+
+	leases atomic.Int32  // who holds the pool and who waits for it
+	turn   chan struct{} // handed to the one who has waited longest
 
 	helpers []helper
 	resting int // helpers that are left out for a while
@@ -102,6 +105,7 @@ func NewPool(n int) *Pool {
 		patient: callerSpin,
 		base:    time.Now(),
 		done:    make(chan struct{}, 1),
+		turn:    make(chan struct{}, 1),
 		helpers: make([]helper, n),
 	}
 	if runtime.GOMAXPROCS(0) < n {
@@ -252,15 +256,8 @@ func (p *Pool) join(entered uint64) {
 	}
 }
 
-// Park lets the helpers sleep at once. The next Run wakes them; that costs it
-// about 0.1 ms.
-func (p *Pool) Park() { p.parked.Store(true) }
-
 // Wake rouses sleeping helpers ahead of a Run that is expected soon.
 func (p *Pool) Wake() {
-	if p.parked.Load() {
-		p.parked.Store(false)
-	}
 	for w := 1; w < p.workers; w++ {
 		h := &p.helpers[w]
 		if h.asleep.Load() && !h.resting.Load() && h.asleep.CompareAndSwap(true, false) {
@@ -347,7 +344,7 @@ func (p *Pool) await(h *helper, seen uint64) uint64 {
 		if n := p.state.Load() / oneJob; n != seen {
 			return n
 		}
-		sleep := p.parked.Load() || h.resting.Load()
+		sleep := h.resting.Load()
 		if spins%spinsPerLook != spinsPerLook-1 && !sleep {
 			kernel.Pause(4)
 			continue

@@ -46,10 +46,9 @@ func TestPoolSurvivesSleepOnEitherSide(t *testing.T) {
 	for i := range 30 {
 		switch i % 3 {
 		case 0:
-			p.Park()
-			time.Sleep(200 * time.Microsecond)
-		case 1:
 			time.Sleep(3 * time.Millisecond) // helpers go to sleep by themselves
+		case 1:
+			time.Sleep(3 * time.Millisecond)
 			p.Wake()
 		case 2:
 			j.nap = time.Millisecond // the caller goes to sleep
@@ -76,7 +75,7 @@ func TestSharedJobsNeedNobody(t *testing.T) {
 			t.Fatalf("job %d: %d units of 50 done, %d workers inside", i, n, j.inside.Load())
 		}
 		if i%500 == 0 {
-			p.Park()
+			time.Sleep(3 * time.Millisecond) // the helpers fall asleep
 		}
 	}
 }

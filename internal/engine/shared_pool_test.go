@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/model"
+	"github.com/penstock-llm/penstock/internal/nn"
+	"github.com/penstock-llm/penstock/internal/quant"
+	"github.com/penstock-llm/penstock/internal/tinymodel"
+)
+
+// noted is an executor that writes its number into a log with every pass.
+type noted struct {
+	Executor
+	number int
+	log    *[]int // written under the pool's lease
+}
+
+func (x noted) Forward(b *batch.Batch) []float32 {
+	*x.log = append(*x.log, x.number)
+	return x.Executor.Forward(b)
+}
+
+// Two models on one pool give the answers that each gives alone, and take turns
+// while both have work.
+func TestTwoEnginesOnOnePool(t *testing.T) {
+	pool := nn.NewPool(2)
+	defer pool.Close()
+	var log []int
+	var engines []*Engine
+	for i, arch := range []string{"llama", "qwen3"} {
+		f, err := tinymodel.Open(tinymodel.Options{Arch: arch, Type: quant.Q8_0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := model.Load(f, model.Options{Tier: cpu.Detect(), Pool: pool, MaxRows: 64})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		cache, err := m.NewCache(64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cache.Close()
+		cfg := testConfig(64)
+		cfg.Context, cfg.Kernels = 500, kernel.New(cpu.Detect())
+		e, err := New(noted{ForModel(m, cache), i, &log}, pool, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		engines = append(engines, e)
+	}
+	const length = 200
+	ask := func(e *Engine, seed int) *Stream {
+		return submit(t, e, Request{Prompt: prompt(seed, 20), MaxTokens: length, IgnoreEOS: true})
+	}
+	var alone [2][2][]int32
+	for i, e := range engines {
+		for seed := range 2 {
+			alone[i][seed] = read(t, ask(e, seed))
+		}
+	}
+	pool.Lease() // until both engines have work and wait for their turn
+	log = log[:0]
+	var streams [2][2]*Stream
+	for i, e := range engines {
+		for seed := range 2 {
+			streams[i][seed] = ask(e, seed)
+		}
+	}
+	time.Sleep(50 * time.Millisecond)
+	pool.Release()
+	for i := range engines {
+		for seed := range 2 {
+			if got := read(t, streams[i][seed]); len(got) != length || !slices.Equal(got, alone[i][seed]) {
+				t.Errorf("engine %d, request %d: not what it says alone", i, seed)
+			}
+		}
+	}
+	for _, e := range engines {
+		e.Close() // the log is not written any more
+	}
+	checkTurns(t, log)
+}
+
+// checkTurns looks at the stretch in which both engines had work: neither takes
+// two steps in a row, unless the other had not come back for its turn yet.
+func checkTurns(t *testing.T, log []int) {
+	t.Helper()
+	first, last := 0, len(log)-1
+	for log[first] == log[0] {
+		first++
+	}
+	for log[last] == log[len(log)-1] {
+		last--
+	}
+	repeats := 0
+	for i := first + 1; i <= last; i++ {
+		if log[i] == log[i-1] {
+			repeats++
+		}
+	}
+	if n := last - first; n < 100 || repeats > n/4 {
+		t.Errorf("%d steps in a row in %d steps with both at work", repeats, n)
+	}
+}
