@@ -67,7 +67,8 @@ func (r *response) pause() {
 	}
 }
 
-// late bounds the wait for a body that the handler has not read.
+// late bounds the wait for a body that the handler has not read. The wait is
+// part of the first write's time.
 func (r *response) late() {
 	if !r.hasBody() || r.call.BodyRead {
 		return
@@ -75,6 +76,9 @@ func (r *response) late() {
 	d := lateBody
 	if limit := r.server.cfg.BodyTimeout; limit > 0 {
 		d = min(d, limit)
+	}
+	if limit := r.server.cfg.WriteTimeout; limit > 0 {
+		d = min(d, limit/2)
 	}
 	r.control.SetReadDeadline(time.Now().Add(d))
 }
