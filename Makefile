@@ -66,6 +66,7 @@ parity: ## chat templates against Python Jinja2, on those that llama.cpp ships (
 # What Penstock is compared with, and the models for it, go to PEERS (5 GB with the shapes); bench/peers.sh says what it needs.
 PEERS ?= $(HOME)/.cache/penstock-peers
 SHAPES := qwen3-0.6b-q8_0 qwen3-0.6b-q4_0 qwen3-0.6b-q4_k_m
+# Fewer than five rounds are no ground for a claim, and floors refuse them.
 ROUNDS ?= 5
 
 bench-peers: build ## the table of peers: five models, alternated rounds, floors
@@ -99,9 +100,9 @@ bench-crosscheck: build ## our load generator against GuideLLM's figures
 	bench/peers.sh $(PEERS) guidellm
 	bench/crosscheck.py --penstock $(BIN) --guidellm $(PEERS)/guidellm/bin/guidellm $(ARGS)
 
-bench: build ## the default model's steps by kind of work, then the seed's load on its core, its handler and through HTTP (2 minutes)
+bench: build ## the default model's steps by kind of work, then the seed's load on its core, its handler and through HTTP (3 minutes)
 	$(BIN) bench steps --model smollm2
-	$(BIN) bench layers --model smollm2 --layers core,handler,http --axes none --repeats 3 --settle 1s $(ARGS)
+	$(BIN) bench layers --model smollm2 --layers core,handler,http --axes none --repeats 5 --settle 1s $(ARGS)
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for FUZZTIME each

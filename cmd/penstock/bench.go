@@ -12,6 +12,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/loadtest"
 	"github.com/penstock-llm/penstock/internal/bench/peers"
 	"github.com/penstock-llm/penstock/internal/bench/report"
+	"github.com/penstock-llm/penstock/internal/bench/stats"
 	"github.com/penstock-llm/penstock/internal/bench/steps"
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
@@ -117,7 +118,7 @@ func (c *loadCommand) Run(ctx context.Context, cli *commands, term terminal) err
 	if err != nil {
 		return err
 	}
-	m := layers.Mock{Requests: 10 * c.Requests, Concurrency: c.Concurrency, Gen: c.Gen, Step: 3 * time.Millisecond, Prompt: layers.PlainPrompt, API: "chat", Repeats: 3,
+	m := layers.Mock{Requests: 10 * c.Requests, Concurrency: c.Concurrency, Gen: c.Gen, Step: 3 * time.Millisecond, Prompt: layers.PlainPrompt, API: "chat", Repeats: stats.MinRepeats,
 		JSON: c.JSON, Out: c.Out, Progress: c.Progress, Executable: executable, Tier: tier}
 	return m.Run(ctx, term.out)
 }

@@ -44,12 +44,12 @@ func historyPage(all []results.Result) (*page, error) {
 }
 
 func seriesTable(list []results.Series) [][]string {
-	rows := [][]string{{"what", "unit", "samples", "median", "95 % CI", "lowest", "highest"}}
+	rows := [][]string{{"what", "unit", "repeats", "value", "95 % CI", "lowest", "highest"}}
 	for _, s := range list {
 		if len(s.Values) == 0 {
 			continue
 		}
-		e := stats.EstimateMedian(s.Values, 1)
+		e := stats.EstimateSpeed(s.Values)
 		rows = append(rows, []string{s.Name, s.Unit, fmt.Sprint(len(s.Values)), fmt.Sprintf("%.4g", e.Value), results.Interval(e, "%.4g"),
 			fmt.Sprintf("%.4g", slices.Min(s.Values)), fmt.Sprintf("%.4g", slices.Max(s.Values))})
 	}

@@ -34,7 +34,7 @@ func layersFigures(r *layers.Result) ([]Named, error) {
 	if len(r.Axes) > 0 {
 		var g figure.Group
 		for _, x := range r.Axes {
-			g.Bars = append(g.Bars, figure.Bar{Label: x.Name, Value: x.TokensPerSecond, Lo: x.CI95[0], Hi: x.CI95[1]})
+			g.Bars = append(g.Bars, bar(x.Name, x.Speed()))
 		}
 		f, err := figure.Bars("Axes of real HTTP", "tokens/s", []figure.Group{g})
 		if err != nil {
@@ -101,7 +101,7 @@ func layersPage(r *layers.Result) (*page, error) {
 		return nil, err
 	}
 	first := section{Title: "Layers", Table: layers.Rows(r.Layers, "layer"),
-		Notes: []string{"Each layer runs alone, in a process of its own, settled, warmed up, in alternated order. A loss is that from the layer before, the median over the rounds, with a 95 % bootstrap interval over the repeats."}}
+		Notes: []string{"Each layer runs alone, in a process of its own, settled, warmed up, in alternated order. A loss is that from the layer before, with the 95 % t interval over the repeats; fewer than five repeats have none."}}
 	if len(r.Noise) > 0 {
 		first.Notes = append(first.Notes, "The noise is larger than the difference between "+strings.Join(r.Noise, "; ")+".")
 	}

@@ -3,13 +3,13 @@ package draw
 import (
 	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/peers"
+	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
 func compareFigures(r *peers.CompareResult) ([]Named, error) {
 	var g figure.Group
 	for _, s := range r.Servers {
-		e := s.TokensPerSecond
-		g.Bars = append(g.Bars, figure.Bar{Label: s.Name, Value: e.Value, Lo: e.CI95[0], Hi: e.CI95[1]})
+		g.Bars = append(g.Bars, bar(s.Name, s.TokensPerSecond))
 	}
 	f, err := figure.Bars("Throughput", "output tokens/s", []figure.Group{g})
 	if err != nil {
@@ -25,14 +25,14 @@ func peersFigures(r *peers.PeersResult) ([]Named, error) {
 		g := figure.Group{Name: w}
 		found := false
 		for _, m := range r.Models {
-			bar := figure.Bar{Label: m.Model}
+			b := figure.Bar{Label: m.Model}
 			for _, row := range m.Rows {
 				if row.Work == w {
-					bar.Value, bar.Lo, bar.Hi = row.Ratio.Value, row.Ratio.CI95[0], row.Ratio.CI95[1]
+					b = bar(m.Model, row.Ratio)
 					found = true
 				}
 			}
-			g.Bars = append(g.Bars, bar)
+			g.Bars = append(g.Bars, b)
 		}
 		if found {
 			groups = append(groups, g)
@@ -43,4 +43,13 @@ func peersFigures(r *peers.PeersResult) ([]Named, error) {
 		return nil, err
 	}
 	return []Named{{Name: "peers", Figure: f}}, nil
+}
+
+// bar draws an estimate; one from too few repeats has no whisker.
+func bar(label string, e stats.Estimate) figure.Bar {
+	b := figure.Bar{Label: label, Value: e.Value, Lo: e.Value, Hi: e.Value}
+	if e.Claims() {
+		b.Lo, b.Hi = e.CI95[0], e.CI95[1]
+	}
+	return b
 }

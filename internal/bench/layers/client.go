@@ -58,7 +58,7 @@ func (j *clientJob) serve(ctx context.Context, dec *json.Decoder, enc *json.Enco
 
 func (j *clientJob) run(ctx context.Context) (*clientRun, error) {
 	runtime.GC() // what the run before has left
-	res, err := load.Run(ctx, j.Target, load.Plan{Clients: j.Clients, Requests: j.Requests}, load.Fixed(j.Prompt), nil)
+	res, err := load.Run(ctx, j.Target, load.Traffic{Clients: j.Clients, Requests: j.Requests}, load.Fixed(j.Prompt), nil)
 	if err != nil {
 		return nil, err
 	}

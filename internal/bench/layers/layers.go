@@ -77,8 +77,9 @@ type Result struct {
 // LayerResult is a layer, or an axis of the http layer, over all repeats.
 type LayerResult struct {
 	Name            string     `json:"name"`
-	TokensPerSecond float64    `json:"tokens_per_second"` // median
-	CI95            [2]float64 `json:"tokens_per_second_ci95"`
+	Repeats         int        `json:"repeats"`           // independent ones: with fewer than stats.MinRepeats there are no intervals
+	TokensPerSecond float64    `json:"tokens_per_second"` // mean of the repeats
+	CI95            [2]float64 `json:"tokens_per_second_ci95,omitzero"`
 	MsPerToken      float64    `json:"ms_per_token"`
 	CPU             float64    `json:"cpu_us_per_token"`                  // of the process that computes
 	ClientCPU       float64    `json:"client_cpu_us_per_token,omitempty"` // of the load generator
@@ -89,9 +90,9 @@ type LayerResult struct {
 	Requests        int        `json:"requests"`
 	Prompt          int        `json:"prompt_tokens,omitempty"`  // of a request, where the layer tells
 	Idle            float64    `json:"idle_cpu_share,omitempty"` // of a core, while others were measured; the worst repeat's
-	// Loss is 1 - speed/speed of the layer before (of an axis: of the http layer), the median of the rounds' own.
+	// Loss is 1 - speed/speed of the layer before (of an axis: of the http layer), from the ratios of each repeat.
 	Loss     float64         `json:"loss"`
-	LossCI95 [2]float64      `json:"loss_ci95"`
+	LossCI95 [2]float64      `json:"loss_ci95,omitzero"`
 	OfCore   *stats.Estimate `json:"of_core,omitempty"` // speed/core's speed, the same way
 	Samples  []float64       `json:"samples"`           // tokens/s of each round, repeat by repeat
 	Machine  []float64       `json:"machine"`           // tokens/s of the probes around each: the machine's speed then
@@ -162,6 +163,9 @@ func (l *Layers) check(s *Scenario) error {
 	}
 	if l.Repeats < 1 || l.Rounds < 1 {
 		return errors.New("bench: --repeats and --rounds must be at least 1")
+	}
+	if l.Floors != "" && l.Repeats < stats.MinRepeats {
+		return fmt.Errorf("bench: --floors needs --repeats of at least %d: fewer say nothing about a floor", stats.MinRepeats)
 	}
 	if len(l.Peer) > 0 && s.PromptTokens == 0 {
 		return errors.New("bench: --peer needs --prompt-tokens")
@@ -271,7 +275,7 @@ func (r *Result) compareToCore(rounds int) {
 	}
 	core := &r.Layers[at]
 	for _, x := range r.all()[at+1:] {
-		e := stats.EstimateGrouped(stats.Ratios(x.relative(r.Slope), core.relative(r.Slope)), rounds, 1)
+		e := x.ratio(core, r.Slope, rounds)
 		x.OfCore = &e
 	}
 }
@@ -291,8 +295,8 @@ func (r *Result) note() {
 			r.Notes = append(r.Notes, fmt.Sprintf("%s used %.1f %% of a core while others were measured", x.Name, 100*x.Idle))
 		}
 	}
-	if len(r.Layers[0].Samples) < 2 {
-		r.Notes = append(r.Notes, "one round says nothing about the noise")
+	if n := r.Layers[0].Repeats; n < stats.MinRepeats {
+		r.Notes = append(r.Notes, fmt.Sprintf("no claim: figures are medians of %d repeats, and intervals take at least %d", n, stats.MinRepeats))
 	}
 	if again > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%d runs were measured again, for the machine changed its speed by more than %.0f %% while they ran", again, 100*steady))
@@ -327,8 +331,8 @@ func (x *LayerResult) summarise(rounds int) error {
 	if r := x.runs[0]; r.OK > 0 {
 		x.Prompt = r.PromptTotal / r.OK
 	}
-	e := stats.EstimateGrouped(x.Samples, rounds, 1)
-	x.TokensPerSecond, x.CI95 = e.Value, e.CI95
+	e := stats.EstimateSpeed(stats.Repeats(x.Samples, rounds))
+	x.Repeats, x.TokensPerSecond, x.CI95 = e.N, e.Value, e.CI95
 	x.MsPerToken = 1000 / x.TokensPerSecond
 	x.CPU = pick(func(r *LayerRun) float64 { return r.CPU * 1e6 / float64(r.Tokens) })
 	x.ClientCPU = pick(func(r *LayerRun) float64 { return r.ClientCPU * 1e6 / float64(r.Tokens) })
@@ -373,15 +377,17 @@ func (x *LayerResult) relative(slope float64) []float64 {
 	return out
 }
 
+// ratio estimates the speed of x over that of y. Both were measured in the same rounds.
+func (x *LayerResult) ratio(y *LayerResult, slope float64, rounds int) stats.Estimate {
+	e, _ := stats.EstimateRatio(stats.Repeats(x.relative(slope), rounds), stats.Repeats(y.relative(slope), rounds))
+	return e
+}
+
 // lose computes what x lost from before.
 func (r *Result) lose(x, before *LayerResult, rounds int) {
-	losses := stats.Ratios(x.relative(r.Slope), before.relative(r.Slope))
-	for i, ratio := range losses {
-		losses[i] = 1 - ratio
-	}
-	e := stats.EstimateGrouped(losses, rounds, 1)
+	e := x.ratio(before, r.Slope, rounds).Loss()
 	x.Loss, x.LossCI95 = e.Value, e.CI95
-	if e.N > 1 && !e.Excludes(0) {
+	if e.Claims() && !e.Excludes(0) {
 		r.Noise = append(r.Noise, fmt.Sprintf("%s and %s", before.Name, x.Name))
 	}
 }

@@ -151,22 +151,27 @@ func TestPromptHasTheWantedLength(t *testing.T) {
 }
 
 func TestLayersRefuse(t *testing.T) {
+	floors := filepath.Join(t.TempDir(), "f.json")
+	if err := os.WriteFile(floors, []byte(`{"layers":[{"files":["tiny.gguf"],"floors":{"core":0.1}}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, change := range map[string]func(*Layers){
-		"no model":      func(l *Layers) { l.Model = "" },
-		"missing model": func(l *Layers) { l.Model = "/does/not/exist.gguf" },
-		"no tokens":     func(l *Layers) { l.Gen = 0 },
-		"no requests":   func(l *Layers) { l.Requests = 0 },
-		"no repeats":    func(l *Layers) { l.Repeats = 0 },
-		"no rounds":     func(l *Layers) { l.Rounds = 0 },
-		"no context":    func(l *Layers) { l.Ctx = -5 },
-		"temperature":   func(l *Layers) { l.Temperature = math.NaN() },
-		"unknown peer":  func(l *Layers) { l.Peer = []string{"ollama=/bin/true"} },
-		"missing peer":  func(l *Layers) { l.Peer = []string{"llama-server=/does/not/exist"} },
-		"no floors":     func(l *Layers) { l.Floors = "/does/not/exist.json" },
-		"no prompt":     func(l *Layers) { l.Prompt = "" },
-		"small context": func(l *Layers) { l.Ctx = 10 },
-		"unknown layer": func(l *Layers) { l.Layers = []string{"wire"} },
-		"no layer":      func(l *Layers) { l.Layers = nil },
+		"no model":        func(l *Layers) { l.Model = "" },
+		"missing model":   func(l *Layers) { l.Model = "/does/not/exist.gguf" },
+		"no tokens":       func(l *Layers) { l.Gen = 0 },
+		"no requests":     func(l *Layers) { l.Requests = 0 },
+		"no repeats":      func(l *Layers) { l.Repeats = 0 },
+		"few for a floor": func(l *Layers) { l.Floors, l.Repeats = floors, 4 },
+		"no rounds":       func(l *Layers) { l.Rounds = 0 },
+		"no context":      func(l *Layers) { l.Ctx = -5 },
+		"temperature":     func(l *Layers) { l.Temperature = math.NaN() },
+		"unknown peer":    func(l *Layers) { l.Peer = []string{"ollama=/bin/true"} },
+		"missing peer":    func(l *Layers) { l.Peer = []string{"llama-server=/does/not/exist"} },
+		"no floors":       func(l *Layers) { l.Floors = "/does/not/exist.json" },
+		"no prompt":       func(l *Layers) { l.Prompt = "" },
+		"small context":   func(l *Layers) { l.Ctx = 10 },
+		"unknown layer":   func(l *Layers) { l.Layers = []string{"wire"} },
+		"no layer":        func(l *Layers) { l.Layers = nil },
 	} {
 		l := tinyLayers(t)
 		change(l)
@@ -191,6 +196,14 @@ func TestUnlikeConditionsAreNotCompared(t *testing.T) {
 	r.Layers[1].runs[0] = run(9, "8 threads")
 	if err := r.conclude(1); err != nil || math.Abs(r.Layers[1].Loss-0.1) > 1e-9 {
 		t.Errorf("%v, loss %v", err, r.Layers[1].Loss)
+	}
+}
+
+// Rounds of a repeat share its processes, so that they are no independent values.
+func TestSeriesAreRepeats(t *testing.T) {
+	r := &Result{Settings: map[string]any{"rounds": 2.0}, Layers: []LayerResult{{Name: "core", Samples: []float64{1, 4, 2, 8, 3, 27}}}}
+	if got := r.Series()[0].Values; len(got) != 3 || math.Abs(got[0]-2) > 1e-12 || math.Abs(got[1]-4) > 1e-12 || math.Abs(got[2]-9) > 1e-12 {
+		t.Errorf("six rounds of three repeats are %v", got)
 	}
 }
 
@@ -334,7 +347,7 @@ func TestProbesCancelTheMachine(t *testing.T) {
 	c.add(b, func(context.Context) (*LayerRun, error) {
 		return &LayerRun{Requests: 1, OK: 1, Tokens: int(950 * speed), Seconds: 1}, nil
 	})
-	for i := range 6 {
+	for i := range 12 {
 		if err := c.round(t.Context(), i, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -362,7 +375,7 @@ func TestLayerFloors(t *testing.T) {
 		t.Error("a model without floors was held to none")
 	}
 	r := &Result{Layers: []LayerResult{{Name: "executor"}, {Name: "core"}, {Name: "handler"}, {Name: "http"}}, Axes: []LayerResult{{Name: "crowded"}}}
-	for i := range 6 {
+	for i := range 10 {
 		for k, speed := range []float64{1000, 950, 945, 900} {
 			r.Layers[k].runs = append(r.Layers[k].runs, &LayerRun{Requests: 1, OK: 1, Tokens: int(speed) + i, Seconds: 1})
 		}

@@ -17,8 +17,8 @@ import (
 // an executor that computes nothing. Unpaced it shows the front end's ceiling; paced, with steps as long as a model's, it shows
 // what a request and a streamed token cost: caches are cold by then, and every token is written by itself. A request's cost,
 // besides its tokens', is what five times as many requests of a fifth of the tokens cost more; a streamed token's is what
-// streaming costs more. The engine without HTTP is measured beside them. All processes stay loaded, and short runs of each
-// take turns, for a machine's CPU time of the same work differs between minutes.
+// streaming costs more. The engine without HTTP is measured beside them. Each repeat starts new processes and takes all ways of
+// running in turn, because the CPU time of the same work differs between minutes.
 type Mock struct {
 	Model       string        `help:"Model whose tokenizer and template to use (none: a tiny one)."`
 	Requests    int           `help:"Requests of a run." default:"80"`
@@ -51,6 +51,8 @@ type FrontEnd struct {
 	CPUPerToken      stats.Estimate `json:"cpu_us_per_streamed_token"` // from sampled id to socket
 	AllocsPerToken   float64        `json:"allocs_per_streamed_token"`
 	AllocsPerRequest float64        `json:"allocs_per_request"`
+	RequestSamples   []float64      `json:"cpu_us_per_request_samples"` // of each repeat
+	TokenSamples     []float64      `json:"cpu_us_per_streamed_token_samples"`
 }
 
 // MockRun is one way of running, medians over the repeats.
@@ -109,29 +111,37 @@ func (m *Mock) Run(ctx context.Context, out io.Writer) error {
 
 // all measures every way of running, repeat by repeat.
 func (m *Mock) all(ctx context.Context, step time.Duration) (map[string][]*LayerRun, error) {
-	c := &processes{layers: &Layers{Executable: m.Executable}}
-	defer c.stop()
-	if err := m.launch(ctx, c, step); err != nil {
-		return nil, err
-	}
 	runs := map[string][]*LayerRun{}
 	for i := range m.Repeats {
 		if m.Progress != nil {
 			fmt.Fprintf(m.Progress, "step %s, repeat %d of %d\n", step, i+1, m.Repeats)
 		}
-		for k := range c.lanes {
-			l := &c.lanes[(i+k)%len(c.lanes)]
-			r, err := l.run(ctx)
-			if err == nil {
-				err = m.complete(r)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", l.into.Name, err)
-			}
-			runs[l.into.Name] = append(runs[l.into.Name], r)
+		if err := m.repeat(ctx, step, i, runs); err != nil {
+			return nil, err
 		}
 	}
 	return runs, nil
+}
+
+// repeat starts new processes, so that repeats are independent, and measures every way of running once.
+func (m *Mock) repeat(ctx context.Context, step time.Duration, repeat int, runs map[string][]*LayerRun) error {
+	c := &processes{layers: &Layers{Executable: m.Executable}}
+	defer c.stop()
+	if err := m.launch(ctx, c, step); err != nil {
+		return err
+	}
+	for k := range c.lanes {
+		l := &c.lanes[(repeat+k)%len(c.lanes)]
+		r, err := l.run(ctx)
+		if err == nil {
+			err = m.complete(r)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.into.Name, err)
+		}
+		runs[l.into.Name] = append(runs[l.into.Name], r)
+	}
+	return nil
 }
 
 // complete refuses a run that lacks requests or tokens.
@@ -219,8 +229,8 @@ func frontEnd(runs map[string][]*LayerRun) FrontEnd {
 		token = append(token, (streamed.CPU-plain.CPU)*1e6/tokens)
 		tokenAllocs = append(tokenAllocs, streamed.Allocs-plain.Allocs)
 	}
-	return FrontEnd{CPUPerRequest: stats.EstimateMedian(request, 1), CPUPerToken: stats.EstimateMedian(token, 1),
-		AllocsPerRequest: stats.Median(requestAllocs), AllocsPerToken: stats.Median(tokenAllocs)}
+	return FrontEnd{CPUPerRequest: stats.EstimateMean(request), CPUPerToken: stats.EstimateMean(token),
+		AllocsPerRequest: stats.Median(requestAllocs), AllocsPerToken: stats.Median(tokenAllocs), RequestSamples: request, TokenSamples: token}
 }
 
 func (r *MockResult) print(out io.Writer) error {
@@ -251,8 +261,8 @@ func (r *MockResult) Conditions() map[string]any {
 
 func (r *MockResult) Series() []results.Series {
 	return []results.Series{
-		{Name: "request", Unit: "CPU-µs", Lower: true, Values: []float64{r.Paced.CPUPerRequest.Value}},
-		{Name: "streamed token", Unit: "CPU-µs", Lower: true, Values: []float64{r.Paced.CPUPerToken.Value}},
+		{Name: "request", Unit: "CPU-µs", Lower: true, Values: r.Paced.RequestSamples},
+		{Name: "streamed token", Unit: "CPU-µs", Lower: true, Values: r.Paced.TokenSamples},
 	}
 }
 

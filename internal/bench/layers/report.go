@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/bench/results"
+	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
 // What the layers have to say to a terminal and to a report.
@@ -14,11 +15,28 @@ func (r *Result) Conditions() map[string]any {
 	return results.Without(r.Settings, "repeats", "rounds", "settle", "conditions")
 }
 
+// rounds is the number of samples of a repeat. A result that was read from a file has it as a JSON number.
+func (r *Result) rounds() int {
+	switch n := r.Settings["rounds"].(type) {
+	case int:
+		return n
+	case float64:
+		return int(n)
+	}
+	return 1
+}
+
+// Speed is the layer's speed as an estimate.
+func (x *LayerResult) Speed() stats.Estimate {
+	return stats.Estimate{Value: x.TokensPerSecond, CI95: x.CI95, N: x.Repeats}
+}
+
+// Series gives every layer's and axis's samples.
 func (r *Result) Series() []results.Series {
 	var out []results.Series
 	for _, list := range [][]LayerResult{r.Layers, r.Axes} {
 		for _, x := range list {
-			out = append(out, results.Series{Name: x.Name, Unit: "tokens/s", Values: x.Samples})
+			out = append(out, results.Series{Name: x.Name, Unit: "tokens/s", Values: stats.Repeats(x.Samples, r.rounds())})
 		}
 	}
 	return out
@@ -36,17 +54,14 @@ func (r *Result) Headline() string {
 func Rows(list []LayerResult, first string) [][]string {
 	rows := [][]string{{first, "tokens/s", "95 % CI", "ms/token", "loss", "95 % CI", "of core", "95 % CI", "CPU-µs/token", "client's", "allocs/token", "batch", "waiting", "ok"}}
 	for i, x := range list {
-		row := []string{x.Name, fmt.Sprintf("%.1f", x.TokensPerSecond), fmt.Sprintf("[%.1f, %.1f]", x.CI95[0], x.CI95[1]), fmt.Sprintf("%.3f", x.MsPerToken),
+		row := []string{x.Name, fmt.Sprintf("%.1f", x.TokensPerSecond), results.Interval(x.Speed(), "%.1f"), fmt.Sprintf("%.3f", x.MsPerToken),
 			"-", "-", "-", "-", fmt.Sprintf("%.0f", x.CPU), "-", fmt.Sprintf("%.2f", x.Allocs), "-", "-", fmt.Sprintf("%d/%d", x.OK, x.Requests)}
 		if first == "axis" || i > 0 {
 			row[4] = fmt.Sprintf("%.2f %%", 100*x.Loss)
-			row[5] = fmt.Sprintf("[%.2f, %.2f]", 100*x.LossCI95[0], 100*x.LossCI95[1])
+			row[5] = results.Interval(stats.Estimate{CI95: [2]float64{100 * x.LossCI95[0], 100 * x.LossCI95[1]}, N: x.Repeats}, "%.2f")
 		}
 		if x.OfCore != nil {
 			row[6], row[7] = fmt.Sprintf("%.3f", x.OfCore.Value), results.Interval(*x.OfCore, "%.3f")
-		}
-		if len(x.Samples) < 2 { // of one sample the spread is not known
-			row[2], row[5], row[7] = "-", "-", "-"
 		}
 		if x.ClientCPU > 0 {
 			row[9] = fmt.Sprintf("%.1f", x.ClientCPU)

@@ -13,7 +13,7 @@ import (
 )
 
 // arrivals yields the times, from the start of the run, at which an open loop's conversations are due.
-func arrivals(p Plan) iter.Seq[time.Duration] {
+func arrivals(p Traffic) iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		gap := gaps(p)
 		var at float64 // seconds
@@ -28,7 +28,7 @@ func arrivals(p Plan) iter.Seq[time.Duration] {
 }
 
 // gaps returns a source of gaps with mean 1.
-func gaps(p Plan) func() float64 {
+func gaps(p Traffic) func() float64 {
 	if p.Burstiness == 0 {
 		return func() float64 { return 1 }
 	}
@@ -37,7 +37,7 @@ func gaps(p Plan) func() float64 {
 }
 
 // rateAt is the rate after n arrivals, at a time of the run.
-func (p Plan) rateAt(n int, at time.Duration) float64 {
+func (p Traffic) rateAt(n int, at time.Duration) float64 {
 	if p.RampTo == 0 {
 		return p.Rate
 	}

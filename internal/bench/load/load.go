@@ -40,8 +40,8 @@ type Sample struct {
 // OK reports whether the request succeeded.
 func (s *Sample) OK() bool { return s.Err == "" }
 
-// Plan says how much load, and how it arrives.
-type Plan struct {
+// Traffic says how much load, and how it arrives.
+type Traffic struct {
 	Clients    int           // closed loop: this many, each sending when its last answer is complete; open loop: the most at once (0: no bound)
 	Requests   int           // stop after this many (0: no bound)
 	Duration   time.Duration // send none after this long (0: no bound)
@@ -54,7 +54,7 @@ type Plan struct {
 // within is false for what is no number, too.
 func within(x, most float64) bool { return x >= 0 && x <= most }
 
-func (p Plan) check() error {
+func (p Traffic) check() error {
 	switch {
 	case p.Requests <= 0 && p.Duration <= 0:
 		return errors.New("load: neither a number of requests nor a duration is set")
@@ -77,19 +77,19 @@ type Result struct {
 // Run sends the load and returns every sample in the order in which the requests were begun. done, when not nil, is called
 // after each request, from many goroutines. An error means that no load was sent, or
 // that ctx ended before the load did; failed requests are samples.
-func Run(ctx context.Context, target Target, plan Plan, prompts Prompts, done func(*Sample)) (*Result, error) {
-	if err := plan.check(); err != nil {
+func Run(ctx context.Context, target Target, traffic Traffic, prompts Prompts, done func(*Sample)) (*Result, error) {
+	if err := traffic.check(); err != nil {
 		return nil, err
 	}
 	e, err := target.endpoint()
 	if err != nil {
 		return nil, err
 	}
-	r := &run{endpoint: e, target: target, plan: plan, prompts: prompts, done: done}
+	r := &run{endpoint: e, target: target, traffic: traffic, prompts: prompts, done: done}
 	defer r.close()
 	before := cpu.Used()
 	r.began = time.Now()
-	if plan.Rate > 0 {
+	if traffic.Rate > 0 {
 		r.open(ctx)
 	} else {
 		r.closed(ctx)
@@ -111,7 +111,7 @@ func Run(ctx context.Context, target Target, plan Plan, prompts Prompts, done fu
 type run struct {
 	endpoint *endpoint
 	target   Target
-	plan     Plan
+	traffic  Traffic
 	prompts  Prompts
 	done     func(*Sample)
 	began    time.Time
@@ -126,7 +126,7 @@ type run struct {
 // closed runs the clients of a closed loop.
 func (r *run) closed(ctx context.Context) {
 	var wg sync.WaitGroup
-	for range r.plan.Clients {
+	for range r.traffic.Clients {
 		wg.Go(func() {
 			t := r.endpoint.dial()
 			defer t.close()
@@ -144,12 +144,12 @@ func (r *run) closed(ctx context.Context) {
 // open starts conversations when they are due, whatever the server does meanwhile.
 func (r *run) open(ctx context.Context) {
 	var slots chan struct{}
-	if r.plan.Clients > 0 {
-		slots = make(chan struct{}, r.plan.Clients)
+	if r.traffic.Clients > 0 {
+		slots = make(chan struct{}, r.traffic.Clients)
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for at := range arrivals(r.plan) {
+	for at := range arrivals(r.traffic) {
 		due := r.began.Add(at)
 		if !sleepUntil(ctx, due) {
 			return
@@ -169,8 +169,8 @@ func (r *run) open(ctx context.Context) {
 
 // over reports whether no further conversation should start.
 func (r *run) over() bool {
-	return r.plan.Requests > 0 && r.sent.Load() >= int64(r.plan.Requests) ||
-		r.plan.Duration > 0 && time.Since(r.began) >= r.plan.Duration
+	return r.traffic.Requests > 0 && r.sent.Load() >= int64(r.traffic.Requests) ||
+		r.traffic.Duration > 0 && time.Since(r.began) >= r.traffic.Duration
 }
 
 // converse runs the turns of one conversation. It returns false when the run's number of requests is used up.
@@ -178,7 +178,7 @@ func (r *run) converse(ctx context.Context, t transport, c Conversation, due tim
 	history := newHistory(c)
 	for i, turn := range c.Turns {
 		n := r.sent.Add(1)
-		if n > int64(r.plan.Requests) && r.plan.Requests > 0 {
+		if n > int64(r.traffic.Requests) && r.traffic.Requests > 0 {
 			return false
 		}
 		body, err := r.target.body(history.messages(turn), turn)

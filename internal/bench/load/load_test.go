@@ -93,9 +93,9 @@ func (f *fake) start(t *testing.T, configure func(*httptest.Server)) *httptest.S
 	return s
 }
 
-func mustRun(t *testing.T, target Target, plan Plan, prompts Prompts) *Result {
+func mustRun(t *testing.T, target Target, traffic Traffic, prompts Prompts) *Result {
 	t.Helper()
-	res, err := Run(t.Context(), target, plan, prompts, nil)
+	res, err := Run(t.Context(), target, traffic, prompts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestEveryDialect(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/stream=%v", d, stream), func(t *testing.T) {
 				f := &fake{tokens: 6}
 				s := f.start(t, nil)
-				res := mustRun(t, Target{URL: s.URL, Dialect: d, Stream: stream, MaxTokens: 6}, Plan{Clients: 3, Requests: 10}, Words{Words: 4, Seed: 1})
+				res := mustRun(t, Target{URL: s.URL, Dialect: d, Stream: stream, MaxTokens: 6}, Traffic{Clients: 3, Requests: 10}, Words{Words: 4, Seed: 1})
 				if n := f.fresh.Load(); len(res.Samples) != 10 || n < 1 || n > 3 {
 					t.Fatalf("%d samples over %d connections, want 10 over at most 3", len(res.Samples), n)
 				}
@@ -128,7 +128,7 @@ func TestEveryDialect(t *testing.T) {
 func TestFirstTokenNotFirstChunk(t *testing.T) {
 	f := &fake{tokens: 2, gap: 30 * time.Millisecond}
 	s := f.start(t, nil)
-	res := mustRun(t, Target{URL: s.URL, Dialect: Chat, Stream: true, MaxTokens: 2}, Plan{Clients: 1, Requests: 1}, Fixed("x"))
+	res := mustRun(t, Target{URL: s.URL, Dialect: Chat, Stream: true, MaxTokens: 2}, Traffic{Clients: 1, Requests: 1}, Fixed("x"))
 	if first := res.Samples[0].First; first < 25*time.Millisecond {
 		t.Errorf("time to first token %v is that of the empty role chunk", first)
 	}
@@ -152,7 +152,7 @@ func TestProtocols(t *testing.T) {
 			f := &fake{tokens: 3}
 			s := f.start(t, c.configure)
 			c.target.URL, c.target.Dialect, c.target.Stream = s.URL, Completions, true
-			for _, x := range mustRun(t, c.target, Plan{Clients: 2, Requests: 4}, Fixed("x")).Samples {
+			for _, x := range mustRun(t, c.target, Traffic{Clients: 2, Requests: 4}, Fixed("x")).Samples {
 				if !x.OK() || len(x.Events) != 3 {
 					t.Errorf("%+v", x)
 				}
@@ -167,7 +167,7 @@ func TestProtocols(t *testing.T) {
 func TestFreshConnections(t *testing.T) {
 	f := &fake{tokens: 1}
 	s := f.start(t, nil)
-	mustRun(t, Target{URL: s.URL, Dialect: Native, Fresh: true}, Plan{Clients: 2, Requests: 7}, Fixed("x"))
+	mustRun(t, Target{URL: s.URL, Dialect: Native, Fresh: true}, Traffic{Clients: 2, Requests: 7}, Fixed("x"))
 	if n := f.fresh.Load(); n != 7 {
 		t.Errorf("7 requests over %d connections", n)
 	}
@@ -178,7 +178,7 @@ func TestMultiTurnCarriesTheAnswers(t *testing.T) {
 	s := f.start(t, nil)
 	for _, stream := range []bool{false, true} {
 		f.prompts = nil
-		mustRun(t, Target{URL: s.URL, Dialect: Chat, Stream: stream}, Plan{Clients: 1, Requests: 2}, Words{Words: 2, Turns: 2, Seed: 3})
+		mustRun(t, Target{URL: s.URL, Dialect: Chat, Stream: stream}, Traffic{Clients: 1, Requests: 2}, Words{Words: 2, Turns: 2, Seed: 3})
 		if len(f.prompts) != 2 || !strings.HasPrefix(f.prompts[1], f.prompts[0]+"\n w w\n") {
 			t.Errorf("stream=%v: prompts %q", stream, f.prompts)
 		}
@@ -188,7 +188,7 @@ func TestMultiTurnCarriesTheAnswers(t *testing.T) {
 func TestOpenLoopCountsFromWhenDue(t *testing.T) {
 	f := &fake{tokens: 1, gap: 40 * time.Millisecond}
 	s := f.start(t, nil)
-	res := mustRun(t, Target{URL: s.URL, Dialect: Native}, Plan{Rate: 200, Clients: 1, Requests: 5}, Fixed("x"))
+	res := mustRun(t, Target{URL: s.URL, Dialect: Native}, Traffic{Rate: 200, Clients: 1, Requests: 5}, Fixed("x"))
 	// One at a time, 40 ms each, due every 5 ms: the last one waited for four others.
 	if last := res.Samples[4]; last.End < 150*time.Millisecond || last.Late < 100*time.Millisecond {
 		t.Errorf("latency %v, late %v: waiting for a slot is not counted", last.End, last.Late)
@@ -199,7 +199,7 @@ func TestArrivals(t *testing.T) {
 	for _, burst := range []float64{0, 0.5, 1, 4} {
 		var last time.Duration
 		n := 0
-		for at := range arrivals(Plan{Rate: 100, Requests: 5000, Burstiness: burst, Seed: 1}) {
+		for at := range arrivals(Traffic{Rate: 100, Requests: 5000, Burstiness: burst, Seed: 1}) {
 			if at < last {
 				t.Fatal("arrivals go back in time")
 			}
@@ -212,7 +212,7 @@ func TestArrivals(t *testing.T) {
 	}
 	half := 0
 	n := 0
-	for at := range arrivals(Plan{Rate: 10, RampTo: 30, Duration: 10 * time.Second}) {
+	for at := range arrivals(Traffic{Rate: 10, RampTo: 30, Duration: 10 * time.Second}) {
 		if n++; at < 5*time.Second {
 			half++
 		}
@@ -225,7 +225,7 @@ func TestArrivals(t *testing.T) {
 func TestDuration(t *testing.T) {
 	f := &fake{tokens: 1, gap: 5 * time.Millisecond}
 	s := f.start(t, nil)
-	res := mustRun(t, Target{URL: s.URL, Dialect: Native}, Plan{Clients: 2, Duration: 100 * time.Millisecond}, Fixed("x"))
+	res := mustRun(t, Target{URL: s.URL, Dialect: Native}, Traffic{Clients: 2, Duration: 100 * time.Millisecond}, Fixed("x"))
 	if n := len(res.Samples); n < 10 || n > 60 {
 		t.Errorf("%d requests in 100 ms of 5 ms each on two clients", n)
 	}
@@ -276,7 +276,7 @@ func TestFailuresAreSamples(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { c.answer(w) }))
 			defer s.Close()
-			res := mustRun(t, Target{URL: s.URL, Dialect: Native, Stream: c.stream, Timeout: 200 * time.Millisecond}, Plan{Clients: 1, Requests: 2}, Fixed("x"))
+			res := mustRun(t, Target{URL: s.URL, Dialect: Native, Stream: c.stream, Timeout: 200 * time.Millisecond}, Traffic{Clients: 1, Requests: 2}, Fixed("x"))
 			for _, x := range res.Samples {
 				if !strings.Contains(x.Err, c.want) {
 					t.Errorf("error %q does not say %q", x.Err, c.want)
@@ -313,26 +313,26 @@ func TestUnreachable(t *testing.T) {
 	if _, err := Detect(t.Context(), Target{URL: s.URL}); err == nil || !strings.Contains(err.Error(), "can't be reached") {
 		t.Errorf("Detect: %v", err)
 	}
-	res := mustRun(t, Target{URL: s.URL, Dialect: Chat}, Plan{Clients: 1, Requests: 1}, Fixed("x"))
+	res := mustRun(t, Target{URL: s.URL, Dialect: Chat}, Traffic{Clients: 1, Requests: 1}, Fixed("x"))
 	if res.Samples[0].OK() {
 		t.Error("a request to nobody succeeded")
 	}
 }
 
-func TestBadPlansAndTargets(t *testing.T) {
-	for _, p := range []Plan{{}, {Clients: 1}, {Requests: 1}, {Requests: 1, Rate: -1}} {
+func TestBadTrafficAndTargets(t *testing.T) {
+	for _, p := range []Traffic{{}, {Clients: 1}, {Requests: 1}, {Requests: 1, Rate: -1}} {
 		if _, err := Run(t.Context(), Target{URL: "http://x", Dialect: Chat}, p, Fixed(""), nil); err == nil {
-			t.Errorf("plan %+v was accepted", p)
+			t.Errorf("traffic %+v was accepted", p)
 		}
 	}
 	for _, u := range []string{"", "ftp://x", "http://", "http://a b/"} {
-		if _, err := Run(t.Context(), Target{URL: u, Dialect: Chat}, Plan{Clients: 1, Requests: 1}, Fixed(""), nil); err == nil {
+		if _, err := Run(t.Context(), Target{URL: u, Dialect: Chat}, Traffic{Clients: 1, Requests: 1}, Fixed(""), nil); err == nil {
 			t.Errorf("URL %q was accepted", u)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Run(ctx, Target{URL: "http://x", Dialect: Chat}, Plan{Clients: 1, Requests: 1}, Fixed(""), nil); err == nil {
+	if _, err := Run(ctx, Target{URL: "http://x", Dialect: Chat}, Traffic{Clients: 1, Requests: 1}, Fixed(""), nil); err == nil {
 		t.Error("a stopped run returned a result")
 	}
 }

@@ -27,6 +27,7 @@ type Load struct {
 	Rate       float64       `help:"Open loop: mean arrivals a second, whatever the server does."`
 	RampTo     float64       `help:"Open loop: the rate grows from --rate to this over the run."`
 	Burstiness float64       `help:"Open loop: shape of the gamma-distributed gaps; 1 is Poisson, less is burstier, 0 is even." default:"1"`
+	Repeats    int           `help:"Repeats of the measurement: to compare two results takes five." default:"1"`
 	Sweep      bool          `help:"Measure at several loads and find the knee: rates when --rate is set, else clients."`
 	SLO        []string      `help:"Objective for the goodput: ttft=500ms, tpot=50ms, itl=80ms or e2e=5s; all must be met." name:"slo"`
 	Work       `embed:""`
@@ -39,9 +40,10 @@ type Load struct {
 type Result struct {
 	results.Record
 	Settings map[string]any `json:"settings"`
-	Summary  *Summary       `json:"summary,omitempty"`
+	Summary  *Summary       `json:"summary,omitempty"` // of all repeats together
+	Repeats  []Summary      `json:"repeats,omitempty"`
 	Sweep    *Sweep         `json:"sweep,omitempty"`
-	Samples  []load.Sample  `json:"samples,omitempty"`
+	Samples  []load.Sample  `json:"samples,omitempty"` // of all repeats, one after the other
 }
 
 // Run measures and prints the result. It fails when the server can't be reached, when a figure would be false, and, after
@@ -59,7 +61,7 @@ func (l *Load) Run(ctx context.Context, out io.Writer) error {
 	if l.Sweep {
 		res.Sweep, err = l.sweep(ctx, target, objectives)
 	} else {
-		res.Samples, res.Summary, err = l.once(ctx, target, l.plan(), objectives, "load")
+		err = l.repeat(ctx, target, objectives, res)
 	}
 	if err != nil {
 		return err
@@ -70,7 +72,41 @@ func (l *Load) Run(ctx context.Context, out io.Writer) error {
 	return l.print(out, res)
 }
 
+// repeat measures the same load again and again. The samples of a repeat follow those of the one before in time, as if the pauses
+// between them were not there.
+func (l *Load) repeat(ctx context.Context, target load.Target, objectives []objective, res *Result) error {
+	all := &load.Result{}
+	for i := range l.Repeats {
+		name := "load"
+		if l.Repeats > 1 {
+			name = fmt.Sprintf("repeat %d of %d", i+1, l.Repeats)
+		}
+		r, err := l.once(ctx, target, l.traffic(uint64(i)), name)
+		if err != nil {
+			return err
+		}
+		s, err := Summarise(r, objectives)
+		if err != nil {
+			return err
+		}
+		res.Repeats = append(res.Repeats, *s)
+		for _, x := range r.Samples {
+			x.Start += all.Elapsed
+			all.Samples = append(all.Samples, x)
+		}
+		all.Elapsed += r.Elapsed
+		all.CPU += r.CPU
+	}
+	var err error
+	res.Samples = all.Samples
+	res.Summary, err = Summarise(all, objectives)
+	return err
+}
+
 func (l *Load) check() ([]objective, error) {
+	if l.Repeats < 1 {
+		return nil, errors.New("bench: --repeats must be at least 1")
+	}
 	if l.URL == "" {
 		return nil, errors.New("bench: set --url, or --mock")
 	}
@@ -111,42 +147,37 @@ func (l *Load) detect(ctx context.Context) (load.Target, error) {
 	return load.Detect(ctx, t)
 }
 
-func (l *Load) plan() load.Plan {
-	p := load.Plan{Clients: l.Concurrency, Requests: l.Requests, Duration: l.Duration, Rate: l.Rate, RampTo: l.RampTo, Burstiness: l.Burstiness}
+// traffic is the load of a repeat; repeats have different prompts, so that no cache helps the later ones.
+func (l *Load) traffic(repeat uint64) load.Traffic {
+	p := load.Traffic{Seed: l.NextSeed() + repeat, Clients: l.Concurrency, Requests: l.Requests, Duration: l.Duration, Rate: l.Rate, RampTo: l.RampTo, Burstiness: l.Burstiness}
 	if l.Duration > 0 {
 		p.Requests = 0
 	}
 	return p
 }
 
-// once warms up, sends the load and sums it up.
-func (l *Load) once(ctx context.Context, target load.Target, plan load.Plan, objectives []objective, name string) ([]load.Sample, *Summary, error) {
+// once warms up and sends the load.
+func (l *Load) once(ctx context.Context, target load.Target, traffic load.Traffic, name string) (*load.Result, error) {
 	if n := l.WarmupRequests(); n > 0 {
 		if err := Warm(ctx, &l.Work, target, n); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	seed := l.NextSeed()
-	plan.Seed = seed
-	prompts, err := l.PromptSet(seed)
+	prompts, err := l.PromptSet(traffic.Seed)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	bar := NewProgress(l.Progress, name, plan.Requests)
-	r, err := load.Run(ctx, target, plan, prompts, func(*load.Sample) { bar.Step() })
+	bar := NewProgress(l.Progress, name, traffic.Requests)
+	r, err := load.Run(ctx, target, traffic, prompts, func(*load.Sample) { bar.Step() })
 	bar.End()
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := Summarise(r, objectives)
-	return r.Samples, s, err
+	return r, err
 }
 
 // Warm sends requests that nobody counts. Their prompts are never those of the measurement.
 func Warm(ctx context.Context, w *Work, target load.Target, n int) error {
 	prompts := load.Prompts(load.Words{Words: max(w.Words, 1), Seed: w.NextSeed() ^ 0x5bd1e995})
 	target.MaxTokens = min(target.MaxTokens, 8)
-	r, err := load.Run(ctx, target, load.Plan{Clients: min(n, max(1, w.Concurrency)), Requests: n}, prompts, nil)
+	r, err := load.Run(ctx, target, load.Traffic{Clients: min(n, max(1, w.Concurrency)), Requests: n}, prompts, nil)
 	if err != nil {
 		return err
 	}
@@ -202,8 +233,26 @@ func (l *Load) print(out io.Writer, res *Result) error {
 		if err := res.Summary.print(out); err != nil {
 			return err
 		}
+		if err := res.printRepeats(out); err != nil {
+			return err
+		}
 	}
 	return res.Summary.Failures()
+}
+
+// printRepeats says how the repeats scatter, when there are several.
+func (r *Result) printRepeats(out io.Writer) error {
+	if len(r.Repeats) < 2 {
+		return nil
+	}
+	rows := [][]string{{fmt.Sprintf("over %d repeats", len(r.Repeats)), "unit", "value", "95 % CI"}}
+	for _, s := range r.Series() {
+		if len(s.Values) == len(r.Repeats) {
+			e := stats.EstimateSpeed(s.Values)
+			rows = append(rows, []string{s.Name, s.Unit, fmt.Sprintf("%.4g", e.Value), results.Interval(e, "%.4g")})
+		}
+	}
+	return results.Table(out, rows)
 }
 
 func (s *Summary) print(out io.Writer) error {

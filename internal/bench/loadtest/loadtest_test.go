@@ -27,7 +27,7 @@ func work() Work {
 func TestLoad(t *testing.T) {
 	s := fakeserver.New(t, "m", time.Millisecond, fakeserver.All)
 	dir := t.TempDir()
-	l := &Load{URL: s.URL, API: "auto", Work: work(), JSON: true, Out: filepath.Join(dir, "run.json"), SLO: []string{"ttft=100ms", "e2e=1s"}}
+	l := &Load{Repeats: 1, URL: s.URL, API: "auto", Work: work(), JSON: true, Out: filepath.Join(dir, "run.json"), SLO: []string{"ttft=100ms", "e2e=1s"}}
 	l.Stream = true
 	var out bytes.Buffer
 	if err := l.Run(t.Context(), &out); err != nil {
@@ -53,7 +53,7 @@ func TestLoad(t *testing.T) {
 func TestLoadTable(t *testing.T) {
 	s := fakeserver.New(t, "m", 0, fakeserver.All)
 	var out, progress bytes.Buffer
-	l := &Load{URL: s.URL, API: "auto", Work: work(), Progress: &progress}
+	l := &Load{Repeats: 1, URL: s.URL, API: "auto", Work: work(), Progress: &progress}
 	if err := l.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)
 	}
@@ -67,10 +67,38 @@ func TestLoadTable(t *testing.T) {
 	}
 }
 
+// Requests of one run are not independent of each other: what counts is how often the run was repeated.
+func TestRepeatsOfLoad(t *testing.T) {
+	s := fakeserver.New(t, "m", time.Millisecond, fakeserver.All)
+	l := &Load{URL: s.URL, API: "auto", Work: work(), Repeats: 5, Out: filepath.Join(t.TempDir(), "run.json")}
+	var out bytes.Buffer
+	if err := l.Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "over 5 repeats") || !strings.Contains(out.String(), "40 of 40 requests") {
+		t.Error(out.String())
+	}
+	var res Result
+	data, err := os.ReadFile(l.Out)
+	if err != nil || json.Unmarshal(data, &res) != nil || len(res.Samples) != 40 || len(res.Repeats) != 5 {
+		t.Fatalf("%v: %d samples, %d repeats", err, len(res.Samples), len(res.Repeats))
+	}
+	for i := 1; i < len(res.Samples); i++ {
+		if res.Samples[i].Start < res.Samples[i-1].Start {
+			t.Errorf("sample %d began before the one before it", i)
+		}
+	}
+	for _, q := range res.Series() {
+		if n := len(q.Values); n != 5 && n != 0 {
+			t.Errorf("%s has %d values for 5 repeats", q.Name, n)
+		}
+	}
+}
+
 func TestSweep(t *testing.T) {
 	s := fakeserver.New(t, "m", time.Millisecond, fakeserver.All)
 	for _, rate := range []float64{0, 1} {
-		l := &Load{URL: s.URL, API: "auto", Work: work(), Sweep: true, Rate: rate, Burstiness: 1}
+		l := &Load{Repeats: 1, URL: s.URL, API: "auto", Work: work(), Sweep: true, Rate: rate, Burstiness: 1}
 		l.Stream = true
 		var out bytes.Buffer
 		if err := l.Run(t.Context(), &out); err != nil {
@@ -117,7 +145,7 @@ func TestLoadRefusesFalseFigures(t *testing.T) {
 		"no usage":    {answer(`{"choices":[{"text":"x"}]}`, 200).URL, "no usage"},
 		"no tokens":   {answer(`{"usage":{"completion_tokens":0}}`, 200).URL, "no tokens"},
 	} {
-		l := &Load{URL: c.url, API: "completions", Work: work()}
+		l := &Load{Repeats: 1, URL: c.url, API: "completions", Work: work()}
 		if err := l.Run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v does not say %q", name, err, c.want)
 		}
@@ -128,7 +156,7 @@ func TestLoadRefusesFalseFigures(t *testing.T) {
 		fmt.Fprintf(w, `{"model":"m%d","usage":{"completion_tokens":5}}`, n%2)
 	}))
 	defer mixed.Close()
-	l := &Load{URL: mixed.URL, API: "completions", Work: work()}
+	l := &Load{Repeats: 1, URL: mixed.URL, API: "completions", Work: work()}
 	l.Concurrency = 1
 	if err := l.Run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "different models") {
 		t.Errorf("mixed models: %v", err)
@@ -145,7 +173,7 @@ func TestLoadTellsOfFailures(t *testing.T) {
 		io.WriteString(w, `{"usage":{"completion_tokens":5}}`)
 	}))
 	defer s.Close()
-	l := &Load{URL: s.URL, API: "completions", Work: work()}
+	l := &Load{Repeats: 1, URL: s.URL, API: "completions", Work: work()}
 	l.Concurrency, l.Warmup = 1, 0
 	var out bytes.Buffer
 	err := l.Run(t.Context(), &out)
@@ -162,6 +190,7 @@ func TestBadOptions(t *testing.T) {
 		"no tokens":        func(l *Load) { l.Gen = 0 },
 		"no prompt":        func(l *Load) { l.Words = 0 },
 		"two prompts":      func(l *Load) { l.Prompt, l.Prompts = "a", "b" },
+		"no repeats":       func(l *Load) { l.Repeats = 0 },
 		"no end":           func(l *Load) { l.Requests = 0 },
 		"no client":        func(l *Load) { l.Concurrency = 0 },
 		"ramp without":     func(l *Load) { l.RampTo = 3 },
@@ -174,7 +203,7 @@ func TestBadOptions(t *testing.T) {
 		"objective name":   func(l *Load) { l.SLO = []string{"xyz=5ms"} },
 		"objective stream": func(l *Load) { l.SLO = []string{"ttft=5ms"} },
 	} {
-		l := &Load{URL: "http://127.0.0.1:1", Work: work()}
+		l := &Load{Repeats: 1, URL: "http://127.0.0.1:1", Work: work()}
 		change(l)
 		if err := l.Run(t.Context(), io.Discard); err == nil || strings.Contains(err.Error(), "reached") {
 			t.Errorf("%s: %v", name, err)

@@ -4,30 +4,41 @@ import (
 	"fmt"
 
 	"github.com/penstock-llm/penstock/internal/bench/results"
+	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
 // What a load has to say to a report.
 
-func (r *Result) Conditions() map[string]any { return results.Without(r.Settings, "url", "seed") }
+func (r *Result) Conditions() map[string]any {
+	return results.Without(r.Settings, "url", "seed", "repeats")
+}
 
+// Series gives the quantities of each repeat. The requests of a repeat are not independent of each other, so that they are summed
+// up and not compared one by one.
 func (r *Result) Series() []results.Series {
-	e2e := results.Series{Name: "end to end", Unit: "ms", Lower: true}
-	ttft := results.Series{Name: "time to first token", Unit: "ms", Lower: true}
-	per := results.Series{Name: "time per output token", Unit: "ms", Lower: true}
-	for i := range r.Samples {
-		s := &r.Samples[i]
-		if !s.OK() {
-			continue
-		}
-		e2e.Values = append(e2e.Values, float64(s.End)/1e6)
-		if s.First > 0 {
-			ttft.Values = append(ttft.Values, float64(s.First)/1e6)
-		}
-		if t := tpot(s); t > 0 {
-			per.Values = append(per.Values, float64(t)/1e6)
+	list := []results.Series{
+		{Name: "output", Unit: "tokens/s"},
+		{Name: "end to end, p50", Unit: "ms", Lower: true},
+		{Name: "time to first token, p50", Unit: "ms", Lower: true},
+		{Name: "time per output token, p50", Unit: "ms", Lower: true},
+	}
+	add := func(at int, d *stats.Distribution) {
+		if d != nil {
+			list[at].Values = append(list[at].Values, d.P50)
 		}
 	}
-	return []results.Series{e2e, ttft, per}
+	repeats := r.Repeats
+	if len(repeats) == 0 && r.Summary != nil { // stored before there were repeats
+		repeats = []Summary{*r.Summary}
+	}
+	for i := range repeats {
+		s := &repeats[i]
+		list[0].Values = append(list[0].Values, s.TokensPerSecond)
+		add(1, &s.E2E)
+		add(2, s.TTFT)
+		add(3, s.TPOT)
+	}
+	return list
 }
 
 func (r *Result) Headline() string {

@@ -32,17 +32,22 @@ var shares = []float64{0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 1, 1.15, 1.4}
 // finds the server's capacity with a closed loop, then offers shares of it, up to and beyond saturation; the given rate then
 // only says that rates are meant.
 func (l *Load) sweep(ctx context.Context, target load.Target, objectives []objective) (*Sweep, error) {
-	plans, axis, err := l.sweepPlans(ctx, target)
+	levels, axis, err := l.levels(ctx, target)
 	if err != nil {
 		return nil, err
 	}
 	s := &Sweep{Axis: axis}
-	for _, p := range plans {
+	for i, p := range levels {
+		p.Seed += uint64(i) + 1 // other prompts at each level, so that no cache helps the later ones
 		at := p.Rate
 		if p.Rate == 0 {
 			at = float64(p.Clients)
 		}
-		_, sum, err := l.once(ctx, target, p, objectives, fmt.Sprintf("%.4g %s", at, axis))
+		r, err := l.once(ctx, target, p, fmt.Sprintf("%.4g %s", at, axis))
+		if err != nil {
+			return nil, fmt.Errorf("at %.4g %s: %w", at, axis, err)
+		}
+		sum, err := Summarise(r, objectives)
 		if err != nil {
 			return nil, fmt.Errorf("at %.4g %s: %w", at, axis, err)
 		}
@@ -58,10 +63,11 @@ func (l *Load) sweep(ctx context.Context, target load.Target, objectives []objec
 	return s, nil
 }
 
-func (l *Load) sweepPlans(ctx context.Context, target load.Target) ([]load.Plan, string, error) {
-	base := l.plan()
+// levels lists the loads of a sweep, and what they are counted in.
+func (l *Load) levels(ctx context.Context, target load.Target) ([]load.Traffic, string, error) {
+	base := l.traffic(0)
 	base.RampTo = 0
-	var plans []load.Plan
+	var levels []load.Traffic
 	if l.Rate == 0 {
 		for n := 1; n <= 4*l.Concurrency; n *= 2 {
 			p := base
@@ -69,22 +75,26 @@ func (l *Load) sweepPlans(ctx context.Context, target load.Target) ([]load.Plan,
 			if p.Requests > 0 {
 				p.Requests = max(p.Requests, 4*n)
 			}
-			plans = append(plans, p)
+			levels = append(levels, p)
 		}
-		return plans, "clients", nil
+		return levels, "clients", nil
 	}
 	closed := base
 	closed.Rate, closed.Clients = 0, max(8, l.Concurrency)
-	_, full, err := l.once(ctx, target, closed, nil, "capacity")
+	r, err := l.once(ctx, target, closed, "capacity")
+	if err != nil {
+		return nil, "", fmt.Errorf("capacity: %w", err)
+	}
+	full, err := Summarise(r, nil)
 	if err != nil {
 		return nil, "", fmt.Errorf("capacity: %w", err)
 	}
 	for _, share := range shares {
 		p := base
 		p.Rate, p.Clients = share*full.RequestsPerSecond, 0
-		plans = append(plans, p)
+		levels = append(levels, p)
 	}
-	return plans, "requests/s", nil
+	return levels, "requests/s", nil
 }
 
 // knee is the load at which normalised throughput lies farthest above normalised latency: before it more load brings more

@@ -19,8 +19,9 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
-// Compare sends the same load to several servers in alternated rounds: `penstock bench compare`. All servers stay up through
-// the comparison, so that rounds are close in time and the machine's moods hit all alike.
+// Compare sends the same load to several servers in alternated rounds: `penstock bench compare`. Each round starts
+// the servers anew, all at once, and runs them one after the other, so that rounds are independent of each other and a change of
+// the machine's speed is shared by all servers of a round.
 type Compare struct {
 	Peer          []string      `help:"Server to compare with: NAME=URL, llama-server=BINARY, penstock=BINARY, or NAME=COMMAND with {model} {port} {threads} {slots} {ctx}." required:"" sep:"none"`
 	Self          bool          `help:"Compare this program's own server, first." default:"true" negatable:""`
@@ -41,6 +42,9 @@ type Compare struct {
 	Executable string `kong:"-"`
 }
 
+// level is the chance that equal servers are called different.
+const level = 0.05
+
 // CompareResult is the outcome of Compare, as JSON.
 type CompareResult struct {
 	results.Record
@@ -52,8 +56,10 @@ type CompareResult struct {
 // Compared is one server over all rounds.
 type Compared struct {
 	Name            string         `json:"name"`
+	Kept            bool           `json:"kept,omitempty"` // not ours: the same process in all rounds
 	TokensPerSecond stats.Estimate `json:"tokens_per_second"`
-	// Ratio is the first server's speed over this one's, round by round; P is the chance of such rounds if they were equal.
+	// Ratio is the first server's speed over this one's, round by round. P is the chance of such a ratio, or one farther from 1, if
+	// both were equal: the paired t test over the rounds, adjusted by Holm's method for the number of servers.
 	Ratio     *stats.Estimate `json:"ratio,omitempty"`
 	P         float64         `json:"p,omitempty"`
 	TTFT      float64         `json:"ttft_p50_ms,omitempty"`
@@ -83,26 +89,11 @@ func (c *Compare) Run(ctx context.Context, out io.Writer) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	contenders, stop, err := c.contenders(ctx)
-	defer stop()
-	if err != nil {
-		return err
-	}
 	res := &CompareResult{Record: results.NewRecord("compare"), Settings: c.settings()}
-	for _, x := range contenders {
-		res.Servers = append(res.Servers, Compared{Name: x.name})
-		if n := c.WarmupRequests(); n > 0 {
-			if err := loadtest.Warm(ctx, &c.Work, x.target, n); err != nil {
-				return fmt.Errorf("%s: %w", x.name, err)
-			}
-		}
-	}
 	for i := range c.Rounds {
-		round, err := c.round(ctx, contenders, i)
-		if err != nil {
-			return fmt.Errorf("round %d: %w", i+1, err)
+		if err := c.repeat(ctx, i, res); err != nil {
+			return err
 		}
-		res.Rounds = append(res.Rounds, *round)
 	}
 	res.Conclude()
 	if c.Out != "" {
@@ -114,6 +105,32 @@ func (c *Compare) Run(ctx context.Context, out io.Writer) error {
 		return results.WriteJSON(out, res)
 	}
 	return res.print(out)
+}
+
+// repeat starts the servers anew and runs a round. With the same processes throughout, what is peculiar to one of them, such as
+// the pages of memory that it got, would be in all rounds and look like a difference between the programs.
+func (c *Compare) repeat(ctx context.Context, i int, res *CompareResult) error {
+	contenders, stop, err := c.contenders(ctx)
+	defer stop()
+	if err != nil {
+		return err
+	}
+	for _, x := range contenders {
+		if i == 0 {
+			res.Servers = append(res.Servers, Compared{Name: x.name, Kept: x.server == nil})
+		}
+		if n := c.WarmupRequests(); n > 0 {
+			if err := loadtest.Warm(ctx, &c.Work, x.target, n); err != nil {
+				return fmt.Errorf("%s: %w", x.name, err)
+			}
+		}
+	}
+	round, err := c.round(ctx, contenders, i)
+	if err != nil {
+		return fmt.Errorf("round %d: %w", i+1, err)
+	}
+	res.Rounds = append(res.Rounds, *round)
+	return nil
 }
 
 func (c *Compare) check() error {
@@ -238,7 +255,7 @@ func (c *Compare) round(ctx context.Context, contenders []contender, i int) (*Co
 func (c *Compare) measure(ctx context.Context, x contender, prompts load.Prompts, name string) (*loadtest.Summary, float64, error) {
 	bar := loadtest.NewProgress(c.Progress, name, c.Requests)
 	before := x.server.UsedCPU()
-	r, err := load.Run(ctx, x.target, load.Plan{Clients: c.Concurrency, Requests: c.Requests}, prompts, func(*load.Sample) { bar.Step() })
+	r, err := load.Run(ctx, x.target, load.Traffic{Clients: c.Concurrency, Requests: c.Requests}, prompts, func(*load.Sample) { bar.Step() })
 	used := x.server.UsedCPU() - before
 	bar.End()
 	if err != nil {
@@ -274,6 +291,7 @@ func sameWork(contenders []contender, runs []loadtest.Summary, ignoreEOS bool, w
 
 // Conclude computes medians and ratios over the rounds.
 func (r *CompareResult) Conclude() {
+	var ps []float64
 	for i := range r.Servers {
 		s := &r.Servers[i]
 		var ttft, itl, e2e, cpus []float64
@@ -291,7 +309,7 @@ func (r *CompareResult) Conclude() {
 				cpus = append(cpus, round.CPU[i])
 			}
 		}
-		s.TokensPerSecond = stats.EstimateMedian(s.samples, 1)
+		s.TokensPerSecond = stats.EstimateSpeed(s.samples)
 		s.E2E = stats.Median(e2e)
 		if len(ttft) > 0 {
 			s.TTFT = stats.Median(ttft)
@@ -303,14 +321,18 @@ func (r *CompareResult) Conclude() {
 			s.ServerCPU = stats.Median(cpus)
 		}
 		if i > 0 {
-			e := stats.EstimateRatio(r.Servers[0].samples, s.samples, 1)
-			s.Ratio, s.P = &e, stats.PairedP(r.Servers[0].samples, s.samples, 1)
+			e, p := stats.EstimateRatio(r.Servers[0].samples, s.samples)
+			s.Ratio, s.P = &e, p
+			ps = append(ps, p)
 		}
+	}
+	for i, p := range stats.Holm(ps) {
+		r.Servers[i+1].P = p
 	}
 }
 
 func (r *CompareResult) print(out io.Writer) error {
-	rows := [][]string{{"server", "tokens/s", "95 % CI", r.Servers[0].Name + " is", "95 % CI", "p", "TTFT p50", "ITL p99", "E2E p50", "CPU-µs/token"}}
+	rows := [][]string{{"server", "tokens/s", "95 % CI", r.Servers[0].Name + " is", "95 % CI", "p (Holm)", "TTFT p50", "ITL p99", "E2E p50", "CPU-µs/token"}}
 	dash := func(x float64, form string) string {
 		if x == 0 {
 			return "-"
@@ -335,8 +357,16 @@ func (r *CompareResult) print(out io.Writer) error {
 	}
 	fmt.Fprintln(out, " GB/s")
 	for _, s := range r.Servers[1:] {
-		if !s.Ratio.Excludes(1) {
+		switch {
+		case !s.Ratio.Claims():
+			fmt.Fprintf(out, "no claim about %s and %s: figures are medians of %d rounds, and intervals take at least %d\n", r.Servers[0].Name, s.Name, s.Ratio.N, stats.MinRepeats)
+		case s.P >= level:
 			fmt.Fprintf(out, "the noise is larger than the difference between %s and %s\n", r.Servers[0].Name, s.Name)
+		}
+	}
+	for _, s := range r.Servers {
+		if s.Kept {
+			fmt.Fprintf(out, "%s was not restarted between the rounds: what is peculiar to its process is in all of them\n", s.Name)
 		}
 	}
 	return nil

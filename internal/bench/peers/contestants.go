@@ -11,8 +11,9 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/programs"
 )
 
-// programs starts what can run the model. Only this program's own server must.
-func (p *Peers) programs(ctx context.Context, path string, absent map[string]string) (list []program, stop func(), err error) {
+// programs starts what can run the model. This program's own server must; another one that fails in the first round is noted as
+// absent and not tried again, and one that fails later ends the measurement, because its rounds would not pair up any more.
+func (p *Peers) programs(ctx context.Context, path string, absent map[string]string, round int) (list []program, stop func(), err error) {
 	stop = func() {
 		for _, x := range list {
 			x.stop()
@@ -35,19 +36,28 @@ func (p *Peers) programs(ctx context.Context, path string, absent map[string]str
 		if spec, err = programs.Llama(filepath.Join(p.Llama, "llama-server"), setup); err != nil {
 			return list, stop, err
 		}
-		if s, err := startHTTP(ctx, spec); err != nil {
-			absent["llama-server"] = err.Error()
-		} else {
-			list = append(list, s)
+		if _, gone := absent[spec.Name]; !gone {
+			s, err := startHTTP(ctx, spec)
+			switch {
+			case err == nil:
+				list = append(list, s)
+			case round > 0:
+				return list, stop, err
+			default:
+				absent[spec.Name] = err.Error()
+			}
 		}
 		list = append(list, &toolProgram{dir: p.Llama, model: path, threads: p.Threads})
 	}
-	if p.OpenVINO != "" {
+	if _, gone := absent["openvino"]; p.OpenVINO != "" && !gone {
 		o, err := programs.StartOpenVINO(ctx, p.OpenVINO, p.Script, path, p.Threads)
-		if err != nil {
-			absent["openvino"] = err.Error()
-		} else {
+		switch {
+		case err == nil:
 			list = append(list, &insideProgram{o})
+		case round > 0:
+			return list, stop, err
+		default:
+			absent["openvino"] = err.Error()
 		}
 	}
 	return list, stop, ctx.Err()
@@ -96,7 +106,7 @@ func (h *httpProgram) does(w row) bool { return h.server.Name == self || w.serve
 
 func (h *httpProgram) run(ctx context.Context, w row) (float64, error) {
 	prompts := load.Words{Words: w.words, Seed: uint64(time.Now().UnixNano())}
-	r, err := load.Run(ctx, h.withGen(w.gen), load.Plan{Clients: w.clients, Requests: w.requests}, prompts, nil)
+	r, err := load.Run(ctx, h.withGen(w.gen), load.Traffic{Clients: w.clients, Requests: w.requests}, prompts, nil)
 	if err != nil {
 		return 0, err
 	}

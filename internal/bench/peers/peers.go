@@ -104,6 +104,9 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 	if p.Rounds < 1 || len(p.Models) == 0 {
 		return errors.New("bench: peers needs a model and at least one round")
 	}
+	if p.Floors != "" && p.Rounds < stats.MinRepeats {
+		return fmt.Errorf("bench: --floors needs --rounds of at least %d: fewer say nothing about a floor", stats.MinRepeats)
+	}
 	if p.Llama == "" && p.OpenVINO == "" {
 		return errors.New("bench: nothing to compare with: set --llama or --openvino")
 	}
@@ -157,25 +160,17 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// model starts the programs, runs the rounds and stops the programs.
+// model runs the rounds of one model.
 func (p *Peers) model(ctx context.Context, path string, floors map[string]float64) (*PeersModel, error) {
 	m := &PeersModel{Model: strings.TrimSuffix(filepath.Base(path), ".gguf"), Absent: map[string]string{}}
-	programs, stop, err := p.programs(ctx, path, m.Absent)
-	defer stop()
-	if err != nil {
-		return nil, err
-	}
 	for _, r := range rows {
 		if p.wanted(r.name) {
 			m.Rows = append(m.Rows, PeersRow{Work: r.name, Samples: map[string][]float64{}, Medians: map[string]float64{}, Floor: floors[r.name]})
 		}
 	}
 	for round := range p.Rounds {
-		m.Bandwidth = append(m.Bandwidth, limits.Bandwidth(p.Threads))
-		for i := range m.Rows {
-			if err := p.row(ctx, programs, &m.Rows[i], round); err != nil {
-				return nil, err
-			}
+		if err := p.round(ctx, path, m, round); err != nil {
+			return nil, err
 		}
 	}
 	kept := m.Rows[:0]
@@ -189,6 +184,22 @@ func (p *Peers) model(ctx context.Context, path string, floors map[string]float6
 		return nil, fmt.Errorf("bench: no peer could run it: %v", m.Absent)
 	}
 	return m, nil
+}
+
+// round starts the programs anew, so that rounds are independent repeats, and runs every kind of work.
+func (p *Peers) round(ctx context.Context, path string, m *PeersModel, round int) error {
+	programs, stop, err := p.programs(ctx, path, m.Absent, round)
+	defer stop()
+	if err != nil {
+		return err
+	}
+	m.Bandwidth = append(m.Bandwidth, limits.Bandwidth(p.Threads))
+	for i := range m.Rows {
+		if err := p.row(ctx, programs, &m.Rows[i], round); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *Peers) wanted(name string) bool {
@@ -240,7 +251,7 @@ func (r *PeersRow) conclude() bool {
 	if r.Best == "" || len(r.Samples[self]) == 0 {
 		return false
 	}
-	r.Ratio = stats.EstimateRatio(r.Samples[self], r.Samples[r.Best], 1)
+	r.Ratio, _ = stats.EstimateRatio(r.Samples[self], r.Samples[r.Best])
 	r.Reached = r.Ratio.Value >= r.Floor
 	return true
 }
@@ -261,15 +272,16 @@ func (m *PeersModel) print(out io.Writer) error {
 		switch {
 		case r.Floor == 0:
 			line = append(line, "-", "")
-		case r.Reached:
-			line = append(line, fmt.Sprintf("%.2f x", r.Floor), "reached")
 		default:
-			line = append(line, fmt.Sprintf("%.2f x", r.Floor), "NOT REACHED")
+			line = append(line, fmt.Sprintf("%.2f x", r.Floor), results.FloorVerdict(r.Ratio, r.Floor))
 		}
 		lines = append(lines, line)
 	}
 	if err := results.Table(out, lines); err != nil {
 		return err
+	}
+	if n := len(m.Bandwidth); n > 0 && n < stats.MinRepeats {
+		fmt.Fprintf(out, "no claim: figures are medians of %d rounds, and intervals take at least %d\n", n, stats.MinRepeats)
 	}
 	for name, why := range m.Absent {
 		fmt.Fprintf(out, "%s can't run it: %s\n", name, why)

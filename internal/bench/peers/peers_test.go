@@ -2,9 +2,11 @@ package peers
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 
+	"github.com/penstock-llm/penstock/internal/bench/loadtest"
 	"github.com/penstock-llm/penstock/internal/bench/results"
 )
 
@@ -26,6 +28,33 @@ func TestPeersConclusion(t *testing.T) {
 	res := &PeersResult{Record: results.Record{Kind: "peers"}, Models: []PeersModel{m}}
 	if res.Headline() != "1 models, 1 of 1 floors reached" {
 		t.Error(res.Headline())
+	}
+}
+
+// Three rounds are no ground for a claim: the table shows medians and says so, and floors are not held against them.
+func TestFewRoundsClaimNothing(t *testing.T) {
+	p := &Peers{Models: []string{"m.gguf"}, Llama: t.TempDir(), Floors: "f.json", Rounds: 4}
+	if err := p.Run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "--rounds of at least 5") {
+		t.Errorf("%v", err)
+	}
+	r := &CompareResult{Servers: []Compared{{Name: "a"}, {Name: "b", Kept: true}}}
+	for i := range 4 {
+		speed := float64(100 + i)
+		r.Rounds = append(r.Rounds, CompareRound{Runs: []loadtest.Summary{{TokensPerSecond: 9 * speed}, {TokensPerSecond: speed}}, CPU: make([]float64, 2)})
+	}
+	r.Conclude()
+	var out bytes.Buffer
+	if err := r.print(&out); err != nil || !strings.Contains(out.String(), "no claim about a and b") || strings.Contains(out.String(), "[") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	if !strings.Contains(out.String(), "b was not restarted") {
+		t.Error(out.String())
+	}
+	r.Rounds = append(r.Rounds, r.Rounds[0])
+	r.Conclude()
+	out.Reset()
+	if err := r.print(&out); err != nil || strings.Contains(out.String(), "no claim") || !strings.Contains(out.String(), "9.00 x  [9.00, 9.00]") {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }
 

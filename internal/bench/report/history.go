@@ -85,18 +85,24 @@ func fileName(r *results.Record) string {
 type Difference struct {
 	Name  string         `json:"name"`
 	Unit  string         `json:"unit"`
-	Old   float64        `json:"old"`   // median
-	New   float64        `json:"new"`   // median
+	Old   float64        `json:"old"`
+	New   float64        `json:"new"`
 	Ratio stats.Estimate `json:"ratio"` // new over old
-	P     float64        `json:"p"`     // Mann-Whitney
-	Lower bool           `json:"lower_is_better,omitempty"`
+	// P is the chance of such a difference, or a larger one, if there were none: Welch's t test on the repeats, adjusted by Holm's
+	// method for all the quantities of the table.
+	P     float64 `json:"p"`
+	Lower bool    `json:"lower_is_better,omitempty"`
 }
 
-// significant: unlikely to be noise, and the interval agrees.
-func (d Difference) significant() bool { return d.P < 0.05 && d.Ratio.Excludes(1) }
+// level is the chance that two runs of the same thing are called different.
+const level = 0.05
+
+func (d Difference) significant() bool { return d.Ratio.Claims() && d.P < level }
 
 func (d Difference) verdict() string {
 	switch {
+	case !d.Ratio.Claims():
+		return fmt.Sprintf("no claim: %d repeats, at least %d are needed", d.Ratio.N, stats.MinRepeats)
 	case !d.significant():
 		return "no difference beyond the noise"
 	case (d.Ratio.Value > 1) == d.Lower:
@@ -128,9 +134,8 @@ func differences(a, b results.Result) ([]Difference, error) {
 		if !ok || len(o.Values) == 0 || len(s.Values) == 0 {
 			continue
 		}
-		d := Difference{Name: s.Name, Unit: s.Unit, Lower: s.Lower, Old: stats.Median(o.Values), New: stats.Median(s.Values),
-			Ratio: stats.EstimateMedianRatio(s.Values, o.Values, 1), P: stats.MannWhitneyP(o.Values, s.Values)}
-		if !stats.Finite(d.Ratio.Value) {
+		d := Difference{Name: s.Name, Unit: s.Unit, Lower: s.Lower, Old: stats.EstimateSpeed(o.Values).Value, New: stats.EstimateSpeed(s.Values).Value}
+		if d.Ratio, d.P = stats.CompareSpeeds(s.Values, o.Values); !stats.Finite(d.Ratio.Value) {
 			return nil, fmt.Errorf("bench: %s: a median of zero can't be compared", s.Name)
 		}
 		out = append(out, d)
@@ -138,7 +143,22 @@ func differences(a, b results.Result) ([]Difference, error) {
 	if len(out) == 0 {
 		return nil, errors.New("bench: the two results share no quantity")
 	}
+	adjust(out)
 	return out, nil
+}
+
+// adjust corrects the p-values for their number. Quantities of which nothing is claimed do not count.
+func adjust(list []Difference) {
+	var claims []int
+	var ps []float64
+	for i, d := range list {
+		if d.Ratio.Claims() {
+			claims, ps = append(claims, i), append(ps, d.P)
+		}
+	}
+	for k, p := range stats.Holm(ps) {
+		list[claims[k]].P = p
+	}
 }
 
 // unlikeSettings names the settings in which two runs differ.

@@ -93,7 +93,7 @@ func (r *Report) compare(out io.Writer) error {
 }
 
 func differenceTable(list []Difference) [][]string {
-	rows := [][]string{{"what", "unit", "old", "new", "new/old", "95 % CI", "p", "verdict"}}
+	rows := [][]string{{"what", "unit", "old", "new", "new/old", "95 % CI", "p (Holm)", "verdict"}}
 	for _, d := range list {
 		rows = append(rows, []string{d.Name, d.Unit, fmt.Sprintf("%.4g", d.Old), fmt.Sprintf("%.4g", d.New), fmt.Sprintf("%.3f", d.Ratio.Value),
 			results.Interval(d.Ratio, "%.3f"), fmt.Sprintf("%.3g", d.P), d.verdict()})

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/loadtest"
 	"github.com/penstock-llm/penstock/internal/bench/peers"
 	"github.com/penstock-llm/penstock/internal/bench/results"
+	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
 func compareResult(at time.Time, speeds ...float64) *peers.CompareResult {
@@ -103,5 +107,57 @@ func TestReportRefuses(t *testing.T) {
 	}
 	if err := (&Report{Results: dir}).Run(t.Context(), io.Discard); err == nil {
 		t.Error("a broken file was reported")
+	}
+}
+
+// Two runs of the same thing, each of whose quantities has noise of its own, are called different in at most 5 % of the cases:
+// whole reports are counted, not single rows.
+func TestSameIsNotCalledDifferent(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	run := func(rounds int) results.Result {
+		r := &peers.CompareResult{Record: results.Record{Kind: "compare"}, Servers: []peers.Compared{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}}}
+		for range rounds {
+			round := peers.CompareRound{CPU: make([]float64, 4)}
+			for range r.Servers {
+				round.Runs = append(round.Runs, loadtest.Summary{TokensPerSecond: 100 * math.Exp(0.1*rng.NormFloat64())})
+			}
+			r.Rounds = append(r.Rounds, round)
+		}
+		return r
+	}
+	const trials = 2000
+	for rounds, most := range map[int]float64{4: 0, 5: 0.07, 7: 0.07, 10: 0.07} { // 0.05 and four standard deviations
+		called := 0
+		for range trials {
+			list, err := differences(run(rounds), run(rounds))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if slices.ContainsFunc(list, Difference.significant) {
+				called++
+			}
+		}
+		if share := float64(called) / trials; share > most {
+			t.Errorf("%d rounds of the same: called different in %.1f %% of the cases", rounds, 100*share)
+		}
+	}
+}
+
+func TestFewRepeatsAreNoClaim(t *testing.T) {
+	dir, day := t.TempDir(), time.Now()
+	a, b := save(t, dir, "a.json", compareResult(day, 100, 101, 102, 103)), save(t, dir, "b.json", compareResult(day, 200, 201, 202, 203))
+	var out bytes.Buffer
+	if err := (&Report{Compare: []string{a, b}}).Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(out.String(), "no claim: 4 repeats, at least 5 are needed") != 2 || strings.Contains(out.String(), "better") {
+		t.Error(out.String())
+	}
+	// Forty requests of one run are one repeat.
+	load := &loadtest.Result{Record: results.Record{Kind: "load"}, Summary: &loadtest.Summary{Requests: 40, TokensPerSecond: 100, E2E: stats.Distribution{N: 40, P50: 7}}}
+	a, b = save(t, dir, "c.json", load), save(t, dir, "d.json", load)
+	out.Reset()
+	if err := (&Report{Compare: []string{a, b}}).Run(t.Context(), &out); err != nil || strings.Count(out.String(), "no claim: 1 repeats") != 2 {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }

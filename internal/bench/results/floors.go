@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+
+	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
 // Floors is the file of what must be reached: by model file, the ratios to the
@@ -59,4 +61,16 @@ func ReadLayerFloors(path, model string) (map[string]float64, error) {
 		}
 	}
 	return nil, fmt.Errorf("bench: floors: %s has none for the layers of %s", path, model)
+}
+
+// FloorVerdict says whether a floor was reached, and whether the interval leaves that open.
+func FloorVerdict(e stats.Estimate, floor float64) string {
+	verdict := "reached"
+	if e.Value < floor {
+		verdict = "NOT REACHED"
+	}
+	if e.Claims() && e.CI95[0] < floor && floor <= e.CI95[1] {
+		verdict += ", within the noise"
+	}
+	return verdict
 }

@@ -86,7 +86,8 @@ func Without(m map[string]any, keys ...string) map[string]any {
 	return out
 }
 
-// series is one measured quantity of a result, with a sample for each round or request.
+// Series is one measured quantity of a result, with a value for each independent repeat. Several requests to one process are no
+// repeats: a repeat's value sums them up.
 type Series struct {
 	Name   string
 	Unit   string
@@ -94,7 +95,7 @@ type Series struct {
 	Values []float64
 }
 
-// stored is a result that can be kept, compared and drawn. Each kind of benchmark has one.
+// Result is one that can be kept, compared and drawn. Each kind of benchmark has one.
 type Result interface {
 	Meta() *Record
 	Conditions() map[string]any // the settings that must be equal for a comparison
@@ -102,6 +103,10 @@ type Result interface {
 	Headline() string
 }
 
+// Interval prints an estimate's interval; a dash where there were too few repeats for one.
 func Interval(e stats.Estimate, form string) string {
+	if !e.Claims() {
+		return "-"
+	}
 	return fmt.Sprintf("["+form+", "+form+"]", e.CI95[0], e.CI95[1])
 }

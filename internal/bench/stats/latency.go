@@ -44,22 +44,4 @@ func (l *Latency) Distribution() Distribution {
 	return Distribution{N: n, Mean: l.h.Mean() / 1000, Min: ms(l.h.Min()), P50: at(50), P90: at(90), P99: at(99), Max: ms(l.h.Max())}
 }
 
-// Curve gives (percentile, milliseconds) points for a plot of the whole distribution.
-func (l *Latency) Curve() []Point {
-	if l.h.TotalCount() == 0 {
-		return nil
-	}
-	var out []Point
-	for _, q := range []float64{0, 1, 5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 97, 99, 99.5, 99.9, 100} {
-		out = append(out, Point{X: q, Y: ms(l.h.ValueAtQuantile(q))})
-	}
-	return out
-}
-
-// Point is a point of a curve.
-type Point struct {
-	X float64 `json:"x"`
-	Y float64 `json:"y"`
-}
-
 func ms(us int64) float64 { return float64(us) / 1000 }

@@ -1,6 +1,6 @@
-// Package stats holds the small statistics that a benchmark needs to be believed: medians and quantiles, seeded bootstrap
-// intervals, paired ratios, two significance tests, and a latency histogram. It measures nothing itself and knows nothing of
-// servers or models. The packages of internal/bench call it.
+// Package stats holds the small statistics that a benchmark needs to be believed: medians and quantiles, estimates with
+// confidence intervals over independent repeats, tests of whether two things differ, and a latency histogram. It measures
+// nothing itself and knows nothing of servers or models. The packages of internal/bench call it.
 package stats
 
 import (
