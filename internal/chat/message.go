@@ -72,7 +72,7 @@ type Data struct{ value jinja.Value }
 
 // ParseData reads a JSON text. field is what errors, which are *FieldError, call it.
 func ParseData(field string, text []byte) (Data, error) {
-	v, err := jinja.FromJSON(text)
+	v, err := jinja.FromClientJSON(text)
 	if err != nil {
 		return Data{}, Wrong(field, "is not valid JSON: %v", err)
 	}
@@ -147,7 +147,7 @@ func (v *Variables) Set(name string, value Data) {
 }
 
 // SetText adds a variable that is a string.
-func (v *Variables) SetText(name, text string) { v.Set(name, Data{text}) }
+func (v *Variables) SetText(name, text string) { v.Set(name, Data{jinja.Client(text)}) }
 
 // Text returns the content of a message with its parts on lines of their own.
 func (m *Message) Text() string {

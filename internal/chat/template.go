@@ -99,11 +99,8 @@ type Prompt struct {
 	Text string
 	// Client are the parts of Text that came from the client rather than from
 	// the template, in ascending order. No turn begins or ends in them.
-	Client []Range
+	Client []jinja.Range
 }
-
-// Range is the part of a text from byte Start to before byte End.
-type Range = struct{ Start, End int }
 
 // ErrRefused is wrapped by the error of a conversation that the template does
 // not accept, or that makes it fail.
@@ -132,9 +129,6 @@ func (t *Template) Render(ctx context.Context, messages []Message, o Options) (P
 // render runs the template with the variables that transformers passes. What a
 // conversation may cost grows with its size.
 func (t *Template) render(ctx context.Context, messages []Message, o Options) (Prompt, error) {
-	if err := ctx.Err(); err != nil {
-		return Prompt{}, err
-	}
 	size := 0
 	for i := range messages {
 		size += messages[i].size()
@@ -153,6 +147,6 @@ func (t *Template) render(ctx context.Context, messages []Message, o Options) (P
 		Steps:  2_000_000 + 4*int64(size) + 2000*int64(len(messages)),
 		Memory: 128<<20 + 256*int64(size),
 	}
-	text, err := t.tmpl.Render(vars, jinja.Options{Now: t.now, Limits: limits})
-	return Prompt{Text: text}, err
+	r, err := t.tmpl.Render(ctx, vars, jinja.Options{Now: t.now, Limits: limits})
+	return Prompt{r.Text, r.Client}, err
 }

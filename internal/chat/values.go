@@ -29,7 +29,9 @@ func habitsOf(source string) habits {
 }
 
 // values makes the list that a template knows as messages. This is the only
-// place where messages become values of the template language.
+// place where messages become values of the template language. All strings are
+// marked as the client's, but for the names of fields and for roles, of which
+// there are only those of Roles: templates write '<|' + message.role + '|>'.
 func (h habits) values(messages []Message) *jinja.List {
 	list := &jinja.List{Items: make([]jinja.Value, len(messages))}
 	for i := range messages {
@@ -48,10 +50,10 @@ func (h habits) message(m *Message) *jinja.Dict {
 	if h.parts {
 		d.Set("content", parts(m.Parts))
 	} else {
-		d.Set("content", m.Text())
+		d.Set("content", jinja.Client(m.Text()))
 	}
 	if m.Reasoning != "" {
-		d.Set(h.reasoning, m.Reasoning)
+		d.Set(h.reasoning, jinja.Client(m.Reasoning))
 	}
 	if len(m.Calls) > 0 {
 		list := jinja.NewList()
@@ -61,10 +63,10 @@ func (h habits) message(m *Message) *jinja.Dict {
 		d.Set("tool_calls", list)
 	}
 	if m.CallID != "" {
-		d.Set("tool_call_id", m.CallID)
+		d.Set("tool_call_id", jinja.Client(m.CallID))
 	}
 	if m.Name != "" {
-		d.Set("name", m.Name)
+		d.Set("name", jinja.Client(m.Name))
 	}
 	for _, f := range m.Extra {
 		d.Set(f.Name, f.Value.value)
@@ -77,7 +79,7 @@ func parts(parts []Part) *jinja.List {
 	for _, p := range parts {
 		d := jinja.NewDict(2)
 		d.Set("type", "text")
-		d.Set("text", p.Text)
+		d.Set("text", jinja.Client(p.Text))
 		list.Items = append(list.Items, d)
 	}
 	return list
@@ -87,16 +89,16 @@ func parts(parts []Part) *jinja.List {
 // arguments as a mapping. Arguments that are no JSON object stay a string.
 func call(c *Call) *jinja.Dict {
 	function := jinja.NewDict(2)
-	function.Set("name", c.Name)
-	function.Set("arguments", c.Arguments)
-	if v, err := jinja.FromJSON([]byte(c.Arguments)); err == nil {
+	function.Set("name", jinja.Client(c.Name))
+	function.Set("arguments", jinja.Client(c.Arguments))
+	if v, err := jinja.FromClientJSON([]byte(c.Arguments)); err == nil {
 		if m, ok := v.(*jinja.Dict); ok {
 			function.Set("arguments", m)
 		}
 	}
 	d := jinja.NewDict(3)
 	if c.ID != "" {
-		d.Set("id", c.ID)
+		d.Set("id", jinja.Client(c.ID))
 	}
 	d.Set("type", "function")
 	d.Set("function", function)

@@ -8,13 +8,12 @@ import (
 // methods lists what a value of a type can be asked for; a method that would
 // change the value is marked false and refused, as the sandbox does.
 var methods = map[string]map[string]bool{
-	"str": {"capitalize": true, "casefold": true, "center": true, "count": true, "endswith": true,
-		"expandtabs": true, "find": true, "format": true, "format_map": true, "index": true, "isalnum": true,
+	"str": {"capitalize": true, "count": true, "endswith": true, "find": true, "format": true, "index": true, "isalnum": true,
 		"isalpha": true, "isascii": true, "isdecimal": true, "isdigit": true, "islower": true, "isnumeric": true,
-		"isspace": true, "istitle": true, "isupper": true, "join": true, "ljust": true, "lower": true, "lstrip": true,
+		"isspace": true, "istitle": true, "isupper": true, "join": true, "lower": true, "lstrip": true,
 		"partition": true, "removeprefix": true, "removesuffix": true, "replace": true, "rfind": true, "rindex": true,
-		"rjust": true, "rpartition": true, "rsplit": true, "rstrip": true, "split": true, "splitlines": true,
-		"startswith": true, "strip": true, "swapcase": true, "title": true, "upper": true, "zfill": true},
+		"rpartition": true, "rsplit": true, "rstrip": true, "split": true, "splitlines": true,
+		"startswith": true, "strip": true, "title": true, "upper": true},
 	"dict": {"get": true, "items": true, "keys": true, "values": true, "copy": true,
 		"clear": false, "pop": false, "popitem": false, "setdefault": false, "update": false},
 	"list": {"index": true, "count": true, "copy": true, "append": false, "clear": false, "pop": false,
@@ -33,11 +32,9 @@ func attribute(v Value, name string) (Value, bool) {
 		if name == "name" {
 			return v.def.name, true
 		}
-	case *cycler:
-		return v.attr(name)
 	}
 	typ := typeName(v)
-	if typ == "Markup" {
+	if typ == "Markup" { // its methods are those of str
 		typ = "str"
 	}
 	safe, ok := methods[typ][name]
@@ -99,12 +96,12 @@ func (in *interp) getitem(obj, key Value) Value {
 	key = plain(key)
 	switch o := plain(obj).(type) {
 	case *Dict:
-		if hashable(key) {
+		if in.hashable(key) {
 			if v, ok := in.lookup(o, key); ok {
 				return v
 			}
 		}
-	case *List, string, *span:
+	case *List, string, *text, *span:
 		switch key.(type) {
 		case int64, bool:
 			i, _, _, _ := number(key)
@@ -113,7 +110,7 @@ func (in *interp) getitem(obj, key Value) Value {
 			}
 		}
 	}
-	if name, ok := key.(string); ok {
+	if name, ok := look(key); ok {
 		if v, ok := attribute(obj, name); ok {
 			return v
 		}
@@ -139,21 +136,21 @@ func (in *interp) at(obj Value, i int64) (Value, bool) {
 		if i >= 0 && i < o.len() {
 			return o.start + i*o.step, true
 		}
-	case string:
-		if i < 0 {
-			i += in.length(o)
-		}
-		if i < 0 || i >= int64(len(o)) {
-			return nil, false
-		}
-		from := runeOffset(o, i)
-		in.scan(from)
-		if from < len(o) {
-			_, n := utf8.DecodeRuneInString(o[from:])
-			return o[from : from+n], true
-		}
 	}
-	return nil, false
+	t, ok := textOf(obj)
+	if i < 0 && ok {
+		i += in.length(obj)
+	}
+	if !ok || i < 0 || i >= int64(len(t.s)) {
+		return nil, false
+	}
+	in.scan(int(min(int64(len(t.s)), 4*i)))
+	from := runeOffset(t.s, i)
+	if from == len(t.s) {
+		return nil, false
+	}
+	_, n := utf8.DecodeRuneInString(t.s[from:])
+	return t.cut(from, from+n).value(), true
 }
 
 // runeOffset returns the byte offset of character i.
@@ -188,7 +185,7 @@ func (in *interp) slice(obj Value, e sliceExpr) Value {
 		fail("slice step cannot be zero")
 	}
 	switch obj.(type) {
-	case string, *List, *span:
+	case string, *text, *List, *span:
 	default:
 		return &Undefined{typeName(obj) + " object has no such element"}
 	}
@@ -217,21 +214,6 @@ func (in *interp) slice(obj Value, e sliceExpr) Value {
 // cut returns the items of obj at the indexes of r, which are all in range.
 func (in *interp) cut(obj Value, r *span) Value {
 	switch o := obj.(type) {
-	case string:
-		if r.step == 1 {
-			if r.start >= r.stop {
-				return ""
-			}
-			from := runeOffset(o, r.start)
-			return o[from : from+runeOffset(o[from:], r.stop-r.start)]
-		}
-		in.charge(4 * len(o))
-		runes := []rune(o)
-		out := make([]rune, 0, r.len())
-		for i, n := r.start, r.len(); n > 0; i, n = i+r.step, n-1 {
-			out = append(out, runes[i])
-		}
-		return string(out)
 	case *List:
 		in.chargeMany(16, r.len())
 		items := make([]Value, 0, r.len())
@@ -240,6 +222,31 @@ func (in *interp) cut(obj Value, r *span) Value {
 		}
 		return &List{items, o.Tuple}
 	}
-	o := obj.(*span)
-	return &span{o.start + r.start*o.step, o.start + r.stop*o.step, o.step * r.step}
+	if o, ok := obj.(*span); ok {
+		return &span{o.start + r.start*o.step, o.start + r.stop*o.step, o.step * r.step}
+	}
+	t, _ := textOf(obj)
+	if r.step == 1 {
+		return in.characters(t, r.start, r.stop).value()
+	}
+	in.charge(8 * len(t.s))
+	runes := []rune(t.s)
+	out := make([]rune, 0, r.len())
+	for i, n := r.start, r.len(); n > 0; i, n = i+r.step, n-1 {
+		out = append(out, runes[i])
+	}
+	if len(t.marks) > 0 { // which characters are whose is not kept track of
+		return Client(string(out))
+	}
+	return string(out)
+}
+
+// characters returns those of t from number start to before stop.
+func (in *interp) characters(t text, start, stop int64) text {
+	if start >= stop {
+		return text{}
+	}
+	in.scan(len(t.s))
+	from := runeOffset(t.s, start)
+	return t.cut(from, from+runeOffset(t.s[from:], stop-start))
 }

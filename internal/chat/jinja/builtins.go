@@ -12,8 +12,6 @@ var builtins = map[string]*builtin{
 	"range":           {"range", callRange},
 	"dict":            {"dict", callDict},
 	"namespace":       {"namespace", callNamespace},
-	"cycler":          {"cycler", callCycler},
-	"joiner":          {"joiner", callJoiner},
 	"raise_exception": {"raise_exception", callRaise},
 	"strftime_now":    {"strftime_now", callStrftimeNow},
 }
@@ -52,8 +50,8 @@ func callDict(in *interp, a *args) Value {
 			}
 		}
 	}
-	for i, n := range a.names {
-		in.assign(d, n, a.named[i])
+	for i := range a.names {
+		in.assign(d, a.key(i), a.named[i])
 	}
 	return d
 }
@@ -62,58 +60,13 @@ func callNamespace(in *interp, a *args) Value {
 	return &namespace{callDict(in, a).(*Dict)}
 }
 
-// cycler is the object that cycler() makes.
-type cycler struct {
-	items []Value
-	pos   int
-}
-
-func callCycler(_ *interp, a *args) Value {
-	if len(a.pos) == 0 || len(a.names) > 0 {
-		fail("at least one item has to be provided")
-	}
-	return &cycler{items: a.pos}
-}
-
-func (c *cycler) attr(name string) (Value, bool) {
-	switch name {
-	case "current":
-		return c.items[c.pos], true
-	case "next", "reset":
-		return boundMethod{c, name}, true
-	}
-	return nil, false
-}
-
-func (c *cycler) method(name string) Value {
-	if name == "reset" {
-		c.pos = 0
-		return nil
-	}
-	v := c.items[c.pos]
-	c.pos = (c.pos + 1) % len(c.items)
-	return v
-}
-
-func callJoiner(_ *interp, a *args) Value {
-	sep := strOr(a.bind("joiner", 0, "sep")[0], ", ", "separator")
-	used := false
-	return &builtin{"joiner", func(*interp, *args) Value {
-		if used {
-			return sep
-		}
-		used = true
-		return ""
-	}}
-}
-
 func callRaise(in *interp, a *args) Value {
 	message := in.str(a.bind("raise_exception", 1, "message")[0])
-	panic(failure{&RaisedError{message}})
+	panic(failure{&RaisedError{message.s}})
 }
 
 func callStrftimeNow(in *interp, a *args) Value {
-	format := strOr(a.bind("strftime_now", 1, "format")[0], "", "format")
+	format := in.strOr(a.bind("strftime_now", 1, "format")[0], "", "format")
 	in.charge(256 * len(format)) // for the time that a directive takes, too
 	return strftime(in, format)
 }

@@ -5,6 +5,16 @@ type args struct {
 	pos   []Value
 	names []string
 	named []Value
+
+	client bool // some of the names came from a client
+}
+
+// key returns the i-th name as a value.
+func (a *args) key(i int) Value {
+	if a.client {
+		return Client(a.names[i])
+	}
+	return a.names[i]
 }
 
 func (in *interp) args(c callArgs) *args {
@@ -30,9 +40,12 @@ func (in *interp) args(c callArgs) *args {
 		}
 		in.charge(32 * d.Len())
 		for i, k := range d.keys {
-			name, ok := k.(string)
+			name, ok := look(k)
 			if !ok {
 				fail("keywords must be strings")
+			}
+			if t, isText := k.(*text); isText && len(t.marks) > 0 {
+				a.client = true
 			}
 			a.name(name, d.vals[i])
 		}
@@ -103,12 +116,12 @@ func (a *args) bind(fn string, required int, params ...string) []Value {
 	return vals
 }
 
-func strOr(v Value, def, what string) string {
-	switch v := v.(type) {
-	case absent:
+func (in *interp) strOr(v Value, def, what string) string {
+	if _, ok := v.(absent); ok {
 		return def
-	case string:
-		return v
+	}
+	if s, ok := in.read(v); ok {
+		return s
 	}
 	need(v)
 	fail("%s must be a string, not %s", what, typeName(v))
@@ -145,7 +158,8 @@ func (in *interp) call(fn Value, a *args) Value {
 	case boundMethod:
 		return in.method(f.self, f.name, a)
 	case *builtin:
-		return f.call(in, a)
+		in.visitArgs(a)
+		return in.marked(func() Value { return f.call(in, a) })
 	case *macro:
 		return in.callMacro(f, a)
 	case *loopContext:
@@ -210,9 +224,9 @@ func (in *interp) callMacro(m *macro, a *args) Value {
 		}
 		inner.set(p, v)
 	}
-	text := in.capture(func() { in.run(def.body) })
+	t := in.capture(func() { in.run(def.body) })
 	in.sc = caller
-	return text
+	return t.value()
 }
 
 // extras sets caller, kwargs and varargs where the body uses them, and
@@ -231,8 +245,8 @@ func (in *interp) extras(def *macroDef, inner *scope, a *args) {
 	}
 	if def.usesKwargs {
 		d := &Dict{}
-		for i, n := range a.names {
-			d.Set(n, a.named[i])
+		for i := range a.names {
+			in.assign(d, a.key(i), a.named[i])
 		}
 		inner.set("kwargs", d)
 	} else if len(a.names) > 0 {

@@ -35,10 +35,22 @@ func (d *Dict) Set(key string, v Value) {
 	d.append(key, v)
 }
 
+// setMarked is Set for a key that is marked if it came from a client.
+func (d *Dict) setMarked(key string, v Value, client bool) {
+	switch i := d.find(key); {
+	case i >= 0:
+		d.vals[i] = v
+	case client:
+		d.append(Client(key), v)
+	default:
+		d.append(key, v)
+	}
+}
+
 // At returns the entry at position i of the order; keys that are not strings
 // come out as "".
 func (d *Dict) At(i int) (key string, v Value) {
-	key, _ = d.keys[i].(string)
+	key, _ = look(d.keys[i])
 	return key, d.vals[i]
 }
 
@@ -50,7 +62,7 @@ func (d *Dict) find(key string) int {
 		return -1
 	}
 	for i, k := range d.keys {
-		if s, ok := k.(string); ok && s == key {
+		if s, ok := look(k); ok && s == key {
 			return i
 		}
 	}
@@ -61,7 +73,7 @@ func (d *Dict) append(key, v Value) {
 	d.keys = append(d.keys, key)
 	d.vals = append(d.vals, v)
 	if d.index != nil {
-		if s, ok := key.(string); ok {
+		if s, ok := look(key); ok {
 			d.index[s] = len(d.keys) - 1
 		}
 		return
@@ -71,7 +83,7 @@ func (d *Dict) append(key, v Value) {
 	}
 	d.index = make(map[string]int, 2*len(d.keys))
 	for i, k := range d.keys {
-		if s, ok := k.(string); ok {
+		if s, ok := look(k); ok {
 			d.index[s] = i
 		}
 	}
@@ -86,16 +98,16 @@ func (in *interp) lookup(d *Dict, key Value) (Value, bool) {
 }
 
 func (in *interp) position(d *Dict, key Value) int {
-	key = plain(key)
-	if s, ok := key.(string); ok {
+	if s, ok := look(key); ok {
+		in.scan(len(s))
 		return d.find(s)
 	}
-	if !hashable(key) {
+	if !in.hashable(key) {
 		fail("unhashable type: '%s'", typeName(key))
 	}
 	in.scan(16 * len(d.keys))
 	for i, k := range d.keys {
-		if _, ok := k.(string); !ok && in.equal(k, key) {
+		if _, ok := look(k); !ok && in.equal(k, key) {
 			return i
 		}
 	}
@@ -112,14 +124,16 @@ func (in *interp) assign(d *Dict, key, v Value) {
 	d.append(plain(key), v)
 }
 
-func hashable(v Value) bool {
+func (in *interp) hashable(v Value) bool {
+	in.enter()
+	defer in.leave()
 	switch v := v.(type) {
 	case *List:
 		if !v.Tuple {
 			return false
 		}
 		for _, x := range v.Items {
-			if !hashable(x) {
+			if !in.hashable(x) {
 				return false
 			}
 		}

@@ -1,22 +1,9 @@
 package jinja
 
 import (
-	"errors"
-	"fmt"
-	"math"
+	"context"
 	"time"
 )
-
-// Limits bound what one rendering may cost. Zero fields take the defaults.
-type Limits struct {
-	Steps  int64 // evaluated nodes, loop turns and 64-byte scans; 2 million
-	Memory int64 // bytes of all values made, freed or not; 128 MiB
-	Output int64 // bytes of the result; 32 MiB
-	Depth  int   // nested evaluations, macro calls included; 3000
-}
-
-// ErrLimit is wrapped by the error of a rendering that exceeded its limits.
-var ErrLimit = errors.New("template exceeds its limits")
 
 // RaisedError is the message of a raise_exception call in the template: the
 // template refuses these messages.
@@ -30,15 +17,20 @@ type Options struct {
 	Now    func() time.Time // for strftime_now; time.Now when nil
 }
 
+// Result is a rendered text.
+type Result struct {
+	Text   string
+	Client []Range // the parts of Text that came from Client values, ascending
+}
+
 // interp is the state of one rendering.
 type interp struct {
-	out    []byte
-	sc     *scope
-	limits Limits
-	steps  int64 // left
-	memory int64 // left
-	depth  int
-	now    func() time.Time
+	budget
+	out      []byte
+	marks    []Range // of out
+	sc       *scope
+	unmarked bool // marks were lost since interp.marked last asked
+	now      func() time.Time
 }
 
 // scope holds the variables of a template, loop body, macro or block.
@@ -46,120 +38,90 @@ type scope struct {
 	parent *scope
 	names  []string
 	vals   []Value
-	shared bool // a macro keeps it: it must not be reused
+	index  map[string]int // positions of names, once there are many
+	shared bool           // a macro keeps it: it must not be reused
+}
+
+// find returns the position of a name, or -1.
+func (s *scope) find(name string) int {
+	if s.index != nil {
+		if i, ok := s.index[name]; ok {
+			return i
+		}
+		return -1
+	}
+	for i, n := range s.names {
+		if n == name {
+			return i
+		}
+	}
+	return -1
 }
 
 func (s *scope) set(name string, v Value) {
-	for i, n := range s.names {
-		if n == name {
-			s.vals[i] = v
-			return
-		}
+	if i := s.find(name); i >= 0 {
+		s.vals[i] = v
+		return
 	}
 	s.names = append(s.names, name)
 	s.vals = append(s.vals, v)
+	switch {
+	case s.index != nil:
+		s.index[name] = len(s.names) - 1
+	case len(s.names) > 2*indexFrom:
+		s.index = make(map[string]int, 2*len(s.names))
+		for i, n := range s.names {
+			s.index[n] = i
+		}
+	}
 }
+
+// clear makes the scope of one turn of a loop that of the next.
+func (s *scope) clear() { s.names, s.vals, s.index = s.names[:0], s.vals[:0], nil }
 
 func (s *scope) get(name string) (Value, bool) {
 	for ; s != nil; s = s.parent {
-		for i, n := range s.names {
-			if n == name {
-				return s.vals[i], true
-			}
+		if i := s.find(name); i >= 0 {
+			return s.vals[i], true
 		}
 	}
 	return nil, false
 }
 
-// Render runs the template with the given variables.
-func (t *Template) Render(vars *Dict, o Options) (text string, err error) {
-	in := &interp{limits: o.Limits, now: o.Now}
-	in.limits.fill()
-	in.steps, in.memory = in.limits.Steps, in.limits.Memory
+// Render runs the template with the given variables. It ends early with the
+// error of ctx when that is done.
+func (t *Template) Render(ctx context.Context, vars *Dict, o Options) (r Result, err error) {
+	in := &interp{budget: newBudget(ctx, o.Limits), now: o.Now}
 	if in.now == nil {
 		in.now = time.Now
 	}
-	root := &scope{names: make([]string, 0, vars.Len()), vals: make([]Value, 0, vars.Len())}
+	root := &scope{}
 	for i, k := range vars.keys {
-		if name, ok := k.(string); ok {
-			root.names = append(root.names, name)
-			root.vals = append(root.vals, vars.vals[i])
+		if name, ok := look(k); ok {
+			root.set(name, vars.vals[i])
 		}
 	}
 	in.sc = &scope{parent: root}
 	defer func() {
-		if r := recover(); r != nil {
-			f, ok := r.(failure)
+		if p := recover(); p != nil {
+			f, ok := p.(failure)
 			if !ok {
-				panic(r)
+				panic(p)
 			}
-			text, err = "", f.err
+			r, err = Result{}, f.err
 		}
 	}()
 	in.run(t.body)
-	return string(in.out), nil
+	return Result{string(in.out), in.marks}, nil
 }
 
-func (l *Limits) fill() {
-	if l.Steps == 0 {
-		l.Steps = 2_000_000
-	}
-	if l.Memory == 0 {
-		l.Memory = 128 << 20
-	}
-	if l.Output == 0 {
-		l.Output = 32 << 20
-	}
-	if l.Depth == 0 {
-		l.Depth = 3000
-	}
-}
-
-// enter accounts for one step, one level deeper; leave undoes the level.
-func (in *interp) enter() {
-	in.steps--
-	in.depth++
-	if in.steps < 0 || in.depth > in.limits.Depth {
-		in.exceeded("steps or depth")
-	}
-}
-
-func (in *interp) leave() { in.depth-- }
-
-func (in *interp) exceeded(what string) {
-	panic(failure{fmt.Errorf("%w: %s", ErrLimit, what)})
-}
-
-// charge accounts for n bytes that are about to be made.
-func (in *interp) charge(n int) {
-	in.memory -= int64(n)
-	if n < 0 || in.memory < 0 {
-		in.exceeded("memory")
-	}
-	in.scan(n)
-}
-
-// scan accounts for the time that looking at n bytes takes.
-func (in *interp) scan(n int) {
-	in.steps -= int64(n) / 64
-	if in.steps < 0 {
-		in.exceeded("steps")
-	}
-}
-
-// chargeMany is charge(size*count) without overflow.
-func (in *interp) chargeMany(size int, count int64) {
-	if count > 0 && int64(size) > math.MaxInt32*int64(64)/count {
-		in.exceeded("memory")
-	}
-	in.charge(size * int(max(count, 0)))
-}
-
-func (in *interp) write(s string) {
-	if int64(len(in.out)+len(s)) > in.limits.Output {
+// write adds to the output.
+func (in *interp) write(t text) {
+	if int64(len(in.out)+len(t.s)) > in.limits.Output {
 		in.exceeded("output")
 	}
-	in.out = append(in.out, s...)
+	in.marks = appendMarks(in.marks, len(in.out), t.marks)
+	in.out = append(in.out, t.s...)
 }
 
 // eval evaluates one node.
@@ -193,17 +155,23 @@ func (in *interp) inScope(parent *scope, body []stmt) control {
 }
 
 // capture returns what f writes instead of writing it.
-func (in *interp) capture(f func()) string {
+func (in *interp) capture(f func()) text {
+	outer := in.marks
 	start := len(in.out)
+	in.marks = nil
 	f()
 	in.charge(len(in.out) - start)
-	s := string(in.out[start:])
-	in.out = in.out[:start]
-	return s
+	t := text{s: string(in.out[start:]), marks: in.marks}
+	for i := range t.marks {
+		t.marks[i].Start -= start
+		t.marks[i].End -= start
+	}
+	in.out, in.marks = in.out[:start], outer
+	return t
 }
 
 func (s textStmt) exec(in *interp) control {
-	in.write(s.text)
+	in.write(text{s: s.text})
 	return proceed
 }
 
@@ -227,8 +195,8 @@ func (s setStmt) exec(in *interp) control {
 }
 
 func (s setBlockStmt) exec(in *interp) control {
-	text := in.capture(func() { in.inScope(in.sc, s.body) })
-	in.bind(s.target, in.applyChain(s.filter, text))
+	t := in.capture(func() { in.inScope(in.sc, s.body) })
+	in.bind(s.target, in.applyChain(s.filter, t.value()))
 	return proceed
 }
 
@@ -257,8 +225,8 @@ func (s withStmt) exec(in *interp) control {
 }
 
 func (s filterStmt) exec(in *interp) control {
-	text := in.capture(func() { in.inScope(in.sc, s.body) })
-	in.write(in.str(in.applyChain(s.filter, text)))
+	t := in.capture(func() { in.inScope(in.sc, s.body) })
+	in.write(in.str(in.applyChain(s.filter, t.value())))
 	return proceed
 }
 

@@ -88,14 +88,11 @@ func (e posExpr) eval(in *interp) Value {
 }
 
 func (e concatExpr) eval(in *interp) Value {
-	texts := make([]string, len(e.parts))
-	n := 0
+	texts := make([]text, len(e.parts))
 	for i, p := range e.parts {
 		texts[i] = in.str(in.eval(p))
-		n += len(texts[i])
 	}
-	in.charge(n)
-	return strings.Join(texts, "")
+	return in.concat(texts, text{}).value()
 }
 
 func (e compareExpr) eval(in *interp) Value {
@@ -133,24 +130,19 @@ func (in *interp) compare(op string, a, b Value) bool {
 // eval adds from left to right. Neighbouring strings are joined at once, since
 // templates build whole turns by adding pieces.
 func (e sumExpr) eval(in *interp) Value {
-	var room [8]string
+	var room [8]text
 	texts := room[:0]
 	var total Value
 	flush := func() {
 		if len(texts) > 0 {
-			n := 0
-			for _, t := range texts {
-				n += len(t)
-			}
-			in.charge(n)
-			total = strings.Join(texts, "")
+			total = in.concat(texts, text{}).value()
 			texts = texts[:0]
 		}
 	}
 	for i, part := range e.parts {
 		v := in.eval(part)
-		if s, ok := v.(string); ok && (i == 0 || len(texts) > 0) {
-			texts = append(texts, s)
+		if t, ok := textOf(v); ok && !t.html && (i == 0 || len(texts) > 0) {
+			texts = append(texts, t)
 			continue
 		}
 		flush()
@@ -159,8 +151,8 @@ func (e sumExpr) eval(in *interp) Value {
 		} else {
 			total = in.binary("+", total, v)
 		}
-		if s, ok := total.(string); ok {
-			texts = append(texts, s)
+		if t, ok := textOf(total); ok && !t.html {
+			texts = append(texts, t)
 		}
 	}
 	flush()
@@ -175,13 +167,13 @@ func (e binExpr) eval(in *interp) Value {
 func (in *interp) binary(op string, a, b Value) Value {
 	need(a)
 	if op == "+" {
-		if m, ok := in.addMarkup(a, b); ok {
+		if m, ok := in.addHTML(a, b); ok {
 			return m
 		}
 	}
 	a, b = plain(a), plain(b)
-	if s, ok := a.(string); ok && op == "%" {
-		return in.percent(s, b)
+	if t, ok := textOf(a); ok && op == "%" {
+		return in.percent(t, b).value()
 	}
 	need(b)
 	ai, af, aw, aok := number(a)
@@ -207,13 +199,12 @@ func unsupported(op string, a, b Value) {
 }
 
 func (in *interp) add(a, b Value) Value {
-	switch x := a.(type) {
-	case string:
-		if y, ok := b.(string); ok {
-			in.charge(len(x) + len(y))
-			return x + y
+	if x, ok := textOf(a); ok {
+		if y, ok := textOf(b); ok {
+			return in.concat([]text{x, y}, text{}).value()
 		}
-	case *List:
+	}
+	if x, ok := a.(*List); ok {
 		if y, ok := b.(*List); ok && x.Tuple == y.Tuple {
 			in.charge(16 * (len(x.Items) + len(y.Items)))
 			items := make([]Value, 0, len(x.Items)+len(y.Items))
@@ -227,11 +218,15 @@ func (in *interp) add(a, b Value) Value {
 
 func (in *interp) repeat(v Value, n int64) Value {
 	n = max(n, 0)
-	switch x := v.(type) {
-	case string:
-		in.chargeMany(len(x), n)
-		return strings.Repeat(x, int(n))
-	case *List:
+	if t, ok := textOf(v); ok {
+		in.chargeMany(len(t.s), n)
+		s := strings.Repeat(t.s, int(n))
+		if len(t.marks) > 0 {
+			return Client(s)
+		}
+		return s
+	}
+	if x, ok := v.(*List); ok {
 		in.chargeMany(16*len(x.Items), n)
 		var items []Value
 		for ; n > 0 && len(x.Items) > 0; n-- {

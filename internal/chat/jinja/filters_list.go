@@ -15,9 +15,8 @@ func generator(items []Value) *iterable {
 // attribute: a dotted path, an index, or nothing at all.
 func (in *interp) getter(attribute Value, def Value) func(Value) Value {
 	var path []Value
-	switch attr := attribute.(type) {
-	case absent, nil:
-	case string:
+	_, none := attribute.(absent)
+	if attr, ok := look(attribute); ok {
 		for _, part := range strings.Split(attr, ".") {
 			if n, err := strconv.ParseInt(part, 10, 64); err == nil && n >= 0 {
 				path = append(path, n)
@@ -25,11 +24,12 @@ func (in *interp) getter(attribute Value, def Value) func(Value) Value {
 				path = append(path, part)
 			}
 		}
-	default:
-		path = []Value{attr}
+	} else if !none && attribute != nil {
+		path = []Value{attribute}
 	}
 	_, noDefault := def.(absent)
 	return func(v Value) Value {
+		in.spend(1 + int64(len(path)))
 		for _, key := range path {
 			v = in.getitem(v, key)
 			if _, undefined := v.(*Undefined); undefined && !noDefault && def != nil {
@@ -40,8 +40,10 @@ func (in *interp) getter(attribute Value, def Value) func(Value) Value {
 	}
 }
 
-func ignoreCase(v Value, sensitive bool) Value {
-	if s, ok := v.(string); ok && !sensitive {
+// ignoreCase returns what strings are compared by; it is not for output.
+func (in *interp) ignoreCase(v Value, sensitive bool) Value {
+	if s, ok := look(v); ok && !sensitive {
+		in.charge(3 * len(s))
 		return lower(s)
 	}
 	return v
@@ -71,7 +73,7 @@ func (in *interp) sortBy(items []Value, reverse bool, key func(Value) Value) []V
 func filterSort(in *interp, v Value, a *args) Value {
 	p := a.bind("sort", 0, "reverse", "case_sensitive", "attribute")
 	var getters []func(Value) Value
-	if attr, ok := p[2].(string); ok {
+	if attr, ok := look(p[2]); ok {
 		for _, one := range strings.Split(attr, ",") {
 			getters = append(getters, in.getter(one, absent{}))
 		}
@@ -82,7 +84,7 @@ func filterSort(in *interp, v Value, a *args) Value {
 	sorted := in.sortBy(in.iterate(v), boolOr(p[0], false), func(v Value) Value {
 		keys := make([]Value, len(getters))
 		for i, get := range getters {
-			keys[i] = ignoreCase(get(v), sensitive)
+			keys[i] = in.ignoreCase(get(v), sensitive)
 		}
 		return &List{Items: keys}
 	})
@@ -96,31 +98,14 @@ func filterDictsort(in *interp, v Value, a *args) Value {
 		fail("dictsort needs a mapping, not %s", typeName(v))
 	}
 	pos := map[string]int{"key": 0, "value": 1}
-	by, ok := pos[strOr(p[1], "key", "by")]
+	by, ok := pos[in.strOr(p[1], "key", "by")]
 	if !ok {
 		fail(`you can only sort by either "key" or "value"`)
 	}
 	sensitive := boolOr(p[0], false)
 	return &List{Items: in.sortBy(in.pairs(d), boolOr(p[2], false), func(v Value) Value {
-		return ignoreCase(v.(*List).Items[by], sensitive)
+		return in.ignoreCase(v.(*List).Items[by], sensitive)
 	})}
-}
-
-func filterGroupBy(in *interp, v Value, a *args) Value {
-	p := a.bind("groupby", 1, "attribute", "default", "case_sensitive")
-	get, sensitive := in.getter(p[0], p[1]), boolOr(p[2], false)
-	key := func(v Value) Value { return ignoreCase(get(v), sensitive) }
-	var groups []Value
-	var group *List
-	var last Value
-	for _, item := range in.sortBy(in.iterate(v), false, key) {
-		if k := key(item); group == nil || !in.equal(k, last) {
-			group, last = NewList(), k
-			groups = append(groups, tuple(get(item), group))
-		}
-		group.Items = append(group.Items, item)
-	}
-	return &List{Items: groups}
 }
 
 func filterUnique(in *interp, v Value, a *args) Value {
@@ -129,7 +114,7 @@ func filterUnique(in *interp, v Value, a *args) Value {
 	seen := &Dict{}
 	var out []Value
 	for _, item := range in.iterate(v) {
-		key := ignoreCase(get(item), sensitive)
+		key := in.ignoreCase(get(item), sensitive)
 		if in.position(seen, key) < 0 {
 			in.assign(seen, key, nil)
 			out = append(out, item)
@@ -147,7 +132,7 @@ func extreme(in *interp, v Value, a *args, name string, better func(x, y Value) 
 		return &Undefined{"No aggregated item, sequence was empty."}
 	}
 	for i, item := range items {
-		if key := ignoreCase(get(item), sensitive); i == 0 || better(key, bestKey) {
+		if key := in.ignoreCase(get(item), sensitive); i == 0 || better(key, bestKey) {
 			best, bestKey = item, key
 		}
 	}
@@ -180,15 +165,15 @@ func filterJoin(in *interp, v Value, a *args) Value {
 	get := in.getter(p[1], absent{})
 	items := in.iterate(v)
 	in.charge(32 * len(items))
-	texts := make([]Value, len(items))
+	texts := make([]text, len(items))
 	for i, item := range items {
 		texts[i] = in.str(get(item))
 	}
-	sep := ""
+	var sep text
 	if _, ok := p[0].(absent); !ok {
 		sep = in.str(p[0])
 	}
-	return in.join(sep, texts)
+	return in.concat(texts, sep).value()
 }
 
 func filterFirst(in *interp, v Value, a *args) Value {
@@ -198,8 +183,8 @@ func filterFirst(in *interp, v Value, a *args) Value {
 		it.items = it.items[1:]
 		return first
 	}
-	if s, ok := v.(string); ok && s != "" {
-		c, _ := in.at(s, 0)
+	if s, ok := look(v); ok && s != "" {
+		c, _ := in.at(v, 0)
 		return c
 	}
 	if items := in.iterate(v); len(items) > 0 {
@@ -213,8 +198,8 @@ func filterLast(in *interp, v Value, a *args) Value {
 	if it, ok := v.(*iterable); ok && it.once {
 		fail("'generator' object is not reversible")
 	}
-	if s, ok := v.(string); ok && s != "" {
-		c, _ := in.at(s, -1)
+	if s, ok := look(v); ok && s != "" {
+		c, _ := in.at(v, -1)
 		return c
 	}
 	if items := in.iterate(need(v)); len(items) > 0 {
@@ -242,8 +227,8 @@ func filterItems(in *interp, v Value, a *args) Value {
 
 func filterReverse(in *interp, v Value, a *args) Value {
 	a.bind("reverse", 0)
-	if s, ok := v.(string); ok {
-		return in.cut(s, &span{in.length(s) - 1, -1, -1})
+	if _, ok := look(v); ok {
+		return in.cut(v, &span{in.length(v) - 1, -1, -1})
 	}
 	items := in.iterate(v)
 	in.charge(16 * len(items))
@@ -252,55 +237,6 @@ func filterReverse(in *interp, v Value, a *args) Value {
 		out[len(items)-1-i] = x
 	}
 	return generator(out)
-}
-
-func filterBatch(in *interp, v Value, a *args) Value {
-	p := a.bind("batch", 1, "linecount", "fill_with")
-	size := intOr(p[0], 0, "linecount")
-	if size < 1 {
-		fail("linecount must be positive")
-	}
-	var rows []Value
-	items := in.iterate(v)
-	for len(items) > 0 {
-		n := min(int64(len(items)), size)
-		row := append([]Value(nil), items[:n]...)
-		items = items[n:]
-		if _, ok := p[1].(absent); !ok && p[1] != nil {
-			in.chargeMany(16, size-n)
-			for int64(len(row)) < size {
-				row = append(row, p[1])
-			}
-		}
-		in.charge(16 * len(row))
-		rows = append(rows, &List{Items: row})
-	}
-	return generator(rows)
-}
-
-func filterSlice(in *interp, v Value, a *args) Value {
-	p := a.bind("slice", 1, "slices", "fill_with")
-	n := intOr(p[0], 0, "slices")
-	if n == 0 {
-		fail("integer division or modulo by zero")
-	}
-	items := in.iterate(v)
-	in.chargeMany(40, n)
-	var rows []Value
-	per, extra := int64(len(items))/max(n, 1), int64(len(items))%max(n, 1)
-	for i, at := int64(0), int64(0); i < n; i++ {
-		size := per
-		if i < extra {
-			size++
-		}
-		row := append([]Value(nil), items[at:at+size]...)
-		at += size
-		if _, ok := p[1].(absent); !ok && p[1] != nil && i >= extra {
-			row = append(row, p[1])
-		}
-		rows = append(rows, &List{Items: row})
-	}
-	return generator(rows)
 }
 
 func filterMap(in *interp, v Value, a *args) Value {
@@ -315,8 +251,8 @@ func filterMap(in *interp, v Value, a *args) Value {
 		}
 		apply = in.getter(p[0], p[1])
 	} else {
-		name := strOr(a.pos[0], "", "filter name")
-		rest := &args{a.pos[1:], a.names, a.named}
+		name := in.strOr(a.pos[0], "", "filter name")
+		rest := &args{pos: a.pos[1:], names: a.names, named: a.named, client: a.client}
 		apply = func(v Value) Value { return in.filter(name, v, rest) }
 	}
 	items := in.iterate(v)
@@ -346,8 +282,8 @@ func (in *interp) selection(v Value, a *args, byAttr, keep bool) Value {
 	}
 	pass := truth
 	if len(pos) > 0 {
-		name := strOr(pos[0], "", "test name")
-		rest := &args{pos[1:], a.names, a.named}
+		name := in.strOr(pos[0], "", "test name")
+		rest := &args{pos: pos[1:], names: a.names, named: a.named, client: a.client}
 		pass = func(v Value) bool { return in.test(name, v, rest) }
 	}
 	var out []Value

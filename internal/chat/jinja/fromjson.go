@@ -16,22 +16,38 @@ var errJSON = errors.New("not valid JSON")
 // FromJSON converts a JSON text to a value, keeping the order of keys and the
 // difference between 1 and 1.0 as Python does. Every chat request passes here,
 // and encoding/json's tokens cost ten allocations a message.
-func FromJSON(data []byte) (Value, error) {
-	p := jsonReader{data: data}
+func FromJSON(data []byte) (Value, error) { return parseJSON(jsonReader{data: data}) }
+
+// FromClientJSON is FromJSON for a text that a client wrote: all strings in the
+// value are marked as the client's, those that are keys too.
+func FromClientJSON(data []byte) (Value, error) {
+	return parseJSON(jsonReader{data: data, client: true})
+}
+
+func parseJSON(p jsonReader) (Value, error) {
 	p.space()
 	v, err := p.value(0)
 	if err != nil {
 		return nil, fmt.Errorf("%w at byte %d", err, p.pos)
 	}
-	if p.space(); p.pos < len(data) {
+	if p.space(); p.pos < len(p.data) {
 		return nil, fmt.Errorf("data after the JSON value at byte %d", p.pos)
 	}
 	return v, nil
 }
 
 type jsonReader struct {
-	data []byte
-	pos  int
+	data   []byte
+	pos    int
+	client bool // mark the strings
+}
+
+// mark makes the value of a string.
+func (p *jsonReader) mark(s string, err error) (Value, error) {
+	if err == nil && p.client {
+		return Client(s), nil
+	}
+	return s, err
 }
 
 func (p *jsonReader) space() {
@@ -59,7 +75,7 @@ func (p *jsonReader) value(depth int) (Value, error) {
 	}
 	switch c := p.peek(); {
 	case c == '"':
-		return p.str()
+		return p.mark(p.str())
 	case c == '{':
 		return p.object(depth)
 	case c == '[':
@@ -138,7 +154,7 @@ func (p *jsonReader) object(depth int) (Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.Set(key.(string), v)
+		d.setMarked(key, v, p.client)
 		if more, err := p.next('}'); err != nil || !more {
 			return d, err
 		}
@@ -195,7 +211,7 @@ func (p *jsonReader) number() (Value, error) {
 }
 
 // str reads a quoted string; most have no escapes and are one copy.
-func (p *jsonReader) str() (Value, error) {
+func (p *jsonReader) str() (string, error) {
 	p.pos++
 	start := p.pos
 	plain := true
@@ -211,17 +227,17 @@ func (p *jsonReader) str() (Value, error) {
 		case c == '\\':
 			return p.escaped(start)
 		case c < ' ':
-			return nil, errJSON
+			return "", errJSON
 		case c >= utf8.RuneSelf:
 			plain = false
 		}
 		p.pos++
 	}
-	return nil, errJSON
+	return "", errJSON
 }
 
 // escaped reads the rest of a string that has escapes and began at start.
-func (p *jsonReader) escaped(start int) (Value, error) {
+func (p *jsonReader) escaped(start int) (string, error) {
 	b := append([]byte(nil), p.data[start:p.pos]...)
 	for p.pos < len(p.data) {
 		c := p.data[p.pos]
@@ -230,7 +246,7 @@ func (p *jsonReader) escaped(start int) (Value, error) {
 		case c == '"':
 			return string([]rune(string(b))), nil
 		case c < ' ':
-			return nil, errJSON
+			return "", errJSON
 		case c != '\\':
 			b = append(b, c)
 			continue
@@ -253,14 +269,14 @@ func (p *jsonReader) escaped(start int) (Value, error) {
 		case 'u':
 			r, ok := p.hex4()
 			if !ok {
-				return nil, errJSON
+				return "", errJSON
 			}
 			b = utf8.AppendRune(b, p.pair(r))
 		default:
-			return nil, errJSON
+			return "", errJSON
 		}
 	}
-	return nil, errJSON
+	return "", errJSON
 }
 
 // pair completes a surrogate pair; a lone half becomes U+FFFD.

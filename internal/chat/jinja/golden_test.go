@@ -49,22 +49,29 @@ func readVars(t testing.TB, data []byte) *Dict {
 	return v.(*Dict)
 }
 
-// same renders a template and compares text, or the fact that it fails.
-func same(t *testing.T, source string, vars *Dict, want golden) {
+// same renders a template and compares text, or the fact that it fails: with
+// variables of the template's own and with the same ones from a client.
+func same(t *testing.T, source string, vars []byte, want golden) {
 	t.Helper()
-	var got string
-	tmpl, err := Parse(source)
-	if err == nil {
-		got, err = tmpl.Render(vars, Options{Now: testNow})
-	}
-	switch {
-	case err != nil && want.Output == nil:
-	case err != nil:
-		t.Errorf("%s: %v\nwant %q", want.Name, err, *want.Output)
-	case want.Output == nil:
-		t.Errorf("%s: rendered %q\nwant the error %s", want.Name, got, want.Error)
-	case got != *want.Output:
-		t.Errorf("%s: differs\n got %q\nwant %q", want.Name, got, *want.Output)
+	for _, parse := range []func([]byte) (Value, error){FromJSON, FromClientJSON} {
+		v, err := parse(vars)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got Result
+		tmpl, err := Parse(source)
+		if err == nil {
+			got, err = tmpl.Render(t.Context(), v.(*Dict), Options{Now: testNow})
+		}
+		switch {
+		case err != nil && want.Output == nil:
+		case err != nil:
+			t.Errorf("%s: %v\nwant %q", want.Name, err, *want.Output)
+		case want.Output == nil:
+			t.Errorf("%s: rendered %q\nwant the error %s", want.Name, got.Text, want.Error)
+		case got.Text != *want.Output:
+			t.Errorf("%s: differs\n got %q\nwant %q", want.Name, got.Text, *want.Output)
+		}
 	}
 }
 
@@ -77,7 +84,7 @@ func TestExpressions(t *testing.T) {
 		if !ok {
 			t.Fatalf("golden.json has no %s: run testdata/reference.py", name)
 		}
-		t.Run(itoa(i), func(t *testing.T) { same(t, source, readVars(t, vars), g) })
+		t.Run(itoa(i), func(t *testing.T) { same(t, source, vars, g) })
 	}
 }
 
@@ -112,7 +119,7 @@ func sameTemplates(t *testing.T, dir, goldens string) {
 			if !ok {
 				t.Fatalf("%s has no %s: run testdata/reference.py", goldens, name)
 			}
-			t.Run(name, func(t *testing.T) { same(t, source, readVars(t, c.Vars), g) })
+			t.Run(name, func(t *testing.T) { same(t, source, c.Vars, g) })
 		}
 	}
 }

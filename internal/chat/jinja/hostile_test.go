@@ -81,10 +81,10 @@ func TestHostileTemplatesEnd(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			start := time.Now()
-			text, err := tmpl.Render(&Dict{}, Options{Now: testNow})
+			r, err := tmpl.Render(t.Context(), &Dict{}, Options{Now: testNow})
 			runtime.ReadMemStats(&after)
 			if err == nil {
-				t.Errorf("rendered %d bytes, want an error", len(text))
+				t.Errorf("rendered %d bytes, want an error", len(r.Text))
 			}
 			if d := time.Since(start); d > 15*time.Second { // a second at most, on a machine that does nothing else
 				t.Errorf("took %v", d)
@@ -124,7 +124,7 @@ func TestHostileSources(t *testing.T) {
 	} {
 		tmpl, err := Parse(source)
 		if err == nil {
-			_, err = tmpl.Render(&Dict{}, Options{})
+			_, err = tmpl.Render(t.Context(), &Dict{}, Options{})
 		}
 		if !errors.Is(err, ErrLimit) {
 			t.Errorf("%s: got %v, want ErrLimit", name, err)
@@ -137,7 +137,7 @@ func TestRaisedErrorKeepsItsMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = tmpl.Render(&Dict{}, Options{})
+	_, err = tmpl.Render(t.Context(), &Dict{}, Options{})
 	var raised *RaisedError
 	if !errors.As(err, &raised) || raised.Message != "no system role" {
 		t.Errorf("got %v", err)
@@ -158,7 +158,7 @@ func FuzzRender(f *testing.F) {
 			return
 		}
 		limits := Limits{Steps: 20_000, Memory: 1 << 20, Output: 1 << 16}
-		_, _ = tmpl.Render(readVars(t, vars), Options{Limits: limits, Now: testNow})
+		_, _ = tmpl.Render(t.Context(), readVars(t, vars), Options{Limits: limits, Now: testNow})
 	})
 }
 
@@ -239,7 +239,7 @@ func conversation(n int) *Dict {
 	for i := range n {
 		m := &Dict{}
 		m.Set("role", []string{"user", "assistant"}[i%2])
-		m.Set("content", "What is the capital of France, and how many people live there?")
+		m.Set("content", Client("What is the capital of France, and how many people live there?"))
 		messages.Items = append(messages.Items, m)
 	}
 	vars := &Dict{}
@@ -250,16 +250,19 @@ func conversation(n int) *Dict {
 }
 
 func BenchmarkRender(b *testing.B) {
-	for _, name := range []string{"chatml", "thinking"} {
-		b.Run(name, func(b *testing.B) {
-			tmpl, err := Parse(string(readFile(b, "testdata/templates/"+name+".jinja")))
+	for _, bench := range []struct {
+		name     string
+		messages int // of 15 tokens
+	}{{"chatml", 3}, {"thinking", 3}, {"chatml", 1300}, {"thinking", 1300}} {
+		b.Run(fmt.Sprintf("%s/%d", bench.name, bench.messages), func(b *testing.B) {
+			tmpl, err := Parse(string(readFile(b, "testdata/templates/"+bench.name+".jinja")))
 			if err != nil {
 				b.Fatal(err)
 			}
-			vars := conversation(3)
+			vars := conversation(bench.messages)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := tmpl.Render(vars, Options{}); err != nil {
+				if _, err := tmpl.Render(b.Context(), vars, Options{}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -25,112 +25,142 @@ func filterToJSON(in *interp, v Value, a *args) Value {
 	s := jsonStyle{ascii: boolOr(p[0], false), sortKeys: boolOr(p[3], false), itemSep: ", ", keySep: ": "}
 	switch w := p[1].(type) {
 	case absent, nil:
-	case string:
-		s.indent, s.pretty, s.itemSep = w, true, ","
+	case string, *text:
+		s.indent, s.pretty, s.itemSep = in.strOr(w, "", "indent"), true, ","
 	default:
-		s.indent, s.pretty, s.itemSep = in.repeat(" ", intOr(w, 0, "indent")).(string), true, ","
+		indent, _ := look(in.repeat(" ", intOr(w, 0, "indent")))
+		s.indent, s.pretty, s.itemSep = indent, true, ","
 	}
 	if l, ok := p[2].(*List); ok && len(l.Items) == 2 {
-		s.itemSep, s.keySep = strOr(l.Items[0], "", "separator"), strOr(l.Items[1], "", "separator")
+		s.itemSep, s.keySep = in.strOr(l.Items[0], "", "separator"), in.strOr(l.Items[1], "", "separator")
 	}
-	return string(in.appendJSON(nil, v, s, "\n"))
+	w := jsonWriter{in: in, style: s}
+	w.value(v, "\n")
+	return text{s: string(w.b), marks: w.marks}.value()
 }
 
-// appendJSON appends v; nl is a newline with the indentation of this level.
-func (in *interp) appendJSON(b []byte, v Value, s jsonStyle, nl string) []byte {
-	in.enter()
-	defer in.leave()
-	switch v := plain(v).(type) {
+// jsonWriter writes JSON and keeps the marks of the strings in it.
+type jsonWriter struct {
+	in    *interp
+	style jsonStyle
+	b     []byte
+	marks []Range
+}
+
+func (w *jsonWriter) write(s string) {
+	w.in.charge(len(s))
+	w.b = append(w.b, s...)
+}
+
+// str writes a string. If any of it is marked, all that stands between the
+// quotes becomes so.
+func (w *jsonWriter) str(t text) {
+	w.in.charge(2 * len(t.s))
+	start := len(w.b) + 1
+	w.b = AppendJSONString(w.b, t.s, w.style.ascii)
+	if len(t.marks) > 0 {
+		w.marks = appendMarks(w.marks, 0, []Range{{start, len(w.b) - 1}})
+	}
+}
+
+// value writes v; nl is a newline with the indentation of this level.
+func (w *jsonWriter) value(v Value, nl string) {
+	w.in.enter()
+	defer w.in.leave()
+	if t, ok := textOf(v); ok {
+		w.str(t)
+		return
+	}
+	switch v := v.(type) {
 	case nil:
-		return append(b, "null"...)
+		w.write("null")
 	case bool:
-		return strconv.AppendBool(b, v)
+		w.write(strconv.FormatBool(v))
 	case int64:
-		return strconv.AppendInt(b, v, 10)
+		w.write(strconv.FormatInt(v, 10))
 	case BigInt:
-		return append(b, v...)
+		w.write(string(v))
 	case float64:
-		return append(b, jsonFloat(v)...)
-	case string:
-		in.charge(len(v))
-		return AppendJSONString(b, v, s.ascii)
+		w.write(jsonFloat(v))
 	case *List:
-		return in.appendJSONList(b, v.Items, s, nl)
+		w.list(v.Items, nl)
 	case *Dict:
-		return in.appendJSONDict(b, v, s, nl)
+		w.dict(v, nl)
+	default:
+		fail("Object of type %s is not JSON serializable", typeName(v))
 	}
-	fail("Object of type %s is not JSON serializable", typeName(v))
-	return nil
 }
 
-func (in *interp) appendJSONList(b []byte, items []Value, s jsonStyle, nl string) []byte {
+// element begins the i-th element of a list or an object.
+func (w *jsonWriter) element(i int, inner string) {
+	if i > 0 {
+		w.write(w.style.itemSep)
+	}
+	if w.style.pretty {
+		w.write(inner)
+	}
+}
+
+func (w *jsonWriter) list(items []Value, nl string) {
 	if len(items) == 0 {
-		return append(b, "[]"...)
+		w.write("[]")
+		return
 	}
-	inner := nl + s.indent
-	b = append(b, '[')
+	inner := nl + w.style.indent
+	w.write("[")
 	for i, x := range items {
-		if i > 0 {
-			b = append(b, s.itemSep...)
-		}
-		if s.pretty {
-			in.charge(len(inner))
-			b = append(b, inner...)
-		}
-		b = in.appendJSON(b, x, s, inner)
+		w.element(i, inner)
+		w.value(x, inner)
 	}
-	if s.pretty {
-		b = append(b, nl...)
+	if w.style.pretty {
+		w.write(nl)
 	}
-	return append(b, ']')
+	w.write("]")
 }
 
-func (in *interp) appendJSONDict(b []byte, d *Dict, s jsonStyle, nl string) []byte {
+func (w *jsonWriter) dict(d *Dict, nl string) {
 	if d.Len() == 0 {
-		return append(b, "{}"...)
+		w.write("{}")
+		return
 	}
+	w.in.charge(8 * d.Len())
 	order := make([]int, d.Len())
 	for i := range order {
 		order[i] = i
 	}
-	if s.sortKeys {
-		sort.SliceStable(order, func(i, j int) bool { return in.less(d.keys[order[i]], d.keys[order[j]]) })
+	if w.style.sortKeys {
+		sort.SliceStable(order, func(i, j int) bool { return w.in.less(d.keys[order[i]], d.keys[order[j]]) })
 	}
-	inner := nl + s.indent
-	b = append(b, '{')
+	inner := nl + w.style.indent
+	w.write("{")
 	for i, at := range order {
-		if i > 0 {
-			b = append(b, s.itemSep...)
-		}
-		if s.pretty {
-			in.charge(len(inner))
-			b = append(b, inner...)
-		}
-		b = AppendJSONString(b, jsonKey(d.keys[at]), s.ascii)
-		b = append(b, s.keySep...)
-		b = in.appendJSON(b, d.vals[at], s, inner)
+		w.element(i, inner)
+		w.str(jsonKey(d.keys[at]))
+		w.write(w.style.keySep)
+		w.value(d.vals[at], inner)
 	}
-	if s.pretty {
-		b = append(b, nl...)
+	if w.style.pretty {
+		w.write(nl)
 	}
-	return append(b, '}')
+	w.write("}")
 }
 
-func jsonKey(k Value) string {
+func jsonKey(k Value) text {
+	if t, ok := textOf(k); ok {
+		return t
+	}
 	switch k := k.(type) {
-	case string:
-		return k
 	case nil:
-		return "null"
+		return text{s: "null"}
 	case bool:
-		return strconv.FormatBool(k)
+		return text{s: strconv.FormatBool(k)}
 	case int64:
-		return strconv.FormatInt(k, 10)
+		return text{s: strconv.FormatInt(k, 10)}
 	case float64:
-		return jsonFloat(k)
+		return text{s: jsonFloat(k)}
 	}
 	fail("keys must be str, int, float, bool or None, not %s", typeName(k))
-	return ""
+	return text{}
 }
 
 func jsonFloat(f float64) string {

@@ -158,9 +158,9 @@ func (in *interp) loop(s *forStmt, items Value, depth0 int64) control {
 		l.recurse = func(items Value, depth0 int64) Value {
 			caller := in.sc
 			in.sc = outer
-			text := in.capture(func() { in.loop(s, items, depth0) })
+			t := in.capture(func() { in.loop(s, items, depth0) })
 			in.sc = caller
-			return text
+			return t.value()
 		}
 	}
 	ran := in.turns(s, l, outer)
@@ -179,7 +179,7 @@ func (in *interp) turns(s *forStmt, l *loopContext, outer *scope) (ran bool) {
 		if body.shared {
 			body = &scope{parent: outer}
 		}
-		body.names, body.vals = body.names[:0], body.vals[:0]
+		body.clear()
 		in.sc = body
 		body.set("loop", l)
 		in.bind(s.target, l.current)

@@ -11,4 +11,5 @@ import (
 // ships; testdata/parity.sh fetches them, makes the results and runs this.
 func TestVendorTemplates(t *testing.T) {
 	sameTemplates(t, os.Getenv("PENSTOCK_TEMPLATES"), os.Getenv("PENSTOCK_TEMPLATES_GOLDEN"))
+	noMarkIsLostIn(t, os.Getenv("PENSTOCK_TEMPLATES"))
 }

@@ -20,7 +20,15 @@ type spec struct {
 }
 
 // percent is format % v.
-func (in *interp) percent(format string, v Value) Value {
+func (in *interp) percent(format text, v Value) text {
+	t := in.percentOf(format.s, v)
+	if len(format.marks) > 0 {
+		return wholly(t.s)
+	}
+	return t
+}
+
+func (in *interp) percentOf(format string, v Value) text {
 	values := []Value{v}
 	if l, ok := v.(*List); ok && l.Tuple {
 		values = l.Items
@@ -34,14 +42,14 @@ func (in *interp) percent(format string, v Value) Value {
 		used++
 		return values[used-1]
 	}
-	var b strings.Builder
+	var w builder
 	for {
 		i := strings.IndexByte(format, '%')
 		if i < 0 {
-			b.WriteString(format)
+			w.str(format)
 			break
 		}
-		b.WriteString(format[:i])
+		w.str(format[:i])
 		format = format[i+1:]
 		var key string
 		keyed := false
@@ -55,7 +63,7 @@ func (in *interp) percent(format string, v Value) Value {
 		var s spec
 		s, format = percentSpec(format, take)
 		if s.verb == '%' {
-			b.WriteByte('%')
+			w.str("%")
 			continue
 		}
 		var arg Value
@@ -68,13 +76,15 @@ func (in *interp) percent(format string, v Value) Value {
 		} else {
 			arg = take()
 		}
-		b.WriteString(in.conversion(s, arg))
+		in.enter()
+		w.text(in.conversion(s, arg))
+		in.leave()
 	}
 	if used < len(values) && mapping == nil {
 		fail("not all arguments converted during string formatting")
 	}
-	in.charge(b.Len())
-	return b.String()
+	in.charge(w.b.Len())
+	return w.done()
 }
 
 // percentSpec parses what follows a '%', and returns the rest.
@@ -122,24 +132,24 @@ func percentSpec(f string, take func() Value) (spec, string) {
 	return s, f[1:]
 }
 
-func (in *interp) conversion(s spec, v Value) string {
+func (in *interp) conversion(s spec, v Value) text {
 	switch s.verb {
 	case 's', 'r', 'a', 'c':
-		var text string
+		var t text
 		switch n, isInt := v.(int64); {
 		case s.verb == 's':
-			text = in.str(v)
+			t = in.str(v)
 		case s.verb != 'c':
-			text = in.repr(v)
+			t = in.reprText(v)
 		case isInt:
-			text = string(rune(n))
+			t.s = string(rune(n))
 		default:
-			text = strOr(v, "", "%c argument")
+			t = needText(v, "%c argument")
 		}
 		if s.align == '=' {
 			s.align, s.fill = '>', " "
 		}
-		return in.aligned(s, "", cutRunes(text, s.precision))
+		return in.aligned(s, "", cutRunes(t, s.precision))
 	case 'd', 'i', 'u':
 		if f, ok := v.(float64); ok {
 			v = toInt(f)
@@ -152,11 +162,11 @@ func (in *interp) conversion(s spec, v Value) string {
 	return in.formatNumber(s, v)
 }
 
-func cutRunes(s string, n int64) string {
-	if n < 0 || int64(len(s)) <= n {
-		return s
+func cutRunes(t text, n int64) text {
+	if n < 0 || int64(len(t.s)) <= n {
+		return t
 	}
-	return s[:runeOffset(s, n)]
+	return t.cut(0, runeOffset(t.s, n))
 }
 
 func toInt(f float64) int64 {
@@ -167,7 +177,7 @@ func toInt(f float64) int64 {
 }
 
 // formatNumber formats an int or float as verb asks; precision is bounded.
-func (in *interp) formatNumber(s spec, v Value) string {
+func (in *interp) formatNumber(s spec, v Value) text {
 	i, f, whole, ok := number(need(v))
 	if !ok {
 		fail("format requires a number, not %s", typeName(v))
@@ -198,7 +208,7 @@ func (in *interp) formatNumber(s spec, v Value) string {
 	} else if s.sign != 0 && s.sign != '-' {
 		sign = string(s.sign)
 	}
-	return in.aligned(s, sign+prefix, digits)
+	return in.aligned(s, sign+prefix, text{s: digits})
 }
 
 func intDigits(s spec, i int64) (digits, prefix string) {
@@ -276,47 +286,59 @@ func group(digits string, sep byte) string {
 	return digits[:end] + out
 }
 
-// aligned pads prefix+text to the width of the specification.
-func (in *interp) aligned(s spec, prefix, text string) string {
-	gap := s.width - int64(utf8.RuneCountInString(prefix)+utf8.RuneCountInString(text))
+// aligned pads prefix and t to the width of the specification.
+func (in *interp) aligned(s spec, prefix string, t text) text {
+	gap := s.width - int64(utf8.RuneCountInString(prefix)+utf8.RuneCountInString(t.s))
+	var w builder
+	pad := func(n int64) { w.str(strings.Repeat(s.fill, int(n))) }
 	if gap <= 0 {
-		return prefix + text
+		w.str(prefix)
+		w.text(t)
+		return w.done()
 	}
 	in.chargeMany(len(s.fill), gap)
-	pad := func(n int64) string { return strings.Repeat(s.fill, int(n)) }
+	left, right := gap, int64(0)
 	switch s.align {
 	case '<':
-		return prefix + text + pad(gap)
+		left, right = 0, gap
 	case '^':
-		return pad(gap/2) + prefix + text + pad(gap-gap/2)
+		left, right = gap/2, gap-gap/2
 	case '=':
-		return prefix + pad(gap) + text
+		w.str(prefix)
+		prefix = ""
 	}
-	return pad(gap) + prefix + text
+	pad(left)
+	w.str(prefix)
+	w.text(t)
+	pad(right)
+	return w.done()
 }
 
 // format is str.format.
-func (in *interp) format(f string, a *args) Value {
+func (in *interp) format(f text, a *args) text {
 	next := 0
-	text := in.formatFields(f, a, &next, 2)
-	in.charge(len(text))
-	return text
+	t := in.formatFields(f.s, a, &next, 2)
+	in.charge(len(t.s))
+	if len(f.marks) > 0 {
+		return wholly(t.s)
+	}
+	return t
 }
 
-func (in *interp) formatFields(f string, a *args, next *int, depth int) string {
+func (in *interp) formatFields(f string, a *args, next *int, depth int) text {
 	if depth < 0 {
 		fail("max string recursion exceeded")
 	}
-	var b strings.Builder
+	var w builder
 	for {
 		i := strings.IndexAny(f, "{}")
 		if i < 0 {
-			b.WriteString(f)
-			return b.String()
+			w.str(f)
+			return w.done()
 		}
-		b.WriteString(f[:i])
+		w.str(f[:i])
 		if i+1 < len(f) && f[i+1] == f[i] {
-			b.WriteByte(f[i])
+			w.str(f[i : i+1])
 			f = f[i+2:]
 			continue
 		}
@@ -324,7 +346,7 @@ func (in *interp) formatFields(f string, a *args, next *int, depth int) string {
 			fail("single '}' encountered in format string")
 		}
 		end := fieldEnd(f[i+1:])
-		b.WriteString(in.formatField(f[i+1:i+1+end], a, next, depth))
+		w.text(in.formatField(f[i+1:i+1+end], a, next, depth))
 		f = f[i+2+end:]
 	}
 }
@@ -347,7 +369,7 @@ func fieldEnd(f string) int {
 	return 0
 }
 
-func (in *interp) formatField(field string, a *args, next *int, depth int) string {
+func (in *interp) formatField(field string, a *args, next *int, depth int) text {
 	in.enter()
 	defer in.leave()
 	name, format, _ := strings.Cut(field, ":")
@@ -356,17 +378,21 @@ func (in *interp) formatField(field string, a *args, next *int, depth int) strin
 		name, conv = name[:i], name[i+1:]
 	}
 	v := in.fieldValue(name, a, next)
-	format = in.formatFields(format, a, next, depth-1)
+	spec := in.formatFields(format, a, next, depth-1)
 	switch conv {
 	case "":
 	case "s":
-		v = in.str(v)
+		v = in.str(v).value()
 	case "r", "a":
-		v = in.repr(v)
+		v = in.reprText(v).value()
 	default:
 		fail("unknown conversion specifier '%s'", conv)
 	}
-	return in.formatValue(v, format)
+	t := in.formatValue(v, spec.s)
+	if len(spec.marks) > 0 {
+		return wholly(t.s)
+	}
+	return t
 }
 
 // fieldValue resolves "", "0", "name", each with .attr and [item] after it.
@@ -422,12 +448,12 @@ func (in *interp) fieldValue(name string, a *args, next *int) Value {
 }
 
 // formatValue is format(v, spec).
-func (in *interp) formatValue(v Value, format string) string {
+func (in *interp) formatValue(v Value, format string) text {
 	if format == "" {
 		return in.str(v)
 	}
 	s := parseSpec(format)
-	_, isString := v.(string)
+	t, isString := textOf(v)
 	if _, _, whole, ok := number(v); ok {
 		if s.align == 0 {
 			s.align = '>'
@@ -449,7 +475,8 @@ func (in *interp) formatValue(v Value, format string) string {
 	if s.align == 0 {
 		s.align = '<'
 	}
-	return in.aligned(s, "", cutRunes(v.(string), s.precision))
+	t.html = false
+	return in.aligned(s, "", cutRunes(t, s.precision))
 }
 
 // parseSpec parses [[fill]align][sign][#][0][width][,][.precision][type].

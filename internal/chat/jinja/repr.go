@@ -8,21 +8,27 @@ import (
 	"unicode"
 )
 
-// str is str(v).
-func (in *interp) str(v Value) string {
+// str is str(v), never HTML.
+func (in *interp) str(v Value) text {
 	switch v := v.(type) {
 	case string:
-		return v
-	case markup:
-		return string(v)
+		return text{s: v}
+	case *text:
+		return text{s: v.s, marks: v.marks}
 	case nil:
-		return "None"
+		return text{s: "None"}
 	case int64:
-		return strconv.FormatInt(v, 10)
+		return text{s: strconv.FormatInt(v, 10)}
 	case *Undefined:
-		return ""
+		return text{}
 	}
-	return in.repr(v)
+	return in.reprText(v)
+}
+
+// reprText is repr(v). Of what has marked strings in it the whole is marked.
+func (in *interp) reprText(v Value) text {
+	t, _ := textOf(in.marked(func() Value { return in.repr(v) }))
+	return t
 }
 
 // repr is repr(v).
@@ -50,9 +56,15 @@ func (in *interp) reprOf(v Value) string {
 	case BigInt:
 		return string(v)
 	case string:
+		in.charge(10 * len(v)) // if every byte is escaped
 		return reprString(v)
-	case markup:
-		return "Markup(" + reprString(string(v)) + ")"
+	case *text:
+		in.charge(10 * len(v.s))
+		s, _ := in.read(v)
+		if v.html {
+			return "Markup(" + reprString(s) + ")"
+		}
+		return reprString(s)
 	case *Undefined:
 		return "Undefined"
 	case *List:

@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -9,24 +10,30 @@ import (
 	"golang.org/x/text/language"
 )
 
-// method calls a method of a built-in type.
+// method calls a method of a built-in type. Results of a method of HTML are HTML.
 func (in *interp) method(self Value, name string, a *args) Value {
+	in.visit(self)
+	in.visitArgs(a)
 	switch v := self.(type) {
-	case string:
-		return in.strMethod(v, name, a)
-	case markup:
-		return in.markupMethod(v, name, a)
 	case *Dict:
 		return in.dictMethod(v, name, a)
 	case *List:
 		return in.listMethod(v, name, a)
 	case *loopContext:
 		return in.loopMethod(v, name, a)
-	case *cycler:
-		return v.method(name)
 	}
-	fail("'%s' object has no method '%s'", typeName(self), name)
-	return nil
+	t, ok := textOf(self)
+	if !ok {
+		fail("'%s' object has no method '%s'", typeName(self), name)
+	}
+	html := t.html
+	t.html = false
+	r := in.marked(func() Value { return in.strMethod(t, name, a) })
+	if rt, ok := textOf(r); ok && html {
+		rt.html = true
+		return rt.value()
+	}
+	return r
 }
 
 func (in *interp) dictMethod(d *Dict, name string, a *args) Value {
@@ -89,153 +96,166 @@ func (in *interp) listMethod(l *List, name string, a *args) Value {
 
 // strMethod calls a method of str. Groups of similar methods have functions of
 // their own.
-func (in *interp) strMethod(s, name string, a *args) Value {
-	in.scan(len(s))
+func (in *interp) strMethod(t text, name string, a *args) Value {
 	switch name {
 	case "strip", "lstrip", "rstrip":
-		return strip(s, name, a)
+		return in.strip(t, name, a).value()
 	case "split", "rsplit":
-		return in.split(s, name, a)
+		return in.split(t, name, a)
 	case "startswith", "endswith":
-		return affix(s, name, a)
+		return affix(t.s, name, a)
 	case "removeprefix":
-		return strings.TrimPrefix(s, strOr(a.bind(name, 1, "prefix")[0], "", "prefix"))
+		prefix, _ := look(need(a.bind(name, 1, "prefix")[0]))
+		return t.cut(len(t.s)-len(strings.TrimPrefix(t.s, prefix)), len(t.s)).value()
 	case "removesuffix":
-		return strings.TrimSuffix(s, strOr(a.bind(name, 1, "suffix")[0], "", "suffix"))
+		suffix, _ := look(need(a.bind(name, 1, "suffix")[0]))
+		return t.cut(0, len(strings.TrimSuffix(t.s, suffix))).value()
 	case "find", "rfind", "index", "rindex", "count":
-		return find(s, name, a)
+		return find(t.s, name, a)
 	case "replace":
 		p := a.bind(name, 2, "old", "new", "count")
-		return in.replace(s, strOr(p[0], "", "old"), strOr(p[1], "", "new"), intOr(p[2], -1, "count"))
+		return in.replace(t, needText(p[0], "old"), needText(p[1], "new"), intOr(p[2], -1, "count")).value()
 	case "join":
-		return in.join(s, in.iterate(a.bind(name, 1, "iterable")[0]))
-	case "center", "ljust", "rjust":
-		p := a.bind(name, 1, "width", "fillchar")
-		return in.pad(s, intOr(p[0], 0, "width"), strOr(p[1], " ", "fillchar"), name)
-	case "zfill":
-		return in.zfill(s, intOr(a.bind(name, 1, "width")[0], 0, "width"))
+		return in.join(t, in.iterate(a.bind(name, 1, "iterable")[0]))
 	case "partition", "rpartition":
-		return partition(s, name, strOr(a.bind(name, 1, "sep")[0], "", "sep"))
+		return partition(t, name, needText(a.bind(name, 1, "sep")[0], "sep"))
 	case "splitlines":
-		return in.splitlines(s, boolOr(a.bind(name, 0, "keepends")[0], false))
-	case "expandtabs":
-		return in.expandTabs(s, intOr(a.bind(name, 0, "tabsize")[0], 8, "tabsize"))
+		return in.texts(in.splitLines(t, boolOr(a.bind(name, 0, "keepends")[0], false)))
 	case "format":
-		return in.format(s, a)
-	case "format_map":
-		d, ok := a.bind(name, 1, "mapping")[0].(*Dict)
-		if !ok {
-			fail("format_map() needs a mapping")
-		}
-		return in.format(s, &args{names: d.stringKeys(), named: d.vals})
+		return in.format(t, a).value()
 	}
 	a.bind(name, 0)
 	if strings.HasPrefix(name, "is") {
-		return classify(s, name)
+		return classify(t.s, name)
 	}
-	return in.changeCase(s, name)
+	return in.changeCase(t, name).value()
 }
 
-func (d *Dict) stringKeys() []string {
-	names := make([]string, len(d.keys))
-	for i, k := range d.keys {
-		names[i], _ = k.(string)
+// needText returns the string that an argument must be.
+func needText(v Value, what string) text {
+	t, ok := textOf(need(v))
+	if !ok {
+		fail("%s must be a string, not %s", what, typeName(v))
 	}
-	return names
+	return t
 }
 
-func strip(s, name string, a *args) Value {
+// needLook returns a string argument that only decides what becomes of others.
+func needLook(v Value, what string) string { return needText(v, what).s }
+
+func (in *interp) strip(t text, name string, a *args) text {
 	chars := a.bind(name, 0, "chars")[0]
 	out := isSpace
 	if _, ok := chars.(absent); !ok && chars != nil {
-		set := strOr(chars, "", "chars")
-		out = func(r rune) bool { return strings.ContainsRune(set, r) }
+		set := map[rune]bool{}
+		s := needLook(chars, "chars")
+		in.charge(16 * len(s))
+		for _, r := range s {
+			set[r] = true
+		}
+		out = func(r rune) bool { return set[r] }
 	}
+	keep := func(s string) string { return s }
+	left, right := keep, keep
 	if name != "rstrip" {
-		s = strings.TrimLeftFunc(s, out)
+		left = func(s string) string { return strings.TrimLeftFunc(s, out) }
 	}
 	if name != "lstrip" {
-		s = strings.TrimRightFunc(s, out)
+		right = func(s string) string { return strings.TrimRightFunc(s, out) }
 	}
-	return s
+	return t.between(left, right)
 }
 
-func (in *interp) split(s, name string, a *args) Value {
+func (in *interp) split(t text, name string, a *args) Value {
 	p := a.bind(name, 0, "sep", "maxsplit")
-	limit := int(min(intOr(p[1], -1, "maxsplit"), int64(len(s))))
+	limit := int(min(intOr(p[1], -1, "maxsplit"), int64(len(t.s))))
 	if limit < 0 {
-		limit = len(s) + 1
+		limit = len(t.s) + 1
 	}
-	var parts []string
 	if _, ok := p[0].(absent); ok || p[0] == nil {
-		parts = splitSpace(s, limit, name == "rsplit")
-	} else {
-		sep := strOr(p[0], "", "sep")
-		if sep == "" {
-			fail("empty separator")
-		}
-		parts = splitSep(s, sep, limit, name == "rsplit")
+		return in.pieces(t, splitSpace(t.s, limit, name == "rsplit"))
 	}
-	return in.strList(parts)
+	sep := needLook(p[0], "sep")
+	if sep == "" {
+		fail("empty separator")
+	}
+	in.chargeMany(64, min(int64(strings.Count(t.s, sep)), int64(limit))+1)
+	return in.pieces(t, splitSep(t.s, sep, limit, name == "rsplit"))
 }
 
-func (in *interp) strList(parts []string) *List {
-	in.charge(32 * len(parts))
+// pieces makes a list of parts of t, of which each is where it starts and ends.
+func (in *interp) pieces(t text, parts [][2]int) Value {
+	in.charge(64 * len(parts))
 	items := make([]Value, len(parts))
 	for i, part := range parts {
-		items[i] = part
+		items[i] = t.cut(part[0], part[1]).value()
 	}
 	return &List{Items: items}
 }
 
-func splitSep(s, sep string, limit int, right bool) []string {
-	if !right {
-		return strings.SplitN(s, sep, limit+1)
+func (in *interp) texts(parts []text) *List {
+	in.charge(64 * len(parts))
+	items := make([]Value, len(parts))
+	for i, part := range parts {
+		items[i] = part.value()
 	}
-	var parts []string
+	return &List{Items: items}
+}
+
+// splitSep returns the places of the parts of s between separators.
+func splitSep(s, sep string, limit int, right bool) [][2]int {
+	var parts [][2]int
+	if !right {
+		at := 0
+		for ; limit > 0; limit-- {
+			i := strings.Index(s[at:], sep)
+			if i < 0 {
+				break
+			}
+			parts = append(parts, [2]int{at, at + i})
+			at += i + len(sep)
+		}
+		return append(parts, [2]int{at, len(s)})
+	}
+	end := len(s)
 	for ; limit > 0; limit-- {
-		i := strings.LastIndex(s, sep)
+		i := strings.LastIndex(s[:end], sep)
 		if i < 0 {
 			break
 		}
-		parts = append(parts, s[i+len(sep):])
-		s = s[:i]
+		parts = append(parts, [2]int{i + len(sep), end})
+		end = i
 	}
-	parts = append(parts, s)
-	for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
-		parts[i], parts[j] = parts[j], parts[i]
-	}
+	parts = append(parts, [2]int{0, end})
+	slices.Reverse(parts)
 	return parts
 }
 
-func splitSpace(s string, limit int, right bool) []string {
-	if limit > len(s) {
-		return strings.FieldsFunc(s, isSpace)
-	}
-	var parts []string
-	if !right {
-		for s = strings.TrimLeftFunc(s, isSpace); s != ""; s = strings.TrimLeftFunc(s, isSpace) {
-			i := strings.IndexFunc(s, isSpace)
-			if i < 0 || len(parts) == limit {
-				return append(parts, s)
+// splitSpace returns the places of the words of s, the last (or, from the right,
+// the first) of which is the rest where there are more than limit.
+func splitSpace(s string, limit int, right bool) [][2]int {
+	var parts [][2]int
+	if right {
+		for end := len(strings.TrimRightFunc(s, isSpace)); end > 0; end = len(strings.TrimRightFunc(s[:end], isSpace)) {
+			start := 0
+			if i := strings.LastIndexFunc(s[:end], isSpace); i >= 0 && len(parts) < limit {
+				_, n := utf8.DecodeRuneInString(s[i:])
+				start = i + n
 			}
-			parts = append(parts, s[:i])
-			s = s[i:]
+			parts = append(parts, [2]int{start, end})
+			end = start
 		}
+		slices.Reverse(parts)
 		return parts
 	}
-	for s = strings.TrimRightFunc(s, isSpace); s != ""; s = strings.TrimRightFunc(s, isSpace) {
-		i := strings.LastIndexFunc(s, isSpace)
-		if i < 0 || len(parts) == limit {
-			parts = append(parts, s)
-			break
+	skip := func(at int) int { return len(s) - len(strings.TrimLeftFunc(s[at:], isSpace)) }
+	for at := skip(0); at < len(s); at = skip(at) {
+		end := len(s)
+		if i := strings.IndexFunc(s[at:], isSpace); i >= 0 && len(parts) < limit {
+			end = at + i
 		}
-		_, n := utf8.DecodeRuneInString(s[i:])
-		parts = append(parts, s[i+n:])
-		s = s[:i]
-	}
-	for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
-		parts[i], parts[j] = parts[j], parts[i]
+		parts = append(parts, [2]int{at, end})
+		at = end
 	}
 	return parts
 }
@@ -270,7 +290,7 @@ func affix(s, name string, a *args) Value {
 		options = l.Items
 	}
 	for _, o := range options {
-		text := strOr(o, "", name+" argument")
+		text := needLook(o, name+" argument")
 		if ok && (name == "startswith" && strings.HasPrefix(part, text) || name == "endswith" && strings.HasSuffix(part, text)) {
 			return true
 		}
@@ -280,7 +300,7 @@ func affix(s, name string, a *args) Value {
 
 func find(s, name string, a *args) Value {
 	p := a.bind(name, 1, "sub", "start", "end")
-	sub := strOr(p[0], "", "substring")
+	sub := needLook(p[0], "substring")
 	part, offset, ok := window(s, p[1], p[2])
 	if name == "count" {
 		if !ok {
@@ -303,77 +323,67 @@ func find(s, name string, a *args) Value {
 	return int64(-1)
 }
 
-func (in *interp) replace(s, old, new string, count int64) string {
-	n := int64(strings.Count(s, old))
+// replace replaces the first count occurrences, all if it is negative.
+func (in *interp) replace(t, old, new text, count int64) text {
+	n := int64(strings.Count(t.s, old.s))
 	if count >= 0 {
 		n = min(n, count)
 	}
-	in.charge(len(s))
-	in.chargeMany(len(new), n)
-	return strings.Replace(s, old, new, int(n))
+	in.charge(len(t.s))
+	in.chargeMany(len(new.s), n)
+	if len(t.marks) == 0 && len(new.marks) == 0 {
+		return text{s: strings.Replace(t.s, old.s, new.s, int(n))}
+	}
+	var w builder
+	at := 0 // what is before has been written
+	for i := 0; n > 0; n-- {
+		if old.s == "" { // found before every character, and at the end
+			w.text(t.cut(at, i))
+			w.text(new)
+			_, size := utf8.DecodeRuneInString(t.s[i:])
+			at, i = i, i+size
+			continue
+		}
+		i += strings.Index(t.s[i:], old.s)
+		w.text(t.cut(at, i))
+		w.text(new)
+		i += len(old.s)
+		at = i
+	}
+	w.text(t.cut(at, len(t.s)))
+	return w.done()
 }
 
 // join is sep.join(items): the items must be strings.
-func (in *interp) join(sep string, items []Value) string {
-	parts := make([]string, len(items))
-	n := 0
+func (in *interp) join(sep text, items []Value) Value {
+	in.charge(64 * len(items))
+	parts := make([]text, len(items))
 	for i, x := range items {
-		s, ok := x.(string)
-		if !ok {
+		part, ok := textOf(x)
+		if !ok || part.html {
 			fail("sequence item %d: expected str instance, %s found", i, typeName(x))
 		}
-		parts[i] = s
-		n += len(s)
+		parts[i] = part
 	}
-	in.charge(n + 16*len(parts))
-	in.chargeMany(len(sep), int64(len(parts)))
-	return strings.Join(parts, sep)
+	return in.concat(parts, sep).value()
 }
 
-func (in *interp) pad(s string, width int64, fill, how string) string {
-	if utf8.RuneCountInString(fill) != 1 {
-		fail("the fill character must be exactly one character long")
-	}
-	gap := width - int64(utf8.RuneCountInString(s))
-	if gap <= 0 {
-		return s
-	}
-	in.chargeMany(len(fill), gap)
-	in.charge(len(s))
-	left := int64(0)
-	switch how {
-	case "rjust":
-		left = gap
-	case "center":
-		left = gap/2 + (gap & width & 1)
-	}
-	return strings.Repeat(fill, int(left)) + s + strings.Repeat(fill, int(gap-left))
-}
-
-func (in *interp) zfill(s string, width int64) string {
-	sign := ""
-	if s != "" && (s[0] == '+' || s[0] == '-') {
-		sign, s = s[:1], s[1:]
-	}
-	return sign + in.pad(s, width-int64(len(sign)), "0", "rjust")
-}
-
-func partition(s, name, sep string) Value {
-	if sep == "" {
+func partition(t text, name string, sep text) Value {
+	if sep.s == "" {
 		fail("empty separator")
 	}
-	if name == "partition" {
-		before, after, found := strings.Cut(s, sep)
-		if !found {
-			return tuple(s, "", "")
-		}
-		return tuple(before, sep, after)
+	i := strings.Index(t.s, sep.s)
+	if name == "rpartition" {
+		i = strings.LastIndex(t.s, sep.s)
 	}
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return tuple("", "", s)
+	switch {
+	case i >= 0:
+		end := i + len(sep.s)
+		return tuple(t.cut(0, i).value(), t.cut(i, end).value(), t.cut(end, len(t.s)).value())
+	case name == "partition":
+		return tuple(t.value(), "", "")
 	}
-	return tuple(s[:i], sep, s[i+len(sep):])
+	return tuple("", "", t.value())
 }
 
 func isLineBreak(r rune) bool {
@@ -384,50 +394,27 @@ func isLineBreak(r rune) bool {
 	return false
 }
 
-func splitLines(s string, keep bool) []string {
-	var lines []string
-	for s != "" {
-		i := strings.IndexFunc(s, isLineBreak)
+func (in *interp) splitLines(t text, keep bool) []text {
+	var lines []text
+	for at := 0; at < len(t.s); {
+		in.charge(64)
+		i := strings.IndexFunc(t.s[at:], isLineBreak)
 		if i < 0 {
-			return append(lines, s)
+			return append(lines, t.cut(at, len(t.s)))
 		}
-		_, n := utf8.DecodeRuneInString(s[i:])
-		if strings.HasPrefix(s[i:], "\r\n") {
+		i += at
+		_, n := utf8.DecodeRuneInString(t.s[i:])
+		if strings.HasPrefix(t.s[i:], "\r\n") {
 			n = 2
 		}
-		line := s[:i]
+		end := i
 		if keep {
-			line = s[:i+n]
+			end = i + n
 		}
-		lines = append(lines, line)
-		s = s[i+n:]
+		lines = append(lines, t.cut(at, end))
+		at = i + n
 	}
 	return lines
-}
-
-func (in *interp) splitlines(s string, keep bool) Value { return in.strList(splitLines(s, keep)) }
-
-func (in *interp) expandTabs(s string, size int64) string {
-	in.chargeMany(strings.Count(s, "\t"), max(size, 1))
-	in.charge(len(s))
-	var b strings.Builder
-	col := int64(0)
-	for _, r := range s {
-		switch {
-		case r == '\t' && size > 0:
-			n := size - col%size
-			b.WriteString(strings.Repeat(" ", int(n)))
-			col += n
-		case r == '\t':
-		case r == '\n' || r == '\r':
-			b.WriteRune(r)
-			col = 0
-		default:
-			b.WriteRune(r)
-			col++
-		}
-	}
-	return b.String()
 }
 
 // classify is one of the is… predicates.
@@ -491,26 +478,10 @@ func lower(s string) string {
 }
 
 // changeCase is one of the methods that map the case of letters.
-func (in *interp) changeCase(s, name string) Value {
-	in.charge(3 * len(s))
-	switch name {
-	case "upper":
-		return upper(s)
-	case "lower":
-		return lower(s)
-	case "casefold":
-		return cases.Fold().String(s)
-	case "capitalize":
-		return capitalize(s)
-	case "title":
-		return titleWords(s)
-	}
-	return strings.Map(func(r rune) rune { // swapcase
-		if unicode.IsUpper(r) {
-			return unicode.ToLower(r)
-		}
-		return unicode.ToUpper(r)
-	}, s)
+func (in *interp) changeCase(t text, name string) text {
+	in.charge(3 * len(t.s))
+	change := map[string]func(string) string{"upper": upper, "lower": lower, "capitalize": capitalize, "title": titleWords}[name]
+	return t.sameLength(change(t.s))
 }
 
 func capitalize(s string) string {

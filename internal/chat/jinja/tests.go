@@ -7,7 +7,8 @@ func (e testExpr) eval(in *interp) Value {
 
 // test is "v is name(args)".
 func (in *interp) test(name string, v Value, a *args) bool {
-	v = plain(v)
+	in.visit(v)
+	in.visitArgs(a)
 	if r, ok := typeTest(name, v); ok {
 		a.bind(name, 0)
 		return r
@@ -20,12 +21,12 @@ func (in *interp) test(name string, v Value, a *args) bool {
 		return in.equal(in.binary("%", v, a.bind(name, 1, "num")[0]), int64(0))
 	case "lower", "upper":
 		a.bind(name, 0)
-		return classify(in.str(v), "is"+name).(bool)
+		return classify(in.str(v).s, "is"+name).(bool)
 	case "filter":
-		_, ok := filters[in.str(v)]
+		_, ok := filters[in.str(v).s]
 		return ok
 	case "test":
-		return testNames[in.str(v)]
+		return testNames[in.str(v).s]
 	case "sameas":
 		return identical(v, a.bind(name, 1, "other")[0])
 	case "in":
@@ -67,7 +68,7 @@ func typeTest(name string, v Value) (result, known bool) {
 	case "number":
 		return isInt || isFloat || isBool, true
 	case "string":
-		_, ok := v.(string)
+		_, ok := look(v)
 		return ok, true
 	case "mapping":
 		_, ok := v.(*Dict)
@@ -82,13 +83,13 @@ func typeTest(name string, v Value) (result, known bool) {
 		return false, true
 	case "sequence":
 		switch v.(type) {
-		case string, *List, *Dict, *span, *Undefined:
+		case string, *text, *List, *Dict, *span, *Undefined:
 			return true, true
 		}
 		return false, true
 	case "iterable":
 		switch v.(type) {
-		case string, *List, *Dict, *span, *Undefined, *iterable, *loopContext:
+		case string, *text, *List, *Dict, *span, *Undefined, *iterable, *loopContext:
 			return true, true
 		}
 		return false, true
@@ -98,8 +99,12 @@ func typeTest(name string, v Value) (result, known bool) {
 
 // identical is "a is b" of Python for the values where it is well defined.
 func identical(a, b Value) bool {
+	if as, ok := look(a); ok {
+		bs, ok := look(b)
+		return ok && as == bs
+	}
 	switch a.(type) {
-	case int64, float64, string, BigInt:
+	case int64, float64, BigInt:
 		return typeName(a) == typeName(b) && a == b
 	case boundMethod:
 		return false

@@ -7,7 +7,7 @@ import (
 )
 
 // Value is a Python value. Its dynamic type is one of: nil (None), bool,
-// int64, float64, string, markup, BigInt, *List (list or tuple), *Dict, *Undefined,
+// int64, float64, string, *text, BigInt, *List (list or tuple), *Dict, *Undefined,
 // *iterable (generators and dict views), *span (range), *namespace, *macro,
 // *loopContext, *builtin and boundMethod.
 type Value any
@@ -97,8 +97,8 @@ func truth(v Value) bool {
 		return v != 0
 	case string:
 		return v != ""
-	case markup:
-		return v != ""
+	case *text:
+		return v.s != ""
 	case *List:
 		return len(v.Items) > 0
 	case *Dict:
@@ -126,8 +126,11 @@ func typeName(v Value) string {
 		return "float"
 	case string:
 		return "str"
-	case markup:
-		return "Markup"
+	case *text:
+		if v.html {
+			return "Markup"
+		}
+		return "str"
 	case *List:
 		if v.Tuple {
 			return "tuple"
@@ -179,7 +182,10 @@ func number(v Value) (i int64, f float64, whole, ok bool) {
 func (in *interp) equal(a, b Value) bool {
 	in.enter()
 	defer in.leave()
-	a, b = plain(a), plain(b)
+	if as, ok := look(a); ok {
+		bs, ok := look(b)
+		return ok && len(as) == len(bs) && in.order(as, bs) == 0
+	}
 	if ai, af, aw, ok := number(a); ok {
 		bi, bf, bw, ok := number(b)
 		if aw && bw {
@@ -190,9 +196,6 @@ func (in *interp) equal(a, b Value) bool {
 	switch a := a.(type) {
 	case nil:
 		return b == nil
-	case string:
-		s, ok := b.(string)
-		return ok && s == a
 	case BigInt:
 		s, ok := b.(BigInt)
 		return ok && s == a
@@ -244,7 +247,13 @@ func (in *interp) equalDicts(a, b *Dict) bool {
 func (in *interp) less(a, b Value) bool {
 	in.enter()
 	defer in.leave()
-	a, b = plain(need(a)), plain(need(b))
+	need(a)
+	need(b)
+	if as, ok := look(a); ok {
+		if bs, ok := look(b); ok {
+			return in.order(as, bs) < 0
+		}
+	}
 	if ai, af, aw, ok := number(a); ok {
 		if bi, bf, bw, ok := number(b); ok {
 			if aw && bw {
@@ -254,10 +263,6 @@ func (in *interp) less(a, b Value) bool {
 		}
 	}
 	switch a := a.(type) {
-	case string:
-		if s, ok := b.(string); ok {
-			return a < s // UTF-8 order is code point order
-		}
 	case *List:
 		if l, ok := b.(*List); ok && l.Tuple == a.Tuple {
 			for i := 0; i < len(a.Items) && i < len(l.Items); i++ {
@@ -272,19 +277,26 @@ func (in *interp) less(a, b Value) bool {
 	return false
 }
 
+// order compares two strings as Python does, by code points, which is the order
+// of their bytes in UTF-8.
+func (in *interp) order(a, b string) int {
+	in.scan(min(len(a), len(b)))
+	return strings.Compare(a, b)
+}
+
 // contains is item in v.
 func (in *interp) contains(v, item Value) bool {
-	switch c := plain(v).(type) {
-	case string:
-		s, ok := plain(item).(string)
+	if whole, ok := look(v); ok {
+		part, ok := look(item)
 		if !ok {
 			need(item)
 			fail("'in <string>' requires string as left operand, not %s", typeName(item))
 		}
-		in.scan(len(c))
-		return strings.Contains(c, s)
-	case *Dict:
-		_, ok := in.lookup(c, item)
+		in.scan(len(whole) + len(part))
+		return strings.Contains(whole, part)
+	}
+	if d, ok := v.(*Dict); ok {
+		_, ok := in.lookup(d, item)
 		return ok
 	}
 	for _, x := range in.iterate(v) {
@@ -297,7 +309,7 @@ func (in *interp) contains(v, item Value) bool {
 
 // iterate returns the items that a loop over v visits.
 func (in *interp) iterate(v Value) []Value {
-	switch v := plain(v).(type) {
+	switch v := v.(type) {
 	case *List:
 		return v.Items
 	case *Dict:
@@ -306,11 +318,14 @@ func (in *interp) iterate(v Value) []Value {
 		return v.take()
 	case *Undefined:
 		return nil
-	case string:
-		in.charge(16 * len(v))
-		items := make([]Value, 0, utf8.RuneCountInString(v))
-		for i, r := range v {
-			items = append(items, v[i:i+utf8.RuneLen(r)])
+	case string, *text:
+		t, _ := textOf(v)
+		in.charge(64 * len(t.s))
+		items := make([]Value, 0, utf8.RuneCountInString(t.s))
+		for i := 0; i < len(t.s); {
+			_, n := utf8.DecodeRuneInString(t.s[i:])
+			items = append(items, t.cut(i, i+n).value())
+			i += n
 		}
 		return items
 	case *span:
@@ -329,10 +344,11 @@ func (in *interp) iterate(v Value) []Value {
 
 // length is len(v).
 func (in *interp) length(v Value) int64 {
-	switch v := plain(v).(type) {
-	case string:
-		in.scan(len(v))
-		return int64(utf8.RuneCountInString(v))
+	switch v := v.(type) {
+	case string, *text:
+		s, _ := look(v)
+		in.scan(len(s))
+		return int64(utf8.RuneCountInString(s))
 	case *List:
 		return int64(len(v.Items))
 	case *Dict:
