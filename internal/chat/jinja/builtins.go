@@ -9,11 +9,11 @@ import (
 const maxRange = 100_000
 
 var builtins = map[string]*builtin{
-	"range":           {"range", callRange},
-	"dict":            {"dict", callDict},
-	"namespace":       {"namespace", callNamespace},
-	"raise_exception": {"raise_exception", callRaise},
-	"strftime_now":    {"strftime_now", callStrftimeNow},
+	"range":           {callRange},
+	"dict":            {callDict},
+	"namespace":       {callNamespace},
+	"raise_exception": {callRaise},
+	"strftime_now":    {callStrftimeNow},
 }
 
 func callRange(_ *interp, a *args) Value {

@@ -67,7 +67,6 @@ type namespace struct{ attrs *Dict }
 
 // builtin is a global function.
 type builtin struct {
-	name string
 	call func(in *interp, a *args) Value
 }
 
