@@ -57,6 +57,11 @@ func (cli *commands) load(ctx context.Context, term terminal, name string, o ins
 	}()
 	select {
 	case o := <-done:
+		if o.err == nil {
+			if guesses := instance.Guesses(o.in.File); guesses != "" {
+				fmt.Fprintln(term.err, "penstock:", guesses)
+			}
+		}
 		return o.in, o.err
 	case <-ctx.Done(): // the program ends, and with it what is still loading
 		return nil, ctx.Err()

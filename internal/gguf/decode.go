@@ -28,6 +28,9 @@ const (
 	minTensorBytes = 8 + 1 + 4 + 8 + 4 + 8
 )
 
+// incomplete ends the errors that a download which broke off may have.
+const incomplete = ": it is incomplete or damaged, fetch it again"
+
 // decoder reads a file front to back. After the first error, which it keeps,
 // every read yields a zero value, so that only loops need to look at it.
 type decoder struct {
@@ -49,7 +52,7 @@ func (d *decoder) take(n uint64, what string) []byte {
 		return nil
 	}
 	if rest := len(d.data) - d.pos; n > uint64(rest) {
-		d.fail("%s of %d bytes at offset %d goes beyond the end of the file (%d bytes)", what, n, d.pos, len(d.data))
+		d.fail("%s of %d bytes at offset %d goes beyond the end of the file (%d bytes)"+incomplete, what, n, d.pos, len(d.data))
 		return nil
 	}
 	b := d.data[d.pos:][:n:n]
@@ -76,7 +79,7 @@ func (d *decoder) uint64(what string) uint64 {
 func (d *decoder) count(size int, what string) int {
 	n := d.uint64("number of " + what)
 	if rest := len(d.data) - d.pos; n > uint64(rest/size) {
-		d.fail("%d %s do not fit in the remaining %d bytes", n, what, rest)
+		d.fail("%d %s do not fit in the remaining %d bytes"+incomplete, n, what, rest)
 	}
 	if d.err != nil {
 		return 0
@@ -103,7 +106,7 @@ func (d *decoder) name(limit uint64) string {
 func (d *decoder) file() *File {
 	f := &File{}
 	if !bytes.HasPrefix(d.data, []byte(magic)) {
-		d.fail("not a GGUF file: it begins with %q", d.data[:min(4, len(d.data))])
+		d.fail("%s", foreign(d.data))
 		return nil
 	}
 	d.pos = len(magic)

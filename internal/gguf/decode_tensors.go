@@ -27,8 +27,8 @@ func (d *decoder) tensors(f *File, count int) {
 		t.Shape = d.shape()
 		t.Type = quant.Type(d.uint32("type"))
 		offset := d.uint64("offset")
-		if offset > uint64(len(d.data)) {
-			d.fail("offset %d is beyond the end of the file (%d bytes)", offset, len(d.data))
+		if offset > 1<<62 {
+			d.fail("offset %d is beyond the end of any file", offset)
 		}
 		if d.err != nil {
 			return
@@ -70,6 +70,7 @@ func (d *decoder) place(f *File) {
 		return // a file of metadata only need not even be padded
 	}
 	origin := (uint64(d.pos) + alignment - 1) &^ (alignment - 1)
+	end := uint64(0) // of the file, if it were complete
 	for i := range f.tensors {
 		t := &f.tensors[i]
 		d.subject = "tensor " + quoted(t.Name)
@@ -80,14 +81,20 @@ func (d *decoder) place(f *File) {
 			d.fail("%v", err)
 		case uint64(t.offset)%alignment != 0:
 			d.fail("offset %d is not a multiple of the alignment, %d", t.offset, alignment)
-		case start > uint64(len(d.data)) || uint64(size) > uint64(len(d.data))-start:
-			d.fail("%d bytes at offset %d go beyond the end of the file (%d bytes)", size, start, len(d.data))
 		}
 		if d.err != nil {
 			return
 		}
 		t.offset = int(start)
-		t.Data = d.data[start:][:size:size]
+		end = max(end, start+uint64(size))
+		if end <= uint64(len(d.data)) {
+			t.Data = d.data[start:][:size:size]
+		}
+	}
+	d.subject = ""
+	if end > uint64(len(d.data)) {
+		d.fail("is incomplete: %d of %d bytes are here, fetch it again", len(d.data), end)
+		return
 	}
 	d.separate(f.tensors)
 }

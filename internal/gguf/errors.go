@@ -1,6 +1,9 @@
 package gguf
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // ErrCorrupt is wrapped by every error about the content of a file: damaged,
 // hostile, or of a version or type that is not known here.
@@ -18,6 +21,17 @@ func (e *FormatError) Error() string {
 		return e.File + ": " + e.Reason
 	}
 	return e.File + ": " + e.Subject + ": " + e.Reason
+}
+
+// Problem is the error without the file's name, as a sentence about "it".
+func (e *FormatError) Problem() string {
+	switch {
+	case e.Subject != "":
+		return e.Subject + ": " + e.Reason
+	case strings.HasPrefix(e.Reason, "is "), strings.HasPrefix(e.Reason, "holds "):
+		return "it " + e.Reason
+	}
+	return e.Reason
 }
 
 func (e *FormatError) Unwrap() error { return ErrCorrupt }

@@ -77,6 +77,13 @@ func (t Tensor) Rows() int {
 func Parse(name string, data []byte) (*File, error) {
 	d := decoder{data: data}
 	f := d.file()
+	whole := f
+	if d.err != nil {
+		whole = nil
+	}
+	if part := onePiece(name, whole); part != "" {
+		d.err = &FormatError{Reason: part}
+	}
 	if d.err != nil {
 		d.err.File = name
 		return nil, d.err

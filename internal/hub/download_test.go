@@ -317,7 +317,7 @@ func TestBadPartIsFetchedAgain(t *testing.T) {
 
 func TestSomethingElseThanAModel(t *testing.T) {
 	o, s := newOrigin(t, []byte("<html>Please sign in")), newStore(t, Config{})
-	mustFail(t, s, o.url(), "what was fetched is no model", `not a GGUF file: it begins with "<htm"`)
+	mustFail(t, s, o.url(), "what was fetched is no model, and has been deleted: it is a web page")
 	if files, _ := filepath.Glob(s.at("http/*/*")); len(files) > 0 {
 		t.Errorf("left %v", files)
 	}

@@ -200,7 +200,7 @@ func (s *Store) fetchAndVerify(ctx context.Context, j job, a attempt, progress P
 		discard(part)
 		var format *gguf.FormatError
 		if errors.As(err, &format) {
-			err = explainedError{format.Reason, err} // the file's name is of no interest
+			err = explainedError{format.Problem(), err} // the name of the part is of no interest
 		}
 		return fmt.Errorf("what was fetched is no model, and has been deleted: %w", err)
 	}
