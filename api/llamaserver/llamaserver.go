@@ -11,7 +11,8 @@ import "encoding/json"
 
 // CompletionRequest is the body of POST /completion.
 type CompletionRequest struct {
-	Prompt           json.RawMessage `json:"prompt"` // text, token ids, or an array of both
+	Model            string          `json:"model,omitempty"` // which model; the only one if absent
+	Prompt           json.RawMessage `json:"prompt"`          // text, token ids, or an array of both
 	NPredict         *int            `json:"n_predict,omitempty"`
 	MaxTokens        *int            `json:"max_tokens,omitempty"`
 	Temperature      *float64        `json:"temperature,omitempty"`
@@ -116,7 +117,8 @@ type Timings struct {
 
 // TokenizeRequest is the body of POST /tokenize.
 type TokenizeRequest struct {
-	Content      json.RawMessage `json:"content"` // text, or an array of texts and token ids
+	Model        string          `json:"model,omitempty"` // which model; the only one if absent
+	Content      json.RawMessage `json:"content"`         // text, or an array of texts and token ids
 	AddSpecial   bool            `json:"add_special,omitempty"`
 	ParseSpecial *bool           `json:"parse_special,omitempty"` // true
 	WithPieces   bool            `json:"with_pieces,omitempty"`
@@ -135,6 +137,7 @@ type TokenPiece struct {
 
 // DetokenizeRequest is the body of POST /detokenize.
 type DetokenizeRequest struct {
+	Model  string  `json:"model,omitempty"` // which model; the only one if absent
 	Tokens []int32 `json:"tokens"`
 }
 
@@ -145,6 +148,7 @@ type DetokenizeResponse struct {
 
 // ApplyTemplateRequest is the body of POST /apply-template.
 type ApplyTemplateRequest struct {
+	Model               string          `json:"model,omitempty"` // which model; the only one if absent
 	Messages            json.RawMessage `json:"messages"`
 	Tools               json.RawMessage `json:"tools,omitempty"`
 	AddGenerationPrompt *bool           `json:"add_generation_prompt,omitempty"`

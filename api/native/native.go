@@ -17,6 +17,7 @@ type Envelope struct {
 
 // GenerateRequest is the body of POST /generate and /generate_stream.
 type GenerateRequest struct {
+	Model             string          `json:"model,omitempty"` // which model; the only one if absent
 	Prompt            *string         `json:"prompt"`
 	MaxTokens         *int            `json:"max_tokens,omitempty"`  // 100
 	Temperature       *float64        `json:"temperature,omitempty"` // 0.7
@@ -63,7 +64,8 @@ type StreamError struct {
 
 // EncodeRequest is the body of POST /encode.
 type EncodeRequest struct {
-	Text *string `json:"text"`
+	Model string  `json:"model,omitempty"` // which model; the only one if absent
+	Text  *string `json:"text"`
 }
 
 // Encoded is the data of POST /encode.
@@ -74,6 +76,7 @@ type Encoded struct {
 
 // BenchmarkRequest is the body of POST /benchmark.
 type BenchmarkRequest struct {
+	Model       string   `json:"model,omitempty"`       // which model; the only one if absent
 	Requests    *int     `json:"requests,omitempty"`    // 40
 	Concurrency *int     `json:"concurrency,omitempty"` // 8
 	MaxTokens   *int     `json:"max_tokens,omitempty"`  // 50

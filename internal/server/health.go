@@ -23,14 +23,14 @@ func (s *Server) operations() []serving.Route {
 }
 
 func (s *Server) livez(call *serving.Call) *serving.Error {
-	if m := s.app.Loaded(); m != nil && m.Engine.Stats().Broken {
+	if m := s.app.Models.Loaded(); m != nil && m.Engine.Stats().Broken {
 		return &serving.Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Message: "the engine is broken"}
 	}
 	return call.JSON(http.StatusOK, map[string]string{"status": "ok"})
 }
 
 func (s *Server) readyz(call *serving.Call) *serving.Error {
-	if _, err := s.app.Model(); err != nil {
+	if err := s.app.Models.Ready(); err != nil {
 		return err
 	}
 	return call.JSON(http.StatusOK, map[string]string{"status": "ok"})
@@ -45,10 +45,10 @@ func (s *Server) health(call *serving.Call) *serving.Error {
 	default:
 		return serving.Bad("level", "level must be basic, detailed or full")
 	}
-	m := s.app.Loaded()
+	m := s.app.Models.Loaded()
 	body := api.Health{Success: true, Status: "ok", Data: api.HealthData{Status: "healthy", ModelLoaded: m != nil}}
 	status := http.StatusOK
-	if _, err := s.app.Model(); err != nil {
+	if err := s.app.Models.Ready(); err != nil {
 		status = err.Status
 		err.Headers(call.W.Header())
 		body.Success, body.Status, body.Data.Status = false, "unavailable", err.Code

@@ -82,14 +82,14 @@ func (e *emitter) histogram(n names, s metrics.Snapshot) {
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	e := &emitter{ch: ch, vllm: c.server.cfg.MetricsVLLM}
 	ready := 0.0
-	if _, err := c.server.app.Model(); err == nil {
+	if err := c.server.app.Models.Ready(); err == nil {
 		ready = 1
 	}
 	e.gauge(names{"ready", "", "1 when the server takes requests"}, ready)
 	e.gauge(names{"goroutines", "", "goroutines of the process"}, float64(runtime.NumGoroutine()))
 	e.gauge(names{"http_requests_in_flight", "", "requests that are being answered"}, float64(c.server.answers.running.Load()))
 	c.server.answers.collect(ch)
-	m := c.server.app.Loaded()
+	m := c.server.app.Models.Loaded()
 	if m == nil {
 		return
 	}

@@ -41,7 +41,7 @@ func streamed(t *testing.T, f *fixture, path, fields string) (plain, stream map[
 	all := decodeAll(t, list)
 	opened, finished := map[int]bool{}, map[int]bool{}
 	for k, e := range all {
-		if e["id"] != all[0]["id"] || e["created"] != all[0]["created"] || e["model"] != "org/tiny" {
+		if e["id"] != all[0]["id"] || e["created"] != all[0]["created"] || e["model"] != whole["model"] {
 			t.Errorf("the envelope changes: %v", e)
 		}
 		choices := e["choices"].([]any)
@@ -262,6 +262,24 @@ func TestModels(t *testing.T) {
 	list := f.do(t, "GET", "/v1/models", "").get(t)
 	if at(t, list, "data", 0, "id") != "org/tiny" || at(t, list, "data", 0, "max_model_len") != 512.0 {
 		t.Errorf("got %v", list)
+	}
+	if at(t, list, "data", 1, "id") != "tiny" || at(t, list, "data", 1, "root") != "org/tiny" || len(list["data"].([]any)) != 2 {
+		t.Errorf("the alias is not listed: %v", list)
+	}
+	if m := f.do(t, "GET", "/v1/models/tiny", "").get(t); m["id"] != "tiny" {
+		t.Errorf("got %v", m)
+	}
+	for path, body := range streams {
+		if !strings.HasPrefix(path, "/generate") {
+			m := f.post(t, path, `{"model":"tiny",`+strings.Replace(fmt.Sprintf(body, "x"), "true", "false", 1)+"}").get(t)
+			if m["model"] != "tiny" {
+				t.Errorf("%s answers as %v, asked as tiny", path, m["model"])
+			}
+		}
+		a := f.post(t, path, `{"model":"gpt-4",`+fmt.Sprintf(body, "x")+"}")
+		if a.status != 404 || !strings.Contains(a.body, "org/tiny, tiny") {
+			t.Errorf("%s: an unknown model: status %d, %s", path, a.status, a.body)
+		}
 	}
 	for path, status := range map[string]int{"/v1/models/org/tiny": 200, "/v1/models/tiny": 200, "/v1/models/other": 404, "/v1/models/": 404} {
 		if a := f.do(t, "GET", path, ""); a.status != status {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -82,7 +83,6 @@ func New(cfg Config) *Server {
 		cfg: cfg,
 		app: &serving.App{
 			Version:        cfg.Version,
-			Log:            cfg.Log,
 			MaxBody:        cfg.MaxBody,
 			RequestTimeout: cfg.RequestTimeout,
 			PingInterval:   cfg.PingInterval,
@@ -119,7 +119,7 @@ func (s *Server) allowOrigin(h http.Header) {
 }
 
 // Attach makes the server ready to serve m.
-func (s *Server) Attach(m *Deployment) { s.app.Attach(m) }
+func (s *Server) Attach(m *Deployment) { s.app.Models.Attach(m) }
 
 // HTTP returns an http.Server for this handler, with HTTP/1.1 and HTTP/2, the
 // latter over TLS and in clear. There is no limit on the time of an answer,
@@ -146,9 +146,9 @@ func (s *Server) HTTP(addr string, t *tls.Config) *http.Server {
 // listeners' servers. When ctx ends first, what still runs is aborted; its
 // clients are told. The engine is not closed.
 func (s *Server) Shutdown(ctx context.Context, servers ...*http.Server) error {
-	s.app.StartDraining()
+	s.app.Models.StartDraining()
 	var err error
-	if m := s.app.Loaded(); m != nil {
+	if m := s.app.Models.Loaded(); m != nil {
 		err = m.Engine.Drain(ctx)
 	}
 	// Whatever is left only has to write its last events.
@@ -157,10 +157,9 @@ func (s *Server) Shutdown(ctx context.Context, servers ...*http.Server) error {
 	for _, h := range servers {
 		if e := h.Shutdown(grace); e != nil {
 			h.Close()
-			if err == nil {
-				err = e
-			}
+			err = cmp.Or(err, e)
 		}
 	}
-	return err
+	// The caller unloads the model next, which no handler may be using then.
+	return cmp.Or(err, s.app.Models.Idle(grace))
 }

@@ -59,7 +59,7 @@ var stalls = []struct {
 	{name: "page", method: "GET", path: "/ui/", status: 200},
 	{name: "metrics", method: "GET", path: "/metrics", status: 200},
 	{name: "redirect", method: "GET", path: "/ui", status: 302},
-	{name: "draining", method: "POST", path: "/v1/completions", change: func(f *fixture) { f.app.StartDraining() }, status: 503},
+	{name: "draining", method: "POST", path: "/v1/completions", change: func(f *fixture) { f.app.Models.StartDraining() }, status: 503},
 	{name: "benchmark", method: "POST", path: "/benchmark", status: 408},
 	{name: "generation", method: "POST", path: "/v1/chat/completions", status: 408},
 	{name: "tokens", method: "POST", path: "/tokenize", status: 408},

@@ -12,7 +12,7 @@ import (
 
 // writer makes the answers of one request, streamed or not.
 type writer struct {
-	model *serving.Deployment
+	model *serving.Lease
 	jobs  []*serving.Job // one for each prompt
 }
 
@@ -26,7 +26,7 @@ func (w *writer) final(index int, r *serving.Result) *api.Completion {
 		Index:              index,
 		Tokens:             []int32{},
 		Stop:               true,
-		Model:              w.model.ID,
+		Model:              w.model.Name,
 		TokensPredicted:    r.Completion,
 		TokensEvaluated:    r.Prompt,
 		GenerationSettings: settings(j),

@@ -11,19 +11,20 @@ import (
 
 // completion is POST /completion.
 func completion(call *serving.Call) *serving.Error {
-	m, err := call.App.Model()
-	if err != nil {
-		return err
-	}
 	var req api.CompletionRequest
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	j, err := job(call, m, &req)
+	m, err := call.Acquire(req.Model)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := call.App.Deadline(call.R.Context())
+	defer m.Release()
+	j, err := job(call, m.Deployment, &req)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := call.Context()
 	defer cancel()
 	g, err := m.Start(ctx, j)
 	if err != nil {

@@ -14,7 +14,7 @@ var defaults = api.Settings{
 
 // props is GET /props.
 func props(call *serving.Call) *serving.Error {
-	m := call.App.Loaded()
+	m := call.App.Models.Loaded()
 	if m == nil {
 		return serving.Loading()
 	}
@@ -41,7 +41,7 @@ func props(call *serving.Call) *serving.Error {
 // slots is GET /slots. Sequences join and leave at every step, so a slot is
 // only a place in the batch: the first ones are the busy ones.
 func slots(call *serving.Call) *serving.Error {
-	m := call.App.Loaded()
+	m := call.App.Models.Loaded()
 	if m == nil {
 		return serving.Loading()
 	}

@@ -12,16 +12,17 @@ import (
 
 // tokenize is POST /tokenize.
 func tokenize(call *serving.Call) *serving.Error {
-	m, err := call.App.Model()
-	if err != nil {
-		return err
-	}
 	var req api.TokenizeRequest
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
+	m, err := call.Acquire(req.Model)
+	if err != nil {
+		return err
+	}
+	defer m.Release()
 	var c serving.Check
-	ids, _ := content(&c, m, "content", req.Content, req.AddSpecial, req.ParseSpecial == nil || *req.ParseSpecial)
+	ids, _ := content(&c, m.Deployment, "content", req.Content, req.AddSpecial, req.ParseSpecial == nil || *req.ParseSpecial)
 	if err := c.Err(); err != nil {
 		return err
 	}
@@ -30,7 +31,7 @@ func tokenize(call *serving.Call) *serving.Error {
 	}
 	pieces := make([]api.TokenPiece, len(ids))
 	for i, id := range ids {
-		pieces[i] = api.TokenPiece{ID: id, Piece: pieceOf(m, id)}
+		pieces[i] = api.TokenPiece{ID: id, Piece: pieceOf(m.Deployment, id)}
 	}
 	return call.JSON(200, api.TokenizeResponse{Tokens: pieces})
 }
@@ -83,14 +84,15 @@ func content(c *serving.Check, m *serving.Deployment, param string, data json.Ra
 
 // detokenize is POST /detokenize.
 func detokenize(call *serving.Call) *serving.Error {
-	m, err := call.App.Model()
-	if err != nil {
-		return err
-	}
 	var req api.DetokenizeRequest
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
+	m, err := call.Acquire(req.Model)
+	if err != nil {
+		return err
+	}
+	defer m.Release()
 	var c serving.Check
 	if req.Tokens == nil {
 		c.Fail(serving.Bad("tokens", "tokens is required"))
@@ -104,19 +106,20 @@ func detokenize(call *serving.Call) *serving.Error {
 
 // applyTemplate is POST /apply-template.
 func applyTemplate(call *serving.Call) *serving.Error {
-	m, e := call.App.Model()
-	if e != nil {
-		return e
-	}
 	var req api.ApplyTemplateRequest
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	p, e := openai.Prompt(call.R.Context(), m, &openai.Conversation{
+	m, err := call.Acquire(req.Model)
+	if err != nil {
+		return err
+	}
+	defer m.Release()
+	p, err := openai.Prompt(call.R.Context(), m.Deployment, &openai.Conversation{
 		Messages: req.Messages, Tools: req.Tools, GenerationPrompt: req.AddGenerationPrompt, Variables: req.TemplateArgs,
 	})
-	if e != nil {
-		return e
+	if err != nil {
+		return err
 	}
 	return call.JSON(200, api.ApplyTemplateResponse{Prompt: p.Text})
 }

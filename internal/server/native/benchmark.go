@@ -19,19 +19,20 @@ const defaultPrompt = "人工智能是计算机科学的一个分支"
 // this process, beside whatever else it is doing. All requests have the same
 // prompt, as cLLM's have, so the prefix cache serves what it can.
 func benchmark(call *serving.Call) *serving.Error {
-	m, err := call.App.Model()
-	if err != nil {
-		return err
-	}
 	var req api.BenchmarkRequest
 	if call.R.ContentLength != 0 {
 		if err := call.Decode(&req); err != nil {
 			return err
 		}
 	}
+	m, err := call.Acquire(req.Model)
+	if err != nil {
+		return err
+	}
+	defer m.Release()
 	var c serving.Check
 	b := bench{
-		model:       m,
+		model:       m.Deployment,
 		requests:    c.Int("requests", req.Requests, 40, 1, 10_000),
 		concurrency: c.Int("concurrency", req.Concurrency, 8, 1, 256),
 		tokens:      c.Int("max_tokens", req.MaxTokens, 50, 1, m.Context()),
@@ -48,7 +49,7 @@ func benchmark(call *serving.Call) *serving.Error {
 	if err := c.Err(); err != nil {
 		return err
 	}
-	ctx, cancel := call.App.Deadline(call.R.Context())
+	ctx, cancel := call.Context()
 	defer cancel()
 	report, failure := b.run(ctx)
 	if err := ctx.Err(); err != nil {

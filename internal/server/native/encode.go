@@ -7,14 +7,15 @@ import (
 
 // encode is POST /encode.
 func encode(call *serving.Call) *serving.Error {
-	m, err := call.App.Model()
-	if err != nil {
-		return err
-	}
 	var req api.EncodeRequest
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
+	m, err := call.Acquire(req.Model)
+	if err != nil {
+		return err
+	}
+	defer m.Release()
 	if req.Text == nil {
 		return serving.Bad("text", "text is required")
 	}

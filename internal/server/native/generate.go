@@ -16,20 +16,21 @@ func generate(call *serving.Call) *serving.Error { return run(call, false) }
 func generateStream(call *serving.Call) *serving.Error { return run(call, true) }
 
 func run(call *serving.Call, streamed bool) *serving.Error {
-	m, err := call.App.Model()
-	if err != nil {
-		return err
-	}
 	var req api.GenerateRequest
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	req.Stream = req.Stream || streamed
-	j, err := job(call, m, &req)
+	m, err := call.Acquire(req.Model)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := call.App.Deadline(call.R.Context())
+	defer m.Release()
+	req.Stream = req.Stream || streamed
+	j, err := job(call, m.Deployment, &req)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := call.Context()
 	defer cancel()
 	g, err := m.Start(ctx, j)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 // modelInfo is GET /model/info.
 func modelInfo(call *serving.Call) *serving.Error {
-	m := call.App.Loaded()
+	m := call.App.Models.Loaded()
 	if m == nil {
 		return serving.Loading()
 	}

@@ -12,19 +12,20 @@ import (
 
 // chatCompletions is POST /v1/chat/completions.
 func chatCompletions(call *serving.Call) *serving.Error {
-	m, err := call.App.Model()
-	if err != nil {
-		return err
-	}
 	var req api.ChatRequest
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	jobs, err := chatJobs(call, m, &req)
+	m, err := call.Acquire(req.Model)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := call.App.Deadline(call.R.Context())
+	defer m.Release()
+	jobs, err := chatJobs(call, m.Deployment, &req)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := call.Context()
 	defer cancel()
 	gens, err := m.StartAll(ctx, jobs)
 	if err != nil {
@@ -33,8 +34,8 @@ func chatCompletions(call *serving.Call) *serving.Error {
 	defer serving.CloseAll(gens)
 	id := serving.NewID("chatcmpl-")
 	if req.Stream {
-		head := streamHead{id: id, object: "chat.completion.chunk", model: m.ID, created: call.Start.Unix()}
-		enc := &chatEncoder{envelope: newEnvelope(m, head, &req.Sampling, len(gens)), logprobs: req.Logprobs}
+		head := streamHead{id: id, object: "chat.completion.chunk", model: m.Name, created: call.Start.Unix()}
+		enc := &chatEncoder{envelope: newEnvelope(m.Deployment, head, &req.Sampling, len(gens)), logprobs: req.Logprobs}
 		return call.Stream(ctx, gens, serving.SSE, enc)
 	}
 	all, err := serving.CollectAll(ctx, gens)
@@ -113,8 +114,8 @@ func (c *Conversation) render(ctx context.Context, t *chat.Template) (p chat.Pro
 	return t.Render(ctx, messages, o)
 }
 
-func chatAnswer(m *serving.Deployment, id string, call *serving.Call, all []*serving.Collected, logprobs bool) *api.ChatCompletion {
-	a := &api.ChatCompletion{ID: id, Object: "chat.completion", Created: call.Start.Unix(), Model: m.ID}
+func chatAnswer(m *serving.Lease, id string, call *serving.Call, all []*serving.Collected, logprobs bool) *api.ChatCompletion {
+	a := &api.ChatCompletion{ID: id, Object: "chat.completion", Created: call.Start.Unix(), Model: m.Name}
 	results := make([]*serving.Result, len(all))
 	for i, g := range all {
 		results[i] = g.Result
@@ -125,7 +126,7 @@ func chatAnswer(m *serving.Deployment, id string, call *serving.Call, all []*ser
 			StopReason:   stopReason(g.Result),
 		}
 		if logprobs {
-			choice.Logprobs = chatLogprobs(m, g.Tokens)
+			choice.Logprobs = chatLogprobs(m.Deployment, g.Tokens)
 		}
 		a.Choices = append(a.Choices, choice)
 	}

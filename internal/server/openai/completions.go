@@ -11,19 +11,20 @@ import (
 
 // completions is POST /v1/completions.
 func completions(call *serving.Call) *serving.Error {
-	m, err := call.App.Model()
-	if err != nil {
-		return err
-	}
 	var req api.CompletionRequest
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	w, err := completionWork(call, m, &req)
+	m, err := call.Acquire(req.Model)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := call.App.Deadline(call.R.Context())
+	defer m.Release()
+	w, err := completionWork(call, m.Deployment, &req)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := call.Context()
 	defer cancel()
 	gens, err := m.StartAll(ctx, w.jobs)
 	if err != nil {
@@ -32,8 +33,8 @@ func completions(call *serving.Call) *serving.Error {
 	defer serving.CloseAll(gens)
 	id := serving.NewID("cmpl-")
 	if req.Stream {
-		head := streamHead{id: id, object: "text_completion", model: m.ID, created: call.Start.Unix()}
-		enc := newTextEncoder(newEnvelope(m, head, &req.Sampling, w.n), w, req.Logprobs != nil)
+		head := streamHead{id: id, object: "text_completion", model: m.Name, created: call.Start.Unix()}
+		enc := newTextEncoder(newEnvelope(m.Deployment, head, &req.Sampling, w.n), w, req.Logprobs != nil)
 		return call.Stream(ctx, gens, serving.SSE, enc)
 	}
 	all, err := serving.CollectAll(ctx, gens)
@@ -124,8 +125,8 @@ func completionPrompts(c *serving.Check, m *serving.Deployment, req *api.Complet
 	return prompts
 }
 
-func completionAnswer(m *serving.Deployment, id string, call *serving.Call, all []*serving.Collected, w *work, logprobs bool) *api.Completion {
-	a := &api.Completion{ID: id, Object: "text_completion", Created: call.Start.Unix(), Model: m.ID}
+func completionAnswer(m *serving.Lease, id string, call *serving.Call, all []*serving.Collected, w *work, logprobs bool) *api.Completion {
+	a := &api.Completion{ID: id, Object: "text_completion", Created: call.Start.Unix(), Model: m.Name}
 	results := make([]*serving.Result, len(all))
 	for i, g := range all {
 		results[i] = g.Result
@@ -136,7 +137,7 @@ func completionAnswer(m *serving.Deployment, id string, call *serving.Call, all 
 			StopReason:   stopReason(g.Result),
 		}
 		if logprobs {
-			l := newTextLogprobs(m, w.echo(i))
+			l := newTextLogprobs(m.Deployment, w.echo(i))
 			l.text.count(g.Text)
 			choice.Logprobs = l.add(g.Tokens)
 		}

@@ -8,29 +8,32 @@ import (
 // models is GET /v1/models.
 func models(call *serving.Call) *serving.Error {
 	list := api.ModelList{Object: "list", Data: []api.Model{}}
-	if m := call.App.Loaded(); m != nil {
-		list.Data = append(list.Data, describe(m))
+	if m := call.App.Models.Loaded(); m != nil {
+		for _, name := range m.Names() {
+			list.Data = append(list.Data, describe(m, name))
+		}
 	}
 	return call.JSON(200, list)
 }
 
 // oneModel is GET /v1/models/{id...}; ids may have slashes.
 func oneModel(call *serving.Call) *serving.Error {
-	m := call.App.Loaded()
+	m := call.App.Models.Loaded()
 	if m == nil {
 		return serving.Loading()
 	}
 	id := call.R.PathValue("id")
 	if id == "" || !m.Named(id) {
-		return serving.NoModel(id)
+		return serving.NoModel(id, m.Names())
 	}
-	return call.JSON(200, describe(m))
+	return call.JSON(200, describe(m, id))
 }
 
-func describe(m *serving.Deployment) api.Model {
+// describe describes a model under one of its names.
+func describe(m *serving.Deployment, name string) api.Model {
 	c := m.Config
 	return api.Model{
-		ID:          m.ID,
+		ID:          name,
 		Object:      "model",
 		Created:     m.Created.Unix(),
 		OwnedBy:     "penstock",

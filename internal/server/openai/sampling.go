@@ -14,9 +14,6 @@ const maxChoices = 128
 // job checks the fields that both kinds of request share. The prompt and the
 // limits of the answer are the caller's to add.
 func job(c *serving.Check, r *api.Sampling, call *serving.Call, m *serving.Deployment) *serving.Job {
-	if !m.Named(r.Model) {
-		c.Fail(serving.NoModel(r.Model))
-	}
 	refuse(c, &r.Unsupported, r.N)
 	if r.StreamOptions != nil && !r.Stream {
 		c.Fail(serving.Bad("stream_options", "stream_options is only allowed when stream is true"))

@@ -63,7 +63,11 @@ func release(b *bytes.Buffer) {
 }
 
 // Decode reads the body as one JSON value into dst. Unknown fields are ignored.
+// While the server takes no requests it says so before it reads the body.
 func (c *Call) Decode(dst any) *Error {
+	if err := c.App.Models.Ready(); err != nil {
+		return err
+	}
 	b := buffers.Get().(*bytes.Buffer)
 	defer release(b)
 	if e := c.read(b); e != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/engine"
@@ -31,9 +33,33 @@ func (e *Error) Error() string { return e.Message }
 
 const invalidRequest = "invalid_request_error"
 
-// Bad is a 400 about one parameter; param may be empty.
+// Bad is a 400 about one parameter; param may be empty. Texts among the
+// arguments may be the client's, so they are clipped.
 func Bad(param, format string, a ...any) *Error {
-	return &Error{Status: http.StatusBadRequest, Type: invalidRequest, Param: param, Message: fmt.Sprintf(format, a...)}
+	for i, v := range a {
+		switch v := v.(type) {
+		case string:
+			a[i] = Clip(v)
+		case error:
+			a[i] = Clip(v.Error())
+		}
+	}
+	return &Error{Status: http.StatusBadRequest, Type: invalidRequest, Param: Clip(param), Message: fmt.Sprintf(format, a...)}
+}
+
+// maxEcho is how many bytes of what a client sent an error may repeat.
+const maxEcho = 200
+
+// Clip shortens a text of a client for an error's message.
+func Clip(text string) string {
+	if len(text) <= maxEcho {
+		return text
+	}
+	end := maxEcho
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
 }
 
 // Unsupported is a 400 about a parameter of the protocol that would change the
@@ -46,19 +72,20 @@ func Unsupported(param string) *Error {
 
 // NotFound is a 404 for a path.
 func NotFound(path string) *Error {
-	return &Error{Status: http.StatusNotFound, Type: "not_found_error", Message: "no such route: " + path}
+	return &Error{Status: http.StatusNotFound, Type: "not_found_error", Message: "no such route: " + Clip(path) + "; GET / lists those that exist"}
 }
 
-// NoModel is a 404 for a model that this server does not have.
-func NoModel(name string) *Error {
+// NoModel is a 404 for a model that this server does not have. It names those
+// that it has.
+func NoModel(name string, have []string) *Error {
 	return &Error{Status: http.StatusNotFound, Type: "not_found_error", Code: "model_not_found", Param: "model",
-		Message: fmt.Sprintf("the model %q does not exist", name)}
+		Message: fmt.Sprintf("the model %q does not exist; this server has %s", Clip(name), strings.Join(have, ", "))}
 }
 
 // WrongMethod is a 405.
 func WrongMethod(method, path string) *Error {
 	return &Error{Status: http.StatusMethodNotAllowed, Type: invalidRequest, Code: "method_not_allowed",
-		Message: fmt.Sprintf("%s is not allowed for %s", method, path)}
+		Message: fmt.Sprintf("%s is not allowed for %s", Clip(method), path)}
 }
 
 // Unauthorized is a 401.
@@ -91,6 +118,12 @@ func Draining() *Error {
 		Message: "the server is shutting down", RetryAfter: 5}
 }
 
+// Broken is a 503: the engine has failed again and again, and is out of use.
+func Broken() *Error {
+	return &Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Code: "engine_broken",
+		Message: "the engine has failed repeatedly and takes no requests until it has restarted", RetryAfter: 5}
+}
+
 // TimedOut is a 504: the generation ran longer than the server allows.
 func TimedOut() *Error {
 	return &Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "timeout",
@@ -121,6 +154,8 @@ func FromEngine(err error) *Error {
 		return Bad("prompt", "the prompt has no tokens")
 	case errors.Is(err, engine.ErrToken):
 		return Bad("prompt", "the prompt has a token that is not in the vocabulary")
+	case errors.Is(err, engine.ErrBroken):
+		return Broken()
 	case errors.Is(err, engine.ErrDraining), errors.Is(err, engine.ErrClosed):
 		return Draining()
 	case errors.Is(err, context.DeadlineExceeded):
