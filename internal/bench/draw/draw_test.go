@@ -43,7 +43,7 @@ func loadResult() *loadtest.Result {
 func sweepResult() *loadtest.Result {
 	s := &loadtest.Sweep{Axis: "clients"}
 	for _, n := range []float64{1, 2, 4} {
-		s.Points = append(s.Points, loadtest.SweepPoint{Load: n, Summary: loadtest.Summary{TokensPerSecond: 10 * n, E2E: stats.Distribution{P50: n, P99: 2 * n}}})
+		s.Points = append(s.Points, loadtest.SweepPoint{Load: n, Steady: loadtest.Steady{TokensPerSecond: 10 * n}, Summary: loadtest.Summary{E2E: stats.Distribution{P50: n, P99: 2 * n}}})
 	}
 	return &loadtest.Result{Record: record("load"), Sweep: s}
 }

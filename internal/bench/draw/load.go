@@ -91,7 +91,7 @@ func sweepFigures(s *loadtest.Sweep) ([]Named, error) {
 	if err != nil {
 		return nil, err
 	}
-	rate, _ := curve("output tokens/s", func(p loadtest.SweepPoint) (float64, bool) { return p.TokensPerSecond, true })
+	rate, _ := curve("output tokens/s", func(p loadtest.SweepPoint) (float64, bool) { return p.Steady.TokensPerSecond, true })
 	g, err := figure.Lines("Throughput against load", s.Axis, "tokens/s", []figure.Series{rate}, false)
 	if err != nil {
 		return nil, err

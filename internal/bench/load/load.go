@@ -35,6 +35,8 @@ type Sample struct {
 	ID         string `json:"id,omitempty"`     // sent as x-request-id, if the target asks for it
 	Resent     bool   `json:"resent,omitempty"` // the server had closed the kept connection, so it was sent again
 	Err        string `json:"error,omitempty"`  // empty: succeeded
+
+	silent bool // the connection failed before any answer came
 }
 
 // OK reports whether the request succeeded.
@@ -49,6 +51,7 @@ type Traffic struct {
 	RampTo     float64       // the rate grows from Rate to this over the run
 	Burstiness float64       // shape of the gamma-distributed gaps: 1 Poisson, below burstier, above more even; 0 constant gaps
 	Seed       uint64        // of the gaps
+	Patience   time.Duration // the run ends with an error when no answer of any kind has come for so long, only failed connections (0: 10 s)
 }
 
 // within is false for what is no number, too.
@@ -87,12 +90,15 @@ func Run(ctx context.Context, target Target, traffic Traffic, prompts Prompts, d
 	}
 	r := &run{endpoint: e, target: target, traffic: traffic, prompts: prompts, done: done}
 	defer r.close()
+	loop, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r.watch = newWatch(target.URL, traffic.Patience, cancel)
 	before := cpu.Used()
 	r.began = time.Now()
 	if traffic.Rate > 0 {
-		r.open(ctx)
+		r.open(loop)
 	} else {
-		r.closed(ctx)
+		r.closed(loop)
 	}
 	res := &Result{Samples: r.collect(), Began: r.began, CPU: cpu.Used() - before}
 	for i := range res.Samples {
@@ -102,6 +108,8 @@ func Run(ctx context.Context, target Target, traffic Traffic, prompts Prompts, d
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("load: interrupted after %d requests: %w", len(res.Samples), ctx.Err())
+	case loop.Err() != nil:
+		return nil, context.Cause(loop)
 	case len(res.Samples) == 0:
 		return nil, errors.New("load: no request was sent")
 	}
@@ -115,6 +123,7 @@ type run struct {
 	prompts  Prompts
 	done     func(*Sample)
 	began    time.Time
+	watch    *watch
 	next     atomic.Int64 // conversations handed out
 	sent     atomic.Int64 // requests, i.e. turns, handed out
 
@@ -130,9 +139,11 @@ func (r *run) closed(ctx context.Context) {
 		wg.Go(func() {
 			t := r.endpoint.dial()
 			defer t.close()
+			var pause backoff
 			for ctx.Err() == nil && !r.over() {
 				c := r.prompts.Conversation(int(r.next.Add(1) - 1))
-				if !r.converse(ctx, t, c, time.Time{}) {
+				more, answered := r.converse(ctx, t, c, time.Time{})
+				if !more || !pause.wait(ctx, answered) {
 					return
 				}
 			}
@@ -173,30 +184,31 @@ func (r *run) over() bool {
 		r.traffic.Duration > 0 && time.Since(r.began) >= r.traffic.Duration
 }
 
-// converse runs the turns of one conversation. It returns false when the run's number of requests is used up.
-func (r *run) converse(ctx context.Context, t transport, c Conversation, due time.Time) bool {
+// converse runs the turns of one conversation. more is false when the run's number of requests is used up or the run has ended,
+// answered when the last request failed before any answer came.
+func (r *run) converse(ctx context.Context, t transport, c Conversation, due time.Time) (more, answered bool) {
 	history := newHistory(c)
 	for i, turn := range c.Turns {
 		n := r.sent.Add(1)
 		if n > int64(r.traffic.Requests) && r.traffic.Requests > 0 {
-			return false
+			return false, true
 		}
 		body, err := r.target.body(history.messages(turn), turn)
 		if err != nil {
 			r.record(&Sample{Start: time.Since(r.began), Err: err.Error()})
-			return true
+			return true, true
 		}
 		s, text := r.exchange(ctx, t, r.message(n, body), due, len(c.Turns) > 1)
 		r.record(s)
 		if !s.OK() || ctx.Err() != nil {
-			return ctx.Err() == nil
+			return ctx.Err() == nil, !s.silent
 		}
 		if i+1 < len(c.Turns) {
 			history.add(turn, text)
 		}
 		due = time.Time{}
 	}
-	return true
+	return true, true
 }
 
 // message is a request's body and, if the target asks for it, its number.
@@ -232,6 +244,8 @@ func (r *run) exchange(ctx context.Context, t transport, m message, due time.Tim
 	}
 	s := a.sample(start, err)
 	s.ID = m.id
+	s.silent = err != nil && a.status == 0 && ctx.Err() == nil
+	r.watch.note(s)
 	s.Start, s.Late = start.Sub(r.began), sent.Sub(start)
 	return s, a.text()
 }

@@ -371,3 +371,59 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// A server that dies in the middle of a run is not hammered, and the run says what happened instead of going on for its time.
+func TestDeadServerEndsTheRun(t *testing.T) {
+	for name, traffic := range map[string]Traffic{
+		"closed loop": {Clients: 4, Duration: time.Minute},
+		"open loop":   {Rate: 50, Duration: time.Minute},
+	} {
+		var answered atomic.Int64
+		var server *httptest.Server
+		server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if answered.Add(1) == 20 {
+				go server.CloseClientConnections()
+				server.Listener.Close()
+			}
+			io.WriteString(w, `{"usage":{"completion_tokens":5}}`)
+		}))
+		traffic.Patience = 400 * time.Millisecond
+		var attempts atomic.Int64
+		start := time.Now()
+		_, err := Run(t.Context(), Target{URL: server.URL, Dialect: Completions, MaxTokens: 5, Fresh: true}, traffic, Fixed("x"), func(s *Sample) {
+			if !s.OK() {
+				attempts.Add(1)
+			}
+		})
+		server.Close()
+		if err == nil || !strings.Contains(err.Error(), "nothing answers at http://127.0.0.1:") || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("%s: the run went on for %v", name, took)
+		}
+		if n := attempts.Load(); n > 100 {
+			t.Errorf("%s: %d requests to a dead server", name, n)
+		}
+	}
+}
+
+// A server that is away for less than the patience of a run does not end it.
+func TestServerThatComesBack(t *testing.T) {
+	w := newWatch("u", time.Hour, func(error) { t.Error("ended") })
+	w.patience = 20 * time.Millisecond
+	w.note(&Sample{silent: true})
+	w.note(&Sample{Status: 503, Err: "HTTP 503"})
+	time.Sleep(30 * time.Millisecond)
+	w.note(&Sample{silent: true})
+	var b backoff
+	for range 3 {
+		b.wait(t.Context(), false)
+	}
+	if b.pause != 4*leastPause {
+		t.Errorf("a pause of %v after three failures", b.pause)
+	}
+	if b.wait(t.Context(), true); b.pause != 0 {
+		t.Error("a client that was answered still pauses")
+	}
+}

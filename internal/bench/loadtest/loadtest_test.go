@@ -113,7 +113,7 @@ func TestSweep(t *testing.T) {
 func TestKnee(t *testing.T) {
 	s := &Sweep{}
 	for _, p := range [][3]float64{{1, 100, 10}, {2, 200, 11}, {4, 390, 12}, {8, 420, 60}, {16, 425, 200}} {
-		x := SweepPoint{Load: p[0], Summary: Summary{TokensPerSecond: p[1]}}
+		x := SweepPoint{Load: p[0], Steady: Steady{TokensPerSecond: p[1]}}
 		x.E2E.P50 = p[2]
 		s.Points = append(s.Points, x)
 	}

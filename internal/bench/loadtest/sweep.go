@@ -21,7 +21,8 @@ type Sweep struct {
 
 // SweepPoint is the run at one load.
 type SweepPoint struct {
-	Load float64 `json:"load"`
+	Load   float64 `json:"load"`
+	Steady Steady  `json:"steady"` // what the knee and the table are about
 	Summary
 }
 
@@ -54,8 +55,9 @@ func (l *Load) sweep(ctx context.Context, target load.Target, objectives []objec
 		if err := sum.Failures(); err != nil && !errors.Is(err, results.ErrFailures) {
 			return nil, err
 		}
-		s.Points = append(s.Points, SweepPoint{at, *sum})
-		if p.Rate > 0 && s.Saturated == 0 && sum.RequestsPerSecond < 0.95*at {
+		point := SweepPoint{Load: at, Steady: steady(r, p.Rate > 0), Summary: *sum}
+		s.Points = append(s.Points, point)
+		if p.Rate > 0 && s.Saturated == 0 && point.Steady.RequestsPerSecond < 0.95*at {
 			s.Saturated = at
 		}
 	}
@@ -81,17 +83,20 @@ func (l *Load) levels(ctx context.Context, target load.Target) ([]load.Traffic, 
 	}
 	closed := base
 	closed.Rate, closed.Clients = 0, max(8, l.Concurrency)
+	if closed.Requests > 0 {
+		closed.Requests = max(closed.Requests, 4*closed.Clients)
+	}
 	r, err := l.once(ctx, target, closed, "capacity")
 	if err != nil {
 		return nil, "", fmt.Errorf("capacity: %w", err)
 	}
-	full, err := Summarise(r, nil)
-	if err != nil {
+	if _, err := Summarise(r, nil); err != nil { // refuses a run that is no measure
 		return nil, "", fmt.Errorf("capacity: %w", err)
 	}
+	capacity := steady(r, false).RequestsPerSecond
 	for _, share := range shares {
 		p := base
-		p.Rate, p.Clients = share*full.RequestsPerSecond, 0
+		p.Rate, p.Clients = share*capacity, 0
 		levels = append(levels, p)
 	}
 	return levels, "requests/s", nil
@@ -102,14 +107,14 @@ func (l *Load) levels(ctx context.Context, target load.Target) ([]load.Traffic, 
 func (s *Sweep) knee() float64 {
 	var maxRate, maxLatency float64
 	for _, p := range s.Points {
-		maxRate, maxLatency = max(maxRate, p.TokensPerSecond), max(maxLatency, p.E2E.P50)
+		maxRate, maxLatency = max(maxRate, p.Steady.TokensPerSecond), max(maxLatency, p.E2E.P50)
 	}
 	if maxRate == 0 || maxLatency == 0 {
 		return 0
 	}
 	best, at := 0.0, 0.0
 	for i, p := range s.Points {
-		if d := p.TokensPerSecond/maxRate - p.E2E.P50/maxLatency; i == 0 || d > best {
+		if d := p.Steady.TokensPerSecond/maxRate - p.E2E.P50/maxLatency; i == 0 || d > best {
 			best, at = d, p.Load
 		}
 	}
@@ -119,7 +124,7 @@ func (s *Sweep) knee() float64 {
 func (s *Sweep) print(out io.Writer) error {
 	rows := [][]string{{s.Axis, "tokens/s", "requests/s", "ok", "TTFT p50", "TTFT p99", "ITL p50", "ITL p99", "E2E p50", "E2E p99", "goodput"}}
 	for _, p := range s.Points {
-		row := []string{fmt.Sprintf("%.4g", p.Load), fmt.Sprintf("%.1f", p.TokensPerSecond), fmt.Sprintf("%.2f", p.RequestsPerSecond),
+		row := []string{fmt.Sprintf("%.4g", p.Load), fmt.Sprintf("%.1f", p.Steady.TokensPerSecond), fmt.Sprintf("%.2f", p.Steady.RequestsPerSecond),
 			fmt.Sprintf("%d/%d", p.OK, p.Requests), "-", "-", "-", "-", fmt.Sprintf("%.1f", p.E2E.P50), fmt.Sprintf("%.1f", p.E2E.P99), "-"}
 		if p.TTFT != nil {
 			row[4], row[5] = fmt.Sprintf("%.1f", p.TTFT.P50), fmt.Sprintf("%.1f", p.TTFT.P99)
@@ -135,7 +140,7 @@ func (s *Sweep) print(out io.Writer) error {
 	if err := results.Table(out, rows); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "knee: %.4g %s\n", s.Knee, s.Axis)
+	fmt.Fprintf(out, "knee: %.4g %s; throughput is that while the whole load was on the server, from the first complete answer to the last request sent\n", s.Knee, s.Axis)
 	if s.Saturated > 0 {
 		fmt.Fprintf(out, "saturated from %.4g requests/s\n", s.Saturated)
 	}
