@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,9 @@ type Config struct {
 
 	// OnPanic is told of a panic in a step, which its requests see as an error.
 	OnPanic func(value any, stack []byte)
+	// Explain puts the value of a panic into words, for OnPanic and for the
+	// requests; nil leaves it as it is.
+	Explain func(value any) any
 }
 
 func (c *Config) fill(x Executor) {
@@ -245,6 +249,7 @@ func signal(c chan<- struct{}) {
 // sleeps on its channels.
 func (e *Engine) loop() {
 	defer close(e.done)
+	debug.SetPanicOnFault(true) // weights that are pages of a file can fail to be read
 	for {
 		e.collect()
 		if e.step() {

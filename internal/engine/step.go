@@ -208,11 +208,14 @@ func (e *Engine) rescue() {
 	if v == nil {
 		return
 	}
+	stack := debug.Stack()
+	if w, ok := v.(*nn.WorkerPanic); ok {
+		stack = w.Stack // ours only shows that it was passed on
+	}
+	if e.cfg.Explain != nil {
+		v = e.cfg.Explain(v)
+	}
 	if e.cfg.OnPanic != nil {
-		stack := debug.Stack()
-		if w, ok := v.(*nn.WorkerPanic); ok {
-			stack = w.Stack // ours only shows that it was passed on
-		}
 		e.cfg.OnPanic(v, stack)
 	}
 	const enough = 3

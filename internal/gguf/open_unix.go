@@ -10,7 +10,7 @@ import (
 )
 
 // Open maps the file at path into memory, read-only. Pages are read when they
-// are touched; the file must not be truncated while it is open.
+// are touched: if the file is cut in the meantime, that ends as Fault describes.
 func Open(path string) (*File, error) {
 	data, err := mapFile(path)
 	if err != nil {

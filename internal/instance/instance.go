@@ -6,6 +6,7 @@ package instance
 
 import (
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
@@ -85,7 +86,27 @@ func Open(path string, o Options) (*Instance, error) {
 	return in, nil
 }
 
-func (in *Instance) load(o Options) error {
+// explain names the file if a panic came of reading it.
+func (in *Instance) explain(value any) any {
+	if fault := in.File.Fault(value); fault != nil {
+		return fault
+	}
+	return value
+}
+
+// load fills in everything but the file. A file that is cut while it is read is
+// an error like others.
+func (in *Instance) load(o Options) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if err = in.File.Fault(v); err == nil {
+			panic(v)
+		}
+	}()
 	options := o.model()
 	_, p, err := estimate(in.File, o)
 	if err != nil {
@@ -122,6 +143,7 @@ func (in *Instance) load(o Options) error {
 		EOG:         in.Tokenizer.EOG(),
 		Kernels:     kernel.New(o.Tier),
 		OnPanic:     o.OnPanic,
+		Explain:     in.explain,
 	})
 	return err
 }

@@ -283,6 +283,7 @@ func (end) Do(_, _ int) {}
 
 func (p *Pool) help(worker int) {
 	runtime.LockOSThread()
+	debug.SetPanicOnFault(true) // some weights are pages of a file, which can be cut: part passes that on
 	defer p.exited.Done()
 	h := &p.helpers[worker]
 	var seen uint64

@@ -1,0 +1,61 @@
+//go:build unix
+
+package instance
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/tinymodel"
+)
+
+// A file that is cut under a running engine fails the requests that need what is
+// gone, with its name, and not the process.
+func TestFileIsCutWhileItIsServed(t *testing.T) {
+	for name, threads := range map[string]int{"one worker": 1, "three workers": 3} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "m.gguf")
+			if err := tinymodel.Write(path, tinymodel.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			told := make(chan any, 9)
+			in, err := Open(path, Options{Tier: cpu.Detect(), Threads: threads, MaxBatch: 2, OnPanic: func(v any, _ []byte) { told <- v }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			if err := generate(t.Context(), in); err != nil {
+				t.Fatalf("before the cut: %v", err)
+			}
+			if err := os.Truncate(path, 4096); err != nil {
+				t.Fatal(err)
+			}
+			want := "m.gguf was cut or overwritten while it was in use, or its disk fails: put the whole file back, then start again"
+			if err := generate(t.Context(), in); !errors.Is(err, engine.ErrStep) || !strings.Contains(err.Error(), want) {
+				t.Errorf("the request got %v, want %s", err, want)
+			}
+			if v, ok := (<-told).(error); !ok || v.Error() != want {
+				t.Errorf("the log got %v, want %s", v, want)
+			}
+		})
+	}
+}
+
+func generate(ctx context.Context, in *Instance) error {
+	s, err := in.Engine.Submit(ctx, engine.Request{Prompt: in.Tokenizer.Encode("Once upon a time there was a river.", true, true), MaxTokens: 3})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for {
+		if _, more, err := s.Next(ctx); err != nil || !more {
+			return errors.Join(err, s.Finish().Err)
+		}
+	}
+}
