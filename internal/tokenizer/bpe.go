@@ -119,7 +119,7 @@ func (b *bpe) token(s string) int32 {
 }
 
 // encode appends the tokens of text.
-func (b *bpe) encode(dst []int32, text string) []int32 {
+func (b *bpe) encode(dst []int32, text string, most int) []int32 {
 	if !utf8.ValidString(text) {
 		text = string([]rune(text)) // U+FFFD for every stray byte
 	}
@@ -127,7 +127,10 @@ func (b *bpe) encode(dst []int32, text string) []int32 {
 		text = strings.ReplaceAll(text, " ", blankMark)
 	}
 	m := b.mergers.Get().(*merger)
-	b.stages.split(text, func(piece string) { dst = b.piece(dst, piece, m) })
+	b.stages.split(text, func(piece string) bool {
+		dst = b.piece(dst, piece, m)
+		return len(dst) <= most
+	})
 	m.release(&b.mergers)
 	return dst
 }

@@ -102,7 +102,7 @@ func TestSplitIsLinear(t *testing.T) {
 		within(t, 10*time.Second, name, func() {
 			for what, text := range texts {
 				n := 0
-				s.stages.split(text, func(piece string) { n += len(piece) })
+				s.stages.split(text, func(piece string) bool { n += len(piece); return true })
 				if n != len(text) {
 					t.Errorf("%s: the pieces of %s have %d bytes, not %d", name, what, n, len(text))
 				}

@@ -32,7 +32,7 @@ func load(f *gguf.File) (*Tokenizer, error) {
 		return nil, err
 	}
 	t.specials = newSpecials(v.texts, v.attrs)
-	t.bos, t.eos, t.eog = v.bos, v.eos, v.eog
+	t.bos, t.eos, t.unknown, t.eog = v.bos, v.eos, v.unknown, v.eog
 	return t, nil
 }
 

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"cmp"
 	"slices"
+	"sort"
 )
 
 // specials finds the tokens in a text that are matched as a whole, before
@@ -15,8 +16,8 @@ type specials struct {
 }
 
 const (
-	plainStart   = 1 << iota // tokens that every text may have
-	controlStart             // tokens that only trusted text may have
+	plainStart   = 1 << iota // user tokens, which are looked for in every text
+	controlStart             // control tokens
 )
 
 // maxSpecial is the longest special token that a file may have, in bytes.
@@ -51,33 +52,52 @@ type found struct {
 	id         int32
 }
 
-// split emits the text between special tokens and the tokens, in order.
-// Control tokens are only looked for with all.
-func (s *specials) split(text string, all bool, raw func(string), token func(int32)) {
+// Range is the part of a text from byte Start to before byte End.
+type Range = struct{ Start, End int }
+
+// source is a text in which special tokens are looked for.
+type source struct {
+	text     string
+	controls bool    // look for control tokens too
+	client   []Range // what clients wrote, ascending: no reserved token touches it
+}
+
+// trusted returns how many bytes from at on no client wrote.
+func (s *source) trusted(at int) int {
+	i := sort.Search(len(s.client), func(i int) bool { return s.client[i].End > at })
+	if i == len(s.client) {
+		return len(s.text) - at
+	}
+	return max(0, s.client[i].Start-at)
+}
+
+// split emits the text between special tokens and the tokens, in order, until
+// one of the functions returns false.
+func (s *specials) split(in *source, raw func(string) bool, token func(int32) bool) {
 	at := 0
-	for _, f := range s.find(text, all) {
-		if f.start > at {
-			raw(text[at:f.start])
+	for _, f := range s.find(in) {
+		if f.start > at && !raw(in.text[at:f.start]) || !token(f.id) {
+			return
 		}
-		token(f.id)
 		at = f.end
 	}
-	if at < len(text) {
-		raw(text[at:])
+	if at < len(in.text) {
+		raw(in.text[at:])
 	}
 }
 
 // find returns the special tokens of a text from left to right. At every place
 // it tries the longest token first; where that is in the way of one chosen
 // before, it tries the next shorter one when the turn comes to that length.
-func (s *specials) find(text string, all bool) []found {
+func (s *specials) find(in *source) []found {
+	text := in.text
 	wanted := uint8(plainStart)
-	if all {
+	if in.controls {
 		wanted |= controlStart
 	}
 	var q queue // (longest length - length)<<32 | place
 	push := func(at, limit int) bool {
-		n := s.longest(text[at:limit], all)
+		n := s.longest(in, at, limit)
 		if n > 0 {
 			q = append(q, uint64(s.length-n)<<32|uint64(at))
 		}
@@ -113,17 +133,29 @@ func (s *specials) find(text string, all bool) []found {
 	return out
 }
 
-// longest returns the length of the longest wanted token that text begins with.
-func (s *specials) longest(text string, all bool) int {
+// longest returns the length of the longest token that is wanted at a place of
+// the text and ends before limit.
+func (s *specials) longest(in *source, at, limit int) int {
 	length := 0
+	trusted := -1 // found out when a token needs to know
 	n := int32(0)
-	for i := range len(text) {
-		if n = s.trie.step(n, text[i]); n < 0 {
+	for i := at; i < limit; i++ {
+		if n = s.trie.step(n, in.text[i]); n < 0 {
 			break
 		}
-		if id := s.trie.values[n]; id >= 0 && (all || s.attrs[id]&(controlToken|unknownToken) == 0) {
-			length = i + 1
+		id := s.trie.values[n]
+		if id < 0 || !in.controls && s.attrs[id]&hidden != 0 {
+			continue
 		}
+		if s.attrs[id]&reserved != 0 && len(in.client) > 0 {
+			if trusted < 0 {
+				trusted = in.trusted(at)
+			}
+			if i+1-at > trusted {
+				continue
+			}
+		}
+		length = i + 1 - at
 	}
 	return length
 }

@@ -98,15 +98,31 @@ func (v *vocabulary) assignRoles(otherwise roles) {
 	}
 	for _, text := range shown {
 		if id, ok := named[text]; ok {
-			v.attrs[id] = userToken
+			v.attrs[id] = userToken | turnToken
 		}
 	}
+	v.reserve()
 	v.endsWith(v.eos)
 	v.endsWith(v.id("eot_token_id", -1))
 	v.endsWith(v.id("eom_token_id", -1))
 	v.exceptions(named)
 	slices.Sort(v.eog)
 	v.strips(named)
+}
+
+// reserve marks the user tokens that are named as turns are, <|…|> or <｜…｜>.
+// Older converters gave them that type; newer ones say control.
+func (v *vocabulary) reserve() {
+	for id, a := range v.attrs {
+		text := v.texts[id]
+		if a&userToken != 0 && (between(text, "<|", "|>") || between(text, "<｜", "｜>")) {
+			v.attrs[id] |= turnToken
+		}
+	}
+}
+
+func between(s, before, after string) bool {
+	return len(s) > len(before)+len(after) && strings.HasPrefix(s, before) && strings.HasSuffix(s, after)
 }
 
 // named returns the tokens whose texts this file mentions.
@@ -151,7 +167,7 @@ func (v *vocabulary) exceptions(named map[string]int32) {
 	}
 	calls := ends("<|call|>") || ends("<|calls|>")
 	if calls && (ends("<|return|>") || ends("<|flush|>")) {
-		drop("<|end|>", userToken) // ends a message, of which an answer has several
+		drop("<|end|>", userToken|turnToken) // ends a message, of which an answer has several
 	}
 	if ends("<|tool_response>") || ends("<|plamo:eos|>") {
 		drop("</s>", normalToken)

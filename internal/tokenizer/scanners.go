@@ -166,7 +166,7 @@ func asciiTriples(s string) (start, end int) {
 
 // asciiThousands cuts a text before every ASCII digit that is followed by a
 // multiple of three, itself included, and no more.
-func asciiThousands(text string, emit func(string)) {
+func asciiThousands(text string, emit func(string) bool) bool {
 	from := 0
 	for i := 0; i < len(text); {
 		end := i
@@ -175,20 +175,20 @@ func asciiThousands(text string, emit func(string)) {
 		}
 		for at := i + (end-i)%3; at < end; at += 3 {
 			if at > from {
-				emit(text[from:at])
+				if !emit(text[from:at]) {
+					return false
+				}
 				from = at
 			}
 		}
 		i = end + 1
 	}
-	if from < len(text) {
-		emit(text[from:])
-	}
+	return from == len(text) || emit(text[from:])
 }
 
 // thousands cuts runs of digits into threes from the right. The text before a
 // run stays with its first digits, as in llama.cpp; later stages split it.
-func thousands(text string, emit func(string)) {
+func thousands(text string, emit func(string) bool) bool {
 	for len(text) > 0 {
 		from, at := 0, span(text, 0, ^number)
 		end := span(text, at, number)
@@ -198,21 +198,24 @@ func thousands(text string, emit func(string)) {
 		}
 		for at < end {
 			at = atMost(text, at, number, n)
-			emit(text[from:at])
+			if !emit(text[from:at]) {
+				return false
+			}
 			from, n = at, 3
 		}
-		if from < end { // no digits
-			emit(text[from:end])
+		if from < end && !emit(text[from:end]) { // no digits
+			return false
 		}
 		text = text[end:]
 	}
+	return true
 }
 
 // cascade is the pattern of jais-2: that of llama3, except that white space
 // without line breaks is cut into powers of two,
 //
 //	\s{512}(?!\S)|\s{256}(?!\S)|…|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}
-func cascade(text string, emit func(string)) {
+func cascade(text string, emit func(string) bool) bool {
 	for len(text) > 0 {
 		_, width := classes.at(text, 0)
 		end := span(text, 0, space)
@@ -221,35 +224,43 @@ func cascade(text string, emit func(string)) {
 		} else if last := strings.LastIndexAny(text[:end], "\r\n"); last >= 0 {
 			end = last + 1
 		} else {
-			text = text[powersOfTwo(text, end, emit):]
+			n, more := powersOfTwo(text, end, emit)
+			if !more {
+				return false
+			}
+			text = text[n:]
 			continue
 		}
-		emit(text[:end])
+		if !emit(text[:end]) {
+			return false
+		}
 		text = text[end:]
 	}
+	return true
 }
 
 // powersOfTwo emits the pieces of the white space that ends at text[end], which
 // is more than one character, and returns where they end: before the last one
 // if a word follows.
-func powersOfTwo(text string, end int, emit func(string)) int {
+func powersOfTwo(text string, end int, emit func(string) bool) (at int, more bool) {
 	left := utf8.RuneCountInString(text[:end])
 	keep := 0 // characters that must remain
 	if end < len(text) {
 		keep = 1
 	}
-	at := 0
 	for left > keep {
 		n := 512
 		for n > 1 && n > left-keep {
 			n /= 2
 		}
 		next := atMost(text, at, space, n)
-		emit(text[at:next])
+		if !emit(text[at:next]) {
+			return at, false
+		}
 		at = next
 		left -= n
 	}
-	return at
+	return at, true
 }
 
 // sentinels finds <sentinel:[0-9]+>.

@@ -57,10 +57,10 @@ func rankOf(score float32) uint32 {
 }
 
 // encode appends the tokens of text.
-func (s *spm) encode(dst []int32, text string) []int32 {
+func (s *spm) encode(dst []int32, text string, most int) []int32 {
 	text = strings.ReplaceAll(text, " ", blankMark)
 	m := s.mergers.Get().(*merger)
-	for len(text) > 0 {
+	for len(text) > 0 && len(dst) <= most {
 		n := s.island(text)
 		dst = s.merge(dst, text[:n], m)
 		text = text[n:]

@@ -12,6 +12,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
@@ -25,6 +26,7 @@ type Tokenizer struct {
 	attrs     []attr // [tokens]
 
 	bos, eos    int32 // -1: none
+	unknown     int32 // what stands for text without a token; -1: nothing
 	first, last int32 // what Encode puts around a text; -1: nothing
 	eog         []int32
 	spacePrefix bool // Encode puts a space before text that no text precedes
@@ -33,8 +35,9 @@ type Tokenizer struct {
 
 // algorithm is how text without special tokens is encoded.
 type algorithm interface {
-	// encode appends the tokens of text to dst.
-	encode(dst []int32, text string) []int32
+	// encode appends the tokens of text to dst. It may stop when dst has more than
+	// most tokens.
+	encode(dst []int32, text string, most int) []int32
 }
 
 // New builds the tokenizer that a model file describes. The file may be closed
@@ -52,23 +55,86 @@ func New(f *gguf.File) (*Tokenizer, error) {
 // in the text are recognised; without it they are text like any other, as those
 // that users write should be.
 func (t *Tokenizer) Encode(text string, addBOS, parseSpecial bool) []int32 {
-	ids := make([]int32, 0, len(text)/3+4)
+	ids, _ := t.encode(&source{text: text, controls: parseSpecial}, addBOS, 0)
+	return ids
+}
+
+// EncodeLimit is Encode for a text that may be too long: as soon as it is certain
+// that there are more than limit tokens, it stops with a *LimitError.
+func (t *Tokenizer) EncodeLimit(text string, addBOS, parseSpecial bool, limit int) ([]int32, error) {
+	return t.encode(&source{text: text, controls: parseSpecial}, addBOS, limit)
+}
+
+// EncodeMarked returns the tokens of a prompt, of which clients wrote the given
+// parts, in ascending order. The tokens are those of Encode(text, false, true),
+// except that no control token is recognised if any of its bytes is a client's.
+// The tokens of type user-defined are, but for those named <|…|> or <｜…｜>, which
+// some files give that type and which make turns all the same.
+//
+// As soon as it is certain that there are more than limit tokens, EncodeMarked
+// stops with a *LimitError. There is no limit if it is 0.
+func (t *Tokenizer) EncodeMarked(text string, client []Range, limit int) ([]int32, error) {
+	return t.encode(&source{text: text, controls: true, client: client}, false, limit)
+}
+
+// LimitError is the error of a text that has more tokens than it may.
+type LimitError struct{ Limit int }
+
+func (e *LimitError) Error() string { return fmt.Sprintf("more than %d tokens", e.Limit) }
+
+func (t *Tokenizer) encode(in *source, addBOS bool, limit int) ([]int32, error) {
+	most := math.MaxInt
+	if limit > 0 {
+		most = limit
+	}
+	ids := make([]int32, 0, min(len(in.text)/3+4, most))
 	if addBOS && t.first >= 0 {
 		ids = append(ids, t.first)
 	}
 	afterToken := true
-	t.specials.split(text, parseSpecial, func(raw string) {
+	t.specials.split(in, func(raw string) bool {
 		if t.spacePrefix && afterToken {
 			raw = " " + raw
 		}
-		ids = t.algorithm.encode(ids, raw)
+		from := len(ids)
+		ids = t.algorithm.encode(ids, raw, most)
+		if len(in.client) > 0 {
+			ids = t.spellReserved(ids, from)
+		}
 		afterToken = false
-	}, func(id int32) {
+		return len(ids) <= most
+	}, func(id int32) bool {
 		ids = append(ids, id)
 		afterToken = true
+		return len(ids) <= most
 	})
 	if addBOS && t.last >= 0 {
 		ids = append(ids, t.last)
+	}
+	if len(ids) > most {
+		return nil, &LimitError{limit}
+	}
+	return ids, nil
+}
+
+// spellReserved replaces the reserved tokens among ids[from:] by the tokens of
+// their characters. Pieces of ordinary text can join to the text of a control
+// token in vocabularies that know it as a piece.
+func (t *Tokenizer) spellReserved(ids []int32, from int) []int32 {
+	isReserved := func(id int32) bool { return t.attrs[id]&reserved != 0 && id != t.unknown }
+	if !slices.ContainsFunc(ids[from:], isReserved) {
+		return ids
+	}
+	joined := slices.Clone(ids[from:])
+	ids = ids[:from]
+	for _, id := range joined {
+		if !isReserved(id) {
+			ids = append(ids, id)
+			continue
+		}
+		for _, r := range t.spellings.of(id) {
+			ids = t.algorithm.encode(ids, string(r), math.MaxInt)
+		}
 	}
 	return ids
 }

@@ -61,7 +61,8 @@ type best struct {
 }
 
 // encode appends the tokens of text, with runs of unknown characters as one.
-func (u *unigram) encode(dst []int32, text string) []int32 {
+// It knows no token before it has seen the whole text, and so cannot stop early.
+func (u *unigram) encode(dst []int32, text string, _ int) []int32 {
 	s := u.normalize(text)
 	if s == "" {
 		return dst

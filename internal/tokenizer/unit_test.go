@@ -135,7 +135,7 @@ func TestMergeOrder(t *testing.T) {
 		for _, part := range parts {
 			want = append(want, s.tokens[part])
 		}
-		if got := s.encode(nil, text); !slices.Equal(got, want) {
+		if got := s.encode(nil, text, math.MaxInt); !slices.Equal(got, want) {
 			t.Fatalf("%q: got %v, want %v", text, got, want)
 		}
 	})

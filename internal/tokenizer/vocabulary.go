@@ -9,7 +9,7 @@ import (
 )
 
 // attr is a set of properties of a token.
-type attr uint8
+type attr uint16
 
 const (
 	normalToken  attr = 1 << iota
@@ -18,12 +18,18 @@ const (
 	userToken         // is matched as a whole, before anything else
 	unusedToken
 	byteToken
-	lstrip // swallows the white space before it
-	rstrip // swallows the white space after it
+	lstrip    // swallows the white space before it
+	rstrip    // swallows the white space after it
+	turnToken // of the user type, but it makes turns: clients must not write it
 )
 
 // hidden tokens are no part of the text that a model writes.
 const hidden = controlToken | unknownToken
+
+// reserved tokens are not recognised in the text of clients. The others that are
+// matched as a whole are, such as <think> and <tool_call>: an earlier answer then
+// becomes the tokens that the model wrote, and other text the ones it always had.
+const reserved = hidden | turnToken
 
 // vocabulary is what a file says about its tokens.
 type vocabulary struct {

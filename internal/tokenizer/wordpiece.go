@@ -30,7 +30,7 @@ func newWordPiece(v *vocabulary) *wordPiece {
 }
 
 // encode appends the tokens of text.
-func (w *wordPiece) encode(dst []int32, text string) []int32 {
+func (w *wordPiece) encode(dst []int32, text string, most int) []int32 {
 	word := []byte(blankMark)
 	finish := func() {
 		if len(word) > len(blankMark) {
@@ -39,6 +39,9 @@ func (w *wordPiece) encode(dst []int32, text string) []int32 {
 		}
 	}
 	for _, r := range text {
+		if len(dst) > most {
+			return dst
+		}
 		if w.stripAccents {
 			r = withoutAccent(r)
 		}
