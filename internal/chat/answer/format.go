@@ -10,48 +10,47 @@ type Format struct {
 	Name    string
 	markers []string // a template of this format contains all of them
 	parse   func(r *reader)
-	opening func(tool string) string
+	opening string // of a call, with NAME for the tool's name
 }
 
 // Opening returns the text with which the call of a tool begins, up to its
-// arguments. A prompt that ends with it makes the model call the tool; the
-// parser must be fed with it before the answer. It is empty for formats that
-// have no fixed beginning.
+// arguments; up to the tool's name if that is empty. A prompt that ends with it
+// makes the model call the tool. The parser must be fed with it before the
+// answer.
 func (f *Format) Opening(tool string) string {
-	if f.opening == nil {
-		return ""
+	before, after, _ := strings.Cut(f.opening, "NAME")
+	if tool == "" {
+		return before
 	}
-	return f.opening(tool)
+	return before + tool + after
 }
 
 // formats are tried in this order: the more telling markers come first.
 var formats = []*Format{
-	{"harmony", []string{"<|channel|>", "<|message|>"}, harmony, nil},
-	{"deepseek-dsml", []string{"DSML", "function_calls"}, dsml("function_calls").parse, nil},
-	{"deepseek-dsml-tool-calls", []string{"DSML"}, dsml("tool_calls").parse, nil},
-	{"deepseek", []string{"<｜tool▁call▁begin｜>"}, deepseek, nil},
-	{"kimi", []string{"<|tool_call_begin|>"}, kimi, nil},
-	{"minimax", []string{"<minimax:tool_call>"}, invoke("<minimax:tool_call>", "</minimax:tool_call>").parse, nil},
-	{"seed", []string{"<seed:tool_call>"}, functionElements("<seed:tool_call>", "</seed:tool_call>").parse, nil},
-	{"glm", []string{"<arg_key>"}, glm, func(tool string) string { return "<tool_call>" + tool + "\n" }},
-	{"qwen3-coder", []string{"<function=", "<parameter="}, functionElements("<tool_call>", "</tool_call>").parse,
-		func(tool string) string { return "<tool_call>\n<function=" + tool + ">\n" }},
-	{"functionary", []string{"'>>>'"}, functionary, nil},
-	{"gemma4", []string{"<|tool_call>call:"}, gemma("<|tool_call>", "<tool_call|>", gemma4Values), nil},
-	{"functiongemma", []string{"<start_function_call>"}, gemma("<start_function_call>", "<end_function_call>", functionGemma), nil},
-	{"lfm2", []string{"<|tool_call_start|>"}, lfm, nil},
-	{"lfm2", []string{"<|tool_list_start|>"}, lfm, nil},
-	{"mistral", []string{"[TOOL_CALLS]"}, mistral, nil},
-	{"cohere", []string{"<|START_ACTION|>"}, fences([]string{"<|START_ACTION|>"}, "<|END_ACTION|>"), nil},
-	{"apertus", []string{"<|tools_prefix|>"}, apertus, nil},
-	{"nemotron", []string{"<TOOLCALL>"}, fences([]string{"<TOOLCALL>"}, "</TOOLCALL>"), nil},
-	{"granite", []string{"<|tool_call|>"}, fences([]string{"<|tool_call|>", "<tool_call>"}, "</tool_call>"), nil},
-	{"hermes", []string{"<tool_call>"}, fences([]string{"<tool_call>", "<tools>", "```json"}, "</tool_call>", "</tools>", "```"),
-		func(tool string) string { return "<tool_call>\n{\"name\": " + quoted(tool) + ", \"arguments\": " }},
-	{"llama3", []string{"<|python_tag|>"}, llama, nil},
-	{"llama3", []string{"<|eot_id|>", "tools"}, llama, func(tool string) string { return `{"name": ` + quoted(tool) + `, "parameters": ` }},
-	{"json", nil, fences([]string{"<tool_call>", "```json"}, "</tool_call>", "```"),
-		func(tool string) string { return `{"name": ` + quoted(tool) + `, "arguments": ` }},
+	{"harmony", []string{"<|channel|>", "<|message|>"}, harmony, "<|channel|>commentary to=functions.NAME <|constrain|>json<|message|>"},
+	{"deepseek-dsml", []string{"DSML", "function_calls"}, dsml("function_calls").parse, dsml("function_calls").opening()},
+	{"deepseek-dsml-tool-calls", []string{"DSML"}, dsml("tool_calls").parse, dsml("tool_calls").opening()},
+	{"deepseek", []string{"<｜tool▁call▁begin｜>"}, deepseek, "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>NAME<｜tool▁sep｜>"},
+	{"kimi", []string{"<|tool_call_begin|>"}, kimi, "<|tool_calls_section_begin|><|tool_call_begin|>functions.NAME:0<|tool_call_argument_begin|>"},
+	{"minimax", []string{"<minimax:tool_call>"}, minimaxElements.parse, minimaxElements.opening()},
+	{"seed", []string{"<seed:tool_call>"}, functionElements("seed:").parse, functionElements("seed:").opening()},
+	{"glm", []string{"<arg_key>"}, glm, "<tool_call>NAME\n"},
+	{"qwen3-coder", []string{"<function=", "<parameter="}, functionElements("").parse, functionElements("").opening()},
+	{"functionary", []string{"'>>>'"}, functionary, "NAME\n"},
+	{"gemma4", []string{"<|tool_call>call:"}, gemma("<|tool_call>", "<tool_call|>", gemma4Values), "<|tool_call>call:NAME{"},
+	{"functiongemma", []string{"<start_function_call>"}, gemma("<start_function_call>", "<end_function_call>", functionGemma), "<start_function_call>call:NAME{"},
+	{"lfm2", []string{"<|tool_call_start|>"}, lfm, "<|tool_call_start|>[NAME("},
+	{"lfm2", []string{"<|tool_list_start|>"}, lfm, "<|tool_call_start|>[NAME("},
+	{"mistral", []string{"[TOOL_CALLS]", "[ARGS]"}, mistral, "[TOOL_CALLS]NAME[ARGS]"},
+	{"mistral", []string{"[TOOL_CALLS]"}, mistral, `[TOOL_CALLS][{"name": "NAME", "arguments": `},
+	{"cohere", []string{"<|START_ACTION|>"}, fences([]string{"<|START_ACTION|>"}, "<|END_ACTION|>"), "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"NAME\", \"parameters\": "},
+	{"apertus", []string{"<|tools_prefix|>"}, apertus, `<|tools_prefix|>[{"NAME": `},
+	{"nemotron", []string{"<TOOLCALL>"}, fences([]string{"<TOOLCALL>"}, "</TOOLCALL>"), `<TOOLCALL>[{"name": "NAME", "arguments": `},
+	{"granite", []string{"<|tool_call|>"}, fences([]string{"<|tool_call|>", "<tool_call>"}, "</tool_call>"), `<|tool_call|>[{"name": "NAME", "arguments": `},
+	{"hermes", []string{"<tool_call>"}, fences([]string{"<tool_call>", "<tools>", "```json"}, "</tool_call>", "</tools>", "```"), "<tool_call>\n{\"name\": \"NAME\", \"arguments\": "},
+	{"llama3", []string{"<|python_tag|>"}, llama, `{"name": "NAME", "parameters": `},
+	{"llama3", []string{"<|eot_id|>", "tools"}, llama, `{"name": "NAME", "parameters": `},
+	{"json", nil, fences([]string{"<tool_call>", "```json"}, "</tool_call>", "```"), `{"name": "NAME", "arguments": `},
 }
 
 // Detect returns the format that a chat template asks for. One without any
@@ -116,20 +115,21 @@ func (m *Reasoner) Begun(prompt string) bool {
 	return strings.LastIndex(prompt, m.Open) > strings.LastIndex(prompt, m.Close) && strings.HasSuffix(strings.TrimRight(prompt, spaces), m.Open)
 }
 
-func functionElements(open, end string) tagged {
+// functionElements is the layout of Qwen3-Coder, and of Seed-OSS, whose outer
+// element has a prefix.
+func functionElements(prefix string) tagged {
 	return tagged{
-		open: open, close: end, call: "<function=", callEnd: "</function>", named: ">",
+		open: "<" + prefix + "tool_call>", close: "</" + prefix + "tool_call>", call: "<function=", callEnd: "</function>", named: ">",
 		param: "<parameter=", paramEnd: "</parameter>", keyed: []string{">"},
 	}
 }
 
-func invoke(open, end string) tagged {
-	return tagged{
-		open: open, close: end, call: `<invoke name="`, callEnd: "</invoke>", named: `">`,
-		param: `<parameter name="`, paramEnd: "</parameter>", keyed: []string{`">`},
-	}
+var minimaxElements = tagged{
+	open: "<minimax:tool_call>", close: "</minimax:tool_call>", call: `<invoke name="`, callEnd: "</invoke>", named: `">`,
+	param: `<parameter name="`, paramEnd: "</parameter>", keyed: []string{`">`},
 }
 
+// dsml is the layout of DeepSeek V3.2 and V4.
 func dsml(block string) tagged {
 	const mark = "｜DSML｜"
 	return tagged{

@@ -34,6 +34,9 @@ func (t tagged) parse(r *reader) {
 	}
 }
 
+// opening returns how a call begins, with NAME for the tool's name.
+func (t tagged) opening() string { return t.open + "\n" + t.call + "NAME" + t.named + "\n" }
+
 // one reads a call after its opening.
 func (t tagged) one(r *reader) bool {
 	name, _, ok := r.word(t.named)
