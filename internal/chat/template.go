@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/chat/answer"
 	"github.com/penstock-llm/penstock/internal/chat/jinja"
 	"github.com/penstock-llm/penstock/internal/gguf"
 )
@@ -22,6 +23,8 @@ type Template struct {
 	habits   habits
 	now      func() time.Time
 	problem  error // the model's template does not parse
+	answers  *answer.Format
+	reasoner *answer.Reasoner
 }
 
 // Load makes the template of a model file; a model without one gets ChatML. A
@@ -49,7 +52,7 @@ func Load(f *gguf.File) (*Template, error) {
 // New makes a template from its source; bos and eos are the texts of the
 // model's special tokens. An empty source means ChatML.
 func New(source, bos, eos string) (*Template, error) {
-	t := &Template{bos: bos, eos: eos, now: time.Now, habits: habitsOf(source)}
+	t := &Template{bos: bos, eos: eos, now: time.Now, habits: habitsOf(source), answers: answer.Detect(source), reasoner: answer.DetectReasoning(source)}
 	if strings.TrimSpace(source) == "" {
 		source, t.fallback = chatML, true
 	}
@@ -90,6 +93,7 @@ func (t *Template) wantsParts() bool {
 // Options of a rendering besides the messages.
 type Options struct {
 	GenerationPrompt bool // end with the beginning of the assistant's turn
+	Continue         bool // end within the last message, which is the assistant's, so that it is continued
 	Tools            Data // as ParseTools returns them
 	Variables        Variables
 }
@@ -113,6 +117,9 @@ func (t *Template) Render(ctx context.Context, messages []Message, o Options) (P
 		return Prompt{}, fmt.Errorf("%w: %w", ErrRefused, t.problem)
 	}
 	p, err := t.render(ctx, messages, o)
+	if err == nil && o.Continue {
+		return p.continued(messages[len(messages)-1])
+	}
 	if err == nil {
 		return p, nil
 	}
@@ -125,6 +132,37 @@ func (t *Template) Render(ctx context.Context, messages []Message, o Options) (P
 	}
 	return Prompt{}, fmt.Errorf("%w: %w", ErrRefused, err)
 }
+
+// continued returns the prompt up to the end of what the last message says.
+// White space at its end is dropped, as most templates do: models continue a
+// word better than a space.
+func (p Prompt) continued(last Message) (Prompt, error) {
+	text := strings.TrimRight(last.Text(), " \t\r\n")
+	at := strings.LastIndex(p.Text, text)
+	if last.Role != "assistant" || text == "" {
+		return Prompt{}, Wrong("messages", "must end with a message of the assistant that is not empty: it is to be continued")
+	}
+	if at < 0 {
+		return Prompt{}, fmt.Errorf("%w: the last message is not in the prompt as it was sent, so it cannot be continued", ErrRefused)
+	}
+	p.Text = p.Text[:at+len(text)]
+	for i := len(p.Client) - 1; i >= 0 && p.Client[i].End > len(p.Text); i-- {
+		if p.Client[i].Start >= len(p.Text) {
+			p.Client = p.Client[:i]
+			continue
+		}
+		p.Client[i].End = len(p.Text)
+	}
+	return p, nil
+}
+
+// Answers returns the format in which the model writes calls, by the markers in
+// its template.
+func (t *Template) Answers() *answer.Format { return t.answers }
+
+// Reasoner returns how the model marks what it thinks before it answers, or nil
+// if its template knows no such marks.
+func (t *Template) Reasoner() *answer.Reasoner { return t.reasoner }
 
 // render runs the template with the variables that transformers passes. What a
 // conversation may cost grows with its size.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/chat/answer"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/tokenizer"
@@ -28,16 +30,19 @@ type Generation struct {
 	count   int  // tokens read, without the prompt's
 	stopped bool // by a stop string
 	result  Result
-	trace   *Trace // nil unless someone asked
+	reading *reading       // nil: all of the answer is text
+	plain   [1]answer.Part // the only part of a Delta then
+	trace   *Trace         // nil unless someone asked
 }
 
 // Delta is what a generation has got further by. It is valid until the next
 // call of Next.
 type Delta struct {
-	Text   []byte      // whole characters; may be empty
-	Tokens []TokenInfo // if log-probabilities were asked for
-	IDs    []int32     // the tokens read since the last Delta
-	Done   bool        // nothing follows; Result is valid
+	Text   []byte        // whole characters, as the model wrote them; may be empty
+	Parts  []answer.Part // the same taken apart, as far as that is certain
+	Tokens []TokenInfo   // if log-probabilities were asked for
+	IDs    []int32       // the tokens read since the last Delta
+	Done   bool          // nothing follows; Result is valid
 }
 
 // TokenInfo is a token with its log-probability.
@@ -58,26 +63,69 @@ type Result struct {
 	Prompt      int    // tokens
 	Cached      int    // prompt tokens from the prefix cache
 	Completion  int    // tokens, the stop token included
+	Calls       int    // of tools
 	Timings     engine.Timings
 	Preemptions int
 }
 
 func newGeneration(m *Deployment, j *Job, s *engine.Stream) *Generation {
-	return &Generation{
+	g := &Generation{
 		model:  m,
 		job:    j,
 		stream: s,
 		dec:    m.Tokenizer.NewDecoder(j.Special).Resume(),
 		stops:  newStops(j.Stop),
 	}
+	if j.Reading != nil {
+		g.reading = j.Reading.start(m.Tokenizer, g.dec)
+	}
+	return g
 }
 
 // Close aborts the generation unless it has ended.
-func (g *Generation) Close() { g.stream.Close() }
+func (g *Generation) Close() {
+	g.stream.Close()
+	if g.reading != nil {
+		g.reading.parser.Close()
+	}
+}
 
-// Next waits until there is more text, log-probabilities, or the end. Tokens
-// that have queued up come as one.
+// Next waits until there is more to give out, or the end. Tokens that have
+// queued up come as one.
 func (g *Generation) Next(ctx context.Context) (Delta, *Error) {
+	for {
+		d, err := g.advance(ctx)
+		if err != nil {
+			return d, err
+		}
+		g.takeApart(&d)
+		if len(d.Parts) > 0 || len(d.Tokens) > 0 || d.Done {
+			return d, nil
+		}
+	}
+}
+
+// takeApart finds the parts of a Delta's text.
+func (g *Generation) takeApart(d *Delta) {
+	if g.reading == nil {
+		if len(d.Text) > 0 {
+			g.plain[0] = answer.Part{Text: d.Text}
+			d.Parts = g.plain[:]
+		}
+		return
+	}
+	d.Parts = g.reading.take(d.Text, g.total, d.Done, g.result.Reason == engine.Length.String() || g.stopped)
+	if g.reading.over && !g.stopped {
+		g.stopped = true
+		g.stream.Close()
+	}
+	if d.Done {
+		g.result.Calls = g.reading.calls()
+	}
+}
+
+// advance waits until there is more text, log-probabilities, or the end.
+func (g *Generation) advance(ctx context.Context) (Delta, *Error) {
 	g.takeBack()
 	for !g.stopped {
 		t, ok, err := g.stream.Next(ctx)
@@ -131,6 +179,10 @@ func (g *Generation) take(t engine.Token) {
 	g.ids = append(g.ids, t.ID)
 	from := len(g.text)
 	g.note(t, g.total+from)
+	if g.reading != nil && g.model.Tokenizer.IsSpecial(t.ID) {
+		g.reading.marks = append(g.reading.marks, mark{g.total + from, string(g.model.Tokenizer.Piece(t.ID))})
+		return
+	}
 	g.text = g.dec.Append(g.text, t.ID)
 	g.search(from)
 }
@@ -219,10 +271,14 @@ func (g *Generation) Result() *Result { return &g.result }
 
 // Collected is a generation that was read to its end.
 type Collected struct {
-	Text   string
-	Tokens []TokenInfo
-	IDs    []int32
-	Result *Result
+	Text      string // without reasoning and calls
+	Reasoning string
+	Calls     []chat.Call
+	Tokens    []TokenInfo
+	IDs       []int32
+	Result    *Result
+
+	text, reasoning []byte // of the parts that have come
 }
 
 // CollectAll reads generations to their ends, all at once, so that each stop
@@ -272,17 +328,16 @@ func (g *Generation) collectSafely(ctx context.Context) (c *Collected, err *Erro
 func (g *Generation) Collect(ctx context.Context) (*Collected, *Error) {
 	defer g.Close()
 	c := &Collected{Result: &g.result}
-	var text []byte
 	for {
 		d, err := g.Next(ctx)
 		if err != nil {
 			return nil, err
 		}
-		text = append(text, d.Text...)
+		c.gather(d.Parts)
 		c.Tokens = append(c.Tokens, d.Tokens...)
 		c.IDs = append(c.IDs, d.IDs...)
 		if d.Done {
-			c.Text = string(text)
+			c.Text, c.Reasoning = string(c.text), string(c.reasoning)
 			return c, nil
 		}
 	}

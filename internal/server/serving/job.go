@@ -22,6 +22,7 @@ type Job struct {
 	Stream      bool // someone waits for each token
 	Priority    int
 	Client      string
+	Reading     *Reading // how the answer is taken apart; nil: all of it is text
 }
 
 // stopWake is how many tokens an answer that is not streamed may run past a
@@ -35,7 +36,7 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 	switch {
 	case j.Stream:
 		wake = engine.WakeEach
-	case len(j.Stop) > 0:
+	case len(j.Stop) > 0, j.Reading != nil && j.Reading.oneCall:
 		wake = stopWake
 	}
 	stream, err := m.Engine.Submit(ctx, engine.Request{

@@ -115,7 +115,7 @@ func (s *stream) send(choice int, d Delta, first bool) *Error {
 	if first {
 		s.enc.Begin(&s.frames, choice)
 	}
-	if len(d.Text) > 0 || len(d.Tokens) > 0 {
+	if len(d.Parts) > 0 || len(d.Tokens) > 0 {
 		s.enc.Delta(&s.frames, choice, d)
 	}
 	if d.Done {

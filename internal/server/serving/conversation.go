@@ -1,0 +1,173 @@
+package serving
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/chat/answer"
+)
+
+// Conversation is what a chat protocol asks a model to answer. Each protocol
+// fills it from its own JSON.
+type Conversation struct {
+	Messages  []chat.Message
+	Tools     []Tool // that the model may call
+	Choice    ToolChoice
+	OneCall   bool // the answer ends after its first call
+	Variables chat.Variables
+
+	// What the last message says is continued instead of answered.
+	Continue bool
+	// The prompt does not end with the beginning of the assistant's turn.
+	NoTurn bool
+	// What the model thinks before it answers is part of the text.
+	RawReasoning bool
+}
+
+// Tool is a function that a model may call.
+type Tool struct {
+	Name       string
+	Parameters json.RawMessage // a JSON Schema; may be empty
+	Definition json.RawMessage // the whole tool in OpenAI's form, which templates show to the model
+}
+
+// NewTool makes a tool from its parts, for protocols whose form is not OpenAI's.
+func NewTool(name, description string, parameters json.RawMessage) (Tool, error) {
+	type function struct {
+		Name        string          `json:"name"`
+		Description string          `json:"description,omitempty"`
+		Parameters  json.RawMessage `json:"parameters,omitempty"`
+	}
+	definition, err := json.Marshal(struct {
+		Type     string   `json:"type"`
+		Function function `json:"function"`
+	}{"function", function{name, description, parameters}})
+	return Tool{Name: name, Parameters: parameters, Definition: definition}, err
+}
+
+// ToolChoice is whether the model calls a tool.
+type ToolChoice struct {
+	Mode ChoiceMode
+	Name string // of the tool that must be called, with Required; empty: any
+}
+
+// ChoiceMode is how much the model may choose.
+type ChoiceMode uint8
+
+// The modes of a tool choice.
+const (
+	Auto     ChoiceMode = iota // it decides
+	None                       // it calls none, and is told of none
+	Required                   // it calls one
+)
+
+// Reading is how the text of a generation is taken apart.
+type Reading struct {
+	format  *answer.Format
+	options answer.Options
+	opening []int32 // tokens at the end of the prompt that are part of the answer
+	oneCall bool
+}
+
+// Converse makes the prompt of a conversation, and says how its answer is to be
+// read: both go into j.
+func (m *Deployment) Converse(ctx context.Context, c *Conversation, j *Job) *Error {
+	tools := c.Tools
+	if c.Choice.Mode == None {
+		tools = nil
+	}
+	if err := c.check(tools); err != nil {
+		return err
+	}
+	p, err := m.render(ctx, c, tools)
+	if err != nil {
+		return FromChat(err)
+	}
+	j.Prompt = m.EncodeChat(p)
+	reasoner := m.Chat.Reasoner()
+	if len(tools) == 0 && (reasoner == nil || c.RawReasoning) {
+		return nil // all of the answer is text
+	}
+	format := m.Chat.Answers()
+	r := &Reading{format: format, oneCall: c.OneCall}
+	r.options = answer.Options{Control: m.isControl, NewID: callIDs(format)}
+	if !c.RawReasoning {
+		r.options.Reasoning = reasoner
+		r.options.InReasoning = reasoner != nil && reasoner.Begun(p.Text)
+	}
+	for _, t := range tools {
+		r.options.Tools = append(r.options.Tools, answer.NewTool(t.Name, t.Parameters))
+	}
+	if c.Choice.Mode == Required {
+		m.force(r, c.Choice.Name, j)
+	}
+	j.Reading = r
+	return nil
+}
+
+// force ends the prompt with the beginning of a call, so that the model makes
+// one. A model that was about to think does not.
+func (m *Deployment) force(r *Reading, tool string, j *Job) {
+	if tool == "" && len(r.options.Tools) == 1 {
+		tool = r.options.Tools[0].Name
+	}
+	if r.options.InReasoning {
+		j.Prompt = append(j.Prompt, m.Tokenizer.Encode("\n"+r.options.Reasoning.Close+"\n\n", false, true)...)
+		r.options.InReasoning = false
+	}
+	r.opening = m.Tokenizer.Encode(r.format.Opening(tool), false, true)
+	j.Prompt = append(j.Prompt, r.opening...)
+}
+
+func (c *Conversation) check(tools []Tool) *Error {
+	for i, t := range tools {
+		if t.Name == "" {
+			return Bad("tools", "tools[%d] has no name", i)
+		}
+		if slices.ContainsFunc(tools[:i], func(o Tool) bool { return o.Name == t.Name }) {
+			return Bad("tools", "tools[%d]: there are two tools called %.60q", i, t.Name)
+		}
+	}
+	switch name := c.Choice.Name; {
+	case c.Choice.Mode != Required:
+	case len(tools) == 0:
+		return Bad("tool_choice", "tool_choice asks for a call, but there are no tools")
+	case name != "" && !slices.ContainsFunc(tools, func(t Tool) bool { return t.Name == name }):
+		return Bad("tool_choice", "tool_choice names %.60q, which is none of the tools", name)
+	}
+	return nil
+}
+
+// render makes the prompt's text.
+func (m *Deployment) render(ctx context.Context, c *Conversation, tools []Tool) (chat.Prompt, error) {
+	o := chat.Options{GenerationPrompt: !c.NoTurn && !c.Continue, Continue: c.Continue, Variables: c.Variables}
+	if len(tools) > 0 {
+		definitions := make([]string, len(tools))
+		for i, t := range tools {
+			definitions[i] = string(t.Definition)
+		}
+		var err error
+		if o.Tools, err = chat.ParseTools([]byte("[" + strings.Join(definitions, ",") + "]")); err != nil {
+			return chat.Prompt{}, err
+		}
+	}
+	return m.Chat.Render(ctx, c.Messages, o)
+}
+
+// isControl reports whether a text is the name of a control token.
+func (m *Deployment) isControl(text string) bool {
+	ids := m.Tokenizer.Encode(text, false, true)
+	return len(ids) == 1 && m.Tokenizer.IsSpecial(ids[0])
+}
+
+// callIDs returns what makes the ids of calls. The templates of Mistral's models
+// accept nothing but nine letters and digits.
+func callIDs(f *answer.Format) func(int) string {
+	if f == answer.Named("mistral") {
+		return func(int) string { return NewID("")[:9] }
+	}
+	return func(int) string { return NewID("call_") }
+}
