@@ -38,8 +38,6 @@ type StreamOptions struct {
 // Unsupported are fields that mean something in the protocol and that the
 // server refuses unless they have the value that changes nothing.
 type Unsupported struct {
-	Tools             json.RawMessage `json:"tools,omitempty"`
-	ToolChoice        json.RawMessage `json:"tool_choice,omitempty"`
 	Functions         json.RawMessage `json:"functions,omitempty"`
 	FunctionCall      json.RawMessage `json:"function_call,omitempty"`
 	ResponseFormat    json.RawMessage `json:"response_format,omitempty"`
@@ -60,7 +58,6 @@ type Unsupported struct {
 	PromptLogprobs    json.RawMessage `json:"prompt_logprobs,omitempty"`
 	TruncatePrompt    json.RawMessage `json:"truncate_prompt_tokens,omitempty"`
 	Suffix            json.RawMessage `json:"suffix,omitempty"`
-	ContinueFinal     json.RawMessage `json:"continue_final_message,omitempty"`
 	ChatTemplate      json.RawMessage `json:"chat_template,omitempty"`
 	Documents         json.RawMessage `json:"documents,omitempty"`
 }
@@ -76,11 +73,20 @@ type CompletionRequest struct {
 // ChatRequest is the body of POST /v1/chat/completions.
 type ChatRequest struct {
 	Sampling
+	Conversation
+	MaxCompletionTokens *int `json:"max_completion_tokens,omitempty"`
+	Logprobs            bool `json:"logprobs,omitempty"`
+	TopLogprobs         *int `json:"top_logprobs,omitempty"`
+}
+
+// Conversation are the fields of a chat request that become its prompt.
+type Conversation struct {
 	Messages            json.RawMessage `json:"messages"`
-	MaxCompletionTokens *int            `json:"max_completion_tokens,omitempty"`
-	Logprobs            bool            `json:"logprobs,omitempty"`
-	TopLogprobs         *int            `json:"top_logprobs,omitempty"`
+	Tools               json.RawMessage `json:"tools,omitempty"`
+	ToolChoice          json.RawMessage `json:"tool_choice,omitempty"`
+	ParallelToolCalls   *bool           `json:"parallel_tool_calls,omitempty"`
 	AddGenerationPrompt *bool           `json:"add_generation_prompt,omitempty"`
+	ContinueFinal       bool            `json:"continue_final_message,omitempty"`
 	TemplateArgs        json.RawMessage `json:"chat_template_kwargs,omitempty"`
 	ReasoningEffort     *string         `json:"reasoning_effort,omitempty"`
 }

@@ -50,9 +50,24 @@ type ChatChoice struct {
 
 // ChatMessage is the assistant's turn.
 type ChatMessage struct {
-	Role    string  `json:"role"`
-	Content string  `json:"content"`
-	Refusal *string `json:"refusal"`
+	Role      string     `json:"role"`
+	Content   *string    `json:"content"`
+	Reasoning string     `json:"reasoning_content,omitempty"`
+	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
+	Refusal   *string    `json:"refusal"`
+}
+
+// ToolCall is a call that the model made.
+type ToolCall struct {
+	ID       string       `json:"id"`
+	Type     string       `json:"type"` // function
+	Function FunctionCall `json:"function"`
+}
+
+// FunctionCall names a function and has its arguments as a JSON text.
+type FunctionCall struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
 }
 
 // ChatChunk is one event of a chat stream.
@@ -75,8 +90,17 @@ type ChatDeltaChoice struct {
 
 // ChatDelta is the part of a message that an event adds.
 type ChatDelta struct {
-	Role    string  `json:"role,omitempty"`
-	Content *string `json:"content,omitempty"`
+	Role      string          `json:"role,omitempty"`
+	Content   *string         `json:"content,omitempty"`
+	Reasoning string          `json:"reasoning_content,omitempty"`
+	ToolCalls []ToolCallDelta `json:"tool_calls,omitempty"`
+}
+
+// ToolCallDelta is a piece of a call. The first one of a call has its id, type
+// and name.
+type ToolCallDelta struct {
+	Index int `json:"index"`
+	ToolCall
 }
 
 // ChatLogprobs are the log-probabilities of an answer's tokens.

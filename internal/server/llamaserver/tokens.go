@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	api "github.com/penstock-llm/penstock/api/llamaserver"
+	wire "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/server/openai"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
@@ -115,9 +116,13 @@ func applyTemplate(call *serving.Call) *serving.Error {
 		return err
 	}
 	defer m.Release()
-	p, err := openai.Prompt(call.R.Context(), m.Deployment, &openai.Conversation{
-		Messages: req.Messages, Tools: req.Tools, GenerationPrompt: req.AddGenerationPrompt, Variables: req.TemplateArgs,
+	c, err := openai.Conversation(&wire.Conversation{
+		Messages: req.Messages, Tools: req.Tools, AddGenerationPrompt: req.AddGenerationPrompt, TemplateArgs: req.TemplateArgs,
 	})
+	if err != nil {
+		return err
+	}
+	p, err := m.Render(call.R.Context(), c)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,6 @@
 package openai
 
 import (
-	"context"
-	"encoding/json"
 	"math"
 
 	api "github.com/penstock-llm/penstock/api/openai"
@@ -61,57 +59,57 @@ func chatJobs(call *serving.Call, m *serving.Deployment, req *api.ChatRequest) (
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
-	p, err := Prompt(call.R.Context(), m, &Conversation{
-		Messages: req.Messages, GenerationPrompt: req.AddGenerationPrompt, Variables: req.TemplateArgs, ReasoningEffort: req.ReasoningEffort,
-	})
+	conversation, err := Conversation(&req.Conversation)
 	if err != nil {
 		return nil, err
 	}
-	j.Prompt = m.EncodeChat(p)
+	if err := m.Converse(call.R.Context(), conversation, j); err != nil {
+		return nil, err
+	}
 	return choices(j, n), nil
 }
 
-// Conversation is the part of a request that becomes its prompt.
-type Conversation struct {
-	Messages         json.RawMessage
-	Tools            json.RawMessage // may be absent or null, as may what follows
-	GenerationPrompt *bool
-	Variables        json.RawMessage // chat_template_kwargs
-	ReasoningEffort  *string
+// Conversation reads the part of a request that becomes its prompt.
+func Conversation(req *api.Conversation) (*serving.Conversation, *serving.Error) {
+	c, err := conversation(req)
+	if err != nil {
+		return nil, serving.FromChat(err)
+	}
+	return c, nil
 }
 
-// Prompt renders a conversation with the model's template.
-func Prompt(ctx context.Context, m *serving.Deployment, c *Conversation) (chat.Prompt, *serving.Error) {
-	p, err := c.render(ctx, m.Chat)
-	if err != nil {
-		return p, serving.FromChat(err)
+func conversation(req *api.Conversation) (c *serving.Conversation, err error) {
+	if req.Messages == nil {
+		return nil, chat.Wrong("messages", "is required")
 	}
-	return p, nil
-}
-
-func (c *Conversation) render(ctx context.Context, t *chat.Template) (p chat.Prompt, err error) {
-	if c.Messages == nil {
-		return p, chat.Wrong("messages", "is required")
+	c = &serving.Conversation{
+		Continue: req.ContinueFinal,
+		NoTurn:   req.AddGenerationPrompt != nil && !*req.AddGenerationPrompt,
+		OneCall:  req.ParallelToolCalls != nil && !*req.ParallelToolCalls,
 	}
-	messages, err := ParseMessages(c.Messages)
-	if err != nil {
-		return p, err
+	if c.Continue && req.AddGenerationPrompt != nil && *req.AddGenerationPrompt {
+		return nil, chat.Wrong("continue_final_message", "cannot be true when add_generation_prompt is true")
 	}
-	o := chat.Options{GenerationPrompt: c.GenerationPrompt == nil || *c.GenerationPrompt}
-	if len(c.Tools) > 0 {
-		if o.Tools, err = chat.ParseTools(c.Tools); err != nil {
-			return p, err
+	if c.Messages, err = ParseMessages(req.Messages); err != nil {
+		return nil, err
+	}
+	if c.Tools, err = ParseTools(req.Tools); err != nil {
+		return nil, err
+	}
+	if len(req.ToolChoice) > 0 {
+		if c.Choice, err = parseChoice(req.ToolChoice); err != nil {
+			return nil, err
 		}
 	}
-	if len(c.Variables) > 0 {
-		if o.Variables, err = chat.ParseVariables(c.Variables); err != nil {
-			return p, err
+	if len(req.TemplateArgs) > 0 {
+		if c.Variables, err = chat.ParseVariables(req.TemplateArgs); err != nil {
+			return nil, err
 		}
 	}
-	if c.ReasoningEffort != nil {
-		o.Variables.SetText("reasoning_effort", *c.ReasoningEffort)
+	if req.ReasoningEffort != nil {
+		c.Variables.SetText("reasoning_effort", *req.ReasoningEffort)
 	}
-	return t.Render(ctx, messages, o)
+	return c, nil
 }
 
 func chatAnswer(m *serving.Lease, id string, call *serving.Call, all []*serving.Collected, logprobs bool) *api.ChatCompletion {
@@ -121,8 +119,8 @@ func chatAnswer(m *serving.Lease, id string, call *serving.Call, all []*serving.
 		results[i] = g.Result
 		choice := api.ChatChoice{
 			Index:        i,
-			Message:      api.ChatMessage{Role: "assistant", Content: g.Text},
-			FinishReason: &g.Result.Reason,
+			Message:      message(g),
+			FinishReason: ptr(finishReason(g.Result)),
 			StopReason:   stopReason(g.Result),
 		}
 		if logprobs {
@@ -134,6 +132,8 @@ func chatAnswer(m *serving.Lease, id string, call *serving.Call, all []*serving.
 	a.Timings = timings(results[0])
 	return a
 }
+
+func ptr[T any](v T) *T { return &v }
 
 // stopReason is vLLM's: the stop string, or the token that the request named.
 // It is nil where the model itself ended its answer, or the limit did.

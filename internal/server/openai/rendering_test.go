@@ -2,13 +2,16 @@ package openai
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	api "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 const testdata = "../../chat/jinja/testdata/"
@@ -78,7 +81,7 @@ func sameConversations(t *testing.T, dir, goldens string) {
 // renderVars renders what one of the conversations holds.
 func renderVars(t *testing.T, source string, vars map[string]json.RawMessage) (string, error) {
 	var bos, eos string
-	var c Conversation
+	var c api.Conversation
 	extra := map[string]json.RawMessage{}
 	for name, raw := range vars {
 		var err error
@@ -92,7 +95,7 @@ func renderVars(t *testing.T, source string, vars map[string]json.RawMessage) (s
 		case "tools":
 			c.Tools = raw
 		case "add_generation_prompt":
-			err = json.Unmarshal(raw, &c.GenerationPrompt)
+			err = json.Unmarshal(raw, &c.AddGenerationPrompt)
 		case "documents":
 		default:
 			extra[name] = raw
@@ -101,11 +104,18 @@ func renderVars(t *testing.T, source string, vars map[string]json.RawMessage) (s
 			t.Fatal(err)
 		}
 	}
-	c.Variables, _ = json.Marshal(extra)
+	c.TemplateArgs, _ = json.Marshal(extra)
 	tmpl, err := chat.New(source, bos, eos)
 	if err != nil {
 		return "", err
 	}
-	p, err := c.render(t.Context(), tmpl)
-	return p.Text, err
+	whole, err := conversation(&c)
+	if err != nil {
+		return "", err
+	}
+	p, refused := (&serving.Deployment{Chat: tmpl}).Render(t.Context(), whole)
+	if refused != nil {
+		return "", errors.New(refused.Message)
+	}
+	return p.Text, nil
 }

@@ -48,8 +48,6 @@ func job(c *serving.Check, r *api.Sampling, call *serving.Call, m *serving.Deplo
 
 // refuse turns down what would change the answer and is not implemented.
 func refuse(c *serving.Check, u *api.Unsupported, n *int) {
-	c.Inert("tools", u.Tools, "[]")
-	c.Inert("tool_choice", u.ToolChoice, `"none"`, `"auto"`)
 	c.Inert("functions", u.Functions, "[]")
 	c.Inert("function_call", u.FunctionCall, `"none"`, `"auto"`)
 	c.Inert("response_format", u.ResponseFormat, `{"type":"text"}`)
@@ -69,7 +67,6 @@ func refuse(c *serving.Check, u *api.Unsupported, n *int) {
 	c.Inert("prompt_logprobs", u.PromptLogprobs)
 	c.Inert("truncate_prompt_tokens", u.TruncatePrompt)
 	c.Inert("suffix", u.Suffix, `""`)
-	c.Inert("continue_final_message", u.ContinueFinal, "false")
 	c.Inert("chat_template", u.ChatTemplate)
 	c.Inert("documents", u.Documents, "[]")
 	choices := 1

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	api "github.com/penstock-llm/penstock/api/openai"
+	"github.com/penstock-llm/penstock/internal/chat/answer"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
@@ -54,9 +55,9 @@ func (e *envelope) close(f *serving.Frames) {
 
 // end appends why a choice ended, and closes its last message. The timings go
 // into the last message that the choice is part of, as llama-server's do.
-func (e *envelope) end(f *serving.Frames, r *serving.Result) {
+func (e *envelope) end(f *serving.Frames, r *serving.Result, reason string) {
 	f.Buf = append(f.Buf, `,"finish_reason":"`...)
-	f.Buf = append(f.Buf, r.Reason...)
+	f.Buf = append(f.Buf, reason...)
 	f.Buf = append(f.Buf, '"')
 	if reason := stopReason(r); reason != nil {
 		f.Buf = append(f.Buf, `,"stop_reason":`...)
@@ -119,26 +120,57 @@ func (e *chatEncoder) Begin(f *serving.Frames, choice int) {
 	e.close(f)
 }
 
-// Delta appends text and log-probabilities.
+// Delta appends a message for each part. Log-probabilities, of which one part
+// may have several and several parts one, come with the first.
 func (e *chatEncoder) Delta(f *serving.Frames, choice int, d serving.Delta) {
-	e.open(f, choice)
-	b := append(f.Buf, `,"delta":{"content":"`...)
-	b = serving.AppendJSON(b, d.Text)
-	f.Buf = append(b, `"}`...)
-	if e.logprobs {
-		appendLogprobs(f, chatLogprobs(e.model, d.Tokens))
-	} else {
-		appendLogprobs(f, nil)
+	if len(d.Parts) == 0 {
+		d.Parts = noText
 	}
-	f.Buf = append(f.Buf, `,"finish_reason":null`...)
-	e.close(f)
+	for i, p := range d.Parts {
+		e.open(f, choice)
+		f.Buf = appendPart(append(f.Buf, `,"delta":{`...), p)
+		f.Buf = append(f.Buf, '}')
+		if e.logprobs && i == 0 {
+			appendLogprobs(f, chatLogprobs(e.model, d.Tokens))
+		} else {
+			appendLogprobs(f, nil)
+		}
+		f.Buf = append(f.Buf, `,"finish_reason":null`...)
+		e.close(f)
+	}
+}
+
+var noText = []answer.Part{{}}
+
+// appendPart appends the member of a delta for one part of the answer.
+func appendPart(b []byte, p answer.Part) []byte {
+	switch {
+	case p.Kind == answer.Text:
+		b = append(b, `"content":"`...)
+	case p.Kind == answer.Reasoning:
+		b = append(b, `"reasoning_content":"`...)
+	default:
+		b = append(b, `"tool_calls":[{"index":`...)
+		b = strconv.AppendInt(b, int64(p.Index), 10)
+		if p.Name != "" {
+			b = append(b, `,"id":`...)
+			b = serving.AppendQuoted(b, p.ID)
+			b = append(b, `,"type":"function","function":{"name":`...)
+			b = serving.AppendQuoted(b, p.Name)
+			b = append(b, `,"arguments":"`...)
+		} else {
+			b = append(b, `,"function":{"arguments":"`...)
+		}
+		return append(serving.AppendJSON(b, p.Text), `"}}]`...)
+	}
+	return append(serving.AppendJSON(b, p.Text), '"')
 }
 
 // End appends why the choice ended.
 func (e *chatEncoder) End(f *serving.Frames, choice int, r *serving.Result) {
 	e.open(f, choice)
 	f.Buf = append(f.Buf, `,"delta":{},"logprobs":null`...)
-	e.end(f, r)
+	e.end(f, r, finishReason(r))
 }
 
 // textEncoder writes the stream of a text completion.
@@ -182,7 +214,7 @@ func (e *textEncoder) Delta(f *serving.Frames, choice int, d serving.Delta) {
 // End appends why the choice ended.
 func (e *textEncoder) End(f *serving.Frames, choice int, r *serving.Result) {
 	e.text(f, choice, nil, nil)
-	e.end(f, r)
+	e.end(f, r, r.Reason)
 }
 
 func (e *textEncoder) text(f *serving.Frames, choice int, text []byte, logprobs any) {

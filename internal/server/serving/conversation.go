@@ -84,7 +84,7 @@ func (m *Deployment) Converse(ctx context.Context, c *Conversation, j *Job) *Err
 	}
 	p, err := m.render(ctx, c, tools)
 	if err != nil {
-		return FromChat(err)
+		return err
 	}
 	j.Prompt = m.EncodeChat(p)
 	reasoner := m.Chat.Reasoner()
@@ -141,8 +141,12 @@ func (c *Conversation) check(tools []Tool) *Error {
 	return nil
 }
 
-// render makes the prompt's text.
-func (m *Deployment) render(ctx context.Context, c *Conversation, tools []Tool) (chat.Prompt, error) {
+// Render makes the prompt's text alone.
+func (m *Deployment) Render(ctx context.Context, c *Conversation) (chat.Prompt, *Error) {
+	return m.render(ctx, c, c.Tools)
+}
+
+func (m *Deployment) render(ctx context.Context, c *Conversation, tools []Tool) (chat.Prompt, *Error) {
 	o := chat.Options{GenerationPrompt: !c.NoTurn && !c.Continue, Continue: c.Continue, Variables: c.Variables}
 	if len(tools) > 0 {
 		definitions := make([]string, len(tools))
@@ -151,10 +155,14 @@ func (m *Deployment) render(ctx context.Context, c *Conversation, tools []Tool) 
 		}
 		var err error
 		if o.Tools, err = chat.ParseTools([]byte("[" + strings.Join(definitions, ",") + "]")); err != nil {
-			return chat.Prompt{}, err
+			return chat.Prompt{}, FromChat(err)
 		}
 	}
-	return m.Chat.Render(ctx, c.Messages, o)
+	p, err := m.Chat.Render(ctx, c.Messages, o)
+	if err != nil {
+		return p, FromChat(err)
+	}
+	return p, nil
 }
 
 // isControl reports whether a text is the name of a control token.
