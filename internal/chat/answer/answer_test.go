@@ -18,7 +18,6 @@ type writer struct {
 	format  string
 	marks   []string // control tokens of the vocabulary
 	calls   func(calls []aCall) string
-	values  string // what its values cannot say: "escapes" where strings end at a marker
 	onlyOne bool
 	before  string // precedes text before calls
 	between string // between that text and the calls
