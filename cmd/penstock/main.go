@@ -24,7 +24,7 @@ type commands struct {
 	Serve      serveCommand      `cmd:"" help:"Serve a model over HTTP."`
 	Run        runCommand        `cmd:"" help:"Chat with a model in the terminal, or answer one prompt."`
 	Pull       pullCommand       `cmd:"" help:"Download a model and verify it."`
-	List       listCommand       `cmd:"" help:"List the models on this machine."`
+	List       listCommand       `cmd:"" aliases:"ls" help:"List the models on this machine."`
 	Show       showCommand       `cmd:"" help:"Show what a model is."`
 	Rm         rmCommand         `cmd:"" help:"Remove a downloaded model."`
 	Bench      benchCommand      `cmd:"" help:"Measure: layers, load, kernels, steps, compare, report."`

@@ -30,18 +30,14 @@ type listCommand struct {
 }
 
 func (c *listCommand) Run(cli *commands, term terminal) error {
-	store, err := cli.store(nil)
-	if err != nil {
-		return err
-	}
-	entries, err := store.List()
+	entries, err := cli.store(nil).List()
 	if err != nil {
 		return err
 	}
 	if c.JSON {
 		models := make([]storedModel, len(entries))
 		for i, e := range entries {
-			models[i] = storedModel(e)
+			models[i] = storedModel{e.Name, e.Source, e.Path, e.Size, e.SHA256, e.Modified, isBase(e.Path)}
 		}
 		return json.NewEncoder(term.out).Encode(models)
 	}
@@ -50,20 +46,40 @@ func (c *listCommand) Run(cli *commands, term terminal) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tSIZE\tMODIFIED\tFILE")
+	fmt.Fprintln(table, "NAME\tSIZE\tMODIFIED\tWHAT")
 	for _, e := range entries {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", e.Name, bytesText(e.Size), e.Modified.Format(time.DateTime), e.Path)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", e.Name, bytesText(e.Size), e.Modified.Format(time.DateTime), what(e))
 	}
 	return table.Flush()
+}
+
+// what is the title of a model of the catalogue, else where it came from.
+func what(e hub.Stored) string {
+	entry, ok := hub.Lookup(e.Name)
+	switch {
+	case !ok:
+		return e.Source
+	case entry.Base:
+		return entry.Title + " (a base model: it continues texts, it does not chat)"
+	}
+	return entry.Title
+}
+
+// isBase reports whether the catalogue knows the file as a base model.
+func isBase(path string) bool {
+	entry, _ := hub.Lookup(path)
+	return entry.Base
 }
 
 // storedModel is a hub.Stored as list --json prints it.
 type storedModel struct {
 	Name     string    `json:"name"`
+	Source   string    `json:"source"`
 	Path     string    `json:"path"`
 	Size     int64     `json:"size"`
 	SHA256   string    `json:"sha256,omitempty"`
 	Modified time.Time `json:"modified"`
+	Base     bool      `json:"base_model"`
 }
 
 type rmCommand struct {
@@ -71,11 +87,7 @@ type rmCommand struct {
 }
 
 func (c *rmCommand) Run(cli *commands, term terminal) error {
-	store, err := cli.store(nil)
-	if err != nil {
-		return err
-	}
-	if err := store.Remove(c.Model); err != nil {
+	if err := cli.store(nil).Remove(c.Model); err != nil {
 		return err
 	}
 	fmt.Fprintf(term.out, "removed %s\n", c.Model)
@@ -96,25 +108,19 @@ func (cli *commands) folder() (string, error) {
 
 // store opens the folder of downloaded models. It tells notice, if there is one,
 // what does not go as planned.
-func (cli *commands) store(notice func(string)) (*hub.Store, error) {
+func (cli *commands) store(notice func(string)) *hub.Store {
 	root, err := cli.folder()
-	if err != nil {
-		return nil, err
-	}
 	return hub.Open(hub.Config{
-		Root: root, Token: os.Getenv("HF_TOKEN"), Endpoint: os.Getenv("HF_ENDPOINT"),
+		Root: root, NoRoot: err, Token: os.Getenv("HF_TOKEN"), Endpoint: os.Getenv("HF_ENDPOINT"),
 		Indexes: hub.PipIndexes(os.Getenv), Notice: notice,
-	}), nil
+	})
 }
 
 // fetch gives the path of a model, which it downloads first where it is missing.
 func (cli *commands) fetch(ctx context.Context, term terminal, name string) (string, error) {
 	bar := newProgress(term.err, name)
 	defer bar.stop()
-	store, err := cli.store(bar.notice)
-	if err != nil {
-		return "", err
-	}
+	store := cli.store(bar.notice)
 	path, have, err := store.Resolve(name)
 	if err != nil || have {
 		return path, err

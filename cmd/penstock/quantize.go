@@ -17,25 +17,43 @@ import (
 type quantizeCommand struct {
 	In   string `arg:"" help:"The .gguf file to read." type:"existingfile"`
 	Out  string `arg:"" help:"The .gguf file to write."`
-	Type string `arg:"" help:"Weight type, such as Q8_0, Q4_0, F16 or F32."`
+	Type string `arg:"" help:"Weight type, such as Q8_0."`
+}
+
+// Help is the text below the usage in `penstock quantize --help`.
+func (*quantizeCommand) Help() string {
+	return "Weight types: " + targets() + ".\nMatrices get that type; vectors stay as they are. Quantise from F32, F16 or BF16: what an earlier quantisation has lost stays lost."
+}
+
+// targets lists the types that can be written.
+func targets() string {
+	var names []string
+	for _, t := range quant.Targets() {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 func (c *quantizeCommand) Run(ctx context.Context, term terminal) error {
-	kind, ok := quant.ParseType(strings.ToUpper(c.Type))
-	if !ok {
-		return fmt.Errorf("%q is no weight type", c.Type)
+	kind, ok := quant.ParseType(c.Type)
+	if !ok || !slices.Contains(quant.Targets(), kind) {
+		return fmt.Errorf("%.40q is no weight type that can be written: choose one of %s", c.Type, targets())
+	}
+	if same(c.In, c.Out) {
+		return fmt.Errorf("%s: cannot be both input and output: name another file to write", c.In)
 	}
 	in, err := gguf.Open(c.In)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	if same(c.In, c.Out) {
-		return fmt.Errorf("%s: cannot be both input and output", c.In)
+	if types := quantized(in); len(types) > 0 && kind.BlockSize() > 1 {
+		fmt.Fprintf(term.err, "warning: %s is quantised already (%s), and what that has lost stays lost: for the best quality start from F16, BF16 or F32\n",
+			c.In, strings.Join(types, ", "))
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(c.Out), filepath.Base(c.Out)+".part-*")
 	if err != nil {
-		return err
+		return fmt.Errorf("%s cannot be written: %w", c.Out, err)
 	}
 	defer os.Remove(tmp.Name())
 	bar := newProgress(term.err, filepath.Base(c.Out))
@@ -54,6 +72,19 @@ func (c *quantizeCommand) Run(ctx context.Context, term terminal) error {
 	return os.Rename(tmp.Name(), c.Out)
 }
 
+// quantized are the types of the file's matrices that are quantised.
+func quantized(f *gguf.File) []string {
+	var types []string
+	for _, t := range f.Tensors() {
+		if name := t.Type.String(); t.Type.BlockSize() > 1 && !slices.Contains(types, name) {
+			types = append(types, name)
+		}
+	}
+	slices.Sort(types)
+	return types
+}
+
+// same reports whether two paths are one file, by whatever links.
 func same(a, b string) bool {
 	x, err1 := os.Stat(a)
 	y, err2 := os.Stat(b)

@@ -8,13 +8,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/hub"
 	"github.com/penstock-llm/penstock/internal/instance"
 	"github.com/penstock-llm/penstock/internal/server"
 )
@@ -159,20 +160,26 @@ func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal,
 		fmt.Fprintf(term.err, "penstock: chat requests will be refused: %v\n", problem)
 	}
 	srv.Attach(&server.Deployment{
-		ID: modelID(c.Model), Aliases: c.Alias, Path: path, Created: time.Now(), Config: in.Model.Config(),
+		ID: modelID(c.Model, in.File), Aliases: c.Alias, Path: path, Created: time.Now(), Config: in.Model.Config(),
 		CPU: o.Tier.String(), Threads: in.Model.Pool().Workers(),
 		Engine: in.Engine, Tokenizer: in.Tokenizer, Chat: template,
 	})
 	return in, nil
 }
 
-// modelID is the name that clients see: the catalogue's, or the file's.
-func modelID(name string) string {
-	if !strings.HasSuffix(strings.ToLower(name), ".gguf") {
+// modelID is the name that clients see: the one in the catalogue, that of a
+// repository, or the file's.
+func modelID(name string, file *gguf.File) string {
+	if strings.HasSuffix(strings.ToLower(name), ".gguf") {
+		return file.Label()
+	}
+	if entry, known := hub.Lookup(name); known {
+		return entry.Name
+	}
+	if strings.HasPrefix(name, "hf.co/") {
 		return name
 	}
-	base := filepath.Base(name)
-	return base[:len(base)-len(".gguf")]
+	return file.Label()
 }
 
 func (c *serveCommand) server(keys []string, logger *slog.Logger) *server.Server {

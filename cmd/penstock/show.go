@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -34,12 +33,16 @@ type shown struct {
 	HeadSize     int    `json:"head_size"`
 	FeedForward  int    `json:"feed_forward_length"`
 	Template     bool   `json:"chat_template"`
+	Base         bool   `json:"base_model"`
 }
 
-func (c *showCommand) Run(ctx context.Context, cli *commands, term terminal) error {
-	path, err := cli.fetch(ctx, term, c.Model)
+func (c *showCommand) Run(cli *commands, term terminal) error {
+	path, have, err := cli.store(nil).Resolve(c.Model)
 	if err != nil {
 		return err
+	}
+	if !have {
+		return fmt.Errorf("%s is not on this machine: `penstock pull %s` fetches it", c.Model, c.Model)
 	}
 	file, err := gguf.Open(path)
 	if err != nil {
@@ -54,7 +57,7 @@ func (c *showCommand) Run(ctx context.Context, cli *commands, term terminal) err
 	s := shown{
 		File: path, Size: file.Size(), Name: m.Name, Architecture: m.Arch, Parameters: m.Params, Quantization: m.Quantization,
 		Context: m.Context, Window: m.Window, Vocabulary: m.Vocab, Layers: m.Layers, Width: m.Dim,
-		Heads: m.Heads, KVHeads: m.KVHeads, HeadSize: m.HeadDim, FeedForward: m.FF, Template: template != "",
+		Heads: m.Heads, KVHeads: m.KVHeads, HeadSize: m.HeadDim, FeedForward: m.FF, Template: template != "", Base: isBase(path),
 	}
 	if c.JSON {
 		return json.NewEncoder(term.out).Encode(s)
@@ -70,6 +73,9 @@ func (s *shown) print(out io.Writer) error {
 	template := "none: ChatML is used"
 	if s.Template {
 		template = "its own"
+	}
+	if s.Base {
+		template += " (but it is a base model: it continues texts, it was not taught to chat)"
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, row := range []struct {

@@ -2,7 +2,10 @@ package gguf
 
 import (
 	"math"
+	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 )
 
 // The keys below "general." mean the same in every file, whatever model it
@@ -67,4 +70,46 @@ func shortest(v float64) float64 {
 		return v
 	}
 	return decimal
+}
+
+// empty are names of files and models that say nothing: model.gguf,
+// ggml-model-q4_0.gguf, the hash by which a cache calls a file.
+var empty = regexp.MustCompile(`(?i)^((ggml|hf|llm|my|the|new)[-_.])?(model|weights|ggml|gguf|output|out|llm|main|default|file|download|data|blob|tmp|temp|unsloth|untitled|unknown|llama_model)?([-_.]?(iq|q|f|bf)\d+(_\w+)*)?$|^(sha256[-_:]?)?[0-9a-f]{16,}$|^\d+$`)
+
+// Label is what to call the model. It is the name of its file, as people choose
+// that, unless it says nothing: then what the file itself says. It is never a
+// path, for it is shown to strangers.
+func (f *File) Label() string {
+	stem := filepath.Base(f.path)
+	if strings.EqualFold(filepath.Ext(stem), ".gguf") {
+		stem = stem[:len(stem)-len(".gguf")]
+	}
+	base, _ := f.Str("general.basename")
+	size, _ := f.Str("general.size_label")
+	tune, _ := f.Str("general.finetune")
+	name, _ := f.Str("general.name")
+	architecture, _ := f.Str("general.architecture")
+	for _, label := range []string{stem, lastOf(name), joined(base, size, tune), architecture} {
+		if !empty.MatchString(label) {
+			return label
+		}
+	}
+	return "model"
+}
+
+// lastOf makes a name of one word out of one that may be a path or a sentence.
+func lastOf(name string) string {
+	name = strings.ReplaceAll(strings.TrimRight(name, `/\ `), `\`, "/")
+	return strings.Join(strings.Fields(name[strings.LastIndexByte(name, '/')+1:]), "-")
+}
+
+// joined is Base-Size-Tune, as model files are usually called.
+func joined(base string, more ...string) string {
+	label := lastOf(base)
+	for _, part := range more {
+		if part = lastOf(part); label != "" && part != "" {
+			label += "-" + part
+		}
+	}
+	return label
 }

@@ -49,3 +49,35 @@ func TestSamplingThatIsMissingOrUseless(t *testing.T) {
 		})
 	}
 }
+
+func TestLabel(t *testing.T) {
+	const hash = "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32"
+	all := []KV{
+		{"general.name", "Qwen2.5 Coder 0.5B Instruct"}, {"general.basename", "Qwen2.5-Coder"},
+		{"general.size_label", "0.5B"}, {"general.finetune", "Instruct"}, {"general.architecture", "qwen2"},
+	}
+	for _, c := range []struct {
+		path string
+		meta []KV
+		want string
+	}{
+		{"/srv/models/my-tune-q4_k_m.gguf", all, "my-tune-q4_k_m"},
+		{"/srv/models/Model.GGUF", all, "Qwen2.5-Coder-0.5B-Instruct"},
+		{"ggml-model-q4_0.gguf", all, "Qwen2.5-Coder-0.5B-Instruct"},
+		{"model-f16.gguf", all, "Qwen2.5-Coder-0.5B-Instruct"},
+		{"/var/lib/blobs/sha256-" + hash, all, "Qwen2.5-Coder-0.5B-Instruct"},
+		{hash, all[1:], "Qwen2.5-Coder-0.5B-Instruct"},
+		{"model.gguf", []KV{{"general.name", "/home/jane/models/tiny llama/"}}, "tiny-llama"},
+		{"model.gguf", []KV{{"general.name", hash}, {"general.basename", "model"}, {"general.architecture", "qwen2"}}, "qwen2"},
+		{"model.gguf", []KV{{"general.name", `C:\models\phi`}}, "phi"},
+		{"model.gguf", nil, "model"},
+		{"m.gguf", all, "m"},
+		{"modeling-q4.gguf", all, "modeling-q4"},
+	} {
+		f := withMeta(t, c.meta...)
+		f.path = c.path
+		if got := f.Label(); got != c.want {
+			t.Errorf("%s: %q, want %q", c.path, got, c.want)
+		}
+	}
+}

@@ -432,8 +432,13 @@ func TestPullFromHuggingFace(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name)
 	}
-	if want := "[hf.co/org/repo:m-Q4_K_M.gguf hf.co/org/repo:m-Q8_0.gguf hf.co/org/repo:sub dir/m+F16.gguf]"; fmt.Sprint(names) != want {
+	if want := "[m+F16 m-Q4_K_M m-Q8_0]"; fmt.Sprint(names) != want {
 		t.Errorf("listed %v", names)
+	}
+	for name, want := range map[string]string{"m+F16": "sub dir/m+F16.gguf", "M-q8_0": "m-Q8_0.gguf", "m-Q4_K_M.gguf": "m-Q4_K_M.gguf"} {
+		if got, ok, err := s.Resolve(name); got != s.at("hf.co/org/repo/"+want) || !ok || err != nil {
+			t.Errorf("%s resolves to %s, %v, %v", name, got, ok, err)
+		}
 	}
 	if err := s.Remove("hf.co/org/repo:Q8_0"); err != nil {
 		t.Error(err)

@@ -32,6 +32,7 @@ var ErrNotFetched = errors.New("not in the store")
 // needed.
 type Config struct {
 	Root     string       // directory of the store; made when the first model is pulled
+	NoRoot   error        // why there is none, if Root is empty: files elsewhere can be resolved all the same
 	Endpoint string       // of Hugging Face or a mirror, such as https://huggingface.co (default)
 	Token    string       // Hugging Face token, sent to Endpoint only
 	Client   *http.Client // default: one that waits for slow servers, not for dead ones
@@ -45,7 +46,8 @@ type Progress func(stage string, done, total int64)
 
 // Stored is a model in the store.
 type Stored struct {
-	Name     string // what Resolve takes
+	Name     string // the shortest that Resolve takes
+	Source   string // the name it is pulled under; the path of a file that was put there by hand
 	Path     string
 	Size     int64
 	SHA256   string // hexadecimal; empty for a file that was put there by hand
@@ -111,7 +113,7 @@ func (s *Store) find(ref reference) (path string, ok bool, err error) {
 		}
 		return ref.file, true, nil
 	case huggingFace:
-		if !isGGUF(ref.file) { // a tag, or nothing: see what there is
+		if !isGGUF(ref.file) && s.NoRoot == nil { // a tag, or nothing: see what there is
 			files := s.filesIn(ref.dir())
 			if len(files) == 0 {
 				return "", false, nil
@@ -120,6 +122,9 @@ func (s *Store) find(ref reference) (path string, ok bool, err error) {
 				return "", false, nil // another file of the repository may be meant
 			}
 		}
+	}
+	if err := s.NoRoot; err != nil {
+		return "", false, err
 	}
 	path = s.at(ref.stored())
 	if !isRegular(path) {
@@ -163,18 +168,18 @@ func (s *Store) Pull(ctx context.Context, name string, progress Progress) (strin
 
 // List names the models in the store, sorted by name.
 func (s *Store) List() ([]Stored, error) {
+	if s.NoRoot != nil {
+		return nil, s.NoRoot
+	}
 	var entries []Stored
-	for _, stored := range s.filesIn(".") {
-		path := s.at(stored)
+	files := s.filesIn(".")
+	for i, name := range s.names(files) {
+		path := s.at(files[i])
 		info, err := os.Stat(path)
 		if err != nil {
 			continue // removed by another process
 		}
-		name, ok := s.nameOf(stored)
-		if !ok {
-			name = path
-		}
-		entries = append(entries, Stored{name, path, info.Size(), readDigest(path), info.ModTime()})
+		entries = append(entries, Stored{name, s.longName(files[i]), path, info.Size(), readDigest(path), info.ModTime()})
 	}
 	slices.SortFunc(entries, func(a, b Stored) int { return strings.Compare(a.Name, b.Name) })
 	return entries, nil
@@ -184,6 +189,9 @@ func (s *Store) List() ([]Stored, error) {
 // What cannot be read is as good as absent.
 func (s *Store) filesIn(dir string) []string {
 	var files []string
+	if s.NoRoot != nil {
+		return nil
+	}
 	root := os.DirFS(s.at(dir))
 	fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
@@ -223,6 +231,7 @@ func (s *Store) Remove(name string) error {
 		}
 		target = s.at(ref.stored()) // perhaps there is a part of it
 	}
+	os.RemoveAll(s.work(filepath.Base(target)))
 	removed := false
 	for _, suffix := range []string{"", digestSuffix, partSuffix, partSuffix + etagSuffix} {
 		err := os.Remove(target + suffix)

@@ -158,7 +158,7 @@ func TestLifeOfAModel(t *testing.T) {
 		t.Errorf("resolved to %q, %v, %v", got, ok, err)
 	}
 	entries, err := s.List()
-	want := []Stored{{Name: "tiny", Path: path, Size: int64(len(whole)), SHA256: sum(whole)}}
+	want := []Stored{{Name: "tiny", Source: "tiny", Path: path, Size: int64(len(whole)), SHA256: sum(whole)}}
 	if diff := cmp.Diff(want, entries, cmpopts.IgnoreFields(Stored{}, "Modified")); diff != "" || err != nil {
 		t.Errorf("%v %s", err, diff)
 	}
@@ -188,7 +188,7 @@ func TestLocalFiles(t *testing.T) {
 		mustPull(t, s, path, model(t, 2, 10))
 	}
 	entries, _ := s.List()
-	if len(entries) != 1 || entries[0].Name != inside || entries[0].SHA256 != "" {
+	if len(entries) != 1 || entries[0].Name != "copied" || entries[0].Source != inside || entries[0].SHA256 != "" {
 		t.Errorf("listed %+v", entries)
 	}
 	if err := s.Remove(outside); !errors.Is(err, ErrNotFetched) {

@@ -58,8 +58,69 @@ func (s *Store) nameOf(stored string) (name string, ok bool) {
 	return "", false
 }
 
+// stem is a file's name without directory and .gguf: its short name.
+func stem(stored string) string {
+	base := path.Base(stored)
+	if isGGUF(base) {
+		base = base[:len(base)-len(".gguf")]
+	}
+	return base
+}
+
+// short finds the file of the store that has this short name.
+func (s *Store) short(name string) (ref reference, ok bool, err error) {
+	var found []string
+	for _, stored := range s.filesIn(".") {
+		if strings.EqualFold(stem(stored), stem(name)) {
+			found = append(found, s.longName(stored))
+		}
+	}
+	switch len(found) {
+	case 0:
+		return reference{}, false, nil
+	case 1:
+		if filepath.IsAbs(found[0]) {
+			return reference{kind: localFile, file: found[0]}, true, nil
+		}
+		ref, err = s.parse(found[0])
+		return ref, true, err
+	}
+	return reference{}, false, fmt.Errorf("%q may mean several models, give the whole name: %s", name, strings.Join(abridged(found), ", "))
+}
+
+// longName is the name under which a file of the store is pulled; that of a file
+// which somebody has put there is its path.
+func (s *Store) longName(stored string) string {
+	if name, ok := s.nameOf(stored); ok {
+		return name
+	}
+	path := s.at(stored)
+	if absolute, err := filepath.Abs(path); err == nil {
+		return absolute
+	}
+	return path
+}
+
+// names are what to call each of the files of the store: as shortly as parse
+// understands it.
+func (s *Store) names(files []string) []string {
+	count := map[string]int{}
+	for _, stored := range files {
+		count[strings.ToLower(stem(stored))]++
+	}
+	names := make([]string, len(files))
+	for i, stored := range files {
+		names[i] = s.longName(stored)
+		_, known := lookup(s.models, stem(stored)) // means that model, not this file
+		if short := stem(stored); !strings.HasPrefix(stored, string(catalogue)+"/") && count[strings.ToLower(short)] == 1 && !known {
+			names[i] = short
+		}
+	}
+	return names
+}
+
 // parse reads a model's name: a URL, hf.co/ORG/REPO[:FILE], a name of the
-// catalogue, or the path of a file.
+// catalogue, the short name of a file in the store, or the path of a file.
 func (s *Store) parse(name string) (reference, error) {
 	if strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
 		return parseURL(name)
@@ -72,6 +133,11 @@ func (s *Store) parse(name string) (reference, error) {
 	for _, e := range s.models {
 		if e.named(name) {
 			return reference{kind: catalogue, file: e.File}, nil
+		}
+	}
+	if !isRegularName(name) && !strings.ContainsRune(name, filepath.Separator) {
+		if ref, ok, err := s.short(name); ok || err != nil {
+			return ref, err
 		}
 	}
 	if isGGUF(name) || strings.ContainsRune(name, filepath.Separator) || isRegularName(name) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -102,6 +103,61 @@ func TestNamesOfStoredFiles(t *testing.T) {
 		if name, ok := s.nameOf(stored); ok {
 			t.Errorf("%s is called %q", stored, name)
 		}
+	}
+}
+
+// A short name that two files share is no name: both are listed by their long
+// ones, and whoever types it is told them.
+func TestShortNames(t *testing.T) {
+	s := newStore(t, Config{})
+	for _, stored := range []string{"hf.co/a/b/m.gguf", "hf.co/c/d/M.gguf", "https/h.example/only.gguf", "stray.gguf", "hf.co/a/b/tiny.gguf"} {
+		write(t, s.at(stored), model(t, 1, 10))
+	}
+	entries, err := s.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name)
+		if path, ok, err := s.Resolve(e.Name); path != e.Path || !ok || err != nil {
+			t.Errorf("%s, as it is listed, resolves to %s, %v, %v", e.Name, path, ok, err)
+		}
+	}
+	// tiny is another model: that of the catalogue.
+	if want := []string{"hf.co/a/b:m.gguf", "hf.co/a/b:tiny.gguf", "hf.co/c/d:M.gguf", "only", "stray"}; !slices.Equal(names, want) {
+		t.Errorf("listed %q, want %q", names, want)
+	}
+	_, _, err = s.Resolve("m")
+	if want := `"m" may mean several models, give the whole name: hf.co/a/b:m.gguf, hf.co/c/d:M.gguf`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if err := s.Remove("only"); err != nil {
+		t.Error(err)
+	}
+	if err := s.Remove("stray"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whoever names a file needs no store; whoever names a model is told what lacks.
+func TestWithoutAStore(t *testing.T) {
+	lacking := errors.New("no folder for models")
+	s := newStore(t, Config{})
+	s.Root, s.NoRoot = "", lacking
+	file := filepath.Join(t.TempDir(), "m.gguf")
+	write(t, file, model(t, 1, 10))
+	mustPull(t, s, file, model(t, 1, 10))
+	for _, name := range []string{"tiny", "hf.co/org/repo", "hf.co/org/repo:m.gguf", "https://h.example/m.gguf"} {
+		if _, err := s.Pull(t.Context(), name, nil); !errors.Is(err, lacking) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := s.Remove(name); !errors.Is(err, lacking) {
+			t.Errorf("removing %s: %v", name, err)
+		}
+	}
+	if _, err := s.List(); !errors.Is(err, lacking) {
+		t.Errorf("listing: %v", err)
 	}
 }
 

@@ -3,7 +3,6 @@ package model
 import (
 	"fmt"
 	"math"
-	"path/filepath"
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
@@ -151,9 +150,8 @@ func readConfig(f *gguf.File, arch string) (Config, *metadata) {
 	if r := m.countOr("rope.dimension_count", maxDim, c.HeadDim); r != c.HeadDim {
 		m.fail("rotation of %d of a head's %d elements is not supported", r, c.HeadDim)
 	}
-	c.Name, _ = f.Str("general.name")
-	if c.Name == "" {
-		c.Name = strings.TrimSuffix(filepath.Base(f.Path()), ".gguf")
+	if c.Name, _ = f.Str("general.name"); c.Name == "" {
+		c.Name = f.Label()
 	}
 	c.Quantization = quantization(f)
 	return c, m

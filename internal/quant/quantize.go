@@ -29,6 +29,17 @@ func Quantize(t Type, dst []byte, src []float32) error {
 	return nil
 }
 
+// Targets are the types that Quantize writes.
+func Targets() []Type {
+	var types []Type
+	for t := range layouts {
+		if encoder(Type(t)) != nil {
+			types = append(types, Type(t))
+		}
+	}
+	return types
+}
+
 // encoder returns the inverse of decoder's function for t, nil if there is none.
 // It writes every byte of b.
 func encoder(t Type) func(b []byte, x []float32) {
