@@ -65,7 +65,12 @@ func readNumber(ctx *kong.DecodeContext, target reflect.Value) error {
 	if err := ctx.Scan.PopValueInto("a number", &text); err != nil {
 		return err
 	}
-	within, ok := numbers[ctx.Value.Name]
+	return setNumber(ctx.Value.Name, text, target)
+}
+
+// setNumber reads a number for a flag, or for a parameter of the same name.
+func setNumber(name, text string, target reflect.Value) error {
+	within, ok := numbers[name]
 	if !ok {
 		within = usual(target.Type())
 	}

@@ -6,26 +6,22 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"slices"
 	"strings"
-	"syscall"
-	"time"
 
 	xterm "golang.org/x/term"
 
 	"github.com/penstock-llm/penstock/internal/chat"
-	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/engine"
-	"github.com/penstock-llm/penstock/internal/instance"
+	"github.com/penstock-llm/penstock/internal/hub"
 )
 
 type runCommand struct {
 	Model     string        `arg:"" optional:"" default:"${default_model}" env:"PENSTOCK_MODEL" help:"${model_help}"`
-	Prompt    string        `arg:"" optional:"" help:"One prompt to answer; without it, chat."`
+	Prompt    string        `arg:"" optional:"" help:"One prompt to answer; what stdin holds comes after it. Without a prompt: stdin, or in a terminal, a chat."`
 	System    string        `help:"System message." placeholder:"TEXT"`
-	MaxTokens int           `help:"Longest answer, in tokens." default:"1024"`
+	MaxTokens int           `help:"Longest answer, in tokens; 0: until the context is full." default:"1024"`
 	Raw       bool          `help:"Continue the prompt as it is, without the chat template."`
+	History   bool          `help:"Keep what is typed in a chat, for the next one." default:"true" negatable:"" env:"PENSTOCK_HISTORY"`
 	Verbose   bool          `short:"v" help:"Print timings, on stderr."`
 	Sampling  samplingFlags `embed:""`
 	Engine    engineFlags   `embed:""`
@@ -39,6 +35,14 @@ func (c *runCommand) Run(ctx context.Context, cli *commands, term terminal) erro
 	if options.MaxBatch == 0 {
 		options.MaxBatch = 1
 	}
+	chatting := c.Prompt == "" && isTerminal(term.in) && isTerminal(term.out)
+	prompt := ""
+	if !chatting {
+		// Before the model is loaded: what cannot be read is known at once.
+		if prompt, err = c.prompt(ctx, term.in); err != nil {
+			return err
+		}
+	}
 	in, err := cli.load(ctx, term, c.Model, options)
 	if err != nil {
 		return err
@@ -48,177 +52,93 @@ func (c *runCommand) Run(ctx context.Context, cli *commands, term terminal) erro
 	if err != nil {
 		return err
 	}
-	t := &talk{command: c, in: in, template: template, out: term.out, err: term.err, tier: options.Tier}
-	t.loading()
-	t.messages = t.begin()
-	if c.Prompt != "" || !interactive(term.in) {
-		return t.once(ctx, term.in)
+	t := &talk{
+		model: c.Model, in: in, template: template, raw: c.Raw, verbose: c.Verbose, terminal: isTerminal(term.out), out: term.out, err: term.err,
+		settings: settings{system: c.System, maxTokens: c.MaxTokens, sampling: c.Sampling},
 	}
-	return t.loop(term.in.(*os.File))
+	if c.Verbose {
+		fmt.Fprintf(term.err, "loaded in %.2f s: %s of weights, kernels %s\n", in.Loaded.Seconds(), bytesText(in.Model.Config().WeightBytes), options.Tier)
+	}
+	if entry, ok := hub.Lookup(c.Model); ok && entry.Base && !c.Raw {
+		fmt.Fprintf(term.err, "penstock: %s is a base model: it continues text and was not taught to answer (--raw gives it yours as it is)\n", c.Model)
+	}
+	if chatting {
+		return t.chat(c.History)
+	}
+	return t.once(ctx, prompt)
 }
 
-// loading tells how long the start took, to whoever wants timings.
-func (t *talk) loading() {
-	if t.command.Verbose {
-		fmt.Fprintf(t.err, "loaded in %.2f s: %s of weights, kernels %s\n",
-			t.in.Loaded.Seconds(), bytesText(t.in.Model.Config().WeightBytes), t.tier)
-	}
-}
-
-func interactive(in io.Reader) bool {
-	f, ok := in.(*os.File)
+func isTerminal(file any) bool {
+	f, ok := file.(*os.File)
 	return ok && xterm.IsTerminal(int(f.Fd()))
 }
 
-// talk is a conversation with a model in this process.
-type talk struct {
-	command  *runCommand
-	in       *instance.Instance
-	template *chat.Template
-	messages []chat.Message
-	out, err io.Writer
-	tier     cpu.Tier
-}
-
-// once answers the prompt of the command line, or stdin's.
-func (t *talk) once(ctx context.Context, in io.Reader) error {
-	prompt := t.command.Prompt
-	if prompt == "" {
-		text, err := io.ReadAll(in)
-		if err != nil {
-			return fmt.Errorf("stdin: %w", err)
-		}
-		if prompt = strings.TrimSpace(string(text)); prompt == "" {
-			return errors.New("no prompt: give one as an argument or on stdin")
+// prompt is the one of the command line, and what stdin holds after an empty
+// line: `penstock run MODEL 'Summarise this:' <report.txt`.
+func (c *runCommand) prompt(ctx context.Context, in io.Reader) (string, error) {
+	document := ""
+	if c.Prompt == "" || !isTerminal(in) {
+		var err error
+		if document, err = readText(ctx, in); err != nil {
+			return "", fmt.Errorf("stdin: %w", err)
 		}
 	}
-	answer, err := t.answer(ctx, prompt)
-	if answer != "" {
+	switch {
+	case c.Prompt == "" && document == "":
+		return "", &usageError{errors.New("no prompt: give one as an argument or on stdin"), "penstock run"}
+	case c.Prompt == "":
+		return document, nil
+	case document == "":
+		return c.Prompt, nil
+	default:
+		return c.Prompt + "\n\n" + document, nil
+	}
+}
+
+// readText reads a text to its end, or until ctx is done. Line ends at its end
+// are no part of it.
+func readText(ctx context.Context, in io.Reader) (string, error) {
+	const most = 64 << 20 // more than any context holds
+	type result struct {
+		text []byte
+		err  error
+	}
+	read := make(chan result, 1)
+	go func() {
+		text, err := io.ReadAll(io.LimitReader(in, most+1))
+		read <- result{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case r := <-read:
+		if r.err != nil {
+			return "", reason(r.err)
+		}
+		if len(r.text) > most {
+			return "", fmt.Errorf("more than %s: no model has room for that", bytesText(most))
+		}
+		text, err := withoutBOM(r.text)
+		return strings.TrimRight(string(text), "\r\n"), err
+	}
+}
+
+// once answers one prompt.
+func (t *talk) once(ctx context.Context, prompt string) error {
+	answer, err := t.say(ctx, prompt)
+	if answer.text != "" {
 		fmt.Fprintln(t.out)
 	}
-	return err
-}
-
-const welcome = `%s
-Ctrl-C stops an answer, Ctrl-D leaves, /clear forgets the conversation.
-""" begins and ends a text of several lines.
-
-`
-
-// loop reads lines until the input ends.
-func (t *talk) loop(in *os.File) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	fmt.Fprintf(t.out, welcome, t.in.Model.Config().Name)
-	reader := &lineReader{keys: keyReader{file: in}, out: t.out}
-	for {
-		line, err := reader.read(ctx)
-		if errors.Is(err, errInterrupted) {
-			fmt.Fprintln(t.out, "\n(Ctrl-D leaves)")
-			continue
-		}
-		if err != nil {
-			fmt.Fprintln(t.out)
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		}
-		switch line = strings.TrimSpace(line); line {
-		case "":
-			continue
-		case "/bye", "/exit", "/quit":
-			return nil
-		case "/clear":
-			t.messages = t.begin()
-			continue
-		}
-		t.reply(ctx, line)
-	}
-}
-
-// begin is a conversation in which nothing has been said yet.
-func (t *talk) begin() []chat.Message {
-	if t.command.System == "" {
-		return nil
-	}
-	return []chat.Message{chat.NewMessage("system", t.command.System)}
-}
-
-// reply answers one line, until Ctrl-C.
-func (t *talk) reply(ctx context.Context, line string) {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
-	defer stop()
-	_, err := t.answer(ctx, line)
-	fmt.Fprintln(t.out)
-	switch {
-	case errors.Is(err, engine.ErrTooLong):
-		fmt.Fprintln(t.err, "penstock:", err, "(/clear forgets the conversation)")
-	case err != nil && !errors.Is(err, context.Canceled):
-		fmt.Fprintln(t.err, "penstock:", err)
-	}
-}
-
-// answer prints the model's answer as it comes, and remembers the exchange.
-func (t *talk) answer(ctx context.Context, text string) (string, error) {
-	messages := append(slices.Clip(t.messages), chat.NewMessage("user", text))
-	prompt, bos := text, true
-	if !t.command.Raw {
-		p, err := t.template.Render(ctx, messages, chat.Options{GenerationPrompt: true})
-		if err != nil {
-			return "", err
-		}
-		prompt = p.Text
-		bos = !strings.HasPrefix(prompt, t.template.BOS()) || t.template.BOS() == ""
-	}
-	answer, err := t.generate(ctx, t.in.Tokenizer.Encode(prompt, bos, true))
-	if answer != "" {
-		t.messages = append(messages, chat.NewMessage("assistant", answer))
-	}
-	return answer, err
-}
-
-func (t *talk) generate(ctx context.Context, prompt []int32) (string, error) {
-	c := t.command
-	stream, err := t.in.Engine.Submit(ctx, engine.Request{
-		Prompt:    prompt,
-		MaxTokens: c.MaxTokens,
-		Params:    c.Sampling.params(t.in.File.Sampling(), recommended(c.Model)),
-	})
 	if err != nil {
-		return "", err
-	}
-	defer stream.Close()
-	var answer strings.Builder
-	var text []byte
-	decoder := t.in.Tokenizer.NewDecoder(false)
-	show := func() {
-		answer.Write(text)
-		t.out.Write(text)
-		text = text[:0]
-	}
-	for {
-		token, more, err := stream.Next(ctx)
-		if err != nil || !more {
-			text = decoder.Flush(text)
-			show()
-			if err == nil {
-				err = stream.Finish().Err
-			}
-			t.timings(stream.Finish())
-			return answer.String(), err
+		if errors.Is(err, engine.ErrTooLong) {
+			return fmt.Errorf("%w: shorten it, or give it more room with --ctx", err)
 		}
-		text = decoder.Append(text, token.ID)
-		show()
+		return err
 	}
-}
-
-func (t *talk) timings(f *engine.Finish) {
-	if !t.command.Verbose {
-		return
+	if answer.full {
+		fmt.Fprintf(t.err, "penstock: cut: the context of %d tokens is full (--ctx)\n", t.in.Context())
+	} else if answer.cut {
+		fmt.Fprintf(t.err, "penstock: cut after %d tokens (--max-tokens)\n", answer.tokens)
 	}
-	u, d := f.Usage, f.Timings
-	rate := func(n int, d time.Duration) float64 { return float64(n) / max(d.Seconds(), 1e-9) }
-	fmt.Fprintf(t.err, "\n\nprompt %d tokens (%d from the cache), %.0f tokens/s; answer %d tokens, %.1f tokens/s\n",
-		u.Prompt, u.Cached, rate(u.Prompt-u.Cached, d.Prefill()), u.Completion, rate(u.Completion, d.Decode()))
+	return nil
 }

@@ -26,22 +26,12 @@ func run(call *serving.Call, streamed bool) *serving.Error {
 	}
 	defer m.Release()
 	req.Stream = req.Stream || streamed
+	j, err := job(call, m.Deployment, &req)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := call.Context()
 	defer cancel()
-	j, err := job(call, &req)
-	if err != nil {
-		return err
-	}
-	if err := m.Admit("", 1); err != nil {
-		return err
-	}
-	err = m.Prepare(ctx, len(*req.Prompt), func() (err *serving.Error) {
-		j.Prompt, err = m.Encode(*req.Prompt, true)
-		return err
-	})
-	if err != nil {
-		return err
-	}
 	g, err := m.Start(ctx, j)
 	if err != nil {
 		return err
@@ -68,7 +58,7 @@ func run(call *serving.Call, streamed bool) *serving.Error {
 	})
 }
 
-func job(call *serving.Call, r *api.GenerateRequest) (*serving.Job, *serving.Error) {
+func job(call *serving.Call, m *serving.Deployment, r *api.GenerateRequest) (*serving.Job, *serving.Error) {
 	var c serving.Check
 	if r.Prompt == nil {
 		return nil, serving.Bad("prompt", "prompt is required")
@@ -90,7 +80,11 @@ func job(call *serving.Call, r *api.GenerateRequest) (*serving.Job, *serving.Err
 	p.PresencePenalty = c.Float("presence_penalty", r.PresencePenalty, 0, -2, 2)
 	p.FrequencyPenalty = c.Float("frequency_penalty", r.FrequencyPenalty, 0, -2, 2)
 	p.Seed = c.Seed(r.Seed)
-	return j, c.Err()
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
+	j.Prompt = m.Encode(*r.Prompt)
+	return j, nil
 }
 
 // stops reads a string or an array of strings.

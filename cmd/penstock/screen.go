@@ -1,0 +1,345 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"charm.land/bubbles/v2/textarea"
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+)
+
+// screen is the lower end of the terminal during a chat: the row of the answer
+// that is being written, and below it what the person types. All that is complete
+// goes into the terminal's own history above. Keys are read all the time, so that
+// the next message can be typed during an answer.
+type screen struct {
+	ctx      context.Context
+	handle   func(context.Context, string) error // answers a message or carries out a command
+	input    textarea.Model
+	width    int
+	row      string             // of the answer, not yet complete
+	rows     []string           // complete, on their way into the terminal's history
+	writing  bool               // some are being written there
+	stop     context.CancelFunc // ends what is being answered; nil: nothing is
+	waiting  []string           // messages that were sent meanwhile
+	pastes   []string           // what the marks in the input stand for
+	history  *history
+	at       int    // the message of the history that is shown; its length: none
+	draft    string // what was typed before the history was looked through
+	finished bool
+}
+
+// printed is text that the chat prints, handled the end of an answer or command,
+// written that rows have reached the terminal's history.
+type (
+	printed string
+	handled struct{ err error }
+	written struct{}
+)
+
+// printer passes on to the screen what is printed.
+type printer struct{ send func(tea.Msg) }
+
+func (p printer) Write(text []byte) (int, error) {
+	p.send(printed(text))
+	return len(text), nil
+}
+
+func newScreen(ctx context.Context, h *history, handle func(context.Context, string) error) *screen {
+	input := textarea.New()
+	input.SetStyles(textarea.Styles{})
+	input.SetVirtualCursor(false)
+	input.ShowLineNumbers = false
+	input.CharLimit = 0
+	input.DynamicHeight, input.MinHeight, input.MaxHeight, input.MaxContentHeight = true, 1, 10, 1<<20
+	input.SetPromptFunc(4, func(p textarea.PromptInfo) string {
+		if p.LineNumber == 0 {
+			return ">>> "
+		}
+		return "... "
+	})
+	input.KeyMap.InsertNewline.SetKeys("alt+enter", "shift+enter", "ctrl+j")
+	input.KeyMap.Paste.SetEnabled(false) // the terminal pastes
+	return &screen{ctx: ctx, handle: handle, input: input, width: 80, history: h, at: len(h.messages)}
+}
+
+// Init, Update and View make screen a tea.Model.
+func (s *screen) Init() tea.Cmd { return s.input.Focus() }
+
+// View is what stands at the lower end of the terminal.
+func (s *screen) View() tea.View {
+	if s.finished {
+		return tea.NewView(s.row)
+	}
+	above := 0
+	content := s.input.View()
+	if s.row != "" {
+		content, above = s.row+"\n"+content, 1
+	}
+	view := tea.NewView(content)
+	if view.Cursor = s.input.Cursor(); view.Cursor != nil {
+		view.Cursor.Y += above
+	}
+	return view
+}
+
+// Update takes what has happened, and writes what became complete.
+func (s *screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
+	command := s.take(message)
+	return s, tea.Batch(command, s.write())
+}
+
+func (s *screen) take(message tea.Msg) (command tea.Cmd) {
+	switch m := message.(type) {
+	case tea.WindowSizeMsg:
+		s.width = max(m.Width, 10)
+		s.input.SetWidth(s.width)
+		return nil
+	case printed:
+		s.print(string(m))
+		return nil
+	case handled:
+		return s.done(m.err)
+	case written:
+		s.writing = false
+		return nil
+	case tea.PasteMsg:
+		s.insert(strings.ReplaceAll(strings.ReplaceAll(m.Content, "\r\n", "\n"), "\r", "\n"))
+		return nil
+	case tea.KeyPressMsg:
+		if command, ok := s.key(m.String()); ok {
+			return command
+		}
+	}
+	s.input, command = s.input.Update(message)
+	return command
+}
+
+// write puts complete rows into the terminal's history. Commands run side by
+// side, so that one at a time writes: the rows stay in order.
+func (s *screen) write() tea.Cmd {
+	if s.writing {
+		return nil
+	}
+	if len(s.rows) == 0 {
+		if s.finished {
+			return tea.Quit
+		}
+		return nil
+	}
+	text := strings.Join(s.rows, "\n")
+	if text == "" {
+		text = " " // nothing at all would not be a row
+	}
+	s.rows, s.writing = nil, true
+	return tea.Sequence(tea.Println(text), func() tea.Msg { return written{} })
+}
+
+// key does what a key means, unless it edits the input.
+func (s *screen) key(name string) (tea.Cmd, bool) {
+	switch name {
+	case "enter":
+		if closed(s.input.Value()) {
+			return s.submit(), true
+		}
+		s.input.InsertString("\n")
+		return nil, true
+	case "ctrl+c":
+		s.interrupt()
+		return nil, true
+	case "ctrl+d":
+		if s.input.Value() == "" {
+			s.leave()
+			return nil, true
+		}
+	case "ctrl+l":
+		return tea.ClearScreen, true
+	case "ctrl+z":
+		return tea.Suspend, true
+	case "up":
+		return nil, s.input.Line() == 0 && s.input.LineInfo().RowOffset == 0 && s.recall(s.at-1)
+	case "down":
+		last := s.input.LineInfo()
+		return nil, s.input.Line() == s.input.LineCount()-1 && last.RowOffset == last.Height-1 && s.recall(s.at+1)
+	}
+	return nil, false
+}
+
+// submit sends what has been typed.
+func (s *screen) submit() tea.Cmd {
+	shown := s.input.Value()
+	message := unfenced(s.expand(shown))
+	s.reset()
+	if strings.TrimSpace(message) == "" {
+		return nil
+	}
+	s.say(prompted(shown))
+	if err := s.history.add(message); err != nil {
+		s.say(fmt.Sprintf("penstock: what you type is forgotten when you leave: %v", err))
+	}
+	s.at = len(s.history.messages)
+	if s.stop != nil {
+		s.waiting = append(s.waiting, message)
+		return nil
+	}
+	return s.begin(message)
+}
+
+// prompted is a message as it stays on the terminal.
+func prompted(text string) string {
+	return ">>> " + strings.ReplaceAll(text, "\n", "\n... ")
+}
+
+// begin answers a message, beside the keys.
+func (s *screen) begin(message string) tea.Cmd {
+	ctx, stop := context.WithCancel(s.ctx)
+	s.stop = stop
+	return func() tea.Msg { return handled{s.handle(ctx, message)} }
+}
+
+// done ends an answer, and begins with the next message if there is one.
+func (s *screen) done(err error) tea.Cmd {
+	s.stop()
+	s.stop = nil
+	if s.row != "" {
+		s.print("\n")
+	}
+	if errors.Is(err, errLeave) {
+		s.leave()
+		return nil
+	}
+	if err != nil {
+		s.say(fmt.Sprintf("penstock: %v", plain(err)))
+	}
+	if len(s.waiting) == 0 {
+		return nil
+	}
+	next := s.waiting[0]
+	s.waiting = s.waiting[1:]
+	return s.begin(next)
+}
+
+// say prints rows of its own.
+func (s *screen) say(text string) {
+	row := s.row
+	s.row = ""
+	s.print(text + "\n")
+	s.row = row
+}
+
+// interrupt stops the answer and what waits behind it, else throws away what has
+// been typed.
+func (s *screen) interrupt() {
+	switch shown := s.input.Value(); {
+	case s.stop != nil:
+		s.waiting = nil
+		s.stop()
+	case shown != "":
+		s.reset()
+		s.say(prompted(shown) + "^C")
+	default:
+		s.say("(Ctrl-D or /bye leaves)")
+	}
+}
+
+// leave ends the chat when all that has been said is written.
+func (s *screen) leave() {
+	if s.stop != nil {
+		s.stop()
+	}
+	s.finished = true
+}
+
+func (s *screen) reset() {
+	s.input.Reset()
+	s.pastes, s.at, s.draft = nil, len(s.history.messages), ""
+}
+
+// recall shows a message of the history in the input; below the last one is what
+// was typed before. It is false where there is none.
+func (s *screen) recall(at int) bool {
+	if at < 0 || at > len(s.history.messages) || at == s.at {
+		return at < 0 // a key at the end does nothing
+	}
+	if s.at == len(s.history.messages) {
+		s.draft = s.expand(s.input.Value())
+	}
+	s.input.Reset()
+	s.pastes, s.at = nil, at
+	if at == len(s.history.messages) {
+		s.insert(s.draft)
+	} else {
+		s.insert(s.history.messages[at])
+	}
+	return true
+}
+
+// insert puts a text into the input. One that the input would change, because it
+// has tabs, or that would fill the terminal, is kept beside it; a mark stands for it.
+func (s *screen) insert(text string) {
+	lines := strings.Count(text, "\n") + 1
+	if lines > 8 || len(text) > 1000 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\n' || r == utf8.RuneError }) {
+		s.pastes = append(s.pastes, text)
+		text = mark(len(s.pastes), text)
+	}
+	s.input.InsertString(text)
+}
+
+// mark stands for the n-th paste in the input.
+func mark(n int, text string) string {
+	return fmt.Sprintf("[paste %d: %d lines, %d characters]", n, strings.Count(text, "\n")+1, utf8.RuneCountInString(text))
+}
+
+// expand puts the pastes in the place of their marks.
+func (s *screen) expand(text string) string {
+	for i, paste := range s.pastes {
+		text = strings.Replace(text, mark(i+1, paste), paste, 1)
+	}
+	return text
+}
+
+// print adds to the answer. Rows that are complete leave the screen for the
+// terminal's history; a row ends where the terminal is full, at a space if it can.
+func (s *screen) print(text string) {
+	rows := strings.Split(ansi.Wrap(s.row+visible(strings.ReplaceAll(text, "\t", "    ")), s.width, " "), "\n")
+	s.row = rows[len(rows)-1]
+	s.rows = append(s.rows, rows[:len(rows)-1]...)
+}
+
+// visible shows pictures of control characters. They mean something to a
+// terminal, which a model must not be able to say.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r >= ' ' && r < 0x7F || r > 0x9F:
+			return r
+		case r < ' ':
+			return r + 0x2400
+		default:
+			return 0x2421 // DEL, and the control characters after it
+		}
+	}, text)
+}
+
+// fence begins and ends a message of several lines.
+const fence = `"""`
+
+// closed reports whether a message can be sent: one that begins with three quotes
+// needs three more at its end.
+func closed(text string) bool {
+	rest, fenced := strings.CutPrefix(strings.TrimSpace(text), fence)
+	return !fenced || strings.HasSuffix(rest, fence)
+}
+
+// unfenced is a message without the quotes around it.
+func unfenced(text string) string {
+	inner, opened := strings.CutPrefix(strings.TrimSpace(text), fence)
+	if inner, ended := strings.CutSuffix(inner, fence); opened && ended {
+		return strings.Trim(inner, "\n")
+	}
+	return text
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/instance"
+	"github.com/penstock-llm/penstock/internal/tokenizer"
+)
+
+// talk is a conversation with a model in this process.
+type talk struct {
+	model    string // as it was asked for
+	in       *instance.Instance
+	template *chat.Template
+	raw      bool // without the template
+	verbose  bool
+	terminal bool // out is one
+	out, err io.Writer
+	settings
+
+	messages []chat.Message // without the system message
+	last     *unfinished    // the last answer, if it can go on
+	file     string         // in which the conversation was saved
+}
+
+// settings are what can be changed between two messages.
+type settings struct {
+	system    string
+	maxTokens int // 0: until the context is full
+	sampling  samplingFlags
+}
+
+// unfinished is an answer that was cut, and all that it takes to continue it.
+type unfinished struct {
+	tokens  []int32            // the prompt and the answer so far
+	decoder *tokenizer.Decoder // may hold the beginning of a character
+}
+
+// answer is what the model said to one message.
+type answer struct {
+	text   string
+	tokens int
+	cut    bool // it would have gone on
+	full   bool // and cannot, for the context is full
+}
+
+var errNothingCut = errors.New("the last answer is complete")
+
+// say prints the model's answer to a message as it comes, and remembers both. A
+// message that is refused leaves the conversation as it was.
+func (t *talk) say(ctx context.Context, text string) (answer, error) {
+	prompt, err := t.prompt(ctx, text)
+	if err != nil {
+		return answer{}, err
+	}
+	decoder := t.in.Tokenizer.NewDecoder(false)
+	if t.raw {
+		decoder.Resume()
+	}
+	a, err := t.generate(ctx, &unfinished{prompt, decoder})
+	if a.text != "" {
+		t.messages = append(t.messages, chat.NewMessage("user", text), chat.NewMessage("assistant", a.text))
+	}
+	return a, err
+}
+
+// more goes on with an answer that was cut.
+func (t *talk) more(ctx context.Context) (answer, error) {
+	if t.last == nil || len(t.messages) == 0 {
+		return answer{}, errNothingCut
+	}
+	a, err := t.generate(ctx, t.last)
+	end := &t.messages[len(t.messages)-1]
+	*end = chat.NewMessage("assistant", content(*end)+a.text)
+	return a, err
+}
+
+// content is a message's text.
+func content(m chat.Message) string {
+	var b strings.Builder
+	for _, p := range m.Parts {
+		b.WriteString(p.Text)
+	}
+	return b.String()
+}
+
+// conversation is what has been said, with the system message.
+func (t *talk) conversation() []chat.Message {
+	if t.system == "" {
+		return t.messages
+	}
+	return append([]chat.Message{chat.NewMessage("system", t.system)}, t.messages...)
+}
+
+// prompt makes the tokens that ask for an answer to a message.
+func (t *talk) prompt(ctx context.Context, text string) ([]int32, error) {
+	if t.raw {
+		return t.in.Tokenizer.Encode(text, true, true), nil
+	}
+	p, err := t.template.Render(ctx, append(t.conversation(), chat.NewMessage("user", text)), chat.Options{GenerationPrompt: true})
+	if err != nil {
+		return nil, err
+	}
+	hasBOS := t.template.BOS() != "" && strings.HasPrefix(p.Text, t.template.BOS())
+	return t.in.Tokenizer.Encode(p.Text, !hasBOS, true), nil
+}
+
+// generate prints what the model says after u.tokens. What it says is part of
+// u.tokens afterwards.
+func (t *talk) generate(ctx context.Context, u *unfinished) (answer, error) {
+	t.last = nil
+	most := t.maxTokens
+	if most == 0 {
+		most = -1
+	}
+	stream, err := t.in.Engine.Submit(ctx, engine.Request{
+		Prompt:    u.tokens,
+		MaxTokens: most,
+		Params:    t.sampling.params(t.in.File.Sampling(), recommended(t.model)),
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	defer stream.Close()
+	var said strings.Builder
+	var text []byte
+	show := func() error {
+		said.Write(text)
+		_, err := io.WriteString(t.out, t.shown(string(text)))
+		text = text[:0]
+		return err
+	}
+	var tokens []int32
+	for {
+		token, more, err := stream.Next(ctx)
+		if err != nil || !more {
+			finish := stream.Finish()
+			if err == nil {
+				err = finish.Err
+			}
+			a := t.end(u, tokens, finish.Reason == engine.Length && err == nil)
+			if !a.cut {
+				text = u.decoder.Flush(text)
+			}
+			err = errors.Join(err, show())
+			t.timings(finish)
+			a.text = said.String()
+			return a, err
+		}
+		tokens = append(tokens, token.ID)
+		text = u.decoder.Append(text, token.ID)
+		if err := show(); err != nil {
+			return answer{text: said.String()}, err // nobody reads it any more
+		}
+	}
+}
+
+// shown is the text of an answer as it is printed.
+func (t *talk) shown(text string) string {
+	if t.terminal {
+		return visible(text)
+	}
+	return text
+}
+
+// end notes whether an answer was cut and can go on.
+func (t *talk) end(u *unfinished, tokens []int32, cut bool) answer {
+	a := answer{tokens: len(tokens), cut: cut}
+	u.tokens = append(u.tokens[:len(u.tokens):len(u.tokens)], tokens...)
+	if cut {
+		t.last = u
+		a.full = len(u.tokens) >= t.in.Context()
+	}
+	return a
+}
+
+func (t *talk) timings(f *engine.Finish) {
+	if !t.verbose {
+		return
+	}
+	u, d := f.Usage, f.Timings
+	rate := func(n int, d time.Duration) float64 { return float64(n) / max(d.Seconds(), 1e-9) }
+	fmt.Fprintf(t.err, "\n\nprompt %d tokens (%d from the cache), %.0f tokens/s; answer %d tokens, %.1f tokens/s\n",
+		u.Prompt, u.Cached, rate(u.Prompt-u.Cached, d.Prefill()), u.Completion, rate(u.Completion, d.Decode()))
+}
