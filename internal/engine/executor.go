@@ -12,6 +12,9 @@ type Executor interface {
 	// Forward returns the logits of the rows that b names, [len(b.Logits), Vocab],
 	// valid until the next call. The engine changes them.
 	Forward(b *batch.Batch) []float32
+	// NotFinite lists the rows of the last batch in which a number was not finite,
+	// ascending: what was computed for their sequences means nothing.
+	NotFinite() []int32
 	Vocab() int
 	MaxRows() int   // of a batch
 	MaxLogits() int // of a batch

@@ -92,6 +92,9 @@ func (m *Mock) Forward(b *batch.Batch) []float32 {
 	return m.logits[:len(b.Logits)*m.cfg.Vocab]
 }
 
+// NotFinite is empty: a mock has no numbers that could go wrong.
+func (m *Mock) NotFinite() []int32 { return nil }
+
 // peak makes token the likeliest of a row of logits.
 func (m *Mock) peak(row int, token int32) {
 	x := m.logits[row*m.cfg.Vocab : (row+1)*m.cfg.Vocab]

@@ -21,6 +21,10 @@ var (
 	ErrBroken    = errors.New("engine: broken by repeated failures of the step")
 )
 
+// ErrNotFinite is what a request ends with in whose numbers a NaN or an infinity
+// came up.
+var ErrNotFinite = errors.New("engine: a number of the model is not finite (NaN or infinite); the model's file may be damaged")
+
 // ErrStep is what a request ends with when the step that computed it failed.
 var ErrStep = errors.New("engine: the step failed")
 

@@ -32,6 +32,7 @@ func (e *Engine) step() (worked bool) {
 	logits := e.x.Forward(&plan.Batch)
 	forward := time.Now()
 	e.applyAborts() // who has gone during the pass gets nothing of it
+	e.failNotFinite(plan)
 	e.sample(plan, logits)
 	e.release()
 	now := time.Now()
@@ -58,6 +59,21 @@ func (e *Engine) release() {
 	if e.leased {
 		e.leased = false
 		e.run.Release()
+	}
+}
+
+// failNotFinite fails the sequences whose rows are not finite. None of the step's
+// keys and values of such a sequence is offered to others.
+func (e *Engine) failNotFinite(plan *sched.Plan) {
+	i := 0
+	for _, row := range e.x.NotFinite() {
+		for row >= plan.Batch.Start[i+1] {
+			i++
+		}
+		if seq := plan.Entries[i].Seq; seq.Reason() == sched.Running {
+			owner(seq).failure = ErrNotFinite
+			e.sched.Fail(seq)
+		}
 	}
 }
 

@@ -52,6 +52,8 @@ type attendState struct {
 	places [attendBlocks + 2]int32 // where the chunk's blocks are, the gaps of groups closed
 	chunk  int                     // first position of the chunk
 	lo, hi int                     // blocks of the chunk that some query sees, absolute
+
+	notFinite uint8 // bit i: query i is not
 }
 
 // noScore stands for "nothing seen yet". It is finite so that the difference of
@@ -66,7 +68,10 @@ const noScore = -math.MaxFloat32
 // A query's result has the same bits whatever shares its tile. Positions outside
 // its range contribute exactly nothing. The softmax runs online in chunks of
 // positions, so scratch does not depend on the context.
-func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) {
+//
+// A cache is finite, but a query may not be: bit i of notFinite is set if that of
+// slot i has a NaN or an infinity, and its result means nothing.
+func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) (notFinite uint8) {
 	from, end := t.check(kv, blocks, scratch)
 	st := s.newAttendState(t, kv, blocks, scratch)
 	for st.chunk = from / attendChunk * attendChunk; st.chunk < end; st.chunk += attendChunk {
@@ -93,6 +98,7 @@ func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) {
 		}
 		s.scaleTo(t.Out[i], st.o[i*MaxHeadDim:][:t.HeadDim], scale)
 	}
+	return st.notFinite
 }
 
 // check panics on what assembly must never see, and returns the range of
@@ -140,10 +146,17 @@ func (s Set) newAttendState(t *Tile, kv *KV, blocks []int32, scratch []float32) 
 	st.alpha, scratch = scratch[:TileQueries], scratch[TileQueries:]
 	st.scale, st.grid = scratch[:TileQueries], scratch[TileQueries:][:TileQueries*attendGroups]
 	for i := range t.N {
-		if q := st.q[i*MaxHeadDim:][:MaxHeadDim]; kv.Type == quant.F16 {
-			s.scaleTo(q[:t.HeadDim], t.Q[i], t.Scale)
+		q, finite := st.q[i*MaxHeadDim:][:t.HeadDim], true
+		if kv.Type == quant.F16 {
+			s.scaleTo(q, t.Q[i], t.Scale)
+			finite = s.finite(t.Q[i])
 		} else {
-			st.scale[i] = t.Scale * s.keyInts(kv, q[:t.HeadDim], t.Q[i], 1.0/intMax)
+			var scale float32
+			scale, finite = s.keyInts(kv, q, t.Q[i], 1.0/intMax)
+			st.scale[i] = t.Scale * scale
+		}
+		if !finite {
+			st.notFinite |= 1 << i
 		}
 		clear(st.o[i*MaxHeadDim:][:t.HeadDim])
 		st.peak[i], st.sum[i] = noScore, 0

@@ -150,7 +150,7 @@ func (s Set) storeV(block []byte, slot int, v []float32) {
 // keyInts makes the integers of a key or a query, as keyIntsGeneric says, which
 // does what assembly refuses. Rotated elements shrink in place: toInts writes
 // behind where it reads.
-func (s Set) keyInts(kv *KV, row, x []float32, perPeak float32) float32 {
+func (s Set) keyInts(kv *KV, row, x []float32, perPeak float32) (scale float32, allFinite bool) {
 	if s.assembled(len(x)) {
 		from := x
 		if kv.small() {
@@ -158,17 +158,17 @@ func (s Set) keyInts(kv *KV, row, x []float32, perPeak float32) float32 {
 			from = row
 		}
 		if scale := s.toInts(int16s(row)[:len(x)], from, perPeak, 1.0/normMax); scale > 0 {
-			return scale
+			return scale, true
 		}
 	}
 	return keyIntsGeneric(kv, row, x, perPeak)
 }
 
 // valueInts makes the integers of a value.
-func (s Set) valueInts(dst []int16, x []float32, perPeak float32) float32 {
+func (s Set) valueInts(dst []int16, x []float32, perPeak float32) (scale float32, allFinite bool) {
 	if s.assembled(len(x)) {
 		if scale := s.toInts(dst, x, perPeak, 0); scale > 0 {
-			return scale
+			return scale, true
 		}
 	}
 	return valueIntsGeneric(dst, x, perPeak)

@@ -64,27 +64,31 @@ func rotateScale(block int) float32 { return float32(1 / math.Sqrt(float64(block
 
 // keyIntsGeneric makes the integers of a key or a query, rotated if keys are
 // bytes. They fill the beginning of row, which has room for len(x)/2 floats, or
-// for len(x) where keys are rotated.
-func keyIntsGeneric(kv *KV, row, x []float32, perPeak float32) float32 {
+// for len(x) where keys are rotated. allFinite says whether all of x is finite.
+func keyIntsGeneric(kv *KV, row, x []float32, perPeak float32) (scale float32, allFinite bool) {
 	var copied [MaxHeadDim]float32
-	clamped := clamp(&copied, x)
+	clamped, allFinite := clamp(&copied, x)
 	if kv.small() {
 		rotateGeneric(clamped, clamped)
 	}
-	return toIntsGeneric(int16s(row)[:len(x)], clamped, perPeak, 1.0/normMax)
+	return toIntsGeneric(int16s(row)[:len(x)], clamped, perPeak, 1.0/normMax), allFinite
 }
 
 // valueIntsGeneric makes the integers of a value.
-func valueIntsGeneric(dst []int16, x []float32, perPeak float32) float32 {
+func valueIntsGeneric(dst []int16, x []float32, perPeak float32) (scale float32, allFinite bool) {
 	var row [MaxHeadDim]float32
-	return toIntsGeneric(dst, clamp(&row, x), perPeak, 0)
+	clamped, allFinite := clamp(&row, x)
+	return toIntsGeneric(dst, clamped, perPeak, 0), allFinite
 }
 
-func clamp(dst *[MaxHeadDim]float32, x []float32) []float32 {
+// clamp copies x, each element clamped, and says whether all were finite.
+func clamp(dst *[MaxHeadDim]float32, x []float32) (clamped []float32, allFinite bool) {
+	allFinite = true
 	for i, v := range x {
 		dst[i] = finite(v, intLimit)
+		allFinite = allFinite && v-v == 0
 	}
-	return dst[:len(x)]
+	return dst[:len(x)], allFinite
 }
 
 // round is the nearest integer, ties to even, for |x| < 2^22: adding 1.5·2^23

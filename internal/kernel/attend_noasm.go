@@ -11,11 +11,11 @@ func (Set) attendSoftcap(st *attendState) { attendSoftcapGeneric(st) }
 func (Set) storeK(block []byte, slot int, k []float32) { storeKGeneric(block, slot, k, 0) }
 func (Set) storeV(block []byte, slot int, v []float32) { storeVGeneric(block, slot, v, 0) }
 
-func (Set) keyInts(kv *KV, row, x []float32, perPeak float32) float32 {
+func (Set) keyInts(kv *KV, row, x []float32, perPeak float32) (scale float32, allFinite bool) {
 	return keyIntsGeneric(kv, row, x, perPeak)
 }
 
-func (Set) valueInts(dst []int16, x []float32, perPeak float32) float32 {
+func (Set) valueInts(dst []int16, x []float32, perPeak float32) (scale float32, allFinite bool) {
 	return valueIntsGeneric(dst, x, perPeak)
 }
 

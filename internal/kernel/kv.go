@@ -53,40 +53,50 @@ func KVBlockBytes(t quant.Type, headDim int) (int, error) {
 	return 0, fmt.Errorf("kernel: no KV cache of type %v", t)
 }
 
-// StoreK writes k: [hd] as the key at one slot of a block. A cache is always
-// finite: elements are clamped to what the type can hold (F16 ±65504, integers
-// ±1e15) and NaN becomes 0.
-func (s Set) StoreK(kv *KV, block int32, slot int, k []float32) {
+// StoreK writes k: [hd] as the key at one slot of a block, and reports whether
+// its elements are finite. A cache is always finite: elements are clamped to what
+// the type can hold (F16 ±65504, integers ±1e15) and NaN becomes 0.
+func (s Set) StoreK(kv *KV, block int32, slot int, k []float32) (finite bool) {
 	b := kv.block(kv.K, block, slot, k)
 	if kv.Type == quant.F16 {
 		s.storeK(b, slot, k)
-		return
+		return s.finite(k)
 	}
 	if kv.small() {
 		var row [MaxHeadDim]float32
-		s.storeKeyInts(kv, b, slot, row[:len(k)], k)
-		return
+		return s.storeKeyInts(kv, b, slot, row[:len(k)], k)
 	}
 	var row [MaxHeadDim / 2]float32
-	s.storeKeyInts(kv, b, slot, row[:len(k)/2], k)
+	return s.storeKeyInts(kv, b, slot, row[:len(k)/2], k)
 }
 
-func (s Set) storeKeyInts(kv *KV, block []byte, slot int, row, k []float32) {
-	kv.scales(block)[slot] = s.keyInts(kv, row, k, 1/kv.intMax())
+func (s Set) storeKeyInts(kv *KV, block []byte, slot int, row, k []float32) (finite bool) {
+	scale, finite := s.keyInts(kv, row, k, 1/kv.intMax())
+	kv.scales(block)[slot] = scale
 	scatterPairs(kv, block, slot, int16s(row)[:len(k)])
+	return finite
 }
 
-// StoreV writes v: [hd] as the value at one slot of a block, clamped as keys are.
-// Several goroutines may store different slots of a block at a time.
-func (s Set) StoreV(kv *KV, block int32, slot int, v []float32) {
+// StoreV writes v: [hd] as the value at one slot of a block, clamped as keys are,
+// and reports whether its elements are finite. Several goroutines may store
+// different slots of a block at a time.
+func (s Set) StoreV(kv *KV, block int32, slot int, v []float32) (finite bool) {
 	b := kv.block(kv.V, block, slot, v)
 	if kv.Type == quant.F16 {
 		s.storeV(b, slot, v)
-		return
+		return s.finite(v)
 	}
 	var ints [MaxHeadDim]int16
-	kv.scales(b)[slot] = s.valueInts(ints[:len(v)], v, 1/kv.intMax())
+	scale, finite := s.valueInts(ints[:len(v)], v, 1/kv.intMax())
+	kv.scales(b)[slot] = scale
 	s.spread(kv, b, slot/2*2*len(v)+slot%2, ints[:len(v)])
+	return finite
+}
+
+// finite says that the sum of the squares of x is finite.
+func (s Set) finite(x []float32) bool {
+	sum := s.dot(x, x)
+	return sum-sum == 0
 }
 
 // block returns one block of data after checking what a store needs.

@@ -18,13 +18,15 @@ import (
 // dst may be the same slice as an input; partly overlapping slices are not
 // supported.
 
-// RMSNorm sets dst = x / sqrt(mean(x²) + eps) * w; w nil means 1.
-func (s Set) RMSNorm(dst, x, w []float32, eps float32) {
+// RMSNorm sets dst = x / sqrt(mean(x²) + eps) * w; w nil means 1. It reports
+// whether the sum of the squares of x is finite, which a NaN or an infinity in x
+// prevents.
+func (s Set) RMSNorm(dst, x, w []float32, eps float32) (finite bool) {
 	sameLength("RMSNorm", len(x), len(dst))
-	s.RMSNormPart(dst, x, w, eps, 0)
+	return s.RMSNormPart(dst, x, w, eps, 0)
 }
 
-// rmsScale is 1 / sqrt(mean(x²) + eps).
+// rmsScale is 1 / sqrt(mean(x²) + eps): NaN or 0 if the sum is not finite.
 func (s Set) rmsScale(x []float32, eps float32) float32 {
 	mean := s.dot(x, x) / float32(len(x))
 	return float32(1 / math.Sqrt(float64(mean+eps)))
@@ -32,12 +34,14 @@ func (s Set) rmsScale(x []float32, eps float32) float32 {
 
 // RMSNormPart is RMSNorm of x, of which it keeps the part that begins at from and
 // is as long as dst.
-func (s Set) RMSNormPart(dst, x, w []float32, eps float32, from int) {
+func (s Set) RMSNormPart(dst, x, w []float32, eps float32, from int) (finite bool) {
 	if w != nil {
 		sameLength("RMSNorm weight", len(x), len(w))
 		w = w[from:][:len(dst)]
 	}
-	s.scaleMul(dst, x[from:][:len(dst)], w, s.rmsScale(x, eps))
+	scale := s.rmsScale(x, eps)
+	s.scaleMul(dst, x[from:][:len(dst)], w, scale)
+	return scale > 0
 }
 
 // LayerNorm sets dst = (x - mean) / sqrt(variance + eps) * w + b; w and b may be

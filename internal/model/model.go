@@ -205,6 +205,10 @@ func (m *Model) Forward(b *batch.Batch, c *kvcache.Cache) []float32 {
 	return m.net.forward(m.be)
 }
 
+// NotFinite lists the rows of the last batch whose numbers are not finite,
+// ascending; nil: none.
+func (m *Model) NotFinite() []int32 { return m.be.NotFinite() }
+
 // Profile reads where the time of steps went since SetProfile(true).
 func (m *Model) Profile() nn.Profile { return m.be.Profile() }
 

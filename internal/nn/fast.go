@@ -39,9 +39,10 @@ type Fast struct {
 	final  *kernel.Panels // normalised rows for the head
 	h      *kernel.Panels // the register
 
-	ropes []ropeRows
-	plan  plan
-	own   []private
+	ropes  []ropeRows
+	plan   plan
+	own    []private
+	faults faults
 
 	embed   embedJob
 	norm    normJob
@@ -68,10 +69,11 @@ type private struct {
 	topVals [candidates]float32 // of a row of logits
 	topIDs  [candidates]int32
 
-	tile kernel.Tile
-	kv   kernel.KV
-	part kernel.Matrix // a view of the groups at work
-	_    [64]byte
+	tile  kernel.Tile
+	rowOf [kernel.TileQueries]int // of the batch, of each query
+	kv    kernel.KV
+	part  kernel.Matrix // a view of the groups at work
+	_     [64]byte
 }
 
 // gatedChunks is how many chunks of a pair fit private.gated for one row.
@@ -93,6 +95,7 @@ func NewFast(set kernel.Set, pool *Pool, lim Limits, ropes []*Rope) (*Fast, erro
 		f.ropes = append(f.ropes, newRopeRows(r, lim.Rows))
 	}
 	f.plan = newPlan(lim)
+	f.faults = newFaults(lim.Rows)
 	f.initJobs()
 	return f, nil
 }
@@ -235,6 +238,7 @@ func (f *Fast) Begin(b *batch.Batch, c *kvcache.Cache) {
 		f.ropes[i].filled = false
 	}
 	f.plan.reset(b, f.pool.Workers())
+	f.faults.clear()
 	f.prof.step(f.rows)
 }
 
@@ -250,6 +254,9 @@ func (l *Limits) accept(b *batch.Batch) {
 		panic(fmt.Sprintf("nn: a batch of %d tokens, %d positions, %d block tables, starts %v", rows, len(b.Positions), len(b.Blocks), b.Start))
 	}
 }
+
+// NotFinite lists the rows of the step with a NaN or an infinity.
+func (f *Fast) NotFinite() []int32 { return f.faults.list() }
 
 // Profile reads the counters.
 func (f *Fast) Profile() Profile { return f.prof.total }

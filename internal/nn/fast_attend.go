@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"math/bits"
 	"runtime"
 	"sync/atomic"
 
@@ -62,7 +63,9 @@ func (f *Fast) heading(a *Attention) heading {
 // prepare sets dst to the query or key that x begins with, normalised and rotated.
 func (h *heading) prepare(dst, x []float32, n *Norm, row int) {
 	if n != nil {
-		h.f.set.RMSNorm(dst, x[:len(dst)], n.Weight, n.Eps)
+		if !h.f.set.RMSNorm(dst, x[:len(dst)], n.Weight, n.Eps) {
+			h.f.faults.add(row)
+		}
 	} else {
 		copy(dst, x)
 	}
@@ -76,8 +79,11 @@ func (h *heading) keep(own *private, seq, row, head int) {
 	h.prepare(k, f.qkv[row*f.ldq+h.offK+head*hd:], h.a.KNorm, row)
 	pos := int(f.batch.Positions[row])
 	block, slot := f.batch.Blocks[seq][pos/kernel.BlockTokens], pos%kernel.BlockTokens
-	f.set.StoreK(&own.kv, block, slot, k)
-	f.set.StoreV(&own.kv, block, slot, f.qkv[row*f.ldq+h.offV+head*hd:][:hd])
+	key := f.set.StoreK(&own.kv, block, slot, k)
+	value := f.set.StoreV(&own.kv, block, slot, f.qkv[row*f.ldq+h.offV+head*hd:][:hd])
+	if !key || !value {
+		f.faults.add(row)
+	}
 }
 
 // prefetch asks for the projections that keep will read.
@@ -98,6 +104,7 @@ func (h *heading) ask(own *private, i, row, head int) {
 	hd := h.a.HeadDim
 	pos := h.f.batch.Positions[row]
 	t := &own.tile
+	own.rowOf[i] = row
 	t.Q[i] = own.q[i*hd:][:hd]
 	h.prepare(t.Q[i], h.f.qkv[row*h.f.ldq+head*hd:], h.a.QNorm, row)
 	t.Out[i] = own.out[i*hd:][:hd]
@@ -120,7 +127,9 @@ func (h *heading) answer(own *private, i, step, n, at, head int) {
 func (h *heading) run(own *private, n int, blocks []int32) {
 	t := &own.tile
 	t.N, t.HeadDim, t.Scale, t.Softcap = n, h.a.HeadDim, h.a.Scale, h.a.Softcap
-	h.f.set.Attend(t, &own.kv, blocks, own.attend)
+	for bad := h.f.set.Attend(t, &own.kv, blocks, own.attend); bad != 0; bad &= bad - 1 {
+		h.f.faults.add(own.rowOf[bits.TrailingZeros8(bad)])
+	}
 }
 
 // Narrow keeps the rows whose logits are wanted.

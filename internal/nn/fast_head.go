@@ -54,7 +54,9 @@ func (j *headJob) Do(worker, _ int) {
 		if f.post != nil {
 			f.addPost(x, row, r)
 		}
-		f.set.RMSNorm(x, x, j.n.Weight, j.n.Eps)
+		if !f.set.RMSNorm(x, x, j.n.Weight, j.n.Eps) {
+			f.faults.add(int(f.plan.wanted[r]))
+		}
 		f.set.Quantize(f.final, r, 0, x)
 	}
 }

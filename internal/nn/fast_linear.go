@@ -117,7 +117,9 @@ func (j *normJob) Do(worker, _ int) {
 			if f.post != nil {
 				f.addPost(x, own.row, first+r)
 			}
-			f.set.RMSNormPart(own.rows[r*ld:][:ld], x, j.n.Weight, j.n.Eps, from)
+			if !f.set.RMSNormPart(own.rows[r*ld:][:ld], x, j.n.Weight, j.n.Eps, from) {
+				f.faults.add(int(f.plan.wanted[first+r]))
+			}
 		}
 		f.set.QuantizeColumns(j.to, first, n, from, own.rows, ld, ld)
 	}
@@ -125,7 +127,9 @@ func (j *normJob) Do(worker, _ int) {
 
 // addPost adds the normalised y to a row of x.
 func (f *Fast) addPost(x, scratch []float32, row int) {
-	f.set.RMSNorm(scratch, f.y[row*f.ldx:][:f.lim.Dim], f.post.Weight, f.post.Eps)
+	if !f.set.RMSNorm(scratch, f.y[row*f.ldx:][:f.lim.Dim], f.post.Weight, f.post.Eps) {
+		f.faults.add(int(f.plan.wanted[row]))
+	}
 	f.set.Add(x, scratch)
 }
 

@@ -58,6 +58,11 @@ type Backend interface {
 	// vocabulary], valid until the next step.
 	Head(n *Norm, o *Output) []float32
 
+	// NotFinite lists the rows of the batch in which a NaN or an infinity has come
+	// up in this step, ascending: their results, keys and values mean nothing. nil:
+	// none. Logits that are not finite are the caller's to notice.
+	NotFinite() []int32
+
 	// Profile reads the counters that SetProfile switched on.
 	Profile() Profile
 	SetProfile(on bool)

@@ -22,6 +22,8 @@ type Reference struct {
 	batch *batch.Batch
 	rows  []int // rows of the batch that x holds
 
+	faults faults
+
 	x, h    [][]float32
 	q, k, v [][]float32
 
@@ -34,7 +36,7 @@ type Reference struct {
 
 // NewReference makes a backend for steps up to lim.
 func NewReference(pool *Pool, lim Limits) *Reference {
-	return &Reference{pool: pool, lim: lim, prof: profiler{pool: pool}}
+	return &Reference{pool: pool, lim: lim, prof: profiler{pool: pool}, faults: newFaults(lim.Rows)}
 }
 
 // Load dequantises a matrix.
@@ -52,6 +54,7 @@ func (r *Reference) LoadPair(gate, up *Matrix, gateSrc, upSrc []byte) error {
 func (r *Reference) Begin(b *batch.Batch, c *kvcache.Cache) {
 	r.lim.accept(b)
 	r.batch = b
+	r.faults.clear()
 	r.rows = r.rows[:0]
 	for i := range b.Rows() {
 		r.rows = append(r.rows, i)
@@ -111,6 +114,7 @@ func (r *Reference) Norm(n *Norm) {
 	r.prof.begin(KindNorm)
 	r.h = make([][]float32, len(r.x))
 	for i, x := range r.x {
+		r.look(r.rows[i], x)
 		r.h[i] = n.apply(x)
 	}
 	r.prof.end(len(r.rows))
@@ -203,6 +207,19 @@ func (r *Reference) Head(n *Norm, o *Output) []float32 {
 		softcap(logits, o.Softcap)
 	}
 	return logits
+}
+
+// NotFinite lists the rows of the step with a NaN or an infinity.
+func (r *Reference) NotFinite() []int32 { return r.faults.list() }
+
+// look notes a row of the batch if something of it is not finite.
+func (r *Reference) look(row int, x []float32) {
+	for _, v := range x {
+		if v-v != 0 {
+			r.faults.add(row)
+			return
+		}
+	}
 }
 
 // Profile reads the counters.

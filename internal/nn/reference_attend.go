@@ -9,6 +9,9 @@ func (r *Reference) Attend(a *Attention) {
 	for i := range r.batch.Rows() {
 		seq, pos := r.position(i)
 		at := r.slot(seq, pos)
+		r.look(i, r.q[i])
+		r.look(i, r.k[i])
+		r.look(i, r.v[i])
 		for head := range a.KVHeads {
 			a.turn(r.k[i][head*a.HeadDim:][:a.HeadDim], a.KNorm, pos)
 		}

@@ -61,6 +61,8 @@ func (s *script) Vocab() int     { return testVocab }
 func (s *script) MaxRows() int   { return 256 }
 func (s *script) MaxLogits() int { return 64 }
 
+func (s *script) NotFinite() []int32 { return nil }
+
 func (s *script) Forward(b *batch.Batch) []float32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

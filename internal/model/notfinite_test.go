@@ -1,0 +1,166 @@
+package model
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/quant"
+	"github.com/penstock-llm/penstock/internal/tinymodel"
+)
+
+// poison puts a number that is none into a tensor: into the scale of its first
+// block, or as the given element of one of floats.
+func poison(t *testing.T, f *gguf.File, name string, element int, bad float64) {
+	t.Helper()
+	tensor, ok := f.Tensor(name)
+	if !ok {
+		t.Fatalf("no tensor %q", name)
+	}
+	switch tensor.Type {
+	case quant.F32:
+		binary.LittleEndian.PutUint32(tensor.Data[4*element:], math.Float32bits(float32(bad)))
+	case quant.Q8_0:
+		binary.LittleEndian.PutUint16(tensor.Data, quant.F32ToF16(float32(bad)))
+	default:
+		t.Fatalf("%q is of type %v", name, tensor.Type)
+	}
+}
+
+// TestNotFiniteAnywhere: wherever in a model a NaN or an infinity comes up, every
+// row that saw it is listed, or has logits that show it. Integer caches and
+// integer queries would hide it.
+func TestNotFiniteAnywhere(t *testing.T) {
+	tiers := kernel.Tiers()
+	for _, arch := range Architectures() {
+		o := tinymodel.Options{Arch: arch, Type: quant.Q8_0, Layers: 2, Untied: true}
+		f, err := tinymodel.Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, tensor := range f.Tensors() {
+			if tensor.Name == "token_embd.weight" { // see below
+				continue
+			}
+			for j, bad := range []float64{math.NaN(), math.Inf(1)} {
+				checkPoisoned(t, o, tensor.Name, bad, Options{Tier: tiers[(i+j)%len(tiers)], KV: KVType((i + j) % 3)})
+			}
+		}
+	}
+}
+
+func checkPoisoned(t *testing.T, o tinymodel.Options, name string, bad float64, with Options) {
+	t.Helper()
+	f, err := tinymodel.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	poison(t, f, name, 3, bad)
+	with.Threads, with.MaxRows = 1, 32
+	m, err := Load(f, with)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	c, err := m.NewCache(8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	logits := m.Forward(prefillBatch(20), c)
+	rows := m.NotFinite()
+	if !slices.Contains(rows, 19) && finite(logits) {
+		t.Errorf("%s, %v, %v: %s has %v, and nothing is noticed", o.Arch, with.Tier, with.KV, name, bad)
+	}
+	// Rows that nobody wants logits of see all but the last layer's second half.
+	if strings.HasPrefix(name, "blk.0.") && len(rows) != 20 {
+		t.Errorf("%s, %v, %v: %s has %v: rows %v of 20", o.Arch, with.Tier, with.KV, name, bad, rows)
+	}
+}
+
+func finite(logits []float32) bool {
+	return !slices.ContainsFunc(logits, func(l float32) bool { return l-l != 0 })
+}
+
+// TestNotFiniteRows: exactly the rows of a sequence that saw it are listed, and
+// the others have the same bits as without it.
+func TestNotFiniteRows(t *testing.T) {
+	const token = 7
+	for _, arch := range Architectures() {
+		o := tinymodel.Options{Arch: arch, Type: quant.Q8_0, Layers: 2, Untied: true}
+		o.Types = map[string]quant.Type{"token_embd.weight": quant.F32}
+		for _, bad := range []float64{0, math.NaN(), math.Inf(-1)} {
+			f, err := tinymodel.Open(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bad != 0 {
+				embedding, _ := f.Tensor("token_embd.weight")
+				poison(t, f, "token_embd.weight", token*embedding.Shape[0]+5, bad)
+			}
+			for _, opts := range []Options{{Reference: true}, {Tier: kernel.Tiers()[0]}, {Tier: kernel.Tiers()[len(kernel.Tiers())-1], KV: KV8}} {
+				opts.Threads, opts.MaxRows = 1, 32
+				checkRows(t, f, opts, token, bad)
+			}
+		}
+	}
+}
+
+func checkRows(t *testing.T, f *gguf.File, o Options, token int32, bad float64) {
+	t.Helper()
+	m, err := Load(f, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	c, err := m.NewCache(8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	alone := slices.Clone(m.Forward(pair(nil, []int32{20, 21, 22, 23}), c))
+	b := pair([]int32{30, 31, token, 32, 33}, []int32{20, 21, 22, 23})
+	logits := m.Forward(b, c)
+	vocab := m.Config().Vocab
+	if !slices.Equal(logits[len(logits)-vocab:], alone[len(alone)-vocab:]) {
+		t.Errorf("%+v with %v: the neighbour's logits differ", o, bad)
+	}
+	rows := fmt.Sprint(m.NotFinite())
+	want := "[]"
+	if bad != 0 {
+		want = "[2]" // what follows reads keys and values that were made finite
+	}
+	if o.Reference && bad != 0 {
+		want = "[2 3 4]" // and here as they are
+	}
+	if rows != want {
+		t.Errorf("%+v with %v: rows %v, want %v", o, bad, rows, want)
+	}
+	if m.Forward(pair(nil, []int32{20, 21, 22, 23}), c); len(m.NotFinite()) != 0 {
+		t.Errorf("%+v with %v: the next step lists rows %v", o, bad, m.NotFinite())
+	}
+}
+
+// pair is a batch of up to two prompts, logits of their last rows.
+func pair(prompts ...[]int32) *batch.Batch {
+	b := &batch.Batch{Start: []int32{0}}
+	for i, p := range prompts {
+		if len(p) == 0 {
+			continue
+		}
+		for pos, token := range p {
+			b.Tokens = append(b.Tokens, token)
+			b.Positions = append(b.Positions, int32(pos))
+		}
+		b.Start = append(b.Start, int32(len(b.Tokens)))
+		b.Blocks = append(b.Blocks, []int32{int32(i)})
+		b.Logits = append(b.Logits, int32(len(b.Tokens)-1))
+	}
+	return b
+}
