@@ -149,6 +149,9 @@ func (v *Variables) Set(name string, value Data) {
 // SetText adds a variable that is a string.
 func (v *Variables) SetText(name, text string) { v.Set(name, Data{jinja.Client(text)}) }
 
+// SetBool adds a variable that is true or false.
+func (v *Variables) SetBool(name string, value bool) { v.Set(name, Data{value}) }
+
 // Text returns the content of a message with its parts on lines of their own.
 func (m *Message) Text() string {
 	if len(m.Parts) == 1 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/chat/answer"
@@ -25,6 +26,8 @@ type Template struct {
 	problem  error // the model's template does not parse
 	answers  *answer.Format
 	reasoner *answer.Reasoner
+
+	keepsSystem func() bool // findKeepsSystem, once
 }
 
 // Load makes the template of a model file; a model without one gets ChatML. A
@@ -61,6 +64,7 @@ func New(source, bos, eos string) (*Template, error) {
 		return nil, fmt.Errorf("chat: template: %w", err)
 	}
 	t.habits.parts = t.wantsParts()
+	t.keepsSystem = sync.OnceValue(t.findKeepsSystem)
 	return t, nil
 }
 
@@ -116,7 +120,7 @@ func (t *Template) Render(ctx context.Context, messages []Message, o Options) (P
 	if t.problem != nil {
 		return Prompt{}, fmt.Errorf("%w: %w", ErrRefused, t.problem)
 	}
-	p, err := t.render(ctx, messages, o)
+	p, err := t.render(ctx, t.settled(messages), o)
 	if err == nil && o.Continue {
 		return p.continued(messages[len(messages)-1])
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/server/anthropic"
 	"github.com/penstock-llm/penstock/internal/server/native"
 	"github.com/penstock-llm/penstock/internal/server/openai"
 	"github.com/penstock-llm/penstock/internal/server/serving"
@@ -92,6 +93,7 @@ var unrouted = []struct {
 	shape  serving.Shape
 }{
 	{"/api/", native.WriteError}, // Ollama's clients expect a text as the error
+	{"/v1/messages", anthropic.WriteError},
 	{"/", openai.WriteError},
 }
 

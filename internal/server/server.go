@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/server/anthropic"
 	"github.com/penstock-llm/penstock/internal/server/llamaserver"
 	"github.com/penstock-llm/penstock/internal/server/native"
 	"github.com/penstock-llm/penstock/internal/server/openai"
@@ -94,6 +95,7 @@ func New(cfg Config) *Server {
 	s.metrics = newCollector(s)
 	s.routes = append(s.routes, native.Routes(func() []serving.Route { return s.routes })...)
 	s.routes = append(s.routes, openai.Routes()...)
+	s.routes = append(s.routes, anthropic.Routes()...)
 	s.routes = append(s.routes, llamaserver.Routes()...)
 	s.routes = append(s.routes, s.operations()...)
 	s.routes = append(s.routes, ui.Routes()...)

@@ -23,9 +23,9 @@ const toolTemplate = `{% if tools %}{% for tool in tools %}{{ tool | tojson }}{%
 const weatherTool = `{"type":"function","function":{"name":"weather","description":"d","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}`
 
 // withTools is a fixture whose model knows tools.
-func withTools(t *testing.T, text string) *fixture {
+func withTools(t *testing.T, text string, options ...option) *fixture {
 	t.Helper()
-	f := newFixture(t, text)
+	f := newFixture(t, text, options...)
 	tmpl, err := chat.New(toolTemplate, "", "")
 	if err != nil {
 		t.Fatal(err)

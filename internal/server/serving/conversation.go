@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/chat/answer"
+	"github.com/penstock-llm/penstock/internal/engine"
 )
 
 // Conversation is what a chat protocol asks a model to answer. Each protocol
@@ -25,6 +26,8 @@ type Conversation struct {
 	NoTurn bool
 	// What the model thinks before it answers is part of the text.
 	RawReasoning bool
+	// The most tokens that it thinks for; 0: as many as it likes.
+	ThinkingBudget int
 }
 
 // Tool is a function that a model may call.
@@ -103,6 +106,11 @@ func (m *Deployment) Converse(ctx context.Context, c *Conversation, j *Job) *Err
 	}
 	if c.Choice.Mode == Required {
 		m.force(r, c.Choice.Name, j)
+	}
+	if c.ThinkingBudget > 0 && r.options.Reasoning != nil {
+		j.Constraint = func() engine.Constraint {
+			return newThinkingBudget(c.ThinkingBudget, m.Tokenizer, reasoner, r.options.InReasoning)
+		}
 	}
 	j.Reading = r
 	return nil

@@ -38,6 +38,12 @@ func (f *Frames) Open() {
 	}
 }
 
+// Event names the message that is opened next, in protocols whose events have
+// names.
+func (f *Frames) Event(name string) {
+	f.Buf = append(append(append(f.Buf, "event: "...), name...), '\n')
+}
+
 // Close appends what comes after a message.
 func (f *Frames) Close() {
 	f.Buf = append(f.Buf, '\n')

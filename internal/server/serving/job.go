@@ -22,7 +22,8 @@ type Job struct {
 	Stream      bool // someone waits for each token
 	Priority    int
 	Client      string
-	Reading     *Reading // how the answer is taken apart; nil: all of it is text
+	Reading     *Reading                 // how the answer is taken apart; nil: all of it is text
+	Constraint  func() engine.Constraint // makes the one of a generation; nil: every token is allowed
 }
 
 // stopWake is how many tokens an answer that is not streamed may run past a
@@ -39,6 +40,10 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 	case len(j.Stop) > 0, j.Reading != nil && j.Reading.oneCall:
 		wake = stopWake
 	}
+	var constraint engine.Constraint
+	if j.Constraint != nil {
+		constraint = j.Constraint()
+	}
 	stream, err := m.Engine.Submit(ctx, engine.Request{
 		Prompt:       j.Prompt,
 		MaxTokens:    j.MaxTokens,
@@ -49,6 +54,7 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 		Priority:     j.Priority,
 		Client:       j.Client,
 		EchoLogprobs: j.Echo,
+		Constraint:   constraint,
 	})
 	if err != nil {
 		return nil, FromEngine(err)

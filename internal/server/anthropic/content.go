@@ -1,0 +1,206 @@
+package anthropic
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+
+	api "github.com/penstock-llm/penstock/api/anthropic"
+	"github.com/penstock-llm/penstock/internal/chat"
+)
+
+// parseMessages makes the messages of a conversation. Errors are
+// *chat.FieldError and name the field.
+func parseMessages(c *api.Conversation) ([]chat.Message, error) {
+	if len(c.Messages) == 0 {
+		return nil, chat.Wrong("messages", "must be an array with at least one message")
+	}
+	var all []chat.Message
+	system, err := parseSystem(c.System)
+	if err != nil {
+		return nil, err
+	}
+	if system != "" {
+		all = append(all, chat.NewMessage("system", system))
+	}
+	for i, m := range c.Messages {
+		at := fmt.Sprintf("messages[%d]", i)
+		blocks, err := parseContent(m.Content, at+".content")
+		if err != nil {
+			return nil, err
+		}
+		switch m.Role {
+		case "user":
+			all, err = appendUser(all, blocks, at+".content")
+		case "assistant":
+			all, err = appendAssistant(all, blocks, at+".content")
+		case "system":
+			all, err = appendSystem(all, blocks, at+".content")
+		default:
+			err = chat.Wrong(at+".role", "must be user, assistant or system")
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// parseContent reads a string, which is one block of text, or an array of blocks.
+func parseContent(raw json.RawMessage, at string) ([]api.Block, error) {
+	var text *string
+	if json.Unmarshal(raw, &text) == nil {
+		if text == nil {
+			return nil, nil
+		}
+		return []api.Block{{Type: "text", Text: *text}}, nil
+	}
+	var blocks []api.Block
+	if json.Unmarshal(raw, &blocks) != nil {
+		return nil, chat.Wrong(at, "must be a string or an array of blocks")
+	}
+	return blocks, nil
+}
+
+// billing is the part of Claude Code's first system block that is different in
+// every request. It is replaced by a constant, or no request would share the
+// prefix of the one before.
+var billing = regexp.MustCompile(`\bcch=[0-9A-Za-z]+`)
+
+func parseSystem(raw json.RawMessage) (string, error) {
+	if len(raw) == 0 {
+		return "", nil
+	}
+	blocks, err := parseContent(raw, "system")
+	if err != nil {
+		return "", err
+	}
+	texts := make([]string, 0, len(blocks))
+	for i, b := range blocks {
+		if b.Type != "text" {
+			return "", chat.Wrong(fmt.Sprintf("system[%d].type", i), "must be text")
+		}
+		if strings.HasPrefix(b.Text, "x-anthropic-billing-header:") {
+			b.Text = billing.ReplaceAllString(b.Text, "cch=0")
+		}
+		texts = append(texts, b.Text)
+	}
+	return strings.Join(texts, "\n"), nil
+}
+
+// unknown says that a block is none that this server reads.
+func unknown(kind, at string) error {
+	switch kind {
+	case "image", "document":
+		return chat.Wrong(at+".type", "is %s, but this model takes text only", kind)
+	}
+	return chat.Wrong(at+".type", "is %.40q, which this server does not know here", kind)
+}
+
+// appendUser appends the messages of a user's turn: the results of tools are
+// messages of their own, in the order of the blocks.
+func appendUser(all []chat.Message, blocks []api.Block, at string) ([]chat.Message, error) {
+	var parts []chat.Part
+	flush := func() {
+		if len(parts) > 0 {
+			all = append(all, chat.Message{Role: "user", Parts: parts})
+			parts = nil
+		}
+	}
+	for i, b := range blocks {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		switch b.Type {
+		case "text":
+			parts = append(parts, chat.Part{Kind: chat.Text, Text: b.Text})
+		case "tool_result":
+			flush()
+			m, err := toolResult(b, all, at)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, m)
+		default:
+			return nil, unknown(b.Type, at)
+		}
+	}
+	flush()
+	return all, nil
+}
+
+// toolResult makes the message of a tool. Some templates want the tool's name,
+// which stands at the call.
+func toolResult(b api.Block, before []chat.Message, at string) (chat.Message, error) {
+	m := chat.Message{Role: "tool", CallID: b.ToolUseID}
+	if b.ToolUseID == "" {
+		return m, chat.Wrong(at+".tool_use_id", "is required")
+	}
+	for _, earlier := range before {
+		for _, c := range earlier.Calls {
+			if c.ID == b.ToolUseID {
+				m.Name = c.Name
+			}
+		}
+	}
+	if m.Name == "" {
+		return m, chat.Wrong(at+".tool_use_id", "is %.60q, but no earlier tool_use block has that id", b.ToolUseID)
+	}
+	if len(b.Content) == 0 {
+		return m, nil
+	}
+	blocks, err := parseContent(b.Content, at+".content")
+	if err != nil {
+		return m, err
+	}
+	for i, inner := range blocks {
+		if inner.Type != "text" {
+			return m, unknown(inner.Type, fmt.Sprintf("%s.content[%d]", at, i))
+		}
+		m.Parts = append(m.Parts, chat.Part{Kind: chat.Text, Text: inner.Text})
+	}
+	return m, nil
+}
+
+// appendAssistant appends an earlier answer.
+func appendAssistant(all []chat.Message, blocks []api.Block, at string) ([]chat.Message, error) {
+	m := chat.Message{Role: "assistant"}
+	for i, b := range blocks {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		switch b.Type {
+		case "text":
+			m.Parts = append(m.Parts, chat.Part{Kind: chat.Text, Text: b.Text})
+		case "thinking":
+			m.Reasoning += b.Thinking
+		case "redacted_thinking": // nobody but Anthropic can read it
+		case "tool_use":
+			if b.ID == "" || b.Name == "" {
+				return nil, chat.Wrong(at, "must have an id and a name")
+			}
+			input := string(b.Input)
+			if input == "" || input == "null" {
+				input = "{}"
+			}
+			if input[0] != '{' {
+				return nil, chat.Wrong(at+".input", "must be an object")
+			}
+			m.Calls = append(m.Calls, chat.Call{ID: b.ID, Name: b.Name, Arguments: input})
+		default:
+			return nil, unknown(b.Type, at)
+		}
+	}
+	return append(all, m), nil
+}
+
+// appendSystem appends instructions that stand between the turns. They stay
+// where they are: moved to the front they would change the prefix that the
+// cache holds.
+func appendSystem(all []chat.Message, blocks []api.Block, at string) ([]chat.Message, error) {
+	m := chat.Message{Role: "system"}
+	for i, b := range blocks {
+		if b.Type != "text" {
+			return nil, unknown(b.Type, fmt.Sprintf("%s[%d]", at, i))
+		}
+		m.Parts = append(m.Parts, chat.Part{Kind: chat.Text, Text: b.Text})
+	}
+	return append(all, m), nil
+}

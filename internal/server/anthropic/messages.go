@@ -1,0 +1,169 @@
+package anthropic
+
+import (
+	"fmt"
+	"math"
+
+	api "github.com/penstock-llm/penstock/api/anthropic"
+	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/server/serving"
+)
+
+// messages is POST /v1/messages.
+func messages(call *serving.Call) *serving.Error {
+	call.W.Header().Set("Request-Id", call.ID)
+	var req api.MessagesRequest
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	m, err := call.Acquire(req.Model)
+	if err != nil {
+		return err
+	}
+	defer m.Release()
+	j, err := job(call, m.Deployment, &req)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := call.Context()
+	defer cancel()
+	g, err := m.Start(ctx, j)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	head := &api.MessageResponse{ID: serving.NewID("msg_"), Type: "message", Role: "assistant", Model: m.Name, Content: []any{}}
+	if req.Stream {
+		head.Usage.InputTokens = len(j.Prompt)
+		return call.Stream(ctx, []*serving.Generation{g}, serving.SSE, &encoder{head: head, maxTokens: j.MaxTokens, requestID: call.ID})
+	}
+	answer, err := g.Collect(ctx)
+	if err != nil {
+		return err
+	}
+	return call.JSON(200, fill(head, answer, j.MaxTokens))
+}
+
+// countTokens is POST /v1/messages/count_tokens.
+func countTokens(call *serving.Call) *serving.Error {
+	call.W.Header().Set("Request-Id", call.ID)
+	var req api.Conversation
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	m, err := call.Acquire(req.Model)
+	if err != nil {
+		return err
+	}
+	defer m.Release()
+	var j serving.Job
+	if err := converse(call, m.Deployment, &req, &j); err != nil {
+		return err
+	}
+	return call.JSON(200, api.CountResponse{InputTokens: len(j.Prompt)})
+}
+
+// job makes the job of a request.
+func job(call *serving.Call, m *serving.Deployment, req *api.MessagesRequest) (*serving.Job, *serving.Error) {
+	var c serving.Check
+	if req.MaxTokens == nil {
+		c.Fail(serving.Bad("max_tokens", "max_tokens is required"))
+	}
+	c.Inert("output_format", req.OutputFormat)
+	c.Inert("output_config", req.OutputConfig, "{}")
+	j := &serving.Job{
+		MaxTokens: c.Int("max_tokens", req.MaxTokens, -1, 1, math.MaxInt32),
+		Stop:      c.Stops("stop_sequences", req.StopSequences),
+		Stream:    req.Stream,
+		Priority:  call.Client.Priority,
+		Client:    call.Client.Name,
+	}
+	p := &j.Params
+	p.Temperature = c.Float("temperature", req.Temperature, 1, 0, 2)
+	p.TopP = max(c.Float("top_p", req.TopP, 1, 0, 1), 1e-9) // 0: the likeliest token alone
+	p.TopK = max(c.Int("top_k", req.TopK, 0, -1, math.MaxInt32), 0)
+	p.Seed = c.Seed(nil)
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
+	return j, converse(call, m, &req.Conversation, j)
+}
+
+// converse makes the prompt.
+func converse(call *serving.Call, m *serving.Deployment, req *api.Conversation, j *serving.Job) *serving.Error {
+	c, err := conversation(req)
+	if err != nil {
+		return serving.FromChat(err)
+	}
+	return m.Converse(call.R.Context(), c, j)
+}
+
+func conversation(req *api.Conversation) (c *serving.Conversation, err error) {
+	c = &serving.Conversation{}
+	if c.Messages, err = parseMessages(req); err != nil {
+		return nil, err
+	}
+	// A last message of the assistant is the beginning of the answer.
+	last := c.Messages[len(c.Messages)-1]
+	c.Continue = last.Role == "assistant" && len(last.Calls) == 0 && last.Text() != ""
+	for i, t := range req.Tools {
+		at := fmt.Sprintf("tools[%d]", i)
+		if t.Type != "" && t.Type != "custom" {
+			return nil, chat.Wrong(at+".type", "is %.40q: this server runs no tools of its own", t.Type)
+		}
+		tool, err := serving.NewTool(t.Name, t.Description, t.InputSchema)
+		if err != nil {
+			return nil, chat.Wrong(at+".input_schema", "is not valid JSON")
+		}
+		c.Tools = append(c.Tools, tool)
+	}
+	if err := chooseTool(c, req.ToolChoice); err != nil {
+		return nil, err
+	}
+	return c, think(c, req.Thinking)
+}
+
+func chooseTool(c *serving.Conversation, choice *api.ToolChoice) error {
+	if choice == nil {
+		return nil
+	}
+	c.OneCall = choice.DisableParallel
+	switch choice.Type {
+	case "auto":
+	case "none":
+		c.Choice.Mode = serving.None
+	case "any":
+		c.Choice.Mode = serving.Required
+	case "tool":
+		if choice.Name == "" {
+			return chat.Wrong("tool_choice.name", "is required with the type tool")
+		}
+		c.Choice = serving.ToolChoice{Mode: serving.Required, Name: choice.Name}
+	default:
+		return chat.Wrong("tool_choice.type", "must be auto, any, tool or none")
+	}
+	return nil
+}
+
+// think tells the template whether the model is to think. Templates that cannot
+// choose do not read the variable.
+func think(c *serving.Conversation, t *api.Thinking) error {
+	if t == nil {
+		return nil
+	}
+	switch t.Type {
+	case "enabled", "adaptive":
+		c.Variables.SetBool("enable_thinking", true)
+	case "disabled":
+		c.Variables.SetBool("enable_thinking", false)
+	default:
+		return chat.Wrong("thinking.type", "must be enabled, disabled or adaptive")
+	}
+	if t.BudgetTokens != nil {
+		if *t.BudgetTokens < 1 {
+			return chat.Wrong("thinking.budget_tokens", "must be at least 1")
+		}
+		c.ThinkingBudget = *t.BudgetTokens
+	}
+	return nil
+}
