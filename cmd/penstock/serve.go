@@ -31,7 +31,7 @@ type serveCommand struct {
 	APIKeyFile     string        `help:"File of API keys, one a line; without it everybody may use the server." env:"PENSTOCK_API_KEY_FILE" type:"path"`
 	TLSCert        string        `name:"tls-cert" help:"Certificate (PEM)." env:"PENSTOCK_TLS_CERT" type:"path"`
 	TLSKey         string        `name:"tls-key" help:"Its key (PEM)." env:"PENSTOCK_TLS_KEY" type:"path"`
-	CORSOrigin     string        `name:"cors-origin" help:"Origin of web pages that may use the server, or *." env:"PENSTOCK_CORS_ORIGIN"`
+	Pages          pageFlags     `embed:""`
 	MetricsCompat  string        `help:"Also serve metrics under the names of vllm, or none." enum:"vllm,none" default:"vllm" env:"PENSTOCK_METRICS_COMPAT"`
 	LogLevel       string        `help:"debug, info, warn or error; info logs each request." enum:"debug,info,warn,error" default:"warn" env:"PENSTOCK_LOG_LEVEL"`
 	LogFormat      string        `help:"text or json." enum:"text,json" default:"text" env:"PENSTOCK_LOG_FORMAT"`
@@ -78,6 +78,9 @@ type front struct {
 // open reads keys and certificate and begins to listen, before the model is
 // loaded: health checks are answered, and a taken port is known at once.
 func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, logger *slog.Logger, term terminal) (*front, error) {
+	if err := c.Pages.check(); err != nil {
+		return nil, err
+	}
 	at, err := c.Listen.address(parsed)
 	if err != nil {
 		return nil, err
@@ -184,7 +187,8 @@ func modelID(name string, file *gguf.File) string {
 
 func (c *serveCommand) server(keys []string, logger *slog.Logger) *server.Server {
 	return server.New(server.Config{
-		Version: version(), APIKeys: keys, CORSOrigin: c.CORSOrigin, RequestTimeout: c.RequestTimeout,
+		Version: version(), APIKeys: keys, CORSOrigin: c.Pages.CORSOrigin, AllowedOrigins: c.Pages.AllowedOrigins,
+		AllowedHosts: c.Pages.AllowedHosts, RequestTimeout: c.RequestTimeout,
 		MetricsVLLM: c.MetricsCompat == "vllm", AccessLog: logger.Enabled(context.Background(), slog.LevelInfo), Log: logger,
 	})
 }

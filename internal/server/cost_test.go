@@ -91,7 +91,7 @@ func BenchmarkStreamedToken(b *testing.B) {
 					}
 					defer conn.Close()
 					body := fmt.Sprintf("{"+hello+`,"max_tokens":%d,"temperature":0,"ignore_eos":true,"stream":true}`, each)
-					fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+					fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 					if err := untilDone(conn); err != nil {
 						b.Error(err)
 					}
@@ -130,7 +130,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 	defer conn.Close()
 	body := `{"model":"tiny","messages":[{"role":"system","content":"You are helpful."},{"role":"user","content":"Why is the sky blue?"}],"max_tokens":1,"temperature":0}`
-	request := fmt.Sprintf("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	request := fmt.Sprintf("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	br := bufio.NewReader(conn)
 	b.ReportAllocs()
 	start := cpu.Used()

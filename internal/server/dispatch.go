@@ -33,7 +33,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		o.began(call)
 	}
 	w.Header()["X-Request-Id"] = []string{call.ID}
-	s.allowOrigin(w.Header())
+	s.origins.allow(s.cfg.CORSOrigin, r, w.Header())
 	defer func() {
 		out.end()
 		for _, o := range s.observers {
@@ -112,6 +112,10 @@ func (p *path) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := w.(*response) // the server's ServeHTTP made it
 	x := out.exchange
 	x.path = p
+	if err := x.server.origins.check(r); err != nil {
+		out.fail(out, p.routes[0].Shape, err)
+		return
+	}
 	method := r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
@@ -154,7 +158,7 @@ func (p *path) otherMethod(out *response, r *http.Request) {
 		out.fail(out, p.routes[0].Shape, serving.WrongMethod(r.Method, p.name))
 		return
 	}
-	if out.server.cfg.CORSOrigin != "" {
+	if h.Get("Access-Control-Allow-Origin") != "" {
 		h.Set("Access-Control-Allow-Methods", p.allow)
 		allowed := "Authorization, Content-Type, OpenAI-Beta, X-Api-Key, X-Request-Id"
 		if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {

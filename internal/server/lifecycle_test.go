@@ -325,8 +325,8 @@ func TestSlowClients(t *testing.T) {
 	})
 	ts := f.listen(t)
 	for name, c := range map[string]struct{ send, want string }{
-		"headers": {"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConte", ""},
-		"body":    {"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"prom", "408"},
+		"headers": {"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConte", ""},
+		"body":    {"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{\"prom", "408"},
 	} {
 		conn, err := net.Dial("tcp", ts.Listener.Addr().String())
 		if err != nil {
@@ -374,7 +374,7 @@ func TestSlowReader(t *testing.T) {
 	defer conn.Close()
 	conn.(*net.TCPConn).SetReadBuffer(1 << 12)
 	body := `{"prompt":"abc","max_tokens":60000,"temperature":0,"ignore_eos":true,"stream":true,"logprobs":20}`
-	fmt.Fprintf(conn, "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	fmt.Fprintf(conn, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	waitFor(t, "the slow stream", func() bool { return f.engine.Stats().GeneratedTokens > 100 })
 	start := time.Now()
 	if a := f.post(t, "/v1/completions", `{"prompt":"abc","max_tokens":50}`); a.status != 200 {

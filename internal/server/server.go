@@ -27,7 +27,10 @@ type Config struct {
 	Model   *Deployment // nil: the server is loading until Attach
 	APIKeys []string    // none: everybody may use it
 
-	CORSOrigin     string        // value of Access-Control-Allow-Origin; empty: no CORS
+	CORSOrigin     string   // value of Access-Control-Allow-Origin; empty: that of AllowedOrigins
+	AllowedOrigins []string // of web pages that may use the server besides its own; "*": all
+	AllowedHosts   []string // names of a server on a loopback address besides localhost; "*": all
+
 	MaxBody        int64         // bytes of a request body: 8 MiB
 	HeaderTimeout  time.Duration // for a request's headers: 10 s
 	BodyTimeout    time.Duration // for its body: 30 s
@@ -69,6 +72,7 @@ type Server struct {
 	mux     *http.ServeMux
 	routes  []serving.Route
 	keys    map[[sha256.Size]byte]string // digest of a key -> name of its client
+	origins origins
 	paths   []*path
 	metrics *collector
 	answers *answers
@@ -92,6 +96,10 @@ func New(cfg Config) *Server {
 		mux:  http.NewServeMux(),
 		keys: clients(cfg.APIKeys),
 	}
+	s.origins = origins{hosts: cfg.AllowedHosts, pages: cfg.AllowedOrigins}
+	if cfg.CORSOrigin != "" {
+		s.origins.pages = append(s.origins.pages[:len(s.origins.pages):len(s.origins.pages)], cfg.CORSOrigin)
+	}
 	s.metrics = newCollector(s)
 	s.routes = append(s.routes, native.Routes(func() []serving.Route { return s.routes })...)
 	s.routes = append(s.routes, openai.Routes()...)
@@ -108,18 +116,6 @@ func New(cfg Config) *Server {
 	return s
 }
 
-// allowOrigin lets web pages of the configured origin read the answers.
-func (s *Server) allowOrigin(h http.Header) {
-	if s.cfg.CORSOrigin == "" {
-		return
-	}
-	h.Set("Access-Control-Allow-Origin", s.cfg.CORSOrigin)
-	h.Set("Access-Control-Expose-Headers", "x-request-id, openai-processing-ms, retry-after")
-	if s.cfg.CORSOrigin != "*" {
-		h.Set("Vary", "Origin")
-	}
-}
-
 // Attach makes the server ready to serve m.
 func (s *Server) Attach(m *Deployment) { s.app.Models.Attach(m) }
 
@@ -130,6 +126,7 @@ func (s *Server) HTTP(addr string, t *tls.Config) *http.Server {
 	h := &http.Server{
 		Addr:              addr,
 		Handler:           s,
+		BaseContext:       base,
 		TLSConfig:         t,
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,

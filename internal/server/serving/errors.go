@@ -94,6 +94,17 @@ func Unauthorized() *Error {
 		Message: "missing or wrong API key"}
 }
 
+// Forbidden is a 403 for a request that a foreign web page has caused.
+func Forbidden(format, sent string) *Error {
+	return &Error{Status: http.StatusForbidden, Type: "permission_error", Code: "forbidden", Message: fmt.Sprintf(format, Clip(sent))}
+}
+
+// UnsupportedType is a 415 for a web page's body that is not JSON.
+func UnsupportedType(kind string) *Error {
+	return &Error{Status: http.StatusUnsupportedMediaType, Type: invalidRequest, Code: "unsupported_media_type",
+		Message: fmt.Sprintf("web pages must send application/json, not %s", Clip(kind))}
+}
+
 // TooLarge is a 413.
 func TooLarge(limit int64) *Error {
 	return &Error{Status: http.StatusRequestEntityTooLarge, Type: invalidRequest, Code: "request_too_large",
