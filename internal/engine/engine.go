@@ -174,9 +174,9 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 	return s, nil
 }
 
-func (e *Engine) accept(s *Stream) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+// Room returns why Submit would refuse any request at this moment, or nil. A
+// caller for whom a prompt is expensive to make asks before it makes one.
+func (e *Engine) Room() error {
 	switch {
 	case e.broken.Load():
 		return ErrBroken
@@ -187,6 +187,15 @@ func (e *Engine) accept(s *Stream) error {
 	case e.live.Load() >= int64(cap(e.inbox)):
 		e.stats.refused.Add(1)
 		return ErrQueueFull
+	}
+	return nil
+}
+
+func (e *Engine) accept(s *Stream) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.Room(); err != nil {
+		return err
 	}
 	e.live.Add(1)
 	// Helpers are up when the step begins. They are roused before the loop, which

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -370,8 +372,62 @@ func TestOpenAIErrors(t *testing.T) {
 
 func TestQueueFull(t *testing.T) {
 	f := newFixture(t, "abc", func(_ *Config, e *engineConfig) { e.MaxBatch, e.MaxQueue = 1, 1 })
-	a := f.post(t, "/v1/chat/completions", "{"+hello+`,"n":3}`)
-	if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "5" || at(t, a.get(t), "error", "type") != "rate_limit_error" {
-		t.Errorf("status %d: %s", a.status, a.body)
+	slow(5*time.Millisecond, f)
+	done := make(chan answer)
+	for range 2 {
+		go func() { done <- f.post(t, "/v1/completions", `{"prompt":"abc","max_tokens":100}`) }()
+	}
+	waitFor(t, "the queue to fill", func() bool { s := f.engine.Stats(); return s.Running == 1 && s.Waiting == 1 })
+	for path := range streams {
+		a := f.post(t, path, streamBody(path, "x", ""))
+		if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "5" || !strings.Contains(a.body, "waiting") {
+			t.Errorf("%s: status %d: %s", path, a.status, a.body)
+		}
+	}
+	for range 2 {
+		<-done
+	}
+}
+
+// What can never run is refused for good, not with an invitation to try again.
+func TestMoreThanCanEverRun(t *testing.T) {
+	f := newFixture(t, "abc", func(_ *Config, e *engineConfig) { e.MaxBatch, e.MaxQueue = 1, 1 })
+	for param, c := range map[string][2]string{
+		"n":      {"chat/completions", "{" + hello + `,"n":3}`},
+		"n ":     {"completions", `{"prompt":"x","n":3}`},
+		"prompt": {"completions", `{"prompt":["a","b","c"]}`},
+	} {
+		a := f.post(t, "/v1/"+c[0], c[1])
+		if a.status != 400 || at(t, a.get(t), "error", "param") != strings.TrimSpace(param) || a.header.Get("Retry-After") != "" {
+			t.Errorf("%s: status %d: %s", c[1], a.status, a.body)
+		}
+	}
+}
+
+// A prompt that is far too long is refused before it costs the time of making
+// tokens out of it.
+func TestHugePromptsCostNothing(t *testing.T) {
+	f := newFixture(t, "abc")
+	huge := strings.Repeat("word ", 1<<20)
+	f.post(t, "/v1/completions", `{"prompt":"`+huge[:len(huge)/8]+`"}`) // anything that is done once
+	for path := range streams {
+		body := streamBody(path, huge, "")
+		start := time.Now()
+		var parsed map[string]any
+		if err := json.Unmarshal([]byte(body), &parsed); err != nil {
+			t.Fatal(err)
+		}
+		parse := time.Since(start)
+		start = time.Now()
+		a := f.post(t, path, body)
+		spent := time.Since(start)
+		if a.status != 400 || !strings.Contains(a.body, "exceeds the available context size (512 tokens)") || !strings.Contains(a.body, "at least") {
+			t.Errorf("%s: status %d: %.200s", path, a.status, a.body)
+		}
+		start = time.Now()
+		f.model.Tokenizer.Encode(huge, true, true)
+		if encode := time.Since(start); spent > encode/2+6*parse {
+			t.Errorf("%s: the refusal took %v; reading the body takes %v, its tokens %v", path, spent, parse, encode)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package llamaserver
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 
@@ -20,12 +21,15 @@ func completion(call *serving.Call) *serving.Error {
 		return err
 	}
 	defer m.Release()
+	ctx, cancel := call.Context()
+	defer cancel()
 	j, err := job(call, m.Deployment, &req)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := call.Context()
-	defer cancel()
+	if j.Prompt, err = prompt(ctx, m.Deployment, req.Prompt); err != nil {
+		return err
+	}
 	g, err := m.Start(ctx, j)
 	if err != nil {
 		return err
@@ -78,12 +82,26 @@ func job(call *serving.Call, m *serving.Deployment, r *api.CompletionRequest) (*
 	p.LogitBias = bias(&c, r.LogitBias, m.Tokenizer.Vocab())
 	p.TopLogprobs = c.Int("n_probs", r.NProbs, 0, 0, 20)
 	p.Logprobs = p.TopLogprobs > 0
-	ids, _ := content(&c, m, "prompt", r.Prompt, true, true)
+	return j, c.Err()
+}
+
+// prompt makes the tokens of a request. An empty prompt is the beginning of any
+// text.
+func prompt(ctx context.Context, m *serving.Deployment, data json.RawMessage) (ids []int32, err *serving.Error) {
+	p, err := parseMixed("prompt", data, m.Tokenizer.Vocab())
+	if err == nil {
+		err = m.Admit("prompt", 1)
+	}
+	if err == nil {
+		err = m.Prepare(ctx, p.bytes(), func() (err *serving.Error) {
+			ids, err = p.encode(true, m.Encode)
+			return err
+		})
+	}
 	if bos := m.Tokenizer.BOS(); len(ids) == 0 && bos >= 0 {
 		ids = []int32{bos}
 	}
-	j.Prompt = ids
-	return j, c.Err()
+	return ids, err
 }
 
 func withoutEmpty(words []string) []string {

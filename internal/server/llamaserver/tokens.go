@@ -22,13 +22,23 @@ func tokenize(call *serving.Call) *serving.Error {
 		return err
 	}
 	defer m.Release()
-	var c serving.Check
-	ids, _ := content(&c, m.Deployment, "content", req.Content, req.AddSpecial, req.ParseSpecial == nil || *req.ParseSpecial)
-	if err := c.Err(); err != nil {
+	p, err := parseMixed("content", req.Content, m.Tokenizer.Vocab())
+	if err != nil {
+		return err
+	}
+	parse := req.ParseSpecial == nil || *req.ParseSpecial
+	var ids []int32
+	err = m.Prepare(call.R.Context(), p.bytes(), func() (err *serving.Error) {
+		ids, err = p.encode(req.AddSpecial, func(text string, special bool) ([]int32, *serving.Error) {
+			return m.Tokenizer.Encode(text, special, parse), nil
+		})
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	if !req.WithPieces {
-		return call.JSON(200, api.TokenizeResponse{Tokens: append([]int32{}, ids...)})
+		return call.JSON(200, api.TokenizeResponse{Tokens: ids})
 	}
 	pieces := make([]api.TokenPiece, len(ids))
 	for i, id := range ids {
@@ -50,37 +60,75 @@ func pieceOf(m *serving.Deployment, id int32) any {
 	return raw
 }
 
-// content reads a prompt: a text, a token id, or an array of both, of which
-// only the first text gets the tokens that begin a text.
-func content(c *serving.Check, m *serving.Deployment, param string, data json.RawMessage, special, parse bool) (ids []int32, ok bool) {
-	wrong := func() ([]int32, bool) {
-		c.Fail(serving.Bad(param, "%s must be a text, or an array of texts and token ids", param))
-		return nil, false
-	}
+// mixed is a prompt in llama-server's form: texts and token ids in any order.
+type mixed []part
+
+// part is a text, or where that is nil, a token.
+type part struct {
+	text *string
+	id   int32
+}
+
+// parseMixed reads a text, or an array of texts and token ids.
+func parseMixed(param string, data json.RawMessage, vocab int) (mixed, *serving.Error) {
+	wrong := serving.Bad(param, "%s must be a text, or an array of texts and token ids", param)
 	if len(data) == 0 || string(data) == "null" {
-		return wrong()
+		return nil, wrong
 	}
 	var text string
 	if json.Unmarshal(data, &text) == nil {
-		return m.Tokenizer.Encode(text, special, parse), true
+		return mixed{{text: &text}}, nil
 	}
-	var parts []json.RawMessage
-	if json.Unmarshal(data, &parts) != nil {
-		return wrong()
+	var elements []json.RawMessage
+	if json.Unmarshal(data, &elements) != nil {
+		return nil, wrong
 	}
-	for i, part := range parts {
+	var p mixed
+	var c serving.Check
+	for i, e := range elements {
 		var id int32
+		var text string
 		switch {
-		case json.Unmarshal(part, &text) == nil:
-			ids = append(ids, m.Tokenizer.Encode(text, special && i == 0, parse)...)
-		case json.Unmarshal(part, &id) == nil:
-			c.Tokens(fmt.Sprintf("%s[%d]", param, i), []int32{id}, m.Tokenizer.Vocab())
-			ids = append(ids, id)
+		case string(e) == "null":
+			return nil, wrong
+		case json.Unmarshal(e, &text) == nil:
+			p = append(p, part{text: &text})
+		case json.Unmarshal(e, &id) == nil:
+			c.Tokens(fmt.Sprintf("%s[%d]", param, i), []int32{id}, vocab)
+			p = append(p, part{id: id})
 		default:
-			return wrong()
+			return nil, wrong
 		}
 	}
-	return ids, true
+	return p, c.Err()
+}
+
+// bytes is how much text there is.
+func (p mixed) bytes() (n int) {
+	for _, one := range p {
+		if one.text != nil {
+			n += len(*one.text)
+		}
+	}
+	return n
+}
+
+// encode turns the texts into tokens by a function that is told whether to add
+// the tokens that begin a text, which only the first part gets.
+func (p mixed) encode(special bool, encode func(text string, special bool) ([]int32, *serving.Error)) ([]int32, *serving.Error) {
+	ids := []int32{}
+	for i, one := range p {
+		if one.text == nil {
+			ids = append(ids, one.id)
+			continue
+		}
+		more, err := encode(*one.text, special && i == 0)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, more...)
+	}
+	return ids, nil
 }
 
 // detokenize is POST /detokenize.
@@ -122,9 +170,11 @@ func applyTemplate(call *serving.Call) *serving.Error {
 	if err != nil {
 		return err
 	}
-	p, err := m.Render(call.R.Context(), c)
-	if err != nil {
-		return err
-	}
-	return call.JSON(200, api.ApplyTemplateResponse{Prompt: p.Text})
+	return m.Prepare(call.R.Context(), len(req.Messages), func() *serving.Error {
+		p, err := m.Render(call.R.Context(), c)
+		if err != nil {
+			return err
+		}
+		return call.JSON(200, api.ApplyTemplateResponse{Prompt: p.Text})
+	})
 }

@@ -37,17 +37,24 @@ func benchmark(call *serving.Call) *serving.Error {
 		concurrency: c.Int("concurrency", req.Concurrency, 8, 1, 256),
 		tokens:      c.Int("max_tokens", req.MaxTokens, 50, 1, m.Context()),
 		temperature: c.Float("temperature", req.Temperature, 0.7, 0, 2),
-		prompt:      defaultPrompt,
 		client:      call.Client,
 	}
+	text := defaultPrompt
 	if req.Prompt != nil {
-		b.prompt = *req.Prompt
-	}
-	if n := len(m.Encode(b.prompt)); n >= m.Context() {
-		c.Fail(serving.TooLong(n, m.Context()))
+		text = *req.Prompt
 	}
 	if err := c.Err(); err != nil {
 		return err
+	}
+	err = m.Prepare(call.R.Context(), len(text), func() (err *serving.Error) {
+		b.prompt, err = m.Encode(text, true)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(b.prompt) >= m.Context() {
+		return serving.TooLong(len(b.prompt), m.Context(), "")
 	}
 	ctx, cancel := call.Context()
 	defer cancel()
@@ -65,7 +72,7 @@ type bench struct {
 	model                         *serving.Deployment
 	requests, concurrency, tokens int
 	temperature                   float32
-	prompt                        string
+	prompt                        []int32
 	client                        serving.Principal
 }
 
@@ -102,10 +109,9 @@ func (b *bench) run(ctx context.Context) (api.Benchmark, error) {
 }
 
 func (b *bench) one(ctx context.Context, i int) outcome {
-	ids := b.model.Encode(b.prompt)
 	start := time.Now()
 	s, err := b.model.Engine.Submit(ctx, engine.Request{
-		Prompt:    ids,
+		Prompt:    b.prompt,
 		MaxTokens: b.tokens,
 		Params:    sample.Params{Temperature: b.temperature, TopP: 1, Seed: uint64(i)},
 		IgnoreEOS: true,

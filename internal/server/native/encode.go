@@ -19,9 +19,11 @@ func encode(call *serving.Call) *serving.Error {
 	if req.Text == nil {
 		return serving.Bad("text", "text is required")
 	}
-	ids := m.Encode(*req.Text)
-	if ids == nil {
-		ids = []int32{}
-	}
-	return answer(call, api.Encoded{Tokens: ids, Length: len(ids)})
+	return m.Prepare(call.R.Context(), len(*req.Text), func() *serving.Error {
+		ids := m.Tokenizer.Encode(*req.Text, true, true)
+		if ids == nil {
+			ids = []int32{}
+		}
+		return answer(call, api.Encoded{Tokens: ids, Length: len(ids)})
+	})
 }

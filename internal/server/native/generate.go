@@ -26,12 +26,22 @@ func run(call *serving.Call, streamed bool) *serving.Error {
 	}
 	defer m.Release()
 	req.Stream = req.Stream || streamed
-	j, err := job(call, m.Deployment, &req)
+	ctx, cancel := call.Context()
+	defer cancel()
+	j, err := job(call, &req)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := call.Context()
-	defer cancel()
+	if err := m.Admit("", 1); err != nil {
+		return err
+	}
+	err = m.Prepare(ctx, len(*req.Prompt), func() (err *serving.Error) {
+		j.Prompt, err = m.Encode(*req.Prompt, true)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	g, err := m.Start(ctx, j)
 	if err != nil {
 		return err
@@ -58,7 +68,7 @@ func run(call *serving.Call, streamed bool) *serving.Error {
 	})
 }
 
-func job(call *serving.Call, m *serving.Deployment, r *api.GenerateRequest) (*serving.Job, *serving.Error) {
+func job(call *serving.Call, r *api.GenerateRequest) (*serving.Job, *serving.Error) {
 	var c serving.Check
 	if r.Prompt == nil {
 		return nil, serving.Bad("prompt", "prompt is required")
@@ -80,11 +90,7 @@ func job(call *serving.Call, m *serving.Deployment, r *api.GenerateRequest) (*se
 	p.PresencePenalty = c.Float("presence_penalty", r.PresencePenalty, 0, -2, 2)
 	p.FrequencyPenalty = c.Float("frequency_penalty", r.FrequencyPenalty, 0, -2, 2)
 	p.Seed = c.Seed(r.Seed)
-	if err := c.Err(); err != nil {
-		return nil, err
-	}
-	j.Prompt = m.Encode(*r.Prompt)
-	return j, nil
+	return j, c.Err()
 }
 
 // stops reads a string or an array of strings.

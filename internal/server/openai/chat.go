@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"context"
 	"math"
 
 	api "github.com/penstock-llm/penstock/api/openai"
@@ -19,12 +20,12 @@ func chatCompletions(call *serving.Call) *serving.Error {
 		return err
 	}
 	defer m.Release()
-	jobs, err := chatJobs(call, m.Deployment, &req)
+	ctx, cancel := call.Context()
+	defer cancel()
+	jobs, err := chatJobs(ctx, call, m.Deployment, &req)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := call.Context()
-	defer cancel()
 	gens, err := m.StartAll(ctx, jobs)
 	if err != nil {
 		return err
@@ -43,7 +44,7 @@ func chatCompletions(call *serving.Call) *serving.Error {
 	return call.JSON(200, chatAnswer(m, id, call, all, req.Logprobs))
 }
 
-func chatJobs(call *serving.Call, m *serving.Deployment, req *api.ChatRequest) ([]*serving.Job, *serving.Error) {
+func chatJobs(ctx context.Context, call *serving.Call, m *serving.Deployment, req *api.ChatRequest) ([]*serving.Job, *serving.Error) {
 	var c serving.Check
 	j := job(&c, &req.Sampling, call, m)
 	n := c.Int("n", req.N, 1, 1, maxChoices)
@@ -59,11 +60,15 @@ func chatJobs(call *serving.Call, m *serving.Deployment, req *api.ChatRequest) (
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
+	if err := m.Admit("n", n); err != nil {
+		return nil, err
+	}
 	conversation, err := Conversation(&req.Conversation)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.Converse(call.R.Context(), conversation, j); err != nil {
+	err = m.Prepare(ctx, len(req.Messages), func() *serving.Error { return m.Converse(ctx, conversation, j) })
+	if err != nil {
 		return nil, err
 	}
 	return choices(j, n), nil

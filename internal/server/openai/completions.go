@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"unicode/utf8"
@@ -20,12 +21,12 @@ func completions(call *serving.Call) *serving.Error {
 		return err
 	}
 	defer m.Release()
-	w, err := completionWork(call, m.Deployment, &req)
+	ctx, cancel := call.Context()
+	defer cancel()
+	w, err := completionWork(ctx, call, m.Deployment, &req)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := call.Context()
-	defer cancel()
 	gens, err := m.StartAll(ctx, w.jobs)
 	if err != nil {
 		return err
@@ -51,7 +52,7 @@ type work struct {
 	echoed []string // of each job: the prompt's text if it is to be repeated
 }
 
-func completionWork(call *serving.Call, m *serving.Deployment, req *api.CompletionRequest) (*work, *serving.Error) {
+func completionWork(ctx context.Context, call *serving.Call, m *serving.Deployment, req *api.CompletionRequest) (*work, *serving.Error) {
 	var c serving.Check
 	j := job(&c, &req.Sampling, call, m)
 	w := &work{n: c.Int("n", req.N, 1, 1, maxChoices)}
@@ -59,14 +60,31 @@ func completionWork(call *serving.Call, m *serving.Deployment, req *api.Completi
 	j.Params.TopLogprobs = c.Int("logprobs", req.Logprobs, 0, 0, 20)
 	j.Params.Logprobs = req.Logprobs != nil
 	j.Echo = req.Echo && req.Logprobs != nil
-	prompts := completionPrompts(&c, m, req)
-	if total := len(prompts) * w.n; total > maxChoices {
-		c.Fail(serving.Bad("prompt", "%d prompts with n %d are %d choices, more than %d", len(prompts), w.n, total, maxChoices))
-	}
+	size := checkPrompts(&c, m, req)
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
-	for _, p := range prompts {
+	prompts := max(len(req.Prompt.Texts), len(req.Prompt.Tokens))
+	total := prompts * w.n
+	if total > maxChoices {
+		return nil, serving.Bad("prompt", "%d prompts with n %d are %d choices, more than %d", prompts, w.n, total, maxChoices)
+	}
+	param := "n"
+	if prompts > w.n {
+		param = "prompt"
+	}
+	if err := m.Admit(param, total); err != nil {
+		return nil, err
+	}
+	var encoded []completionPrompt
+	err := m.Prepare(ctx, size, func() (err *serving.Error) {
+		encoded, err = encodePrompts(m, req)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range encoded {
 		one := *j
 		one.Prompt = p.ids
 		w.jobs = append(w.jobs, choices(&one, w.n)...)
@@ -91,7 +109,9 @@ func (p completionPrompt) text(m *serving.Deployment) string {
 	return m.Tokenizer.Decode(p.ids, false)
 }
 
-func completionPrompts(c *serving.Check, m *serving.Deployment, req *api.CompletionRequest) []completionPrompt {
+// checkPrompts checks the prompts before any is encoded, and returns how many
+// bytes of text they are.
+func checkPrompts(c *serving.Check, m *serving.Deployment, req *api.CompletionRequest) (bytes int) {
 	p := &req.Prompt
 	if len(p.Texts)+len(p.Tokens) == 0 {
 		c.Fail(serving.Bad("prompt", "prompt must be a string, an array of strings, of token ids, or of arrays of token ids, and not empty"))
@@ -99,17 +119,8 @@ func completionPrompts(c *serving.Check, m *serving.Deployment, req *api.Complet
 	if len(p.Texts)+len(p.Tokens) > maxChoices {
 		c.Fail(serving.Bad("prompt", "prompt must have at most %d elements", maxChoices))
 	}
-	if c.Err() != nil {
-		return nil
-	}
-	special := req.AddSpecialTokens == nil || *req.AddSpecialTokens
-	var prompts []completionPrompt
-	for i := range p.Texts {
-		ids := m.Tokenizer.Encode(p.Texts[i], special, true)
-		if bos := m.Tokenizer.BOS(); len(ids) == 0 && bos >= 0 {
-			ids = []int32{bos} // an empty prompt is the beginning of any text
-		}
-		prompts = append(prompts, completionPrompt{ids, &p.Texts[i]})
+	for _, text := range p.Texts {
+		bytes += len(text)
 	}
 	for i, ids := range p.Tokens {
 		param := "prompt"
@@ -120,9 +131,28 @@ func completionPrompts(c *serving.Check, m *serving.Deployment, req *api.Complet
 			c.Fail(serving.Bad(param, "%s must not be empty", param))
 		}
 		c.Tokens(param, ids, m.Tokenizer.Vocab())
+	}
+	return bytes
+}
+
+func encodePrompts(m *serving.Deployment, req *api.CompletionRequest) ([]completionPrompt, *serving.Error) {
+	special := req.AddSpecialTokens == nil || *req.AddSpecialTokens
+	var prompts []completionPrompt
+	for i := range req.Prompt.Texts {
+		text := &req.Prompt.Texts[i]
+		ids, err := m.Encode(*text, special)
+		if err != nil {
+			return nil, err
+		}
+		if bos := m.Tokenizer.BOS(); len(ids) == 0 && bos >= 0 {
+			ids = []int32{bos} // an empty prompt is the beginning of any text
+		}
+		prompts = append(prompts, completionPrompt{ids, text})
+	}
+	for _, ids := range req.Prompt.Tokens {
 		prompts = append(prompts, completionPrompt{ids: ids})
 	}
-	return prompts
+	return prompts, nil
 }
 
 func completionAnswer(m *serving.Lease, id string, call *serving.Call, all []*serving.Collected, w *work, logprobs bool) *api.Completion {

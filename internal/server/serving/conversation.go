@@ -89,7 +89,9 @@ func (m *Deployment) Converse(ctx context.Context, c *Conversation, j *Job) *Err
 	if err != nil {
 		return err
 	}
-	j.Prompt = m.EncodeChat(p)
+	if j.Prompt, err = m.EncodePrompt(p); err != nil {
+		return err
+	}
 	reasoner := m.Chat.Reasoner()
 	if len(tools) == 0 && (reasoner == nil || c.RawReasoning) {
 		return nil // all of the answer is text

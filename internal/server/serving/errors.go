@@ -155,7 +155,7 @@ func FromEngine(err error) *Error {
 	var param *sample.ParamError
 	switch {
 	case errors.As(err, &long):
-		return TooLong(long.Prompt, long.Context)
+		return TooLong(long.Prompt, long.Context, "")
 	case errors.As(err, &param):
 		return Bad(param.Param, "%s must be %s", param.Param, param.Want)
 	case errors.Is(err, engine.ErrQueueFull):
@@ -178,11 +178,12 @@ func FromEngine(err error) *Error {
 }
 
 // TooLong is a 400 for a prompt that does not fit. Agents match its words and
-// numbers, which are llama-server's.
-func TooLong(prompt, context int) *Error {
+// numbers, which are llama-server's; about is "at least " where the prompt was
+// refused before its tokens were counted.
+func TooLong(prompt, context int, about string) *Error {
 	return &Error{Status: http.StatusBadRequest, Type: "exceed_context_size_error", Code: "context_length_exceeded",
-		Message: fmt.Sprintf("request (%d tokens) exceeds the available context size (%d tokens), try increasing it",
-			prompt, context),
+		Message: fmt.Sprintf("request (%s%d tokens) exceeds the available context size (%d tokens), try increasing it",
+			about, prompt, context),
 		PromptTokens: prompt, Context: context}
 }
 

@@ -85,10 +85,6 @@ func CloseAll(gens []*Generation) {
 	}
 }
 
-// Encode turns a prompt's text into tokens, with the tokens that the model
-// wants around every text.
-func (m *Deployment) Encode(text string) []int32 { return m.Tokenizer.Encode(text, true, true) }
-
 // EncodeChat turns a rendered conversation into tokens. Most templates write
 // the beginning-of-text token themselves; where one does not, it is added.
 func (m *Deployment) EncodeChat(p chat.Prompt) []int32 {

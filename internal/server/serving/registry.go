@@ -23,6 +23,8 @@ type Deployment struct {
 	Engine    *engine.Engine
 	Tokenizer *tokenizer.Tokenizer
 	Chat      *chat.Template
+
+	intake intake
 }
 
 // Names are all names that clients may use, the id first.

@@ -1,0 +1,86 @@
+package serving
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"github.com/penstock-llm/penstock/internal/chat"
+)
+
+// intake bounds what it may cost to make a prompt out of a request: rendering
+// and tokenising take processor time before the engine has had a say.
+type intake struct {
+	once    sync.Once
+	longest int           // bytes of the longest token
+	slots   chan struct{} // one for each request that makes a long prompt
+}
+
+// short is how many bytes of a request become tokens in about a millisecond:
+// such requests need not wait for their turn.
+const short = 16 << 10
+
+func (d *Deployment) prepare() {
+	d.intake.once.Do(func() {
+		d.intake.slots = make(chan struct{}, max(2, runtime.GOMAXPROCS(0)/2))
+		for id := range d.Tokenizer.Vocab() {
+			d.intake.longest = max(d.intake.longest, len(d.Tokenizer.Piece(int32(id))))
+		}
+	})
+}
+
+// Prepare runs make, which turns so many bytes of a request into tokens. Few
+// long requests are in it at once; the others wait until it is their turn.
+func (d *Deployment) Prepare(ctx context.Context, bytes int, make func() *Error) *Error {
+	d.prepare()
+	if bytes > short {
+		select {
+		case d.intake.slots <- struct{}{}:
+			defer func() { <-d.intake.slots }()
+		case <-ctx.Done():
+			return FromEngine(ctx.Err())
+		}
+	}
+	return make()
+}
+
+// Admit refuses a request for n generations before it has cost anything, if
+// they cannot run: 400 if so many never can, which names the parameter that asks
+// for them, and 429 if the queue is full at present.
+func (d *Deployment) Admit(param string, n int) *Error {
+	c := d.Engine.Config()
+	if most := c.MaxBatch + c.MaxQueue; n > most {
+		return Bad(param, "%s asks for %d generations, but only %d can run or wait at once", param, n, most)
+	}
+	if err := d.Engine.Room(); err != nil {
+		return FromEngine(err)
+	}
+	return nil
+}
+
+// fits refuses a text that cannot fit into the context, whatever its tokens are.
+func (d *Deployment) fits(text string) *Error {
+	d.prepare()
+	if least := len(text) / max(d.intake.longest, 1); least > d.Context() {
+		return TooLong(least, d.Context(), "at least ")
+	}
+	return nil
+}
+
+// Encode turns a prompt's text into tokens; special adds those that the model
+// wants around every text. A text that cannot fit is refused unread.
+func (d *Deployment) Encode(text string, special bool) ([]int32, *Error) {
+	if err := d.fits(text); err != nil {
+		return nil, err
+	}
+	return d.Tokenizer.Encode(text, special, true), nil
+}
+
+// EncodePrompt turns a rendered conversation into tokens. One that cannot fit
+// is refused unread.
+func (d *Deployment) EncodePrompt(p chat.Prompt) ([]int32, *Error) {
+	if err := d.fits(p.Text); err != nil {
+		return nil, err
+	}
+	return d.EncodeChat(p), nil
+}
