@@ -119,7 +119,7 @@ func (c *loadCommand) Run(ctx context.Context, cli *commands, term terminal) err
 		return err
 	}
 	m := layers.Mock{Requests: 10 * c.Requests, Concurrency: c.Concurrency, Gen: c.Gen, Step: 3 * time.Millisecond, Prompt: layers.PlainPrompt, API: "chat", Repeats: stats.MinRepeats,
-		JSON: c.JSON, Out: c.Out, Progress: c.Progress, Executable: executable, Tier: tier}
+		Output: c.Output, Progress: c.Progress, Executable: executable, Tier: tier}
 	return m.Run(ctx, term.out)
 }
 

@@ -22,18 +22,17 @@ import (
 // Kernels measures the matrix products of every format alone, and the share that each reaches of what the machine can do:
 // `penstock bench kernels`. One column is bound by reading the weights, many columns by the arithmetic.
 type Kernels struct {
-	Formats   []string      `help:"Weight formats." default:"Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q4_K,Q5_K,Q6_K,Q2_K,Q3_K,IQ4_NL,IQ4_XS"`
-	Rows      int           `help:"Rows of the matrix." default:"3072"`
-	Cols      int           `help:"Columns of the matrix: the length of an activation." default:"1024"`
-	Columns   []int         `help:"Activations multiplied at once." default:"1,2,4,8,64"`
-	Threads   int           `help:"Threads (0: all that this process may use)."`
-	Time      time.Duration `help:"For each cell." default:"150ms"`
-	Warm      bool          `help:"Let the weights stay in the caches; otherwise they come from memory, as in a model."`
-	JSON      bool          `help:"Print JSON."`
-	Out       string        `help:"Also write the JSON to this file." type:"path"`
-	Progress  io.Writer     `kong:"-"`
-	Tier      cpu.Tier      `kong:"-"`
-	coldBytes int           // of weights, cycled through; far more than the caches
+	Formats        []string      `help:"Weight formats." default:"Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q4_K,Q5_K,Q6_K,Q2_K,Q3_K,IQ4_NL,IQ4_XS"`
+	Rows           int           `help:"Rows of the matrix." default:"3072"`
+	Cols           int           `help:"Columns of the matrix: the length of an activation." default:"1024"`
+	Columns        []int         `help:"Activations multiplied at once." default:"1,2,4,8,64"`
+	Threads        int           `help:"Threads (0: all that this process may use)."`
+	Time           time.Duration `help:"For each cell." default:"150ms"`
+	Warm           bool          `help:"Let the weights stay in the caches; otherwise they come from memory, as in a model."`
+	results.Output `embed:""`
+	Progress       io.Writer `kong:"-"`
+	Tier           cpu.Tier  `kong:"-"`
+	coldBytes      int       // of weights, cycled through; far more than the caches
 }
 
 // Result is the outcome of Kernels, as JSON.
@@ -81,15 +80,7 @@ func (k *Kernels) Run(ctx context.Context, out io.Writer) error {
 		}
 		res.Cells = append(res.Cells, cells...)
 	}
-	if k.Out != "" {
-		if err := results.SaveJSON(k.Out, res); err != nil {
-			return err
-		}
-	}
-	if k.JSON {
-		return results.WriteJSON(out, res)
-	}
-	return res.print(out)
+	return k.Deliver(out, res, res.print)
 }
 
 func (k *Kernels) check() error {

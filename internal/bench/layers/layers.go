@@ -33,27 +33,26 @@ import (
 //	handler   the HTTP handler in memory: JSON, tokenizer, everything but a socket
 //	http      TCP on the loopback interface, kept connections, the load generator in another process
 type Layers struct {
-	Model        string        `help:"Model to measure." required:""`
-	Requests     int           `help:"Requests of a run." default:"40"`
-	Concurrency  int           `help:"Requests under way." default:"8"`
-	Gen          int           `help:"Tokens to generate for each." default:"50"`
-	PromptTokens int           `help:"Tokens of the prompt, which is repeated and cut to that length (0: as it is)." default:"32"`
-	Prompt       string        `help:"Prompt." default:"人工智能是计算机科学的一个分支"`
-	Temperature  float64       `help:"Sampling temperature." default:"0.7"`
-	MaxBatch     int           `help:"Sequences that run at once." default:"8"`
-	Ctx          int           `help:"Context of a sequence." default:"2048"`
-	Threads      int           `help:"Compute threads (0: all that this process may use)."`
-	Repeats      int           `help:"Repeats, each with new processes." default:"7"`
-	Rounds       int           `help:"Rounds of a repeat; each measures every layer and axis once." default:"2"`
-	Settle       time.Duration `help:"Pause before each repeat, when its processes are loaded; a 25th of it before each run." default:"5s"`
-	Layers       []string      `help:"Only these layers: ${enum}." enum:"kernel,executor,core,handler,http" default:"kernel,executor,core,handler,http"`
-	Axes         []string      `help:"Axes of real HTTP to measure, one at a time: ${enum}; none: leave them out." enum:"none,fresh,h2c,tls,streamed,native,chat,crowded,logging,scraped,requests,httpx,openai" default:"fresh,h2c,tls,streamed,native,chat,crowded,logging,scraped,requests,httpx,openai"`
-	Python       string        `help:"Python interpreter with requests, httpx and openai, for those axes (bench/peers.sh makes one)." type:"path"`
-	Peer         []string      `help:"Another server whose core and HTTP to measure in the same rounds: llama-server=BINARY, with llama-batched-bench beside it."`
-	Floors       string        `help:"JSON file of the shares of the layer before, or of core, that must be reached." type:"path"`
-	JSON         bool          `help:"Print JSON."`
-	Out          string        `help:"Also write the JSON to this file." type:"path"`
-	Progress     io.Writer     `kong:"-"`
+	Model          string        `help:"Model to measure." required:""`
+	Requests       int           `help:"Requests of a run." default:"40"`
+	Concurrency    int           `help:"Requests under way." default:"8"`
+	Gen            int           `help:"Tokens to generate for each." default:"50"`
+	PromptTokens   int           `help:"Tokens of the prompt, which is repeated and cut to that length (0: as it is)." default:"32"`
+	Prompt         string        `help:"Prompt." default:"人工智能是计算机科学的一个分支"`
+	Temperature    float64       `help:"Sampling temperature." default:"0.7"`
+	MaxBatch       int           `help:"Sequences that run at once." default:"8"`
+	Ctx            int           `help:"Context of a sequence." default:"2048"`
+	Threads        int           `help:"Compute threads (0: all that this process may use)."`
+	Repeats        int           `help:"Repeats, each with new processes." default:"7"`
+	Rounds         int           `help:"Rounds of a repeat; each measures every layer and axis once." default:"2"`
+	Settle         time.Duration `help:"Pause before each repeat, when its processes are loaded; a 25th of it before each run." default:"5s"`
+	Layers         []string      `help:"Only these layers: ${enum}." enum:"kernel,executor,core,handler,http" default:"kernel,executor,core,handler,http"`
+	Axes           []string      `help:"Axes of real HTTP to measure, one at a time: ${enum}; none: leave them out." enum:"none,fresh,h2c,tls,streamed,native,chat,crowded,logging,scraped,requests,httpx,openai" default:"fresh,h2c,tls,streamed,native,chat,crowded,logging,scraped,requests,httpx,openai"`
+	Python         string        `help:"Python interpreter with requests, httpx and openai, for those axes (bench/peers.sh makes one)." type:"path"`
+	Peer           []string      `help:"Another server whose core and HTTP to measure in the same rounds: llama-server=BINARY, with llama-batched-bench beside it."`
+	Floors         string        `help:"JSON file of the shares of the layer before, or of core, that must be reached." type:"path"`
+	results.Output `embed:""`
+	Progress       io.Writer `kong:"-"`
 
 	Executable string   `kong:"-"` // this program, which has the hidden command
 	Tier       cpu.Tier `kong:"-"`
@@ -135,16 +134,7 @@ func (l *Layers) Run(ctx context.Context, out io.Writer) error {
 	}
 	res.hold(floors)
 	res.Settings = l.settings(s, res)
-	if l.Out != "" {
-		if err := results.SaveJSON(l.Out, res); err != nil {
-			return err
-		}
-	}
-	if l.JSON {
-		err = results.WriteJSON(out, res)
-	} else {
-		err = res.print(out)
-	}
+	err = l.Deliver(out, res, res.print)
 	return errors.Join(err, res.failures(), res.missed())
 }
 

@@ -269,7 +269,7 @@ func TestMock(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a dozen processes")
 	}
-	m := &Mock{Requests: 16, Concurrency: 4, Gen: 10, Step: time.Millisecond, Prompt: PlainPrompt, API: "chat", Repeats: 1, JSON: true, Executable: executable(t)}
+	m := &Mock{Requests: 16, Concurrency: 4, Gen: 10, Step: time.Millisecond, Prompt: PlainPrompt, API: "chat", Repeats: 1, Output: results.Output{JSON: true}, Executable: executable(t)}
 	var out bytes.Buffer
 	if err := m.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)

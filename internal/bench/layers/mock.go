@@ -20,19 +20,18 @@ import (
 // streaming costs more. The engine without HTTP is measured beside them. Each repeat starts new processes and takes all ways of
 // running in turn, because the CPU time of the same work differs between minutes.
 type Mock struct {
-	Model       string        `help:"Model whose tokenizer and template to use (none: a tiny one)."`
-	Requests    int           `help:"Requests of a run." default:"80"`
-	Concurrency int           `help:"Clients." default:"8"`
-	Gen         int           `help:"Tokens of a request, a multiple of five." default:"50"`
-	Step        time.Duration `help:"Length of a paced step." default:"3ms"`
-	Prompt      string        `help:"Prompt; repeated and cut to 32 tokens." default:"The water runs from the lake through the long pipe down to the wheel in the valley. "`
-	API         string        `help:"Endpoint." enum:"chat,completions,native" default:"chat"`
-	Repeats     int           `help:"Repeats; medians are reported." default:"10"`
-	JSON        bool          `help:"Print JSON."`
-	Out         string        `help:"Also write the JSON to this file." type:"path"`
-	Progress    io.Writer     `kong:"-"`
-	Executable  string        `kong:"-"`
-	Tier        cpu.Tier      `kong:"-"`
+	Model          string        `help:"Model whose tokenizer and template to use (none: a tiny one)."`
+	Requests       int           `help:"Requests of a run." default:"80"`
+	Concurrency    int           `help:"Clients." default:"8"`
+	Gen            int           `help:"Tokens of a request, a multiple of five." default:"50"`
+	Step           time.Duration `help:"Length of a paced step." default:"3ms"`
+	Prompt         string        `help:"Prompt; repeated and cut to 32 tokens." default:"The water runs from the lake through the long pipe down to the wheel in the valley. "`
+	API            string        `help:"Endpoint." enum:"chat,completions,native" default:"chat"`
+	Repeats        int           `help:"Repeats; medians are reported." default:"10"`
+	results.Output `embed:""`
+	Progress       io.Writer `kong:"-"`
+	Executable     string    `kong:"-"`
+	Tier           cpu.Tier  `kong:"-"`
 }
 
 // MockResult is the outcome of Mock, as JSON.
@@ -98,15 +97,7 @@ func (m *Mock) Run(ctx context.Context, out io.Writer) error {
 			res.Paced = frontEnd(runs)
 		}
 	}
-	if m.Out != "" {
-		if err := results.SaveJSON(m.Out, res); err != nil {
-			return err
-		}
-	}
-	if m.JSON {
-		return results.WriteJSON(out, res)
-	}
-	return res.print(out)
+	return m.Deliver(out, res, res.print)
 }
 
 // all measures every way of running, repeat by repeat.

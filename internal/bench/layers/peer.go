@@ -27,7 +27,7 @@ func (l *Layers) peers() ([]PeerLayers, error) {
 		if name != "llama-server" || binary == "" {
 			return nil, fmt.Errorf("bench: --peer %q: want llama-server=BINARY", text)
 		}
-		for _, program := range []string{binary, batchedBench(binary)} {
+		for _, program := range []string{binary, programs.LlamaTools{Dir: filepath.Dir(binary)}.BatchedBench()} {
 			if _, err := os.Stat(program); err != nil {
 				return nil, fmt.Errorf("bench: --peer: %w", err)
 			}
@@ -38,11 +38,6 @@ func (l *Layers) peers() ([]PeerLayers, error) {
 		out = append(out, PeerLayers{Name: name, binary: binary, Layers: []LayerResult{{Name: name + " core"}, {Name: name + " http"}}})
 	}
 	return out, nil
-}
-
-// batchedBench is the program that llama.cpp builds into the same folder.
-func batchedBench(server string) string {
-	return filepath.Join(filepath.Dir(server), "llama-batched-bench")
 }
 
 // peer starts the server; its core is a process that is started for each run, and ends with it.
@@ -77,11 +72,11 @@ func peerCore(ctx context.Context, server string, s *Scenario) (*LayerRun, error
 	if s.PromptTokens == 0 {
 		return nil, errors.New("bench: --peer needs --prompt-tokens")
 	}
-	runs, err := programs.LlamaBatched(ctx, batchedBench(server), s.Model, s.Threads, s.PromptTokens, s.Gen, []int{s.batch()})
+	tools := programs.LlamaTools{Dir: filepath.Dir(server), Model: s.Model, Threads: s.Threads}
+	r, err := tools.Batched(ctx, s.batch(), s.PromptTokens, s.Gen)
 	if err != nil {
 		return nil, err
 	}
-	r := runs[0]
 	return &LayerRun{Requests: r.Sequences, OK: r.Sequences, Tokens: r.Sequences * r.Generate, PromptTotal: r.Sequences * r.Prompt,
 		Seconds: r.Prefill + r.Decode, Occupancy: float64(r.Sequences)}, nil
 }

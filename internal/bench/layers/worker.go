@@ -9,6 +9,8 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+
+	"github.com/penstock-llm/penstock/internal/bench/programs"
 )
 
 // worker is a process that stays: the hidden command, or a Python client. It is told its job on the first line of its standard
@@ -56,7 +58,7 @@ func (w *worker) ask(question, answer any) error {
 		return nil
 	}
 	ended := w.stop()
-	if words := strings.TrimPrefix(lastLine(w.stderr.Bytes()), "penstock: "); words != "" {
+	if words := strings.TrimPrefix(programs.LastLine(w.stderr.Bytes()), "penstock: "); words != "" {
 		return errors.New(words)
 	}
 	return fmt.Errorf("bench: %s gave no answer: %w", w.cmd.Path, cmp.Or(ended, err))
@@ -69,11 +71,6 @@ func (w *worker) stop() error {
 	}
 	w.in.Close()
 	return w.cmd.Wait()
-}
-
-func lastLine(b []byte) string {
-	b = bytes.TrimSpace(b)
-	return string(b[bytes.LastIndexByte(b, '\n')+1:])
 }
 
 // question asks a worker for one run.

@@ -19,21 +19,20 @@ import (
 
 // Load measures a server under load: `penstock bench load`.
 type Load struct {
-	URL        string        `help:"Server: a base such as http://127.0.0.1:8080, or an endpoint's URL." name:"url"`
-	API        string        `help:"What the server speaks." enum:"auto,completions,chat,native,ollama,ollama-chat" default:"auto"`
-	Model      string        `help:"Model to ask for (default: the server's first)."`
-	APIKeyFile string        `help:"File that holds the API key." type:"path"`
-	Duration   time.Duration `help:"Send requests for this long instead of a number of them."`
-	Rate       float64       `help:"Open loop: mean arrivals a second, whatever the server does."`
-	RampTo     float64       `help:"Open loop: the rate grows from --rate to this over the run."`
-	Burstiness float64       `help:"Open loop: shape of the gamma-distributed gaps; 1 is Poisson, less is burstier, 0 is even." default:"1"`
-	Repeats    int           `help:"Repeats of the measurement: to compare two results takes five." default:"1"`
-	Sweep      bool          `help:"Measure at several loads and find the knee: rates when --rate is set, else clients."`
-	SLO        []string      `help:"Objective for the goodput: ttft=500ms, tpot=50ms, itl=80ms or e2e=5s; all must be met." name:"slo"`
-	Work       `embed:""`
-	JSON       bool      `help:"Print JSON."`
-	Out        string    `help:"Also write the JSON, with every sample, to this file." type:"path"`
-	Progress   io.Writer `kong:"-"` // where the progress bar goes; nil: none
+	URL            string        `help:"Server: a base such as http://127.0.0.1:8080, or an endpoint's URL." name:"url"`
+	API            string        `help:"What the server speaks." enum:"auto,completions,chat,native,ollama,ollama-chat" default:"auto"`
+	Model          string        `help:"Model to ask for (default: the server's first)."`
+	APIKeyFile     string        `help:"File that holds the API key." type:"path"`
+	Duration       time.Duration `help:"Send requests for this long instead of a number of them."`
+	Rate           float64       `help:"Open loop: mean arrivals a second, whatever the server does."`
+	RampTo         float64       `help:"Open loop: the rate grows from --rate to this over the run."`
+	Burstiness     float64       `help:"Open loop: shape of the gamma-distributed gaps; 1 is Poisson, less is burstier, 0 is even." default:"1"`
+	Repeats        int           `help:"Repeats of the measurement: to compare two results takes five." default:"1"`
+	Sweep          bool          `help:"Measure at several loads and find the knee: rates when --rate is set, else clients."`
+	SLO            []string      `help:"Objective for the goodput: ttft=500ms, tpot=50ms, itl=80ms or e2e=5s; all must be met." name:"slo"`
+	Work           `embed:""`
+	results.Output `embed:""`
+	Progress       io.Writer `kong:"-"` // where the progress bar goes; nil: none
 }
 
 // Result is the outcome of Load, as JSON.

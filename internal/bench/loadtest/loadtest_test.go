@@ -27,7 +27,7 @@ func work() Work {
 func TestLoad(t *testing.T) {
 	s := fakeserver.New(t, "m", time.Millisecond, fakeserver.All)
 	dir := t.TempDir()
-	l := &Load{Repeats: 1, URL: s.URL, API: "auto", Work: work(), JSON: true, Out: filepath.Join(dir, "run.json"), SLO: []string{"ttft=100ms", "e2e=1s"}}
+	l := &Load{Repeats: 1, URL: s.URL, API: "auto", Work: work(), Output: results.Output{JSON: true, Out: filepath.Join(dir, "run.json")}, SLO: []string{"ttft=100ms", "e2e=1s"}}
 	l.Stream = true
 	var out bytes.Buffer
 	if err := l.Run(t.Context(), &out); err != nil {
@@ -70,7 +70,7 @@ func TestLoadTable(t *testing.T) {
 // Requests of one run are not independent of each other: what counts is how often the run was repeated.
 func TestRepeatsOfLoad(t *testing.T) {
 	s := fakeserver.New(t, "m", time.Millisecond, fakeserver.All)
-	l := &Load{URL: s.URL, API: "auto", Work: work(), Repeats: 5, Out: filepath.Join(t.TempDir(), "run.json")}
+	l := &Load{URL: s.URL, API: "auto", Work: work(), Repeats: 5, Output: results.Output{Out: filepath.Join(t.TempDir(), "run.json")}}
 	var out bytes.Buffer
 	if err := l.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)

@@ -23,20 +23,19 @@ import (
 // the servers anew, all at once, and runs them one after the other, so that rounds are independent of each other and a change of
 // the machine's speed is shared by all servers of a round.
 type Compare struct {
-	Peer          []string      `help:"Server to compare with: NAME=URL, llama-server=BINARY, penstock=BINARY, or NAME=COMMAND with {model} {port} {threads} {slots} {ctx}." required:"" sep:"none"`
-	Self          bool          `help:"Compare this program's own server, first." default:"true" negatable:""`
-	Model         string        `help:"Model to start the servers with."`
-	Ask           string        `help:"Model to ask for (default: each server's first)."`
-	API           string        `help:"What the servers speak." enum:"auto,completions,chat,native,ollama,ollama-chat" default:"completions"`
-	Rounds        int           `help:"Rounds; each holds a run of every server." default:"5"`
-	Threads       int           `help:"Threads of each server (0: all that this process may use)."`
-	Slots         int           `help:"Requests that a server takes at once (0: as many as clients)."`
-	Ctx           int           `help:"Context of a request, for servers that are started (0: their default)."`
-	Settle        time.Duration `help:"Pause before each run." default:"500ms"`
-	loadtest.Work `embed:""`
-	JSON          bool      `help:"Print JSON."`
-	Out           string    `help:"Also write the JSON to this file." type:"path"`
-	Progress      io.Writer `kong:"-"`
+	Peer           []string      `help:"Server to compare with: NAME=URL, llama-server=BINARY, penstock=BINARY, or NAME=COMMAND with {model} {port} {threads} {slots} {ctx}." required:"" sep:"none"`
+	Self           bool          `help:"Compare this program's own server, first." default:"true" negatable:""`
+	Model          string        `help:"Model to start the servers with."`
+	Ask            string        `help:"Model to ask for (default: each server's first)."`
+	API            string        `help:"What the servers speak." enum:"auto,completions,chat,native,ollama,ollama-chat" default:"completions"`
+	Rounds         int           `help:"Rounds; each holds a run of every server." default:"5"`
+	Threads        int           `help:"Threads of each server (0: all that this process may use)."`
+	Slots          int           `help:"Requests that a server takes at once (0: as many as clients)."`
+	Ctx            int           `help:"Context of a request, for servers that are started (0: their default)."`
+	Settle         time.Duration `help:"Pause before each run." default:"500ms"`
+	loadtest.Work  `embed:""`
+	results.Output `embed:""`
+	Progress       io.Writer `kong:"-"`
 
 	// Executable is this program, for Self; the command line's wiring sets it.
 	Executable string `kong:"-"`
@@ -96,15 +95,7 @@ func (c *Compare) Run(ctx context.Context, out io.Writer) error {
 		}
 	}
 	res.Conclude()
-	if c.Out != "" {
-		if err := results.SaveJSON(c.Out, res); err != nil {
-			return err
-		}
-	}
-	if c.JSON {
-		return results.WriteJSON(out, res)
-	}
-	return res.print(out)
+	return c.Deliver(out, res, res.print)
 }
 
 // repeat starts the servers anew and runs a round. With the same processes throughout, what is peculiar to one of them, such as

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/bench/fakeserver"
 	"github.com/penstock-llm/penstock/internal/bench/loadtest"
+	"github.com/penstock-llm/penstock/internal/bench/results"
 )
 
 func work() loadtest.Work {
@@ -50,7 +51,7 @@ func TestCompareRefusesFalseFigures(t *testing.T) {
 func TestCompare(t *testing.T) {
 	fast, slow := fakeserver.New(t, "m", time.Millisecond, fakeserver.All), fakeserver.New(t, "m", 3*time.Millisecond, fakeserver.All)
 	dir := t.TempDir()
-	c := &Compare{Peer: []string{"fast=" + fast.URL, "slow=" + slow.URL}, API: "completions", Rounds: 4, Work: work(), Out: filepath.Join(dir, "c.json")}
+	c := &Compare{Peer: []string{"fast=" + fast.URL, "slow=" + slow.URL}, API: "completions", Rounds: 4, Work: work(), Output: results.Output{Out: filepath.Join(dir, "c.json")}}
 	var out bytes.Buffer
 	if err := c.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)

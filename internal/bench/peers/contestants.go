@@ -47,7 +47,7 @@ func (p *Peers) programs(ctx context.Context, path string, absent map[string]str
 				absent[spec.Name] = err.Error()
 			}
 		}
-		list = append(list, &toolProgram{dir: p.Llama, model: path, threads: p.Threads})
+		list = append(list, toolProgram{programs.LlamaTools{Dir: p.Llama, Model: path, Threads: p.Threads}})
 	}
 	if _, gone := absent["openvino"]; p.OpenVINO != "" && !gone {
 		o, err := programs.StartOpenVINO(ctx, p.OpenVINO, p.Script, path, p.Threads)
@@ -127,25 +127,21 @@ func (h *httpProgram) run(ctx context.Context, w row) (float64, error) {
 }
 
 // toolProgram is llama.cpp without a server: llama-bench for the prefill, llama-batched-bench for a stream.
-type toolProgram struct {
-	dir, model string
-	threads    int
-}
+type toolProgram struct{ programs.LlamaTools }
 
-func (t *toolProgram) name() string    { return "llama.cpp" }
-func (t *toolProgram) stop()           {}
-func (t *toolProgram) does(w row) bool { return w.tools }
+func (t toolProgram) name() string    { return "llama.cpp" }
+func (t toolProgram) stop()           {}
+func (t toolProgram) does(w row) bool { return w.tools }
 
-func (t *toolProgram) run(ctx context.Context, w row) (float64, error) {
+func (t toolProgram) run(ctx context.Context, w row) (float64, error) {
 	if w.prefill {
-		speed, _, err := programs.LlamaBench(ctx, filepath.Join(t.dir, "llama-bench"), t.model, t.threads, w.words, 0)
-		return speed, err
+		return t.Prefill(ctx, w.words)
 	}
-	runs, err := programs.LlamaBatched(ctx, filepath.Join(t.dir, "llama-batched-bench"), t.model, t.threads, w.words, w.gen, []int{w.clients})
+	b, err := t.Batched(ctx, w.clients, w.words, w.gen)
 	if err != nil {
 		return 0, err
 	}
-	return runs[0].TokensPerSecond(), nil
+	return b.TokensPerSecond(), nil
 }
 
 // insideProgram is OpenVINO GenAI in a process of its own, without HTTP.

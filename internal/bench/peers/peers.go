@@ -24,18 +24,17 @@ import (
 // Peers measures the table of peers: several kinds of work on several models, this program's server against llama.cpp and
 // OpenVINO GenAI, in alternated rounds: `penstock bench peers`, and `make bench-peers` with bench/peers.sh before it.
 type Peers struct {
-	Models   []string      `arg:"" help:"Models to measure."`
-	Llama    string        `help:"Folder with llama.cpp's programs (none: not compared)." type:"path"`
-	OpenVINO string        `help:"Python interpreter with openvino-genai (none: not compared)." name:"openvino" type:"path"`
-	Script   string        `help:"OpenVINO's runner." default:"bench/openvino_run.py" type:"path"`
-	Floors   string        `help:"JSON file of the ratios that must be reached." type:"path"`
-	Works    []string      `help:"Only these rows: ${enum}." enum:"http 8,batch 8,batch 16,one stream,prefill 512" default:"http 8,batch 8,batch 16,one stream,prefill 512"`
-	Rounds   int           `help:"Rounds." default:"5"`
-	Threads  int           `help:"Threads of each program (0: all that this process may use)."`
-	Settle   time.Duration `help:"Pause before each run." default:"500ms"`
-	JSON     bool          `help:"Print JSON."`
-	Out      string        `help:"Also write the JSON to this file." type:"path"`
-	Progress io.Writer     `kong:"-"`
+	Models         []string      `arg:"" help:"Models to measure."`
+	Llama          string        `help:"Folder with llama.cpp's programs (none: not compared)." type:"path"`
+	OpenVINO       string        `help:"Python interpreter with openvino-genai (none: not compared)." name:"openvino" type:"path"`
+	Script         string        `help:"OpenVINO's runner." default:"bench/openvino_run.py" type:"path"`
+	Floors         string        `help:"JSON file of the ratios that must be reached." type:"path"`
+	Works          []string      `help:"Only these rows: ${enum}." enum:"http 8,batch 8,batch 16,one stream,prefill 512" default:"http 8,batch 8,batch 16,one stream,prefill 512"`
+	Rounds         int           `help:"Rounds." default:"5"`
+	Threads        int           `help:"Threads of each program (0: all that this process may use)."`
+	Settle         time.Duration `help:"Pause before each run." default:"500ms"`
+	results.Output `embed:""`
+	Progress       io.Writer `kong:"-"`
 
 	Executable string `kong:"-"` // this program
 }
@@ -144,15 +143,9 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 			}
 		}
 	}
-	if p.Out != "" {
-		if err := results.SaveJSON(p.Out, res); err != nil {
-			return err
-		}
-	}
-	if p.JSON {
-		if err := results.WriteJSON(out, res); err != nil {
-			return err
-		}
+	printed := func(io.Writer) error { return nil } // model by model, above
+	if err := p.Deliver(out, res, printed); err != nil {
+		return err
 	}
 	if len(missed) > 0 {
 		return fmt.Errorf("bench: floors not reached: %s", strings.Join(missed, "; "))

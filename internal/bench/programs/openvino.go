@@ -107,11 +107,7 @@ func (o *OpenVINO) read(into any) error {
 	}
 	o.in.Close()
 	_ = o.cmd.Wait() // its last words are complete then; they say more than the status
-	words := bytes.TrimSpace(o.stderr.Bytes())
-	if i := bytes.LastIndexByte(words, '\n'); i >= 0 {
-		words = words[i+1:]
-	}
-	return fmt.Errorf("bench: openvino ended: %s", words)
+	return fmt.Errorf("bench: openvino ended: %s", LastLine(o.stderr.Bytes()))
 }
 
 // Stop ends the program.

@@ -10,21 +10,21 @@ import (
 )
 
 func TestParseLlamaBench(t *testing.T) {
-	pp, tg, err := parseLlamaBench([]byte(`[{"n_prompt":512,"n_gen":0,"avg_ts":342.1},{"n_prompt":0,"n_gen":64,"avg_ts":144.5}]`))
-	if err != nil || pp != 342.1 || tg != 144.5 {
-		t.Errorf("%v %v %v", pp, tg, err)
+	speed, err := parseLlamaBench([]byte(`[{"n_prompt":0,"n_gen":64,"avg_ts":144.5},{"n_prompt":512,"n_gen":0,"avg_ts":342.1}]`))
+	if err != nil || speed != 342.1 {
+		t.Errorf("%v %v", speed, err)
 	}
 	for _, bad := range []string{"", "[]", "{}", `[{"n_prompt":512,"n_gen":0}]`} {
-		if _, _, err := parseLlamaBench([]byte(bad)); err == nil {
+		if _, err := parseLlamaBench([]byte(bad)); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}
 	}
 }
 
 func TestParseBatched(t *testing.T) {
-	runs, err := parseBatched([]byte("loading\n" + `{"n_kv_max": 1024, "pp": 32, "tg": 50, "pl": 8, "n_kv": 656, "t_pp": 0.5, "speed_pp": 512.0, "t_tg": 1.5, "speed_tg": 266.7}` + "\n"))
-	if err != nil || len(runs) != 1 || runs[0].TokensPerSecond() != 200 {
-		t.Errorf("%+v %v", runs, err)
+	b, err := parseBatched([]byte("loading\n" + `{"n_kv_max": 1024, "pp": 32, "tg": 50, "pl": 8, "n_kv": 656, "t_pp": 0.5, "speed_pp": 512.0, "t_tg": 1.5, "speed_tg": 266.7}` + "\n"))
+	if err != nil || b.Sequences != 8 || b.TokensPerSecond() != 200 {
+		t.Errorf("%+v %v", b, err)
 	}
 	for _, bad := range []string{"", "text\n", `{"pp":1}` + "\n", "{x\n"} {
 		if _, err := parseBatched([]byte(bad)); err == nil {

@@ -34,6 +34,25 @@ func WriteJSON(out io.Writer, v any) error {
 	return err
 }
 
+// Output says where a result goes: the options that all measurements share.
+type Output struct {
+	JSON bool   `help:"Print JSON."`
+	Out  string `help:"Also write the JSON to this file." type:"path"`
+}
+
+// Deliver stores the result, if that was asked for, and prints it: as JSON, or by print.
+func (o *Output) Deliver(out io.Writer, result any, print func(io.Writer) error) error {
+	if o.Out != "" {
+		if err := SaveJSON(o.Out, result); err != nil {
+			return err
+		}
+	}
+	if o.JSON {
+		return WriteJSON(out, result)
+	}
+	return print(out)
+}
+
 // SaveJSON writes v to a file, making its folder.
 func SaveJSON(path string, v any) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

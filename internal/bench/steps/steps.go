@@ -22,17 +22,16 @@ import (
 // Steps takes a model's steps apart by kind of work, and says what share of the machine's limits each reaches:
 // `penstock bench steps`.
 type Steps struct {
-	Model    string       `help:"Model to measure." required:""`
-	Batch    int          `help:"Sequences of a step." default:"8"`
-	Ctx      int          `help:"Tokens that each sequence has before the step." default:"64"`
-	Steps    int          `help:"Steps to measure." default:"60"`
-	Prefill  int          `help:"Also measure the prefill of a prompt of so many tokens (0: not)." default:"512"`
-	Threads  int          `help:"Compute threads (0: all that this process may use)."`
-	KVType   model.KVType `name:"kv-type" help:"Numbers of the KV cache: i16, f16 or q8." default:"i16"`
-	JSON     bool         `help:"Print JSON."`
-	Out      string       `help:"Also write the JSON to this file." type:"path"`
-	Tier     cpu.Tier     `kong:"-"`
-	Progress io.Writer    `kong:"-"`
+	Model          string       `help:"Model to measure." required:""`
+	Batch          int          `help:"Sequences of a step." default:"8"`
+	Ctx            int          `help:"Tokens that each sequence has before the step." default:"64"`
+	Steps          int          `help:"Steps to measure." default:"60"`
+	Prefill        int          `help:"Also measure the prefill of a prompt of so many tokens (0: not)." default:"512"`
+	Threads        int          `help:"Compute threads (0: all that this process may use)."`
+	KVType         model.KVType `name:"kv-type" help:"Numbers of the KV cache: i16, f16 or q8." default:"i16"`
+	results.Output `embed:""`
+	Tier           cpu.Tier  `kong:"-"`
+	Progress       io.Writer `kong:"-"`
 }
 
 // Result is the outcome of Steps, as JSON.
@@ -88,15 +87,7 @@ func (s *Steps) Run(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	if s.Out != "" {
-		if err := results.SaveJSON(s.Out, res); err != nil {
-			return err
-		}
-	}
-	if s.JSON {
-		return results.WriteJSON(out, res)
-	}
-	return res.print(out)
+	return s.Deliver(out, res, res.print)
 }
 
 // decode profiles steps of one token for each sequence, then the sampler and the scheduler around them in the engine.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/penstock-llm/penstock/internal/bench/results"
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
@@ -23,7 +24,7 @@ func tinyPath(t *testing.T) string {
 }
 
 func TestSteps(t *testing.T) {
-	s := &Steps{Model: tinyPath(t), Batch: 3, Ctx: 20, Steps: 5, Prefill: 30, Threads: 1, Tier: cpu.Detect(), Out: filepath.Join(t.TempDir(), "s.json")}
+	s := &Steps{Model: tinyPath(t), Batch: 3, Ctx: 20, Steps: 5, Prefill: 30, Threads: 1, Tier: cpu.Detect(), Output: results.Output{Out: filepath.Join(t.TempDir(), "s.json")}}
 	var out bytes.Buffer
 	if err := s.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)
