@@ -71,7 +71,7 @@ func (d *Draw) read() ([]results.Result, error) {
 	return all, nil
 }
 
-// pageOf is the page of a single result of layers, which has one of its own, or of a history.
+// pageOf makes the page of layers for a single result of that kind, and a history for everything else.
 func pageOf(all []results.Result) (*page, error) {
 	if r, ok := all[0].(*layers.Result); ok && len(all) == 1 {
 		return layersPage(r)
@@ -85,7 +85,7 @@ type Named struct {
 	*figure.Figure
 }
 
-// Figures draws a result; kinds that are all table have none.
+// Figures draws a result. Kinds that are only printed as tables have no figures.
 func Figures(r results.Result) ([]Named, error) {
 	switch r := r.(type) {
 	case *loadtest.Result:

@@ -45,10 +45,10 @@ func layersFigures(r *layers.Result) ([]Named, error) {
 	return out, nil
 }
 
-// cllm is the benchmark that this one answers: cLLM's, of 20 January 2026.
+// cllm has the figures of cLLM's benchmark report of 20 January 2026, whose question this benchmark asks again.
 var cllm = figure.Fall{Name: "cLLM, its report", Steps: []figure.Step{{Name: "core", Value: 112.726}, {Name: "handler", Value: 112.726}, {Name: "http", Value: 54.30}}}
 
-// falls is the way from core to http of every server: this one, the other measured ones, cLLM.
+// falls lists the speeds from core to http of every server: this one, the peers that were measured with it, and cLLM's report.
 func falls(r *layers.Result) []figure.Fall {
 	own := figure.Fall{Name: "Penstock"}
 	for _, x := range r.Layers {
@@ -76,7 +76,7 @@ func share(e *stats.Estimate) float64 {
 	return e.Value
 }
 
-// distributions draws the rounds of each layer, ordered: flat where there was no noise.
+// distributions draws each layer's rounds in order of speed. Without noise the curve is flat.
 func distributions(r *layers.Result) (*Named, error) {
 	var curves []figure.Series
 	for _, x := range r.Layers {

@@ -14,7 +14,7 @@ func p50(d *stats.Distribution) (float64, bool) {
 	return d.P50, true
 }
 
-// timelineFigures plots when tokens arrived: request by request, and per second over the run.
+// timelineFigures plots when tokens arrived, one row for each request, and how many a second over the run.
 func timelineFigures(samples []load.Sample) ([]Named, error) {
 	rows := make([][]float64, len(samples))
 	var end float64
@@ -39,7 +39,8 @@ func timelineFigures(samples []load.Sample) ([]Named, error) {
 	return []Named{{Name: "arrivals", Figure: arrivals}, {Name: "timeline", Figure: line}}, nil
 }
 
-// timeline spreads each request's tokens over the arrivals of its pieces and counts them in 60 slots.
+// timeline divides the run into 60 slots and counts the tokens in each. A request's tokens are spread evenly over the arrivals of its
+// events.
 func timeline(samples []load.Sample, rows [][]float64, end float64) figure.Series {
 	const slots = 60
 	c := figure.Series{Name: "output tokens/s", X: make([]float64, slots), Y: make([]float64, slots)}

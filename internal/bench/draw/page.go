@@ -33,7 +33,7 @@ func (s *section) draw(figures []Named) error {
 		if err != nil {
 			return err
 		}
-		s.Figures = append(s.Figures, template.HTML(svg)) // ours: labels are escaped by the SVG writer
+		s.Figures = append(s.Figures, template.HTML(svg)) // safe: the SVG writer has escaped the labels
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ type Series struct {
 	X, Y []float64
 }
 
-// palette: distinguishable with colour blindness, and on white and grey.
+// palette has colours that people with colour blindness can tell apart, on white and on grey.
 var palette = []color.RGBA{
 	{0x00, 0x72, 0xb2, 255}, {0xd5, 0x5e, 0x00, 255}, {0x00, 0x9e, 0x73, 255},
 	{0xcc, 0x79, 0xa7, 255}, {0x56, 0xb4, 0xe9, 255}, {0xe6, 0x9f, 0x00, 255},
@@ -140,7 +140,7 @@ func Raster(title string, rows [][]float64) (*Figure, error) {
 	return &Figure{p, 16 * vg.Centimeter, 9 * vg.Centimeter}, nil
 }
 
-// Bar is a value with its interval; Lo and Hi equal to Value means that none is known.
+// Bar is a value with its interval. If no interval is known, Lo and Hi equal Value.
 type Bar struct {
 	Label         string
 	Value, Lo, Hi float64
@@ -244,7 +244,7 @@ func (f *Figure) Save(base string) error {
 	return nil
 }
 
-// SVG returns the figure as an SVG element, without an XML prologue, to stand in a page.
+// SVG returns the figure as an SVG element without an XML prologue, to be embedded in a page.
 func (f *Figure) SVG() ([]byte, error) {
 	data, err := f.encode("svg")
 	if err != nil {
@@ -265,7 +265,7 @@ func (f *Figure) encode(kind string) ([]byte, error) {
 	if _, err := w.WriteTo(&b); err != nil {
 		return nil, err
 	}
-	if kind == "svg" { // for those who don't have the font
+	if kind == "svg" { // viewers without the font use another sans-serif one
 		return bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,sans-serif;")), nil
 	}
 	return b.Bytes(), nil

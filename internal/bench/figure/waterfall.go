@@ -16,10 +16,10 @@ type Step struct {
 	Name  string
 	Value float64
 	Note  string  // such as the loss from the step before
-	Share float64 // of the first step, where it was measured in pairs; of Waterfalls
+	Share float64 // for Waterfalls: the speed as a share of the first step's, where that was measured directly
 }
 
-// Waterfall draws falling bars: each step's own, with what was lost since the step before in grey above it.
+// Waterfall draws a bar for each step, with what was lost since the step before in grey above it.
 func Waterfall(title, y string, steps []Step) (*Figure, error) {
 	if len(steps) == 0 {
 		return nil, errNothing
@@ -88,14 +88,15 @@ func (n notes) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// Fall is the way of one server from its core to its clients.
+// Fall is one server's speed at each step from its core to its clients.
 type Fall struct {
 	Name  string
 	Steps []Step
 }
 
-// Waterfalls draws several servers side by side, each in percent of its own first step, as they may run different models on
-// different machines. A step's Share, where given, takes the place of the quotient of the values: it was measured in pairs.
+// Waterfalls draws several servers side by side. Each is shown in percent of its own first step, because they may run different models on
+// different machines. Where a step has a Share, that is drawn instead of the quotient of the values: it comes from runs of the same
+// rounds.
 func Waterfalls(title string, falls []Fall) (*Figure, error) {
 	if len(falls) == 0 {
 		return nil, errNothing

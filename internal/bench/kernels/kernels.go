@@ -32,7 +32,7 @@ type Kernels struct {
 	results.Output `embed:""`
 	Progress       io.Writer `kong:"-"`
 	Tier           cpu.Tier  `kong:"-"`
-	coldBytes      int       // of weights, cycled through; far more than the caches
+	coldBytes      int       // bytes of weights that are used in turn; far more than the caches hold
 }
 
 // Result is the outcome of Kernels, as JSON.
@@ -108,7 +108,7 @@ func (k *Kernels) format(ctx context.Context, pool *nn.Pool, t quant.Type, lim l
 	matrices, err := k.matrices(set, t, total)
 	defer func() {
 		for _, m := range matrices {
-			_ = m.Free() // nothing uses them any more
+			_ = m.Free() // no product uses them any more
 		}
 	}()
 	if err != nil {
@@ -126,7 +126,7 @@ func (k *Kernels) format(ctx context.Context, pool *nn.Pool, t quant.Type, lim l
 			job.M = matrices[at%len(matrices)]
 			start := time.Now()
 			pool.Run(&job)
-			if at > 0 { // the first pays for waking the workers
+			if at > 0 { // the first run has to wake the workers
 				times = append(times, time.Since(start).Seconds())
 			}
 			if err := ctx.Err(); err != nil {
@@ -145,7 +145,7 @@ func (k *Kernels) format(ctx context.Context, pool *nn.Pool, t quant.Type, lim l
 	return cells, nil
 }
 
-// matrices packs random weights: one matrix, or so many copies that the caches can't hold them.
+// matrices packs random weights: one matrix if they may stay in the caches, otherwise so many copies that the caches can't hold them.
 func (k *Kernels) matrices(set kernel.Set, t quant.Type, total int) ([]*kernel.Matrix, error) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	x := make([]float32, k.Rows*k.Cols)
@@ -154,7 +154,7 @@ func (k *Kernels) matrices(set kernel.Set, t quant.Type, total int) ([]*kernel.M
 	}
 	src := make([]byte, k.Rows*t.RowBytes(k.Cols))
 	if err := quant.Quantize(t, src, x); err != nil {
-		rng := rand.NewChaCha8([32]byte{1}) // no quantiser for the format: any bits will do, but not as scales
+		rng := rand.NewChaCha8([32]byte{1}) // the format has no quantiser: random bits are good enough to measure speed
 		_, _ = rng.Read(src)                // never fails
 	}
 	var list []*kernel.Matrix

@@ -6,7 +6,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/kernel"
 )
 
-// RandomPanels makes activations: cols columns of the given length, quantised, and as floats where the matrix wants those.
+// RandomPanels makes random activations: cols columns of the given length, quantised, and kept as floats, too, if floats is set.
 func RandomPanels(rng *rand.Rand, set kernel.Set, length, cols int, floats bool) *kernel.Panels {
 	p := kernel.NewPanels(length, cols, floats)
 	x := make([]float32, length)
@@ -19,7 +19,7 @@ func RandomPanels(rng *rand.Rand, set kernel.Set, length, cols int, floats bool)
 	return p
 }
 
-// Product multiplies one matrix, each worker an equal part of its rows.
+// Product is the multiplication of one matrix with activations. Each worker computes an equal part of the rows.
 type Product struct {
 	Set kernel.Set
 	M   *kernel.Matrix

@@ -7,16 +7,17 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/load"
 )
 
-// axis is one way in which real HTTP may differ from the base: kept connections, HTTP/1.1, in clear, not streamed,
-// /v1/completions, this project's client, as many clients as the scenario has, no log, nobody scraping.
+// axis changes one thing about the http layer, to show what that alone costs. The http layer itself is the base: kept-alive
+// connections, HTTP/1.1 without TLS, answers that are not streamed, /v1/completions, the load generator of package load, the
+// scenario's number of clients, no access log, nobody reading /metrics.
 type axis struct {
 	name   string
 	change func(*load.Target)
-	tls    bool   // to the TLS listener
-	log    bool   // to a server that logs every request
-	scrape bool   // while /metrics is read every 50 ms
-	python string // the client library of another process
-	crowd  int    // clients for each sequence that runs at once, so that requests wait
+	tls    bool   // send to the TLS listener
+	log    bool   // send to a server that logs every request
+	scrape bool   // read /metrics every 50 ms meanwhile
+	python string // name of the Python library that sends the requests, in a process of its own
+	crowd  int    // clients per sequence that the batch has room for; above 1, requests have to wait
 }
 
 var allAxes = []axis{
@@ -36,7 +37,7 @@ var allAxes = []axis{
 
 const scrapeEvery = 50 * time.Millisecond
 
-// axes lists the axes that are wanted and possible.
+// axes lists the axes that were asked for. Those of Python clients are skipped when there is no interpreter.
 func (l *Layers) axes() (list []axis, skipped []string) {
 	if !slices.Contains(l.Layers, "http") {
 		return nil, nil

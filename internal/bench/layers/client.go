@@ -12,16 +12,16 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/load"
 )
 
-// clientJob is what the load generator's process is told, this program's and Python's alike.
+// clientJob tells the load generator's process what to send. The processes of this program and of Python read the same JSON.
 type clientJob struct {
 	Target   load.Target `json:"target"`
 	Prompt   string      `json:"prompt"`
 	Clients  int         `json:"clients"`
 	Requests int         `json:"requests"`
-	Warmup   int         `json:"warmup"` // requests
+	Warmup   int         `json:"warmup"` // number of requests
 }
 
-// clientRun is what it reports; Python's clients report the same.
+// clientRun is the load generator's report of one run, from this program or from Python.
 type clientRun struct {
 	Requests int           `json:"requests"`
 	OK       int           `json:"ok"`
@@ -33,15 +33,16 @@ type clientRun struct {
 	Samples  []clientTimes `json:"samples,omitempty"`
 }
 
-// clientTimes are the moments of one request as its client saw them, in nanoseconds of the wall clock, which the server's
-// process shares.
+// clientTimes are the moments of one request as its client saw them, in nanoseconds of the wall clock. The server's process reads
+// the same clock, so that its moments can be compared with these.
 type clientTimes struct {
 	ID   string `json:"id"`
 	Sent int64  `json:"sent"`
 	End  int64  `json:"end"`
 }
 
-// serve sends the load, or the warm-up, whenever it is asked. One processor is enough for it, and a second would only spin.
+// serve sends the load, or the warm-up, each time it is asked. It uses one processor: the load does not need a second one, and
+// idle threads of the Go runtime would spin on it and slow the server down.
 func (j *clientJob) serve(ctx context.Context, dec *json.Decoder, enc *json.Encoder) error {
 	runtime.GOMAXPROCS(1)
 	if err := enc.Encode(hello{}); err != nil {
@@ -57,7 +58,7 @@ func (j *clientJob) serve(ctx context.Context, dec *json.Decoder, enc *json.Enco
 }
 
 func (j *clientJob) run(ctx context.Context) (*clientRun, error) {
-	runtime.GC() // what the run before has left
+	runtime.GC() // so that the garbage of the run before is not collected during this one
 	res, err := load.Run(ctx, j.Target, load.Traffic{Clients: j.Clients, Requests: j.Requests}, load.Fixed(j.Prompt), nil)
 	if err != nil {
 		return nil, err
@@ -99,7 +100,7 @@ func scrape(ctx context.Context, url string) (stop func()) {
 				return
 			}
 			if res, err := http.DefaultClient.Do(req); err == nil {
-				_, _ = io.Copy(io.Discard, res.Body) // what matters is that it is produced
+				_, _ = io.Copy(io.Discard, res.Body) // the content does not matter: producing it is the server's work
 				res.Body.Close()
 			}
 		}

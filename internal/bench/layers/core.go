@@ -8,7 +8,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/sample"
 )
 
-// coreLayer is scheduler, block manager, executor and sampler: requests are submitted as token ids, and waited for.
+// coreLayer is the engine without any text: scheduler, block manager, executor and sampler. Requests are submitted as token ids.
 type coreLayer struct {
 	engine *engine.Engine
 	s      *Scenario

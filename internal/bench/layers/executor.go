@@ -11,14 +11,14 @@ import (
 	"github.com/penstock-llm/penstock/internal/kvcache"
 )
 
-// passes lists the forward passes of a scenario without a scheduler: waves of as many sequences as run together; each wave
-// first takes in its prompts, then generates a token a step. It is what a perfect scheduler would have the executor do.
+// passes lists the forward passes of a scenario as an ideal scheduler would order them. Sequences run in waves, each as large as the
+// batch: a wave first computes all its prompts, then generates one token for each sequence in every pass.
 type passes struct {
 	batch, prompt, gen int
-	rows               int // of a pass, at most
+	rows               int // at most in one pass
 }
 
-// pass is one forward pass: so many rows, of which so many want logits.
+// pass is one forward pass: its number of rows, and the number of those whose logits are needed.
 type pass struct{ rows, logits int }
 
 // wave lists the passes of n sequences.
@@ -48,7 +48,7 @@ func (p passes) wave(n int) []pass {
 	return out
 }
 
-// Executor is the model's forward pass at the batch of the scenario: no scheduler, no sampler.
+// Executor runs the model's forward pass at the scenario's batch, without scheduler or sampler.
 type Executor struct {
 	*instance.Instance
 	s      *Scenario
@@ -87,7 +87,7 @@ func OpenExecutor(s *Scenario) (*Executor, error) {
 // PromptLen is the number of tokens of the prompt.
 func (x *Executor) PromptLen() int { return len(x.ids) }
 
-// RunEngine sends requests through the engine around the executor: with scheduler and sampler.
+// RunEngine runs requests through the engine that the executor belongs to, with scheduler and sampler.
 func (x *Executor) RunEngine(ctx context.Context, requests int) (*LayerRun, error) {
 	c := &coreLayer{engine: x.Engine, s: x.s, ids: x.ids}
 	return c.run(ctx, requests)
@@ -117,7 +117,7 @@ func (x *Executor) run(ctx context.Context, requests int) (*LayerRun, error) {
 	return r, nil
 }
 
-// Prefill runs the prompts of n sequences, as many rows a pass as the budget allows.
+// Prefill computes the prompts of n sequences, with as many rows in each pass as the budget allows.
 func (x *Executor) Prefill(n int) {
 	x.b.Reset()
 	x.b.Start = append(x.b.Start, 0)
@@ -149,7 +149,8 @@ func (x *Executor) Prefill(n int) {
 	flush()
 }
 
-// Decode runs one token of each of n sequences. Which token is all the same to the arithmetic: the prompt's, over and over.
+// Decode computes one token at position pos for each of n sequences. The arithmetic takes the same time for any token, so the tokens
+// of the prompt are used again.
 func (x *Executor) Decode(n, pos int) {
 	x.b.Reset()
 	x.b.Start = append(x.b.Start, 0)

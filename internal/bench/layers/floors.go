@@ -10,8 +10,8 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
-// LayerFloor is what must be reached: a share of the speed of the executor (core) or of core (all beyond it), or the occupancy
-// of the batch while requests wait.
+// LayerFloor is a value that must be reached, beside what was measured. For core it is a share of the executor's speed, for layers
+// and axes beyond core a share of core's; for the occupancy it is the number of sequences in a step while requests wait.
 type LayerFloor struct {
 	Name    string     `json:"name"`
 	Of      string     `json:"of"`
@@ -22,10 +22,10 @@ type LayerFloor struct {
 	Reached bool       `json:"reached"`
 }
 
-// occupancyFloor is the name under which the file has the floor of the occupancy.
+// occupancyFloor is the key of the occupancy's floor in the file.
 const occupancyFloor = "occupancy"
 
-// hold compares what was measured with the floors.
+// hold sets the measured values beside the floors.
 func (r *Result) hold(floors map[string]float64) {
 	hasExecutor := slices.ContainsFunc(r.Layers, func(x LayerResult) bool { return x.Name == "executor" })
 	for _, x := range r.all() {
@@ -40,7 +40,7 @@ func (r *Result) hold(floors map[string]float64) {
 	}
 }
 
-// share is the part of core's speed, or of core the executor's, that x has.
+// share is x's speed as a share of core's; for core itself, of the executor's. It is nil where that was not measured.
 func (x *LayerResult) share(hasExecutor bool) (*stats.Estimate, string) {
 	if x.OfCore != nil {
 		return x.OfCore, "core"
@@ -48,7 +48,7 @@ func (x *LayerResult) share(hasExecutor bool) (*stats.Estimate, string) {
 	if x.Name != "core" || !hasExecutor {
 		return nil, ""
 	}
-	e := stats.Estimate{Value: x.Loss, CI95: x.LossCI95, N: x.Repeats}.Loss() // the loss of a loss is the ratio again
+	e := stats.Estimate{Value: x.Loss, CI95: x.LossCI95, N: x.Repeats}.Loss() // 1 - loss is the ratio of the speeds
 	return &e, "executor"
 }
 
@@ -62,7 +62,7 @@ func (r *Result) FloorRows() [][]string {
 	return rows
 }
 
-// missed is the error for floors that were not reached.
+// missed returns an error that names the floors that were not reached, or nil.
 func (r *Result) missed() error {
 	var names []string
 	for _, f := range r.Floors {

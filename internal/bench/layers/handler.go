@@ -8,8 +8,8 @@ import (
 	"net/http"
 )
 
-// handlerLayer is the HTTP handler in memory: decoding, template or not, tokenizer, engine, encoding; no socket, and nothing of
-// net/http but its types.
+// handlerLayer calls the HTTP handler in memory: JSON decoding, tokenizer, engine, JSON encoding. There is no socket; of net/http only
+// the types of request and response are used.
 type handlerLayer struct {
 	*site
 	s    *Scenario
@@ -64,7 +64,7 @@ func (h *handlerLayer) request(ctx context.Context) (prompt, tokens int, err err
 	return answer.Usage.Prompt, answer.Usage.Completion, nil
 }
 
-// memoryWriter is an http.ResponseWriter without a connection.
+// memoryWriter is an http.ResponseWriter that keeps the answer in memory.
 type memoryWriter struct {
 	header http.Header
 	status int

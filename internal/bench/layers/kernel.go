@@ -16,15 +16,15 @@ import (
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
-// kernelLayer multiplies the model's matrices with as many columns as the scenario's passes have rows, and does nothing else:
-// no attention, no norms, no quantising of activations.
+// kernelLayer computes only the matrix products of the scenario's forward passes: each weight matrix times as many columns as the pass
+// has rows. There is no attention, no normalisation and no quantisation of activations.
 type kernelLayer struct {
 	s        *Scenario
 	p        passes
 	set      kernel.Set
 	pool     *nn.Pool
 	matrices []*kernel.Matrix
-	head     int // index of the matrix of which only rows with logits are wanted
+	head     int // index of the output matrix: it is multiplied only for rows whose logits are needed
 	panels   map[[2]int]*kernel.Panels
 	y        []float32
 	job      kernels.Product
@@ -59,7 +59,8 @@ func newKernelLayer(s *Scenario) (measurable, error) {
 	return k, nil
 }
 
-// loadMatrices packs every weight matrix of the file. The embedding is one only when it serves as the head, too.
+// loadMatrices packs every weight matrix of the file. The token embedding is multiplied only in models that use it as output matrix,
+// too; otherwise it is left out.
 func (k *kernelLayer) loadMatrices(f *gguf.File) error {
 	_, untied := f.Tensor("output.weight")
 	k.head = -1
@@ -88,7 +89,7 @@ func (k *kernelLayer) loadMatrices(f *gguf.File) error {
 	return nil
 }
 
-// prepare makes activations for every number of columns that occurs.
+// prepare makes the activations: a set for each number of columns that occurs in the passes.
 func (k *kernelLayer) prepare() {
 	rng := rand.New(rand.NewPCG(1, 2))
 	need := 0

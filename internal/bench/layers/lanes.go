@@ -12,19 +12,20 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/load"
 )
 
-// lane is something that is measured: a layer, or an axis of the http layer, over processes that are loaded and idle.
+// lane is one thing that is measured in every round: a layer, an axis of the http layer, or a layer of a peer. Its processes are
+// started beforehand and idle until run is called.
 type lane struct {
 	into *LayerResult
 	run  func(context.Context) (*LayerRun, error)
 }
 
-// processes are those of one repeat, and what can be measured with them.
+// processes holds everything that was started for one repeat, and the lanes that can be measured with it.
 type processes struct {
 	layers *Layers
 	s      *Scenario
 	lanes  []lane
-	probe  func() (float64, error) // how fast the machine is now
-	last   float64                 // the newest probe; 0: none
+	probe  func() (float64, error) // measures how fast the machine is at this moment
+	last   float64                 // result of the newest probe; 0: there was none yet
 	stops  []func()
 }
 
@@ -39,7 +40,7 @@ func (c *processes) launch(cmd *exec.Cmd, job, ready any) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.stops = append(c.stops, func() { _ = w.stop() }) // what it has to say, it says when it is asked
+	c.stops = append(c.stops, func() { _ = w.stop() }) // a worker's failure has been returned by ask already
 	return w, nil
 }
 
@@ -47,7 +48,7 @@ func (c *processes) add(into *LayerResult, run func(context.Context) (*LayerRun,
 	c.lanes = append(c.lanes, lane{into, run})
 }
 
-// processes starts the processes of every layer and axis, one after the other. stop must be called even after an error.
+// processes starts the processes of every layer and axis, one after the other. The caller must call stop, also after an error.
 func (l *Layers) processes(ctx context.Context, s *Scenario, axes []axis, res *Result) (*processes, error) {
 	c := &processes{layers: l, s: s}
 	if err := c.launchProbe(ctx); err != nil {
@@ -80,8 +81,8 @@ func (l *Layers) processes(ctx context.Context, s *Scenario, axes []axis, res *R
 	return c, nil
 }
 
-// launchProbe starts a process that tells how fast the machine is at this kind of work: one short batch of forward passes. On a
-// shared machine that moves by a fifth within seconds, with what the neighbours do.
+// launchProbe starts the process that measures the machine's speed: it runs one short batch of forward passes each time it is asked. On
+// a shared machine that speed changes by a fifth within seconds, depending on what others do.
 func (c *processes) launchProbe(ctx context.Context) error {
 	s := *c.s
 	s.Requests, s.Gen = s.batch(), min(s.Gen, probeTokens)
@@ -96,12 +97,12 @@ func (c *processes) launchProbe(ctx context.Context) error {
 	return err
 }
 
-// command is this program's hidden command.
+// command starts this program as a worker: the hidden `penstock bench layer`.
 func command(ctx context.Context, executable string) *exec.Cmd {
 	return exec.CommandContext(ctx, executable, "bench", "layer")
 }
 
-// http starts a server, and a client for the base and for each axis. The axis with a log needs a server of its own.
+// http starts a server, a client for the http layer, and a client for each axis. The axis with an access log gets a second server.
 func (c *processes) http(ctx context.Context, axes []axis, base *LayerResult, results []LayerResult) error {
 	plain, err := c.serve(ctx, false)
 	if err != nil {
@@ -128,7 +129,7 @@ func (c *processes) http(ctx context.Context, axes []axis, base *LayerResult, re
 type serverProcess struct {
 	worker *worker
 	hello  hello
-	last   mark // after its last run
+	last   mark // the counters after the server's last run
 	rested time.Time
 }
 
@@ -145,7 +146,7 @@ func (v *serverProcess) mark() (mark, error) {
 	return m, err
 }
 
-// client starts the load generator of an axis.
+// client starts the load generator of an axis and adds its lane.
 func (c *processes) client(ctx context.Context, server *serverProcess, a axis, into *LayerResult) error {
 	job := a.job(c.s, &server.hello)
 	cmd := command(ctx, c.layers.Executable)
@@ -165,7 +166,7 @@ func (c *processes) client(ctx context.Context, server *serverProcess, a axis, i
 //go:embed client.py
 var pythonClient string
 
-// job is what the axis's client is told.
+// job tells the axis's client what to send.
 func (a axis) job(s *Scenario, server *hello) clientJob {
 	job := clientJob{Prompt: server.Prompt, Requests: s.Requests, Clients: s.Concurrency, Warmup: s.warmup(),
 		Target: load.Target{URL: server.URL, Dialect: load.Completions, MaxTokens: s.Gen, Temperature: s.Temperature, IgnoreEOS: true,
@@ -177,7 +178,7 @@ func (a axis) job(s *Scenario, server *hello) clientJob {
 		a.change(&job.Target)
 	}
 	switch job.Target.Dialect {
-	case load.Native: // the sampling of the base
+	case load.Native: // as /v1/completions samples in the http layer
 		job.Target.Extra = map[string]any{"top_p": 1, "repetition_penalty": 1}
 	case load.Chat:
 		job.Prompt = server.Chat
@@ -188,7 +189,7 @@ func (a axis) job(s *Scenario, server *hello) clientJob {
 	return job
 }
 
-// against measures one client against a server: warm-up, a reading of the server's counters, the load, another reading.
+// against measures one client with one server: the warm-up, a reading of the server's counters, the load, another reading.
 func (a axis) against(ctx context.Context, server *serverProcess, client *worker, s *Scenario) (*LayerRun, error) {
 	start, err := server.mark()
 	if err != nil {
@@ -221,7 +222,7 @@ func (a axis) against(ctx context.Context, server *serverProcess, client *worker
 	return r, err
 }
 
-// counters joins what the client saw with what the server's counters say.
+// counters makes a LayerRun of the client's report and two readings of the server's counters.
 func (c *clientRun) counters(name string, before, after *mark) (*LayerRun, error) {
 	if c.OK == 0 {
 		return nil, fmt.Errorf("bench: every request failed: %s", c.Failure)
@@ -240,12 +241,12 @@ func (c *clientRun) layerRun(s *Scenario, a axis, server *hello, before, after *
 	if err != nil {
 		return nil, err
 	}
-	prompt := server.Tokens // an endpoint may not tell
+	prompt := server.Tokens // for endpoints that do not report the number of prompt tokens
 	if c.Prompt > 0 {
 		prompt = c.Prompt / c.OK
 	}
 	if a.name == "chat" && prompt == server.ChatTokens {
-		prompt = server.Tokens // the template may be longer than the prompt was to be; conclude says so
+		prompt = server.Tokens // chat may have a longer prompt, because the template alone is longer; note says so
 	}
 	if r.Conditions, err = s.conditions(prompt); err != nil {
 		return nil, err
@@ -256,7 +257,8 @@ func (c *clientRun) layerRun(s *Scenario, a axis, server *hello, before, after *
 	return r, err
 }
 
-// round measures every lane once, each alone. A pair of rounds goes there and back; the next pair begins with another lane.
+// round measures every lane once, one after the other. Odd rounds go through the lanes in the reverse order of the round before, and each
+// pair of rounds begins with another lane, so that no lane always comes first or always follows the same one.
 func (c *processes) round(ctx context.Context, round int, what string) error {
 	n := len(c.lanes)
 	for k := range n {
@@ -277,13 +279,14 @@ func (c *processes) round(ctx context.Context, round int, what string) error {
 }
 
 const (
-	settleShare = 25  // part of the pause before a repeat that is the pause before a run
-	probeTokens = 50  // of each sequence of a probe
-	steady      = 0.1 // probes before and after a run differ by less, or it is measured again
+	settleShare = 25  // the pause before a run is this part of the pause before a repeat
+	probeTokens = 50  // that each sequence of a probe generates
+	steady      = 0.1 // a run is measured again when the probes before and after it differ by this share
 	attempts    = 3
 )
 
-// measure runs a lane between two probes. While the machine changed its speed, what was measured is no speed.
+// measure runs a lane between two probes of the machine's speed. When the probes differ by more than steady, the machine became faster or
+// slower during the run, and its result says little: it is measured again, up to the given number of attempts.
 func (c *processes) measure(ctx context.Context, l *lane) error {
 	for attempt := 1; ; attempt++ {
 		if err := load.Pause(ctx, c.layers.Settle/settleShare); err != nil {

@@ -14,21 +14,21 @@ import (
 	"github.com/penstock-llm/penstock/internal/engine"
 )
 
-// layerNames, from the arithmetic outwards. Each does all that the one before it does, and something more.
+// layerNames lists the layers from the arithmetic outwards. Each layer does everything that the one before it does, and more.
 var layerNames = []string{"kernel", "executor", "core", "handler", "http"}
 
-// Layer is one layer in a process of its own. Layers starts it: the hidden `penstock bench layer`, a worker whose job is a
-// layerJob and whose answers are LayerRuns.
+// Layer measures one layer in a process of its own: the hidden command `penstock bench layer`, which Layers starts as a worker. Its job is
+// a layerJob, and it answers each question with a LayerRun.
 type Layer struct{}
 
-// layerJob is what a layer's process is told.
+// layerJob tells a layer's process what to measure.
 type layerJob struct {
-	Layer    string   `json:"layer"` // one of layerNames but http, "mock", "serve", or "client"
+	Layer    string   `json:"layer"` // one of layerNames except http, or "mock" or "serve"; unused with Client
 	Scenario Scenario `json:"scenario"`
-	Warmup   int      `json:"warmup"` // requests, before every run
+	Warmup   int      `json:"warmup"` // number of requests before every run
 	Serve    serveJob `json:"serve"`
 	Client   *clientJob
-	Mock     *mockJob `json:"mock,omitempty"` // instead of a model
+	Mock     *mockJob `json:"mock,omitempty"` // use an executor that computes nothing instead of a model
 }
 
 // LayerRun is one measurement of a layer.
@@ -39,23 +39,23 @@ type LayerRun struct {
 	Tokens      int     `json:"tokens"`
 	PromptTotal int     `json:"prompt_tokens"`
 	Seconds     float64 `json:"seconds"`
-	CPU         float64 `json:"cpu_seconds"` // of the process that computes
+	CPU         float64 `json:"cpu_seconds"` // used by the process that computes
 	ClientCPU   float64 `json:"client_cpu_seconds,omitempty"`
 	Allocs      float64 `json:"allocs_per_token,omitempty"`
-	Occupancy   float64 `json:"occupancy,omitempty"` // sequences of a step, mean
+	Occupancy   float64 `json:"occupancy,omitempty"` // mean number of sequences in a step
 	BusySeqs    float64 `json:"busy_occupancy,omitempty"`
 	Conditions  string  `json:"conditions"` // model file, threads, settings: equal in all layers
 	Spans       *Spans  `json:"spans,omitempty"`
 	Failure     string  `json:"failure,omitempty"`
-	Idle        float64 `json:"idle_seconds,omitempty"` // before the run, since the one before
+	Idle        float64 `json:"idle_seconds,omitempty"` // time since the process's last run
 	IdleCPU     float64 `json:"idle_cpu_seconds,omitempty"`
-	Machine     float64 `json:"machine,omitempty"` // probes' mean of the machine's speed, just before and after
+	Machine     float64 `json:"machine,omitempty"` // mean of the two probes of the machine's speed around the run
 }
 
 // TokensPerSecond is the layer's speed.
 func (r *LayerRun) TokensPerSecond() float64 { return float64(r.Tokens) / r.Seconds }
 
-// Run does the layer that standard input names.
+// Run reads a layerJob from in and does it.
 func (l *Layer) Run(ctx context.Context, in io.Reader, out io.Writer) error {
 	dec, enc := json.NewDecoder(in), json.NewEncoder(out)
 	var job layerJob
@@ -76,7 +76,7 @@ func (l *Layer) Run(ctx context.Context, in io.Reader, out io.Writer) error {
 	return job.stay(ctx, dec, enc)
 }
 
-// measurable is a layer that runs in one process: it takes a number of requests.
+// measurable is a layer that runs within one process.
 type measurable interface {
 	run(ctx context.Context, requests int) (*LayerRun, error)
 	close() error
@@ -102,7 +102,7 @@ func (j *layerJob) open() (measurable, error) {
 	return nil, fmt.Errorf("bench: layer %q is not known", j.Layer)
 }
 
-// stay loads the layer, warms it up, and measures it whenever it is asked.
+// stay loads the layer, warms it up, and measures it each time it is asked.
 func (j *layerJob) stay(ctx context.Context, dec *json.Decoder, enc *json.Encoder) error {
 	m, err := j.open()
 	if err != nil {
@@ -161,7 +161,7 @@ func (j *layerJob) measure(ctx context.Context, m measurable) (*LayerRun, error)
 	return r, err
 }
 
-// conditions is what must be equal in all layers, as text.
+// conditions describes what must be equal in all layers that are compared.
 func (s *Scenario) conditions(promptTokens int) (string, error) {
 	file, err := fingerprint(s.Model)
 	if err != nil {
@@ -171,7 +171,7 @@ func (s *Scenario) conditions(promptTokens int) (string, error) {
 		file, s.Tier, s.Threads, s.MaxBatch, s.Ctx, s.Requests, s.Concurrency, promptTokens, s.Gen, s.Temperature), nil
 }
 
-// occupied notes how full the steps between two readings were.
+// occupied computes the mean number of sequences in a step between two readings of the engine's counters.
 func (r *LayerRun) occupied(before, after engine.Stats) {
 	var steps, seqs float64
 	for n := range after.Occupancy {
@@ -187,7 +187,7 @@ func (r *LayerRun) occupied(before, after engine.Stats) {
 	}
 }
 
-// clients runs a closed loop in the process: each of n clients takes the next request when its last one is done.
+// clients runs a closed loop within the process: each of n clients begins the next request when its last one is done.
 func clients(n, requests int, do func(i int) (prompt, tokens int, err error)) (*LayerRun, error) {
 	var (
 		wg    sync.WaitGroup

@@ -21,11 +21,11 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
-// Layers measures where throughput goes between the arithmetic and the client: `penstock bench layers`. Each layer runs alone,
-// in a process of its own, settled and warmed up, in alternated order, and calls exactly what it names. A repeat starts the
-// processes of all layers; those that are not measured use no CPU. Its rounds then measure every layer between two short probes
-// of the machine's speed, which on a shared machine changes within seconds: a loss is that of a layer from the one before it,
-// both adjusted for the probes, round by round.
+// Layers measures where throughput goes between the arithmetic and the client: `penstock bench layers`. Each layer runs in a
+// process of its own and calls exactly what its name says. A repeat starts the processes of all layers, waits until the machine has
+// settled, and then measures in rounds: every layer once, one at a time, while the processes of the others idle. A shared machine
+// changes its speed within seconds, so that every run stands between two short probes of that speed, and speeds are adjusted for the
+// probes before layers are compared. The loss of a layer is what its speed lacks to that of the layer before it in the same rounds.
 //
 //	kernel    the products of the weight matrices, at the scenario's numbers of columns
 //	executor  the model's forward pass at the scenario's batches
@@ -54,7 +54,7 @@ type Layers struct {
 	results.Output `embed:""`
 	Progress       io.Writer `kong:"-"`
 
-	Executable string   `kong:"-"` // this program, which has the hidden command
+	Executable string   `kong:"-"` // this program, to start its hidden command
 	Tier       cpu.Tier `kong:"-"`
 }
 
@@ -69,33 +69,33 @@ type Result struct {
 	Floors   []LayerFloor   `json:"floors,omitempty"`
 	Skipped  []string       `json:"skipped,omitempty"` // axes that could not be measured, and why
 	Noise    []string       `json:"noise,omitempty"`   // differences that are smaller than the noise
-	Notes    []string       `json:"notes,omitempty"`   // what else must be known
-	Slope    float64        `json:"machine_slope"`     // how a run's speed follows the probes': 1 in proportion, 0 not at all
+	Notes    []string       `json:"notes,omitempty"`   // whatever else a reader must know
+	Slope    float64        `json:"machine_slope"`     // how far a run's speed follows the probes': 1 in proportion, 0 not at all
 }
 
 // LayerResult is a layer, or an axis of the http layer, over all repeats.
 type LayerResult struct {
 	Name            string     `json:"name"`
-	Repeats         int        `json:"repeats"`           // independent ones: with fewer than stats.MinRepeats there are no intervals
+	Repeats         int        `json:"repeats"`           // independent repeats; with fewer than stats.MinRepeats there are no intervals
 	TokensPerSecond float64    `json:"tokens_per_second"` // mean of the repeats
 	CI95            [2]float64 `json:"tokens_per_second_ci95,omitzero"`
 	MsPerToken      float64    `json:"ms_per_token"`
 	CPU             float64    `json:"cpu_us_per_token"`                  // of the process that computes
 	ClientCPU       float64    `json:"client_cpu_us_per_token,omitempty"` // of the load generator
 	Allocs          float64    `json:"allocs_per_token,omitempty"`        // of the process that computes
-	Occupancy       float64    `json:"occupancy,omitempty"`               // sequences of a step
-	BusyOccupancy   float64    `json:"busy_occupancy,omitempty"`          // while requests waited
-	OK              int        `json:"ok"`                                // in the worst repeat
+	Occupancy       float64    `json:"occupancy,omitempty"`               // mean number of sequences in a step
+	BusyOccupancy   float64    `json:"busy_occupancy,omitempty"`          // the same, of the steps before which requests waited
+	OK              int        `json:"ok"`                                // requests that succeeded, in the worst run
 	Requests        int        `json:"requests"`
-	Prompt          int        `json:"prompt_tokens,omitempty"`  // of a request, where the layer tells
-	Idle            float64    `json:"idle_cpu_share,omitempty"` // of a core, while others were measured; the worst repeat's
-	// Loss is 1 - speed/speed of the layer before (of an axis: of the http layer), from the ratios of each repeat.
+	Prompt          int        `json:"prompt_tokens,omitempty"`  // of one request, where the layer reports it
+	Idle            float64    `json:"idle_cpu_share,omitempty"` // share of one core that the process used while others were measured, at most
+	// Loss is 1 - r, where r is the speed divided by that of the layer before it, or of the http layer for an axis.
 	Loss     float64         `json:"loss"`
 	LossCI95 [2]float64      `json:"loss_ci95,omitzero"`
-	OfCore   *stats.Estimate `json:"of_core,omitempty"` // speed/core's speed, the same way
-	Samples  []float64       `json:"samples"`           // tokens/s of each round, repeat by repeat
-	Machine  []float64       `json:"machine"`           // tokens/s of the probes around each: the machine's speed then
-	Again    int             `json:"measured_again"`    // runs that were repeated because that changed meanwhile
+	OfCore   *stats.Estimate `json:"of_core,omitempty"` // the speed divided by core's
+	Samples  []float64       `json:"samples"`           // tokens/s of each round; those of a repeat stand together
+	Machine  []float64       `json:"machine"`           // the machine's speed at each sample: tokens/s of the probes around it
+	Again    int             `json:"measured_again"`    // runs that were measured again because the machine's speed changed meanwhile
 
 	runs []*LayerRun
 }
@@ -191,7 +191,7 @@ func (l *Layers) repeat(ctx context.Context, s *Scenario, repeat int, axes []axi
 	return nil
 }
 
-// warmup is one full batch: it touches all weights and buffers.
+// warmup is the number of requests of a warm-up: one full batch, which touches all weights and buffers.
 func (s *Scenario) warmup() int { return s.batch() }
 
 func (l *Layers) say(format string, args ...any) {
@@ -211,7 +211,7 @@ func (r *Result) all() []*LayerResult {
 	return out
 }
 
-// conclude computes speeds and losses. It refuses runs under unlike conditions and runs without a figure.
+// conclude computes speeds and losses. It fails when runs were made under different conditions, or generated nothing.
 func (r *Result) conclude(rounds int) error {
 	conditions, from := "", ""
 	for _, x := range r.all() {
@@ -240,7 +240,7 @@ func (r *Result) conclude(rounds int) error {
 	}
 	last := &r.Layers[len(r.Layers)-1]
 	for i := range r.Axes {
-		r.lose(&r.Axes[i], last, rounds) // axes are only measured with the http layer, which is the last
+		r.lose(&r.Axes[i], last, rounds) // axes are measured only together with the http layer, which is the last
 	}
 	for i := range r.Peers {
 		p := r.Peers[i].Layers
@@ -257,7 +257,7 @@ func (r *Result) conclude(rounds int) error {
 	return nil
 }
 
-// compareToCore computes what share of core's speed reaches each layer beyond it, and each axis.
+// compareToCore computes the speed of each layer beyond core, and of each axis, as a share of core's.
 func (r *Result) compareToCore(rounds int) {
 	at := slices.IndexFunc(r.Layers, func(x LayerResult) bool { return x.Name == "core" })
 	if at < 0 {
@@ -270,7 +270,7 @@ func (r *Result) compareToCore(rounds int) {
 	}
 }
 
-// note says what a reader must know about the runs.
+// note collects what a reader must know about the runs besides the figures.
 func (r *Result) note() {
 	base, again := 0, 0
 	for _, x := range r.all() {
@@ -293,7 +293,7 @@ func (r *Result) note() {
 	}
 }
 
-// summarise computes the figures of a layer from its runs. It refuses a run without tokens or without time.
+// summarise computes the figures of a layer from its runs. It fails when a run generated no tokens or took no time.
 func (x *LayerResult) summarise(rounds int) error {
 	if len(x.runs) == 0 {
 		return fmt.Errorf("bench: %s was not measured", x.Name)
@@ -332,12 +332,13 @@ func (x *LayerResult) summarise(rounds int) error {
 	return nil
 }
 
-// slope fits how the runs of each layer follow the machine's speed, in logarithms, over all layers together. The probes have
-// noise of their own: where there is nothing else, the slope is near 0, and they are ignored.
+// slope fits how far the runs' speeds follow the probes': the slope of log(speed) over log(probe), one for all layers together. A probe
+// has noise of its own. On a machine that does not change its speed the probes show nothing but noise, the slope comes out near 0,
+// and relative changes nothing.
 func (r *Result) slope() float64 {
 	var xx, xy float64
 	for _, l := range r.all() {
-		if slices.Contains(l.Machine, 0) { // not known
+		if slices.Contains(l.Machine, 0) { // a run without probes
 			return 0
 		}
 		var x, y []float64
@@ -356,7 +357,7 @@ func (r *Result) slope() float64 {
 	return min(max(xy/xx, 0), 1)
 }
 
-// relative is the speeds as they would have been on a machine that does not change its own.
+// relative adjusts the speeds for the machine's, so that runs at different moments can be compared.
 func (x *LayerResult) relative(slope float64) []float64 {
 	out := slices.Clone(x.Samples)
 	for i := range out {
@@ -373,7 +374,7 @@ func (x *LayerResult) ratio(y *LayerResult, slope float64, rounds int) stats.Est
 	return e
 }
 
-// lose computes what x lost from before.
+// lose computes the loss of x against before, and notes a loss that is smaller than the noise.
 func (r *Result) lose(x, before *LayerResult, rounds int) {
 	e := x.ratio(before, r.Slope, rounds).Loss()
 	x.Loss, x.LossCI95 = e.Value, e.CI95
@@ -382,7 +383,7 @@ func (r *Result) lose(x, before *LayerResult, rounds int) {
 	}
 }
 
-// failures is the error for a run in which requests failed.
+// failures returns an error for the first run in which requests failed, or nil.
 func (r *Result) failures() error {
 	list := r.all()
 	for i := range r.Peers {

@@ -14,10 +14,10 @@ import (
 )
 
 // Mock measures the front end alone: `penstock bench mock`. The real HTTP stack, tokenizer, template, engine and scheduler run over
-// an executor that computes nothing. Unpaced it shows the front end's ceiling; paced, with steps as long as a model's, it shows
-// what a request and a streamed token cost: caches are cold by then, and every token is written by itself. A request's cost,
-// besides its tokens', is what five times as many requests of a fifth of the tokens cost more; a streamed token's is what
-// streaming costs more. The engine without HTTP is measured beside them. Each repeat starts new processes and takes all ways of
+// an executor that computes nothing. Unpaced, steps take no time, and the throughput is the most that the front end can do. Paced,
+// steps are as long as a model's: caches are cold when a step ends, and every token is written by itself, as in real use. Two costs
+// come from differences. A request's own cost, without its tokens', is what five times as many requests with a fifth of the tokens
+// each cost more. A streamed token's is what streaming the same answers costs more. The engine without HTTP is measured beside them. Each repeat starts new processes and takes all ways of
 // running in turn, because the CPU time of the same work differs between minutes.
 type Mock struct {
 	Model          string        `help:"Model whose tokenizer and template to use (none: a tiny one)."`
@@ -44,9 +44,9 @@ type MockResult struct {
 	Paced   FrontEnd `json:"front_end_paced"`
 }
 
-// FrontEnd is what the front end itself costs, from differences within each repeat.
+// FrontEnd is the cost of the front end itself, from the differences within each repeat.
 type FrontEnd struct {
-	CPUPerRequest    stats.Estimate `json:"cpu_us_per_request"`        // besides its tokens
+	CPUPerRequest    stats.Estimate `json:"cpu_us_per_request"`        // without that of its tokens
 	CPUPerToken      stats.Estimate `json:"cpu_us_per_streamed_token"` // from sampled id to socket
 	AllocsPerToken   float64        `json:"allocs_per_streamed_token"`
 	AllocsPerRequest float64        `json:"allocs_per_request"`
@@ -54,7 +54,7 @@ type FrontEnd struct {
 	TokenSamples     []float64      `json:"cpu_us_per_streamed_token_samples"`
 }
 
-// MockRun is one way of running, medians over the repeats.
+// MockRun is one of mockModes. Its throughput is the mean of the repeats, the rest their medians.
 type MockRun struct {
 	Name              string  `json:"name"` // one of mockModes
 	Paced             bool    `json:"paced"`
@@ -66,10 +66,10 @@ type MockRun struct {
 	ClientCPUPerToken float64 `json:"client_cpu_us_per_token,omitempty"`
 }
 
-// mockModes are the ways of running.
+// mockModes are the ways of sending the load: to the engine without HTTP, and over HTTP with whole, short and streamed answers.
 var mockModes = []string{"engine", "requests", "short requests", "streamed"}
 
-// shorter is how many short requests take the place of one, with as many tokens in all.
+// shorter is the number of short requests that replace one request; together they have as many tokens.
 const shorter = 5
 
 // Run measures and prints.
@@ -100,7 +100,7 @@ func (m *Mock) Run(ctx context.Context, out io.Writer) error {
 	return m.Deliver(out, res, res.print)
 }
 
-// all measures every way of running, repeat by repeat.
+// all measures all of mockModes in every repeat.
 func (m *Mock) all(ctx context.Context, step time.Duration) (map[string][]*LayerRun, error) {
 	runs := map[string][]*LayerRun{}
 	for i := range m.Repeats {
@@ -114,7 +114,7 @@ func (m *Mock) all(ctx context.Context, step time.Duration) (map[string][]*Layer
 	return runs, nil
 }
 
-// repeat starts new processes, so that repeats are independent, and measures every way of running once.
+// repeat starts new processes, so that repeats are independent, and measures each of mockModes once.
 func (m *Mock) repeat(ctx context.Context, step time.Duration, repeat int, runs map[string][]*LayerRun) error {
 	c := &processes{layers: &Layers{Executable: m.Executable}}
 	defer c.stop()
@@ -135,7 +135,7 @@ func (m *Mock) repeat(ctx context.Context, step time.Duration, repeat int, runs 
 	return nil
 }
 
-// complete refuses a run that lacks requests or tokens.
+// complete returns an error for a run in which requests failed or tokens are missing.
 func (m *Mock) complete(r *LayerRun) error {
 	switch {
 	case r.OK < r.Requests:
@@ -196,7 +196,7 @@ func mockClient(name string, server, client *worker) (*LayerRun, error) {
 	return got.counters(name, &before, &after)
 }
 
-// mockRun is the medians of one way of running.
+// mockRun sums up the repeats of one of mockModes.
 func mockRun(name string, step time.Duration, runs []*LayerRun) (*MockRun, error) {
 	x := LayerResult{Name: name, runs: runs}
 	if err := x.summarise(1); err != nil {
@@ -207,7 +207,7 @@ func mockRun(name string, step time.Duration, runs []*LayerRun) (*MockRun, error
 		CPUPerRequest: x.CPU * each, CPUPerToken: x.CPU, AllocsPerToken: x.Allocs, ClientCPUPerToken: x.ClientCPU}, nil
 }
 
-// mockPrompt is the length of the prompt.
+// mockPrompt is the length of the prompt in tokens.
 const mockPrompt = 32
 
 func frontEnd(runs map[string][]*LayerRun) FrontEnd {

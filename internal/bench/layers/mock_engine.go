@@ -15,9 +15,9 @@ import (
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
-// mockJob is an executor that computes nothing.
+// mockJob describes an executor that computes nothing.
 type mockJob struct {
-	Step time.Duration `json:"step"` // length of a step; 0: no longer than it must be
+	Step time.Duration `json:"step"` // how long a step takes; 0: as short as possible
 }
 
 func tokenizerName(path string) string {
@@ -27,7 +27,7 @@ func tokenizerName(path string) string {
 	return filepath.Base(path)
 }
 
-// mockParts is an engine over the mock, with the vocabulary of a model.
+// mockParts is an engine over the executor that computes nothing, with the tokenizer of a model.
 type mockParts struct {
 	file   *gguf.File
 	tok    *tokenizer.Tokenizer
@@ -64,7 +64,8 @@ func (j *mockJob) open(s *Scenario) (*mockParts, error) {
 	return &p, nil
 }
 
-// letters finds a run of tokens that are each whole characters, so that every generated token is an event of its own.
+// letters finds the longest run of token ids that are plain ASCII text. The mock generates only these: each is a whole character, so that
+// every token becomes an event of its own in a stream.
 func letters(t *tokenizer.Tokenizer) (first, last int32) {
 	var from, bestFrom, bestLast int32
 	for id := int32(0); id <= int32(t.Vocab()); id++ {

@@ -11,7 +11,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/programs"
 )
 
-// PeerLayers is another server's core and its HTTP, measured in the same rounds.
+// PeerLayers is another server's core and its speed through HTTP, measured in the same rounds.
 type PeerLayers struct {
 	Name   string        `json:"name"`
 	Layers []LayerResult `json:"layers"` // core, http
@@ -19,7 +19,7 @@ type PeerLayers struct {
 	binary string
 }
 
-// peers parses --peer. Only llama.cpp has a core that can be measured by itself: llama-batched-bench, beside llama-server.
+// peers parses --peer. Only llama.cpp is supported: its llama-batched-bench, beside llama-server, measures its core without HTTP.
 func (l *Layers) peers() ([]PeerLayers, error) {
 	var out []PeerLayers
 	for _, text := range l.Peer {
@@ -40,7 +40,7 @@ func (l *Layers) peers() ([]PeerLayers, error) {
 	return out, nil
 }
 
-// peer starts the server; its core is a process that is started for each run, and ends with it.
+// peer starts the server and adds the lanes of its core and its HTTP. The core is a program that is started anew for each run.
 func (c *processes) peer(ctx context.Context, p *PeerLayers) error {
 	s := c.s
 	c.add(&p.Layers[0], func(ctx context.Context) (*LayerRun, error) { return peerCore(ctx, p.binary, s) })
@@ -58,7 +58,7 @@ func (c *processes) peer(ctx context.Context, p *PeerLayers) error {
 		return err
 	}
 	job := axis{name: "peer"}.job(s, &hello{URL: spec.URL, Prompt: text})
-	job.Target.Extra = map[string]any{"cache_prompt": false} // all requests have the same prompt, which nobody else may keep either
+	job.Target.Extra = map[string]any{"cache_prompt": false} // all requests have the same prompt; this program's layers do not cache it either
 	w, err := c.launch(command(ctx, c.layers.Executable), layerJob{Client: &job}, new(hello))
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func (c *processes) peer(ctx context.Context, p *PeerLayers) error {
 	return nil
 }
 
-// peerCore is one batch of the scenario in llama-batched-bench: prompts, then tokens, timed by itself.
+// peerCore runs one batch of the scenario in llama-batched-bench, which times the prompts and the generated tokens itself.
 func peerCore(ctx context.Context, server string, s *Scenario) (*LayerRun, error) {
 	if s.PromptTokens == 0 {
 		return nil, errors.New("bench: --peer needs --prompt-tokens")

@@ -16,7 +16,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
-// Scenario is what every layer does: so many requests of so many tokens, a bounded number at once.
+// Scenario is the work that every layer does: a number of requests with a prompt and generated tokens, a bounded number at once.
 type Scenario struct {
 	Model        string       `json:"model"`
 	Tier         string       `json:"tier"`
@@ -26,13 +26,13 @@ type Scenario struct {
 	Requests     int          `json:"requests"`
 	Concurrency  int          `json:"concurrency"`
 	Gen          int          `json:"gen"`
-	PromptTokens int          `json:"prompt_tokens"` // 0: as many as the prompt has
+	PromptTokens int          `json:"prompt_tokens"` // 0: as many as the prompt happens to have
 	Prompt       string       `json:"prompt"`
 	Temperature  float64      `json:"temperature"`
 	KV           model.KVType `json:"kv_type"`
 }
 
-// Check refuses a scenario that makes no sense.
+// Check returns an error for a scenario that can't be measured.
 func (s *Scenario) Check() error {
 	switch {
 	case s.Model == "":
@@ -41,7 +41,7 @@ func (s *Scenario) Check() error {
 		return errors.New("bench: requests, concurrency, gen and max-batch must be at least 1")
 	case s.PromptTokens < 0 || s.Prompt == "":
 		return errors.New("bench: the prompt is empty")
-	case !(s.Temperature >= 0 && s.Temperature <= 100): // nor no number
+	case !(s.Temperature >= 0 && s.Temperature <= 100): // written so that NaN is refused, too
 		return fmt.Errorf("bench: a temperature of %g", s.Temperature)
 	case s.Ctx < 0 || s.Threads < 0:
 		return errors.New("bench: context or threads is negative")
@@ -54,7 +54,8 @@ func (s *Scenario) Check() error {
 // batch is the number of sequences that run together.
 func (s *Scenario) batch() int { return min(s.Concurrency, s.MaxBatch, s.Requests) }
 
-// open loads the model as the server would, but for the cache of prefixes: all requests have the same prompt.
+// open loads the model as the server would, but without the cache of prefixes: all requests have the same prompt, and a hit would
+// skip the work that is to be measured.
 func (s *Scenario) open() (*instance.Instance, error) {
 	tier, err := cpu.ParseTier(s.Tier)
 	if err != nil {
@@ -65,7 +66,7 @@ func (s *Scenario) open() (*instance.Instance, error) {
 		MaxQueue: max(256, s.Concurrency), KV: s.KV, NoPrefix: true})
 }
 
-// text is the prompt, made with the model's own tokenizer.
+// text makes the prompt for a caller that has not loaded the model.
 func (s *Scenario) text() (string, error) {
 	f, err := gguf.Open(s.Model)
 	if err != nil {
@@ -80,13 +81,13 @@ func (s *Scenario) text() (string, error) {
 	return text, err
 }
 
-// encoder is the part of a tokenizer that a prompt of a given length takes.
+// encoder is the part of a tokenizer that prompt needs.
 type encoder interface {
 	Encode(text string, addBOS, parseSpecial bool) []int32
 }
 
-// prompt makes the text and the tokens that every request begins with. The text is the scenario's, repeated and cut so that it
-// has the wanted number of tokens, or as close below it as whole characters come.
+// prompt makes the text that every request sends, and its tokens. The scenario's prompt is repeated and cut until it has the wanted
+// number of tokens, or the closest smaller number that a cut between characters gives.
 func (s *Scenario) prompt(t encoder) (string, []int32, error) {
 	if s.PromptTokens == 0 {
 		return s.Prompt, t.Encode(s.Prompt, true, true), nil
@@ -101,8 +102,8 @@ func (s *Scenario) prompt(t encoder) (string, []int32, error) {
 	return text, t.Encode(text, true, true), nil
 }
 
-// longest repeats a text and cuts it so that it has as many tokens as wanted, or as close below as whole characters come; when
-// one character has more already, that is what it returns.
+// longest repeats a text and cuts it until it has as many tokens as wanted, or the closest smaller number that a cut between characters
+// gives. When even one character has more tokens than wanted, it returns that character.
 func longest(seed string, want int, count func(string) (int, error)) (string, int, error) {
 	text := seed
 	n, err := count(text)
@@ -116,13 +117,13 @@ func longest(seed string, want int, count func(string) (int, error)) (string, in
 	runes := []rune(text)
 	for err == nil && n > want && len(runes) > 1 {
 		runes = runes[:len(runes)-1]
-		text = strings.TrimRight(string(runes), " ") // a final blank is a token that the next word would have taken
+		text = strings.TrimRight(string(runes), " ") // a blank at the end would be a token of its own
 		n, err = count(text)
 	}
 	return text, n, err
 }
 
-// fingerprint names a model file by size and by the hash of its beginning and end, where header and last weights are.
+// fingerprint identifies a model file by its size and a hash of its first and last megabyte, which hold the header and the last weights.
 func fingerprint(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -143,5 +144,5 @@ func fingerprint(path string) (string, error) {
 	return fmt.Sprintf("%d bytes, %s", info.Size(), hex.EncodeToString(h.Sum(nil))[:16]), nil
 }
 
-// PlainPrompt is long enough text of any kind.
+// PlainPrompt is an English sentence for measurements to which the content of a prompt does not matter.
 const PlainPrompt = "The water runs from the lake through the long pipe down to the wheel in the valley, and what is lost on the way turns nothing. "

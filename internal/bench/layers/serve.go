@@ -31,23 +31,23 @@ import (
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
-// serveJob is what the server's process is told besides the scenario.
+// serveJob has the options of the server's process that are not part of the scenario.
 type serveJob struct {
-	Log bool `json:"log"` // every request, to a file
+	Log bool `json:"log"` // log every request to a file
 }
 
-// hello is a worker's first line; a server tells where it listens, and with what prompts it is to be asked.
+// hello is the first line of a worker, once it is ready. Only a server fills it in: where it listens, and which prompts clients should send.
 type hello struct {
 	URL    string `json:"url,omitempty"`
 	TLS    string `json:"tls,omitempty"`
 	Prompt string `json:"prompt,omitempty"`
 	Tokens int    `json:"prompt_tokens,omitempty"`
-	// Chat is a prompt that has as many tokens as Prompt once the template is around it, or as near as it can come.
+	// Chat is the prompt for the chat endpoint. With the template around it, it has as many tokens as Prompt, or as close as possible.
 	Chat       string `json:"chat_prompt,omitempty"`
 	ChatTokens int    `json:"chat_prompt_tokens,omitempty"`
 }
 
-// mark is a reading of the server's counters. Traces are those of tagged requests since the last reading.
+// mark is a reading of the server's counters. Traces has the tagged requests since the last reading.
 type mark struct {
 	CPU     float64       `json:"cpu_seconds"`
 	Mallocs uint64        `json:"mallocs"`
@@ -59,12 +59,12 @@ type mark struct {
 type site struct {
 	engine *engine.Engine
 	server *server.Server
-	hello  hello // without addresses
+	hello  hello // addresses are filled in once it listens
 	log    *os.File
 	end    func() error
 }
 
-// site loads the scenario's model and puts it behind the handler.
+// site loads the scenario's model and builds the HTTP handler over it.
 func (s *Scenario) site(log bool) (*site, error) {
 	in, err := s.open()
 	if err != nil {
@@ -109,7 +109,7 @@ func (x *site) prompts(s *Scenario, tok *tokenizer.Tokenizer, template *chat.Tem
 		whole, err := template.Render(context.Background(), []chat.Message{chat.NewMessage("user", text)}, chat.Options{GenerationPrompt: true})
 		return len(m.EncodeChat(whole)), err
 	})
-	if err != nil { // a model without a template that works has no chat endpoint either
+	if err != nil { // without a working template there is no chat endpoint to measure
 		x.hello.Chat = text
 	}
 	return nil
@@ -124,7 +124,8 @@ func (x *site) close() error {
 	return err
 }
 
-// serve runs a server until standard input ends: a first line that says where, then a reading for every line that comes in.
+// serve runs a server until standard input ends. It first writes a hello that says where it listens, then answers every question with a
+// reading of its counters.
 func (j *layerJob) serve(dec *json.Decoder, enc *json.Encoder) error {
 	var x *site
 	var err error
@@ -155,8 +156,8 @@ func (j *layerJob) serve(dec *json.Decoder, enc *json.Encoder) error {
 		h.Handler = t
 		defer h.Close()
 	}
-	go servers[0].Serve(plain)             // both end
-	go servers[1].ServeTLS(secure, "", "") // with Close
+	go servers[0].Serve(plain)             // both servers end
+	go servers[1].ServeTLS(secure, "", "") // when Close is called
 	x.hello.URL, x.hello.TLS = "http://"+plain.Addr().String(), "https://"+secure.Addr().String()
 	if err := enc.Encode(x.hello); err != nil {
 		return fmt.Errorf("bench: %w", err)
@@ -187,7 +188,7 @@ func selfSigned() (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
-// tracer notes the moments of tagged requests on both sides of the handler.
+// tracer records when a tagged request enters and leaves the handler, and what happens in between.
 type tracer struct {
 	next http.Handler
 
@@ -219,7 +220,7 @@ func (t *tracer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.next.ServeHTTP(out, r)
 	v.Left = time.Now().UnixNano()
 	v.Read, v.Writing, v.Write = body.end.UnixNano(), out.first.UnixNano(), int64(out.spent)
-	// The last byte leaves when the handler has returned, or earlier, when the answer's buffer is full or flushed.
+	// net/http sends the last bytes after the handler has returned, unless its buffer was full or flushed before.
 	tm := &trace.Timings
 	v.Submitted, v.Scheduled, v.Finished = tm.Submitted.UnixNano(), tm.Scheduled.UnixNano(), tm.Finished.UnixNano()
 	v.Woken, v.Decoded, v.Detokenise = trace.Woken.UnixNano(), trace.Decoded.UnixNano(), int64(trace.Decoded.Sub(trace.Woken))
@@ -229,7 +230,7 @@ func (t *tracer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.mu.Unlock()
 }
 
-// timedBody notes when a body has been read.
+// timedBody records when the last read of a body ended.
 type timedBody struct {
 	io.ReadCloser
 	end time.Time
@@ -241,7 +242,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// timedWriter notes when the answer begins, and the time spent in writing it.
+// timedWriter records when the first write began, and how long all writes took together.
 type timedWriter struct {
 	http.ResponseWriter
 	first time.Time
@@ -267,5 +268,5 @@ func (w *timedWriter) Flush() {
 	w.spent += time.Since(start)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap lets http.ResponseController find the writer below.
 func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -7,8 +7,8 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
-// serverTimes are the moments of one request in the server, in nanoseconds of the wall clock, and what was summed up between
-// them. The client's are clientTimes.
+// serverTimes are the moments of one request in the server, in nanoseconds of the wall clock, and the durations that were summed up
+// between them. The client's side of the same request is a clientTimes.
 type serverTimes struct {
 	ID         string `json:"id"`
 	Entered    int64  `json:"entered"`    // the handler was called
@@ -27,18 +27,19 @@ type serverTimes struct {
 	Write      int64  `json:"write"`
 }
 
-// spanNames, in the order of a request's life. "client" is what lies outside the handler on both ends: the sockets, net/http
-// and the client itself.
+// spanNames lists the parts of a request in the order in which they happen. "client" is the time before and after the handler: in the
+// client, the sockets and net/http.
 var spanNames = []string{"client, sending", "read", "parse", "queue wait", "compute", "sample", "batch wait", "wake", "detokenise", "encode", "write", "client, receiving"}
 
 // Spans are the mean times of the requests of one run, in milliseconds, in the order of spanNames.
 type Spans struct {
 	Mean    []float64 `json:"mean_ms"`
-	Latency float64   `json:"latency_ms"` // as the clients measured it, mean
+	Latency float64   `json:"latency_ms"` // mean, as the clients measured it
 }
 
-// attribute joins both sides of each request. Every span is the difference of two clock readings at its own ends, or a sum of
-// such; none is what the others leave over, so that their sum can be checked against the client's latency.
+// attribute matches the client's and the server's times of each request and computes the mean of every span. Each span is measured by
+// clock readings at its own two ends. None is computed as the remainder of the others: then their sum would always equal the latency,
+// and could not show that something was left out.
 func attribute(client []clientTimes, server []serverTimes) (*Spans, error) {
 	byID := map[string]*serverTimes{}
 	for i := range server {
@@ -67,12 +68,12 @@ func attribute(client []clientTimes, server []serverTimes) (*Spans, error) {
 	return s, nil
 }
 
-// SpanTable is the attribution of the http layer: medians over the repeats.
+// SpanTable shows which part of a request's latency each span takes, in the run with the median latency.
 type SpanTable struct {
 	Spans      []SpanRow `json:"spans"`
 	Latency    float64   `json:"latency_ms"`
 	Attributed float64   `json:"attributed_ms"`
-	Share      float64   `json:"attributed_share"` // of the latency; within 3 % of 1, or the attribution is not to be trusted
+	Share      float64   `json:"attributed_share"` // sum of the spans / latency
 	Trusted    bool      `json:"trusted"`
 }
 
@@ -104,7 +105,7 @@ func spanTable(runs []*LayerRun) (*SpanTable, error) {
 	if len(latency) == 0 {
 		return nil, nil
 	}
-	// The repeat with the median latency is shown whole: medians of each span alone would not add up.
+	// All spans are taken from one run, the one with the median latency: medians of each span by itself would not add up.
 	order := make([]int, len(latency))
 	for i := range order {
 		order[i] = i

@@ -13,9 +13,10 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/programs"
 )
 
-// worker is a process that stays: the hidden command, or a Python client. It is told its job on the first line of its standard
-// input, answers with a line once it is ready, then with a line to each line, and ends with its standard input. While it is not
-// asked it uses no CPU, so that many can be ready at once and be measured by turns.
+// worker is a process that is started once and asked many times: the hidden command of this program, or a Python client. The first line
+// of its standard input is its job; it answers with one line when it is ready. From then on each line is a question and gets one line as
+// answer. It ends when its standard input is closed. Between questions it uses no CPU, so that many workers can be ready at once and be
+// measured in turn.
 type worker struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -45,7 +46,7 @@ func startWorker(cmd *exec.Cmd, job, ready any) (*worker, error) {
 	return w, nil
 }
 
-// ask sends a line and decodes the answer to it. A process that has ended instead is quoted.
+// ask sends a line and decodes the answer. When the process has ended instead, the error is the last line that it printed.
 func (w *worker) ask(question, answer any) error {
 	line, err := json.Marshal(question)
 	if err != nil {
@@ -64,7 +65,7 @@ func (w *worker) ask(question, answer any) error {
 	return fmt.Errorf("bench: %s gave no answer: %w", w.cmd.Path, cmp.Or(ended, err))
 }
 
-// stop ends the process. It may be called again.
+// stop ends the process and waits for it. Further calls do nothing.
 func (w *worker) stop() error {
 	if w.cmd.ProcessState != nil {
 		return nil
@@ -75,10 +76,10 @@ func (w *worker) stop() error {
 
 // question asks a worker for one run.
 type question struct {
-	Warm bool `json:"warm"` // of a client: only the warm-up
+	Warm bool `json:"warm"` // for clients: send only the warm-up
 }
 
-// answerLines is the other end: it answers each line until there are no more.
+// answerLines is the worker's side: it answers each question until its input ends.
 func answerLines(dec *json.Decoder, enc *json.Encoder, do func(question) (any, error)) error {
 	for {
 		var q question

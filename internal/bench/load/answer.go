@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	maxBody = 64 << 20 // an unstreamed answer, or one line of a stream
-	maxText = 4 << 10  // of an error's body
+	maxBody = 64 << 20 // bytes of an answer that is not streamed, or of one line of a stream
+	maxText = 4 << 10  // bytes of an error's body that are kept
 )
 
-// answer takes an HTTP answer piece by piece. While the clock runs it only finds line ends and non-empty events; JSON is
-// parsed afterwards, from the few lines that carry usage or the end.
+// answer collects an HTTP answer piece by piece. To cost little while the clock runs, it only looks for line ends and events with text;
+// JSON is parsed after the last byte, and only in the few lines that carry usage or the end.
 type answer struct {
 	dialect  Dialect
 	stream   bool
@@ -24,9 +24,9 @@ type answer struct {
 
 	status int
 	resent bool
-	last   time.Time   // arrival of the latest bytes
-	events []time.Time // arrivals of non-empty events
-	body   []byte      // unstreamed or failed: all; streamed: the unfinished line
+	last   time.Time   // when the latest bytes arrived
+	events []time.Time // when each event with text arrived
+	body   []byte      // of a stream: the line that is not complete yet; otherwise the whole body
 	kept   [][]byte    // lines that carry usage, a finish reason or an error
 	pieces []string    // text, only if keepText
 	ended  bool        // the stream said that it was complete
@@ -44,7 +44,7 @@ func newAnswer(t Target, keepText bool) *answer {
 	return a
 }
 
-// restart forgets what a connection delivered before it failed.
+// restart forgets what came before the connection failed, so that the request can be sent again.
 func (a *answer) restart() {
 	a.status, a.events, a.body, a.kept, a.pieces, a.ended, a.resent = 0, a.events[:0], a.body[:0], nil, nil, false, true
 }
@@ -138,14 +138,14 @@ func carries(line, key []byte) bool {
 	return len(v) > 0 && !bytes.HasPrefix(v, nullWord)
 }
 
-// sample sums up the answer after its last byte.
+// sample sums up the answer after its last byte. start is the moment that times are relative to.
 func (a *answer) sample(start time.Time, failure error) *Sample {
 	if a.last.IsZero() {
 		a.last = time.Now()
 	}
 	s := &Sample{End: a.last.Sub(start), Status: a.status, Resent: a.resent}
 	if a.stream {
-		if len(a.body) > 0 && a.status == 200 { // a last line without its end
+		if len(a.body) > 0 && a.status == 200 { // the last line has no newline
 			a.line(a.body, a.last)
 		}
 		for _, at := range a.events {

@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// arrivals yields the times, from the start of the run, at which an open loop's conversations are due.
+// arrivals yields the times at which an open loop's conversations are due, counted from the start of the run.
 func arrivals(p Traffic) iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		gap := gaps(p)
@@ -36,7 +36,7 @@ func gaps(p Traffic) func() float64 {
 	return g.Rand
 }
 
-// rateAt is the rate after n arrivals, at a time of the run.
+// rateAt is the rate at a time of the run, after n arrivals.
 func (p Traffic) rateAt(n int, at time.Duration) float64 {
 	if p.RampTo == 0 {
 		return p.Rate

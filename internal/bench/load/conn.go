@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// transport carries requests of one client, one at a time.
+// transport is the connection of one client; it carries one request at a time.
 type transport interface {
 	// do sends a message and feeds the answer to a. An error means that no complete answer came.
 	do(ctx context.Context, m message, a *answer) error
@@ -22,7 +22,7 @@ type transport interface {
 // endpoint is a parsed target.
 type endpoint struct {
 	addr  string      // host:port to dial
-	tls   *tls.Config // nil: in clear
+	tls   *tls.Config // nil: no TLS
 	fresh bool
 	head  []byte       // HTTP/1.1: request line and headers up to the value of Content-Length
 	h2    *http.Client // HTTP/2: shared by all clients
@@ -97,7 +97,7 @@ func (e *endpoint) close() {
 	}
 }
 
-// h2 sends through net/http: HTTP/2 is not worth doing by hand. All clients share its connection, as they would in a program.
+// h2 sends HTTP/2 through net/http. All clients share one connection, as the requests of one program would.
 type h2 struct{ *endpoint }
 
 func http2Client(config *tls.Config, fresh bool) *http.Client {
@@ -139,7 +139,7 @@ func (t *h2) do(ctx context.Context, m message, a *answer) error {
 
 func (t *h2) close() {}
 
-// request puts the request into one buffer, so that it leaves in one write.
+// request writes the whole request into one buffer, so that it is sent by one system call.
 func (e *endpoint) request(buf []byte, m message) []byte {
 	buf = append(buf[:0], e.head...)
 	buf = strconv.AppendInt(buf, int64(len(m.body)), 10)

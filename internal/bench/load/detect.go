@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Detect fills in what the target leaves open: the dialect, from the URL or by asking the server, and the model's name. It
-// fails when the server can't be reached.
+// Detect fills in the dialect, from the URL or by asking the server, and the model's name, where the target does not say them. It fails
+// when the server can't be reached.
 func Detect(ctx context.Context, t Target) (Target, error) {
 	u, base, err := parseURL(t.URL)
 	if err != nil {
@@ -49,7 +49,7 @@ func Detect(ctx context.Context, t Target) (Target, error) {
 	if t.Model == "" {
 		t.Model = model
 	}
-	if err != nil { // the dialect is given, so it suffices that the server is there
+	if err != nil { // the server names no models, but the dialect is known: all that matters is that it can be reached
 		return t, p.reach(ctx)
 	}
 	return t, nil
@@ -72,7 +72,7 @@ type prober struct {
 	client    *http.Client
 }
 
-// ask tries one route of each dialect.
+// ask tries one route of each dialect until one answers.
 func (p prober) ask(ctx context.Context) (Dialect, string, error) {
 	var models struct {
 		Data []struct {

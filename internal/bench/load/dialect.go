@@ -72,7 +72,7 @@ func (d Dialect) content() []string {
 // Target is a server and how it is asked.
 type Target struct {
 	URL      string  // base, such as http://127.0.0.1:8080, or the endpoint itself
-	Dialect  Dialect // what the endpoint speaks
+	Dialect  Dialect // protocol of the endpoint
 	Model    string  // sent as "model" where the dialect has one
 	APIKey   string  // sent as a bearer token
 	Stream   bool
@@ -80,7 +80,7 @@ type Target struct {
 	HTTP2    bool // h2c, or HTTP/2 over TLS
 	Insecure bool // accept any certificate
 
-	Tag bool // number the requests in x-request-id
+	Tag bool // send a number as x-request-id with each request
 
 	MaxTokens   int
 	Temperature float64
@@ -109,7 +109,7 @@ func (t Target) body(messages []Message, turn Turn) ([]byte, error) {
 	case Completions, Native:
 		m["prompt"] = plainPrompt(messages)
 	case Ollama:
-		m["prompt"], m["raw"] = plainPrompt(messages), true // as it is, without the model's template
+		m["prompt"], m["raw"] = plainPrompt(messages), true // raw: the server must not put the model's template around it
 	default:
 		m["messages"] = messages
 	}

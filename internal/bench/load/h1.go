@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// h1 is an HTTP/1.1 connection read by hand: net/http costs a goroutine switch and several allocations for each piece of a
-// stream, and the client shares its cores with the server under test.
+// h1 is an HTTP/1.1 connection whose answers are parsed here. net/http would cost a goroutine switch and several allocations for each
+// piece of a stream, and the client often shares its cores with the server that is measured.
 type h1 struct {
 	*endpoint
 	conn net.Conn
 	out  []byte // request buffer
 	in   []byte // [r:w] is read and not yet consumed
 	r, w int
-	at   time.Time // when in was last filled
+	at   time.Time // when the latest bytes of in arrived
 }
 
 const (
@@ -32,7 +32,7 @@ var errStale = errors.New("the server closed the kept connection")
 
 func (h *h1) do(ctx context.Context, m message, a *answer) error {
 	err := h.once(ctx, m, a)
-	if errors.Is(err, errStale) { // not one byte of an answer came: send it again on a fresh connection, and say so
+	if errors.Is(err, errStale) { // no byte of an answer came: send it again on a new connection, and mark it as resent
 		a.restart()
 		err = h.once(ctx, m, a)
 	}
@@ -95,7 +95,7 @@ func (h *h1) close() {
 	}
 }
 
-// fill reads more bytes behind those that are not consumed yet.
+// fill reads more bytes after those that are not consumed yet.
 func (h *h1) fill() error {
 	if h.r == h.w {
 		h.r, h.w = 0, 0
@@ -134,7 +134,7 @@ func (h *h1) line() ([]byte, error) {
 	}
 }
 
-// head is what matters of an answer's status line and headers.
+// head holds the parts of the status line and the headers that are used.
 type head struct {
 	status  int
 	length  int64 // -1: not given
@@ -142,7 +142,7 @@ type head struct {
 	keep    bool
 }
 
-// read takes one answer and tells whether the connection may serve another.
+// read reads one answer. keep reports whether the connection can be used again.
 func (h *h1) read(a *answer) (keep bool, err error) {
 	hd, err := h.readHead()
 	for err == nil && hd.status/100 == 1 {

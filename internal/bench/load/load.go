@@ -21,12 +21,12 @@ import (
 type Sample struct {
 	Start  time.Duration   `json:"start"`            // when it was sent; in an open loop, when it was due
 	Late   time.Duration   `json:"late,omitempty"`   // open loop: sent this much after it was due
-	First  time.Duration   `json:"first,omitempty"`  // first non-empty piece of the answer; 0 when not streamed
-	End    time.Duration   `json:"end"`              // last byte
-	Events []time.Duration `json:"events,omitempty"` // each non-empty piece
+	First  time.Duration   `json:"first,omitempty"`  // arrival of the first event with text; 0 when not streamed
+	End    time.Duration   `json:"end"`              // arrival of the last byte
+	Events []time.Duration `json:"events,omitempty"` // arrival of each event with text
 
 	Prompt     int    `json:"prompt_tokens"`     // from the server's usage
-	Cached     int    `json:"cached_tokens"`     // of these, not computed again
+	Cached     int    `json:"cached_tokens"`     // of the prompt's tokens, those that the server had in its cache
 	Completion int    `json:"completion_tokens"` // from the server's usage
 	Counted    bool   `json:"counted"`           // the server did report usage
 	Finish     string `json:"finish,omitempty"`
@@ -44,17 +44,17 @@ func (s *Sample) OK() bool { return s.Err == "" }
 
 // Traffic says how much load, and how it arrives.
 type Traffic struct {
-	Clients    int           // closed loop: this many, each sending when its last answer is complete; open loop: the most at once (0: no bound)
+	Clients    int           // closed loop: this many, each sends when its last answer is complete; open loop: at most this many requests at once (0: no bound)
 	Requests   int           // stop after this many (0: no bound)
 	Duration   time.Duration // send none after this long (0: no bound)
 	Rate       float64       // open loop: mean arrivals per second; 0 makes it a closed loop
 	RampTo     float64       // the rate grows from Rate to this over the run
 	Burstiness float64       // shape of the gamma-distributed gaps: 1 Poisson, below burstier, above more even; 0 constant gaps
 	Seed       uint64        // of the gaps
-	Patience   time.Duration // the run ends with an error when no answer of any kind has come for so long, only failed connections (0: 10 s)
+	Patience   time.Duration // end the run with an error after this time in which all connections failed (0: 10 s)
 }
 
-// within is false for what is no number, too.
+// within reports whether x lies in [0, most]; NaN does not.
 func within(x, most float64) bool { return x >= 0 && x <= most }
 
 func (p Traffic) check() error {
@@ -77,9 +77,9 @@ type Result struct {
 	CPU     time.Duration // this process's CPU time in the run: the cost of the client, if nothing else ran in the process
 }
 
-// Run sends the load and returns every sample in the order in which the requests were begun. done, when not nil, is called
-// after each request, from many goroutines. An error means that no load was sent, or
-// that ctx ended before the load did; failed requests are samples.
+// Run sends the load and returns all samples, ordered by the start of the request. done, unless nil, is called after each request, from
+// many goroutines. A failed request is a sample with an error. Run itself fails when nothing could be sent, when ctx ends before the load
+// does, and when the server has stopped answering.
 func Run(ctx context.Context, target Target, traffic Traffic, prompts Prompts, done func(*Sample)) (*Result, error) {
 	if err := traffic.check(); err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ type run struct {
 	began    time.Time
 	watch    *watch
 	next     atomic.Int64 // conversations handed out
-	sent     atomic.Int64 // requests, i.e. turns, handed out
+	sent     atomic.Int64 // requests handed out: a conversation has one for each turn
 
 	mu      sync.Mutex
 	samples []*Sample
@@ -184,8 +184,8 @@ func (r *run) over() bool {
 		r.traffic.Duration > 0 && time.Since(r.began) >= r.traffic.Duration
 }
 
-// converse runs the turns of one conversation. more is false when the run's number of requests is used up or the run has ended,
-// answered when the last request failed before any answer came.
+// converse runs the turns of one conversation. more is false when the run is over. answered is false when the last request failed before
+// the server answered anything.
 func (r *run) converse(ctx context.Context, t transport, c Conversation, due time.Time) (more, answered bool) {
 	history := newHistory(c)
 	for i, turn := range c.Turns {

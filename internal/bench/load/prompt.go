@@ -17,7 +17,7 @@ type Prompts interface {
 	Conversation(i int) Conversation
 }
 
-// Conversation is one or more turns; each is a request that carries the earlier turns and answers along.
+// Conversation has one or more turns. Each turn is a request that also sends the earlier turns and their answers.
 type Conversation struct {
 	Turns []Turn
 }
@@ -47,7 +47,7 @@ func (h *history) add(t Turn, answer string) {
 	h.past = append(h.messages(t), Message{"assistant", answer})
 }
 
-// Fixed is the same prompt every time: the seed's own benchmark. A server that caches prefixes computes it once.
+// Fixed sends the same prompt every time. A server that caches prefixes computes it only once.
 type Fixed string
 
 // Conversation implements Prompts.
@@ -55,10 +55,11 @@ func (f Fixed) Conversation(int) Conversation { return single(string(f)) }
 
 func single(text string) Conversation { return Conversation{Turns: []Turn{{Text: text}}} }
 
-// Words makes prompts of random words. Another seed shares no prefix, so a cache of prefixes can't flatter a second run.
+// Words makes prompts of random words. Prompts of different seeds begin differently, so that a cache of prefixes does not help a second
+// run.
 type Words struct {
 	Words  int    // of each turn
-	Prefix int    // words at the start that every conversation shares
+	Prefix int    // words at the start that all conversations have in common
 	Turns  int    // of a conversation; 0 counts as 1
 	Seed   uint64 // vary it from run to run
 }
@@ -100,7 +101,7 @@ relationship town road arm difference value building action season society tax d
 ground form event official matter center couple site project activity star table need court oil situation cost industry figure
 street image phone data picture practice piece land product doctor wall patient worker news test movie north love step`)
 
-// List is a set of conversations that was read; it starts again when it is used up.
+// List is a set of conversations from a file. After the last one it begins again.
 type List []Conversation
 
 // Conversation implements Prompts.
@@ -110,8 +111,8 @@ func (l List) Conversation(i int) Conversation { return l[i%len(l)] }
 const maxLine = 16 << 20
 
 // ReadFile reads a JSONL file of prompts. A line is {"prompt":"…"} or {"text":"…"}, {"messages":[{"role","content"}…]}, or
-// {"conversations":[{"from","value"}…]} as ShareGPT has it, each with an optional "max_tokens"; or a JSON string. Of a
-// conversation with several user messages each one becomes a turn, answered by the server under test.
+// {"conversations":[{"from","value"}…]} as ShareGPT has it, each with an optional "max_tokens"; or a JSON string. In a
+// conversation each user message becomes a turn, and the server under test answers it.
 func ReadFile(path string) (List, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -180,7 +181,7 @@ func parseLine(line []byte) (Conversation, error) {
 	return Conversation{}, errors.New("neither prompt, text, messages nor conversations is set")
 }
 
-// turnsOf cuts a list of messages behind each user message; recorded answers give way to the server's own.
+// turnsOf makes a turn of each user message. Recorded answers are dropped: the server gives its own.
 func turnsOf(messages []Message, tokens int) (Conversation, error) {
 	var c Conversation
 	var pending []Message

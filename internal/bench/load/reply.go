@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// reply holds what is read from an answer or event of any dialect; each fills its own part.
+// reply has the fields of an answer or event in all dialects; an answer fills those of its own dialect.
 type reply struct {
 	Model string          `json:"model"`
 	Error json.RawMessage `json:"error"`
@@ -69,7 +69,7 @@ func (m *replyMessage) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// mostTokens of one request can be believed.
+// mostTokens is the largest number of tokens that an answer may claim for one request.
 const mostTokens = 1 << 31
 
 // parseReply reads an answer or an event.
@@ -86,7 +86,7 @@ func parseReply(data []byte) (*reply, error) {
 	return r, nil
 }
 
-// into adds what the reply says to a sample.
+// into fills a sample from the reply.
 func (r *reply) into(s *Sample) error {
 	if text := r.errorText(); text != "" {
 		return fmt.Errorf("the server reported: %s", text)

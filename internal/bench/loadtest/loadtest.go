@@ -45,8 +45,8 @@ type Result struct {
 	Samples  []load.Sample  `json:"samples,omitempty"` // of all repeats, one after the other
 }
 
-// Run measures and prints the result. It fails when the server can't be reached, when a figure would be false, and, after
-// printing, when requests failed.
+// Run measures and prints the result. It fails when the server can't be reached, when the answers allow no true figure,
+// and, after printing, when requests failed.
 func (l *Load) Run(ctx context.Context, out io.Writer) error {
 	objectives, err := l.check()
 	if err != nil {
@@ -116,7 +116,7 @@ func (l *Load) check() ([]objective, error) {
 		return nil, errors.New("bench: --ramp-to needs --rate")
 	}
 	for _, x := range []float64{l.Rate, l.RampTo, l.Burstiness} {
-		if !(x >= 0 && x <= 1e6) { // nor no number
+		if !(x >= 0 && x <= 1e6) { // written so that NaN is refused, too
 			return nil, fmt.Errorf("bench: a rate or burstiness of %g", x)
 		}
 	}
@@ -172,7 +172,7 @@ func (l *Load) once(ctx context.Context, target load.Target, traffic load.Traffi
 	return r, err
 }
 
-// Warm sends requests that nobody counts. Their prompts are never those of the measurement.
+// Warm sends n requests that are not measured. Their prompts differ from those of the measurement, so that they fill no cache for it.
 func Warm(ctx context.Context, w *Work, target load.Target, n int) error {
 	prompts := load.Prompts(load.Words{Words: max(w.Words, 1), Seed: w.NextSeed() ^ 0x5bd1e995})
 	target.MaxTokens = min(target.MaxTokens, 8)
@@ -239,7 +239,7 @@ func (l *Load) print(out io.Writer, res *Result) error {
 	return res.Summary.Failures()
 }
 
-// printRepeats says how the repeats scatter, when there are several.
+// printRepeats prints what the repeats say together, when there are several.
 func (r *Result) printRepeats(out io.Writer) error {
 	if len(r.Repeats) < 2 {
 		return nil

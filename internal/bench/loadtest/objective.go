@@ -8,13 +8,13 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/load"
 )
 
-// objective is a bound that a request must meet to count for the goodput.
+// objective is a limit that a request must keep to count as goodput.
 type objective struct {
 	metric string // ttft, tpot, itl or e2e
 	limit  time.Duration
 }
 
-// parseObjectives reads "ttft=500ms", "tpot=50ms", "itl=80ms" (the longest gap of a request), "e2e=5s".
+// parseObjectives reads texts such as "ttft=500ms", "tpot=50ms", "e2e=5s" and "itl=80ms", which limits the longest gap of a request.
 func parseObjectives(texts []string) ([]objective, error) {
 	var out []objective
 	for _, text := range texts {
@@ -54,7 +54,7 @@ func (o objective) met(s *load.Sample) bool {
 	}
 }
 
-// tpot is the time per output token after the first; 0 where it has no meaning.
+// tpot is the time per output token after the first one; 0 for answers that were not streamed or have fewer than two tokens.
 func tpot(s *load.Sample) time.Duration {
 	if s.First == 0 || s.Completion < 2 {
 		return 0

@@ -7,7 +7,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
-// What a load has to say to a report.
+// What a report reads from a load's result.
 
 func (r *Result) Conditions() map[string]any {
 	return results.Without(r.Settings, "url", "seed", "repeats")

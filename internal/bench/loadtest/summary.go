@@ -14,10 +14,10 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
-// Summary is what a run of load came to. Tokens are those that the server's usage reports, never estimates.
+// Summary sums up a run. Tokens are counted by the server's usage, never estimated.
 //
-// TTFT: from sending (open loop: from when it was due) to the first piece of the answer that holds text. ITL: the gaps between
-// pieces, pooled over all requests. TPOT: of each request, (E2E-TTFT)/(output tokens-1). E2E: to the last byte.
+// TTFT is the time from sending a request (in an open loop: from when it was due) to the first event with text. ITL is the gap between two
+// events of a stream, pooled over all requests. TPOT is a request's (E2E - TTFT) / (output tokens - 1). E2E is the time to the last byte.
 type Summary struct {
 	Requests int            `json:"requests"`
 	OK       int            `json:"ok"`
@@ -38,7 +38,7 @@ type Summary struct {
 	ITL  *stats.Distribution `json:"itl,omitempty"`
 	TPOT *stats.Distribution `json:"tpot,omitempty"`
 	E2E  stats.Distribution  `json:"e2e"`
-	Late *stats.Distribution `json:"late,omitempty"` // open loop: sent after it was due, for want of a slot or of client CPU
+	Late *stats.Distribution `json:"late,omitempty"` // open loop: how long after it was due a request was sent, because no slot or no CPU of the client was free
 
 	Goodput *Goodput `json:"goodput,omitempty"`
 
@@ -54,8 +54,8 @@ type Goodput struct {
 	RequestsPerSecond float64  `json:"requests_per_second"`
 }
 
-// Summarise turns samples into a summary. It refuses what would be a false figure: no success, no usage, no tokens, answers of
-// different models.
+// Summarise turns samples into a summary. It fails where a figure would be false: no request succeeded, the server reports no usage or no
+// tokens, or the answers are of different models.
 func Summarise(r *load.Result, objectives []objective) (*Summary, error) {
 	s := &Summary{Requests: len(r.Samples), Seconds: r.Elapsed.Seconds(), ClientCPU: r.CPU.Seconds()}
 	models := map[string]int{}
@@ -127,7 +127,7 @@ func (s *Summary) believable(models map[string]int, uncounted int) error {
 	return nil
 }
 
-// commonError is the failure that occurred most.
+// commonError is the most frequent failure.
 func (s *Summary) commonError() string {
 	keys := slices.SortedFunc(maps.Keys(s.Errors), func(a, b string) int {
 		return cmp.Or(cmp.Compare(s.Errors[b], s.Errors[a]), cmp.Compare(a, b))
@@ -138,7 +138,7 @@ func (s *Summary) commonError() string {
 	return keys[0]
 }
 
-// Failures is the error for a run in which some requests failed.
+// Failures returns an error if some requests of the run failed.
 func (s *Summary) Failures() error {
 	if s.OK == s.Requests {
 		return nil

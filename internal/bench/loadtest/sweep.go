@@ -14,7 +14,7 @@ import (
 type Sweep struct {
 	Axis   string       `json:"axis"` // clients or requests/s
 	Points []SweepPoint `json:"points"`
-	Knee   float64      `json:"knee"` // load beyond which latency grows faster than throughput
+	Knee   float64      `json:"knee"` // the load beyond which latency grows faster than throughput
 	// Saturated is the lightest offered rate of which the server completed less than 95 %; 0: none.
 	Saturated float64 `json:"saturated,omitempty"`
 }
@@ -22,16 +22,16 @@ type Sweep struct {
 // SweepPoint is the run at one load.
 type SweepPoint struct {
 	Load   float64 `json:"load"`
-	Steady Steady  `json:"steady"` // what the knee and the table are about
+	Steady Steady  `json:"steady"` // the throughput that the table shows and that the knee is computed from
 	Summary
 }
 
-// shares of the saturated rate at which an open loop is measured.
+// shares are the parts of the server's capacity at which an open loop is measured.
 var shares = []float64{0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 1, 1.15, 1.4}
 
 // sweep measures at growing loads. A closed loop doubles its clients up to four times the given number. An open loop first
-// finds the server's capacity with a closed loop, then offers shares of it, up to and beyond saturation; the given rate then
-// only says that rates are meant.
+// finds the server's capacity with a closed loop, then sends at shares of it, up to and beyond saturation. The value of --rate does
+// not matter then: that it is set selects the open loop.
 func (l *Load) sweep(ctx context.Context, target load.Target, objectives []objective) (*Sweep, error) {
 	levels, axis, err := l.levels(ctx, target)
 	if err != nil {
@@ -90,7 +90,7 @@ func (l *Load) levels(ctx context.Context, target load.Target) ([]load.Traffic, 
 	if err != nil {
 		return nil, "", fmt.Errorf("capacity: %w", err)
 	}
-	if _, err := Summarise(r, nil); err != nil { // refuses a run that is no measure
+	if _, err := Summarise(r, nil); err != nil { // fails when the run can't be measured
 		return nil, "", fmt.Errorf("capacity: %w", err)
 	}
 	capacity := steady(r, false).RequestsPerSecond
@@ -102,8 +102,8 @@ func (l *Load) levels(ctx context.Context, target load.Target) ([]load.Traffic, 
 	return levels, "requests/s", nil
 }
 
-// knee is the load at which normalised throughput lies farthest above normalised latency: before it more load brings more
-// throughput than latency, beyond it the reverse.
+// knee is the load at which throughput, as a share of the highest, exceeds latency, as a share of the highest, by most. Below it, more load
+// adds more throughput than latency; above it, the reverse.
 func (s *Sweep) knee() float64 {
 	var maxRate, maxLatency float64
 	for _, p := range s.Points {

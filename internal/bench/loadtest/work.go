@@ -32,7 +32,7 @@ type Work struct {
 	Warmup      int           `help:"Requests before the measurement (-1: as many as clients)." default:"-1"`
 }
 
-// Check refuses a load that makes no sense.
+// Check returns an error for a load that can't be sent.
 func (w *Work) Check() error {
 	switch {
 	case w.Gen <= 0:
@@ -43,7 +43,7 @@ func (w *Work) Check() error {
 		return errors.New("bench: the prompts are empty: set --words, --prompt or --prompts")
 	case w.Prompt != "" && w.Prompts != "":
 		return errors.New("bench: --prompt and --prompts exclude each other")
-	case !(w.Temperature >= 0 && w.Temperature <= 100): // nor no number
+	case !(w.Temperature >= 0 && w.Temperature <= 100): // written so that NaN is refused, too
 		return fmt.Errorf("bench: a temperature of %g", w.Temperature)
 	case w.Concurrency < 0 || w.Requests < 0:
 		return errors.New("bench: --requests or --concurrency is negative")
@@ -51,7 +51,7 @@ func (w *Work) Check() error {
 	return nil
 }
 
-// PromptSet is the prompts for one run. Runs with another seed share no prefix.
+// PromptSet makes the prompts of one run. Random words of different seeds begin differently.
 func (w *Work) PromptSet(seed uint64) (load.Prompts, error) {
 	switch {
 	case w.Prompts != "":
@@ -62,7 +62,7 @@ func (w *Work) PromptSet(seed uint64) (load.Prompts, error) {
 	return load.Words{Words: w.Words, Prefix: w.PrefixWords, Turns: w.Turns, Seed: seed}, nil
 }
 
-// NextSeed is the seed that was asked for, or another one each time.
+// NextSeed is the seed of the options, or a new one at each call if they have none.
 func (w *Work) NextSeed() uint64 {
 	if w.Seed != 0 {
 		return w.Seed
@@ -70,7 +70,7 @@ func (w *Work) NextSeed() uint64 {
 	return uint64(time.Now().UnixNano())
 }
 
-// Target is the part of a load.Target that the work decides.
+// Target makes a target with the settings of the work.
 func (w *Work) Target(url string, dialect load.Dialect) load.Target {
 	return load.Target{URL: url, Dialect: dialect, Stream: w.Stream, Fresh: w.Fresh, HTTP2: w.HTTP2, Insecure: w.Insecure,
 		MaxTokens: w.Gen, Temperature: w.Temperature, IgnoreEOS: w.IgnoreEOS, Timeout: w.Timeout}

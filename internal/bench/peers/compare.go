@@ -37,25 +37,25 @@ type Compare struct {
 	results.Output `embed:""`
 	Progress       io.Writer `kong:"-"`
 
-	// Executable is this program, for Self; the command line's wiring sets it.
+	// Executable is this program, for Self. cmd/penstock sets it.
 	Executable string `kong:"-"`
 }
 
-// level is the chance that equal servers are called different.
+// level is the most that the chance of calling equal servers different may be.
 const level = 0.05
 
 // CompareResult is the outcome of Compare, as JSON.
 type CompareResult struct {
 	results.Record
 	Settings map[string]any `json:"settings"`
-	Servers  []Compared     `json:"servers"` // the first is what the others are measured against
+	Servers  []Compared     `json:"servers"` // the first one is compared with each of the others
 	Rounds   []CompareRound `json:"rounds"`
 }
 
 // Compared is one server over all rounds.
 type Compared struct {
 	Name            string         `json:"name"`
-	Kept            bool           `json:"kept,omitempty"` // not ours: the same process in all rounds
+	Kept            bool           `json:"kept,omitempty"` // it was running already, so that all rounds had the same process
 	TokensPerSecond stats.Estimate `json:"tokens_per_second"`
 	// Ratio is the first server's speed over this one's, round by round. P is the chance of such a ratio, or one farther from 1, if
 	// both were equal: the paired t test over the rounds, adjusted by Holm's method for the number of servers.
@@ -64,7 +64,7 @@ type Compared struct {
 	TTFT      float64         `json:"ttft_p50_ms,omitempty"`
 	ITL       float64         `json:"itl_p99_ms,omitempty"`
 	E2E       float64         `json:"e2e_p50_ms"`
-	ServerCPU float64         `json:"server_cpu_us_per_token,omitempty"` // of servers that were started
+	ServerCPU float64         `json:"server_cpu_us_per_token,omitempty"` // only of servers that were started here
 	samples   []float64
 }
 
@@ -80,10 +80,10 @@ type CompareRound struct {
 type contender struct {
 	name   string
 	target load.Target
-	server *programs.Server // nil: it was there already
+	server *programs.Server // nil: it was running already
 }
 
-// Run compares and prints. It fails when a server can't be had, and when the servers did not do the same work.
+// Run compares and prints. It fails when a server can't be started or reached, and when the servers did not do the same work.
 func (c *Compare) Run(ctx context.Context, out io.Writer) error {
 	if err := c.check(); err != nil {
 		return err
@@ -152,7 +152,7 @@ func (c *Compare) setup() programs.Setup {
 	return s
 }
 
-// contenders starts or finds all servers. stop must be called even after an error.
+// contenders starts the servers, or finds those that run already. The caller must call stop, also after an error.
 func (c *Compare) contenders(ctx context.Context) (list []contender, stop func(), err error) {
 	stop = func() {
 		for _, x := range list {
@@ -219,7 +219,7 @@ func (c *Compare) contender(ctx context.Context, name, value string) (contender,
 	return x, nil
 }
 
-// round runs every server once, beginning with another one each round, on the same prompts.
+// round sends the same prompts to every server, one after the other. Each round begins with another server.
 func (c *Compare) round(ctx context.Context, contenders []contender, i int) (*CompareRound, error) {
 	n := len(contenders)
 	r := &CompareRound{Bandwidth: limits.Bandwidth(c.setup().Threads), Runs: make([]loadtest.Summary, n), CPU: make([]float64, n)}
@@ -262,7 +262,8 @@ func (c *Compare) measure(ctx context.Context, x contender, prompts load.Prompts
 	return s, used.Seconds() * 1e6 / float64(s.OutputTokens), s.Failures()
 }
 
-// sameWork refuses runs that can't be compared: the servers must have generated equally many tokens for equally long prompts.
+// sameWork returns an error for runs that can't be compared: the servers must have generated equally many tokens, from prompts of equal
+// length.
 func sameWork(contenders []contender, runs []loadtest.Summary, ignoreEOS bool, want int) error {
 	for i := range runs {
 		a, b := runs[0], runs[i]
@@ -280,7 +281,7 @@ func sameWork(contenders []contender, runs []loadtest.Summary, ignoreEOS bool, w
 	return nil
 }
 
-// Conclude computes medians and ratios over the rounds.
+// Conclude computes each server's figures and ratios from the rounds.
 func (r *CompareResult) Conclude() {
 	var ps []float64
 	for i := range r.Servers {

@@ -19,8 +19,7 @@ func (p *Peers) programs(ctx context.Context, path string, absent map[string]str
 			x.stop()
 		}
 	}
-	// A context that the work needs: some models' own would not fit the memory of
-	// a server that allocates it for all slots at once.
+	// The context is as long as the work needs. The full context of some models, for all slots at once, would not fit into memory.
 	setup := programs.Setup{Model: path, Threads: p.Threads, Slots: 16, Context: 2048}
 	spec, err := programs.Penstock(p.Executable, setup)
 	if err != nil {
@@ -32,7 +31,7 @@ func (p *Peers) programs(ctx context.Context, path string, absent map[string]str
 	}
 	list = append(list, own)
 	if p.Llama != "" {
-		setup.Slots = 8 // as the table says: llama-server -np 8
+		setup.Slots = 8 // the table compares with llama-server -np 8
 		if spec, err = programs.Llama(filepath.Join(p.Llama, "llama-server"), setup); err != nil {
 			return list, stop, err
 		}
@@ -63,7 +62,7 @@ func (p *Peers) programs(ctx context.Context, path string, absent map[string]str
 	return list, stop, ctx.Err()
 }
 
-// program is one that is compared.
+// program is one of the programs that are compared.
 type program interface {
 	name() string
 	does(row) bool

@@ -21,8 +21,8 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
-// Peers measures the table of peers: several kinds of work on several models, this program's server against llama.cpp and
-// OpenVINO GenAI, in alternated rounds: `penstock bench peers`, and `make bench-peers` with bench/peers.sh before it.
+// Peers measures this program's server beside llama.cpp and OpenVINO GenAI: several kinds of work on several models, in alternated
+// rounds. It is `penstock bench peers`; `make bench-peers` first installs the other programs with bench/peers.sh.
 type Peers struct {
 	Models         []string      `arg:"" help:"Models to measure."`
 	Llama          string        `help:"Folder with llama.cpp's programs (none: not compared)." type:"path"`
@@ -60,27 +60,28 @@ type PeersRow struct {
 	Samples map[string][]float64 `json:"samples"` // program -> tokens/s of each round
 	Medians map[string]float64   `json:"medians"`
 	Best    string               `json:"best_peer"` // with the highest median
-	Ratio   stats.Estimate       `json:"ratio"`     // penstock over the best peer, round by round
+	Ratio   stats.Estimate       `json:"ratio"`     // Penstock's speed over the best peer's
 	Floor   float64              `json:"floor,omitempty"`
 	Reached bool                 `json:"reached"`
 }
 
 const self = "penstock"
 
-// row is one kind of work: how this program's server does it, and who is compared.
+// row is one kind of work, and which of the other programs are compared in it.
 type row struct {
 	name     string
-	clients  int // over HTTP
+	clients  int // clients that send requests over HTTP
 	requests int
 	words    int
 	gen      int
-	prefill  bool // count the prompt's tokens
-	server   bool // llama-server does the same over HTTP
-	inside   bool // OpenVINO does the same in process
-	tools    bool // llama.cpp's tools do the same in process
+	prefill  bool // the speed is that of the prompt's tokens
+	server   bool // llama-server does it, over HTTP
+	inside   bool // OpenVINO does it, without HTTP
+	tools    bool // llama.cpp's tools do it, without HTTP
 }
 
-// rows: a batch is measured over HTTP with as many clients as the peer in process has sequences, the front end included.
+// rows are the kinds of work. This program is always measured over HTTP, its front end included, also where the peer runs without HTTP:
+// then as many clients send requests as the peer has sequences in its batch.
 var rows = []row{
 	{name: "http 8", clients: 8, requests: 40, words: 30, gen: 50, server: true},
 	{name: "batch 8", clients: 8, requests: 40, words: 30, gen: 50, inside: true},
@@ -113,7 +114,7 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 		if path == "" {
 			continue
 		}
-		if _, err := os.Stat(path); err != nil { // rather now than after all that this program does
+		if _, err := os.Stat(path); err != nil { // an error now, not after the first model has been measured
 			return fmt.Errorf("bench: %w", err)
 		}
 	}
@@ -143,7 +144,7 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 			}
 		}
 	}
-	printed := func(io.Writer) error { return nil } // model by model, above
+	printed := func(io.Writer) error { return nil } // the tables were printed above, model by model
 	if err := p.Deliver(out, res, printed); err != nil {
 		return err
 	}
@@ -204,7 +205,7 @@ func (p *Peers) wanted(name string) bool {
 	return len(p.Works) == 0
 }
 
-// row runs one kind of work on every program that does it, beginning with another one each round.
+// row runs one kind of work on every program that does it. Each round begins with another program.
 func (p *Peers) row(ctx context.Context, programs []program, out *PeersRow, round int) error {
 	var w row
 	for _, r := range rows {
@@ -233,7 +234,7 @@ func (p *Peers) row(ctx context.Context, programs []program, out *PeersRow, roun
 	return nil
 }
 
-// conclude finds the best peer and the ratio to it. It returns false for a row that no peer ran.
+// conclude finds the fastest peer and computes the ratio to it. It returns false if no peer ran this kind of work.
 func (r *PeersRow) conclude() bool {
 	for name, xs := range r.Samples {
 		r.Medians[name] = stats.Median(xs)

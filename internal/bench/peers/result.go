@@ -8,7 +8,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/results"
 )
 
-// What a comparison and the table of peers have to say to a report.
+// What a report reads from the results of a comparison and of the table of peers.
 
 func (r *CompareResult) Conditions() map[string]any { return r.Settings }
 

@@ -12,7 +12,8 @@ import (
 	"strconv"
 )
 
-// OpenVINO is bench/openvino_run.py with a model loaded; it measures on demand, so that its rounds can alternate with others'.
+// OpenVINO is a process of bench/openvino_run.py with a model loaded. It measures each time it is asked, so that its runs can alternate
+// with those of other programs.
 type OpenVINO struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -84,7 +85,7 @@ func (o *OpenVINO) Measure(j Job) (Measured, error) {
 	return m, nil
 }
 
-// read takes the next JSON line; the library itself may print others.
+// read decodes the next line of JSON. Other lines, which the library prints, are skipped.
 func (o *OpenVINO) read(into any) error {
 	for o.out.Scan() {
 		line := bytes.TrimSpace(o.out.Bytes())
@@ -106,13 +107,13 @@ func (o *OpenVINO) read(into any) error {
 		return fmt.Errorf("bench: openvino: %w", err)
 	}
 	o.in.Close()
-	_ = o.cmd.Wait() // its last words are complete then; they say more than the status
+	_ = o.cmd.Wait() // stderr is complete then, and says more than the exit status
 	return fmt.Errorf("bench: openvino ended: %s", LastLine(o.stderr.Bytes()))
 }
 
 // Stop ends the program.
 func (o *OpenVINO) Stop() {
 	o.in.Close()
-	_ = o.cmd.Process.Kill() // it holds nothing that a clean end would save
-	_ = o.cmd.Wait()         // killed: the status says nothing
+	_ = o.cmd.Process.Kill() // it has nothing to save
+	_ = o.cmd.Wait()         // the status of a killed process says nothing
 }

@@ -23,11 +23,11 @@ type Spec struct {
 	Name   string
 	Args   []string // program and arguments
 	URL    string   // base
-	Health string   // path that answers 200 once requests may come
+	Health string   // path that answers 200 when the server is ready
 	Ready  time.Duration
 }
 
-// Setup is what every started server is told alike.
+// Setup has the settings that every started server gets.
 type Setup struct {
 	Model   string // GGUF file
 	Threads int
@@ -43,7 +43,7 @@ func Llama(bin string, s Setup) (Spec, error) {
 	}
 	args := []string{bin, "-m", s.Model, "-np", strconv.Itoa(s.Slots), "-t", strconv.Itoa(s.Threads), "--host", "127.0.0.1", "--port", strconv.Itoa(port)}
 	if s.Context > 0 {
-		args = append(args, "-c", strconv.Itoa(s.Context*s.Slots)) // its -c is that of all slots together
+		args = append(args, "-c", strconv.Itoa(s.Context*s.Slots)) // llama-server's -c is the context of all slots together
 	}
 	return Spec{Name: "llama-server", Args: args, URL: base(port), Health: "/health"}, nil
 }
@@ -98,10 +98,10 @@ type Server struct {
 	cmd  *exec.Cmd
 	log  *os.File
 	done chan struct{} // closed when the process has ended
-	err  error         // of Wait, valid after done
+	err  error         // the result of Wait, valid once done is closed
 }
 
-// Start runs the server and waits until it is healthy. When it isn't in time, or ends, the error holds its last words.
+// Start starts the server and waits until it is ready. If it ends, or is not ready in time, the error quotes the end of what it printed.
 func Start(ctx context.Context, spec Spec) (*Server, error) {
 	log, err := os.CreateTemp("", "penstock-bench-*.log")
 	if err != nil {
@@ -168,7 +168,7 @@ func (s *Server) Alive() bool {
 	}
 }
 
-// lastWords is the end of what the server printed, to stand behind an error.
+// lastWords quotes the end of what the server printed, to be appended to an error.
 func (s *Server) lastWords() string {
 	data, err := os.ReadFile(s.log.Name())
 	data = bytes.TrimSpace(data)
@@ -182,7 +182,7 @@ func (s *Server) lastWords() string {
 	return "; its last output:\n" + string(data)
 }
 
-// Stop ends the server: politely, after five seconds by force.
+// Stop asks the server to end, and kills it after five seconds.
 func (s *Server) Stop() {
 	defer s.removeLog()
 	_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
@@ -200,7 +200,7 @@ func (s *Server) removeLog() {
 	os.Remove(s.log.Name())
 }
 
-// CPU is the processor time that the server has used, where the system tells (Linux, in steps of 10 ms).
+// CPU is the processor time that the server has used. Only Linux tells it, in steps of 10 ms.
 func (s *Server) CPU() (time.Duration, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
 	if err != nil {
@@ -230,14 +230,14 @@ func parseStat(data []byte) (time.Duration, error) {
 	return time.Duration(ticks) * (time.Second / 100), nil
 }
 
-// UsedCPU is CPU, or 0 where the system does not tell or there is no server of ours.
+// UsedCPU is CPU, or 0 where the system does not tell it and for a nil server, one that was not started here.
 func (s *Server) UsedCPU() time.Duration {
 	if s == nil {
 		return 0
 	}
 	d, err := s.CPU()
 	if err != nil {
-		return 0 // not this system: left out of the report
+		return 0 // the report leaves it out
 	}
 	return d
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/steps"
 )
 
-// kinds makes an empty result to decode into.
+// kinds has a constructor of an empty result for each kind.
 var kinds = map[string]func() results.Result{
 	"load":    func() results.Result { return new(loadtest.Result) },
 	"compare": func() results.Result { return new(peers.CompareResult) },
@@ -94,7 +94,7 @@ type Difference struct {
 	Lower bool    `json:"lower_is_better,omitempty"`
 }
 
-// level is the chance that two runs of the same thing are called different.
+// level is the most that the chance of calling two runs of the same thing different may be.
 const level = 0.05
 
 func (d Difference) significant() bool { return d.Ratio.Claims() && d.P < level }
@@ -112,7 +112,7 @@ func (d Difference) verdict() string {
 	}
 }
 
-// differences compares two results. It refuses results of different kinds or settings; a different machine is refused, too.
+// differences compares two results. It fails for results of different kinds, with different settings, or from different machines.
 func differences(a, b results.Result) ([]Difference, error) {
 	if a.Meta().Kind != b.Meta().Kind {
 		return nil, fmt.Errorf("bench: a %s result can't be compared with a %s result", a.Meta().Kind, b.Meta().Kind)
@@ -147,7 +147,7 @@ func differences(a, b results.Result) ([]Difference, error) {
 	return out, nil
 }
 
-// adjust corrects the p-values for their number. Quantities of which nothing is claimed do not count.
+// adjust corrects the p-values for the number of quantities that are looked at. Those with too few repeats for a claim do not count.
 func adjust(list []Difference) {
 	var claims []int
 	var ps []float64
@@ -173,7 +173,7 @@ func unlikeSettings(a, b map[string]any) []string {
 	return out
 }
 
-// normal makes a setting that was read from JSON equal to one that was not.
+// normal sends a setting through JSON, so that one that was read from a file compares equal to one that was not.
 func normal(v any) any {
 	data, err := json.Marshal(v)
 	if err != nil {

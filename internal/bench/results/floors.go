@@ -9,8 +9,8 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
-// Floors is the file of what must be reached: by model file, the ratios to the
-// peers by kind of work, and the shares that `bench layers` must show.
+// Floors is the content of bench/floors.json: for each model file, the ratios to the peers that each kind of work must reach, and the
+// shares of core's speed that `bench layers` must show.
 type Floors struct {
 	Works []struct {
 		Files []string           `json:"files"`
@@ -38,8 +38,7 @@ func ReadFloors(path string) (Floors, error) {
 	return f, nil
 }
 
-// ModelWorks are the ratios to the peers that a model file must reach, none if it has
-// none.
+// ModelWorks returns the floors of a model file's kinds of work; nil if it has none.
 func (f *Floors) ModelWorks(model string) map[string]float64 {
 	for _, e := range f.Works {
 		if slices.Contains(e.Files, model) {
@@ -49,7 +48,7 @@ func (f *Floors) ModelWorks(model string) map[string]float64 {
 	return nil
 }
 
-// ReadLayerFloors reads what a model's layers must reach.
+// ReadLayerFloors reads the floors of a model's layers. It fails if the file has none for that model.
 func ReadLayerFloors(path, model string) (map[string]float64, error) {
 	f, err := ReadFloors(path)
 	if err != nil || path == "" {

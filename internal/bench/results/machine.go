@@ -10,12 +10,12 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
-// Machine is where and by what a result was measured: what must be equal, or explained, before two results are compared.
+// Machine describes where a result was measured. Results of different machines are not compared.
 type Machine struct {
 	CPU     string `json:"cpu"`
 	Tier    string `json:"tier"`
 	Cores   int    `json:"cores"`
-	Threads int    `json:"threads"` // that affinity and cgroup allow
+	Threads int    `json:"threads"` // as many as CPU affinity and cgroup allow
 	OS      string `json:"os"`
 	Go      string `json:"go"`
 }
@@ -33,16 +33,16 @@ type Record struct {
 	Machine Machine   `json:"machine"`
 }
 
-// Meta gives the frame of the result that embeds it.
+// Meta returns the record itself. Results embed a Record and so have this method.
 func (r *Record) Meta() *Record { return r }
 
-// NewRecord begins a result: now, by this build, on this machine.
+// NewRecord makes the record of a result that is measured now, by this build, on this machine.
 func NewRecord(kind string) Record {
 	return Record{Kind: kind, Time: time.Now().UTC().Truncate(time.Second), Commit: commit(), Machine: thisMachine()}
 }
 
-// commit names the source of this build; +changed when the work tree differed from it. Builds without version-control stamps
-// ask git, if the work tree is at hand.
+// commit is the commit that this program was built from, with +changed if the source differed from it. A build without that information
+// asks git in the current folder.
 func commit() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		revision, changed := "", ""

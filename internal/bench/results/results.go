@@ -18,7 +18,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
-// ErrFailures is returned after the figures are printed, so that a script notices.
+// ErrFailures is returned after the figures have been printed, so that a script notices failed requests by the exit status.
 var ErrFailures = errors.New("bench: not every request succeeded")
 
 // WriteJSON prints v, indented.
@@ -68,7 +68,7 @@ func SaveJSON(path string, v any) error {
 	return nil
 }
 
-// table prints rows of cells in aligned columns, the first to the left; the first row is the heading.
+// Table prints rows of cells in aligned columns, the first to the left; the first row is the heading.
 func Table(out io.Writer, rows [][]string) error {
 	var widths []int
 	for _, row := range rows {

@@ -52,11 +52,11 @@ type StepTable struct {
 	Work            []StepRow `json:"work"`
 }
 
-// StepRow is one kind of work; times are those of a step.
+// StepRow is one kind of work. Times are per step.
 type StepRow struct {
 	Kind       string  `json:"kind"`
 	Time       float64 `json:"us"`
-	Wait       float64 `json:"wait_us"` // of this, workers stood at barriers, mean
+	Wait       float64 `json:"wait_us"` // part of the time that a worker waited at barriers, mean
 	Share      float64 `json:"share"`   // of the step
 	Bytes      float64 `json:"bytes_per_second,omitempty"`
 	Ops        float64 `json:"ops_per_second,omitempty"`
@@ -90,7 +90,8 @@ func (s *Steps) Run(ctx context.Context, out io.Writer) error {
 	return s.Deliver(out, res, res.print)
 }
 
-// decode profiles steps of one token for each sequence, then the sampler and the scheduler around them in the engine.
+// decode profiles forward passes with one token for each sequence. Then it runs the same in the engine, for the time of the sampler and of
+// everything else in a step.
 func (s *Steps) decode(ctx context.Context, sc *layers.Scenario, res *Result) error {
 	x, err := layers.OpenExecutor(sc)
 	if err != nil {
@@ -98,7 +99,7 @@ func (s *Steps) decode(ctx context.Context, sc *layers.Scenario, res *Result) er
 	}
 	defer x.Close()
 	x.Prefill(s.Batch)
-	x.Decode(s.Batch, x.PromptLen()) // the workers are awake from here on
+	x.Decode(s.Batch, x.PromptLen()) // wakes the workers, so that the limits are measured under the same conditions
 	res.Limits = limits.Probe(s.Tier, sc.Threads)
 	x.Decode(s.Batch, x.PromptLen())
 	x.Model.SetProfile(true)
