@@ -12,6 +12,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/hub"
 )
 
 const welcome = `%s
@@ -25,7 +26,7 @@ func (t *talk) chat(keepHistory bool) error {
 	// Not main's context, which an interrupt ends: here it ends an answer only.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	fmt.Fprintf(t.out, welcome, t.in.Model.Config().Name)
+	fmt.Fprintf(t.out, welcome, t.title())
 	past := &history{}
 	if keepHistory {
 		var err error
@@ -54,6 +55,14 @@ func (t *talk) chat(keepHistory bool) error {
 		return nil
 	}
 	return err
+}
+
+// title is what the model is called.
+func (t *talk) title() string {
+	if entry, ok := hub.Lookup(t.model); ok {
+		return entry.Title
+	}
+	return t.in.Model.Config().Name
 }
 
 // handle carries out a command or answers a message.

@@ -93,7 +93,6 @@ type parameter struct {
 func (t *talk) parameters() []parameter {
 	s := &t.sampling
 	usual := (&samplingFlags{}).params(t.in.File.Sampling(), recommended(t.model))
-	lookBack := cmp.Or(usual.RepeatLastN, -1)
 	return []parameter{
 		{"max-tokens", &t.maxTokens, nil},
 		{"temperature", &s.Temperature, usual.Temperature},
@@ -101,7 +100,7 @@ func (t *talk) parameters() []parameter {
 		{"top-p", &s.TopP, usual.TopP},
 		{"min-p", &s.MinP, usual.MinP},
 		{"repeat-penalty", &s.RepeatPenalty, usual.RepeatPenalty},
-		{"repeat-last-n", &s.RepeatLastN, lookBack},
+		{"repeat-last-n", &s.RepeatLastN, usual.RepeatLastN},
 		{"presence-penalty", &s.PresencePenalty, usual.PresencePenalty},
 		{"frequency-penalty", &s.FrequencyPenalty, usual.FrequencyPenalty},
 		{"seed", &s.Seed, -1},

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/instance"
@@ -66,23 +64,4 @@ func (cli *commands) load(ctx context.Context, term terminal, name string, o ins
 	case <-ctx.Done(): // the program ends, and with it what is still loading
 		return nil, ctx.Err()
 	}
-}
-
-// byteSize is a flag such as 512MiB, 2GB or 1000000.
-type byteSize uint64
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (b *byteSize) UnmarshalText(text []byte) error {
-	number := strings.TrimRight(string(text), "BKMGTibkmgt ")
-	unit := strings.ToLower(strings.Trim(string(text)[len(number):], "Bb "))
-	scale, ok := map[string]float64{
-		"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12,
-		"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40,
-	}[unit]
-	v, err := strconv.ParseFloat(number, 64)
-	if !ok || err != nil || !(v >= 0 && v*scale <= 1<<60) {
-		return fmt.Errorf("%q is no size: want a number with B, KB, MB, GB, KiB, MiB or GiB", text)
-	}
-	*b = byteSize(v * scale)
-	return nil
 }

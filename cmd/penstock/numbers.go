@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -124,4 +125,23 @@ func (l limits) text(t reflect.Type) string {
 	default:
 		return fmt.Sprintf("a number from %g to %g", l.low, l.high)
 	}
+}
+
+// byteSize is a flag such as 512MiB, 2GB or 1000000.
+type byteSize uint64
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *byteSize) UnmarshalText(text []byte) error {
+	number := strings.TrimRight(string(text), "BKMGTibkmgt ")
+	unit := strings.ToLower(strings.TrimSpace(string(text)[len(number):]))
+	scale, ok := map[string]float64{
+		"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9, "t": 1e12, "tb": 1e12,
+		"ki": 1 << 10, "kib": 1 << 10, "mi": 1 << 20, "mib": 1 << 20, "gi": 1 << 30, "gib": 1 << 30, "ti": 1 << 40, "tib": 1 << 40,
+	}[unit]
+	v, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || !(v >= 0 && v*scale <= 1<<60) {
+		return fmt.Errorf("%q is no size: want a number with B, KB, MB, GB, KiB, MiB or GiB", clip(string(text)))
+	}
+	*b = byteSize(v * scale)
+	return nil
 }

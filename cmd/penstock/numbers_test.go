@@ -38,7 +38,7 @@ func TestNumbers(t *testing.T) {
 		"int":      {"", "many", "1.5", "1e3", "0x10", "-2", "-9223372036854775808", "9223372036854775808", "99999999999999999999999"},
 		"float":    {"", "many", "NaN", "Inf", "-Inf", "-0.5", "1e39", "1e400"},
 		"duration": {"", "soon", "30", "-1s", "-1ns", "9000h", "99999999h", "1e400s"},
-		"size":     {"", "lots", "-1", "NaN", "1e30", "1.5GiBi", "99999999TB"},
+		"size":     {"", "lots", "-1", "NaN", "1e30", "1.5GiBi", "1GBB", "1 GB B", "0x10", "99999999TB"},
 	}
 	seen := map[string]int{}
 	parser := parserOf(t)
