@@ -95,7 +95,7 @@ func (s *Store) download(ctx context.Context, r remote, part string, progress Pr
 		complete, err := insist(ctx, r.policy, waiting, func() (complete bool, err error) {
 			before := sizeOf(part)
 			if r.size >= 0 && before == r.size {
-				return true, nil // whoever fetched it did not come to verify it
+				return true, nil // the process that fetched it ended before it verified it
 			}
 			err = s.transfer(ctx, r, part, progress)
 			if err != nil && isTransient(err) && sizeOf(part) > before && ctx.Err() == nil {
@@ -197,8 +197,9 @@ func (s *Store) transfer(ctx context.Context, r remote, part string, progress Pr
 	return f.Sync()
 }
 
-// request asks for what comes after the first have bytes. They are of use only
-// if the server can tell whether its file is still the same, or if a digest will.
+// request asks for what comes after the first have bytes of the file, or for all
+// of it if there is no way to tell whether those bytes are still of that file:
+// the server can by the ETag, and otherwise the digest shows it in the end.
 func (s *Store) request(ctx context.Context, r remote, part string, have int64) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
 	if err != nil {

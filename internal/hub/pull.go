@@ -19,8 +19,10 @@ import (
 	"github.com/penstock-llm/penstock/internal/gguf"
 )
 
-// Beside FILE.gguf the store keeps FILE.gguf.sha256, in sha256sum's format, and
-// while it grows FILE.gguf.part with the ETag of what it is a part of.
+// Beside FILE.gguf the store keeps FILE.gguf.sha256, in the format of sha256sum.
+// While the file is downloaded it is called FILE.gguf.part. FILE.gguf.part.etag
+// then holds the ETag that the server sent with it: it tells the next attempt
+// whether the server still has the same file.
 const (
 	digestSuffix = ".sha256"
 	partSuffix   = ".part"
@@ -180,8 +182,9 @@ func brief(err error) string {
 
 var errWrongDigest = errors.New("wrong digest")
 
-// fetchAndVerify leaves a verified part with a digest beside its target, or
-// one that a later attempt can resume, or none.
+// fetchAndVerify makes one attempt at the whole file. If it succeeds, part is
+// complete and verified, and its digest is written beside the target. If it
+// fails, part holds what a later attempt can go on with, or is gone.
 func (s *Store) fetchAndVerify(ctx context.Context, j job, a attempt, progress Progress) error {
 	part := a.part
 	if err := a.from.fetch(ctx, part, a.policy, progress); err != nil {
@@ -248,8 +251,8 @@ func readDigest(path string) string {
 	return sum
 }
 
-// checkPin refuses a file of the store whose SHA-256 is not want. A file that
-// was put there by hand has yet to be read for that.
+// checkPin refuses a file of the store whose SHA-256 is not want. The store has
+// noted the digest of what it fetched; a file that was put there by hand is read.
 func checkPin(path, want string) error {
 	sum := readDigest(path)
 	if sum == "" {
