@@ -78,7 +78,8 @@ type Engine struct {
 	sched   *sched.Scheduler
 	streams []*Stream // in the scheduler
 	plan    *sched.Plan
-	tokens  []int32 // [entries] sampled
+	tokens  []int32 // that the step gives its sequences
+	starts  []int32 // [entries+1] where each sequence's begin
 	pace    pace
 	job     sampleJob
 	workers []*sample.Sampler
@@ -114,7 +115,8 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e.inbox = make(chan *Stream, cfg.MaxQueue+cfg.MaxBatch)
-	e.tokens = make([]int32, cfg.MaxBatch)
+	e.tokens = make([]int32, 0, cfg.MaxBatch)
+	e.starts = make([]int32, 0, cfg.MaxBatch+1)
 	n := 1
 	if pool != nil {
 		n = pool.Workers()
@@ -317,6 +319,10 @@ func (e *Engine) enter(s *Stream) {
 		return
 	}
 	s.seq = seq
+	if f := s.request.Constraint; f != nil && seq.Limit() > 0 {
+		s.constraint = constrain(f())
+		s.constraint.ask(seq.Limit())
+	}
 	s.at = len(e.streams)
 	e.streams = append(e.streams, s)
 	if s.aborted.Load() || e.kill.Load() {

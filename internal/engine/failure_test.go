@@ -115,43 +115,6 @@ func TestRepeatedPanicsBreak(t *testing.T) {
 	})
 }
 
-// only allows one token after another of a list, then panics.
-type only struct {
-	list []int32
-	at   int
-	bits [(testVocab + 63) / 64]uint64
-}
-
-func (o *only) Allowed() []uint64 {
-	clear(o.bits[:])
-	t := o.list[o.at]
-	o.bits[t/64] |= 1 << (t % 64)
-	return o.bits[:]
-}
-
-func (o *only) Accept(int32) error {
-	o.at++
-	return nil
-}
-
-func TestConstraint(t *testing.T) {
-	inBubble(t, testMock(64), testConfig(64), func(t *testing.T, e *Engine) {
-		s := submit(t, e, Request{Prompt: tokens(0, 5), MaxTokens: 3, Constraint: &only{list: []int32{400, 401, 402}}})
-		if got := read(t, s); !slices.Equal(got, []int32{400, 401, 402}) {
-			t.Errorf("got %v", got)
-		}
-		// A constraint that panics fails its own sequence only.
-		s = submit(t, e, Request{Prompt: tokens(0, 5), MaxTokens: 3, Constraint: &only{list: []int32{400}}})
-		other := submit(t, e, Request{Prompt: tokens(7, 5), MaxTokens: 9})
-		if err := drainError(t, s); !errors.Is(err, ErrStep) {
-			t.Errorf("got %v", err)
-		}
-		if len(read(t, other)) != 9 || e.Stats().Broken {
-			t.Error("others were harmed")
-		}
-	})
-}
-
 func TestLogprobs(t *testing.T) {
 	m := testMock(64)
 	// The mock's row is one logit of 20 and zeros.
@@ -167,6 +130,49 @@ func TestLogprobs(t *testing.T) {
 			}
 		}
 		read(t, s)
+	})
+}
+
+// flatMock makes the likeliest token the less likely the larger it is.
+type flatMock struct{ *Mock }
+
+func (m flatMock) Forward(b *batch.Batch) []float32 {
+	logits := m.Mock.Forward(b)
+	for i, x := range logits {
+		if x != 0 {
+			logits[i] = m.height(int32(i % testVocab))
+		}
+	}
+	return logits
+}
+
+func (m flatMock) height(token int32) float32 { return 12 - float32(token)/100 }
+
+// logprob is what the mock's likeliest token must be reported with.
+func (m flatMock) logprob(token int32) float64 {
+	return -math.Log(1 + (testVocab-1)*math.Exp(-float64(m.height(token))))
+}
+
+// EchoLogprobs alone reports the log-probabilities of what is generated, too.
+func TestEchoLogprobsOfGeneratedTokens(t *testing.T) {
+	m := flatMock{testMock(64)}
+	inBubble(t, m, testConfig(64), func(t *testing.T, e *Engine) {
+		s := submit(t, e, Request{Prompt: tokens(0, 5), MaxTokens: 40, EchoLogprobs: true, Params: sample.Params{TopLogprobs: 2}})
+		for i := 0; ; i++ {
+			tok, ok, err := s.Next(t.Context())
+			if err != nil || !ok && i != 45 {
+				t.Fatal(i, err)
+			}
+			if !ok {
+				break
+			}
+			if want := m.logprob(tok.ID); i >= 5 && (math.Abs(float64(tok.Logprob)-want) > 1e-5 || tok.Top[0].Token != tok.ID || tok.Top[0].Value != tok.Logprob) {
+				t.Errorf("%d: %+v, want log-probability %v", i, tok, want)
+			}
+			if i == 0 && (len(tok.Top) != 0 || tok.Logprob != 0) {
+				t.Errorf("the first token of the prompt has %+v", tok)
+			}
+		}
 	})
 }
 

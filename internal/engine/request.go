@@ -66,23 +66,13 @@ type Request struct {
 	Prompt       []int32 // not to be changed until the request has ended
 	MaxTokens    int     // 0: compute the prompt only; negative: until the context is full
 	Params       sample.Params
-	StopTokens   []int32    // end the generation besides Config.EOG
-	IgnoreEOS    bool       // Config.EOG does not end it
-	Constraint   Constraint // nil: every token is allowed
+	StopTokens   []int32           // end the generation besides Config.EOG
+	IgnoreEOS    bool              // Config.EOG does not end it
+	Constraint   func() Constraint // makes the sequence's own; nil: every token is allowed
 	Wake         Wake
 	Priority     int    // Low, Normal, High
 	Client       string // whose share of the machine it uses
 	EchoLogprobs bool   // the stream begins with the prompt's tokens and their log-probabilities
-}
-
-// Constraint restricts the tokens of one sequence, as a grammar does. The
-// engine calls it from one goroutine at a time, never at once.
-type Constraint interface {
-	// Allowed is the set of tokens that may come next, bit t%64 of word t/64 for
-	// token t, valid until the next call; nil: any.
-	Allowed() []uint64
-	// Accept is told the token that was chosen.
-	Accept(token int32) error
 }
 
 func (e *Engine) validate(r *Request) error {
@@ -103,7 +93,7 @@ func (e *Engine) validate(r *Request) error {
 // Token is one element of a stream.
 type Token struct {
 	ID      int32
-	Logprob float32          // if Params.Logprobs or EchoLogprobs
+	Logprob float32          // if Params.Logprobs or EchoLogprobs; 0 if a constraint forced it
 	Top     []sample.Logprob // Params.TopLogprobs of them; valid until the next call of Next
 	Prompt  bool             // part of the prompt (EchoLogprobs); the very first has no log-probability
 }

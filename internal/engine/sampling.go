@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/sched"
@@ -14,9 +15,10 @@ type item struct {
 	row    int // of the logits
 	score  bool
 	target int32 // the prompt's next token, if score
-	void   bool  // the sequence ended meanwhile
+	void   bool  // there is no output: the sequence ended meanwhile, or its constraint is not prepared
 	err    error
 	out    sample.Output
+	forced []int32 // tokens that follow the one in out
 }
 
 // sampleJob is the sampling of one step, shared among the workers.
@@ -25,6 +27,7 @@ type sampleJob struct {
 	plan   *sched.Plan
 	logits []float32 // [rows, vocab]
 	items  []item
+	until  time.Time // constraints are waited for
 	next   atomic.Int32
 }
 
@@ -38,15 +41,36 @@ func (j *sampleJob) init(e *Engine, maxLogits int) {
 	j.items = j.items[:0]
 }
 
-// sample looks at all rows of logits and leaves the tokens in e.tokens. A
-// sequence whose row is unusable fails alone.
+// sample looks at all rows of logits and leaves in e.tokens what each sequence
+// gets. A sequence whose row is unusable fails alone.
 func (e *Engine) sample(plan *sched.Plan, logits []float32) {
+	e.job.list(plan)
+	e.runJob(plan, logits)
+	items := e.job.items
+	e.tokens, e.starts = e.tokens[:0], append(e.starts[:0], 0)
+	for i := range plan.Entries {
+		for ; len(items) > 0 && items[0].entry == i; items = items[1:] {
+			seq := plan.Entries[i].Seq
+			switch it := &items[0]; {
+			case it.err != nil && seq.Reason() == sched.Running:
+				owner(seq).failure = it.err
+				e.sched.Fail(seq)
+			case !it.score && !it.void && it.err == nil:
+				e.tokens = append(e.tokens, it.out.Token)
+				e.tokens = append(e.tokens, it.forced...)
+			}
+		}
+		e.starts = append(e.starts, int32(len(e.tokens)))
+	}
+}
+
+// runJob samples and scores what is listed.
+func (e *Engine) runJob(plan *sched.Plan, logits []float32) {
 	j := &e.job
-	j.list(plan)
 	if len(j.items) == 0 {
 		return
 	}
-	j.plan, j.logits = plan, logits
+	j.plan, j.logits, j.until = plan, logits, time.Now().Add(constraintWait)
 	j.next.Store(0)
 	if e.run != nil && len(j.items) > 1 {
 		e.run.Share(j)
@@ -54,17 +78,6 @@ func (e *Engine) sample(plan *sched.Plan, logits []float32) {
 		j.Do(0, 1)
 	}
 	j.plan, j.logits = nil, nil
-	for i := range j.items {
-		it := &j.items[i]
-		seq := plan.Entries[it.entry].Seq
-		switch {
-		case it.err != nil && seq.Reason() == sched.Running:
-			owner(seq).failure = it.err
-			e.sched.Fail(seq)
-		case !it.score:
-			e.tokens[it.entry] = it.out.Token
-		}
-	}
 }
 
 // list makes an item of every row of logits.
@@ -72,13 +85,13 @@ func (j *sampleJob) list(plan *sched.Plan) {
 	j.items = j.items[:0]
 	for i := range plan.Entries {
 		entry := &plan.Entries[i]
-		for k := range entry.Logits {
+		for k := range entry.Logits() {
 			n := len(j.items)
 			j.items = j.items[:n+1]
 			it := &j.items[n]
-			it.entry, it.row, it.err = i, entry.Logit+k, nil
+			it.entry, it.row, it.err, it.forced = i, entry.Logit+k, nil, nil
 			it.void = entry.Seq.Reason() != sched.Running
-			it.score = !entry.Sample || k < entry.Logits-1
+			it.score = k < entry.Scored
 			if it.score {
 				pos := plan.Batch.Positions[plan.Batch.Logits[it.row]]
 				it.target = entry.Seq.Tokens()[pos+1]
@@ -123,12 +136,26 @@ func (j *sampleJob) one(it *item, with *sample.Sampler) {
 		History: seq.Tokens(),
 		Prompt:  seq.Prompt(),
 	}
-	c := s.request.Constraint
-	if c != nil {
-		in.Allowed = c.Allowed()
+	if s.constraint == nil {
+		it.err = with.Sample(in, &it.out)
+		return
 	}
-	it.err = with.Sample(in, &it.out)
-	if it.err == nil && c != nil {
-		it.err = c.Accept(it.out.Token)
+	it.constrained(s, in, with, j.until)
+}
+
+// constrained samples a token that the stream's constraint allows, and has the
+// constraint prepared for the next one.
+func (it *item) constrained(s *Stream, in sample.Input, with *sample.Sampler, until time.Time) {
+	c := s.constraint
+	ready, err := c.await(until)
+	if it.void, it.err = !ready, err; it.void || err != nil {
+		return
+	}
+	in.Allowed = c.Allowed()
+	if it.err = with.Sample(in, &it.out); it.err != nil {
+		return
+	}
+	if it.forced, it.err = c.Accept(it.out.Token); it.err == nil {
+		c.ask(max(0, s.seq.Prompt()+s.seq.Limit()-s.seq.Len()-1-len(it.forced)))
 	}
 }

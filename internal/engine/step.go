@@ -36,9 +36,9 @@ func (e *Engine) step() (worked bool) {
 	e.sample(plan, logits)
 	e.release()
 	now := time.Now()
-	e.sched.Update(plan, e.tokens)
+	e.sched.Update(plan, e.tokens, e.starts)
 	e.plan = nil
-	e.pace.observe(plan.Streams, plan.Batch.Rows()-plan.Streams, now.Sub(start))
+	e.pace.observe(plan.Streams, plan.Batch.Rows()-plan.StreamRows, now.Sub(start))
 	e.stats.publish(e) // before a reader learns that its request has ended
 	e.deliver(plan, start, forward, now)
 	e.stats.step(e, plan, start, forward, now)
@@ -111,7 +111,7 @@ func (e *Engine) deliver(plan *sched.Plan, start, forward, now time.Time) {
 		s.timings.Sampling += now.Sub(forward)
 		for ; len(items) > 0 && items[0].entry == i; items = items[1:] {
 			if it := &items[0]; it.err == nil && !it.void && entry.Seq.Reason() != Failed {
-				e.token(s, it, now)
+				e.write(s, it, entry.Taken, now)
 			}
 		}
 		if entry.Seq.Reason() == sched.Running {
@@ -123,19 +123,25 @@ func (e *Engine) deliver(plan *sched.Plan, start, forward, now time.Time) {
 	}
 }
 
-// token writes one output of a sequence that is still wanted.
-func (e *Engine) token(s *Stream, it *item, now time.Time) {
-	if !it.score {
-		e.stats.token(s, now)
-		s.timings.LastToken = now
-		if s.timings.FirstToken.IsZero() {
-			s.timings.FirstToken = now
-		}
-		if s.seq.Reason() == Stop {
-			return // the stop token itself is not part of the text
+// write writes one output of a sequence that is still wanted: the score of a
+// token of its prompt, or the tokens that it took. A stop token is not part of
+// the text.
+func (e *Engine) write(s *Stream, it *item, taken int, now time.Time) {
+	if it.score {
+		s.write(&it.out)
+		return
+	}
+	e.stats.token(s, now)
+	s.timings.LastToken = now
+	if s.timings.FirstToken.IsZero() {
+		s.timings.FirstToken = now
+	}
+	if taken > 0 {
+		s.write(&it.out)
+		for _, t := range it.forced[:taken-1] {
+			s.write(&sample.Output{Token: t})
 		}
 	}
-	s.write(&it.out)
 }
 
 // finish ends the stream of a sequence that the scheduler has ended.
@@ -169,6 +175,10 @@ func (e *Engine) end(s *Stream, f Finish, now time.Time) {
 		e.streams[last] = nil
 		e.streams = e.streams[:last]
 		s.at = -1
+	}
+	if s.constraint != nil {
+		s.constraint.close()
+		s.constraint = nil
 	}
 	s.seq, s.request.Constraint = nil, nil
 	if e.live.Add(-1) == 0 {
@@ -259,11 +269,20 @@ func (e *Engine) rescue() {
 			e.sched.Fail(s.seq)
 		}
 	}
-	e.sched.Update(plan, e.tokens)
+	e.giveNothing(plan)
 	e.plan = nil
 	for _, seq := range plan.Finished {
 		e.finish(seq, time.Now())
 	}
+}
+
+// giveNothing ends a plan whose sequences have all failed.
+func (e *Engine) giveNothing(plan *sched.Plan) {
+	e.starts = e.starts[:0]
+	for range len(plan.Entries) + 1 {
+		e.starts = append(e.starts, 0)
+	}
+	e.sched.Update(plan, nil, e.starts)
 }
 
 // abandon fails every request and starts over with an empty scheduler.

@@ -29,6 +29,8 @@ type Stream struct {
 	request Request
 	stop    func() bool // ends the watch over the context
 
+	constraint *constrained // nil: none
+
 	// The engine's.
 	seq     *sched.Seq
 	at      int // index in engine.streams; -1: not there
@@ -58,6 +60,7 @@ type Stream struct {
 func newStream(e *Engine, r Request) *Stream {
 	s := &Stream{engine: e, request: r, at: -1, wake: make(chan struct{}, 1)}
 	s.request.Params = r.Params.Clone()
+	s.request.Params.Logprobs = r.Params.Logprobs || r.EchoLogprobs
 	s.rnd.Seed(r.Params.Seed, 0x9e3779b97f4a7c15)
 	expect := r.MaxTokens
 	if expect < 0 || expect > e.cfg.Context {
@@ -71,11 +74,9 @@ func newStream(e *Engine, r Request) *Stream {
 	return s
 }
 
-func (s *Stream) logprobs() bool { return s.request.Params.Logprobs || s.request.EchoLogprobs }
-
 // tops is the number of likeliest tokens reported with each.
 func (s *Stream) tops() int {
-	if !s.logprobs() {
+	if !s.request.Params.Logprobs {
 		return 0
 	}
 	return min(s.request.Params.TopLogprobs, s.engine.x.Vocab())
@@ -83,7 +84,7 @@ func (s *Stream) tops() int {
 
 func (s *Stream) newChunk(n int) *chunk {
 	c := &chunk{ids: make([]int32, n)}
-	if s.logprobs() {
+	if s.request.Params.Logprobs {
 		c.logprobs = make([]float32, n)
 		c.top = make([]sample.Logprob, n*s.tops())
 	}
@@ -106,7 +107,10 @@ func (s *Stream) write(out *sample.Output) {
 	if s.tail.logprobs != nil {
 		s.tail.logprobs[at] = out.Logprob
 		n := s.tops()
-		copy(s.tail.top[at*n:(at+1)*n], out.Top)
+		top := s.tail.top[at*n : (at+1)*n]
+		for i := copy(top, out.Top); i < n; i++ {
+			top[i].Token = -1 // nothing; what is there is an older token's
+		}
 	}
 	s.written++
 	s.unwoken++
@@ -171,8 +175,10 @@ func (s *Stream) take() Token {
 	if s.head.logprobs != nil {
 		t.Logprob = s.head.logprobs[at]
 		t.Prompt = s.request.EchoLogprobs && s.read < len(s.request.Prompt)
-		if n := s.tops(); n > 0 && !(t.Prompt && s.read == 0) {
-			t.Top = s.head.top[at*n : (at+1)*n : (at+1)*n]
+		n := s.tops()
+		t.Top = s.head.top[at*n : (at+1)*n : (at+1)*n]
+		for len(t.Top) > 0 && t.Top[len(t.Top)-1].Token < 0 {
+			t.Top = t.Top[:len(t.Top)-1]
 		}
 	}
 	s.read++

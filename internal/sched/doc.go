@@ -2,9 +2,9 @@
 // machine: no clock, no goroutine, no lock, no float, no logging, and no
 // tensor; it knows block ids, never their content. Package engine drives it:
 //
-//	plan := s.Schedule(budget)   // who computes how many rows
-//	tokens := run(plan)          // the only slow thing
-//	s.Update(plan, tokens)       // who got which token, who has ended
+//	plan := s.Schedule(budget)     // who computes how many rows
+//	tokens, starts := run(plan)    // the only slow thing
+//	s.Update(plan, tokens, starts) // who got which tokens, who has ended
 //
 // There is no prefill phase and no decode phase. Every sequence has tokens that
 // exist and tokens that are computed, and a step hands out rows so that the

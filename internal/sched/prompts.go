@@ -16,7 +16,7 @@ func (s *Scheduler) planPrompts(p *Plan, b Budget) {
 	if len(list) == 0 {
 		return
 	}
-	left := s.promptRows(p.Streams, list, b)
+	left := s.promptRows(p.StreamRows, list, b)
 	list[0].rows = min(list[0].most, (left+1)/2)
 	left -= list[0].rows
 	for left > 0 {
@@ -46,8 +46,11 @@ func (s *Scheduler) behind() []share {
 		most := seq.want()
 		if seq.promptLogits {
 			most = min(most, max(0, seq.scored-seq.computed)+1+spare)
-			rows, _ := seq.logits(most)
-			spare -= max(0, rows-1)
+			rows, sample := seq.logits(most)
+			if !sample {
+				rows--
+			}
+			spare -= max(0, rows)
 		}
 		list = append(list, share{seq: seq, most: most})
 	}

@@ -87,10 +87,10 @@ func (m *machine) schedule(t *rapid.T) {
 	}
 	allowed := b.Alone
 	if p.Streams > 0 {
-		allowed = p.Streams + b.Beside + b.Beside/4
+		allowed = p.StreamRows + b.Beside + b.Beside/4
 	}
 	if rows > allowed {
-		t.Fatalf("%d rows with %d streams and %+v", rows, p.Streams, b)
+		t.Fatalf("%d rows with %d of streams and %+v", rows, p.StreamRows, b)
 	}
 	if !slices.IsSorted(p.Batch.Logits) {
 		t.Fatal("logits are not ascending")
@@ -102,11 +102,24 @@ func (m *machine) update(t *rapid.T) {
 	if m.plan == nil {
 		return
 	}
-	tokens := m.kv.run(m.plan)
-	for i := range tokens {
-		tokens[i] %= 40
+	var tokens []int32
+	starts := []int32{0}
+	for _, sampled := range m.kv.run(m.plan) {
+		for k := range rapid.SampledFrom([]int{1, 1, 1, 0, 2, 5, 12}).Draw(t, "given") {
+			tokens = append(tokens, (sampled+int32(k))%40)
+		}
+		starts = append(starts, int32(len(tokens)))
 	}
-	m.s.Update(m.plan, tokens)
+	before := map[*Seq]int{}
+	for _, e := range m.plan.Entries {
+		before[e.Seq] = e.Seq.Len()
+	}
+	m.s.Update(m.plan, tokens, starts)
+	for _, e := range m.plan.Entries {
+		if e.Seq.Len() != before[e.Seq]+e.Taken {
+			t.Fatalf("%d tokens, then %d; taken %d", before[e.Seq], e.Seq.Len(), e.Taken)
+		}
+	}
 	for _, seq := range m.plan.Finished {
 		if seq.Reason() == Running || len(seq.blocks) != 0 {
 			t.Fatalf("finished as %v with %d blocks", seq.Reason(), len(seq.blocks))

@@ -87,18 +87,30 @@ type Plan struct {
 	Entries []Entry // [Batch.Seqs()] in the order of the batch
 	Streams int     // so many of them, the first, were decoding already
 
+	StreamRows int // rows of those
+
 	Admitted  []*Seq // left the queue in this step
 	Preempted []*Seq // lost their blocks in this step
 	Finished  []*Seq // filled by Update: ended with this step, blocks released
 }
 
-// Entry is the part of one sequence in a step.
+// Entry is the part of one sequence in a step. Of its rows some have logits: first
+// those that are scored, then one that is sampled.
 type Entry struct {
 	Seq    *Seq
 	Rows   int  // tokens computed
-	Logits int  // rows with logits
-	Logit  int  // index in Batch.Logits of the first of them
-	Sample bool // the last of them gives the sequence's next token
+	Logit  int  // index in Batch.Logits of the first row with logits
+	Scored int  // rows of the prompt whose next token is known and gets its probability
+	Sample bool // the last row gives the sequence's next token
+	Taken  int  // set by Update: tokens that the sequence was given, a stop token not included
+}
+
+// Logits is the number of rows with logits.
+func (e *Entry) Logits() int {
+	if e.Sample {
+		return e.Scored + 1
+	}
+	return e.Scored
 }
 
 // reset empties the plan and drops its references: what has ended must not live
@@ -226,7 +238,6 @@ func (s *Scheduler) Schedule(b Budget) *Plan {
 	p.reset()
 	s.step++
 	s.planDecoders(p)
-	p.Streams = len(p.Entries)
 	s.admit(p)
 	s.planPrompts(p, b)
 	if len(p.Entries) > 0 {
@@ -241,7 +252,7 @@ func (s *Scheduler) Schedule(b Budget) *Plan {
 	return p
 }
 
-// planDecoders gives every decoding stream its row: the highest class first, and
+// planDecoders gives every decoding stream its rows: the highest class first, and
 // in a class the oldest first. A stream that finds no block takes those of the
 // last running sequence in this order, which may be the stream itself. So a
 // victim never has rows in the plan yet.
@@ -249,20 +260,24 @@ func (s *Scheduler) planDecoders(p *Plan) {
 	streams := s.streams[:0]
 	for class := classes - 1; class >= 0; class-- {
 		for _, seq := range s.running {
-			if seq.rank() == class && seq.decoding() {
+			if seq.rank() == class && seq.stream {
 				streams = append(streams, seq)
 			}
 		}
 	}
+	spare := s.cfg.MaxRows - len(streams) // rows beyond one for each
 	for _, seq := range streams {
-		for seq.state == running && s.lacking(seq, 1) > s.blocks.free() {
+		n := min(seq.want(), together, 1+spare)
+		for seq.state == running && s.lacking(seq, n) > s.blocks.free() {
 			s.preempt(p, s.victim())
 		}
 		if seq.state == running {
-			s.give(p, seq, 1)
+			s.give(p, seq, n)
+			spare -= n - 1
 		}
 	}
 	clear(streams)
+	p.Streams, p.StreamRows = len(p.Entries), len(p.Batch.Tokens)
 }
 
 // victim is the youngest running sequence of the lowest class.
@@ -294,7 +309,7 @@ func (s *Scheduler) give(p *Plan, seq *Seq, n int) {
 	}
 	b := &p.Batch
 	e := Entry{Seq: seq, Rows: n, Logit: len(b.Logits)}
-	e.Logits, e.Sample = seq.logits(n)
+	e.Scored, e.Sample = seq.logits(n)
 	end := seq.computed + n
 	for pos := seq.computed; pos < end; pos++ {
 		scored := seq.promptLogits && pos >= seq.scored && pos < seq.prompt-1
@@ -315,7 +330,7 @@ func (s *Scheduler) give(p *Plan, seq *Seq, n int) {
 func (s *Scheduler) preempt(p *Plan, seq *Seq) {
 	s.leave(seq)
 	s.release(seq)
-	seq.computed = 0
+	seq.computed, seq.stream = 0, false
 	seq.preemptions++
 	s.counters.Preemptions++
 	seq.state = waiting
@@ -352,10 +367,15 @@ func (s *Scheduler) release(seq *Seq) {
 	seq.blocks = seq.blocks[:0]
 }
 
-// Update ends the step of plan p: its rows are computed, and tokens[i] is what
-// was sampled for p.Entries[i] if that samples. Sequences that ended since
-// Schedule get nothing. p.Finished lists those that ended in between or now.
-func (s *Scheduler) Update(p *Plan, tokens []int32) {
+// Update ends the step of plan p: its rows are computed, and p.Entries[i] is given
+// tokens[starts[i]:starts[i+1]] if it samples. The first is what was sampled;
+// others are known to follow it and need no logits. A stream with several tokens
+// has them computed together in the next step. An entry that samples but is given
+// nothing has its last row computed again in the next step.
+//
+// Sequences that ended since Schedule get nothing. p.Finished lists those that
+// ended in between or now.
+func (s *Scheduler) Update(p *Plan, tokens, starts []int32) {
 	s.inFlight = false
 	for i := range p.Entries {
 		e := &p.Entries[i]
@@ -366,18 +386,18 @@ func (s *Scheduler) Update(p *Plan, tokens []int32) {
 			p.Finished = append(p.Finished, seq)
 			continue
 		}
-		s.computed(seq, e.Rows)
-		done := false
-		switch {
-		case e.Sample:
-			s.counters.Generated++
-			s.charge(seq.client, 1)
-			done = seq.append(tokens[i], s.cfg.EOG)
-		case seq.limit == 0 && seq.want() == 0:
-			seq.reason = Length
-			done = true
+		if given := tokens[starts[i]:starts[i+1]]; !e.Sample {
+			s.computed(seq, e.Rows)
+		} else if len(given) == 0 {
+			s.computed(seq, e.Rows-1)
+		} else {
+			s.computed(seq, e.Rows)
+			e.Taken = s.take(seq, given)
 		}
-		if done {
+		if seq.limit == 0 && seq.want() == 0 {
+			seq.reason = Length
+		}
+		if seq.reason != Running {
 			s.leave(seq)
 			s.end(seq)
 			p.Finished = append(p.Finished, seq)
@@ -386,6 +406,21 @@ func (s *Scheduler) Update(p *Plan, tokens []int32) {
 	if invariants.Enabled {
 		s.check()
 	}
+}
+
+// take appends generated tokens to a sequence until one of them ends it, and says
+// how many it has got.
+func (s *Scheduler) take(seq *Seq, tokens []int32) (taken int) {
+	before := len(seq.tokens)
+	seq.stream = true
+	for _, t := range tokens {
+		s.counters.Generated++
+		s.charge(seq.client, 1)
+		if seq.append(t, s.cfg.EOG) {
+			break
+		}
+	}
+	return len(seq.tokens) - before
 }
 
 // computed records n more rows and offers the blocks that became full to others.

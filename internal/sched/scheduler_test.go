@@ -43,14 +43,14 @@ func TestCollisionsServeNothingWrong(t *testing.T) {
 	for i := range int32(8) {
 		seq := add(t, s, Request{Prompt: span(1000*i, 40), MaxTokens: 1})
 		p := s.Schedule(Budget{Alone: 64, Beside: 32})
-		s.Update(p, kv.run(p))
+		update(s, p, kv.run(p))
 		if seq.Cached() != 0 {
 			t.Fatalf("prompt %d found %d tokens of another", i, seq.Cached())
 		}
 	}
 	again := add(t, s, Request{Prompt: span(3000, 40), MaxTokens: 1})
 	p := s.Schedule(Budget{Alone: 64, Beside: 32})
-	s.Update(p, kv.run(p))
+	update(s, p, kv.run(p))
 	if again.Cached() != 32 {
 		t.Fatalf("cached %d tokens of the same prompt, want 32", again.Cached())
 	}
@@ -66,7 +66,7 @@ func TestSameTokensOtherParent(t *testing.T) {
 		prompt := append(span(1000*i, 16), span(5000, 24)...)
 		seq := add(t, s, Request{Prompt: prompt, MaxTokens: 1})
 		p := s.Schedule(Budget{Alone: 64, Beside: 32})
-		s.Update(p, kv.run(p))
+		update(s, p, kv.run(p))
 		if seq.Cached() != 0 {
 			t.Fatalf("prompt %d: %d tokens cached", i, seq.Cached())
 		}
@@ -102,7 +102,7 @@ func TestLongPromptsGetConsecutiveBlocks(t *testing.T) {
 		for seq.Reason() == Running {
 			p := s.Schedule(Budget{Alone: 64, Beside: 32})
 			most = max(most, runs(p.Batch.Blocks[0]))
-			s.Update(p, kv.run(p))
+			update(s, p, kv.run(p))
 		}
 		if most > 65/4 {
 			t.Errorf("round %d: 65 blocks in %d runs", round, most)
@@ -127,7 +127,7 @@ func TestReleasedBlocksAreUsedFirst(t *testing.T) {
 					t.Fatalf("prompt %d is in blocks %v", i, p.Batch.Blocks[0])
 				}
 			}
-			s.Update(p, kv.run(p))
+			update(s, p, kv.run(p))
 		}
 		if s.Reach() != 7 {
 			t.Fatalf("after prompt %d: %d blocks were used, a prompt needs 7", i, s.Reach())
@@ -143,7 +143,7 @@ func TestCleanBlocksGoBeforeCachedOnes(t *testing.T) {
 		add(t, s, Request{Prompt: span(1000*i, 144), MaxTokens: 1})
 		for s.Running()+s.Waiting() > 0 {
 			p := s.Schedule(Budget{Alone: 64, Beside: 32})
-			s.Update(p, kv.run(p))
+			update(s, p, kv.run(p))
 		}
 	}
 	if n := s.Counters().Evictions; n != 0 || s.CachedBlocks() != 63 {
@@ -167,7 +167,7 @@ func TestNeighboursHaveRoom(t *testing.T) {
 				}
 			}
 		}
-		s.Update(p, kv.run(p))
+		update(s, p, kv.run(p))
 	}
 }
 
@@ -180,7 +180,7 @@ func TestNewcomersDoNotStarveAClient(t *testing.T) {
 	for i := range int32(2000) {
 		add(t, s, Request{Prompt: span(i*10, 4), MaxTokens: 1, Client: string(rune('A' + i))})
 		p := s.Schedule(Budget{Alone: 64, Beside: 32})
-		s.Update(p, kv.run(p))
+		update(s, p, kv.run(p))
 		if heavy.Reason() != Running {
 			return
 		}
@@ -200,7 +200,7 @@ func TestStepAllocs(t *testing.T) {
 		for i := range p.Entries {
 			tokens[i] = int32(i) + 100000
 		}
-		s.Update(p, tokens)
+		update(s, p, tokens)
 	}
 	for range 20 {
 		step()
@@ -223,7 +223,7 @@ func TestIdleHoldsNothing(t *testing.T) {
 		if len(p.Entries) == 0 {
 			break
 		}
-		s.Update(p, kv.run(p))
+		update(s, p, kv.run(p))
 	}
 	for _, list := range [][]*Seq{s.plan.Finished[:cap(s.plan.Finished)], s.plan.Admitted[:cap(s.plan.Admitted)], s.waiting[:cap(s.waiting)], s.running[:cap(s.running)]} {
 		for _, q := range list {
@@ -254,6 +254,6 @@ func BenchmarkStep(b *testing.B) {
 			}
 		}
 		p := s.Schedule(Budget{Alone: 64, Beside: 32})
-		s.Update(p, tokens)
+		update(s, p, tokens)
 	}
 }

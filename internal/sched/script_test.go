@@ -18,6 +18,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts print into tes
 //
 //	config KEY=N…                        first command; keys are Config's and Budget's fields in lower case
 //	add NAME prompt=N|LABEL:N+LABEL:N|@NAME+N [max=N] [stop=N] [class=N] [client=KEY] [echo]
+//	force NAME=N…                        so many tokens follow each that is sampled; -1: none is given
 //	step [N]                             N steps: Schedule, compute, Update
 //	plan / update                        the two halves of a step
 //	abort NAME / fail NAME
@@ -78,6 +79,7 @@ type session struct {
 	plan   *Plan
 	budget Budget
 	seqs   map[string]*Seq
+	forced map[*Seq]int
 }
 
 func (s *session) do(args []string) string {
@@ -94,7 +96,7 @@ func (s *session) do(args []string) string {
 		s.plan = s.s.Schedule(s.budget)
 		return describePlan(s.plan)
 	case "update":
-		s.s.Update(s.plan, s.kv.run(s.plan))
+		s.update(s.plan)
 		return describeFinished(s.plan)
 	case "step":
 		return s.steps(name)
@@ -106,6 +108,8 @@ func (s *session) do(args []string) string {
 	case "fail":
 		s.s.Fail(s.seqs[name])
 		return describeEnd(s.seqs[name])
+	case "force":
+		return s.force(args[1:])
 	case "state":
 		return s.state()
 	}
@@ -141,7 +145,7 @@ func (s *session) config(args []string) string {
 		return err.Error() + "\n"
 	}
 	s.kv = newFakeKV(cfg)
-	s.seqs = map[string]*Seq{}
+	s.seqs, s.forced = map[string]*Seq{}, map[*Seq]int{}
 	return "ok\n"
 }
 
@@ -173,6 +177,40 @@ func (s *session) add(name string, args []string) string {
 	}
 	s.seqs[name] = seq
 	return fmt.Sprintf("%s: %d prompt tokens, %d to generate; %d waiting\n", name, seq.Prompt(), seq.Limit(), s.s.Waiting())
+}
+
+func (s *session) force(args []string) string {
+	for _, arg := range args {
+		name, count, _ := strings.Cut(arg, "=")
+		n, err := strconv.Atoi(count)
+		if err != nil || s.seqs[name] == nil {
+			return fmt.Sprintf("%s: no such sequence or number\n", arg)
+		}
+		s.forced[s.seqs[name]] = n
+	}
+	return "ok\n"
+}
+
+// update computes a plan and gives its sequences what was sampled and forced.
+func (s *session) update(p *Plan) {
+	var tokens []int32
+	starts := []int32{0}
+	for i, t := range s.kv.run(p) {
+		for k := range s.forced[p.Entries[i].Seq] + 1 {
+			tokens = append(tokens, t+int32(k))
+		}
+		starts = append(starts, int32(len(tokens)))
+	}
+	s.s.Update(p, tokens, starts)
+}
+
+// update gives every sequence of a plan one token.
+func update(s *Scheduler, p *Plan, tokens []int32) {
+	var starts [9]int32
+	for i := range starts {
+		starts[i] = int32(i)
+	}
+	s.Update(p, tokens, starts[:])
 }
 
 // prompt makes tokens from "10", "system:8+tail:3" or "@a+tail:3", where @a is
@@ -213,7 +251,7 @@ func (s *session) steps(count string) string {
 		}
 		b.WriteString(describePlan(p))
 		if len(p.Entries) > 0 {
-			s.s.Update(p, s.kv.run(p))
+			s.update(p)
 			b.WriteString(describeFinished(p))
 		}
 	}
@@ -233,7 +271,7 @@ func (s *session) run() string {
 		if step > 10000 {
 			return "no end\n"
 		}
-		s.s.Update(p, s.kv.run(p))
+		s.update(p)
 		for _, q := range p.Finished {
 			fmt.Fprintf(&b, "step %d: %s", step, describeEnd(q))
 		}
@@ -272,8 +310,8 @@ func describePlan(p *Plan) string {
 	for i, e := range p.Entries {
 		pos := p.Batch.Positions[p.Batch.Start[i]]
 		fmt.Fprintf(&b, "%s: rows [%d,%d) of %d in blocks %s", e.Seq.Owner, pos, int(pos)+e.Rows, e.Seq.Len(), ranges(p.Batch.Blocks[i]))
-		if e.Logits > 1 || e.Logits == 1 && !e.Sample {
-			fmt.Fprintf(&b, ", %d logits", e.Logits)
+		if e.Scored > 0 {
+			fmt.Fprintf(&b, ", %d scored", e.Scored)
 		}
 		if e.Sample {
 			b.WriteString(" -> token")

@@ -67,6 +67,7 @@ type Seq struct {
 
 	state    state
 	admitted bool // has run before
+	stream   bool // its last row was sampled, and it has kept its blocks since
 	planned  bool // has rows in the plan that is being run
 	closing  bool // ended while planned: blocks are released by Update
 	discard  bool // its blocks must not be cached
@@ -123,8 +124,9 @@ const risesAfter = 4
 // rank is the class that a sequence counts as by now.
 func (q *Seq) rank() int { return min(q.class+q.preemptions/risesAfter, classes-1) }
 
-// decoding says that one more row gives the next token of a running stream.
-func (q *Seq) decoding() bool { return q.want() == 1 && len(q.tokens) > q.prompt }
+// together is the most rows of a stream in one step: a panel of the kernels, which
+// costs little more than one row.
+const together = 8
 
 // reusable is the number of leading tokens that may come from the cache. The
 // last token is always computed, for its logits; rows whose logits are still
@@ -137,17 +139,14 @@ func (q *Seq) reusable() int {
 	return n
 }
 
-// logits is the number of rows among the next n that need logits, and whether
-// the last of them is sampled.
-func (q *Seq) logits(n int) (rows int, sample bool) {
+// logits is the number of rows among the next n that are scored, and whether the
+// last row is sampled.
+func (q *Seq) logits(n int) (scored int, sample bool) {
 	end := q.computed + n
 	if q.promptLogits {
-		rows = max(0, min(end, q.prompt-1)-max(q.computed, q.scored))
+		scored = max(0, min(end, q.prompt-1)-max(q.computed, q.scored))
 	}
-	if end == len(q.tokens) && q.limit > 0 {
-		return rows + 1, true
-	}
-	return rows, false
+	return scored, end == len(q.tokens) && q.limit > 0
 }
 
 // remaining is the number of tokens that may still be generated.

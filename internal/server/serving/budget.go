@@ -39,27 +39,30 @@ func (b *thinkingBudget) Allowed() []uint64 {
 	return b.mask
 }
 
+// Prepare has nothing to do: what is allowed is known without work.
+func (b *thinkingBudget) Prepare(int) error { return nil }
+
 // Accept counts a token of the reasoning, and notices where that begins and ends.
-func (b *thinkingBudget) Accept(token int32) error {
+func (b *thinkingBudget) Accept(token int32) (forced []int32, err error) {
 	if b.over {
-		return nil
+		return nil, nil
 	}
 	if b.thinking && b.left == 0 {
 		b.forced++
 		b.over = b.forced == len(b.closing)
-		return nil
+		return nil, nil
 	}
 	b.tail += string(b.tok.Piece(token))
 	if !b.thinking {
 		written := strings.TrimLeft(b.tail, " \n")
 		b.thinking = strings.HasPrefix(written, b.marks.Open)
 		b.over = !b.thinking && !strings.HasPrefix(b.marks.Open, written) // an answer that does not begin with reasoning has none
-		return nil
+		return nil, nil
 	}
 	b.left--
 	if b.over = strings.Contains(b.tail, b.marks.Close); b.over {
-		return nil
+		return nil, nil
 	}
 	b.tail = b.tail[max(0, len(b.tail)-len(b.marks.Close)):]
-	return nil
+	return nil, nil
 }

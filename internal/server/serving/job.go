@@ -40,10 +40,6 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 	case len(j.Stop) > 0, j.Reading != nil && j.Reading.oneCall:
 		wake = stopWake
 	}
-	var constraint engine.Constraint
-	if j.Constraint != nil {
-		constraint = j.Constraint()
-	}
 	stream, err := m.Engine.Submit(ctx, engine.Request{
 		Prompt:       j.Prompt,
 		MaxTokens:    j.MaxTokens,
@@ -54,7 +50,7 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 		Priority:     j.Priority,
 		Client:       j.Client,
 		EchoLogprobs: j.Echo,
-		Constraint:   constraint,
+		Constraint:   j.Constraint,
 	})
 	if err != nil {
 		return nil, FromEngine(err)
