@@ -187,7 +187,6 @@ func (e *Engine) Room() error {
 	case e.draining.Load():
 		return ErrDraining
 	case e.live.Load() >= int64(cap(e.inbox)):
-		e.stats.refused.Add(1)
 		return ErrQueueFull
 	}
 	return nil
@@ -197,6 +196,9 @@ func (e *Engine) accept(s *Stream) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.Room(); err != nil {
+		if err == ErrQueueFull {
+			e.stats.refused.Add(1)
+		}
 		return err
 	}
 	e.live.Add(1)

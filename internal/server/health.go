@@ -23,8 +23,9 @@ func (s *Server) operations() []serving.Route {
 }
 
 func (s *Server) livez(call *serving.Call) *serving.Error {
-	if m := s.app.Models.Loaded(); m != nil && m.Engine.Stats().Broken {
-		return &serving.Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Message: "the engine is broken"}
+	// Loading and draining are parts of a life; a broken engine is not.
+	if err := s.app.Models.Ready(); err != nil && err.Code == serving.Broken().Code {
+		return err
 	}
 	return call.JSON(http.StatusOK, map[string]string{"status": "ok"})
 }

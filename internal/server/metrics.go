@@ -96,6 +96,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	e.model = m.ID
 	st, cfg := m.Engine.Stats(), m.Engine.Config()
 	e.load(&st)
+	st.Refused = m.Refused()
 	e.totals(&st)
 	e.histograms(m.Engine.Histograms())
 	info := func(d *prometheus.Desc, l ...string) prometheus.Metric {

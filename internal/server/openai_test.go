@@ -259,6 +259,60 @@ func TestCompletionEchoAndLogprobs(t *testing.T) {
 	streamed(t, f, "/v1/completions", `"prompt":"abc","max_tokens":4,"echo":true,"logprobs":3`)
 }
 
+// Offsets are in characters, whatever the tokens are, and the same streamed.
+func TestOffsetsAreInCharacters(t *testing.T) {
+	f := newFixture(t, "....京é!🙂")
+	e1, e2 := byteToken+0xc3, byteToken+0xa9 // é in two tokens
+	fields := fmt.Sprintf(`"prompt":[%d,%d,100,%d,%d],"max_tokens":10,"echo":true,"logprobs":1`, e1, e2, e1, e2)
+	c := at(t, f.post(t, "/v1/completions", "{"+fields+"}").get(t), "choices", 0)
+	// With the prompt's probabilities wanted, the script begins with the prompt.
+	want := "[0 0 1 2 2 3 3 3 4 4 5 6 6 6 6]"
+	if got := fmt.Sprint(at(t, c, "logprobs", "text_offset")); at(t, c, "text") != "éaé京é!🙂" || got != want {
+		t.Errorf("text %q, offsets %s, want %s", at(t, c, "text"), got, want)
+	}
+	var offsets []any
+	for _, e := range decodeAll(t, events(t, f.post(t, "/v1/completions", "{"+fields+`,"stream":true}`).body)) {
+		if l, ok := at(t, e, "choices", 0, "logprobs").(map[string]any); ok {
+			offsets = append(offsets, l["text_offset"].([]any)...)
+		}
+	}
+	if got := fmt.Sprint(offsets); got != want {
+		t.Errorf("streamed: offsets %s, want %s", got, want)
+	}
+}
+
+// stop_reason is the stop string or token that the request named, and nothing
+// where the answer ended by itself.
+func TestStopReason(t *testing.T) {
+	stop := byteToken + 'd'
+	for name, c := range map[string]struct {
+		script, fields string
+		want           any
+	}{
+		"string":        {"abcdef", `"stop":["cd","x"]`, "cd"},
+		"token":         {"abcdef", fmt.Sprintf(`"stop_token_ids":[%d]`, stop), float64(stop)},
+		"end of answer": {"abc\x00", `"stop":["x"]`, nil},
+		"end, named":    {"abc\x00", `"stop_token_ids":[2]`, nil},
+		"end, ignored":  {"abc\x00", `"stop_token_ids":[2],"ignore_eos":true`, 2.0},
+		"length":        {"abcdef", `"max_tokens":2`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, c.script)
+			for path, prompt := range map[string]string{"/v1/chat/completions": hello, "/v1/completions": `"prompt":"hi"`} {
+				body := prompt + "," + c.fields
+				if got := at(t, f.post(t, path, "{"+body+"}").get(t), "choices", 0).(map[string]any)["stop_reason"]; got != c.want {
+					t.Errorf("%s: %v, want %v", path, got, c.want)
+				}
+				all := decodeAll(t, events(t, f.post(t, path, "{"+body+`,"stream":true}`).body))
+				last := at(t, all[len(all)-1], "choices", 0).(map[string]any)
+				if got := last["stop_reason"]; got != c.want || last["finish_reason"] == nil {
+					t.Errorf("%s streamed: %v, want %v: %v", path, got, c.want, last)
+				}
+			}
+		})
+	}
+}
+
 func TestModels(t *testing.T) {
 	f := newFixture(t, "x")
 	list := f.do(t, "GET", "/v1/models", "").get(t)

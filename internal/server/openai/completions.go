@@ -168,7 +168,7 @@ func completionAnswer(m *serving.Lease, id string, call *serving.Call, all []*se
 		}
 		if logprobs {
 			l := newTextLogprobs(m.Deployment, w.echo(i))
-			l.text.count(g.Text)
+			l.text.add([]byte(g.Text))
 			choice.Logprobs = l.add(g.Tokens)
 		}
 		a.Choices = append(a.Choices, choice)
@@ -187,16 +187,17 @@ func (w *work) echo(i int) string {
 
 // charCount turns byte offsets of a text that grows into character offsets.
 type charCount struct {
-	chars []int32 // [bytes] characters before each byte
-	n     int32
+	chars []int32 // [bytes] the character that each byte belongs to
+	n     int32   // characters that have begun
 }
 
-func (c *charCount) count(text string) {
-	for i := range len(text) {
-		c.chars = append(c.chars, c.n)
-		if i+1 == len(text) || utf8.RuneStart(text[i+1]) {
+// add appends bytes, which may begin or end within a character.
+func (c *charCount) add(text []byte) {
+	for _, b := range text {
+		if utf8.RuneStart(b) || c.n == 0 {
 			c.n++
 		}
+		c.chars = append(c.chars, c.n-1)
 	}
 }
 

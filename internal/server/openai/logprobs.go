@@ -48,12 +48,25 @@ func chatLogprobs(m *serving.Deployment, tokens []serving.TokenInfo) *api.ChatLo
 type textLogprobs struct {
 	m      *serving.Deployment
 	prompt int       // characters of the echoed prompt
-	echoed int       // characters of the prompt's tokens so far
+	begun  bool      // the first token of the prompt has been seen
+	echoed charCount // of the prompt's tokens so far
 	text   charCount // of the generated text
 }
 
 func newTextLogprobs(m *serving.Deployment, echoed string) *textLogprobs {
 	return &textLogprobs{m: m, prompt: utf8.RuneCountInString(echoed)}
+}
+
+// ofPrompt is the offset of the next token of the prompt. A character may be
+// spread over tokens: they all begin where it does.
+func (l *textLogprobs) ofPrompt(id int32) int {
+	at := l.echoed.at(len(l.echoed.chars))
+	if l.m.Tokenizer.IsSpecial(id) {
+		return min(at, l.prompt)
+	}
+	before := len(l.echoed.chars)
+	l.echoed.add(l.m.Tokenizer.Piece(id))
+	return min(l.echoed.at(before), l.prompt)
 }
 
 func (l *textLogprobs) add(tokens []serving.TokenInfo) *api.CompletionLogprobs {
@@ -67,12 +80,9 @@ func (l *textLogprobs) add(tokens []serving.TokenInfo) *api.CompletionLogprobs {
 		text, _ := piece(l.m, t.ID)
 		out.Tokens[i] = text
 		if t.Prompt {
-			out.TextOffset[i] = min(l.echoed, l.prompt)
-			first := l.echoed == 0 && i == 0
-			if !l.m.Tokenizer.IsSpecial(t.ID) {
-				l.echoed += utf8.RuneCountInString(text)
-			}
-			if first {
+			out.TextOffset[i] = l.ofPrompt(t.ID)
+			if !l.begun {
+				l.begun = true
 				continue // nothing comes before the first token, so it has no probability
 			}
 		} else {

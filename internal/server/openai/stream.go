@@ -203,7 +203,7 @@ func (e *textEncoder) Begin(f *serving.Frames, choice int) {
 func (e *textEncoder) Delta(f *serving.Frames, choice int, d serving.Delta) {
 	var l any
 	if e.logprobs != nil {
-		e.logprobs[choice].text.count(string(d.Text))
+		e.logprobs[choice].text.add(d.Text)
 		l = e.logprobs[choice].add(d.Tokens)
 	}
 	e.text(f, choice, d.Text, l)

@@ -2,10 +2,13 @@ package serving
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/engine"
 )
 
 // intake bounds what it may cost to make a prompt out of a request: rendering
@@ -14,6 +17,7 @@ type intake struct {
 	once    sync.Once
 	longest int           // bytes of the longest token
 	slots   chan struct{} // one for each request that makes a long prompt
+	refused atomic.Uint64 // requests that Admit has turned away from a full queue
 }
 
 // short is how many bytes of a request become tokens in about a millisecond:
@@ -53,10 +57,16 @@ func (d *Deployment) Admit(param string, n int) *Error {
 		return Bad(param, "%s asks for %d generations, but only %d can run or wait at once", param, n, most)
 	}
 	if err := d.Engine.Room(); err != nil {
+		if errors.Is(err, engine.ErrQueueFull) {
+			d.intake.refused.Add(1)
+		}
 		return FromEngine(err)
 	}
 	return nil
 }
+
+// Refused is how many requests a full queue has turned away.
+func (d *Deployment) Refused() uint64 { return d.intake.refused.Load() + d.Engine.Stats().Refused }
 
 // fits refuses a text that cannot fit into the context, whatever its tokens are.
 func (d *Deployment) fits(text string) *Error {

@@ -2,6 +2,7 @@ package serving
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -94,15 +95,15 @@ func (r *Registry) Ready() *Error {
 }
 
 func (r *Registry) ready() *Error {
-	switch m := r.model; {
+	switch {
 	case r.draining:
 		return Draining()
-	case m == nil:
+	case r.model == nil:
 		return Loading()
-	case m.Engine.Stats().Broken:
-		return Broken()
-	case m.Engine.Draining():
-		return Draining()
+	}
+	// A full queue is for each request to find out: it may have room at once.
+	if err := r.model.Engine.Room(); err != nil && !errors.Is(err, engine.ErrQueueFull) {
+		return FromEngine(err)
 	}
 	return nil
 }
