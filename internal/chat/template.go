@@ -173,7 +173,7 @@ func (t *Template) Reasoner() *answer.Reasoner { return t.reasoner }
 func (t *Template) render(ctx context.Context, messages []Message, o Options) (Prompt, error) {
 	size := 0
 	for i := range messages {
-		size += messages[i].size()
+		size += messages[i].Size()
 	}
 	vars := jinja.NewDict(8)
 	vars.Set("messages", t.habits.values(messages))

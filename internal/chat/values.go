@@ -105,8 +105,8 @@ func call(c *Call) *jinja.Dict {
 	return d
 }
 
-// size is roughly the number of bytes of a message, for the limits.
-func (m *Message) size() int {
+// Size is roughly the number of bytes of a message, for limits.
+func (m *Message) Size() int {
 	n := 256 + len(m.Reasoning) + len(m.Name) + len(m.CallID) + 64*len(m.Extra)
 	for _, p := range m.Parts {
 		n += 64 + len(p.Text)

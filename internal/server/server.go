@@ -13,6 +13,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/server/llamaserver"
 	"github.com/penstock-llm/penstock/internal/server/native"
 	"github.com/penstock-llm/penstock/internal/server/openai"
+	"github.com/penstock-llm/penstock/internal/server/responses"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 	"github.com/penstock-llm/penstock/internal/server/ui"
 )
@@ -65,6 +66,13 @@ func (c *Config) fill() {
 	}
 }
 
+// Limits of the responses that are kept for later requests to refer to.
+const (
+	maxResponses     = 1024
+	maxResponseBytes = 64 << 20
+	maxResponseAge   = time.Hour
+)
+
 // Server is the whole API as an http.Handler.
 type Server struct {
 	cfg     Config
@@ -104,6 +112,7 @@ func New(cfg Config) *Server {
 	s.routes = append(s.routes, native.Routes(func() []serving.Route { return s.routes })...)
 	s.routes = append(s.routes, openai.Routes()...)
 	s.routes = append(s.routes, anthropic.Routes()...)
+	s.routes = append(s.routes, responses.Routes(responses.NewStore(maxResponses, maxResponseBytes, maxResponseAge))...)
 	s.routes = append(s.routes, llamaserver.Routes()...)
 	s.routes = append(s.routes, s.operations()...)
 	s.routes = append(s.routes, ui.Routes()...)

@@ -64,6 +64,7 @@ type Result struct {
 	Cached      int    // prompt tokens from the prefix cache
 	Completion  int    // tokens, the stop token included
 	Calls       int    // of tools
+	Reasoning   int    // tokens of what the model thought
 	Timings     engine.Timings
 	Preemptions int
 }
@@ -115,6 +116,9 @@ func (g *Generation) takeApart(d *Delta) {
 		return
 	}
 	d.Parts = g.reading.take(d.Text, g.total, d.Done, g.result.Reason == engine.Length.String() || g.stopped)
+	if len(d.Parts) > 0 && d.Parts[0].Kind == answer.Reasoning {
+		g.result.Reasoning += len(d.IDs)
+	}
 	if g.reading.over && !g.stopped {
 		g.stopped = true
 		g.stream.Close()
