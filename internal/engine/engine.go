@@ -66,7 +66,8 @@ type Engine struct {
 	inbox    chan *Stream
 	draining atomic.Bool
 	closed   atomic.Bool
-	broken   atomic.Bool
+	broken   atomic.Bool   // until resume
+	resume   atomic.Int64  // ns of Unix time
 	aborts   atomic.Bool   // some stream is to be aborted
 	kill     atomic.Bool   // all are
 	live     atomic.Int64  // requests that were accepted and have not ended
@@ -84,7 +85,9 @@ type Engine struct {
 	job     sampleJob
 	workers []*sample.Sampler
 	leased  bool // the pool is ours
-	fails   int  // steps that panicked in a row
+	steps   int64
+	mishaps []mishap      // the last panics
+	pause   time.Duration // of the last restart
 	stats   counters
 }
 
@@ -181,7 +184,7 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 func (e *Engine) Room() error {
 	switch {
 	case e.broken.Load():
-		return ErrBroken
+		return &BrokenError{Retry: max(0, time.Until(time.Unix(0, e.resume.Load())))}
 	case e.closed.Load():
 		return ErrClosed
 	case e.draining.Load():
@@ -232,10 +235,9 @@ func (e *Engine) Drain(ctx context.Context) error {
 	return nil
 }
 
-// Draining says that new requests are refused, for whatever reason.
-func (e *Engine) Draining() bool {
-	return e.draining.Load() || e.closed.Load() || e.broken.Load()
-}
+// Draining says that new requests are refused for good. A broken engine refuses
+// them only until it has restarted: see Stats.
+func (e *Engine) Draining() bool { return e.draining.Load() || e.closed.Load() }
 
 // Close aborts all requests and ends the loop.
 func (e *Engine) Close() {
@@ -265,6 +267,12 @@ func (e *Engine) loop() {
 	debug.SetPanicOnFault(true) // weights that are pages of a file can fail to be read
 	for {
 		e.collect()
+		if e.broken.Load() {
+			if e.rest(); e.closed.Load() && e.live.Load() == 0 {
+				return
+			}
+			continue
+		}
 		if e.step() {
 			continue
 		}
@@ -321,7 +329,7 @@ func (e *Engine) enter(s *Stream) {
 		return
 	}
 	s.seq = seq
-	if f := s.request.Constraint; f != nil && seq.Limit() > 0 {
+	if f := s.request.Constraint; f != nil && s.constraint == nil && seq.Limit() > 0 {
 		s.constraint = constrain(f())
 		s.constraint.ask(seq.Limit())
 	}

@@ -94,27 +94,6 @@ func TestPanicFailsTheStep(t *testing.T) {
 	})
 }
 
-// Steps that fail again and again break the engine: it says so and refuses.
-func TestRepeatedPanicsBreak(t *testing.T) {
-	x := &faultyMock{Mock: testMock(64), panics: 100}
-	cfg := testConfig(64)
-	cfg.MaxBatch = 1
-	inBubble(t, x, cfg, func(t *testing.T, e *Engine) {
-		var streams []*Stream
-		for i := range 5 {
-			streams = append(streams, submit(t, e, Request{Prompt: tokens(i, 20), MaxTokens: 20}))
-		}
-		for _, s := range streams {
-			if err := drainError(t, s); !errors.Is(err, ErrStep) {
-				t.Errorf("got %v", err)
-			}
-		}
-		if _, err := e.Submit(t.Context(), Request{Prompt: tokens(0, 5)}); err != ErrBroken || !e.Stats().Broken || !e.Draining() {
-			t.Errorf("got %v", err)
-		}
-	})
-}
-
 func TestLogprobs(t *testing.T) {
 	m := testMock(64)
 	// The mock's row is one logit of 20 and zeros.

@@ -18,7 +18,7 @@ var (
 	ErrToken     = errors.New("engine: token is not in the vocabulary")
 	ErrDraining  = errors.New("engine: draining, no new requests")
 	ErrClosed    = errors.New("engine: closed")
-	ErrBroken    = errors.New("engine: broken by repeated failures of the step")
+	ErrBroken    = errors.New("engine: broken by repeated failures of the step") // a *BrokenError with the time of its restart
 )
 
 // ErrNotFinite is what a request ends with in whose numbers a NaN or an infinity

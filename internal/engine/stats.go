@@ -13,12 +13,14 @@ type counters struct {
 	running, waiting, free, cached            atomic.Int64
 	steps, rows, preemptions, evictions       atomic.Uint64
 	prefixQuery, prefixHit, prompt, generated atomic.Uint64
-	refused                                   atomic.Uint64
+	refused, restarts                         atomic.Uint64
 	finished                                  [5]atomic.Uint64 // by Reason
 	occupancy                                 []atomic.Uint64  // [MaxBatch+1] steps by sequences
 	busySteps, busySeqs                       atomic.Uint64
 	stepTime, forwardTime, sampleTime         atomic.Int64
 	hist                                      Histograms
+
+	retired sched.Counters // of the schedulers before the last restart; the loop's own
 }
 
 // Histograms are in seconds, but StepTokens, which is in rows.
@@ -75,7 +77,8 @@ func (c *counters) step(e *Engine, plan *sched.Plan, start, forward, now time.Ti
 
 func (c *counters) publish(e *Engine) {
 	s := e.sched
-	n := s.Counters()
+	n := c.retired
+	n.Add(s.Counters())
 	c.running.Store(int64(s.Running()))
 	c.waiting.Store(int64(s.Waiting()))
 	c.free.Store(int64(s.FreeBlocks()))
@@ -95,7 +98,9 @@ type Stats struct {
 	FreeBlocks       int // held by no sequence
 	CachedBlocks     int // of these, with content that can be found
 	KVUsage          float64
-	Broken           bool
+	Broken           bool          // requests are refused until it has restarted
+	RestartIn        time.Duration // if it is broken
+	Restarts         uint64        // so far
 
 	Steps, Rows, Preemptions, Evictions uint64
 	PrefixQueryTokens, PrefixHitTokens  uint64
@@ -118,6 +123,7 @@ func (e *Engine) Stats() Stats {
 		FreeBlocks:        int(c.free.Load()),
 		CachedBlocks:      int(c.cached.Load()),
 		Broken:            e.broken.Load(),
+		Restarts:          c.restarts.Load(),
 		Steps:             c.steps.Load(),
 		Rows:              c.rows.Load(),
 		Preemptions:       c.preemptions.Load(),
@@ -134,6 +140,9 @@ func (e *Engine) Stats() Stats {
 		SampleTime:        time.Duration(c.sampleTime.Load()),
 		Finished:          loadAll(c.finished[:]),
 		Occupancy:         loadAll(c.occupancy),
+	}
+	if s.Broken {
+		s.RestartIn = max(0, time.Until(time.Unix(0, e.resume.Load())))
 	}
 	s.KVUsage = 1 - float64(s.FreeBlocks)/float64(max(1, s.Blocks))
 	return s

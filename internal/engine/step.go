@@ -1,11 +1,8 @@
 package engine
 
 import (
-	"fmt"
-	"runtime/debug"
 	"time"
 
-	"github.com/penstock-llm/penstock/internal/nn"
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/sched"
 )
@@ -28,6 +25,7 @@ func (e *Engine) step() (worked bool) {
 		return false
 	}
 	worked, e.plan = true, plan
+	e.steps++
 	e.begin(plan, start)
 	logits := e.x.Forward(&plan.Batch)
 	forward := time.Now()
@@ -42,7 +40,6 @@ func (e *Engine) step() (worked bool) {
 	e.stats.publish(e) // before a reader learns that its request has ended
 	e.deliver(plan, start, forward, now)
 	e.stats.step(e, plan, start, forward, now)
-	e.fails = 0
 	return true
 }
 
@@ -225,76 +222,4 @@ func inPlan(plan *sched.Plan, seq *sched.Seq) bool {
 		}
 	}
 	return false
-}
-
-// rescue turns a panic of a step into the failure of its requests. The others
-// go on, unless steps fail again and again.
-func (e *Engine) rescue() {
-	v := recover()
-	if v == nil {
-		return
-	}
-	stack := debug.Stack()
-	if w, ok := v.(*nn.WorkerPanic); ok {
-		stack = w.Stack // ours only shows that it was passed on
-	}
-	if e.cfg.Explain != nil {
-		v = e.cfg.Explain(v)
-	}
-	if e.cfg.OnPanic != nil {
-		e.cfg.OnPanic(v, stack)
-	}
-	const enough = 3
-	if e.fails++; e.fails >= enough {
-		e.mu.Lock()
-		e.broken.Store(true)
-		e.mu.Unlock()
-		e.collect()
-		e.abandon(v)
-		return
-	}
-	defer func() {
-		if recover() != nil { // the scheduler itself is inconsistent
-			e.abandon(v)
-		}
-	}()
-	plan := e.plan
-	if plan == nil {
-		e.abandon(v)
-		return
-	}
-	for i := range plan.Entries {
-		if s := owner(plan.Entries[i].Seq); s.seq != nil {
-			s.failure = fmt.Errorf("%w: %v", ErrStep, v)
-			e.sched.Fail(s.seq)
-		}
-	}
-	e.giveNothing(plan)
-	e.plan = nil
-	for _, seq := range plan.Finished {
-		e.finish(seq, time.Now())
-	}
-}
-
-// giveNothing ends a plan whose sequences have all failed.
-func (e *Engine) giveNothing(plan *sched.Plan) {
-	e.starts = e.starts[:0]
-	for range len(plan.Entries) + 1 {
-		e.starts = append(e.starts, 0)
-	}
-	e.sched.Update(plan, nil, e.starts)
-}
-
-// abandon fails every request and starts over with an empty scheduler.
-func (e *Engine) abandon(v any) {
-	e.plan = nil
-	now := time.Now()
-	for len(e.streams) > 0 {
-		s := e.streams[len(e.streams)-1]
-		e.end(s, Finish{Reason: Failed, StopToken: -1, Err: fmt.Errorf("%w: %v", ErrStep, v),
-			Usage: Usage{Prompt: len(s.request.Prompt)}}, now)
-	}
-	if err := e.reset(); err != nil {
-		e.broken.Store(true)
-	}
 }

@@ -204,6 +204,9 @@ func (s *Stream) Close() {
 func (s *Stream) abort() {
 	if !s.ended.Load() && s.aborted.CompareAndSwap(false, true) {
 		s.engine.aborts.Store(true)
+		if s.engine.broken.Load() {
+			s.engine.rouse() // no step looks at the flag
+		}
 	}
 }
 

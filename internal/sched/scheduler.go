@@ -80,6 +80,17 @@ type Counters struct {
 	Evictions   uint64 // cached blocks that had to go
 }
 
+// Add adds the counters of another scheduler.
+func (c *Counters) Add(o Counters) {
+	c.Steps += o.Steps
+	c.Preemptions += o.Preemptions
+	c.PrefixQuery += o.PrefixQuery
+	c.PrefixHit += o.PrefixHit
+	c.PromptRows += o.PromptRows
+	c.Generated += o.Generated
+	c.Evictions += o.Evictions
+}
+
 // Plan is one step: what to compute and for whom. It is reused by the next
 // Schedule.
 type Plan struct {
