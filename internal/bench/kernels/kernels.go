@@ -64,7 +64,7 @@ func (k *Kernels) Run(ctx context.Context, out io.Writer) error {
 	}
 	pool := nn.NewPool(k.Threads)
 	defer pool.Close()
-	res := &Result{Record: results.NewRecord("kernels"), Limits: limits.Probe(k.Tier, k.Threads),
+	res := &Result{Record: results.NewRecord("kernels"),
 		Settings: map[string]any{"rows": k.Rows, "cols": k.Cols, "threads": k.Threads, "warm": k.Warm, "tier": k.Tier.String()}}
 	for _, name := range k.Formats {
 		t, ok := quant.ParseType(name)
@@ -74,12 +74,15 @@ func (k *Kernels) Run(ctx context.Context, out io.Writer) error {
 		if k.Progress != nil {
 			fmt.Fprintln(k.Progress, name)
 		}
-		cells, err := k.format(ctx, pool, t, res.Limits)
+		res.Limits = res.Limits.Best(limits.Probe(k.Tier, k.Threads, k.cold()))
+		cells, err := k.format(ctx, pool, t)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		res.Cells = append(res.Cells, cells...)
 	}
+	res.Limits = res.Limits.Best(limits.Probe(k.Tier, k.Threads, k.cold()))
+	res.share(k.Warm)
 	return k.Deliver(out, res, res.print)
 }
 
@@ -98,14 +101,31 @@ func (k *Kernels) check() error {
 	return nil
 }
 
-// format measures one format with every number of columns.
-func (k *Kernels) format(ctx context.Context, pool *nn.Pool, t quant.Type, lim limits.Limits) ([]KernelCell, error) {
-	set := kernel.New(k.Tier)
-	total := k.coldBytes
-	if total == 0 {
-		total = 256 << 20
+// cold is how many bytes of weights are gone through, so that none is still in a cache when its turn comes again.
+func (k *Kernels) cold() int {
+	if k.coldBytes > 0 {
+		return k.coldBytes
 	}
-	matrices, err := k.matrices(set, t, total)
+	return limits.ColdBytes()
+}
+
+// share compares every cell with the best of all probes. Weights that stay in the caches have no share of the bandwidth of memory.
+func (r *Result) share(warm bool) {
+	for i := range r.Cells {
+		c := &r.Cells[i]
+		if !warm && r.Limits.Bandwidth > 0 {
+			c.BytesShare = c.Bytes / r.Limits.Bandwidth
+		}
+		if r.Limits.Ops > 0 {
+			c.OpsShare = c.Ops / r.Limits.Ops
+		}
+	}
+}
+
+// format measures one format with every number of columns.
+func (k *Kernels) format(ctx context.Context, pool *nn.Pool, t quant.Type) ([]KernelCell, error) {
+	set := kernel.New(k.Tier)
+	matrices, err := k.matrices(set, t, k.cold())
 	defer func() {
 		for _, m := range matrices {
 			_ = m.Free() // no product uses them any more
@@ -136,10 +156,6 @@ func (k *Kernels) format(ctx context.Context, pool *nn.Pool, t quant.Type, lim l
 		took := stats.Median(times)
 		c := KernelCell{Format: t.String(), Columns: cols, Microseconds: took * 1e6,
 			Ops: 2 * float64(k.Rows) * float64(k.Cols) * float64(cols) / took, Bytes: bytes / took}
-		c.BytesShare = c.Bytes / lim.Bandwidth
-		if lim.Ops > 0 {
-			c.OpsShare = c.Ops / lim.Ops
-		}
 		cells = append(cells, c)
 	}
 	return cells, nil
@@ -171,14 +187,16 @@ func (k *Kernels) matrices(set kernel.Set, t quant.Type, total int) ([]*kernel.M
 }
 
 func (r *Result) print(out io.Writer) error {
-	rows := [][]string{{"format", "columns", "µs", "GB/s", "of plain reads", "GOPS", "of the ceiling"}}
+	rows := [][]string{{"format", "columns", "µs", "GB/s", "of reads", "GOPS", "of the ceiling"}}
 	for _, c := range r.Cells {
-		share := "-"
-		if r.Limits.Ops > 0 {
-			share = fmt.Sprintf("%.0f %%", 100*c.OpsShare)
+		percent := func(share float64) string {
+			if share == 0 {
+				return "-"
+			}
+			return fmt.Sprintf("%.0f %%", 100*share)
 		}
 		rows = append(rows, []string{c.Format, fmt.Sprint(c.Columns), fmt.Sprintf("%.1f", c.Microseconds), fmt.Sprintf("%.1f", c.Bytes/1e9),
-			fmt.Sprintf("%.0f %%", 100*c.BytesShare), fmt.Sprintf("%.0f", c.Ops/1e9), share})
+			percent(c.BytesShare), fmt.Sprintf("%.0f", c.Ops/1e9), percent(c.OpsShare)})
 	}
 	if err := results.Table(out, rows); err != nil {
 		return err

@@ -15,7 +15,7 @@ func TestKernels(t *testing.T) {
 	if err := k.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Q8_0", "Q4_K", "GOPS", "plain reads"} {
+	for _, want := range []string{"Q8_0", "Q4_K", "GOPS", "of reads", "of the ceiling"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, out.String())
 		}

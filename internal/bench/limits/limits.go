@@ -1,10 +1,9 @@
-// Package limits measures what the machine can do at best, in the minute of another measurement: plain reads from memory, the
-// clock, int8 operations. It measures none of this project's code. Packages kernels, steps and peers print its figures beside
-// their own.
+// Package limits measures what the machine can do at best, in the minute of another measurement: reads from memory, the clock,
+// int8 dot products. Nothing is assumed from the processor's name or clock: each is the best of loops that do nothing else. Packages
+// kernels, steps and peers print its figures beside their own.
 package limits
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"math/bits"
@@ -13,59 +12,136 @@ import (
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/nn"
 )
-
-// Bandwidth of plain reads differs by half between minutes on shared machines, and single-stream decoding is bound by it, so
-// results carry a probe taken beside them.
-
-// readBandwidth reads bytes far larger than the caches with all threads, for about the given time, and returns the best pass in
-// bytes per second. The search for a byte that isn't there is the library's vector loop: a read and nothing else.
-func readBandwidth(threads int, size int, limit time.Duration) float64 {
-	threads = max(threads, 1)
-	part := size / threads
-	buffers := make([][]byte, threads)
-	for i := range buffers {
-		buffers[i] = make([]byte, part)
-		for j := 0; j < part; j += 4096 {
-			buffers[i][j] = 1 // its own page: untouched ones are all the same page of zeros
-		}
-	}
-	var best float64
-	for deadline := time.Now().Add(limit); best == 0 || time.Now().Before(deadline); {
-		start := time.Now()
-		var wg sync.WaitGroup
-		for _, b := range buffers {
-			wg.Go(func() {
-				if bytes.IndexByte(b, 2) >= 0 {
-					panic("bench: the probe's buffer was written to")
-				}
-			})
-		}
-		wg.Wait()
-		best = max(best, float64(part*threads)/time.Since(start).Seconds())
-	}
-	return best
-}
-
-// Bandwidth is the short probe that goes with each round.
-func Bandwidth(threads int) float64 {
-	return readBandwidth(threads, 256<<20, 150*time.Millisecond)
-}
 
 // Limits are what the machine can do at best, taken in the minute of a measurement.
 type Limits struct {
 	Bandwidth float64 `json:"read_bytes_per_second"`
+	Pattern   string  `json:"read_pattern"`        // the loads that reached it
 	Clock     float64 `json:"clock_hz"`            // of one core that is busy
-	Ops       float64 `json:"int8_ops_per_second"` // of all threads together; 0: not known for this tier
+	Ops       float64 `json:"int8_ops_per_second"` // of all threads together; 0: the tier has no 8-bit dot products
 }
 
-func Probe(tier cpu.Tier, threads int) Limits {
-	l := Limits{Bandwidth: readBandwidth(threads, 512<<20, 300*time.Millisecond), Clock: clock(threads)}
-	if tier == cpu.AVX512VNNI {
-		// One VPDPBUSD on 64 bytes a cycle: 64 products, each with its addition. Measured so on Zen 4; Intel's server cores do two.
-		l.Ops = 128 * l.Clock * float64(threads)
-	}
+// Probe measures all limits, with at most so many threads, in half a second to a second. size is how much memory the measured work goes
+// through before it comes back to the beginning: what fits into a cache is read faster.
+func Probe(tier cpu.Tier, threads, size int) Limits {
+	threads = max(threads, 1)
+	set := kernel.New(tier)
+	l := bandwidth(set, threads, min(size, ColdBytes()), 400*time.Millisecond)
+	l.Clock, l.Ops = clock(threads), dotProducts(set, threads, 100*time.Millisecond)
 	return l
+}
+
+// Best joins two probes. Shared machines change their speed within seconds, so that whoever measures for longer probes again in
+// between, and compares with the best that the machine was seen to do.
+func (l Limits) Best(o Limits) Limits {
+	if o.Bandwidth > l.Bandwidth {
+		l.Bandwidth, l.Pattern = o.Bandwidth, o.Pattern
+	}
+	l.Clock, l.Ops = max(l.Clock, o.Clock), max(l.Ops, o.Ops)
+	return l
+}
+
+// Bandwidth is the short probe that goes with each round of a comparison. Bandwidth differs by half between minutes on shared
+// machines, and decoding a single stream is bound by it.
+func Bandwidth(threads int) float64 {
+	return bandwidth(kernel.New(cpu.Detect()), max(threads, 1), ColdBytes(), 150*time.Millisecond).Bandwidth
+}
+
+// ColdBytes is how much memory has to be gone through before its beginning has left the caches: twice the last one's size.
+func ColdBytes() int {
+	const atLeast, atMost = 256 << 20, 1 << 30
+	return min(max(2*cpu.CacheSizes().L3, atLeast), atMost)
+}
+
+// reading is a job for a pool: each worker reads its part of the memory that is next.
+type reading struct {
+	set     kernel.Set
+	pattern kernel.ReadPattern
+	next    []byte
+}
+
+// Do implements nn.Job.
+func (r *reading) Do(worker, workers int) {
+	part := len(r.next) / workers / 4096 * 4096
+	r.set.Read(r.next[worker*part:(worker+1)*part], r.pattern)
+}
+
+// maxWindow is what is read between two looks at the clock: long against the start of the workers, short against another tenant's
+// turn on the processor.
+const maxWindow = 16 << 20
+
+// bandwidth goes round a buffer with every pattern of reading, alone and with all threads, for about the given time but at least
+// once each, and returns the best window. Weights lie in memory of the same kind.
+func bandwidth(set kernel.Set, threads, size int, limit time.Duration) (best Limits) {
+	size = max(size, 64<<10)
+	window := min(maxWindow, size/4096*4096)
+	buffer, err := kernel.Alloc(size)
+	if err != nil {
+		return best // no memory for it: the bandwidth is not known
+	}
+	defer func() { _ = kernel.Free(buffer) }() // nothing uses it any more
+	for i := 0; i < len(buffer); i += 4096 {
+		buffer[i] = 1 // its own page: untouched ones are all the same page of zeros
+	}
+	pools := []*nn.Pool{nn.NewPool(threads)}
+	if threads > 1 {
+		pools = append(pools, nn.NewPool(1))
+	}
+	at := 0
+	for begin := time.Now(); best.Bandwidth == 0 || time.Since(begin) < limit; {
+		for i, pool := range pools {
+			for _, pattern := range set.ReadPatterns() {
+				job := reading{set: set, pattern: pattern}
+				for turn := range 3 {
+					if at+window > len(buffer) {
+						at = 0
+					}
+					job.next = buffer[at : at+window]
+					at += window
+					start := time.Now()
+					pool.Run(&job)
+					if rate := float64(window) / time.Since(start).Seconds(); turn > 0 && rate > best.Bandwidth { // the first wakes the workers
+						best.Bandwidth, best.Pattern = rate, fmt.Sprintf("%v, %d threads", pattern, []int{threads, 1}[i])
+					}
+				}
+			}
+		}
+	}
+	for _, pool := range pools {
+		pool.Close()
+	}
+	return best
+}
+
+// dotting is a job for a pool: each worker does dot products and keeps its best rate.
+type dotting struct {
+	set   kernel.Set
+	rates []float64 // operations per second, by worker
+}
+
+// Do implements nn.Job.
+func (d *dotting) Do(worker, _ int) {
+	const rounds = 4000 // about 50 µs
+	start := time.Now()
+	operations := d.set.DotCeiling(rounds)
+	d.rates[worker] = max(d.rates[worker], float64(operations)/time.Since(start).Seconds())
+}
+
+// dotProducts is the sum of what each thread reached at best while the others were busy, too.
+func dotProducts(set kernel.Set, threads int, limit time.Duration) (sum float64) {
+	pool := nn.NewPool(threads)
+	defer pool.Close()
+	job := dotting{set: set, rates: make([]float64, threads)}
+	for begin := time.Now(); time.Since(begin) < limit; {
+		pool.Run(&job)
+	}
+	for _, rate := range job.rates {
+		sum += rate
+	}
+	return sum
 }
 
 // clock measures the cycles per second of cores that are all busy, by a chain of operations that take one cycle each and can't
@@ -113,8 +189,9 @@ func chain(x, k uint64, loops int) uint64 {
 	return x
 }
 
+// Print writes the limits in a line.
 func (l Limits) Print(out io.Writer) error {
-	text := fmt.Sprintf("the machine, just now: plain reads %.1f GB/s, clock %.2f GHz", l.Bandwidth/1e9, l.Clock/1e9)
+	text := fmt.Sprintf("the machine, just now: reads %.1f GB/s (%s), clock %.2f GHz", l.Bandwidth/1e9, l.Pattern, l.Clock/1e9)
 	if l.Ops > 0 {
 		text += fmt.Sprintf(", int8 ceiling %.0f GOPS", l.Ops/1e9)
 	}

@@ -100,7 +100,12 @@ func (s *Steps) decode(ctx context.Context, sc *layers.Scenario, res *Result) er
 	defer x.Close()
 	x.Prefill(s.Batch)
 	x.Decode(s.Batch, x.PromptLen()) // wakes the workers, so that the limits are measured under the same conditions
-	res.Limits = limits.Probe(s.Tier, sc.Threads)
+	x.Model.SetProfile(true)
+	x.Decode(s.Batch, x.PromptLen())
+	// The same weights are read in every step. How fast depends on whether they fit into a cache.
+	weights := bytesRead(x.Model.Profile())
+	res.Limits = limits.Probe(s.Tier, sc.Threads, weights)
+	x.Model.SetProfile(false)
 	x.Decode(s.Batch, x.PromptLen())
 	x.Model.SetProfile(true)
 	start := time.Now()
@@ -113,6 +118,7 @@ func (s *Steps) decode(ctx context.Context, sc *layers.Scenario, res *Result) er
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	res.Limits = res.Limits.Best(limits.Probe(s.Tier, sc.Threads, weights))
 	res.Decode = stepTable(fmt.Sprintf("decode, batch %d, context %d", s.Batch, x.PromptLen()), p, took, res.Limits)
 	before := x.Engine.Stats()
 	if _, err := x.RunEngine(ctx, s.Batch); err != nil {
@@ -154,6 +160,14 @@ func (s *Steps) prefill(ctx context.Context, sc layers.Scenario, res *Result) er
 	return nil
 }
 
+// bytesRead is the memory that the steps of p read of the weights.
+func bytesRead(p nn.Profile) (sum int) {
+	for _, w := range p.Work {
+		sum += int(w.Bytes)
+	}
+	return sum
+}
+
 func stepTable(name string, p nn.Profile, took time.Duration, lim limits.Limits) *StepTable {
 	t := &StepTable{Name: name, Steps: p.Steps, Rows: p.Rows, TokensPerSecond: float64(p.Rows) / took.Seconds()}
 	steps := float64(max(p.Steps, 1))
@@ -190,7 +204,7 @@ func (t *StepTable) share() {
 
 func (t *StepTable) print(out io.Writer) error {
 	fmt.Fprintf(out, "%s: %.1f tokens/s in the forward pass\n", t.Name, t.TokensPerSecond)
-	rows := [][]string{{"work", "µs a step", "share", "waiting", "GB/s", "of plain reads", "GOPS", "of the ceiling"}}
+	rows := [][]string{{"work", "µs a step", "share", "waiting", "GB/s", "of reads", "GOPS", "of the ceiling"}}
 	var sum, wait float64
 	for _, r := range t.Work {
 		sum += r.Time
