@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/eval"
@@ -50,17 +51,37 @@ func (c *perplexityCommand) Run(ctx context.Context, cli *commands, term termina
 		return err
 	}
 	instance.Tune(c.Threads)
-	result, err := c.score(ctx, file, tok, string(text), tier, term)
+	s := scoring{command: c, file: file, tok: tok, tier: tier}
+	result, err := s.score(ctx, string(text), term)
 	if err != nil {
 		return fmt.Errorf("perplexity of %s: %w", c.File, err)
 	}
 	return json.NewEncoder(term.out).Encode(result)
 }
 
-func (c *perplexityCommand) score(ctx context.Context, file *gguf.File, tok *tokenizer.Tokenizer, text string, tier cpu.Tier, term terminal) (result eval.Result, err error) {
+// scoring is a model file that is to score a text.
+type scoring struct {
+	command *perplexityCommand
+	file    *gguf.File
+	tok     *tokenizer.Tokenizer
+	tier    cpu.Tier
+}
+
+func (s *scoring) score(ctx context.Context, text string, term terminal) (result eval.Result, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if err = s.file.Fault(v); err == nil {
+			panic(v)
+		}
+	}()
+	c, tok := s.command, s.tok
 	tokens := tok.Encode(text, true, false)
-	options := model.Options{Tier: tier, Threads: c.Threads, MaxRows: 256, MaxLogits: 64, Reference: c.OnlyReference, KV: c.KVType}
-	m, err := model.Load(file, options)
+	options := model.Options{Tier: s.tier, Threads: c.Threads, MaxRows: 256, MaxLogits: 64, Reference: c.OnlyReference, KV: c.KVType}
+	m, err := model.Load(s.file, options)
 	if err != nil {
 		return result, err
 	}
@@ -77,7 +98,7 @@ func (c *perplexityCommand) score(ctx context.Context, file *gguf.File, tok *tok
 		return eval.Perplexity(ctx, m, tokens, o)
 	}
 	options.Reference = true
-	reference, err := model.Load(file, options)
+	reference, err := model.Load(s.file, options)
 	if err != nil {
 		return result, err
 	}

@@ -11,15 +11,16 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows long work: a bar on a terminal, a line now and then elsewhere.
+// progress shows how far long work has come: with a bar on a terminal, elsewhere
+// with a line every two seconds.
 type progress struct {
 	out   io.Writer
-	name  string
+	name  string        // of what is worked on
 	bars  *mpb.Progress // nil when out is no terminal
-	bar   *mpb.Bar
-	at    string
-	total int64
-	next  time.Time
+	bar   *mpb.Bar      // of the current stage
+	at    string        // the current stage
+	total int64         // of the stage whose bar or last line is shown
+	next  time.Time     // when the next line is due
 }
 
 func newProgress(out io.Writer, name string) *progress {
@@ -49,7 +50,7 @@ func (p *progress) stage(stage string, done, total int64) {
 	p.bar.SetCurrent(done)
 }
 
-// count is stage for things that are counted rather than weighed.
+// count reports how many things of how many are done, where stage reports bytes.
 func (p *progress) count(stage string, done, total int) {
 	if p.bars == nil {
 		if now := time.Now(); done == total || now.After(p.next) {
@@ -76,6 +77,7 @@ func (p *progress) notice(line string) {
 	fmt.Fprintln(p.bars, line)
 }
 
+// line prints a stage at its beginning, at its end, and every two seconds.
 func (p *progress) line(stage string, done, total int64) {
 	if stage == p.at && time.Now().Before(p.next) && done < total {
 		return
@@ -97,13 +99,13 @@ func (p *progress) line(stage string, done, total int64) {
 func (p *progress) endBar() {
 	if p.bar != nil {
 		if !p.bar.Completed() {
-			p.bar.Abort(false) // where it is, it stays
+			p.bar.Abort(false) // it stays on the screen as far as it has come
 		}
 		p.bar = nil
 	}
 }
 
-// stop ends the display; the terminal is left in order.
+// stop ends the display and leaves the cursor on a line of its own.
 func (p *progress) stop() {
 	if p.bars != nil {
 		p.endBar()

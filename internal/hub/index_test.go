@@ -279,6 +279,25 @@ func TestHuggingFaceComesFirst(t *testing.T) {
 	}
 }
 
+// A mirror that lists no digests is believed until the file is here.
+func TestMirrorWithoutDigests(t *testing.T) {
+	whole := model(t, 1, 1000)
+	mute := func(listing []repoFile) { listing[0].LFS.OID = "" }
+	endpoint, _, _ := hugging(t, map[string][]byte{"m.gguf": whole}, mute)
+	s, notices := withRepo(t, Config{Endpoint: endpoint})
+	mustPull(t, s, "tiny", whole)
+	if len(*notices) > 0 {
+		t.Errorf("said %q", *notices)
+	}
+	other := model(t, 9, 1000)
+	endpoint, _, _ = hugging(t, map[string][]byte{"m.gguf": other}, mute)
+	s, notices = withRepo(t, Config{Endpoint: endpoint, Indexes: []string{newIndex(t).URL}})
+	mustPull(t, s, "tiny", whole)
+	if len(*notices) != 1 || !strings.Contains((*notices)[0], "its SHA-256 is "+sum(other)) {
+		t.Errorf("said %q", *notices)
+	}
+}
+
 // Each source that cannot give the very file is left for the next one, which is
 // said in a line.
 func TestNextSource(t *testing.T) {
