@@ -23,7 +23,8 @@ A message of several lines is pasted, or stands between """ and """.
 
 // chat reads messages and answers them until the person leaves.
 func (t *talk) chat(keepHistory bool) error {
-	// Not main's context, which an interrupt ends: here it ends an answer only.
+	// main's context ends with Ctrl-C. Here Ctrl-C ends an answer, not the chat, so
+	// the chat has a context of its own.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	fmt.Fprintf(t.out, welcome, t.title())
@@ -73,7 +74,7 @@ func (t *talk) handle(ctx context.Context, message string) error {
 	return t.reply(t.say(ctx, message))
 }
 
-// reply says how to go on after an answer.
+// reply prints what the user can do when an answer was cut or refused.
 func (t *talk) reply(a answer, err error) error {
 	if a.text != "" && !strings.HasSuffix(a.text, "\n") {
 		fmt.Fprintln(t.out)

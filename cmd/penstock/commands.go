@@ -39,10 +39,12 @@ func chatCommands() []chatCommand {
 	}
 }
 
-// commandWord is what a command looks like; /usr/bin is a message.
+// commandWord matches the first word of a command. A path such as /usr/bin is not
+// one, so that a message can begin with it.
 var commandWord = regexp.MustCompile(`^/(\?|[A-Za-z]+)$`)
 
-// parseCommand takes a command apart. It is false for a message.
+// parseCommand splits a command into its name and arguments. ok is false if the
+// line is a message for the model.
 func parseCommand(line string) (name, args string, ok bool) {
 	line = strings.TrimSpace(line)
 	word, args, _ := strings.Cut(line, " ")
@@ -82,14 +84,14 @@ func (t *talk) help() error {
 	return table.Flush()
 }
 
-// parameter is a number of a chat that /set changes.
+// parameter is a number that /set changes.
 type parameter struct {
 	name  string
-	value any // a pointer to it, or to a pointer that is nil while the model decides
-	usual any // what it is then
+	value any // *int, or a pointer to a samplingFlags field, which is nil unless it was set
+	usual any // the model's value, which counts while the field is nil
 }
 
-// parameters are the names of the flags.
+// parameters lists what /set parameter can change, under the names of the flags.
 func (t *talk) parameters() []parameter {
 	s := &t.sampling
 	usual := (&samplingFlags{}).params(t.in.File.Sampling(), recommended(t.model))
@@ -146,7 +148,7 @@ func (t *talk) set(_ context.Context, args string) error {
 	return fmt.Errorf("unknown parameter %q%s: want one of %s", clip(name), suggest(name, names), strings.Join(names, ", "))
 }
 
-// show prints what the chat is made of.
+// show prints the model, the system message, the parameters or the template.
 func (t *talk) show(_ context.Context, what string) error {
 	switch what {
 	case "":

@@ -17,8 +17,8 @@ import (
 )
 
 // config is the configuration file. Its keys are the flags of serve and run,
-// those of every command, and model. An unknown key is an error: ignored, it
-// would be a setting that somebody believes in and that has no effect.
+// those of every command, and model. An unknown key is an error, because a
+// misspelt setting without effect is hard to notice.
 type config struct {
 	path   string
 	values map[string]any             // string, or []any of strings for a list
@@ -124,7 +124,8 @@ func (c *config) syntax(err error) error {
 	return c.wrong(nil, "%w", err)
 }
 
-// text turns a value of YAML into what could stand on the command line.
+// text turns a YAML value into the text that the flag would have on the command
+// line. A list becomes a list of such texts.
 func (c *config) text(key string, value any) (any, error) {
 	switch v := value.(type) {
 	case string:
@@ -150,7 +151,7 @@ func (c *config) text(key string, value any) (any, error) {
 	}
 }
 
-// check refuses keys that the file cannot have.
+// check returns an error for the first key that is unknown.
 func (c *config) check(app *kong.Application) error {
 	known := []string{"model"}
 	for _, flag := range app.Flags {
@@ -176,8 +177,8 @@ func (c *config) check(app *kong.Application) error {
 	return nil
 }
 
-// notKeys are the flags that mean nothing in a file: what they do is over when
-// the file is read, or happens instead of the command.
+// notKeys are the flags that have no meaning in a file: --config names the file,
+// --help and --version replace the command.
 var notKeys = []string{"help", "version", "config"}
 
 // model is the model to use where the command line and the environment name none.

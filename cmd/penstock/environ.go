@@ -14,8 +14,8 @@ import (
 // prefix is what the names of all variables of this program begin with.
 const prefix = "PENSTOCK_"
 
-// forTests are the variables that the project's tests read. The tests start this
-// program, which then sees them too.
+// forTests are the variables that the project's tests read. A test that starts this
+// program passes them on to it.
 var forTests = []string{"PENSTOCK_FLAGSHIP", "PENSTOCK_TEMPLATES", "PENSTOCK_TEMPLATES_GOLDEN"}
 
 // ofService matches the variables that Kubernetes sets in every container next
@@ -68,7 +68,7 @@ func checkVariables(app *kong.Application) error {
 	return nil
 }
 
-// variable is the environment's value for a flag or argument.
+// variable is the name of the environment variable that sets a flag or argument.
 func variable(v *kong.Value) (name string, set bool) {
 	for _, name := range v.Tag.Envs {
 		if _, ok := os.LookupEnv(name); ok {

@@ -10,8 +10,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// exitCode tells scripts apart what went wrong: 1 the work, 2 the command line,
-// the environment or the configuration file, 130 an interrupt.
+// exitCode is the status that the process ends with: 0 for success; 2 if the
+// command line, the environment or the configuration file was wrong; 130 if a
+// signal interrupted the work; 1 if the work failed.
 func exitCode(err error) int {
 	var usage *usageError
 	var config *configError
@@ -27,7 +28,8 @@ func exitCode(err error) int {
 	}
 }
 
-// usageError is a command line that makes no sense, and where to read what would.
+// usageError is a mistake in the command line. Its message names the help that
+// shows how it is done right.
 type usageError struct {
 	err     error
 	command string
@@ -39,7 +41,8 @@ func (e *usageError) Error() string {
 
 func (e *usageError) Unwrap() error { return e.err }
 
-// misused adds the command that was meant to the parser's error.
+// misused makes a usageError of the parser's error. The help that it names is the
+// one of the command that the parser had recognised.
 func misused(err *kong.ParseError) error {
 	var located *configError
 	if errors.As(err, &located) {
@@ -52,8 +55,8 @@ func misused(err *kong.ParseError) error {
 	return &usageError{plain(err.Unwrap()), name}
 }
 
-// plainError is an error in words for the person at the terminal. The chain
-// below it stays, for errors.Is.
+// plainError is an error with a message for the person at the terminal. It wraps
+// the original error, so that errors.Is and errors.As still work.
 type plainError struct {
 	text string
 	err  error
@@ -64,14 +67,15 @@ func (e *plainError) Error() string { return e.text }
 func (e *plainError) Unwrap() error { return e.err }
 
 // packageNames are the prefixes by which errors name the package that they come
-// from. Who reads a log wants them; who typed a command does not know them.
+// from. They help whoever reads a log. A person who typed a command does not know
+// the packages, so plain removes the prefixes.
 var packageNames = regexp.MustCompile(`(^|: |\n)((hub|gguf|cpu|chat|jinja|engine|sched|sample|tokenizer|model|instance|kernel|kvcache|nn|eval|quant|server|serving|x509|tls|asn1|yaml|net|url|time|strconv\.\w+|http|json): )+`)
 
-// fromVariable is how the parser says that a value came from the environment.
+// fromVariable matches the parser's error for a wrong value of the environment.
 var fromVariable = regexp.MustCompile(`^--[\w-]+: (.*) \(from envar (\w+)=".*"\)$`)
 
-// withoutValue is how the parser says that a flag lacks its value, systemCall how
-// the standard library names what it did to a file.
+// withoutValue matches the parser's error for a flag without its value.
+// systemCall matches the standard library's "open FILE: " before a reason.
 var (
 	withoutValue = regexp.MustCompile(`expected .* value but got "EOL" \(<EOL>\)`)
 	systemCall   = regexp.MustCompile(`(^|: )(open|stat|lstat) (\S+): `)
@@ -92,8 +96,8 @@ func plain(err error) error {
 	return &plainError{text, err}
 }
 
-// reason is an error of a file without the system call and the path, for
-// messages that have named the file already.
+// reason is why a file could not be used, without the file's name: for messages
+// that already name the file.
 func reason(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {

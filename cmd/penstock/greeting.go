@@ -16,7 +16,7 @@ import (
 // greeting is what serve prints when the server is ready: what runs, and
 // commands to try, which work as they stand.
 type greeting struct {
-	at       address // with the port that was found
+	at       address // with the port that the system chose, if it was 0
 	cert     *tls.Certificate
 	certFile string
 	keyFile  string // empty: no keys
@@ -47,9 +47,9 @@ func (g greeting) print(out io.Writer, in *instance.Instance, kv fmt.Stringer) {
 // target is how a client on this machine reaches the server.
 type target struct {
 	url      string
-	resolve  string // what curl must know: NAME:PORT:ADDRESS
-	trusted  bool   // the system knows who signed the certificate
-	mismatch bool   // the certificate names no host that could be asked for
+	resolve  string // value of curl's --resolve, NAME:PORT:ADDRESS; empty: not needed
+	trusted  bool   // the system's roots verify the certificate
+	mismatch bool   // the certificate is for no host at all
 }
 
 func (g greeting) target() target {
@@ -86,7 +86,7 @@ func (g greeting) target() target {
 	return t
 }
 
-// nameIn is a host that a certificate is for.
+// nameIn is a host name or address that a certificate is valid for; empty: none.
 func nameIn(leaf *x509.Certificate) string {
 	for _, name := range leaf.DNSNames {
 		if !strings.HasPrefix(name, "*") {
@@ -126,7 +126,7 @@ func (g greeting) ask() string {
 func (g greeting) measure() string {
 	t := g.target()
 	words := []string{"penstock bench load --url"}
-	if t.resolve != "" { // the load generator cannot be told what a name stands for
+	if t.resolve != "" { // bench load has no --resolve
 		words = append(words, quote("https://"+urlHost(t.host(), strconv.Itoa(g.at.port))), "--insecure")
 	} else if words = append(words, quote(t.url)); t.mismatch || !t.trusted {
 		words = append(words, "--insecure")
@@ -137,7 +137,7 @@ func (g greeting) measure() string {
 	return strings.Join(words, " ")
 }
 
-// host is the address behind the name that curl is told.
+// host is the address in resolve.
 func (t target) host() string {
 	parts := strings.SplitN(t.resolve, ":", 3)
 	return strings.Trim(parts[len(parts)-1], "[]")

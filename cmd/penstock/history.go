@@ -44,8 +44,8 @@ type history struct {
 	path     string // of the file, a JSON string a line; empty: there is none
 }
 
-// openHistory reads the messages of earlier chats. Even with an error it can be
-// used, for this chat only.
+// openHistory reads the messages of earlier chats. With an error it also returns a
+// history, which is not kept in a file.
 func openHistory() (*history, error) {
 	h := &history{}
 	dir, err := stateFolder()
@@ -62,7 +62,7 @@ func openHistory() (*history, error) {
 	}
 	h.path = path
 	lines := bytes.SplitAfter(text, []byte("\n"))
-	if len(lines) > 2*historySize { // not at every start
+	if len(lines) > 2*historySize { // twice the size, so that the file is not rewritten at every start
 		lines = lines[len(lines)-historySize:]
 		if err := os.WriteFile(path, bytes.Join(lines, nil), 0o600); err != nil {
 			h.path = ""
@@ -98,7 +98,7 @@ func (h *history) add(message string) error {
 	}
 	if err != nil {
 		path := h.path
-		h.path = "" // it is said once
+		h.path = "" // give up on the file, so that the error is shown once
 		return fmt.Errorf("%s: %w", path, reason(err))
 	}
 	return nil

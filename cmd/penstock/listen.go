@@ -12,11 +12,11 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// addressFlags say where the server listens: in one piece or in two, as users of
-// other servers are used to.
+// addressFlags say where the server listens. --host and --port exist because users
+// of other servers expect them.
 type addressFlags struct {
 	Addr string `help:"Address to listen on, as HOST:PORT." default:"127.0.0.1:8080" env:"PENSTOCK_ADDR"`
-	Host string `help:"Host of the address to listen on: 0.0.0.0 for all networks." env:"PENSTOCK_HOST"`
+	Host string `help:"Host of the address to listen on: 0.0.0.0 for all networks." env:"PENSTOCK_HOST" placeholder:"HOST"`
 	Port *int   `help:"Port of the address to listen on; 0: any that is free." env:"PENSTOCK_PORT"`
 }
 
@@ -119,8 +119,8 @@ func origin(parsed *kong.Context, name string) int {
 	return from
 }
 
-// listen opens the address on every family that its name has: localhost is
-// 127.0.0.1 and, where the machine has it, ::1. With port 0 all share one port.
+// listen opens a listener for each IP address of the host. localhost is 127.0.0.1
+// and, where the machine has it, ::1. With port 0 all of them get the same port.
 func (a address) listen(ctx context.Context) ([]net.Listener, error) {
 	hosts := []string{a.host}
 	switch {
@@ -136,7 +136,7 @@ func (a address) listen(ctx context.Context) ([]net.Listener, error) {
 		}
 		hosts = found
 	}
-	const tries = 10 // a free port of one family may be taken in the other
+	const tries = 10 // with port 0: the port that is free on 127.0.0.1 may be taken on ::1
 	for try := 1; ; try++ {
 		listeners, err := listenAll(ctx, hosts, a.port)
 		if err == nil {
@@ -172,7 +172,7 @@ func hasIPv6Loopback() bool {
 			return true
 		}
 	}
-	return err != nil // unknown: try
+	return err != nil // if the addresses cannot be listed, try ::1 anyway
 }
 
 // unable says why an address cannot be listened on, and what to do.

@@ -51,7 +51,9 @@ type terminal struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // who asks a second time does not want to wait
+	// The first signal ends the command in good order. From then on a signal does
+	// what it does to every program: a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
 	dropForeignVariables()
 	err := execute(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr})
 	if err != nil && !errors.Is(err, context.Canceled) {

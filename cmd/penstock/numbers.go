@@ -15,11 +15,11 @@ import (
 // limits are the numbers that a flag takes, both ends included.
 type limits struct{ low, high float64 }
 
-// numbers are the flags, by name, that take other numbers than a flag of their
-// kind usually does. What is refused here never reaches the packages below, where
-// it would overflow, take all memory, or mean something that nobody asked for.
+// numbers has the limits of flags by name, where they differ from the usual ones of
+// their type. A number outside would overflow in a package below, take all memory,
+// or mean something that nobody asked for.
 var numbers = map[string]limits{
-	"threads":           {0, float64(runtime.NumCPU())}, // more only take turns on the processors that there are
+	"threads":           {0, float64(runtime.NumCPU())}, // the threads spin, so more of them than processors only wait for each other
 	"ctx":               {0, 1 << 24},
 	"max-batch":         {0, 1 << 12},
 	"step-budget":       {0, 1 << 16},
@@ -107,7 +107,7 @@ func setNumber(name, text string, target reflect.Value) error {
 		value = x
 		target.SetFloat(x)
 	}
-	if !(value >= within.low && value <= within.high) { // NaN is not within either
+	if !(value >= within.low && value <= within.high) { // also true for NaN
 		return wrong()
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	xterm "golang.org/x/term"
 
@@ -35,11 +36,11 @@ func (c *runCommand) Run(ctx context.Context, cli *commands, term terminal) erro
 	if options.MaxBatch == 0 {
 		options.MaxBatch = 1
 	}
-	chatting := c.Prompt == "" && isTerminal(term.in) && isTerminal(term.out)
+	chatting := c.Prompt == "" && isTerminal(term.in) && isTerminal(term.out) && os.Getenv("TERM") != "dumb"
 	prompt := ""
 	if !chatting {
-		// Before the model is loaded: what cannot be read is known at once.
-		if prompt, err = c.prompt(ctx, term.in); err != nil {
+		// Read the prompt before loading the model, so that an error comes at once.
+		if prompt, err = c.prompt(ctx, term); err != nil {
 			return err
 		}
 	}
@@ -73,13 +74,21 @@ func isTerminal(file any) bool {
 	return ok && xterm.IsTerminal(int(f.Fd()))
 }
 
-// prompt is the one of the command line, and what stdin holds after an empty
-// line: `penstock run MODEL 'Summarise this:' <report.txt`.
-func (c *runCommand) prompt(ctx context.Context, in io.Reader) (string, error) {
+// patience is how long reading stdin may take before a note says that it is read.
+const patience = 2 * time.Second
+
+// prompt is the prompt of the command line, an empty line, and the text on stdin:
+// `penstock run MODEL 'Summarise this:' <report.txt`. Either may be missing.
+func (c *runCommand) prompt(ctx context.Context, term terminal) (string, error) {
 	document := ""
-	if c.Prompt == "" || !isTerminal(in) {
+	if c.Prompt == "" || !isTerminal(term.in) {
 		var err error
-		if document, err = readText(ctx, in); err != nil {
+		hint := time.AfterFunc(patience, func() {
+			fmt.Fprintln(term.err, "penstock: reading stdin to its end (Ctrl-D ends it; </dev/null leaves it out)")
+		})
+		document, err = readText(ctx, term.in)
+		hint.Stop()
+		if err != nil {
 			return "", fmt.Errorf("stdin: %w", err)
 		}
 	}
@@ -95,8 +104,8 @@ func (c *runCommand) prompt(ctx context.Context, in io.Reader) (string, error) {
 	}
 }
 
-// readText reads a text to its end, or until ctx is done. Line ends at its end
-// are no part of it.
+// readText reads UTF-8 text to its end, or until ctx is done. It removes the line
+// ends at the end.
 func readText(ctx context.Context, in io.Reader) (string, error) {
 	const most = 64 << 20 // more than any context holds
 	type result struct {

@@ -26,11 +26,12 @@ type savedMessage struct {
 	Content string `json:"content"`
 }
 
-// conversationName is what a conversation can be called without being a path.
+// conversationName matches names that cannot leave the folder of conversations.
 var conversationName = regexp.MustCompile(`^[\pL\pN][\pL\pN._ -]*$`)
 
-// conversationFile is the file that a name of /save and /load means: a path if
-// it looks like one, else a file in the folder of conversations.
+// conversationFile is the file for the argument of /save and /load. An argument
+// that ends in .json or has a separator is a path; any other is the name of a file
+// in the folder of conversations.
 func conversationFile(name string) (string, error) {
 	if name == "" {
 		return "", errors.New("want a name, or a file that ends in .json")
@@ -48,7 +49,8 @@ func conversationFile(name string) (string, error) {
 	return filepath.Join(dir, "conversations", name+".json"), nil
 }
 
-// save writes the conversation. It replaces no other one.
+// save writes the conversation to a file. It refuses to replace the file of another
+// conversation.
 func (t *talk) save(_ context.Context, name string) error {
 	path, err := conversationFile(name)
 	if err != nil {
@@ -71,7 +73,7 @@ func (t *talk) save(_ context.Context, name string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	// A new file takes the old one's place: what fails in between loses nothing.
+	// Write a new file, then rename it: a failure in between leaves the old file.
 	part := path + ".part"
 	if err := os.WriteFile(part, append(text, '\n'), 0o600); err != nil {
 		return err
@@ -84,7 +86,7 @@ func (t *talk) save(_ context.Context, name string) error {
 	return nil
 }
 
-// restore takes the place of the conversation so far.
+// restore reads a saved conversation, which replaces the current one.
 func (t *talk) restore(_ context.Context, name string) error {
 	path, err := conversationFile(name)
 	if err != nil {
@@ -118,7 +120,7 @@ func (t *talk) restore(_ context.Context, name string) error {
 	return nil
 }
 
-// savedNames lists the conversations beside one that does not exist.
+// savedNames lists the conversations in the folder of a file that does not exist.
 func savedNames(path string) string {
 	files, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*.json"))
 	if err != nil || len(files) == 0 {

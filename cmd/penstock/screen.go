@@ -12,36 +12,37 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// screen is the lower end of the terminal during a chat: the row of the answer
-// that is being written, and below it what the person types. All that is complete
-// goes into the terminal's own history above. Keys are read all the time, so that
-// the next message can be typed during an answer.
+// screen draws the last rows of the terminal during a chat: the unfinished row of
+// the answer, and below it the input. Finished rows are printed above and scroll
+// away like any program's output. Keys are read all the time, so that the next
+// message can be typed during an answer.
 type screen struct {
 	ctx      context.Context
 	handle   func(context.Context, string) error // answers a message or carries out a command
 	input    textarea.Model
 	width    int
-	row      string             // of the answer, not yet complete
-	rows     []string           // complete, on their way into the terminal's history
-	writing  bool               // some are being written there
-	stop     context.CancelFunc // ends what is being answered; nil: nothing is
-	waiting  []string           // messages that were sent meanwhile
-	pastes   []string           // what the marks in the input stand for
+	row      string             // unfinished row of the answer
+	rows     []string           // finished rows that are not printed yet
+	writing  bool               // a command that prints rows is running
+	stop     context.CancelFunc // ends the answer; nil if there is none at the moment
+	waiting  []string           // messages that were sent during the answer
+	pastes   []string           // texts that marks in the input stand for
 	history  *history
-	at       int    // the message of the history that is shown; its length: none
-	draft    string // what was typed before the history was looked through
+	at       int    // index of the history's message in the input; len(messages) if it is none of them
+	draft    string // the input before the first Up
 	finished bool
 }
 
-// printed is text that the chat prints, handled the end of an answer or command,
-// written that rows have reached the terminal's history.
+// The messages to the screen besides keys: printed is text of an answer or a
+// command, handled says that an answer or a command has ended, written says that
+// finished rows have been printed.
 type (
 	printed string
 	handled struct{ err error }
 	written struct{}
 )
 
-// printer passes on to the screen what is printed.
+// printer is an io.Writer that sends text to the screen.
 type printer struct{ send func(tea.Msg) }
 
 func (p printer) Write(text []byte) (int, error) {
@@ -63,14 +64,14 @@ func newScreen(ctx context.Context, h *history, handle func(context.Context, str
 		return "... "
 	})
 	input.KeyMap.InsertNewline.SetKeys("alt+enter", "shift+enter", "ctrl+j")
-	input.KeyMap.Paste.SetEnabled(false) // the terminal pastes
+	input.KeyMap.Paste.SetEnabled(false) // pastes come from the terminal, as PasteMsg
 	return &screen{ctx: ctx, handle: handle, input: input, width: 80, history: h, at: len(h.messages)}
 }
 
 // Init, Update and View make screen a tea.Model.
 func (s *screen) Init() tea.Cmd { return s.input.Focus() }
 
-// View is what stands at the lower end of the terminal.
+// View is the text of the last rows, and the place of the cursor.
 func (s *screen) View() tea.View {
 	if s.finished {
 		return tea.NewView(s.row)
@@ -87,7 +88,7 @@ func (s *screen) View() tea.View {
 	return view
 }
 
-// Update takes what has happened, and writes what became complete.
+// Update handles a message and prints the rows that it finished.
 func (s *screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 	command := s.take(message)
 	return s, tea.Batch(command, s.write())
@@ -119,8 +120,8 @@ func (s *screen) take(message tea.Msg) (command tea.Cmd) {
 	return command
 }
 
-// write puts complete rows into the terminal's history. Commands run side by
-// side, so that one at a time writes: the rows stay in order.
+// write prints the finished rows. Commands run concurrently, so the next one waits
+// until the one before has printed: this keeps the rows in order.
 func (s *screen) write() tea.Cmd {
 	if s.writing {
 		return nil
@@ -133,13 +134,13 @@ func (s *screen) write() tea.Cmd {
 	}
 	text := strings.Join(s.rows, "\n")
 	if text == "" {
-		text = " " // nothing at all would not be a row
+		text = " " // the library prints no row for an empty text
 	}
 	s.rows, s.writing = nil, true
 	return tea.Sequence(tea.Println(text), func() tea.Msg { return written{} })
 }
 
-// key does what a key means, unless it edits the input.
+// key handles the keys that do not edit the input. ok is false for all others.
 func (s *screen) key(name string) (tea.Cmd, bool) {
 	switch name {
 	case "enter":
@@ -189,19 +190,20 @@ func (s *screen) submit() tea.Cmd {
 	return s.begin(message)
 }
 
-// prompted is a message as it stays on the terminal.
+// prompted is a message as it stays on the terminal after it was sent.
 func prompted(text string) string {
 	return ">>> " + strings.ReplaceAll(text, "\n", "\n... ")
 }
 
-// begin answers a message, beside the keys.
+// begin starts to answer a message. It runs concurrently with the input.
 func (s *screen) begin(message string) tea.Cmd {
 	ctx, stop := context.WithCancel(s.ctx)
 	s.stop = stop
 	return func() tea.Msg { return handled{s.handle(ctx, message)} }
 }
 
-// done ends an answer, and begins with the next message if there is one.
+// done is called at the end of an answer. It starts with the next message if one
+// was sent during the answer.
 func (s *screen) done(err error) tea.Cmd {
 	s.stop()
 	s.stop = nil
@@ -223,7 +225,7 @@ func (s *screen) done(err error) tea.Cmd {
 	return s.begin(next)
 }
 
-// say prints rows of its own.
+// say prints a note between the rows of the answer.
 func (s *screen) say(text string) {
 	row := s.row
 	s.row = ""
@@ -231,8 +233,8 @@ func (s *screen) say(text string) {
 	s.row = row
 }
 
-// interrupt stops the answer and what waits behind it, else throws away what has
-// been typed.
+// interrupt is Ctrl-C. It stops the answer and forgets the messages that wait;
+// without an answer it clears the input.
 func (s *screen) interrupt() {
 	switch shown := s.input.Value(); {
 	case s.stop != nil:
@@ -246,7 +248,7 @@ func (s *screen) interrupt() {
 	}
 }
 
-// leave ends the chat when all that has been said is written.
+// leave ends the chat as soon as the finished rows are printed.
 func (s *screen) leave() {
 	if s.stop != nil {
 		s.stop()
@@ -259,11 +261,11 @@ func (s *screen) reset() {
 	s.pastes, s.at, s.draft = nil, len(s.history.messages), ""
 }
 
-// recall shows a message of the history in the input; below the last one is what
-// was typed before. It is false where there is none.
+// recall replaces the input by message number at of the history. Below the newest
+// message is the draft. It reports whether the key that asked for it is used up.
 func (s *screen) recall(at int) bool {
 	if at < 0 || at > len(s.history.messages) || at == s.at {
-		return at < 0 // a key at the end does nothing
+		return at < 0 // Up at the oldest message does nothing
 	}
 	if s.at == len(s.history.messages) {
 		s.draft = s.expand(s.input.Value())
@@ -278,8 +280,8 @@ func (s *screen) recall(at int) bool {
 	return true
 }
 
-// insert puts a text into the input. One that the input would change, because it
-// has tabs, or that would fill the terminal, is kept beside it; a mark stands for it.
+// insert puts a text into the input. The input would change tabs, and a long text
+// would fill the terminal: such a text is kept in pastes, and a mark stands for it.
 func (s *screen) insert(text string) {
 	lines := strings.Count(text, "\n") + 1
 	if lines > 8 || len(text) > 1000 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\n' || r == utf8.RuneError }) {
@@ -294,7 +296,7 @@ func mark(n int, text string) string {
 	return fmt.Sprintf("[paste %d: %d lines, %d characters]", n, strings.Count(text, "\n")+1, utf8.RuneCountInString(text))
 }
 
-// expand puts the pastes in the place of their marks.
+// expand replaces the marks in a text by their pastes.
 func (s *screen) expand(text string) string {
 	for i, paste := range s.pastes {
 		text = strings.Replace(text, mark(i+1, paste), paste, 1)
@@ -302,16 +304,16 @@ func (s *screen) expand(text string) string {
 	return text
 }
 
-// print adds to the answer. Rows that are complete leave the screen for the
-// terminal's history; a row ends where the terminal is full, at a space if it can.
+// print adds text to the answer and breaks it into rows as wide as the terminal,
+// at spaces where there are some. All rows but the last are finished.
 func (s *screen) print(text string) {
 	rows := strings.Split(ansi.Wrap(s.row+visible(strings.ReplaceAll(text, "\t", "    ")), s.width, " "), "\n")
 	s.row = rows[len(rows)-1]
 	s.rows = append(s.rows, rows[:len(rows)-1]...)
 }
 
-// visible shows pictures of control characters. They mean something to a
-// terminal, which a model must not be able to say.
+// visible replaces control characters by their pictures. Otherwise a model's
+// answer could send commands to the terminal.
 func visible(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -28,14 +28,14 @@ type serveCommand struct {
 	MaxQueue       int           `help:"Requests that wait beyond those that run; more are refused with 429." default:"256" env:"PENSTOCK_MAX_QUEUE"`
 	RequestTimeout time.Duration `help:"Longest generation; 0: no limit." default:"0" env:"PENSTOCK_REQUEST_TIMEOUT"`
 	DrainTimeout   time.Duration `help:"On SIGTERM, time for running requests to finish." default:"30s" env:"PENSTOCK_DRAIN_TIMEOUT"`
-	APIKeyFile     string        `help:"File of API keys, one a line; without it everybody may use the server." env:"PENSTOCK_API_KEY_FILE" type:"path"`
-	TLSCert        string        `name:"tls-cert" help:"Certificate (PEM)." env:"PENSTOCK_TLS_CERT" type:"path"`
-	TLSKey         string        `name:"tls-key" help:"Its key (PEM)." env:"PENSTOCK_TLS_KEY" type:"path"`
+	APIKeyFile     string        `help:"File of API keys, one a line; without it everybody may use the server." env:"PENSTOCK_API_KEY_FILE" type:"path" placeholder:"FILE"`
+	TLSCert        string        `name:"tls-cert" help:"Certificate (PEM)." env:"PENSTOCK_TLS_CERT" type:"path" placeholder:"FILE"`
+	TLSKey         string        `name:"tls-key" help:"Its key (PEM)." env:"PENSTOCK_TLS_KEY" type:"path" placeholder:"FILE"`
 	Pages          pageFlags     `embed:""`
 	MetricsCompat  string        `help:"Also serve metrics under the names of vllm, or none." enum:"vllm,none" default:"vllm" env:"PENSTOCK_METRICS_COMPAT"`
 	LogLevel       string        `help:"debug, info, warn or error; info logs each request." enum:"debug,info,warn,error" default:"warn" env:"PENSTOCK_LOG_LEVEL"`
 	LogFormat      string        `help:"text or json." enum:"text,json" default:"text" env:"PENSTOCK_LOG_FORMAT"`
-	Alias          []string      `help:"Further name that clients may use for the model." env:"PENSTOCK_ALIAS"`
+	Alias          []string      `help:"Further name that clients may use for the model." env:"PENSTOCK_ALIAS" placeholder:"NAME"`
 }
 
 func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, cli *commands, term terminal) error {
@@ -45,7 +45,7 @@ func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, cli *comma
 	}
 	options.MaxQueue = c.MaxQueue
 	if c.MaxQueue == 0 {
-		options.MaxQueue = -1 // none may wait
+		options.MaxQueue = -1 // the engine's 0 stands for its default, -1 for no queue
 	}
 	logger := c.logger(term)
 	options.OnPanic = func(value any, stack []byte) { logger.Error("a step failed", "panic", value, "stack", string(stack)) }
@@ -72,7 +72,7 @@ type front struct {
 	greeting
 	server *server.Server
 	http   *http.Server
-	failed chan error // why a listener ended
+	failed chan error // gets the error of a listener that ended
 }
 
 // open reads keys and certificate and begins to listen, before the model is
@@ -196,7 +196,7 @@ func (c *serveCommand) server(keys []string, logger *slog.Logger) *server.Server
 func (c *serveCommand) logger(term terminal) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		level = slog.LevelWarn // the parser lets only levels through
+		level = slog.LevelWarn // cannot happen: the parser accepts these four names only
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {

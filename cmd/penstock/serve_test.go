@@ -85,7 +85,8 @@ func serve(t *testing.T, args ...string) *child {
 	return nil
 }
 
-// tell asks the server to stop. Asked twice, it would at once.
+// tell asks the server to stop, once: a second signal would end it at once, with
+// its requests.
 func (s *child) tell() {
 	if !s.told {
 		s.told = true

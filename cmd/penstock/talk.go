@@ -16,21 +16,21 @@ import (
 
 // talk is a conversation with a model in this process.
 type talk struct {
-	model    string // as it was asked for
+	model    string // name or path that the user gave
 	in       *instance.Instance
 	template *chat.Template
-	raw      bool // without the template
+	raw      bool // prompts are passed on as they are, without the chat template
 	verbose  bool
-	terminal bool // out is one
+	terminal bool // out is a terminal
 	out, err io.Writer
 	settings
 
-	messages []chat.Message // without the system message
-	last     *unfinished    // the last answer, if it can go on
-	file     string         // in which the conversation was saved
+	messages []chat.Message // of the user and the assistant; the system message is a setting
+	last     *unfinished    // the last answer, if it was cut and can be continued
+	file     string         // path to which the conversation was last saved
 }
 
-// settings are what can be changed between two messages.
+// settings are what the user can change between two messages.
 type settings struct {
 	system    string
 	maxTokens int // 0: until the context is full
@@ -40,21 +40,21 @@ type settings struct {
 // unfinished is an answer that was cut, and all that it takes to continue it.
 type unfinished struct {
 	tokens  []int32            // the prompt and the answer so far
-	decoder *tokenizer.Decoder // may hold the beginning of a character
+	decoder *tokenizer.Decoder // holds the bytes of a character that was cut in the middle
 }
 
 // answer is what the model said to one message.
 type answer struct {
 	text   string
 	tokens int
-	cut    bool // it would have gone on
-	full   bool // and cannot, for the context is full
+	cut    bool // a limit ended it, not the model
+	full   bool // that limit was the context, so that it cannot be continued
 }
 
 var errNothingCut = errors.New("the last answer is complete")
 
-// say prints the model's answer to a message as it comes, and remembers both. A
-// message that is refused leaves the conversation as it was.
+// say sends a message and prints the model's answer token by token. Message and
+// answer become part of the conversation, unless the engine refuses the message.
 func (t *talk) say(ctx context.Context, text string) (answer, error) {
 	prompt, err := t.prompt(ctx, text)
 	if err != nil {
@@ -71,7 +71,7 @@ func (t *talk) say(ctx context.Context, text string) (answer, error) {
 	return a, err
 }
 
-// more goes on with an answer that was cut.
+// more continues an answer that was cut.
 func (t *talk) more(ctx context.Context) (answer, error) {
 	if t.last == nil || len(t.messages) == 0 {
 		return answer{}, errNothingCut
@@ -91,7 +91,7 @@ func content(m chat.Message) string {
 	return b.String()
 }
 
-// conversation is what has been said, with the system message.
+// conversation is the system message, if there is one, and all messages after it.
 func (t *talk) conversation() []chat.Message {
 	if t.system == "" {
 		return t.messages
@@ -99,7 +99,7 @@ func (t *talk) conversation() []chat.Message {
 	return append([]chat.Message{chat.NewMessage("system", t.system)}, t.messages...)
 }
 
-// prompt makes the tokens that ask for an answer to a message.
+// prompt turns the conversation and a new message into the tokens of a request.
 func (t *talk) prompt(ctx context.Context, text string) ([]int32, error) {
 	if t.raw {
 		return t.in.Tokenizer.Encode(text, true, true), nil
@@ -112,8 +112,8 @@ func (t *talk) prompt(ctx context.Context, text string) ([]int32, error) {
 	return t.in.Tokenizer.Encode(p.Text, !hasBOS, true), nil
 }
 
-// generate prints what the model says after u.tokens. What it says is part of
-// u.tokens afterwards.
+// generate continues u.tokens and prints the text. The new tokens are appended to
+// u.tokens, so that a later call can continue from there.
 func (t *talk) generate(ctx context.Context, u *unfinished) (answer, error) {
 	t.last = nil
 	most := t.maxTokens
@@ -157,12 +157,13 @@ func (t *talk) generate(ctx context.Context, u *unfinished) (answer, error) {
 		tokens = append(tokens, token.ID)
 		text = u.decoder.Append(text, token.ID)
 		if err := show(); err != nil {
-			return answer{text: said.String()}, err // nobody reads it any more
+			return answer{text: said.String()}, err // the output is closed: stop generating
 		}
 	}
 }
 
-// shown is the text of an answer as it is printed.
+// shown is the text of an answer as it is printed: on a terminal without control
+// characters.
 func (t *talk) shown(text string) string {
 	if t.terminal {
 		return visible(text)
@@ -170,7 +171,7 @@ func (t *talk) shown(text string) string {
 	return text
 }
 
-// end notes whether an answer was cut and can go on.
+// end appends an answer's tokens and remembers the answer if it can be continued.
 func (t *talk) end(u *unfinished, tokens []int32, cut bool) answer {
 	a := answer{tokens: len(tokens), cut: cut}
 	u.tokens = append(u.tokens[:len(u.tokens):len(u.tokens)], tokens...)
