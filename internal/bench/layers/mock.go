@@ -17,8 +17,9 @@ import (
 // an executor that computes nothing. Unpaced, steps take no time, and the throughput is the most that the front end can do. Paced,
 // steps are as long as a model's: caches are cold when a step ends, and every token is written by itself, as in real use. Two costs
 // come from differences. A request's own cost, without its tokens', is what five times as many requests with a fifth of the tokens
-// each cost more. A streamed token's is what streaming the same answers costs more. The engine without HTTP is measured beside them. Each repeat starts new processes and takes all ways of
-// running in turn, because the CPU time of the same work differs between minutes.
+// each cost more. A streamed token's is what streaming the same answers costs more. The engine without HTTP is measured beside them.
+// Each repeat starts new processes and takes all ways of running in turn, because the CPU time of the same work differs between
+// minutes.
 type Mock struct {
 	Model          string        `help:"Model whose tokenizer and template to use (none: a tiny one)."`
 	Requests       int           `help:"Requests of a run." default:"80"`
