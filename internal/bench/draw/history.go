@@ -68,7 +68,7 @@ func courseFigure(all []results.Result, kind string) (*Named, error) {
 		}
 		run++
 		for _, q := range s.Series() {
-			if len(q.Values) == 0 {
+			if len(q.Values) == 0 || q.Ratio || q.Probe {
 				continue
 			}
 			c, ok := curves[q.Name]

@@ -361,7 +361,8 @@ func (r *Result) slope() float64 {
 func (x *LayerResult) relative(slope float64) []float64 {
 	out := slices.Clone(x.Samples)
 	for i := range out {
-		if m := x.Machine[i]; m > 0 {
+		if i < len(x.Machine) && x.Machine[i] > 0 {
+			m := x.Machine[i]
 			out[i] /= math.Pow(m, slope)
 		}
 	}

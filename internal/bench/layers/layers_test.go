@@ -93,7 +93,7 @@ func TestLayers(t *testing.T) {
 	}
 	var stored Result
 	data, err := os.ReadFile(l.Out)
-	if err := errors.Join(err, json.Unmarshal(data, &stored)); err != nil || stored.Kind != "layers" || len(stored.Series()) != 14 {
+	if err := errors.Join(err, json.Unmarshal(data, &stored)); err != nil || stored.Kind != "layers" || len(stored.Series()) != 14+13+1 { // speeds, shares of core's, probes
 		t.Errorf("the stored result: %v", err)
 	}
 }

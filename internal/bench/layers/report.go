@@ -3,6 +3,7 @@ package layers
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/bench/results"
@@ -39,7 +40,18 @@ func (r *Result) Series() []results.Series {
 			out = append(out, results.Series{Name: x.Name, Unit: "tokens/s", Values: stats.Repeats(x.Samples, r.rounds())})
 		}
 	}
-	return out
+	at := slices.IndexFunc(r.Layers, func(x LayerResult) bool { return x.Name == "core" })
+	if at < 0 {
+		return out
+	}
+	core := &r.Layers[at]
+	for _, x := range r.all() {
+		if x.Name != "core" && len(x.Samples) == len(core.Samples) {
+			out = append(out, results.Series{Name: x.Name + " / core", Unit: "x", Ratio: true,
+				Values: stats.Repeats(stats.Ratios(x.relative(r.Slope), core.relative(r.Slope)), r.rounds())})
+		}
+	}
+	return append(out, results.Series{Name: "probes of the machine", Unit: "tokens/s", Values: core.Machine, Probe: true})
 }
 
 func (r *Result) Headline() string {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/penstock-llm/penstock/internal/bench/results"
+	"github.com/penstock-llm/penstock/internal/bench/stats"
 )
 
 // What a report reads from the results of a comparison and of the table of peers.
@@ -23,7 +24,14 @@ func (r *CompareResult) Series() []results.Series {
 		}
 		out = append(out, x)
 	}
-	return out
+	for _, x := range out[min(1, len(out)):] {
+		out = append(out, results.Series{Name: out[0].Name + " / " + x.Name, Unit: "x", Values: stats.Ratios(out[0].Values, x.Values), Ratio: true})
+	}
+	probe := results.Series{Name: "plain reads", Unit: "bytes/s", Probe: true}
+	for _, round := range r.Rounds {
+		probe.Values = append(probe.Values, round.Bandwidth)
+	}
+	return append(out, probe)
 }
 
 func (r *CompareResult) Headline() string {
@@ -47,8 +55,13 @@ func (r *PeersResult) Series() []results.Series {
 		for _, row := range m.Rows {
 			for _, name := range slices.Sorted(maps.Keys(row.Samples)) {
 				out = append(out, results.Series{Name: m.Model + ", " + row.Work + ", " + name, Unit: "tokens/s", Values: row.Samples[name]})
+				if name != self {
+					out = append(out, results.Series{Name: m.Model + ", " + row.Work + ", " + self + " / " + name, Unit: "x", Ratio: true,
+						Values: stats.Ratios(row.Samples[self], row.Samples[name])})
+				}
 			}
 		}
+		out = append(out, results.Series{Name: m.Model + ", plain reads", Unit: "bytes/s", Values: m.Bandwidth, Probe: true})
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -92,17 +93,28 @@ type Difference struct {
 	// method for all the quantities of the table.
 	P     float64 `json:"p"`
 	Lower bool    `json:"lower_is_better,omitempty"`
+	// Drift is how much the machine's own speed differed between the runs, if by so much that this quantity says nothing about the
+	// programs. Ratios of things that were measured in the same rounds have none.
+	Drift float64 `json:"machine_drift,omitempty"`
 }
 
 // level is the most that the chance of calling two runs of the same thing different may be.
 const level = 0.05
 
-func (d Difference) significant() bool { return d.Ratio.Claims() && d.P < level }
+// mostDrift is the change of the machine's speed, by its probes, beyond which speeds of two runs are not compared.
+const mostDrift = 0.1
+
+// claims reports whether the two runs allow a verdict on the quantity.
+func (d Difference) claims() bool { return d.Ratio.Claims() && d.Drift == 0 }
+
+func (d Difference) significant() bool { return d.claims() && d.P < level }
 
 func (d Difference) verdict() string {
 	switch {
 	case !d.Ratio.Claims():
 		return fmt.Sprintf("no claim: %d repeats, at least %d are needed", d.Ratio.N, stats.MinRepeats)
+	case d.Drift != 0:
+		return fmt.Sprintf("no claim: the machine's own speed differed by %.0f %%", 100*d.Drift)
 	case !d.significant():
 		return "no difference beyond the noise"
 	case (d.Ratio.Value > 1) == d.Lower:
@@ -128,15 +140,19 @@ func differences(a, b results.Result) ([]Difference, error) {
 	for _, s := range a.Series() {
 		old[s.Name] = s
 	}
+	moved := drift(old, b.Series())
 	var out []Difference
 	for _, s := range b.Series() {
 		o, ok := old[s.Name]
-		if !ok || len(o.Values) == 0 || len(s.Values) == 0 {
+		if !ok || s.Probe || len(o.Values) == 0 || len(s.Values) == 0 {
 			continue
 		}
 		d := Difference{Name: s.Name, Unit: s.Unit, Lower: s.Lower, Old: stats.EstimateSpeed(o.Values).Value, New: stats.EstimateSpeed(s.Values).Value}
 		if d.Ratio, d.P = stats.CompareSpeeds(s.Values, o.Values); !stats.Finite(d.Ratio.Value) {
 			return nil, fmt.Errorf("bench: %s: a median of zero can't be compared", s.Name)
+		}
+		if !s.Ratio {
+			d.Drift = moved
 		}
 		out = append(out, d)
 	}
@@ -147,12 +163,30 @@ func differences(a, b results.Result) ([]Difference, error) {
 	return out, nil
 }
 
+// drift is the largest change of the machine's own speed between two runs, by the medians of the probes that both have; 0 when it
+// is no more than mostDrift.
+func drift(old map[string]results.Series, list []results.Series) float64 {
+	var most float64
+	for _, s := range list {
+		if o := old[s.Name]; s.Probe && o.Probe {
+			change := math.Abs(math.Log(stats.Median(s.Values) / stats.Median(o.Values)))
+			if stats.Finite(change) { // a probe of 0 is none
+				most = max(most, math.Expm1(change))
+			}
+		}
+	}
+	if most <= mostDrift {
+		return 0
+	}
+	return most
+}
+
 // adjust corrects the p-values for the number of quantities that are looked at. Those with too few repeats for a claim do not count.
 func adjust(list []Difference) {
 	var claims []int
 	var ps []float64
 	for i, d := range list {
-		if d.Ratio.Claims() {
+		if d.claims() {
 			claims, ps = append(claims, i), append(ps, d.P)
 		}
 	}

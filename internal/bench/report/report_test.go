@@ -68,7 +68,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	var v struct{ Differences []Difference }
-	if err := json.Unmarshal(out.Bytes(), &v); err != nil || len(v.Differences) != 2 || v.Differences[0].significant() {
+	if err := json.Unmarshal(out.Bytes(), &v); err != nil || len(v.Differences) != 3 || v.Differences[0].significant() {
 		t.Errorf("noise is called a difference: %v %s", err, out.String())
 	}
 }
@@ -150,7 +150,7 @@ func TestFewRepeatsAreNoClaim(t *testing.T) {
 	if err := (&Report{Compare: []string{a, b}}).Run(t.Context(), &out); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Count(out.String(), "no claim: 4 repeats, at least 5 are needed") != 2 || strings.Contains(out.String(), "better") {
+	if strings.Count(out.String(), "no claim: 4 repeats, at least 5 are needed") != 3 || strings.Contains(out.String(), "better") {
 		t.Error(out.String())
 	}
 	// Forty requests of one run are one repeat.
@@ -159,5 +159,39 @@ func TestFewRepeatsAreNoClaim(t *testing.T) {
 	out.Reset()
 	if err := (&Report{Compare: []string{a, b}}).Run(t.Context(), &out); err != nil || strings.Count(out.String(), "no claim: 1 repeats") != 2 {
 		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+// The machine was a fifth slower on the second day, which its probe shows: speeds say nothing then, the ratio of two servers that
+// were measured in the same rounds still does.
+func TestMachineThatChanged(t *testing.T) {
+	run := func(machine, factor float64) results.Result {
+		r := compareResult(time.Now(), 100*machine, 101*machine, 102*machine, 103*machine, 104*machine)
+		for i := range r.Rounds {
+			r.Rounds[i].Bandwidth = 1e10 * machine
+			r.Rounds[i].Runs[1].TokensPerSecond /= factor
+		}
+		return r
+	}
+	verdicts := func(a, b results.Result) map[string]string {
+		list, err := differences(a, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]string{}
+		for _, d := range list {
+			out[d.Name] = d.verdict()
+		}
+		return out
+	}
+	same := verdicts(run(1, 1), run(0.8, 1))
+	if len(same) != 3 || !strings.HasPrefix(same["a"], "no claim: the machine's own speed differed by 25 %") || same["a / b"] != "no difference beyond the noise" {
+		t.Errorf("%q", same)
+	}
+	if other := verdicts(run(1, 1), run(0.8, 1.3)); other["a / b"] != "better" {
+		t.Errorf("%q", other)
+	}
+	if other := verdicts(run(1, 1), run(0.95, 1.3)); other["b"] != "worse" {
+		t.Errorf("a machine that is as fast as before allows a verdict on speeds: %q", other)
 	}
 }

@@ -112,6 +112,8 @@ type Series struct {
 	Unit   string
 	Lower  bool // less is better
 	Values []float64
+	Ratio  bool // of two things that were measured in the same rounds: the machine's speed at the time cancels out
+	Probe  bool // of the machine itself
 }
 
 // Result is one that can be kept, compared and drawn. Each kind of benchmark has one.
