@@ -67,8 +67,7 @@ func chatJobs(ctx context.Context, call *serving.Call, m *serving.Deployment, re
 	if err != nil {
 		return nil, err
 	}
-	err = m.Prepare(ctx, len(req.Messages), func() *serving.Error { return m.Converse(ctx, conversation, j) })
-	if err != nil {
+	if err := m.Converse(ctx, conversation, j); err != nil {
 		return nil, err
 	}
 	return choices(j, n), nil

@@ -78,6 +78,35 @@ type Reading struct {
 // Converse makes the prompt of a conversation, and says how its answer is to be
 // read: both go into j.
 func (m *Deployment) Converse(ctx context.Context, c *Conversation, j *Job) *Error {
+	size := c.size()
+	// Templates may leave parts of a conversation out, such as what the model once
+	// thought, so one that is only somewhat too long is rendered.
+	const leftOut = 2
+	if err := m.fits(size / leftOut); err != nil {
+		return err
+	}
+	return m.Prepare(ctx, size, func() *Error { return m.converse(ctx, c, j) })
+}
+
+// size is how many bytes of text a conversation has.
+func (c *Conversation) size() (n int) {
+	for i := range c.Messages {
+		m := &c.Messages[i]
+		n += len(m.Reasoning)
+		for _, p := range m.Parts {
+			n += len(p.Text)
+		}
+		for _, call := range m.Calls {
+			n += len(call.Name) + len(call.Arguments)
+		}
+	}
+	for _, t := range c.Tools {
+		n += len(t.Definition)
+	}
+	return n
+}
+
+func (m *Deployment) converse(ctx context.Context, c *Conversation, j *Job) *Error {
 	tools := c.Tools
 	if c.Choice.Mode == None {
 		tools = nil

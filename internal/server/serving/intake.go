@@ -68,10 +68,11 @@ func (d *Deployment) Admit(param string, n int) *Error {
 // Refused is how many requests a full queue has turned away.
 func (d *Deployment) Refused() uint64 { return d.intake.refused.Load() + d.Engine.Stats().Refused }
 
-// fits refuses a text that cannot fit into the context, whatever its tokens are.
-func (d *Deployment) fits(text string) *Error {
+// fits refuses a text of so many bytes if it cannot fit into the context,
+// whatever its tokens are.
+func (d *Deployment) fits(bytes int) *Error {
 	d.prepare()
-	if least := len(text) / max(d.intake.longest, 1); least > d.Context() {
+	if least := bytes / max(d.intake.longest, 1); least > d.Context() {
 		return TooLong(least, d.Context(), "at least ")
 	}
 	return nil
@@ -80,7 +81,7 @@ func (d *Deployment) fits(text string) *Error {
 // Encode turns a prompt's text into tokens; special adds those that the model
 // wants around every text. A text that cannot fit is refused unread.
 func (d *Deployment) Encode(text string, special bool) ([]int32, *Error) {
-	if err := d.fits(text); err != nil {
+	if err := d.fits(len(text)); err != nil {
 		return nil, err
 	}
 	return d.Tokenizer.Encode(text, special, true), nil
@@ -89,7 +90,7 @@ func (d *Deployment) Encode(text string, special bool) ([]int32, *Error) {
 // EncodePrompt turns a rendered conversation into tokens. One that cannot fit
 // is refused unread.
 func (d *Deployment) EncodePrompt(p chat.Prompt) ([]int32, *Error) {
-	if err := d.fits(p.Text); err != nil {
+	if err := d.fits(len(p.Text)); err != nil {
 		return nil, err
 	}
 	return d.EncodeChat(p), nil
