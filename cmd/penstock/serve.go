@@ -35,6 +35,7 @@ type serveCommand struct {
 	MetricsCompat  string        `help:"Also serve metrics under the names of vllm, or none." enum:"vllm,none" default:"vllm" env:"PENSTOCK_METRICS_COMPAT"`
 	LogLevel       string        `help:"debug, info, warn or error; info logs each request." enum:"debug,info,warn,error" default:"warn" env:"PENSTOCK_LOG_LEVEL"`
 	LogFormat      string        `help:"text or json." enum:"text,json" default:"text" env:"PENSTOCK_LOG_FORMAT"`
+	ParseSpecial   bool          `name:"parse-special-in-messages" help:"Parse control tokens in messages: clients can then write turns of any role." env:"PENSTOCK_PARSE_SPECIAL_IN_MESSAGES"`
 	Alias          []string      `help:"Further name that clients may use for the model." env:"PENSTOCK_ALIAS" placeholder:"NAME"`
 }
 
@@ -165,7 +166,7 @@ func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal,
 	srv.Attach(&server.Deployment{
 		ID: modelID(c.Model, in.File), Aliases: c.Alias, Path: path, Created: time.Now(), Config: in.Model.Config(),
 		CPU: o.Tier.String(), Threads: in.Model.Pool().Workers(),
-		Engine: in.Engine, Tokenizer: in.Tokenizer, Chat: template,
+		Engine: in.Engine, Tokenizer: in.Tokenizer, Chat: template, ParseSpecial: c.ParseSpecial,
 	})
 	return in, nil
 }

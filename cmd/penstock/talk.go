@@ -108,8 +108,7 @@ func (t *talk) prompt(ctx context.Context, text string) ([]int32, error) {
 	if err != nil {
 		return nil, err
 	}
-	hasBOS := t.template.BOS() != "" && strings.HasPrefix(p.Text, t.template.BOS())
-	return t.in.Tokenizer.Encode(p.Text, !hasBOS, true), nil
+	return t.in.Tokenizer.EncodeMarked(p.Text, p.Client, 0)
 }
 
 // generate continues u.tokens and prints the text. The new tokens are appended to

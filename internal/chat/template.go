@@ -77,10 +77,6 @@ func (t *Template) Fallback() bool { return t.fallback }
 // Problem returns why the model's template cannot be used, or nil.
 func (t *Template) Problem() error { return t.problem }
 
-// BOS returns the text of the token that begins a prompt; the template may
-// already have written it.
-func (t *Template) BOS() string { return t.bos }
-
 // wantsParts finds out by trying whether the template loses a content that is a
 // string, but shows one that is a list of parts.
 func (t *Template) wantsParts() bool {

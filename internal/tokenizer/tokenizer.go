@@ -65,16 +65,26 @@ func (t *Tokenizer) EncodeLimit(text string, addBOS, parseSpecial bool, limit in
 	return t.encode(&source{text: text, controls: parseSpecial}, addBOS, limit)
 }
 
-// EncodeMarked returns the tokens of a prompt, of which clients wrote the given
-// parts, in ascending order. The tokens are those of Encode(text, false, true),
-// except that no control token is recognised if any of its bytes is a client's.
-// The tokens of type user-defined are, but for those named <|…|> or <｜…｜>, which
-// some files give that type and which make turns all the same.
+// EncodeMarked returns the tokens of a rendered conversation, of which clients
+// wrote the given parts, in ascending order. The tokens are those of Encode with
+// parseSpecial, except that no control token is recognised if any of its bytes is
+// a client's. The tokens of type user-defined are, but for those named <|…|> or
+// <｜…｜>, which some files give that type and which make turns all the same.
+//
+// Most templates write the token that begins a text; where one does not and the
+// model wants it, it is added.
 //
 // As soon as it is certain that there are more than limit tokens, EncodeMarked
 // stops with a *LimitError. There is no limit if it is 0.
 func (t *Tokenizer) EncodeMarked(text string, client []Range, limit int) ([]int32, error) {
-	return t.encode(&source{text: text, controls: true, client: client}, false, limit)
+	ids, err := t.encode(&source{text: text, controls: true, client: client}, false, limit)
+	if err == nil && t.first >= 0 && (len(ids) == 0 || ids[0] != t.first) {
+		ids = slices.Insert(ids, 0, t.first)
+	}
+	if limit > 0 && len(ids) > limit {
+		return nil, &LimitError{limit}
+	}
+	return ids, err
 }
 
 // LimitError is the error of a text that has more tokens than it may.

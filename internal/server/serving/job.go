@@ -81,13 +81,12 @@ func CloseAll(gens []*Generation) {
 	}
 }
 
-// EncodeChat turns a rendered conversation into tokens. Most templates write
-// the beginning-of-text token themselves; where one does not, it is added.
+// EncodeChat turns a rendered conversation into tokens. Control tokens in what
+// the client wrote are text, unless the operator wants them parsed.
 func (m *Deployment) EncodeChat(p chat.Prompt) []int32 {
-	ids := m.Tokenizer.Encode(p.Text, false, true)
-	bos := m.Tokenizer.BOS()
-	if m.Tokenizer.AddsBOS() && bos >= 0 && (len(ids) == 0 || ids[0] != bos) {
-		ids = append([]int32{bos}, ids...)
+	if m.ParseSpecial {
+		p.Client = nil
 	}
+	ids, _ := m.Tokenizer.EncodeMarked(p.Text, p.Client, 0)
 	return ids
 }

@@ -25,6 +25,8 @@ type Deployment struct {
 	Tokenizer *tokenizer.Tokenizer
 	Chat      *chat.Template
 
+	ParseSpecial bool // parse control tokens in the messages of clients
+
 	intake intake
 }
 
