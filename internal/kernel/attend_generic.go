@@ -61,10 +61,18 @@ func attendValuesGeneric(st *attendState) {
 			at := b*BlockTokens + j - st.chunk
 			for i := range n {
 				if w := st.s[i*attendChunk+at]; w != 0 {
-					addScaledGeneric(st.o[i*MaxHeadDim:][:hd], row[:hd], w)
+					addScaled(st.o[i*MaxHeadDim:][:hd], row[:hd], w)
 				}
 			}
 		}
+	}
+}
+
+// addScaled sets dst += x*c.
+func addScaled(dst, x []float32, c float32) {
+	dst = dst[:len(x)]
+	for i, v := range x {
+		dst[i] += v * c
 	}
 }
 

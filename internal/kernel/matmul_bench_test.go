@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/quant"
@@ -78,14 +77,12 @@ func BenchmarkRead(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer Free(mem)
-			f := unsafe.Slice((*float32)(unsafe.Pointer(&mem[0])), n/4)
-			for i := range f {
-				f[i] = float32(i)
+			for i := range mem {
+				mem[i] = byte(i)
 			}
+			patterns := s.ReadPatterns()
 			sampled(b, threads, func(t int) {
-				for part := f[len(f)*t/threads : len(f)*(t+1)/threads]; len(part) > 0; part = part[min(len(part), 1<<14):] {
-					s.Max(part[:min(len(part), 1<<14)])
-				}
+				s.Read(mem[n*t/threads:n*(t+1)/threads], patterns[len(patterns)-1])
 			}, map[string]float64{"GB/s": float64(n)})
 		})
 	}

@@ -115,9 +115,6 @@ func (p *Panels) Reset(cols int) {
 	p.Cols = cols
 }
 
-// MaxCols is the largest value that Reset takes.
-func (p *Panels) MaxCols() int { return p.maxCols }
-
 // stream is one of the three field streams of a panel.
 type stream uint8
 

@@ -2,15 +2,6 @@ package kernel
 
 import "fmt"
 
-// ArgMax is the lowest index of the largest element. NaN counts as -Inf; -1 is
-// the answer for an empty slice.
-func (s Set) ArgMax(x []float32) int {
-	if len(x) == 0 {
-		return -1
-	}
-	return s.argMax(x)
-}
-
 // TopK finds the k largest elements of x, or all if there are fewer, and writes
 // their values and indices, largest first, the lower index first among equals.
 // It returns how many there are. NaN counts as -Inf. x is read once and not

@@ -10,30 +10,7 @@ import (
 
 //go:generate go run -C _asm ./select -out ../select_amd64.s -stubs ../select_stubs_amd64.go -pkg kernel
 
-const (
-	maskGroup  = 64   // values under one mask of selectAbove
-	argMaxPart = 1024 // values whose maximum is found before their index
-)
-
-// argMax finds the part that has the maximum, then the place within.
-func (s Set) argMax(x []float32) int {
-	if s.tier == cpu.Generic {
-		return argMaxGeneric(x)
-	}
-	best, at := negInf, 0
-	for i := 0; i < len(x); i += argMaxPart {
-		if m := s.max(x[i:min(i+argMaxPart, len(x))]); m > best {
-			best, at = m, i
-		}
-	}
-	if best == negInf {
-		return 0 // nothing but NaN and -Inf, which count the same
-	}
-	for x[at] != best {
-		at++
-	}
-	return at
-}
+const maskGroup = 64 // values under one mask of selectAbove
 
 // sift offers x[from:] to the heap. The assembly skips what is below the root;
 // the root may have risen since it looked, hence the second comparison.

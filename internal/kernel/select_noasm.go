@@ -2,7 +2,6 @@
 
 package kernel
 
-func (Set) argMax(x []float32) int             { return argMaxGeneric(x) }
 func (Set) sift(h heap, x []float32, from int) { siftGeneric(h, x, from) }
 func (Set) peak(x []float32) (float32, bool)   { return peakGeneric(x) }
 

@@ -81,31 +81,10 @@ func TestTopK(t *testing.T) {
 	})
 }
 
-func TestArgMax(t *testing.T) {
-	forEachTier(t, func(t *testing.T, s Set) {
-		rapid.Check(t, func(r *rapid.T) {
-			x := placed(t, logits(r, rapid.IntRange(1, 5000).Draw(r, "n")), rapid.Bool().Draw(r, "front"))
-			if got, want := s.ArgMax(x), argMaxGeneric(x); got != want {
-				r.Fatalf("ArgMax of %d = %d (%g), want %d (%g)", len(x), got, x[got], want, x[want])
-			}
-		})
-		nan := float32(math.NaN())
-		if got := s.ArgMax([]float32{nan, nan}); got != 0 {
-			t.Errorf("ArgMax of NaN = %d", got)
-		}
-		if got := s.ArgMax([]float32{nan, negInf}); got != 0 {
-			t.Errorf("ArgMax of NaN and -Inf = %d", got)
-		}
-		if got := s.ArgMax(nil); got != -1 {
-			t.Errorf("ArgMax of nothing = %d", got)
-		}
-	})
-}
-
 func TestTopKAllocatesNothing(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
 		x, vals, ids := randomRow(testRand(), 5000), make([]float32, 40), make([]int32, 40)
-		if n := testing.AllocsPerRun(10, func() { s.TopK(x, 40, vals, ids); s.ArgMax(x) }); n != 0 {
+		if n := testing.AllocsPerRun(10, func() { s.TopK(x, 40, vals, ids) }); n != 0 {
 			t.Errorf("%g allocations", n)
 		}
 	})
@@ -123,10 +102,5 @@ func BenchmarkSelect(b *testing.B) {
 				}
 			})
 		}
-		b.Run(fmt.Sprintf("%v/ArgMax", tier), func(b *testing.B) {
-			for b.Loop() {
-				s.ArgMax(x)
-			}
-		})
 	}
 }

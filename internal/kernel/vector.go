@@ -7,11 +7,11 @@ import (
 
 // Exactness of the elementwise family, tested for every tier against float64:
 //
-//	Add, AddScaled, Scale        correctly rounded, AddScaled within one rounding of the product
-//	ExpSum, SiluMul              relative error of an element of argument x <= expRelErr + |x| * expArgErr
-//	GeluMul                      error <= geluRelErr * max(|result|, |gate*up|)
-//	Dot, RMSNorm, LayerNorm      error <= dotRelErr * n * Σ|terms|, the order of summation is the tier's own
-//	Rope                         error <= ropeRelErr * the pair's length
+//	Add, Scale             correctly rounded
+//	ExpSum, SiluMulRows    relative error of an element of argument x <= expRelErr + |x| * expArgErr
+//	GeluMulRows            error <= geluRelErr * max(|result|, |gate*up|)
+//	RMSNorm, DotRow        error of the sum <= dotRelErr * n * Σ|terms|, the order of summation is the tier's own
+//	Rope                   error <= ropeRelErr * the pair's length
 //
 // The tiers' results differ from each other within these bounds; one tier's
 // result is a function of its arguments alone, never of their alignment.
@@ -44,50 +44,18 @@ func (s Set) RMSNormPart(dst, x, w []float32, eps float32, from int) (finite boo
 	return scale > 0
 }
 
-// LayerNorm sets dst = (x - mean) / sqrt(variance + eps) * w + b; w and b may be
-// nil.
-func (s Set) LayerNorm(dst, x, w, b []float32, eps float32) {
-	sameLength("LayerNorm", len(x), len(dst))
-	if w != nil {
-		sameLength("LayerNorm weight", len(x), len(w))
-	}
-	if b != nil {
-		sameLength("LayerNorm bias", len(x), len(b))
-	}
-	layerNormGeneric(dst, x, w, b, eps)
-}
-
 // Add sets dst += x.
 func (s Set) Add(dst, x []float32) {
 	sameLength("Add", len(dst), len(x))
 	s.add(dst, x)
 }
 
-// AddScaled sets dst += x * c.
-func (s Set) AddScaled(dst, x []float32, c float32) {
-	sameLength("AddScaled", len(dst), len(x))
-	s.addScaled(dst, x, c)
-}
-
 // Scale sets dst *= c.
 func (s Set) Scale(dst []float32, c float32) { s.scaleTo(dst, dst, c) }
 
-// SiluMul sets dst = gate / (1 + exp(-gate)) * up.
-func (s Set) SiluMul(dst, gate, up []float32) {
-	sameLength("SiluMul", len(dst), len(gate))
-	sameLength("SiluMul", len(dst), len(up))
-	s.siluMul(dst, gate, up)
-}
-
-// GeluMul sets dst = gelu(gate) * up with the tanh approximation of GELU.
-func (s Set) GeluMul(dst, gate, up []float32) {
-	sameLength("GeluMul", len(dst), len(gate))
-	sameLength("GeluMul", len(dst), len(up))
-	s.geluMul(dst, gate, up)
-}
-
-// SiluMulRows is SiluMul of rows that are ld apart in x: of each, the first n
-// values are gates and become the result, the next n are ups.
+// SiluMulRows sets gate = gate / (1 + exp(-gate)) * up in each of the rows of x,
+// which begin ld values apart: the first n values of a row are the gates, the
+// next n the ups.
 func (s Set) SiluMulRows(x []float32, rows, ld, n int) {
 	for r := range rows {
 		row := x[r*ld:][:2*n]
@@ -95,7 +63,8 @@ func (s Set) SiluMulRows(x []float32, rows, ld, n int) {
 	}
 }
 
-// GeluMulRows is GeluMul of such rows.
+// GeluMulRows sets gate = gelu(gate) * up in rows that lie as for SiluMulRows,
+// with the tanh approximation of GELU.
 func (s Set) GeluMulRows(x []float32, rows, ld, n int) {
 	for r := range rows {
 		row := x[r*ld:][:2*n]
@@ -116,16 +85,6 @@ func (s Set) Rope(x, cos, sin []float32, neox bool) {
 		s.ropePairs(x, cos, sin)
 	}
 }
-
-// Dot is Σ a*b.
-func (s Set) Dot(a, b []float32) float32 {
-	sameLength("Dot", len(a), len(b))
-	return s.dot(a, b)
-}
-
-// Max is the largest element; NaN is passed over, and -Inf is the maximum of
-// nothing.
-func (s Set) Max(x []float32) float32 { return s.max(x) }
 
 // ExpSum sets x = exp((x-max)*scale) and returns the sum. Results below
 // exp(expMin) are exactly 0, so are those of -Inf and NaN; exp(0) is exactly 1.

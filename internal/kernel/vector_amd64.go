@@ -66,17 +66,6 @@ func (s Set) add(dst, x []float32) {
 	addGeneric(dst[done:], x[done:])
 }
 
-func (s Set) addScaled(dst, x []float32, c float32) {
-	n, done := s.registers(len(x))
-	switch s.tier {
-	case cpu.AVX512VNNI:
-		vecAddScaledAVX512(ptr(dst), ptr(x), n, c)
-	case cpu.AVX2:
-		vecAddScaledAVX2(ptr(dst), ptr(x), n, c)
-	}
-	addScaledGeneric(dst[done:], x[done:], c)
-}
-
 func (s Set) siluMul(dst, gate, up []float32) {
 	n, done := s.registers(len(dst))
 	switch s.tier {
@@ -131,17 +120,6 @@ func (s Set) dot(a, b []float32) float32 {
 		return vecDotAVX2(ptr(a), ptr(b), n) + dotGeneric(a[done:], b[done:])
 	}
 	return dotGeneric(a, b)
-}
-
-func (s Set) max(x []float32) float32 {
-	n, done := s.registers(len(x))
-	switch s.tier {
-	case cpu.AVX512VNNI:
-		return max(vecMaxAVX512(ptr(x), n), maxGeneric(x[done:]))
-	case cpu.AVX2:
-		return max(vecMaxAVX2(ptr(x), n), maxGeneric(x[done:]))
-	}
-	return maxGeneric(x)
 }
 
 func (s Set) prefetch(x []float32) {

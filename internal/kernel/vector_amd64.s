@@ -48,51 +48,6 @@ done4:
 	VZEROUPPER
 	RET
 
-// func vecAddScaledAVX512(dst *float32, x *float32, n int, c float32)
-// Requires: AVX, AVX512F
-TEXT ·vecAddScaledAVX512(SB), NOSPLIT, $0-28
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+16(FP), DX
-	VBROADCASTSS c+24(FP), Z0
-
-wide5:
-	CMPQ        DX, $0x00000004
-	JLT         rest6
-	VMOVUPS     (AX), Z1
-	VFMADD231PS (CX), Z0, Z1
-	VMOVUPS     Z1, (AX)
-	VMOVUPS     64(AX), Z1
-	VFMADD231PS 64(CX), Z0, Z1
-	VMOVUPS     Z1, 64(AX)
-	VMOVUPS     128(AX), Z1
-	VFMADD231PS 128(CX), Z0, Z1
-	VMOVUPS     Z1, 128(AX)
-	VMOVUPS     192(AX), Z1
-	VFMADD231PS 192(CX), Z0, Z1
-	VMOVUPS     Z1, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, CX
-	SUBQ        $0x00000004, DX
-	JMP         wide5
-
-rest6:
-	TESTQ DX, DX
-	JLE   done8
-
-loop7:
-	VMOVUPS     (AX), Z1
-	VFMADD231PS (CX), Z0, Z1
-	VMOVUPS     Z1, (AX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, CX
-	DECQ        DX
-	JNZ         loop7
-
-done8:
-	VZEROUPPER
-	RET
-
 // func vecScaleAVX512(dst *float32, x *float32, n int, c float32)
 // Requires: AVX, AVX512F
 TEXT ·vecScaleAVX512(SB), NOSPLIT, $0-28
@@ -101,9 +56,9 @@ TEXT ·vecScaleAVX512(SB), NOSPLIT, $0-28
 	MOVQ         n+16(FP), DX
 	VBROADCASTSS c+24(FP), Z0
 
-wide9:
+wide5:
 	CMPQ    DX, $0x00000004
-	JLT     rest10
+	JLT     rest6
 	VMULPS  (CX), Z0, Z1
 	VMOVUPS Z1, (AX)
 	VMULPS  64(CX), Z0, Z1
@@ -115,21 +70,21 @@ wide9:
 	ADDQ    $+256, AX
 	ADDQ    $+256, CX
 	SUBQ    $0x00000004, DX
-	JMP     wide9
+	JMP     wide5
 
-rest10:
+rest6:
 	TESTQ DX, DX
-	JLE   done12
+	JLE   done8
 
-loop11:
+loop7:
 	VMULPS  (CX), Z0, Z1
 	VMOVUPS Z1, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	DECQ    DX
-	JNZ     loop11
+	JNZ     loop7
 
-done12:
+done8:
 	VZEROUPPER
 	RET
 
@@ -142,9 +97,9 @@ TEXT ·vecScaleMulAVX512(SB), NOSPLIT, $0-36
 	MOVQ         w+16(FP), BX
 	VBROADCASTSS c+32(FP), Z0
 
-wide13:
+wide9:
 	CMPQ    DX, $0x00000004
-	JLT     rest14
+	JLT     rest10
 	VMULPS  (CX), Z0, Z1
 	VMULPS  (BX), Z1, Z1
 	VMOVUPS Z1, (AX)
@@ -161,13 +116,13 @@ wide13:
 	ADDQ    $+256, CX
 	ADDQ    $+256, BX
 	SUBQ    $0x00000004, DX
-	JMP     wide13
+	JMP     wide9
 
-rest14:
+rest10:
 	TESTQ DX, DX
-	JLE   done16
+	JLE   done12
 
-loop15:
+loop11:
 	VMULPS  (CX), Z0, Z1
 	VMULPS  (BX), Z1, Z1
 	VMOVUPS Z1, (AX)
@@ -175,9 +130,9 @@ loop15:
 	ADDQ    $+64, CX
 	ADDQ    $+64, BX
 	DECQ    DX
-	JNZ     loop15
+	JNZ     loop11
 
-done16:
+done12:
 	VZEROUPPER
 	RET
 
@@ -192,9 +147,9 @@ TEXT ·vecDotAVX512(SB), NOSPLIT, $0-28
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 
-wide17:
+wide13:
 	CMPQ        DX, $0x00000004
-	JLT         rest18
+	JLT         rest14
 	VMOVUPS     (AX), Z4
 	VFMADD231PS (CX), Z4, Z0
 	VMOVUPS     64(AX), Z4
@@ -206,21 +161,21 @@ wide17:
 	ADDQ        $+256, AX
 	ADDQ        $+256, CX
 	SUBQ        $0x00000004, DX
-	JMP         wide17
+	JMP         wide13
 
-rest18:
+rest14:
 	TESTQ DX, DX
-	JLE   done20
+	JLE   done16
 
-loop19:
+loop15:
 	VMOVUPS     (AX), Z4
 	VFMADD231PS (CX), Z4, Z0
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	DECQ        DX
-	JNZ         loop19
+	JNZ         loop15
 
-done20:
+done16:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z2, Z0, Z0
@@ -235,61 +190,6 @@ done20:
 	VMOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET
-
-// func vecMaxAVX512(x *float32, n int) float32
-// Requires: AVX, AVX512F
-TEXT ·vecMaxAVX512(SB), NOSPLIT, $0-20
-	MOVQ         x+0(FP), AX
-	MOVQ         n+8(FP), CX
-	VBROADCASTSS wordff800000<>+0(SB), Z0
-	VBROADCASTSS wordff800000<>+0(SB), Z1
-	VBROADCASTSS wordff800000<>+0(SB), Z2
-	VBROADCASTSS wordff800000<>+0(SB), Z3
-
-wide21:
-	CMPQ    CX, $0x00000004
-	JLT     rest22
-	VMOVUPS (AX), Z4
-	VMAXPS  Z0, Z4, Z0
-	VMOVUPS 64(AX), Z4
-	VMAXPS  Z1, Z4, Z1
-	VMOVUPS 128(AX), Z4
-	VMAXPS  Z2, Z4, Z2
-	VMOVUPS 192(AX), Z4
-	VMAXPS  Z3, Z4, Z3
-	ADDQ    $+256, AX
-	SUBQ    $0x00000004, CX
-	JMP     wide21
-
-rest22:
-	TESTQ CX, CX
-	JLE   done24
-
-loop23:
-	VMOVUPS (AX), Z4
-	VMAXPS  Z0, Z4, Z0
-	ADDQ    $+64, AX
-	DECQ    CX
-	JNZ     loop23
-
-done24:
-	VMAXPS        Z1, Z0, Z0
-	VMAXPS        Z3, Z2, Z2
-	VMAXPS        Z2, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VMAXPS        Y1, Y0, Y1
-	VEXTRACTF128  $0x01, Y1, X0
-	VMAXPS        X0, X1, X0
-	VPERMILPS     $0x4e, X0, X1
-	VMAXPS        X1, X0, X0
-	VPERMILPS     $0xb1, X0, X1
-	VMAXPS        X1, X0, X0
-	VMOVSS        X0, ret+16(FP)
-	VZEROUPPER
-	RET
-
-DATA wordff800000<>+0(SB)/4, $0xff800000
-GLOBL wordff800000<>(SB), RODATA|NOPTR, $4
 
 // func vecExpSumAVX512(x *float32, n int, max float32, scale float32) float32
 // Requires: AVX, AVX512DQ, AVX512F
@@ -310,9 +210,9 @@ TEXT ·vecExpSumAVX512(SB), NOSPLIT, $0-28
 	VPXORD       Z4, Z4, Z4
 	VPXORD       Z5, Z5, Z5
 
-wide25:
+wide17:
 	CMPQ        CX, $0x00000002
-	JLT         rest26
+	JLT         rest18
 	VMOVUPS     (AX), Z12
 	VSUBPS      Z0, Z12, Z12
 	VMULPS      Z1, Z12, Z12
@@ -345,13 +245,13 @@ wide25:
 	VADDPS      Z12, Z5, Z5
 	ADDQ        $+128, AX
 	SUBQ        $0x00000002, CX
-	JMP         wide25
+	JMP         wide17
 
-rest26:
+rest18:
 	TESTQ CX, CX
-	JLE   done28
+	JLE   done20
 
-loop27:
+loop19:
 	VMOVUPS     (AX), Z12
 	VSUBPS      Z0, Z12, Z12
 	VMULPS      Z1, Z12, Z12
@@ -369,9 +269,9 @@ loop27:
 	VADDPS      Z12, Z4, Z4
 	ADDQ        $+64, AX
 	DECQ        CX
-	JNZ         loop27
+	JNZ         loop19
 
-done28:
+done20:
 	VADDPS        Z5, Z4, Z4
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y0
@@ -430,9 +330,9 @@ TEXT ·vecSiluMulAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS word3f31725d<>+0(SB), Z8
 	VPXORD       Z9, Z9, Z9
 
-wide29:
+wide21:
 	CMPQ        BX, $0x00000002
-	JLT         rest30
+	JLT         rest22
 	VMOVUPS     (CX), Z10
 	VSUBPS      Z10, Z9, Z11
 	VMAXPS      Z0, Z11, Z11
@@ -471,13 +371,13 @@ wide29:
 	ADDQ        $+128, CX
 	ADDQ        $+128, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide29
+	JMP         wide21
 
-rest30:
+rest22:
 	TESTQ BX, BX
-	JLE   done32
+	JLE   done24
 
-loop31:
+loop23:
 	VMOVUPS     (CX), Z10
 	VSUBPS      Z10, Z9, Z11
 	VMAXPS      Z0, Z11, Z11
@@ -499,9 +399,9 @@ loop31:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	DECQ        BX
-	JNZ         loop31
+	JNZ         loop23
 
-done32:
+done24:
 	VZEROUPPER
 	RET
 
@@ -524,9 +424,9 @@ TEXT ·vecGeluMulAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS wordbfcc422a<>+0(SB), Z9
 	VBROADCASTSS wordbd922279<>+0(SB), Z10
 
-wide33:
+wide25:
 	CMPQ        BX, $0x00000002
-	JLT         rest34
+	JLT         rest26
 	VMOVUPS     (CX), Z11
 	VMULPS      Z11, Z11, Z12
 	VFMADD213PS Z9, Z10, Z12
@@ -569,13 +469,13 @@ wide33:
 	ADDQ        $+128, CX
 	ADDQ        $+128, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide33
+	JMP         wide25
 
-rest34:
+rest26:
 	TESTQ BX, BX
-	JLE   done36
+	JLE   done28
 
-loop35:
+loop27:
 	VMOVUPS     (CX), Z11
 	VMULPS      Z11, Z11, Z12
 	VFMADD213PS Z9, Z10, Z12
@@ -599,9 +499,9 @@ loop35:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	DECQ        BX
-	JNZ         loop35
+	JNZ         loop27
 
-done36:
+done28:
 	VZEROUPPER
 	RET
 
@@ -620,9 +520,9 @@ TEXT ·vecRopeHalvesAVX512(SB), NOSPLIT, $0-40
 	MOVQ  cos+16(FP), BX
 	MOVQ  sin+24(FP), SI
 	TESTQ DX, DX
-	JLE   done38
+	JLE   done30
 
-loop37:
+loop29:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (BX), Z2
@@ -638,9 +538,9 @@ loop37:
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	DECQ        DX
-	JNZ         loop37
+	JNZ         loop29
 
-done38:
+done30:
 	VZEROUPPER
 	RET
 
@@ -652,9 +552,9 @@ TEXT ·vecRopePairsAVX512(SB), NOSPLIT, $0-32
 	MOVQ  cos+8(FP), DX
 	MOVQ  sin+16(FP), BX
 	TESTQ CX, CX
-	JLE   done40
+	JLE   done32
 
-loop39:
+loop31:
 	VMOVUPS        (AX), Z0
 	VPMOVZXDQ      (DX), Z1
 	VPMOVZXDQ      (BX), Z2
@@ -668,9 +568,9 @@ loop39:
 	ADDQ           $+32, DX
 	ADDQ           $+32, BX
 	DECQ           CX
-	JNZ            loop39
+	JNZ            loop31
 
-done40:
+done32:
 	VZEROUPPER
 	RET
 
@@ -681,9 +581,9 @@ TEXT ·vecAddAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 
-wide41:
+wide33:
 	CMPQ    DX, $0x00000004
-	JLT     rest42
+	JLT     rest34
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -699,67 +599,22 @@ wide41:
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $0x00000004, DX
-	JMP     wide41
+	JMP     wide33
 
-rest42:
+rest34:
 	TESTQ DX, DX
-	JLE   done44
+	JLE   done36
 
-loop43:
+loop35:
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	DECQ    DX
-	JNZ     loop43
+	JNZ     loop35
 
-done44:
-	VZEROUPPER
-	RET
-
-// func vecAddScaledAVX2(dst *float32, x *float32, n int, c float32)
-// Requires: AVX, FMA3
-TEXT ·vecAddScaledAVX2(SB), NOSPLIT, $0-28
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+16(FP), DX
-	VBROADCASTSS c+24(FP), Y0
-
-wide45:
-	CMPQ        DX, $0x00000004
-	JLT         rest46
-	VMOVUPS     (AX), Y1
-	VFMADD231PS (CX), Y0, Y1
-	VMOVUPS     Y1, (AX)
-	VMOVUPS     32(AX), Y1
-	VFMADD231PS 32(CX), Y0, Y1
-	VMOVUPS     Y1, 32(AX)
-	VMOVUPS     64(AX), Y1
-	VFMADD231PS 64(CX), Y0, Y1
-	VMOVUPS     Y1, 64(AX)
-	VMOVUPS     96(AX), Y1
-	VFMADD231PS 96(CX), Y0, Y1
-	VMOVUPS     Y1, 96(AX)
-	ADDQ        $+128, AX
-	ADDQ        $+128, CX
-	SUBQ        $0x00000004, DX
-	JMP         wide45
-
-rest46:
-	TESTQ DX, DX
-	JLE   done48
-
-loop47:
-	VMOVUPS     (AX), Y1
-	VFMADD231PS (CX), Y0, Y1
-	VMOVUPS     Y1, (AX)
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
-	DECQ        DX
-	JNZ         loop47
-
-done48:
+done36:
 	VZEROUPPER
 	RET
 
@@ -771,9 +626,9 @@ TEXT ·vecScaleAVX2(SB), NOSPLIT, $0-28
 	MOVQ         n+16(FP), DX
 	VBROADCASTSS c+24(FP), Y0
 
-wide49:
+wide37:
 	CMPQ    DX, $0x00000004
-	JLT     rest50
+	JLT     rest38
 	VMULPS  (CX), Y0, Y1
 	VMOVUPS Y1, (AX)
 	VMULPS  32(CX), Y0, Y1
@@ -785,21 +640,21 @@ wide49:
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $0x00000004, DX
-	JMP     wide49
+	JMP     wide37
 
-rest50:
+rest38:
 	TESTQ DX, DX
-	JLE   done52
+	JLE   done40
 
-loop51:
+loop39:
 	VMULPS  (CX), Y0, Y1
 	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	DECQ    DX
-	JNZ     loop51
+	JNZ     loop39
 
-done52:
+done40:
 	VZEROUPPER
 	RET
 
@@ -812,9 +667,9 @@ TEXT ·vecScaleMulAVX2(SB), NOSPLIT, $0-36
 	MOVQ         w+16(FP), BX
 	VBROADCASTSS c+32(FP), Y0
 
-wide53:
+wide41:
 	CMPQ    DX, $0x00000004
-	JLT     rest54
+	JLT     rest42
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -831,13 +686,13 @@ wide53:
 	ADDQ    $+128, CX
 	ADDQ    $+128, BX
 	SUBQ    $0x00000004, DX
-	JMP     wide53
+	JMP     wide41
 
-rest54:
+rest42:
 	TESTQ DX, DX
-	JLE   done56
+	JLE   done44
 
-loop55:
+loop43:
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -845,9 +700,9 @@ loop55:
 	ADDQ    $+32, CX
 	ADDQ    $+32, BX
 	DECQ    DX
-	JNZ     loop55
+	JNZ     loop43
 
-done56:
+done44:
 	VZEROUPPER
 	RET
 
@@ -862,9 +717,9 @@ TEXT ·vecDotAVX2(SB), NOSPLIT, $0-28
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-wide57:
+wide45:
 	CMPQ        DX, $0x00000004
-	JLT         rest58
+	JLT         rest46
 	VMOVUPS     (AX), Y4
 	VFMADD231PS (CX), Y4, Y0
 	VMOVUPS     32(AX), Y4
@@ -876,21 +731,21 @@ wide57:
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	SUBQ        $0x00000004, DX
-	JMP         wide57
+	JMP         wide45
 
-rest58:
+rest46:
 	TESTQ DX, DX
-	JLE   done60
+	JLE   done48
 
-loop59:
+loop47:
 	VMOVUPS     (AX), Y4
 	VFMADD231PS (CX), Y4, Y0
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	DECQ        DX
-	JNZ         loop59
+	JNZ         loop47
 
-done60:
+done48:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y2, Y0, Y0
@@ -904,56 +759,6 @@ done60:
 	VZEROUPPER
 	RET
 
-// func vecMaxAVX2(x *float32, n int) float32
-// Requires: AVX
-TEXT ·vecMaxAVX2(SB), NOSPLIT, $0-20
-	MOVQ         x+0(FP), AX
-	MOVQ         n+8(FP), CX
-	VBROADCASTSS wordff800000<>+0(SB), Y0
-	VBROADCASTSS wordff800000<>+0(SB), Y1
-	VBROADCASTSS wordff800000<>+0(SB), Y2
-	VBROADCASTSS wordff800000<>+0(SB), Y3
-
-wide61:
-	CMPQ    CX, $0x00000004
-	JLT     rest62
-	VMOVUPS (AX), Y4
-	VMAXPS  Y0, Y4, Y0
-	VMOVUPS 32(AX), Y4
-	VMAXPS  Y1, Y4, Y1
-	VMOVUPS 64(AX), Y4
-	VMAXPS  Y2, Y4, Y2
-	VMOVUPS 96(AX), Y4
-	VMAXPS  Y3, Y4, Y3
-	ADDQ    $+128, AX
-	SUBQ    $0x00000004, CX
-	JMP     wide61
-
-rest62:
-	TESTQ CX, CX
-	JLE   done64
-
-loop63:
-	VMOVUPS (AX), Y4
-	VMAXPS  Y0, Y4, Y0
-	ADDQ    $+32, AX
-	DECQ    CX
-	JNZ     loop63
-
-done64:
-	VMAXPS       Y1, Y0, Y0
-	VMAXPS       Y3, Y2, Y2
-	VMAXPS       Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VMAXPS       X1, X0, X1
-	VPERMILPS    $0x4e, X1, X0
-	VMAXPS       X0, X1, X1
-	VPERMILPS    $0xb1, X1, X0
-	VMAXPS       X0, X1, X1
-	VMOVSS       X1, ret+16(FP)
-	VZEROUPPER
-	RET
-
 // func vecExpSumAVX2(x *float32, n int, max float32, scale float32) float32
 // Requires: AVX, AVX2, FMA3
 TEXT ·vecExpSumAVX2(SB), NOSPLIT, $0-28
@@ -964,9 +769,9 @@ TEXT ·vecExpSumAVX2(SB), NOSPLIT, $0-28
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 
-wide65:
+wide49:
 	CMPQ        CX, $0x00000002
-	JLT         rest66
+	JLT         rest50
 	VMOVUPS     (AX), Y4
 	VSUBPS      Y0, Y4, Y4
 	VMULPS      Y1, Y4, Y4
@@ -1011,13 +816,13 @@ wide65:
 	VADDPS      Y4, Y3, Y3
 	ADDQ        $+64, AX
 	SUBQ        $0x00000002, CX
-	JMP         wide65
+	JMP         wide49
 
-rest66:
+rest50:
 	TESTQ CX, CX
-	JLE   done68
+	JLE   done52
 
-loop67:
+loop51:
 	VMOVUPS     (AX), Y4
 	VSUBPS      Y0, Y4, Y4
 	VMULPS      Y1, Y4, Y4
@@ -1041,9 +846,9 @@ loop67:
 	VADDPS      Y4, Y2, Y2
 	ADDQ        $+32, AX
 	DECQ        CX
-	JNZ         loop67
+	JNZ         loop51
 
-done68:
+done52:
 	VADDPS       Y3, Y2, Y2
 	VEXTRACTF128 $0x01, Y2, X0
 	VADDPS       X0, X2, X0
@@ -1154,9 +959,9 @@ TEXT ·vecSiluMulAVX2(SB), NOSPLIT, $0-32
 	MOVQ   n+24(FP), BX
 	VXORPS Y0, Y0, Y0
 
-wide69:
+wide53:
 	CMPQ        BX, $0x00000002
-	JLT         rest70
+	JLT         rest54
 	VMOVUPS     (CX), Y1
 	VSUBPS      Y1, Y0, Y2
 	VMAXPS      spreadc2ae0000<>+0(SB), Y2, Y2
@@ -1201,13 +1006,13 @@ wide69:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide69
+	JMP         wide53
 
-rest70:
+rest54:
 	TESTQ BX, BX
-	JLE   done72
+	JLE   done56
 
-loop71:
+loop55:
 	VMOVUPS     (CX), Y1
 	VSUBPS      Y1, Y0, Y2
 	VMAXPS      spreadc2ae0000<>+0(SB), Y2, Y2
@@ -1232,9 +1037,9 @@ loop71:
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
 	DECQ        BX
-	JNZ         loop71
+	JNZ         loop55
 
-done72:
+done56:
 	VZEROUPPER
 	RET
 
@@ -1248,9 +1053,9 @@ TEXT ·vecGeluMulAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS wordbfcc422a<>+0(SB), Y0
 	VBROADCASTSS wordbd922279<>+0(SB), Y1
 
-wide73:
+wide57:
 	CMPQ        BX, $0x00000002
-	JLT         rest74
+	JLT         rest58
 	VMOVUPS     (CX), Y2
 	VMULPS      Y2, Y2, Y3
 	VFMADD213PS Y0, Y1, Y3
@@ -1299,13 +1104,13 @@ wide73:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide73
+	JMP         wide57
 
-rest74:
+rest58:
 	TESTQ BX, BX
-	JLE   done76
+	JLE   done60
 
-loop75:
+loop59:
 	VMOVUPS     (CX), Y2
 	VMULPS      Y2, Y2, Y3
 	VFMADD213PS Y0, Y1, Y3
@@ -1332,9 +1137,9 @@ loop75:
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
 	DECQ        BX
-	JNZ         loop75
+	JNZ         loop59
 
-done76:
+done60:
 	VZEROUPPER
 	RET
 
@@ -1347,9 +1152,9 @@ TEXT ·vecRopeHalvesAVX2(SB), NOSPLIT, $0-40
 	MOVQ  cos+16(FP), BX
 	MOVQ  sin+24(FP), SI
 	TESTQ DX, DX
-	JLE   done78
+	JLE   done62
 
-loop77:
+loop61:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VMOVUPS     (BX), Y2
@@ -1365,9 +1170,9 @@ loop77:
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	DECQ        DX
-	JNZ         loop77
+	JNZ         loop61
 
-done78:
+done62:
 	VZEROUPPER
 	RET
 
@@ -1379,9 +1184,9 @@ TEXT ·vecRopePairsAVX2(SB), NOSPLIT, $0-32
 	MOVQ  cos+8(FP), DX
 	MOVQ  sin+16(FP), BX
 	TESTQ CX, CX
-	JLE   done80
+	JLE   done64
 
-loop79:
+loop63:
 	VMOVUPS        (AX), Y0
 	VPMOVZXDQ      (DX), Y1
 	VPMOVZXDQ      (BX), Y2
@@ -1395,9 +1200,9 @@ loop79:
 	ADDQ           $+16, DX
 	ADDQ           $+16, BX
 	DECQ           CX
-	JNZ            loop79
+	JNZ            loop63
 
-done80:
+done64:
 	VZEROUPPER
 	RET
 
@@ -1407,13 +1212,13 @@ TEXT ·vecPrefetch(SB), NOSPLIT, $0-16
 	MOVQ  x+0(FP), AX
 	MOVQ  lines+8(FP), CX
 	TESTQ CX, CX
-	JLE   done82
+	JLE   done66
 
-loop81:
+loop65:
 	PREFETCHT0 (AX)
 	ADDQ       $0x40, AX
 	DECQ       CX
-	JNZ        loop81
+	JNZ        loop65
 
-done82:
+done66:
 	RET

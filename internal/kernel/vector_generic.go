@@ -87,38 +87,9 @@ func scaleMulGeneric(dst, x, w []float32, c float32) {
 	}
 }
 
-func layerNormGeneric(dst, x, w, b []float32, eps float32) {
-	var sum, sq float64
-	for _, v := range x {
-		sum += float64(v)
-	}
-	mean := sum / float64(len(x))
-	for _, v := range x {
-		sq += (float64(v) - mean) * (float64(v) - mean)
-	}
-	m, scale := float32(mean), float32(1/math.Sqrt(sq/float64(len(x))+float64(eps)))
-	for i, v := range x {
-		y := (v - m) * scale
-		if w != nil {
-			y *= w[i]
-		}
-		if b != nil {
-			y += b[i]
-		}
-		dst[i] = y
-	}
-}
-
 func addGeneric(dst, x []float32) {
 	for i, v := range x {
 		dst[i] += v
-	}
-}
-
-func addScaledGeneric(dst, x []float32, c float32) {
-	dst = dst[:len(x)]
-	for i, v := range x {
-		dst[i] += v * c
 	}
 }
 

@@ -4,13 +4,11 @@ package kernel
 
 func (Set) scaleMul(dst, x, w []float32, c float32)        { scaleMulGeneric(dst, x, w, c) }
 func (Set) add(dst, x []float32)                           { addGeneric(dst, x) }
-func (Set) addScaled(dst, x []float32, c float32)          { addScaledGeneric(dst, x, c) }
 func (Set) scaleTo(dst, x []float32, c float32)            { scaleToGeneric(dst, x, c) }
 func (Set) siluMul(dst, gate, up []float32)                { siluMulGeneric(dst, gate, up) }
 func (Set) geluMul(dst, gate, up []float32)                { geluMulGeneric(dst, gate, up) }
 func (Set) ropeHalves(x, cos, sin []float32)               { ropeHalvesGeneric(x[:len(cos)], x[len(cos):], cos, sin) }
 func (Set) ropePairs(x, cos, sin []float32)                { ropePairsGeneric(x, cos, sin) }
 func (Set) dot(a, b []float32) float32                     { return dotGeneric(a, b) }
-func (Set) max(x []float32) float32                        { return maxGeneric(x) }
 func (Set) expSum(x []float32, max, scale float32) float32 { return expSumGeneric(x, max, scale) }
 func (Set) prefetch([]float32)                             {}

@@ -9,11 +9,6 @@ package kernel
 //go:noescape
 func vecAddAVX512(dst *float32, x *float32, n int)
 
-// vecAddScaled: dst += x*c.
-//
-//go:noescape
-func vecAddScaledAVX512(dst *float32, x *float32, n int, c float32)
-
 // vecScale: dst = x*c.
 //
 //go:noescape
@@ -28,11 +23,6 @@ func vecScaleMulAVX512(dst *float32, x *float32, w *float32, n int, c float32)
 //
 //go:noescape
 func vecDotAVX512(x *float32, y *float32, n int) float32
-
-// vecMax: the largest, passing over NaN; -Inf of nothing.
-//
-//go:noescape
-func vecMaxAVX512(x *float32, n int) float32
 
 // vecExpSumAVX512: x = exp((x-max)*scale), returns Σ exp((x-max)*scale).
 //
@@ -64,11 +54,6 @@ func vecRopePairsAVX512(x *float32, cos *float32, sin *float32, n int)
 //go:noescape
 func vecAddAVX2(dst *float32, x *float32, n int)
 
-// vecAddScaled: dst += x*c.
-//
-//go:noescape
-func vecAddScaledAVX2(dst *float32, x *float32, n int, c float32)
-
 // vecScale: dst = x*c.
 //
 //go:noescape
@@ -83,11 +68,6 @@ func vecScaleMulAVX2(dst *float32, x *float32, w *float32, n int, c float32)
 //
 //go:noescape
 func vecDotAVX2(x *float32, y *float32, n int) float32
-
-// vecMax: the largest, passing over NaN; -Inf of nothing.
-//
-//go:noescape
-func vecMaxAVX2(x *float32, n int) float32
 
 // vecExpSumAVX2: x = exp((x-max)*scale), returns Σ exp((x-max)*scale).
 //

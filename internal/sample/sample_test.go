@@ -52,7 +52,7 @@ func TestGreedyIsTheLowestOfTheLargest(t *testing.T) {
 func TestSeedDefectTemperatureZeroIsGreedy(t *testing.T) {
 	s := New(kernel.New(cpu.Generic), 300, 4096)
 	x := row(300, 3, 1)
-	want := int32(kernel.New(cpu.Generic).ArgMax(x))
+	want := int32(slices.Index(x, slices.Max(x)))
 	for seed := range uint64(200) {
 		p := Params{Temperature: 0, TopK: 40, TopP: 0.9, MinP: 0.01}
 		var out Output

@@ -64,20 +64,9 @@ func elementwise(a lanes.Arch) {
 	}, advance(a, dst, x))
 	lanes.Finish()
 
-	begin(a, "vecAddScaled", "func(dst, x *float32, n int, c float32)", "vecAddScaled: dst += x*c.")
-	dst, x, n = lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")
-	c := a.Param("c")
-	lanes.Unrolled(n, 4, func(k int) {
-		r := a.Reg()
-		VMOVUPS(at(a, dst, k), r)
-		VFMADD231PS(at(a, x, k), c, r)
-		VMOVUPS(r, at(a, dst, k))
-	}, advance(a, dst, x))
-	lanes.Finish()
-
 	begin(a, "vecScale", "func(dst, x *float32, n int, c float32)", "vecScale: dst = x*c.")
 	dst, x, n = lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")
-	c = a.Param("c")
+	c := a.Param("c")
 	lanes.Unrolled(n, 4, func(k int) {
 		r := a.Reg()
 		VMULPS(at(a, x, k), c, r)
@@ -114,23 +103,6 @@ func reductions(a lanes.Arch) {
 	VADDPS(sums[3], sums[2], sums[2])
 	VADDPS(sums[2], sums[0], sums[0])
 	lanes.SetResult(a.Reduce(sums[0], VADDPS))
-	lanes.Finish()
-
-	begin(a, "vecMax", "func(x *float32, n int) float32", "vecMax: the largest, passing over NaN; -Inf of nothing.")
-	x, n = lanes.Pointer("x"), lanes.Pointer("n")
-	tops := a.Regs(4)
-	for _, r := range tops {
-		VBROADCASTSS(lanes.Word(0xff800000), r)
-	}
-	lanes.Unrolled(n, 4, func(k int) {
-		r := a.Reg()
-		VMOVUPS(at(a, x, k), r)
-		VMAXPS(tops[k], r, tops[k]) // of NaN and top it returns the second source, top
-	}, advance(a, x))
-	VMAXPS(tops[1], tops[0], tops[0])
-	VMAXPS(tops[3], tops[2], tops[2])
-	VMAXPS(tops[2], tops[0], tops[0])
-	lanes.SetResult(a.Reduce(tops[0], VMAXPS))
 	lanes.Finish()
 
 	a.ExpSum("vecExpSum", true)
