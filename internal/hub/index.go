@@ -31,12 +31,20 @@ type indexFile struct {
 
 // wheelFile is where the wheel of a pinned requirement, such as name==1.0, lies.
 func (s *Store) wheelFile(ctx context.Context, index, requirement string, p retryPolicy) (remote, error) {
-	project, version, _ := strings.Cut(requirement, "==")
+	project, _, _ := strings.Cut(requirement, "==")
 	address := strings.TrimRight(index, "/") + "/" + normalized(project) + "/"
 	at, files, err := s.listProject(ctx, address, p)
 	if err != nil {
 		return remote{}, err
 	}
+	r, err := wheelIn(files, at, requirement)
+	r.policy = p
+	return r, err
+}
+
+// wheelIn finds a requirement's wheel in the list of files that is at the address.
+func wheelIn(files []indexFile, at *url.URL, requirement string) (remote, error) {
+	project, version, _ := strings.Cut(requirement, "==")
 	for _, f := range files {
 		fields := strings.Split(strings.TrimSuffix(f.Filename, ".whl"), "-")
 		if !strings.HasSuffix(f.Filename, ".whl") || len(fields) < 5 || normalized(fields[0]) != normalized(project) || fields[1] != version {
@@ -44,12 +52,12 @@ func (s *Store) wheelFile(ctx context.Context, index, requirement string, p retr
 		}
 		u, err := at.Parse(f.URL)
 		if err != nil {
-			return remote{}, fmt.Errorf("%s lists %s with an address that is none: %w", at.Host, f.Filename, err)
+			return remote{}, fmt.Errorf("%s lists %.100q with an address that cannot be read", at.Host, f.Filename)
 		}
 		if u.User == nil && u.Host == at.Host && u.Scheme == at.Scheme {
 			u.User = at.User // who may see the list may fetch the file
 		}
-		r := remote{url: u.String(), size: -1, sha256: strings.ToLower(f.Hashes["sha256"]), policy: p}
+		r := remote{url: u.String(), size: -1, sha256: strings.ToLower(f.Hashes["sha256"])}
 		if f.Size > 0 {
 			r.size = f.Size
 		}
