@@ -97,7 +97,7 @@ func inspect(file *gguf.File, tensors bool, o instance.Options) inspection {
 func fits(file *gguf.File, o instance.Options) fit {
 	m, err := instance.Estimate(file, o)
 	f := fit{
-		Runs: err == nil, Limit: o.MemoryLimit, Weights: m.Weights, Buffers: m.Buffers + m.Process,
+		Runs: err == nil, Limit: o.MemoryLimit, Weights: m.Weights, Buffers: m.Buffers + m.File + m.Process,
 		PerToken: m.PerToken, Cache: m.Cache, Context: m.Context,
 	}
 	if err != nil {

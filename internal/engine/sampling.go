@@ -155,7 +155,10 @@ func (it *item) constrained(s *Stream, in sample.Input, with *sample.Sampler, un
 	if it.err = with.Sample(in, &it.out); it.err != nil {
 		return
 	}
-	if it.forced, it.err = c.Accept(it.out.Token); it.err == nil {
-		c.ask(max(0, s.seq.Prompt()+s.seq.Limit()-s.seq.Len()-1-len(it.forced)))
+	if it.forced, it.err = c.Accept(it.out.Token); it.err != nil {
+		return
+	}
+	if left := s.seq.Prompt() + s.seq.Limit() - s.seq.Len() - 1 - len(it.forced); left > 0 {
+		c.ask(left)
 	}
 }

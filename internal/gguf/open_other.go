@@ -6,6 +6,9 @@ import (
 	"os"
 )
 
+// Mapped says whether a file's data are pages of it, rather than a copy in memory.
+const Mapped = false
+
 // Open reads the file at path into memory, for want of mmap.
 func Open(path string) (*File, error) {
 	if err := checkPath(path); err != nil {

@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Mapped says whether a file's data are pages of it, rather than a copy in memory.
+const Mapped = true
+
 // Open maps the file at path into memory, read-only. Pages are read when they
 // are touched: if the file is cut in the meantime, that ends as Fault describes.
 func Open(path string) (*File, error) {

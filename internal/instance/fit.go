@@ -7,23 +7,31 @@ import (
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/model"
+	"github.com/penstock-llm/penstock/internal/sample"
 )
 
 // ErrTooLarge is wrapped by Open's error when the model does not fit the memory.
 var ErrTooLarge = errors.New("not enough memory")
 
-// process is what the program takes besides weights, step buffers and cache:
-// vocabulary, runtime, connections.
+// process is what the program takes besides all that can be counted: runtime,
+// vocabulary, connections.
 const process = 128 << 20
+
+// blockBooks is what the scheduler notes of a block.
+const blockBooks = 128
 
 // need is what a model asks of the memory, in bytes.
 type need struct {
-	weights, scratch, perBlock uint64
-	context                    int // positions that the model was made for
+	model.Memory
+	samplers uint64
+	context  int // positions that the model was made for
 }
 
-// plan is how the memory is shared out.
-type plan struct {
+// fixed is what is taken whatever the size of the cache.
+func (n *need) fixed() uint64 { return n.Weights + n.Buffers + n.samplers + n.File + process }
+
+// room is how the memory is shared out.
+type room struct {
 	context int // tokens of a sequence
 	blocks  int // of the KV cache
 }
@@ -31,7 +39,8 @@ type plan struct {
 // Memory is what an instance takes, or would take, in bytes.
 type Memory struct {
 	Weights  uint64 // in the form that the kernels read
-	Buffers  uint64 // of a step
+	Buffers  uint64 // of a step and of sampling
+	File     uint64 // of the file: what is read from it while the model is used
 	Process  uint64 // vocabulary, runtime, connections
 	Cache    uint64 // keys and values of all sequences together
 	PerToken uint64 // of the cache
@@ -42,38 +51,45 @@ type Memory struct {
 // does not fit, the error wraps ErrTooLarge and the figures are those that are
 // known.
 func Estimate(f *gguf.File, o Options) (Memory, error) {
-	n, p, err := estimate(f, o.withDefaults())
-	return Memory{
-		Weights: n.weights, Buffers: n.scratch, Process: process,
-		Cache: uint64(p.blocks) * n.perBlock, PerToken: n.perBlock / kvcache.BlockTokens, Context: p.context,
-	}, err
+	n, r, err := estimate(f, o.withDefaults())
+	return memory(n, r), err
 }
 
-func estimate(f *gguf.File, o Options) (need, plan, error) {
-	weights, perBlock, scratch, err := model.Need(f, o.model())
+func memory(n need, r room) Memory {
+	return Memory{
+		Weights: n.Weights, Buffers: n.Buffers + n.samplers, File: n.File, Process: process,
+		Cache: uint64(r.blocks) * (n.PerBlock - blockBooks), PerToken: (n.PerBlock - blockBooks) / kvcache.BlockTokens,
+		Context: r.context,
+	}
+}
+
+func estimate(f *gguf.File, o Options) (need, room, error) {
+	m, err := model.Need(f, o.model())
 	if err != nil {
-		return need{}, plan{}, err
+		return need{}, room{}, err
 	}
 	config, err := model.Describe(f)
 	if err != nil {
-		return need{}, plan{}, err
+		return need{}, room{}, err
 	}
-	n := need{weights: weights, scratch: scratch, perBlock: perBlock, context: config.Context}
-	p, err := fit(n, o)
+	m.PerBlock += blockBooks
+	n := need{Memory: m, context: config.Context}
+	n.samplers = uint64(o.Threads) * sample.Bytes(config.Vocab, config.Context)
+	r, err := fit(n, o)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", f.Path(), err)
 	}
-	return n, p, err
+	return n, r, err
 }
 
 // fit decides context and cache size before anything is allocated. What the
 // caller asks for is given or refused; what is left open is chosen so that a
 // batch of sequences of ordinary length has room, within half of the memory
 // that is left.
-func fit(n need, o Options) (plan, error) {
-	fixed := n.weights + n.scratch + process
+func fit(n need, o Options) (room, error) {
+	fixed := n.fixed()
 	if o.MemoryLimit > 0 && fixed >= o.MemoryLimit {
-		return plan{}, fmt.Errorf("%w: weights and buffers take %s, the limit is %s: choose a smaller model or raise --memory-limit",
+		return room{}, fmt.Errorf("%w: weights and buffers take %s, the limit is %s: choose a smaller model or raise --memory-limit",
 			ErrTooLarge, size(fixed), size(o.MemoryLimit))
 	}
 	context := n.context
@@ -81,33 +97,33 @@ func fit(n need, o Options) (plan, error) {
 		context = o.Context
 	}
 	if context > n.context {
-		return plan{}, fmt.Errorf("--ctx %d: the model was made for %d positions", o.Context, n.context)
+		return room{}, fmt.Errorf("--ctx %d: the model was made for %d positions", o.Context, n.context)
 	}
 	const ordinary = 2048
-	bytes := uint64(blocksFor(max(context, o.MaxBatch*min(context, ordinary)))) * n.perBlock
+	bytes := uint64(blocksFor(max(context, o.MaxBatch*min(context, ordinary)))) * n.PerBlock
 	switch {
 	case o.KVMemory > 0:
 		bytes = o.KVMemory
 	case o.MemoryLimit > 0:
-		bytes = min(bytes, max((o.MemoryLimit-fixed)/2, uint64(blocksFor(min(context, ordinary)))*n.perBlock))
+		bytes = min(bytes, max((o.MemoryLimit-fixed)/2, uint64(blocksFor(min(context, ordinary)))*n.PerBlock))
 	}
 	if o.MemoryLimit > 0 && bytes > o.MemoryLimit-fixed {
-		return plan{}, fmt.Errorf("%w: the KV cache of %s beside %s of weights and buffers exceeds the limit of %s: lower --kv-memory or --ctx, or raise --memory-limit",
+		return room{}, fmt.Errorf("%w: the KV cache of %s beside %s of weights and buffers exceeds the limit of %s: lower --kv-memory or --ctx, or raise --memory-limit",
 			ErrTooLarge, size(bytes), size(fixed), size(o.MemoryLimit))
 	}
-	blocks := int(bytes / n.perBlock)
+	blocks := int(bytes / n.PerBlock)
 	even := kvcache.Divisible(blocks) // a few less, if there are enough
 	switch least := blocksFor(context); {
 	case even >= least:
 		blocks = even
 	case blocks >= least:
 	case o.Context > 0 || blocks == 0:
-		return plan{}, fmt.Errorf("%w: a KV cache of %s holds %d tokens, --ctx asks for %d: raise --kv-memory or --memory-limit",
+		return room{}, fmt.Errorf("%w: a KV cache of %s holds %d tokens, --ctx asks for %d: raise --kv-memory or --memory-limit",
 			ErrTooLarge, size(bytes), blocks*kvcache.BlockTokens, context)
 	default:
 		blocks, context = even, even*kvcache.BlockTokens
 	}
-	return plan{context: context, blocks: blocks}, nil
+	return room{context: context, blocks: blocks}, nil
 }
 
 func blocksFor(tokens int) int {

@@ -3,11 +3,13 @@ package instance
 import (
 	"errors"
 	"testing"
+
+	"github.com/penstock-llm/penstock/internal/model"
 )
 
 func TestFit(t *testing.T) {
 	const mb = 1 << 20
-	small := need{weights: 100 * mb, scratch: 20 * mb, perBlock: mb / 2, context: 8192}
+	small := need{Memory: model.Memory{Weights: 100 * mb, Buffers: 15 * mb, PerBlock: mb / 2, File: 3 * mb}, samplers: 2 * mb, context: 8192}
 	for _, c := range []struct {
 		name    string
 		o       Options

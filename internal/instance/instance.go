@@ -108,7 +108,7 @@ func (in *Instance) load(o Options) (err error) {
 		}
 	}()
 	options := o.model()
-	_, p, err := estimate(in.File, o)
+	n, p, err := estimate(in.File, o)
 	if err != nil {
 		return err
 	}
@@ -145,6 +145,10 @@ func (in *Instance) load(o Options) (err error) {
 		OnPanic:     o.OnPanic,
 		Explain:     in.explain,
 	})
+	if err == nil {
+		m := memory(n, p)
+		tuneHeap(o.MemoryLimit, m.outside())
+	}
 	return err
 }
 

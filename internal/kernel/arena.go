@@ -69,6 +69,17 @@ func (a *Arena) bytes(n int) ([]byte, error) {
 	return memory, nil
 }
 
+// Bytes is the memory that was handed out.
+func (a *Arena) Bytes() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := -len(a.free)
+	for _, c := range a.chunks {
+		n += len(c)
+	}
+	return n
+}
+
 // Free gives all memory back. No matrix of the arena may be used afterwards.
 func (a *Arena) Free() error {
 	a.mu.Lock()

@@ -62,7 +62,7 @@ func wantError(t *testing.T, f *gguf.File, parts ...string) {
 			t.Errorf("error %q does not say %q", err, p)
 		}
 	}
-	if _, _, _, err2 := Need(f, Options{Threads: 1}); err2 == nil {
+	if _, err2 := Need(f, Options{Threads: 1}); err2 == nil {
 		t.Errorf("Need does not object to what Load refuses: %v", err)
 	}
 }
@@ -231,9 +231,13 @@ func TestConfig(t *testing.T) {
 	if packed := int64(3*layer+416*96) * 34 / 32; weights != packed {
 		t.Errorf("%d bytes of weights, want %d", weights, packed)
 	}
-	need, perBlock, scratch, err := Need(f, Options{Threads: 1})
-	if err != nil || need != uint64(weights) || perBlock != 2*3*2*(2*16*64+4*16) || scratch == 0 {
-		t.Errorf("Need: %d weights, %d per block, %d scratch, %v", need, perBlock, scratch, err)
+	need, err := Need(f, Options{Threads: 1})
+	if err != nil || need.Weights != uint64(weights) || need.PerBlock != 2*3*2*(2*16*64+4*16) || need.Buffers == 0 {
+		t.Errorf("Need: %+v, %v", need, err)
+	}
+	// The embeddings are the output, too: they are read for both, and counted once.
+	if rows := uint64(411 * 96 * 34 / 32); need.File != rows {
+		t.Errorf("Need: %d bytes of the file, want %d", need.File, rows)
 	}
 }
 

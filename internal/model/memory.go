@@ -8,25 +8,56 @@ import (
 	"github.com/penstock-llm/penstock/internal/nn"
 )
 
-// Need estimates the memory that a model takes, before any of it is taken:
-// its weights, one block of keys and values (of kvcache.BlockTokens positions),
-// and the buffers of a step.
-func Need(f *gguf.File, o Options) (weights, perBlockKV, scratch uint64, err error) {
+// Memory is what a model takes, in bytes.
+type Memory struct {
+	Weights  uint64 // in the backend's form
+	PerBlock uint64 // keys and values of kvcache.BlockTokens positions
+	Buffers  uint64 // of a step
+	File     uint64 // of the file: what is read from it while the model is used
+}
+
+// Need estimates the memory that a model takes, before any of it is taken.
+func Need(f *gguf.File, o Options) (Memory, error) {
 	o = o.withDefaults()
 	b, _, err := bind(f)
 	if err != nil {
-		return 0, 0, 0, err
+		return Memory{}, err
 	}
-	if weights, err = b.weightBytes(o); err != nil {
-		return 0, 0, 0, err
+	weights, err := b.weightBytes(o)
+	if err != nil {
+		return Memory{}, err
 	}
 	block, err := kvcache.BytesPerBlock(b.kvConfig(o))
 	if err != nil {
-		return 0, 0, 0, fmt.Errorf("model: %s: %w", f.Path(), err)
+		return Memory{}, fmt.Errorf("model: %s: %w", f.Path(), err)
 	}
 	l := b.limits
 	l.Rows, l.Logits, l.Seqs = o.MaxRows, o.MaxLogits, o.MaxRows
-	return weights, uint64(block), l.Bytes(o.Threads) + nn.RopeBytes(b.ropes), nil
+	var pairs []int
+	for _, r := range b.ropes {
+		pairs = append(pairs, r.Pairs)
+	}
+	return Memory{
+		Weights:  weights,
+		PerBlock: uint64(block),
+		Buffers:  l.Bytes(o.Threads, pairs) + nn.RopeBytes(b.ropes),
+		File:     b.fileBytes(o),
+	}, nil
+}
+
+// fileBytes is how much of the file stays in use after loading: the embeddings,
+// and the output's rows, from which the likeliest logits are computed again. Where
+// files are not mapped, all of it is in memory.
+func (b *binder) fileBytes(o Options) uint64 {
+	var sum uint64
+	for _, t := range b.file.Tensors() {
+		embeddings := t.Name == "token_embd.weight"
+		again := t.Name == "output.weight" && !o.Reference && !(&nn.Matrix{Type: t.Type}).MultipliesFloats()
+		if embeddings || again || !gguf.Mapped {
+			sum += uint64(len(t.Data))
+		}
+	}
+	return sum
 }
 
 // weightBytes is the size of the weights in the backend's form.

@@ -209,6 +209,15 @@ func (m *Model) Forward(b *batch.Batch, c *kvcache.Cache) []float32 {
 // ascending; nil: none.
 func (m *Model) NotFinite() []int32 { return m.be.NotFinite() }
 
+// ArenaBytes is what the model takes outside the collector's heap on systems that
+// have such memory.
+func (m *Model) ArenaBytes() int {
+	if f, ok := m.be.(*nn.Fast); ok {
+		return f.ArenaBytes()
+	}
+	return 0
+}
+
 // Profile reads where the time of steps went since SetProfile(true).
 func (m *Model) Profile() nn.Profile { return m.be.Profile() }
 

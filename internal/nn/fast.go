@@ -185,19 +185,27 @@ func (l Limits) check() error {
 	return nil
 }
 
-// Bytes is about what the buffers of a backend with these limits take.
-func (l *Limits) Bytes(workers int) uint64 {
-	const panel = 2 // bytes of a panel per value, scales and sums included
-	perPanel := panel
+// Bytes is about what the buffers of a backend with these limits take; pairs are
+// those of its rotations.
+func (l *Limits) Bytes(workers int, pairs []int) uint64 {
+	panel := 2 // bytes of a panel per value, scales and sums included
 	if l.Floats {
-		perPanel += 4
+		panel += 4
 	}
-	qkv := l.Heads + 2*l.KVHeads*l.HeadDim
-	row := 4*(2*l.Dim+qkv) + perPanel*(l.Dim+l.Heads+l.Hidden) + 16*l.HeadDim
-	logit := 4*l.Vocab + perPanel*l.Dim
+	qkv := pad(l.Heads) + 2*pad(l.KVHeads*l.HeadDim)
+	row := 4*(2*apart(l.Dim)+apart(qkv)) + panel*(l.Dim+l.Heads+l.Hidden)
+	if l.HeadDim%kernel.BlockLen != 0 {
+		row += 4 * l.Heads
+	}
+	for _, p := range pairs {
+		row += 2 * 4 * p
+	}
+	row += 64 + 16*(l.Group/kernel.TileQueries+1) // what the plan notes
+	logit := 4*pad(l.Vocab) + panel*l.Dim
+	seq := 64*l.KVHeads + 32 // flags of decodeJob
 	lists := 8 * candidates * refineLists(l.Logits, workers)
 	own := 4 * (max(l.Rows, gatedChunks)*2*pairRows + (1+kernel.PanelCols)*l.Dim + kernel.AttendScratch + 2*kernel.TileQueries*l.HeadDim)
-	return uint64(l.Rows)*uint64(row) + uint64(l.Logits)*uint64(logit) + uint64(lists) + uint64(workers)*uint64(own)
+	return uint64(l.Rows*row) + uint64(l.Logits)*uint64(logit) + uint64(l.Seqs*seq) + uint64(lists) + uint64(workers*own)
 }
 
 // Load packs a matrix.
@@ -263,6 +271,9 @@ func (f *Fast) Profile() Profile { return f.prof.total }
 
 // SetProfile switches the counters; switching them on clears them.
 func (f *Fast) SetProfile(on bool) { f.prof.set(on) }
+
+// ArenaBytes is the memory of the packed weights and the buffers.
+func (f *Fast) ArenaBytes() int { return f.arena.Bytes() }
 
 // Close frees the weights.
 func (f *Fast) Close() error { return f.arena.Free() }

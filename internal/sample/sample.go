@@ -104,6 +104,13 @@ type Sampler struct {
 // most context tokens.
 func New(set kernel.Set, vocab, context int) *Sampler { return newSampler(set, vocab, context, usual) }
 
+// Bytes is about what New allocates.
+func Bytes(vocab, context int) uint64 {
+	const rest = 32 << 10 // what does not depend on the vocabulary
+	lists := 3 * (vocab + (vocab+usual.chunk-1)/usual.chunk*kernel.BandPad)
+	return uint64(4*(lists+3*vocab+context)) + rest
+}
+
 func newSampler(set kernel.Set, vocab, context int, z sizes) *Sampler {
 	chunks := (vocab + z.chunk - 1) / z.chunk
 	list := func() []float32 { return make([]float32, vocab+chunks*kernel.BandPad) }
