@@ -92,8 +92,8 @@ type Benchmark struct {
 	AvgResponseTime      float64 `json:"avg_response_time"`
 	MinResponseTime      float64 `json:"min_response_time"`
 	MaxResponseTime      float64 `json:"max_response_time"`
-	AvgThroughput        float64 `json:"avg_throughput"`         // requests per second
-	AvgTokensPerSecond   float64 `json:"avg_tokens_per_second"`  // generated tokens per second, all requests together
+	AvgThroughput        float64 `json:"avg_throughput"`         // generated tokens by total_time
+	AvgTokensPerSecond   float64 `json:"avg_tokens_per_second"`  // the same
 	TotalTokensProcessed int     `json:"total_tokens_processed"` // prompt and generated
 	AvgGeneratedTokens   float64 `json:"avg_generated_tokens"`
 	TotalTime            float64 `json:"total_time"`
@@ -116,23 +116,30 @@ type Endpoint struct {
 // ModelInfo is the data of GET /model/info.
 type ModelInfo struct {
 	ModelPath         string  `json:"model_path"`
-	Name              string  `json:"name"`
-	Family            string  `json:"family"`
-	Type              string  `json:"type"`
+	ModelName         string  `json:"model_name"`
+	ModelFamily       string  `json:"model_family"`
+	ModelType         string  `json:"model_type"`
 	VocabSize         int     `json:"vocab_size"`
 	HiddenSize        int     `json:"hidden_size"`
 	NumLayers         int     `json:"num_layers"`
-	NumHeads          int     `json:"num_heads"`
-	NumKVHeads        int     `json:"num_kv_heads"`
+	NumHeads          int     `json:"num_attention_heads"`
+	NumKVHeads        int     `json:"num_key_value_heads"`
 	HeadDim           int     `json:"head_dim"`
 	MaxSequenceLength int     `json:"max_sequence_length"`
 	TrainedLength     int     `json:"trained_sequence_length"`
 	IntermediateSize  int     `json:"intermediate_size"`
 	RopeTheta         float64 `json:"rope_theta"`
 	RMSNormEps        float64 `json:"rms_norm_eps"`
-	Quantization      string  `json:"quantization"`
 	Parameters        int64   `json:"parameters"`
 	WeightBytes       int64   `json:"weight_bytes"`
+
+	Quantization Quantization `json:"quantization"`
+}
+
+// Quantization is the number format of the weights.
+type Quantization struct {
+	Enabled bool   `json:"enabled"` // the weights are not floating-point numbers
+	Type    string `json:"type"`    // such as Q8_0
 }
 
 // Health is the answer of GET /health, for clients of cLLM and of llama-server.

@@ -2,6 +2,8 @@ package server
 
 import (
 	"fmt"
+	"math"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -72,6 +74,9 @@ func TestBenchmark(t *testing.T) {
 				t.Errorf("%s is %v", field, d[field])
 			}
 		}
+		if got, want := d["avg_throughput"].(float64), requests*tokens/d["total_time"].(float64); math.Abs(got/want-1) > 1e-6 {
+			t.Errorf("avg_throughput %v, want %v generated tokens a second", got, want)
+		}
 	}
 }
 
@@ -108,8 +113,19 @@ func TestBenchmarkBesideTraffic(t *testing.T) {
 func TestModelInfoAndIndex(t *testing.T) {
 	f := newFixture(t, "x")
 	d := at(t, f.do(t, "GET", "/model/info", "").get(t), "data").(map[string]any)
-	if d["hidden_size"] != 64.0 || d["num_kv_heads"] != 2.0 || d["max_sequence_length"] != 512.0 || d["family"] != "llama" {
-		t.Errorf("got %v", d)
+	for name, want := range map[string]any{
+		"model_name": "org/tiny", "model_family": "llama", "model_type": "gguf", "model_path": "tiny.gguf", "hidden_size": 64.0, "num_layers": 2.0,
+		"num_attention_heads": 4.0, "num_key_value_heads": 2.0, "vocab_size": 400.0, "max_sequence_length": 512.0, "intermediate_size": 96.0,
+		"rope_theta": 10000.0, "quantization": map[string]any{"enabled": false, "type": "F32"},
+	} {
+		if !reflect.DeepEqual(d[name], want) {
+			t.Errorf("%s is %v, want %v", name, d[name], want)
+		}
+	}
+	f.model.Config.Quantization = "Q8_0"
+	d = at(t, f.do(t, "GET", "/model/info", "").get(t), "data").(map[string]any)
+	if at(t, d, "quantization", "enabled") != true || at(t, d, "quantization", "type") != "Q8_0" {
+		t.Errorf("got %v", d["quantization"])
 	}
 	index := f.do(t, "GET", "/", "", "Accept", "*/*").get(t)
 	if index["name"] != "penstock" || index["version"] != "test" || len(index["endpoints"].([]any)) < 15 {

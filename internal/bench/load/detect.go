@@ -99,7 +99,7 @@ func (p prober) ask(ctx context.Context) (Dialect, string, error) {
 	}
 	var info struct {
 		Data struct {
-			Name string `json:"name"`
+			Name string `json:"model_name"`
 		} `json:"data"`
 	}
 	if status, err := p.get(ctx, "/model/info", &info); err == nil && status == http.StatusOK {

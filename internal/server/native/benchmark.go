@@ -160,8 +160,8 @@ func summarise(outcomes []outcome, total float64) api.Benchmark {
 	if n := float64(r.SuccessfulRequests); n > 0 {
 		r.AvgResponseTime = sum / n
 		r.AvgGeneratedTokens = float64(generated) / n
-		r.AvgThroughput = n / max(total, 1e-9)
-		r.AvgTokensPerSecond = float64(generated) / max(total, 1e-9)
+		r.AvgThroughput = float64(generated) / max(total, 1e-9)
+		r.AvgTokensPerSecond = r.AvgThroughput
 	}
 	return r
 }

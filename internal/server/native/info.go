@@ -17,9 +17,9 @@ func modelInfo(call *serving.Call) *serving.Error {
 	c := m.Config
 	return answer(call, api.ModelInfo{
 		ModelPath:         m.Path,
-		Name:              m.ID,
-		Family:            c.Arch,
-		Type:              "gguf",
+		ModelName:         m.ID,
+		ModelFamily:       c.Arch,
+		ModelType:         "gguf",
 		VocabSize:         c.Vocab,
 		HiddenSize:        c.Dim,
 		NumLayers:         c.Layers,
@@ -31,10 +31,19 @@ func modelInfo(call *serving.Call) *serving.Error {
 		IntermediateSize:  c.FF,
 		RopeTheta:         c.RopeBase,
 		RMSNormEps:        c.NormEps,
-		Quantization:      c.Quantization,
+		Quantization:      quantization(c.Quantization),
 		Parameters:        c.Params,
 		WeightBytes:       c.WeightBytes,
 	})
+}
+
+// quantization describes a number format by llama.cpp's name for it.
+func quantization(name string) api.Quantization {
+	switch name {
+	case "", "F32", "F16", "BF16":
+		return api.Quantization{Type: name}
+	}
+	return api.Quantization{Enabled: true, Type: name}
 }
 
 // index is GET /: the list of routes, or the chat page for a browser.
