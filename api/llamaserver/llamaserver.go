@@ -7,43 +7,24 @@
 // them.
 package llamaserver
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/penstock-llm/penstock/api/sampling"
+)
 
 // CompletionRequest is the body of POST /completion.
 type CompletionRequest struct {
-	Model            string          `json:"model,omitempty"` // which model; the only one if absent
-	Prompt           json.RawMessage `json:"prompt"`          // text, token ids, or an array of both
-	NPredict         *int            `json:"n_predict,omitempty"`
-	MaxTokens        *int            `json:"max_tokens,omitempty"`
-	Temperature      *float64        `json:"temperature,omitempty"`
-	TopK             *int            `json:"top_k,omitempty"`
-	TopP             *float64        `json:"top_p,omitempty"`
-	MinP             *float64        `json:"min_p,omitempty"`
-	RepeatPenalty    *float64        `json:"repeat_penalty,omitempty"`
-	RepeatLastN      *int            `json:"repeat_last_n,omitempty"`
-	PresencePenalty  *float64        `json:"presence_penalty,omitempty"`
-	FrequencyPenalty *float64        `json:"frequency_penalty,omitempty"`
-	Seed             *int64          `json:"seed,omitempty"`
-	Stop             []string        `json:"stop,omitempty"`
-	Stream           bool            `json:"stream,omitempty"`
-	IgnoreEOS        bool            `json:"ignore_eos,omitempty"`
-	NProbs           *int            `json:"n_probs,omitempty"`
-	LogitBias        json.RawMessage `json:"logit_bias,omitempty"`
-	CachePrompt      *bool           `json:"cache_prompt,omitempty"`
-	ReturnTokens     bool            `json:"return_tokens,omitempty"`
-	TimingsPerToken  bool            `json:"timings_per_token,omitempty"`
-
-	// What changes the answer and is not supported.
-	Grammar       json.RawMessage `json:"grammar,omitempty"`
-	JSONSchema    json.RawMessage `json:"json_schema,omitempty"`
-	Mirostat      json.RawMessage `json:"mirostat,omitempty"`
-	DryMultiplier json.RawMessage `json:"dry_multiplier,omitempty"`
-	XTCProb       json.RawMessage `json:"xtc_probability,omitempty"`
-	TypicalP      json.RawMessage `json:"typical_p,omitempty"`
-	DynatempRange json.RawMessage `json:"dynatemp_range,omitempty"`
-	ImageData     json.RawMessage `json:"image_data,omitempty"`
-	NIndent       json.RawMessage `json:"n_indent,omitempty"`
-	Lora          json.RawMessage `json:"lora,omitempty"`
+	sampling.Fields
+	Model           string          `json:"model,omitempty"` // which model; the only one if absent
+	Prompt          json.RawMessage `json:"prompt"`          // text, token ids, an array of both, or an array of prompts
+	NPredict        *int            `json:"n_predict,omitempty"`
+	MaxTokens       *int            `json:"max_tokens,omitempty"` // OpenAI's name of the same
+	Stream          bool            `json:"stream,omitempty"`
+	NProbs          *int            `json:"n_probs,omitempty"`
+	ReturnTokens    bool            `json:"return_tokens,omitempty"`
+	TimingsPerToken bool            `json:"timings_per_token,omitempty"`
+	ResponseFields  []string        `json:"response_fields,omitempty"`
 }
 
 // Completion is the answer of POST /completion, and each event of its stream.
@@ -67,23 +48,51 @@ type Completion struct {
 	Probabilities      []TokenLogprobs `json:"completion_probabilities,omitempty"`
 }
 
-// Settings are the parameters that a completion ran with.
+// Settings are the parameters that a completion ran with. Each may be sent as it
+// is here.
 type Settings struct {
-	NPredict         int      `json:"n_predict"`
-	Seed             uint64   `json:"seed"`
-	Temperature      float64  `json:"temperature"`
-	TopK             int      `json:"top_k"`
-	TopP             float64  `json:"top_p"`
-	MinP             float64  `json:"min_p"`
-	RepeatLastN      int      `json:"repeat_last_n"`
-	RepeatPenalty    float64  `json:"repeat_penalty"`
-	PresencePenalty  float64  `json:"presence_penalty"`
-	FrequencyPenalty float64  `json:"frequency_penalty"`
-	Stop             []string `json:"stop"`
-	IgnoreEOS        bool     `json:"ignore_eos"`
-	Stream           bool     `json:"stream"`
-	NProbs           int      `json:"n_probs"`
+	NPredict            int      `json:"n_predict"`
+	Seed                uint32   `json:"seed"`
+	Temperature         float64  `json:"temperature"`
+	DynatempRange       float64  `json:"dynatemp_range"`
+	DynatempExponent    float64  `json:"dynatemp_exponent"`
+	TopK                int      `json:"top_k"`
+	TopP                float64  `json:"top_p"`
+	MinP                float64  `json:"min_p"`
+	TopNSigma           float64  `json:"top_n_sigma"`
+	XTCProbability      float64  `json:"xtc_probability"`
+	XTCThreshold        float64  `json:"xtc_threshold"`
+	TypicalP            float64  `json:"typical_p"`
+	RepeatLastN         int      `json:"repeat_last_n"`
+	RepeatPenalty       float64  `json:"repeat_penalty"`
+	PresencePenalty     float64  `json:"presence_penalty"`
+	FrequencyPenalty    float64  `json:"frequency_penalty"`
+	DryMultiplier       float64  `json:"dry_multiplier"`
+	DryBase             float64  `json:"dry_base"`
+	DryAllowedLength    int      `json:"dry_allowed_length"`
+	DryPenaltyLastN     int      `json:"dry_penalty_last_n"`
+	DrySequenceBreakers []string `json:"dry_sequence_breakers"`
+	Samplers            []string `json:"samplers"`
+	MinKeep             int      `json:"min_keep"`
+	LogitBias           []Bias   `json:"logit_bias"`
+	MinTokens           int      `json:"min_tokens"`
+	BadWords            []string `json:"bad_words"`
+	AllowedTokenIDs     []int32  `json:"allowed_token_ids,omitempty"` // absent: all
+	Stop                []string `json:"stop"`
+	StopTokenIDs        []int32  `json:"stop_token_ids"`
+	IgnoreEOS           bool     `json:"ignore_eos"`
+	TMaxPredictMS       int      `json:"t_max_predict_ms"`
+	CachePrompt         bool     `json:"cache_prompt"`
+	Stream              bool     `json:"stream"`
+	NProbs              int      `json:"n_probs"`
+	ReturnTokens        bool     `json:"return_tokens"`
+	TimingsPerToken     bool     `json:"timings_per_token"`
+	ResponseFields      []string `json:"response_fields,omitempty"` // absent: all
 }
+
+// Bias is one element of logit_bias: a token's id, and what is added to its
+// logit, or false where the token may never come.
+type Bias [2]any
 
 // TokenLogprobs is one token with its likeliest alternatives.
 type TokenLogprobs struct {

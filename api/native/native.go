@@ -6,7 +6,7 @@
 // them.
 package native
 
-import "encoding/json"
+import "github.com/penstock-llm/penstock/api/sampling"
 
 // Envelope is the form of every answer but the stream's.
 type Envelope struct {
@@ -17,20 +17,11 @@ type Envelope struct {
 
 // GenerateRequest is the body of POST /generate and /generate_stream.
 type GenerateRequest struct {
-	Model             string          `json:"model,omitempty"` // which model; the only one if absent
-	Prompt            *string         `json:"prompt"`
-	MaxTokens         *int            `json:"max_tokens,omitempty"`  // 100
-	Temperature       *float64        `json:"temperature,omitempty"` // 0.7
-	TopP              *float64        `json:"top_p,omitempty"`       // 0.9
-	TopK              *int            `json:"top_k,omitempty"`
-	MinP              *float64        `json:"min_p,omitempty"`
-	RepetitionPenalty *float64        `json:"repetition_penalty,omitempty"` // 1.1
-	PresencePenalty   *float64        `json:"presence_penalty,omitempty"`
-	FrequencyPenalty  *float64        `json:"frequency_penalty,omitempty"`
-	Seed              *int64          `json:"seed,omitempty"`
-	Stop              json.RawMessage `json:"stop,omitempty"` // a string or an array of strings
-	Stream            bool            `json:"stream,omitempty"`
-	IgnoreEOS         bool            `json:"ignore_eos,omitempty"`
+	sampling.Fields
+	Model     string  `json:"model,omitempty"` // which model; the only one if absent
+	Prompt    *string `json:"prompt"`
+	MaxTokens *int    `json:"max_tokens,omitempty"` // 100
+	Stream    bool    `json:"stream,omitempty"`
 }
 
 // Generated is the data of POST /generate.

@@ -1,65 +1,33 @@
 package openai
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/penstock-llm/penstock/api/sampling"
+)
 
 // Sampling are the request fields that completions and chat completions share.
 type Sampling struct {
-	Model            string             `json:"model"`
-	Stream           bool               `json:"stream,omitempty"`
-	StreamOptions    *StreamOptions     `json:"stream_options,omitempty"`
-	N                *int               `json:"n,omitempty"`
-	MaxTokens        *int               `json:"max_tokens,omitempty"`
-	Temperature      *float64           `json:"temperature,omitempty"`
-	TopP             *float64           `json:"top_p,omitempty"`
-	TopK             *int               `json:"top_k,omitempty"`
-	MinP             *float64           `json:"min_p,omitempty"`
-	Seed             *int64             `json:"seed,omitempty"`
-	Stop             Stop               `json:"stop,omitempty"`
-	StopTokenIDs     []int32            `json:"stop_token_ids,omitempty"`
-	IgnoreEOS        bool               `json:"ignore_eos,omitempty"`
-	PresencePenalty  *float64           `json:"presence_penalty,omitempty"`
-	FrequencyPenalty *float64           `json:"frequency_penalty,omitempty"`
-	RepeatPenalty    *float64           `json:"repetition_penalty,omitempty"`
-	LogitBias        map[string]float64 `json:"logit_bias,omitempty"`
+	sampling.Fields
+	Model         string         `json:"model"`
+	Stream        bool           `json:"stream,omitempty"`
+	StreamOptions *StreamOptions `json:"stream_options,omitempty"`
+	N             *int           `json:"n,omitempty"`
+	MaxTokens     *int           `json:"max_tokens,omitempty"`
+	NPredict      *int           `json:"n_predict,omitempty"` // llama-server's name of the same
 
 	IncludeStop       bool  `json:"include_stop_str_in_output,omitempty"`
 	SkipSpecialTokens *bool `json:"skip_special_tokens,omitempty"`
 	AddSpecialTokens  *bool `json:"add_special_tokens,omitempty"`
 	Priority          *int  `json:"priority,omitempty"`
-
-	Unsupported
+	BestOf            *int  `json:"best_of,omitempty"` // equal to N
 }
 
 // StreamOptions say what a stream carries besides text.
 type StreamOptions struct {
-	IncludeUsage bool `json:"include_usage,omitempty"`
-}
-
-// Unsupported are fields that mean something in the protocol and that the
-// server refuses unless they have the value that changes nothing.
-type Unsupported struct {
-	Functions         json.RawMessage `json:"functions,omitempty"`
-	FunctionCall      json.RawMessage `json:"function_call,omitempty"`
-	ResponseFormat    json.RawMessage `json:"response_format,omitempty"`
-	StructuredOutputs json.RawMessage `json:"structured_outputs,omitempty"`
-	GuidedJSON        json.RawMessage `json:"guided_json,omitempty"`
-	GuidedRegex       json.RawMessage `json:"guided_regex,omitempty"`
-	GuidedChoice      json.RawMessage `json:"guided_choice,omitempty"`
-	GuidedGrammar     json.RawMessage `json:"guided_grammar,omitempty"`
-	Grammar           json.RawMessage `json:"grammar,omitempty"`
-	JSONSchema        json.RawMessage `json:"json_schema,omitempty"`
-	Modalities        json.RawMessage `json:"modalities,omitempty"`
-	Audio             json.RawMessage `json:"audio,omitempty"`
-	Prediction        json.RawMessage `json:"prediction,omitempty"`
-	WebSearch         json.RawMessage `json:"web_search_options,omitempty"`
-	BestOf            json.RawMessage `json:"best_of,omitempty"`
-	UseBeamSearch     json.RawMessage `json:"use_beam_search,omitempty"`
-	MinTokens         json.RawMessage `json:"min_tokens,omitempty"`
-	PromptLogprobs    json.RawMessage `json:"prompt_logprobs,omitempty"`
-	TruncatePrompt    json.RawMessage `json:"truncate_prompt_tokens,omitempty"`
-	Suffix            json.RawMessage `json:"suffix,omitempty"`
-	ChatTemplate      json.RawMessage `json:"chat_template,omitempty"`
-	Documents         json.RawMessage `json:"documents,omitempty"`
+	IncludeUsage         bool `json:"include_usage,omitempty"`
+	ContinuousUsageStats bool `json:"continuous_usage_stats,omitempty"` // not supported
 }
 
 // CompletionRequest is the body of POST /v1/completions.
@@ -92,23 +60,7 @@ type Conversation struct {
 }
 
 // Stop is one stop string or several.
-type Stop []string
-
-// UnmarshalJSON reads a string, an array of strings or null.
-func (s *Stop) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && data[0] == '"' {
-		var one string
-		if err := json.Unmarshal(data, &one); err != nil {
-			return err
-		}
-		*s = nil
-		if one != "" {
-			*s = Stop{one}
-		}
-		return nil
-	}
-	return json.Unmarshal(data, (*[]string)(s))
-}
+type Stop = sampling.Stop
 
 // Prompt is the prompt of a completion: exactly one of its fields is set, and
 // Many tells that it was an array, which gets one choice for each element.
@@ -116,6 +68,11 @@ type Prompt struct {
 	Texts  []string
 	Tokens [][]int32
 	Many   bool
+}
+
+// Wanted describes the forms in an error.
+func (*Prompt) Wanted() string {
+	return "a string, an array of strings, of token ids, or of arrays of token ids"
 }
 
 // UnmarshalJSON reads a string, an array of strings, an array of token ids or
@@ -139,13 +96,47 @@ func (p *Prompt) UnmarshalJSON(data []byte) error {
 	}
 	switch first[0][0] {
 	case '"':
+		for _, text := range first {
+			if text[0] != '"' {
+				return errElement
+			}
+		}
 		return json.Unmarshal(data, &p.Texts)
 	case '[':
-		return json.Unmarshal(data, &p.Tokens)
+		for _, one := range first {
+			ids, err := tokenIDs(one)
+			if err != nil {
+				return err
+			}
+			p.Tokens = append(p.Tokens, ids)
+		}
+		return nil
 	}
 	p.Many = false
-	p.Tokens = make([][]int32, 1)
-	return json.Unmarshal(data, &p.Tokens[0])
+	ids, err := tokenIDs(data)
+	p.Tokens = [][]int32{ids}
+	return err
+}
+
+var errElement = errors.New("an element of prompt is of another kind than the others")
+
+// tokenIDs reads an array of token ids. A null is none of them.
+func tokenIDs(data []byte) ([]int32, error) {
+	var elements []*int32
+	if data[0] != '[' {
+		return nil, errElement
+	}
+	if err := json.Unmarshal(data, &elements); err != nil {
+		return nil, err
+	}
+	ids := make([]int32, len(elements))
+	for i, id := range elements {
+		if id == nil {
+			return nil, errElement
+		}
+		ids[i] = *id
+	}
+	return ids, nil
 }
 
 // MarshalJSON writes the form that was read.

@@ -32,11 +32,6 @@ type Request struct {
 	SafetyIdentifier   *string         `json:"safety_identifier,omitempty"`
 	PromptCacheKey     *string         `json:"prompt_cache_key,omitempty"`
 	MaxToolCalls       *int            `json:"max_tool_calls,omitempty"`
-	TopLogprobs        json.RawMessage `json:"top_logprobs,omitempty"`
-	Truncation         json.RawMessage `json:"truncation,omitempty"`
-	Background         json.RawMessage `json:"background,omitempty"`
-	Conversation       json.RawMessage `json:"conversation,omitempty"`
-	Prompt             json.RawMessage `json:"prompt,omitempty"`
 }
 
 // Reasoning is how much the model thinks.

@@ -12,7 +12,7 @@ import (
 // TestSamplingSources: each value comes from the flag, else the file, else the
 // catalogue, else what is usual.
 func TestSamplingSources(t *testing.T) {
-	usual := sample.Params{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05, RepeatPenalty: 1, RepeatLastN: 64}
+	usual := sample.Settings{Seed: new(int64(7))}.Params()
 	file := gguf.Sampling{Temperature: new(0.7), TopP: new(0.8), RepeatPenalty: new(1.1)}
 	catalogue := gguf.Sampling{Temperature: new(0.2), TopK: new(20)}
 	for _, c := range []struct {
@@ -27,10 +27,10 @@ func TestSamplingSources(t *testing.T) {
 			p.Temperature, p.TopK, p.TopP, p.RepeatPenalty = 0.7, 20, 0.8, 1.1
 		}},
 		{"flags before all", samplingFlags{Temperature: new(0.0), TopK: new(0), MinP: new(0.0), RepeatLastN: new(-1)}, []gguf.Sampling{file, catalogue}, func(p *sample.Params) {
-			p.Temperature, p.TopK, p.TopP, p.MinP, p.RepeatPenalty, p.RepeatLastN = 0, 0, 0.8, 0, 1.1, 0
+			p.Temperature, p.TopK, p.TopP, p.MinP, p.RepeatPenalty, p.RepeatLastN = 0, 0, 0.8, 0, 1.1, -1
 		}},
 		{"no tokens to look back at", samplingFlags{RepeatLastN: new(0), PresencePenalty: new(1.0)}, []gguf.Sampling{file}, func(p *sample.Params) {
-			p.Temperature, p.TopP, p.RepeatLastN = 0.7, 0.8, 0
+			p.Temperature, p.TopP, p.RepeatPenalty, p.PresencePenalty, p.RepeatLastN = 0.7, 0.8, 1.1, 1, 0
 		}},
 		{"a file whose 0 means all", samplingFlags{}, []gguf.Sampling{{TopK: new(-1)}}, func(p *sample.Params) { p.TopK = 0 }},
 	} {

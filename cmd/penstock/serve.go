@@ -21,9 +21,10 @@ import (
 )
 
 type serveCommand struct {
-	Model  string       `arg:"" optional:"" default:"${default_model}" env:"PENSTOCK_MODEL" help:"${model_help}"`
-	Listen addressFlags `embed:""`
-	Engine engineFlags  `embed:""`
+	Model    string        `arg:"" optional:"" default:"${default_model}" env:"PENSTOCK_MODEL" help:"${model_help}"`
+	Listen   addressFlags  `embed:""`
+	Engine   engineFlags   `embed:""`
+	Defaults samplingFlags `embed:"" group:"What requests leave open"`
 
 	MaxQueue       int           `help:"Requests that wait beyond those that run; more are refused with 429." default:"256" env:"PENSTOCK_MAX_QUEUE"`
 	RequestTimeout time.Duration `help:"Longest generation; 0: no limit." default:"0" env:"PENSTOCK_REQUEST_TIMEOUT"`
@@ -167,6 +168,7 @@ func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal,
 		ID: modelID(c.Model, in.File), Aliases: c.Alias, Path: path, Created: time.Now(), Config: in.Model.Config(),
 		CPU: o.Tier.String(), Threads: in.Model.Pool().Workers(),
 		Engine: in.Engine, Tokenizer: in.Tokenizer, Chat: template, ParseSpecial: c.ParseSpecial,
+		Sampling: c.Defaults.settings(in.File.Sampling(), recommended(c.Model)),
 	})
 	return in, nil
 }

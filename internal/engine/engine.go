@@ -322,6 +322,7 @@ func (e *Engine) enter(s *Stream) {
 		Priority:     r.Priority,
 		Client:       r.Client,
 		PromptLogits: r.EchoLogprobs,
+		NoPrefix:     r.NoPrefix,
 		Owner:        s,
 	})
 	if err != nil {

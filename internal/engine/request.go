@@ -72,6 +72,7 @@ type Request struct {
 	Wake         Wake
 	Priority     int    // Low, Normal, High
 	Client       string // whose share of the machine it uses
+	NoPrefix     bool   // compute the whole prompt, whatever of it is in the prefix cache
 	EchoLogprobs bool   // the stream begins with the prompt's tokens and their log-probabilities
 }
 

@@ -82,6 +82,7 @@ func (e *Engine) begin(plan *sched.Plan, start time.Time) {
 			continue // it comes back after a preemption
 		}
 		s.started = true
+		s.cached.Store(int64(seq.Cached()))
 		s.timings.Scheduled, s.stepped = start, start
 		e.stats.admitted(s)
 		if s.request.EchoLogprobs {

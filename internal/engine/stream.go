@@ -46,6 +46,7 @@ type Stream struct {
 	// Between both.
 	published atomic.Int64 // tokens that may be read
 	ended     atomic.Bool  // finish is valid
+	cached    atomic.Int64 // prompt tokens from the prefix cache, once it has begun
 	finish    Finish
 	aborted   atomic.Bool
 	sleeping  atomic.Bool
@@ -160,6 +161,10 @@ func (s *Stream) Next(ctx context.Context) (Token, bool, error) {
 		}
 	}
 }
+
+// Cached is the number of prompt tokens that the prefix cache had, once the
+// request has begun.
+func (s *Stream) Cached() int { return int(s.cached.Load()) }
 
 // Ready is the number of tokens that Next returns without waiting.
 func (s *Stream) Ready() int { return int(s.published.Load()) - s.read }

@@ -34,7 +34,7 @@ func benchCases() []benchCase {
 		{"min-p 0.05", 0, false, p(Params{Temperature: 0.7, MinP: 0.05})},
 		{"top-p 0.95 min-p 0.05", 0, false, p(Params{Temperature: 0.7, TopP: 0.95, MinP: 0.05})},
 		{"hot top-p 0.9", 0, false, p(Params{Temperature: 50, TopP: 0.9})},
-		{"penalties", 1000, false, p(Params{Temperature: 0.7, RepeatPenalty: 1.1, PresencePenalty: 0.1, FrequencyPenalty: 0.1})},
+		{"penalties", 1000, false, p(Params{Temperature: 0.7, RepeatPenalty: 1.1, PresencePenalty: 0.1, FrequencyPenalty: 0.1, RepeatLastN: -1})},
 		{"bias", 0, false, p(Params{Temperature: 0.7, LogitBias: []Bias{{5, 1}, {6, -100}}})},
 		{"mask", 0, true, p(Params{Temperature: 0.7, TopP: 0.95})},
 		{"greedy logprobs 20", 0, false, Params{Logprobs: true, TopLogprobs: 20}},
@@ -46,7 +46,7 @@ func benchCases() []benchCase {
 		{"top-n-sigma", 0, false, p(Params{Temperature: 0.8, TopNSigma: 1})},
 		{"dynatemp top-k 40", 0, false, p(Params{Temperature: 0.8, TopK: 40, DynatempRange: 0.5, DynatempExponent: 1})},
 		{"temperature first", 0, false, p(Params{Temperature: 0.8, TopP: 0.9, Order: []Stage{Temperature, TopP}})},
-		{"dry", 1000, false, p(Params{Temperature: 0.8, TopK: 40, DRY: DRY{Multiplier: 0.8, Base: 1.75, AllowedLength: 2}})},
+		{"dry", 1000, false, p(Params{Temperature: 0.8, TopK: 40, DRY: DRY{Multiplier: 0.8, Base: 1.75, AllowedLength: 2, LastN: -1}})},
 		{"top-p 0.95 logprobs 20", 0, false, p(Params{Temperature: 0.7, TopP: 0.95, Logprobs: true, TopLogprobs: 20})},
 	}
 }

@@ -21,7 +21,7 @@ func (s *Sampler) bias(x []float32, p *Params) {
 func (s *Sampler) penalise(x []float32, in *Input) {
 	p := in.Params
 	from := 0
-	if p.RepeatLastN > 0 {
+	if p.RepeatLastN >= 0 {
 		from = max(0, len(in.History)-p.RepeatLastN)
 	}
 	if p.repeats() {

@@ -16,7 +16,7 @@ type DRY struct {
 	Multiplier    float32 // 0: off
 	Base          float32
 	AllowedLength int // repetitions shorter than this cost nothing
-	LastN         int // look at the last tokens only, at so many; 0: at the whole sequence
+	LastN         int // look at so many of the last tokens; 0: at none, -1: at the whole sequence
 	Breakers      *Breakers
 }
 
@@ -82,7 +82,7 @@ func (b *Breakers) sinceBreaker(text []int32) int {
 func (s *Sampler) dontRepeat(x []float32, in *Input) {
 	d := &in.Params.DRY
 	text := in.History
-	if d.LastN > 0 {
+	if d.LastN >= 0 {
 		text = text[max(0, len(text)-d.LastN):]
 	}
 	if len(text) > len(s.repeats) { // longer than any context: not from the engine

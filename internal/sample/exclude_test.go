@@ -113,7 +113,7 @@ func TestDRYBreaksACycle(t *testing.T) {
 	if n := run(Params{}); n < 80 {
 		t.Fatalf("without DRY only %d tokens repeat", n)
 	}
-	if n := run(Params{DRY: DRY{Multiplier: 0.8, Base: 1.75, AllowedLength: 2}}); n > 8 {
+	if n := run(Params{DRY: DRY{Multiplier: 0.8, Base: 1.75, AllowedLength: 2, LastN: -1}}); n > 8 {
 		t.Errorf("with DRY %d tokens repeat", n)
 	}
 }
@@ -122,7 +122,7 @@ func TestDRYBreaksACycle(t *testing.T) {
 func TestDRYIsLinear(t *testing.T) {
 	const vocab, n = 1000, 100_000
 	s := New(kernel.New(kernel.Tiers()[0]), vocab, n)
-	p := Params{DRY: DRY{Multiplier: 1, Base: 1.0001, AllowedLength: 2}}
+	p := Params{DRY: DRY{Multiplier: 1, Base: 1.0001, AllowedLength: 2, LastN: -1}}
 	x := make([]float32, vocab)
 	s.dontRepeat(x, &Input{Params: &p, History: make([]int32, n)}) // quadratic time would take minutes
 	if want := float32(math.Pow(1.0001, n-3)); math.Abs(float64(-x[0]/want-1)) > 0.01 {

@@ -254,7 +254,7 @@ func oraclePenalties(x []float64, in Input) {
 	p := in.Params
 	history := in.History
 	from := 0
-	if p.RepeatLastN > 0 {
+	if p.RepeatLastN >= 0 {
 		from = max(0, len(history)-p.RepeatLastN)
 	}
 	said, count := map[int32]bool{}, map[int32]int{}
@@ -283,7 +283,7 @@ func oraclePenalties(x []float64, in Input) {
 func oracleDRY(x []float64, in Input) {
 	d := in.Params.DRY
 	text := in.History
-	if d.LastN > 0 {
+	if d.LastN >= 0 {
 		text = text[max(0, len(text)-d.LastN):]
 	}
 	if d.Multiplier == 0 || len(text) == 0 {

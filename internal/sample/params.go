@@ -23,7 +23,7 @@ type Params struct {
 	RepeatPenalty    float32 // divides positive logits of tokens of prompt and output, multiplies negative ones; 0 and 1: off
 	PresencePenalty  float32 // subtracted once from tokens of the output
 	FrequencyPenalty float32 // subtracted for each time a token is in the output
-	RepeatLastN      int     // the penalties look at the last tokens only, at so many; 0: at the whole sequence
+	RepeatLastN      int     // the penalties look at so many of the last tokens; 0: at none, -1: at the whole sequence
 
 	TypicalP         float32 // keep candidates near the expected surprise, with this probability together; 0 and 1: off
 	TopNSigma        float32 // keep candidates within so many standard deviations of the largest logit; 0 and less: off
@@ -109,7 +109,7 @@ func (p *Params) validateNumbers() error {
 		{finite(p.RepeatPenalty) && p.RepeatPenalty >= 0, "repetition_penalty", p.RepeatPenalty, "above 0"},
 		{finite(p.PresencePenalty), "presence_penalty", p.PresencePenalty, "a number"},
 		{finite(p.FrequencyPenalty), "frequency_penalty", p.FrequencyPenalty, "a number"},
-		{p.RepeatLastN >= 0, "repeat_last_n", p.RepeatLastN, "at least 0"},
+		{p.RepeatLastN >= -1, "repeat_last_n", p.RepeatLastN, "at least -1"},
 		{ratio(p.TypicalP), "typical_p", p.TypicalP, "between 0 and 1"},
 		{finite(p.TopNSigma), "top_n_sigma", p.TopNSigma, "a number"},
 		{ratio(p.XTCProbability), "xtc_probability", p.XTCProbability, "between 0 and 1"},
@@ -119,7 +119,7 @@ func (p *Params) validateNumbers() error {
 		{finite(p.DRY.Multiplier) && p.DRY.Multiplier >= 0, "dry_multiplier", p.DRY.Multiplier, "at least 0"},
 		{finite(p.DRY.Base) && p.DRY.Base >= 0, "dry_base", p.DRY.Base, "at least 0"},
 		{p.DRY.AllowedLength >= 0, "dry_allowed_length", p.DRY.AllowedLength, "at least 0"},
-		{p.DRY.LastN >= 0, "dry_penalty_last_n", p.DRY.LastN, "at least 0"},
+		{p.DRY.LastN >= -1, "dry_penalty_last_n", p.DRY.LastN, "at least -1"},
 		{p.MinKeep >= 0, "min_keep", p.MinKeep, "at least 0"},
 		{p.MinTokens >= 0, "min_tokens", p.MinTokens, "at least 0"},
 		{p.TopLogprobs >= 0 && p.TopLogprobs <= MaxTop, "top_logprobs", p.TopLogprobs, fmt.Sprintf("between 0 and %d", MaxTop)},
@@ -144,7 +144,7 @@ func (p Params) Clone() Params {
 func (p *Params) repeats() bool { return p.RepeatPenalty != 0 && p.RepeatPenalty != 1 }
 
 func (p *Params) penalises() bool {
-	return p.repeats() || p.PresencePenalty != 0 || p.FrequencyPenalty != 0
+	return p.RepeatLastN != 0 && (p.repeats() || p.PresencePenalty != 0 || p.FrequencyPenalty != 0)
 }
 
 // excludes tells whether the parameters forbid tokens, whatever their logits.

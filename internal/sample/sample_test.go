@@ -132,9 +132,9 @@ func TestDistribution(t *testing.T) {
 		"temperature first":       {1, Params{Temperature: 0.6, TopP: 0.7, TopK: 100, MinP: 0.02, Order: []Stage{Temperature, TopK, TopP, MinP}}},
 		"no temperature":          {2, Params{Temperature: 0, TopP: 0.9, TopK: 100, Order: []Stage{TopP, TopK}}},
 		"no sampler":              {2, Params{Temperature: 0.1, TopP: 0.1, TopK: 1, Order: []Stage{}}},
-		"penalties after top-k":   {2, Params{Temperature: 0.9, TopP: 1, TopK: 30, RepeatPenalty: 1.4, PresencePenalty: 0.5, Order: []Stage{Temperature, TopK, Penalties}}},
-		"DRY after the others":    {2, Params{Temperature: 0.9, TopP: 1, MinP: 0.01, DRY: DRY{Multiplier: 0.8, Base: 1.75, AllowedLength: 1}, Order: []Stage{MinP, Temperature, DontRepeat}}},
-		"everything but the kind": {2, Params{Temperature: 0.9, TopP: 0.95, TopK: 60, MinP: 0.01, TypicalP: 0.95, TopNSigma: 3, XTCProbability: 0.3, XTCThreshold: 0.1, DynatempRange: 0.2, DynatempExponent: 1, DRY: DRY{Multiplier: 0.5, Base: 1.5, AllowedLength: 2}}},
+		"penalties after top-k":   {2, Params{Temperature: 0.9, TopP: 1, TopK: 30, RepeatPenalty: 1.4, PresencePenalty: 0.5, RepeatLastN: -1, Order: []Stage{Temperature, TopK, Penalties}}},
+		"DRY after the others":    {2, Params{Temperature: 0.9, TopP: 1, MinP: 0.01, DRY: DRY{Multiplier: 0.8, Base: 1.75, AllowedLength: 1, LastN: -1}, Order: []Stage{MinP, Temperature, DontRepeat}}},
+		"everything but the kind": {2, Params{Temperature: 0.9, TopP: 0.95, TopK: 60, MinP: 0.01, TypicalP: 0.95, TopNSigma: 3, XTCProbability: 0.3, XTCThreshold: 0.1, DynatempRange: 0.2, DynatempExponent: 1, DRY: DRY{Multiplier: 0.5, Base: 1.5, AllowedLength: 2, LastN: -1}}},
 	}
 	set := kernel.New(cpu.AVX512VNNI) // the best there is
 	for name, c := range cases {
@@ -215,7 +215,7 @@ func drawParams(t *rapid.T, vocab int) Params {
 		p.RepeatPenalty = rapid.SampledFrom([]float32{0, 0.5, 1, 2, 4}).Draw(t, "repeat")
 		p.PresencePenalty = quarters(t, 2, "presence")
 		p.FrequencyPenalty = quarters(t, 2, "frequency")
-		p.RepeatLastN = rapid.IntRange(0, 20).Draw(t, "last")
+		p.RepeatLastN = rapid.IntRange(-1, 20).Draw(t, "last")
 	}
 	drawStages(t, &p, vocab)
 	for i := range rapid.IntRange(0, 3).Draw(t, "biases") {
@@ -247,7 +247,7 @@ func drawStages(t *rapid.T, p *Params, vocab int) {
 			Multiplier:    rapid.SampledFrom([]float32{0.25, 1, 4}).Draw(t, "multiplier"),
 			Base:          rapid.SampledFrom([]float32{0.5, 1, 2}).Draw(t, "base"),
 			AllowedLength: rapid.IntRange(0, 3).Draw(t, "allowed length"),
-			LastN:         rapid.IntRange(0, 20).Draw(t, "dry last"),
+			LastN:         rapid.IntRange(-1, 20).Draw(t, "dry last"),
 			Breakers:      NewBreakers(vocab, rapid.SliceOfN(rapid.SliceOfN(token, 0, 3), 0, 3).Draw(t, "breakers")),
 		}
 	}
@@ -398,7 +398,7 @@ func TestLogprobs(t *testing.T) {
 		const vocab = 3000
 		s := New(set, vocab, 4096)
 		x := row(vocab, 9, 2)
-		p := Params{Temperature: 0.1, TopP: 0.5, RepeatPenalty: 1.5, LogitBias: []Bias{{7, 100}}, Logprobs: true, TopLogprobs: 5}
+		p := Params{Temperature: 0.1, TopP: 0.5, RepeatPenalty: 1.5, RepeatLastN: -1, LogitBias: []Bias{{7, 100}}, Logprobs: true, TopLogprobs: 5}
 		var out Output
 		if err := s.Sample(Input{Logits: slices.Clone(x), Params: &p, Rand: rand.NewPCG(1, 1)}, &out); err != nil {
 			t.Fatal(err)
@@ -464,7 +464,7 @@ func TestValidate(t *testing.T) {
 		"repetition_penalty": {RepeatPenalty: -1},
 		"presence_penalty":   {PresencePenalty: inf},
 		"frequency_penalty":  {FrequencyPenalty: nan},
-		"repeat_last_n":      {RepeatLastN: -1},
+		"repeat_last_n":      {RepeatLastN: -2},
 		"top_logprobs":       {TopLogprobs: 21},
 		"logit_bias":         {LogitBias: []Bias{{100, 1}}},
 		"logit_bias ":        {LogitBias: []Bias{{-1, 1}}},
@@ -479,7 +479,7 @@ func TestValidate(t *testing.T) {
 		"dry_multiplier":     {DRY: DRY{Multiplier: -1}},
 		"dry_base":           {DRY: DRY{Base: nan}},
 		"dry_allowed_length": {DRY: DRY{AllowedLength: -1}},
-		"dry_penalty_last_n": {DRY: DRY{LastN: -1}},
+		"dry_penalty_last_n": {DRY: DRY{LastN: -2}},
 		"min_keep":           {MinKeep: -1},
 		"min_tokens":         {MinTokens: -1},
 		"bad_words":          {BadWords: [][]int32{{5}, {1, 100}}},

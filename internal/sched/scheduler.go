@@ -224,6 +224,7 @@ func (s *Scheduler) Add(r Request) (*Seq, error) {
 		stop:         slices.Clone(r.Stop),
 		ignoreEOS:    r.IgnoreEOS,
 		promptLogits: r.PromptLogits,
+		noPrefix:     r.NoPrefix,
 		class:        min(max(r.Priority, Low), High) - Low,
 		last:         -1,
 	}

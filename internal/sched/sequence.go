@@ -11,6 +11,7 @@ type Request struct {
 	Priority     int     // Low, Normal or High; others are clamped
 	Client       string  // whose share of the machine this uses; "" is a client too
 	PromptLogits bool    // logits are needed at every row of the prompt, so a cached prefix is no help
+	NoPrefix     bool    // compute the whole prompt, whatever of it is in the cache
 	Owner        any     // the caller's, untouched
 }
 
@@ -63,6 +64,7 @@ type Seq struct {
 	stop         []int32
 	ignoreEOS    bool
 	promptLogits bool
+	noPrefix     bool
 	scored       int // rows of the prompt whose logits have been delivered
 
 	state    state
@@ -135,6 +137,9 @@ func (q *Seq) reusable() int {
 	n := len(q.tokens) - 1
 	if q.promptLogits {
 		n = min(n, q.scored)
+	}
+	if q.noPrefix && q.preemptions == 0 {
+		return 0
 	}
 	return n
 }

@@ -227,7 +227,7 @@ func TestTokenRoutes(t *testing.T) {
 		t.Errorf("got %v", m)
 	}
 	for path, body := range map[string]string{
-		"/tokenize": `{"content":{}}`, "/detokenize": `{"tokens":[1e9]}`, "/apply-template": `{"messages":3}`, "/completion": `{"prompt":[[1]]}`,
+		"/tokenize": `{"content":{}}`, "/detokenize": `{"tokens":[1e9]}`, "/apply-template": `{"messages":3}`, "/completion": `{"prompt":[[1,null]]}`,
 	} {
 		a := f.post(t, path, body)
 		if e := at(t, a.get(t), "error").(map[string]any); a.status != 400 || e["code"] != 400.0 || e["type"] != "invalid_request_error" {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	api "github.com/penstock-llm/penstock/api/anthropic"
+	"github.com/penstock-llm/penstock/api/sampling"
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
@@ -69,20 +70,11 @@ func job(call *serving.Call, m *serving.Deployment, req *api.MessagesRequest) (*
 	if req.MaxTokens == nil {
 		c.Fail(serving.Bad("max_tokens", "max_tokens is required"))
 	}
-	c.Inert("output_format", req.OutputFormat)
-	c.Inert("output_config", req.OutputConfig, "{}")
-	j := &serving.Job{
-		MaxTokens: c.Int("max_tokens", req.MaxTokens, -1, 1, math.MaxInt32),
-		Stop:      c.Stops("stop_sequences", req.StopSequences),
-		Stream:    req.Stream,
-		Priority:  call.Client.Priority,
-		Client:    call.Client.Name,
-	}
-	p := &j.Params
-	p.Temperature = c.Float("temperature", req.Temperature, 1, 0, 2)
-	p.TopP = max(c.Float("top_p", req.TopP, 1, 0, 1), 1e-9) // 0: the likeliest token alone
-	p.TopK = max(c.Int("top_k", req.TopK, 0, -1, math.MaxInt32), 0)
-	p.Seed = c.Seed(nil)
+	f := sampling.Fields{Temperature: req.Temperature, TopP: req.TopP, TopK: req.TopK}
+	j := c.Job(call, m, &f, serving.Strict)
+	j.MaxTokens = c.Int("max_tokens", req.MaxTokens, -1, 1, math.MaxInt32)
+	j.Stop = c.Stops("stop_sequences", req.StopSequences)
+	j.Stream = req.Stream
 	if err := c.Err(); err != nil {
 		return nil, err
 	}

@@ -1,19 +1,24 @@
 package llamaserver
 
 import (
+	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	api "github.com/penstock-llm/penstock/api/llamaserver"
+	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // writer makes the answers of one request, streamed or not.
 type writer struct {
-	model *serving.Lease
-	jobs  []*serving.Job // one for each prompt
+	model   *serving.Lease
+	request *api.CompletionRequest
+	jobs    []*serving.Job // one for each prompt
+	gens    []*serving.Generation
 }
 
 // final is the last message of a prompt's stream, or its answer but for the
@@ -29,7 +34,7 @@ func (w *writer) final(index int, r *serving.Result) *api.Completion {
 		Model:              w.model.Name,
 		TokensPredicted:    r.Completion,
 		TokensEvaluated:    r.Prompt,
-		GenerationSettings: settings(j),
+		GenerationSettings: settings(j, w.request),
 		Prompt:             &prompt,
 		Truncated:          &no,
 		StopType:           "limit",
@@ -54,22 +59,120 @@ func timings(r *serving.Result) *api.Timings {
 	}
 }
 
-// settings are the parameters that a job ran with.
-func settings(j *serving.Job) *api.Settings {
-	p := j.Params
-	s := &api.Settings{
-		NPredict: j.MaxTokens, Seed: p.Seed, Temperature: round(p.Temperature), TopK: p.TopK, TopP: round(p.TopP), MinP: round(p.MinP),
-		RepeatLastN: p.RepeatLastN, RepeatPenalty: round(p.RepeatPenalty), PresencePenalty: round(p.PresencePenalty),
-		FrequencyPenalty: round(p.FrequencyPenalty), Stop: j.Stop, IgnoreEOS: j.IgnoreEOS, Stream: j.Stream, NProbs: p.TopLogprobs,
+// settings are the parameters that a job ran with, in a form that can be sent.
+func settings(j *serving.Job, r *api.CompletionRequest) *api.Settings {
+	p := &j.Params
+	return &api.Settings{
+		NPredict:            j.MaxTokens,
+		Seed:                uint32(p.Seed),
+		Temperature:         round(p.Temperature),
+		DynatempRange:       round(p.DynatempRange),
+		DynatempExponent:    round(p.DynatempExponent),
+		TopK:                p.TopK,
+		TopP:                round(p.TopP),
+		MinP:                round(p.MinP),
+		TopNSigma:           round(p.TopNSigma),
+		XTCProbability:      round(p.XTCProbability),
+		XTCThreshold:        round(p.XTCThreshold),
+		TypicalP:            round(p.TypicalP),
+		RepeatLastN:         p.RepeatLastN,
+		RepeatPenalty:       round(p.RepeatPenalty),
+		PresencePenalty:     round(p.PresencePenalty),
+		FrequencyPenalty:    round(p.FrequencyPenalty),
+		DryMultiplier:       round(p.DRY.Multiplier),
+		DryBase:             round(p.DRY.Base),
+		DryAllowedLength:    p.DRY.AllowedLength,
+		DryPenaltyLastN:     p.DRY.LastN,
+		DrySequenceBreakers: list(j.Breakers),
+		Samplers:            samplers(p.Order),
+		MinKeep:             p.MinKeep,
+		LogitBias:           biases(p.LogitBias),
+		MinTokens:           p.MinTokens,
+		BadWords:            list(j.BadWords),
+		AllowedTokenIDs:     r.AllowedTokenIDs,
+		Stop:                list(j.Stop),
+		StopTokenIDs:        list(j.StopTokens),
+		IgnoreEOS:           j.IgnoreEOS,
+		TMaxPredictMS:       int(j.MaxPredict.Milliseconds()),
+		CachePrompt:         !j.NoPrefix,
+		Stream:              j.Stream,
+		NProbs:              p.TopLogprobs,
+		ReturnTokens:        r.ReturnTokens,
+		TimingsPerToken:     r.TimingsPerToken,
+		ResponseFields:      r.ResponseFields,
 	}
-	if s.Stop == nil {
-		s.Stop = []string{}
-	}
-	return s
 }
 
-// round hides that a parameter such as 0.8 was kept as a float32.
-func round(v float32) float64 { return math.Round(float64(v)*1e6) / 1e6 }
+// list is v, which is [] in JSON even if there is nothing in it.
+func list[T any](v []T) []T { return append([]T{}, v...) }
+
+func samplers(order []sample.Stage) []string {
+	if order == nil {
+		order = sample.DefaultOrder
+	}
+	names := make([]string, len(order))
+	for i, stage := range order {
+		names[i] = stage.String()
+	}
+	return names
+}
+
+func biases(list []sample.Bias) []api.Bias {
+	out := make([]api.Bias, len(list))
+	for i, b := range list {
+		out[i] = api.Bias{b.Token, b.Value}
+		if math.IsInf(float64(b.Value), -1) {
+			out[i][1] = false
+		}
+	}
+	return out
+}
+
+// only keeps the fields of an answer that the request named, a/b being b in a. A
+// field that is not there is left out.
+func (w *writer) only(a *api.Completion) any {
+	if len(w.request.ResponseFields) == 0 {
+		return a
+	}
+	data, err := json.Marshal(a)
+	var whole map[string]any
+	if err != nil || json.Unmarshal(data, &whole) != nil {
+		return a
+	}
+	some := map[string]any{}
+	for _, path := range w.request.ResponseFields {
+		var v any = whole
+		there := true
+		for key := range strings.SplitSeq(path, "/") {
+			object, _ := v.(map[string]any)
+			if v, there = object[key]; !there {
+				break
+			}
+		}
+		if there {
+			some[path] = v
+		}
+	}
+	return some
+}
+
+// soFar are the timings of a generation that runs: predicted tokens since the
+// first of them came.
+func (w *writer) soFar(index, predicted int, first time.Time) *api.Timings {
+	cached := w.gens[index].Cached()
+	t := &api.Timings{CacheN: cached, PromptN: len(w.jobs[index].Prompt) - cached, PredictedN: predicted}
+	if ms := float64(time.Since(first)) / 1e6; ms > 0 {
+		t.PredictedMS, t.PredictedPerTokenMS, t.PredictedPerSecond = ms, ms/float64(max(predicted, 1)), float64(predicted)*1000/ms
+	}
+	return t
+}
+
+// round is the shortest decimal that means the same float32: the 0.8 that was
+// sent, not 0.800000012.
+func round(v float32) float64 {
+	decimal, _ := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64)
+	return decimal
+}
 
 // finite is p, or the lowest float32 in place of minus infinity, which JSON does
 // not have. llama-server does the same.
@@ -108,16 +211,22 @@ func (w *writer) piece(id int32) (string, []int) {
 // the last, and a last one with everything about the generation.
 type encoder struct {
 	*writer
-	counts []int // tokens so far, of each prompt
+	counts []int       // tokens so far, of each prompt
+	first  []time.Time // when the first of them came
 }
 
-func newEncoder(w *writer) *encoder { return &encoder{writer: w, counts: make([]int, len(w.jobs))} }
+func newEncoder(w *writer) *encoder {
+	return &encoder{writer: w, counts: make([]int, len(w.jobs)), first: make([]time.Time, len(w.jobs))}
+}
 
 // Begin appends nothing: the first message has text.
 func (e *encoder) Begin(*serving.Frames, int) {}
 
 // Delta appends text, tokens and, where wanted, their probabilities.
 func (e *encoder) Delta(f *serving.Frames, index int, d serving.Delta) {
+	if e.counts[index] == 0 {
+		e.first[index] = time.Now()
+	}
 	e.counts[index] += len(d.IDs)
 	f.Open()
 	b := append(f.Buf, `{"index":`...)
@@ -139,12 +248,18 @@ func (e *encoder) Delta(f *serving.Frames, index int, d serving.Delta) {
 		f.Buf = append(f.Buf, `,"completion_probabilities":`...)
 		f.Value(e.probabilities(d.Tokens))
 	}
+	if e.request.TimingsPerToken {
+		f.Buf = append(f.Buf, `,"timings":`...)
+		f.Value(e.soFar(index, e.counts[index], e.first[index]))
+	}
 	f.Buf = append(f.Buf, '}')
 	f.Close()
 }
 
 // End appends everything about a prompt's generation.
-func (e *encoder) End(f *serving.Frames, index int, r *serving.Result) { f.JSON(e.final(index, r)) }
+func (e *encoder) End(f *serving.Frames, index int, r *serving.Result) {
+	f.JSON(e.only(e.final(index, r)))
+}
 
 // Finish appends nothing: the clients stop at the message that says so.
 func (e *encoder) Finish(*serving.Frames, []*serving.Result) {}

@@ -3,7 +3,9 @@ package llamaserver
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
+	"slices"
 
 	api "github.com/penstock-llm/penstock/api/llamaserver"
 	"github.com/penstock-llm/penstock/internal/sample"
@@ -23,131 +25,117 @@ func completion(call *serving.Call) *serving.Error {
 	defer m.Release()
 	ctx, cancel := call.Context()
 	defer cancel()
-	j, err := job(call, m.Deployment, &req)
+	jobs, err := completionJobs(ctx, call, m.Deployment, &req)
 	if err != nil {
 		return err
 	}
-	if j.Prompt, err = prompt(ctx, m.Deployment, req.Prompt); err != nil {
-		return err
-	}
-	g, err := m.Start(ctx, j)
+	gens, err := m.StartAll(ctx, jobs)
 	if err != nil {
 		return err
 	}
-	defer g.Close()
-	w := &writer{model: m, jobs: []*serving.Job{j}}
+	defer serving.CloseAll(gens)
+	w := &writer{model: m, request: &req, jobs: jobs, gens: gens}
 	if req.Stream {
-		return call.Stream(ctx, []*serving.Generation{g}, serving.SSE, newEncoder(w))
+		return call.Stream(ctx, gens, serving.SSE, newEncoder(w))
 	}
-	c, err := g.Collect(ctx)
+	all, err := serving.CollectAll(ctx, gens)
 	if err != nil {
 		return err
 	}
-	a := w.final(0, c.Result)
-	a.Content = c.Text
-	if req.ReturnTokens {
-		a.Tokens = c.IDs
+	answers := make([]any, len(all))
+	for i, c := range all {
+		a := w.final(i, c.Result)
+		a.Content = c.Text
+		if req.ReturnTokens {
+			a.Tokens = append([]int32{}, c.IDs...)
+		}
+		a.Probabilities = w.probabilities(c.Tokens)
+		answers[i] = w.only(a)
 	}
-	a.Probabilities = w.probabilities(c.Tokens)
-	return call.JSON(200, a)
+	if len(answers) == 1 {
+		return call.JSON(200, answers[0])
+	}
+	return call.JSON(200, answers)
 }
 
-func job(call *serving.Call, m *serving.Deployment, r *api.CompletionRequest) (*serving.Job, *serving.Error) {
+// completionJobs makes a job for each prompt.
+func completionJobs(ctx context.Context, call *serving.Call, m *serving.Deployment, r *api.CompletionRequest) ([]*serving.Job, *serving.Error) {
 	var c serving.Check
-	refuse(&c, r)
-	j := &serving.Job{
-		MaxTokens: c.Int("n_predict", r.NPredict, c.Int("max_tokens", r.MaxTokens, -1, -1, math.MaxInt32), -2, math.MaxInt32),
-		Stop:      c.Stops("stop", withoutEmpty(r.Stop)),
-		IgnoreEOS: r.IgnoreEOS,
-		Stream:    r.Stream,
-		Priority:  call.Client.Priority,
-		Client:    call.Client.Name,
+	f := r.Fields
+	f.Stop = slices.DeleteFunc(f.Stop, func(text string) bool { return text == "" })
+	j := c.Job(call, m, &f, serving.Lenient)
+	j.MaxTokens = c.Int("n_predict", r.NPredict, c.Int("max_tokens", r.MaxTokens, -1, -1, math.MaxInt32), -2, math.MaxInt32)
+	j.Stream = r.Stream
+	j.Params.TopLogprobs = c.Int("n_probs", r.NProbs, 0, 0, sample.MaxTop)
+	j.Params.Logprobs = j.Params.TopLogprobs > 0
+	if err := c.Err(); err != nil {
+		return nil, err
 	}
-	p := &j.Params
-	p.Temperature = max(c.Float("temperature", r.Temperature, 0.8, math.Inf(-1), 1000), 0)
-	p.TopK = max(c.Int("top_k", r.TopK, 40, math.MinInt32, math.MaxInt32), 0)
-	p.TopP = min(max(c.Float("top_p", r.TopP, 0.95, 0, math.MaxFloat32), 1e-9), 1)
-	p.MinP = c.Float("min_p", r.MinP, 0.05, 0, 1)
-	p.RepeatPenalty = c.Float("repeat_penalty", r.RepeatPenalty, 1, 0.01, 10)
-	p.RepeatLastN = c.Int("repeat_last_n", r.RepeatLastN, 64, -1, math.MaxInt32)
-	p.PresencePenalty = c.Float("presence_penalty", r.PresencePenalty, 0, -100, 100)
-	p.FrequencyPenalty = c.Float("frequency_penalty", r.FrequencyPenalty, 0, -100, 100)
-	if p.RepeatLastN == 0 { // llama-server: no penalties at all
-		p.RepeatPenalty, p.PresencePenalty, p.FrequencyPenalty = 1, 0, 0
+	list, err := prompts(ctx, m, r.Prompt)
+	if err != nil {
+		return nil, err
 	}
-	p.RepeatLastN = max(p.RepeatLastN, 0)
-	if p.Seed = c.Seed(r.Seed); r.Seed != nil && *r.Seed < 0 {
-		p.Seed = c.Seed(nil)
+	jobs := make([]*serving.Job, len(list))
+	for i, ids := range list {
+		one := *j
+		one.Prompt = ids
+		jobs[i] = &one
 	}
-	p.LogitBias = bias(&c, r.LogitBias, m.Tokenizer.Vocab())
-	p.TopLogprobs = c.Int("n_probs", r.NProbs, 0, 0, 20)
-	p.Logprobs = p.TopLogprobs > 0
-	return j, c.Err()
+	return jobs, nil
 }
 
-// prompt makes the tokens of a request. An empty prompt is the beginning of any
-// text.
-func prompt(ctx context.Context, m *serving.Deployment, data json.RawMessage) (ids []int32, err *serving.Error) {
-	p, err := parseMixed("prompt", data, m.Tokenizer.Vocab())
-	if err == nil {
-		err = m.Admit("prompt", 1)
+// maxPrompts is the largest number of prompts of one request.
+const maxPrompts = 128
+
+// prompts makes the tokens of a request's prompts. An empty prompt is the
+// beginning of any text.
+func prompts(ctx context.Context, m *serving.Deployment, data json.RawMessage) ([][]int32, *serving.Error) {
+	all, err := parsePrompts(data, m.Tokenizer.Vocab())
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		err = m.Prepare(ctx, p.bytes(), func() (err *serving.Error) {
-			ids, err = p.encode(true, m.Encode)
-			return err
-		})
+	if err := m.Admit("prompt", len(all)); err != nil {
+		return nil, err
 	}
-	if bos := m.Tokenizer.BOS(); len(ids) == 0 && bos >= 0 {
-		ids = []int32{bos}
+	bytes := 0
+	for _, p := range all {
+		bytes += p.bytes()
 	}
-	return ids, err
+	list := make([][]int32, len(all))
+	return list, m.Prepare(ctx, bytes, func() (err *serving.Error) {
+		for i, p := range all {
+			if list[i], err = p.encode(true, m.Encode); err != nil {
+				return err
+			}
+			if bos := m.Tokenizer.BOS(); len(list[i]) == 0 && bos >= 0 {
+				list[i] = []int32{bos}
+			}
+		}
+		return nil
+	})
 }
 
-func withoutEmpty(words []string) []string {
-	var kept []string
-	for _, w := range words {
-		if w != "" {
-			kept = append(kept, w)
+// parsePrompts reads one prompt, or an array of them: texts, arrays of token ids,
+// or arrays of both. An array that has a token id itself is one prompt.
+func parsePrompts(data json.RawMessage, vocab int) ([]mixed, *serving.Error) {
+	var parts []json.RawMessage
+	several := json.Unmarshal(data, &parts) == nil && len(parts) > 0
+	for _, part := range parts {
+		several = several && (part[0] == '"' || part[0] == '[')
+	}
+	if !several {
+		p, err := parseMixed("prompt", data, vocab)
+		return []mixed{p}, err
+	}
+	if len(parts) > maxPrompts {
+		return nil, serving.Bad("prompt", "prompt must have at most %d elements", maxPrompts)
+	}
+	all := make([]mixed, len(parts))
+	for i, part := range parts {
+		var err *serving.Error
+		if all[i], err = parseMixed(fmt.Sprintf("prompt[%d]", i), part, vocab); err != nil {
+			return nil, err
 		}
 	}
-	return kept
-}
-
-// refuse turns down what would change the answer and is not implemented.
-func refuse(c *serving.Check, r *api.CompletionRequest) {
-	c.Inert("grammar", r.Grammar, `""`)
-	c.Inert("json_schema", r.JSONSchema)
-	c.Inert("mirostat", r.Mirostat, "0")
-	c.Inert("dry_multiplier", r.DryMultiplier, "0", "0.0")
-	c.Inert("xtc_probability", r.XTCProb, "0", "0.0")
-	c.Inert("typical_p", r.TypicalP, "1", "1.0")
-	c.Inert("dynatemp_range", r.DynatempRange, "0", "0.0")
-	c.Inert("image_data", r.ImageData, "[]")
-	c.Inert("n_indent", r.NIndent, "0")
-	c.Inert("lora", r.Lora, "[]")
-}
-
-// bias reads {"id": value} or [[id, value]…]; false means never.
-func bias(c *serving.Check, data json.RawMessage, vocab int) []sample.Bias {
-	if len(data) == 0 || string(data) == "null" {
-		return nil
-	}
-	m := map[string]float64{}
-	if json.Unmarshal(data, &m) == nil {
-		return c.Bias("logit_bias", m, vocab)
-	}
-	var pairs [][2]json.RawMessage
-	if json.Unmarshal(data, &pairs) != nil {
-		c.Fail(serving.Bad("logit_bias", "logit_bias must be an object or an array of pairs of token id and value"))
-		return nil
-	}
-	for _, p := range pairs {
-		v := -100.0
-		if string(p[1]) != "false" && json.Unmarshal(p[1], &v) != nil {
-			c.Fail(serving.Bad("logit_bias", "the values of logit_bias must be numbers, or false"))
-		}
-		m[string(p[0])] = v
-	}
-	return c.Bias("logit_bias", m, vocab)
+	return all, nil
 }

@@ -4,12 +4,22 @@ import (
 	"net/http"
 
 	api "github.com/penstock-llm/penstock/api/llamaserver"
+	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
-// defaults are the settings of a request that names none.
-var defaults = api.Settings{
-	NPredict: -1, Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05, RepeatLastN: 64, RepeatPenalty: 1, Stop: []string{},
+// defaults are the settings of a request that names none. The seed is the one
+// that stands for another each time, unless the server has one.
+func defaults(m *serving.Deployment) api.Settings {
+	var c serving.Check
+	var r api.CompletionRequest
+	j := c.Job(&serving.Call{}, m, &r.Fields, serving.Lenient)
+	j.MaxTokens = -1
+	s := settings(j, &r)
+	if m.Sampling.Seed == nil || *m.Sampling.Seed < 0 {
+		s.Seed = sample.RandomSeed
+	}
+	return *s
 }
 
 // props is GET /props.
@@ -25,7 +35,7 @@ func props(call *serving.Call) *serving.Error {
 		return string(m.Tokenizer.Piece(id))
 	}
 	return call.JSON(200, api.Props{
-		DefaultGenerationSettings: api.PropsSettings{NCtx: m.Context(), Params: defaults},
+		DefaultGenerationSettings: api.PropsSettings{NCtx: m.Context(), Params: defaults(m)},
 		TotalSlots:                m.Engine.Config().MaxBatch,
 		ModelAlias:                m.ID,
 		ModelPath:                 m.Path,
@@ -50,9 +60,10 @@ func slots(call *serving.Call) *serving.Error {
 		return &serving.Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Message: "no slot available"}
 	}
 	list := make([]api.Slot, total)
+	params := defaults(m)
 	for i := range list {
 		busy := i < running
-		list[i] = api.Slot{ID: i, IDTask: -1, NCtx: m.Context(), IsProcessing: busy}
+		list[i] = api.Slot{ID: i, IDTask: -1, NCtx: m.Context(), IsProcessing: busy, Params: &params}
 		list[i].NextToken = api.NextToken{HasNextToken: busy, NRemain: -1}
 	}
 	return call.JSON(200, list)

@@ -1,7 +1,6 @@
 package native
 
 import (
-	"encoding/json"
 	"math"
 	"time"
 
@@ -28,7 +27,7 @@ func run(call *serving.Call, streamed bool) *serving.Error {
 	req.Stream = req.Stream || streamed
 	ctx, cancel := call.Context()
 	defer cancel()
-	j, err := job(call, &req)
+	j, err := job(call, m.Deployment, &req)
 	if err != nil {
 		return err
 	}
@@ -68,43 +67,13 @@ func run(call *serving.Call, streamed bool) *serving.Error {
 	})
 }
 
-func job(call *serving.Call, r *api.GenerateRequest) (*serving.Job, *serving.Error) {
+func job(call *serving.Call, m *serving.Deployment, r *api.GenerateRequest) (*serving.Job, *serving.Error) {
 	var c serving.Check
 	if r.Prompt == nil {
 		return nil, serving.Bad("prompt", "prompt is required")
 	}
-	j := &serving.Job{
-		MaxTokens: c.Int("max_tokens", r.MaxTokens, 100, 1, math.MaxInt32),
-		Stop:      c.Stops("stop", stops(&c, r.Stop)),
-		IgnoreEOS: r.IgnoreEOS,
-		Stream:    r.Stream,
-		Priority:  call.Client.Priority,
-		Client:    call.Client.Name,
-	}
-	p := &j.Params
-	p.Temperature = c.Float("temperature", r.Temperature, 0.7, 0, 2)
-	p.TopP = max(c.Float("top_p", r.TopP, 0.9, 0, 1), 1e-9)
-	p.TopK = max(c.Int("top_k", r.TopK, 0, -1, math.MaxInt32), 0)
-	p.MinP = c.Float("min_p", r.MinP, 0, 0, 1)
-	p.RepeatPenalty = c.Float("repetition_penalty", r.RepetitionPenalty, 1.1, 0.01, 10)
-	p.PresencePenalty = c.Float("presence_penalty", r.PresencePenalty, 0, -2, 2)
-	p.FrequencyPenalty = c.Float("frequency_penalty", r.FrequencyPenalty, 0, -2, 2)
-	p.Seed = c.Seed(r.Seed)
+	j := c.Job(call, m, &r.Fields, serving.Strict)
+	j.MaxTokens = c.Int("max_tokens", r.MaxTokens, 100, 1, math.MaxInt32)
+	j.Stream = r.Stream
 	return j, c.Err()
-}
-
-// stops reads a string or an array of strings.
-func stops(c *serving.Check, data json.RawMessage) []string {
-	if len(data) == 0 || string(data) == "null" || string(data) == `""` {
-		return nil
-	}
-	var one string
-	if json.Unmarshal(data, &one) == nil {
-		return []string{one}
-	}
-	var many []string
-	if json.Unmarshal(data, &many) != nil {
-		c.Fail(serving.Bad("stop", "stop must be a string or an array of strings"))
-	}
-	return many
 }

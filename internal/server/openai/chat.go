@@ -3,6 +3,8 @@ package openai
 import (
 	"context"
 	"math"
+	"slices"
+	"strings"
 
 	api "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/chat"
@@ -47,8 +49,8 @@ func chatCompletions(call *serving.Call) *serving.Error {
 func chatJobs(ctx context.Context, call *serving.Call, m *serving.Deployment, req *api.ChatRequest) ([]*serving.Job, *serving.Error) {
 	var c serving.Check
 	j := job(&c, &req.Sampling, call, m)
-	n := c.Int("n", req.N, 1, 1, maxChoices)
-	j.MaxTokens = c.Int("max_tokens", req.MaxTokens, -1, 1, math.MaxInt32)
+	n := count(&c, &req.Sampling)
+	j.MaxTokens = maxTokens(&c, &req.Sampling, -1, 1)
 	if req.MaxCompletionTokens != nil { // the newer name wins
 		j.MaxTokens = c.Int("max_completion_tokens", req.MaxCompletionTokens, -1, 1, math.MaxInt32)
 	}
@@ -56,6 +58,9 @@ func chatJobs(ctx context.Context, call *serving.Call, m *serving.Deployment, re
 	j.Params.TopLogprobs = c.Int("top_logprobs", req.TopLogprobs, 0, 0, 20)
 	if j.Params.TopLogprobs > 0 && !req.Logprobs {
 		c.Fail(serving.Bad("top_logprobs", "top_logprobs is only allowed when logprobs is true"))
+	}
+	if e := req.ReasoningEffort; e != nil && !slices.Contains(efforts, *e) {
+		c.Fail(serving.Bad("reasoning_effort", "reasoning_effort must be one of %s", strings.Join(efforts, ", ")))
 	}
 	if err := c.Err(); err != nil {
 		return nil, err
@@ -72,6 +77,10 @@ func chatJobs(ctx context.Context, call *serving.Call, m *serving.Deployment, re
 	}
 	return choices(j, n), nil
 }
+
+// efforts are the values of reasoning_effort: OpenAI's, and the further ones of
+// models that read it.
+var efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
 
 // Conversation reads the part of a request that becomes its prompt.
 func Conversation(req *api.Conversation) (*serving.Conversation, *serving.Error) {

@@ -3,7 +3,6 @@ package openai
 import (
 	"context"
 	"fmt"
-	"math"
 	"unicode/utf8"
 
 	api "github.com/penstock-llm/penstock/api/openai"
@@ -55,8 +54,8 @@ type work struct {
 func completionWork(ctx context.Context, call *serving.Call, m *serving.Deployment, req *api.CompletionRequest) (*work, *serving.Error) {
 	var c serving.Check
 	j := job(&c, &req.Sampling, call, m)
-	w := &work{n: c.Int("n", req.N, 1, 1, maxChoices)}
-	j.MaxTokens = c.Int("max_tokens", req.MaxTokens, 16, 0, math.MaxInt32)
+	w := &work{n: count(&c, &req.Sampling)}
+	j.MaxTokens = maxTokens(&c, &req.Sampling, 16, 0)
 	j.Params.TopLogprobs = c.Int("logprobs", req.Logprobs, 0, 0, 20)
 	j.Params.Logprobs = req.Logprobs != nil
 	j.Echo = req.Echo && req.Logprobs != nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	api "github.com/penstock-llm/penstock/api/responses"
+	"github.com/penstock-llm/penstock/api/sampling"
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
@@ -188,24 +189,11 @@ func job(call *serving.Call, m *serving.Deployment, req *api.Request) (*serving.
 	if req.Text != nil {
 		c.Inert("text.format", req.Text.Format, `{"type":"text"}`)
 	}
-	c.Inert("truncation", req.Truncation, `"disabled"`)
-	c.Inert("background", req.Background, "false")
-	c.Inert("conversation", req.Conversation)
-	c.Inert("prompt", req.Prompt)
-	c.Inert("top_logprobs", req.TopLogprobs, "0")
-	j := &serving.Job{
-		MaxTokens: c.Int("max_output_tokens", req.MaxOutputTokens, -1, 1, math.MaxInt32),
-		Stream:    req.Stream,
-		Priority:  call.Client.Priority,
-		Client:    call.Client.Name,
-	}
-	p := &j.Params
-	p.Temperature = c.Float("temperature", req.Temperature, 1, 0, 2)
-	p.TopP = max(c.Float("top_p", req.TopP, 1, 0, 1), 1e-9) // 0: the likeliest token alone
-	p.PresencePenalty = c.Float("presence_penalty", req.PresencePenalty, 0, -2, 2)
-	p.FrequencyPenalty = c.Float("frequency_penalty", req.FrequencyPenalty, 0, -2, 2)
-	p.RepeatPenalty = 1
-	p.Seed = c.Seed(nil)
+	j := c.Job(call, m, &sampling.Fields{
+		Temperature: req.Temperature, TopP: req.TopP, PresencePenalty: req.PresencePenalty, FrequencyPenalty: req.FrequencyPenalty,
+	}, serving.Strict)
+	j.MaxTokens = c.Int("max_output_tokens", req.MaxOutputTokens, -1, 1, math.MaxInt32)
+	j.Stream = req.Stream
 	return j, c.Err()
 }
 

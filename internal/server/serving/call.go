@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -62,23 +61,6 @@ func release(b *bytes.Buffer) {
 	}
 }
 
-// Decode reads the body as one JSON value into dst. Unknown fields are ignored.
-// While the server takes no requests it says so before it reads the body.
-func (c *Call) Decode(dst any) *Error {
-	if err := c.App.Models.Ready(); err != nil {
-		return err
-	}
-	b := buffers.Get().(*bytes.Buffer)
-	defer release(b)
-	if e := c.read(b); e != nil {
-		return e
-	}
-	if len(bytes.TrimSpace(b.Bytes())) == 0 {
-		return Bad("", "the request body is empty, a JSON object is expected")
-	}
-	return decode(b.Bytes(), dst)
-}
-
 // read takes in the whole body, so that net/http can watch the connection from
 // then on and cancel the request's context when the client goes away. The server
 // has limited the time for it.
@@ -107,46 +89,6 @@ func (c *Call) read(b *bytes.Buffer) *Error {
 		return Gone()
 	}
 	return Bad("", "the request body could not be read")
-}
-
-func decode(data []byte, dst any) *Error {
-	err := json.Unmarshal(data, dst)
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &wrong):
-		param := fieldName(wrong.Field)
-		if param == "" {
-			return Bad("", "the request body must be a JSON object, not %s", article(wrong.Value))
-		}
-		return Bad(param, "%s has the wrong type: %s", param, article(wrong.Value))
-	}
-	return Bad("", "the request body is not valid JSON: %v", err)
-}
-
-// fieldName drops the names of embedded structs from a path: they are Go's.
-func fieldName(path string) string {
-	for {
-		first, rest, more := strings.Cut(path, ".")
-		if first == "" || first[0] < 'A' || first[0] > 'Z' {
-			return path
-		}
-		if !more {
-			return ""
-		}
-		path = rest
-	}
-}
-
-func article(kind string) string {
-	switch {
-	case strings.HasPrefix(kind, "a"), strings.HasPrefix(kind, "o"):
-		return "an " + kind
-	case kind == "bool":
-		return "a boolean"
-	}
-	return "a " + kind
 }
 
 // JSON writes an answer.

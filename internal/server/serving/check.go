@@ -1,9 +1,10 @@
 package serving
 
 import (
+	"cmp"
+	"encoding/json"
 	"math"
-	"math/rand/v2"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,7 +24,8 @@ func (c *Check) Fail(e *Error) {
 	}
 }
 
-// Float is *v, or def, which need not be in range.
+// Float is *v, which must lie between low and high. Where the request has no
+// value it is def, whatever the limits are.
 func (c *Check) Float(param string, v *float64, def, low, high float64) float32 {
 	if v == nil {
 		return float32(def)
@@ -35,7 +37,8 @@ func (c *Check) Float(param string, v *float64, def, low, high float64) float32 
 	return float32(*v)
 }
 
-// Int is *v, or def, which need not be in range.
+// Int is *v, which must lie between low and high. Where the request has no value
+// it is def, whatever the limits are.
 func (c *Check) Int(param string, v *int, def, low, high int) int {
 	if v == nil {
 		return def
@@ -51,17 +54,9 @@ func (c *Check) Int(param string, v *int, def, low, high int) int {
 	return *v
 }
 
-// Seed is *v, or a random one.
-func (c *Check) Seed(v *int64) uint64 {
-	if v == nil {
-		return rand.Uint64()
-	}
-	return uint64(*v)
-}
-
 // Limits of stop strings: each costs time at every token.
 const (
-	maxStops    = 16
+	maxStops    = 128
 	maxStopText = 1024
 )
 
@@ -80,34 +75,83 @@ func (c *Check) Stops(param string, stops []string) []string {
 	return stops
 }
 
+// maxBias is the largest number of entries of logit_bias.
 const maxBias = 4096
 
-// Bias reads a map of token ids to biases.
-func (c *Check) Bias(param string, m map[string]float64, vocab int) []sample.Bias {
-	if len(m) == 0 {
+// bias reads logit_bias: {"id": value}, or [[id or text, value]…], where false
+// means never.
+func (c *Check) bias(m *Deployment, data json.RawMessage) []sample.Bias {
+	if absent(data) {
 		return nil
 	}
-	if len(m) > maxBias {
-		c.Fail(Bad(param, "%s must have at most %d entries", param, maxBias))
+	const forms = "logit_bias must be an object of token ids and values, or an array of pairs of a token id or a text and a value"
+	var list []sample.Bias
+	var object map[string]json.RawMessage
+	var pairs [][]json.RawMessage
+	switch {
+	case json.Unmarshal(data, &object) == nil:
+		for key, value := range object {
+			id, err := strconv.ParseInt(strings.TrimSpace(key), 10, 32)
+			if err != nil {
+				c.Fail(Bad("logit_bias", "logit_bias must have token ids as keys, not %q", clip(key)))
+				return nil
+			}
+			list = append(list, sample.Bias{Token: int32(id), Value: c.biasValue(value)})
+		}
+	case json.Unmarshal(data, &pairs) == nil:
+		for _, p := range pairs {
+			if len(p) != 2 {
+				c.Fail(Bad("logit_bias", forms))
+				return nil
+			}
+			value := c.biasValue(p[1])
+			var id int32
+			var text string
+			switch {
+			case string(p[0]) != "null" && json.Unmarshal(p[0], &id) == nil:
+				list = append(list, sample.Bias{Token: id, Value: value})
+			case string(p[0]) != "null" && json.Unmarshal(p[0], &text) == nil:
+				for _, t := range m.Tokenizer.Encode(text, false, false) {
+					list = append(list, sample.Bias{Token: t, Value: value})
+				}
+			default:
+				c.Fail(Bad("logit_bias", forms))
+				return nil
+			}
+		}
+	default:
+		c.Fail(Bad("logit_bias", forms))
+	}
+	return c.biases(list, m.Tokenizer.Vocab())
+}
+
+func (c *Check) biasValue(data json.RawMessage) float32 {
+	if string(data) == "false" {
+		return float32(math.Inf(-1))
+	}
+	v := math.NaN()
+	if json.Unmarshal(data, &v) != nil || !(v >= -100 && v <= 100) {
+		c.Fail(Bad("logit_bias", "the values of logit_bias must be numbers between -100 and 100"))
+		return 0
+	}
+	return float32(v)
+}
+
+// biases checks the tokens; each may come once.
+func (c *Check) biases(list []sample.Bias, vocab int) []sample.Bias {
+	if len(list) > maxBias {
+		c.Fail(Bad("logit_bias", "logit_bias must have at most %d entries", maxBias))
 		return nil
 	}
-	list := make([]sample.Bias, 0, len(m))
-	for key, v := range m {
-		id, err := strconv.Atoi(strings.TrimSpace(key))
-		if err != nil || id < 0 || id >= vocab {
-			c.Fail(Bad(param, "%s must have token ids below %d as keys, not %q", param, vocab, key))
+	slices.SortFunc(list, func(a, b sample.Bias) int { return cmp.Compare(a.Token, b.Token) })
+	for i, b := range list {
+		if b.Token < 0 || int(b.Token) >= vocab {
+			c.Fail(Bad("logit_bias", "logit_bias must have token ids below %d, not %d", vocab, b.Token))
 			return nil
 		}
-		if math.IsNaN(v) || v < -100 || v > 100 {
-			c.Fail(Bad(param, "the values of %s must be between -100 and 100", param))
+		if i > 0 && list[i-1].Token == b.Token {
+			c.Fail(Bad("logit_bias", "logit_bias names the token %d twice", b.Token))
 			return nil
-		}
-		list = append(list, sample.Bias{Token: int32(id), Value: float32(v)})
-	}
-	sort.Slice(list, func(i, j int) bool { return list[i].Token < list[j].Token })
-	for i := 1; i < len(list); i++ {
-		if list[i].Token == list[i-1].Token {
-			c.Fail(Bad(param, "%s names the token %d twice", param, list[i].Token))
 		}
 	}
 	return list
@@ -123,17 +167,11 @@ func (c *Check) Tokens(param string, ids []int32, vocab int) {
 	}
 }
 
-// Inert refuses a parameter unless its value is one of those that change
-// nothing: null, or one of the given JSON texts.
+// Inert refuses a field within another unless its value changes nothing: null, or
+// one of the given JSON values. Fields of the request itself are in the table of
+// Parameters.
 func (c *Check) Inert(param string, value []byte, inert ...string) {
-	text := strings.TrimSpace(string(value))
-	if text == "" || text == "null" {
-		return
+	if p := (&Parameter{Inert: inert}); len(value) > 0 && !p.inert(value) {
+		c.Fail(Unsupported(param))
 	}
-	for _, ok := range inert {
-		if strings.Join(strings.Fields(text), "") == ok {
-			return
-		}
-	}
-	c.Fail(Unsupported(param))
 }

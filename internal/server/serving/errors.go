@@ -158,6 +158,8 @@ func FromEngine(err error) *Error {
 		return TooLong(long.Prompt, long.Context, "")
 	case errors.As(err, &param):
 		return Bad(param.Param, "%s must be %s", param.Param, param.Want)
+	case errors.Is(err, sample.ErrNoToken):
+		return Bad("", "no token is left to choose from: see allowed_token_ids, bad_words, min_tokens and logit_bias")
 	case errors.Is(err, engine.ErrQueueFull):
 		return &Error{Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "queue_full",
 			Message: "too many requests are waiting", RetryAfter: 5}

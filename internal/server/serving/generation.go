@@ -1,10 +1,12 @@
 package serving
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/chat/answer"
@@ -27,8 +29,11 @@ type Generation struct {
 	infos   []TokenInfo
 	sent    int // infos that the last Delta lent
 	ids     []int32
-	count   int  // tokens read, without the prompt's
-	stopped bool // by a stop string
+	count   int       // tokens read, without the prompt's
+	stopped bool      // by a stop string, or MaxPredict
+	began   time.Time // of the first token
+	late    bool      // MaxPredict has ended it
+	newLine bool      // the text had a line feed
 	result  Result
 	reading *reading       // nil: all of the answer is text
 	plain   [1]answer.Part // the only part of a Delta then
@@ -82,6 +87,10 @@ func newGeneration(m *Deployment, j *Job, s *engine.Stream) *Generation {
 	}
 	return g
 }
+
+// Cached is the number of prompt tokens that came out of the prefix cache, once
+// the generation has begun.
+func (g *Generation) Cached() int { return g.stream.Cached() }
 
 // Close aborts the generation unless it has ended.
 func (g *Generation) Close() {
@@ -189,10 +198,27 @@ func (g *Generation) take(t engine.Token) {
 	}
 	g.text = g.dec.Append(g.text, t.ID)
 	g.search(from)
+	g.watchTime(from)
+}
+
+// watchTime ends an answer that has taken longer than MaxPredict, once it has had
+// a line feed.
+func (g *Generation) watchTime(from int) {
+	if g.job.MaxPredict <= 0 || g.stopped {
+		return
+	}
+	if g.began.IsZero() {
+		g.began = time.Now()
+	}
+	g.newLine = g.newLine || bytes.IndexByte(g.text[from:], '\n') >= 0
+	if g.newLine && time.Since(g.began) > g.job.MaxPredict {
+		g.stopped, g.late = true, true
+		g.stream.Close()
+	}
 }
 
 func (g *Generation) search(from int) {
-	if len(g.stops.words) == 0 || len(g.text) == from {
+	if len(g.stops.words) == 0 || len(g.text) == from || g.count <= g.job.Params.MinTokens && g.job.Params.MinTokens > 0 {
 		return
 	}
 	at, word := g.stops.find(g.text, from)
@@ -255,6 +281,9 @@ func (g *Generation) last(ctx context.Context) (Delta, *Error) {
 	}
 	if g.stopped {
 		g.result.Reason = engine.Stop.String()
+		if g.late {
+			g.result.Reason = engine.Length.String()
+		}
 		g.result.Completion = g.count
 	}
 	g.given, g.sent = len(g.text), len(g.infos)

@@ -2,6 +2,7 @@ package serving
 
 import (
 	"context"
+	"time"
 
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/engine"
@@ -24,6 +25,10 @@ type Job struct {
 	Client      string
 	Reading     *Reading                 // how the answer is taken apart; nil: all of it is text
 	Constraint  func() engine.Constraint // makes the one of a generation; nil: every token is allowed
+	NoPrefix    bool                     // the whole prompt is computed
+	MaxPredict  time.Duration            // after which the answer ends at a line feed; 0: no limit
+
+	BadWords, Breakers []string // as the request gave them, for answers that repeat them
 }
 
 // stopWake is how many tokens an answer that is not streamed may run past a
@@ -37,7 +42,7 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 	switch {
 	case j.Stream:
 		wake = engine.WakeEach
-	case len(j.Stop) > 0, j.Reading != nil && j.Reading.oneCall:
+	case len(j.Stop) > 0, j.MaxPredict > 0, j.Reading != nil && j.Reading.oneCall:
 		wake = stopWake
 	}
 	stream, err := m.Engine.Submit(ctx, engine.Request{
@@ -51,6 +56,7 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 		Client:       j.Client,
 		EchoLogprobs: j.Echo,
 		Constraint:   j.Constraint,
+		NoPrefix:     j.NoPrefix,
 	})
 	if err != nil {
 		return nil, FromEngine(err)

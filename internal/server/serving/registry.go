@@ -9,6 +9,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/model"
+	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
@@ -24,6 +25,8 @@ type Deployment struct {
 	Engine    *engine.Engine
 	Tokenizer *tokenizer.Tokenizer
 	Chat      *chat.Template
+	breakers  breakerCache
+	Sampling  sample.Settings // what requests leave open: the server's flags, else the model's authors', else the catalogue's
 
 	ParseSpecial bool // parse control tokens in the messages of clients
 

@@ -88,21 +88,3 @@ func FuzzAppendJSON(f *testing.F) {
 		}
 	})
 }
-
-func TestFieldName(t *testing.T) {
-	for path, want := range map[string]string{"temperature": "temperature", "Sampling.temperature": "temperature", "Sampling.Unsupported.tools": "tools", "stream_options.include_usage": "stream_options.include_usage", "": ""} {
-		if got := fieldName(path); got != want {
-			t.Errorf("%s: %s", path, got)
-		}
-	}
-}
-
-func TestInert(t *testing.T) {
-	for value, ok := range map[string]bool{``: true, `null`: true, ` [ ] `: true, `[1]`: false, `false`: false} {
-		var c Check
-		c.Inert("x", []byte(value), "[]")
-		if (c.Err() == nil) != ok {
-			t.Errorf("%q: %v", value, c.Err())
-		}
-	}
-}

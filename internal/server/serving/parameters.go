@@ -1,0 +1,291 @@
+package serving
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Routes is a set of routes that take a JSON object.
+type Routes uint16
+
+// The routes, in the order of the documentation's columns.
+const (
+	OnChat       Routes = 1 << iota // POST /v1/chat/completions
+	OnText                          // POST /v1/completions
+	OnCompletion                    // POST /completion
+	OnGenerate                      // POST /generate and /generate_stream
+	OnBenchmark                     // POST /benchmark
+	OnEncode                        // POST /encode
+	OnTokenize                      // POST /tokenize
+	OnDetokenize                    // POST /detokenize
+	OnTemplate                      // POST /apply-template
+	OnMessages                      // POST /v1/messages
+	OnCount                         // POST /v1/messages/count_tokens
+	OnResponses                     // POST /v1/responses and /v1/responses/input_tokens
+
+	onOpenAI = OnChat | OnText
+	onAll    = onOpenAI | OnCompletion | OnGenerate // that have all samplers
+	onClaude = OnMessages | OnCount
+	onPlain  = OnText | OnCompletion | OnGenerate // that know no conversation
+	onEvery  = onAll | OnBenchmark | OnEncode | OnTokenize | OnDetokenize | OnTemplate | onClaude | OnResponses
+)
+
+// routeOf is the set of the one route with a path.
+func routeOf(path string) Routes {
+	switch path {
+	case "/v1/chat/completions", "/chat/completions":
+		return OnChat
+	case "/v1/completions":
+		return OnText
+	case "/completion", "/completions":
+		return OnCompletion
+	case "/generate", "/generate_stream":
+		return OnGenerate
+	case "/benchmark":
+		return OnBenchmark
+	case "/encode":
+		return OnEncode
+	case "/tokenize":
+		return OnTokenize
+	case "/detokenize":
+		return OnDetokenize
+	case "/apply-template":
+		return OnTemplate
+	case "/v1/messages":
+		return OnMessages
+	case "/v1/messages/count_tokens":
+		return OnCount
+	case "/v1/responses", "/v1/responses/input_tokens":
+		return OnResponses
+	}
+	return 0
+}
+
+// Parameter is one field of requests, and what the routes do with it. A route
+// that is in none of the sets does not know the field, and ignores it like any
+// other field of no protocol.
+type Parameter struct {
+	Name     string
+	Honoured Routes
+	Ignored  Routes   // on purpose; Note has the reason
+	Refused  Routes   // with 400, unless the value changes nothing: null, or one of Inert
+	Inert    []string // JSON values
+	Note     string   // for the documentation
+}
+
+// honoured, refused and ignored make the usual rows.
+func honoured(on Routes, name, note string) Parameter {
+	return Parameter{Name: name, Honoured: on, Note: note}
+}
+
+func refused(on Routes, name string, inert ...string) Parameter {
+	return Parameter{Name: name, Refused: on, Inert: inert}
+}
+
+func ignored(on Routes, name, reason string) Parameter {
+	return Parameter{Name: name, Ignored: on, Note: reason}
+}
+
+// Parameters is the table of all parameters. Decoding refuses by it, the tests
+// hold it against the request types, and docs/api.md shows it.
+var Parameters = []Parameter{
+	honoured(OnChat|OnTemplate|onClaude, "messages", "text contents only"),
+	honoured(onClaude, "system", ""),
+	{Name: "prompt", Honoured: onPlain | OnBenchmark, Refused: OnResponses, Note: "/v1/completions and /completion take several, and token ids"},
+	honoured(OnResponses, "input", ""),
+	honoured(OnResponses, "instructions", ""),
+	honoured(OnResponses, "previous_response_id", ""),
+	honoured(onEvery, "model", "its id or an alias; may be left out"),
+	honoured(onAll|OnMessages|OnResponses, "stream", ""),
+	honoured(onOpenAI, "stream_options", "with stream only"),
+	honoured(onOpenAI, "stream_options.include_usage", ""),
+	{Name: "stream_options.continuous_usage_stats", Refused: onOpenAI, Inert: []string{"false"}},
+	{Name: "n", Honoured: onOpenAI, Refused: OnCompletion | OnGenerate, Inert: []string{"1"}, Note: "at most 128"},
+	refused(OnCompletion, "n_cmpl", "1"),
+	{Name: "best_of", Honoured: onOpenAI, Note: "equal to n only"},
+
+	honoured(onAll|OnBenchmark|OnMessages, "max_tokens", ""),
+	{Name: "n_predict", Honoured: onOpenAI | OnCompletion, Note: "llama-server's name of max_tokens; -1: until the context is full"},
+	honoured(OnChat, "max_completion_tokens", "comes before max_tokens"),
+	honoured(OnResponses, "max_output_tokens", ""),
+	honoured(onAll, "min_tokens", "no end of the answer and no stop string before"),
+	honoured(onAll, "stop", "a string or up to 128"),
+	honoured(OnMessages, "stop_sequences", "up to 128"),
+	honoured(onAll, "stop_token_ids", ""),
+	honoured(onAll, "ignore_eos", ""),
+	honoured(onAll, "t_max_predict_ms", "counts from the first token; takes effect after a line feed"),
+	honoured(onOpenAI, "include_stop_str_in_output", ""),
+	honoured(onOpenAI, "skip_special_tokens", ""),
+	{Name: "add_special_tokens", Honoured: OnText, Refused: OnChat, Inert: []string{"false"}, Note: "in chats the template writes them"},
+
+	honoured(onAll|OnBenchmark|OnMessages|OnResponses, "temperature", "0: always the likeliest token"),
+	honoured(onAll|OnMessages, "top_k", "0 and less: all tokens"),
+	honoured(onAll|OnMessages|OnResponses, "top_p", ""),
+	honoured(onAll, "min_p", ""),
+	honoured(onAll, "typical_p", ""),
+	honoured(onAll, "top_n_sigma", ""),
+	honoured(onAll, "xtc_probability", ""),
+	honoured(onAll, "xtc_threshold", ""),
+	honoured(onAll, "dynatemp_range", ""),
+	honoured(onAll, "dynatemp_exponent", ""),
+	honoured(onAll, "min_keep", ""),
+	honoured(onAll, "samplers", "names, or letters; a sampler that is not named does not run"),
+	honoured(onAll, "repeat_penalty", ""),
+	honoured(onAll, "repetition_penalty", "vLLM's name of repeat_penalty"),
+	honoured(onAll, "repeat_last_n", "tokens that the three penalties look back at; -1: all"),
+	honoured(onAll|OnResponses, "presence_penalty", ""),
+	honoured(onAll|OnResponses, "frequency_penalty", ""),
+	honoured(onAll, "dry_multiplier", ""),
+	honoured(onAll, "dry_base", ""),
+	honoured(onAll, "dry_allowed_length", ""),
+	honoured(onAll, "dry_penalty_last_n", ""),
+	honoured(onAll, "dry_sequence_breakers", ""),
+	honoured(onAll, "logit_bias", "an object, or an array of pairs; false: never"),
+	honoured(onAll, "allowed_token_ids", ""),
+	honoured(onAll, "bad_words", "as tokens, with and without a space before them"),
+	honoured(onAll, "seed", "32 bits; -1 and 4294967295: another each time"),
+
+	honoured(onOpenAI, "logprobs", "true or false for chats, a number for texts"),
+	{Name: "top_logprobs", Honoured: OnChat, Refused: OnResponses, Inert: []string{"0"}, Note: "with logprobs only"},
+	honoured(OnText, "echo", ""),
+	honoured(OnCompletion, "n_probs", ""),
+	honoured(OnCompletion, "return_tokens", ""),
+	honoured(OnCompletion, "timings_per_token", "in streams"),
+	honoured(OnCompletion, "response_fields", ""),
+	honoured(onAll, "cache_prompt", "false: the whole prompt is computed"),
+	honoured(onOpenAI, "priority", "above 0: after the others"),
+	{Name: "tools", Honoured: OnChat | OnTemplate | onClaude | OnResponses, Refused: onPlain, Inert: []string{"[]"}},
+	{Name: "tool_choice", Honoured: OnChat | onClaude | OnResponses, Refused: onPlain, Inert: []string{`"none"`, `"auto"`}},
+	honoured(onClaude, "tool_choice.type", ""),
+	honoured(onClaude, "tool_choice.name", ""),
+	honoured(onClaude, "tool_choice.disable_parallel_tool_use", ""),
+	honoured(OnChat|OnResponses, "parallel_tool_calls", ""),
+	honoured(onClaude, "thinking", ""),
+	honoured(onClaude, "thinking.type", ""),
+	honoured(onClaude, "thinking.budget_tokens", ""),
+	honoured(OnChat, "continue_final_message", ""),
+	honoured(OnResponses, "reasoning", ""),
+	honoured(OnResponses, "reasoning.effort", ""),
+	honoured(OnResponses, "reasoning.summary", ""),
+	honoured(OnResponses, "include", ""),
+	honoured(OnResponses, "text", ""),
+	honoured(OnResponses, "text.format", "text only"),
+	ignored(OnResponses, "text.verbosity", "a hint to OpenAI's own models"),
+	ignored(OnResponses, "max_tool_calls", "it counts the calls of tools that OpenAI runs"),
+	refused(OnResponses, "truncation", `"disabled"`),
+	refused(OnResponses, "background", "false"),
+	refused(OnResponses, "conversation"),
+	honoured(OnChat|OnTemplate, "add_generation_prompt", ""),
+	honoured(OnChat|OnTemplate, "chat_template_kwargs", ""),
+	honoured(OnChat, "reasoning_effort", "none, minimal, low, medium, high, xhigh or max; the template decides what it means"),
+
+	honoured(OnBenchmark, "requests", ""),
+	honoured(OnBenchmark, "concurrency", ""),
+	honoured(OnEncode, "text", ""),
+	honoured(OnTokenize, "content", ""),
+	honoured(OnTokenize, "add_special", ""),
+	honoured(OnTokenize, "parse_special", ""),
+	honoured(OnTokenize, "with_pieces", ""),
+	honoured(OnDetokenize, "tokens", ""),
+
+	refused(onAll, "functions", "[]"),
+	refused(onAll, "function_call", `"none"`, `"auto"`),
+	refused(onAll, "response_format", `{"type":"text"}`),
+	refused(onAll, "structured_outputs", "{}"),
+	refused(onAll, "guided_json"),
+	refused(onAll, "guided_regex"),
+	refused(onAll, "guided_choice"),
+	refused(onAll, "guided_grammar"),
+	refused(onAll, "grammar", `""`),
+	refused(onAll, "json_schema", "{}"),
+	refused(onAll, "mirostat", "0"),
+	refused(onAll, "adaptive_target", "-1"),
+	refused(onAll, "logits_processors", "[]"),
+	refused(onAll, "use_beam_search", "false"),
+	refused(onAll, "length_penalty", "1"),
+	refused(onAll, "prompt_logprobs"),
+	refused(onAll, "truncate_prompt_tokens", "-1"),
+	refused(onAll, "return_tokens_as_token_ids", "false"),
+	refused(onAll, "return_token_ids", "false"),
+	refused(onAll, "post_sampling_probs", "false"),
+	refused(onAll, "return_progress", "false"),
+	refused(onAll, "lora", "[]"),
+	refused(onAll, "image_data", "[]"),
+	refused(OnCompletion, "n_indent", "0"),
+	refused(OnChat, "echo", "false"),
+	refused(OnChat, "chat_template"),
+	refused(OnChat, "documents", "[]"),
+	refused(OnChat, "modalities", `["text"]`),
+	refused(OnChat, "audio"),
+	refused(OnChat, "prediction"),
+	refused(OnChat, "web_search_options"),
+	refused(OnText, "suffix", `""`),
+	refused(onClaude, "output_format"),
+	refused(onClaude, "output_config", "{}"),
+	refused(onClaude, "mcp_servers", "[]"),
+	refused(onClaude, "container"),
+
+	ignored(onAll, "mirostat_tau", "mirostat is refused"),
+	ignored(onAll, "mirostat_eta", "mirostat is refused"),
+	ignored(OnCompletion, "n_keep", "prompts that do not fit are refused, so nothing is dropped"),
+	ignored(OnCompletion, "n_discard", "prompts that do not fit are refused, so nothing is dropped"),
+	ignored(OnCompletion, "id_slot", "any free place in the batch will do, and finds the same cache"),
+	ignored(OnCompletion, "n_cache_reuse", "a hint"),
+	ignored(onOpenAI|OnResponses, "user", "for the client's own books"),
+	ignored(onOpenAI|OnMessages|OnResponses, "metadata", "for the client's own books"),
+	{Name: "store", Honoured: OnResponses, Ignored: onOpenAI, Note: "only responses are ever kept"},
+	ignored(onOpenAI|OnMessages|OnResponses, "service_tier", "there is one"),
+	ignored(onClaude, "cache_control", "the cache needs no hint"),
+	ignored(onClaude, "context_management", "prompts that do not fit are refused, so nothing is dropped"),
+	ignored(onClaude, "betas", "for Anthropic's own service"),
+	ignored(onOpenAI|OnResponses, "safety_identifier", "for the operators of a public service"),
+	ignored(onOpenAI|OnResponses, "prompt_cache_key", "the cache needs no hint"),
+	ignored(onOpenAI|OnResponses, "prompt_cache_retention", "the cache needs no hint"),
+	ignored(OnChat, "verbosity", "a hint to OpenAI's own models"),
+	ignored(onOpenAI, "spaces_between_special_tokens", "no spaces are ever added"),
+	ignored(onOpenAI, "request_id", "the header x-request-id has it"),
+}
+
+// refusals finds the rows of Parameters that refuse something, by name.
+var refusals = func() map[string][]*Parameter {
+	m := map[string][]*Parameter{}
+	for i := range Parameters {
+		if p := &Parameters[i]; p.Refused != 0 {
+			m[p.Name] = append(m[p.Name], p)
+		}
+	}
+	return m
+}()
+
+// refusedOn is the row that refuses a parameter on a route, or nil.
+func refusedOn(name string, on Routes) *Parameter {
+	for _, p := range refusals[name] {
+		if p.Refused&on != 0 {
+			return p
+		}
+	}
+	return nil
+}
+
+// inert tells whether a value of a refused parameter changes nothing.
+func (p *Parameter) inert(value jsontext.Value) bool {
+	if value.Kind() == 'n' {
+		return true
+	}
+	value = value.Clone()
+	if value.Compact() != nil {
+		return false
+	}
+	number, notNumber := strconv.ParseFloat(string(value), 64)
+	for _, ok := range p.Inert {
+		if bytes.Equal(value, []byte(ok)) {
+			return true
+		}
+		if n, err := strconv.ParseFloat(ok, 64); err == nil && notNumber == nil && n == number {
+			return true // 1.0 is 1
+		}
+	}
+	return false
+}
