@@ -95,8 +95,11 @@ func (r *Report) compare(out io.Writer) error {
 func differenceTable(list []Difference) [][]string {
 	rows := [][]string{{"what", "unit", "old", "new", "new/old", "95 % CI", "p (Holm)", "verdict"}}
 	for _, d := range list {
-		rows = append(rows, []string{d.Name, d.Unit, fmt.Sprintf("%.4g", d.Old), fmt.Sprintf("%.4g", d.New), fmt.Sprintf("%.3f", d.Ratio.Value),
-			results.Interval(d.Ratio, "%.3f"), fmt.Sprintf("%.3g", d.P), d.verdict()})
+		row := []string{d.Name, d.Unit, fmt.Sprintf("%.4g", d.Old), fmt.Sprintf("%.4g", d.New), fmt.Sprintf("%.3f", d.Ratio.Value), "-", "-", d.verdict()}
+		if d.claims() {
+			row[5], row[6] = results.Interval(d.Ratio, "%.3f"), fmt.Sprintf("%.3g", d.P)
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }

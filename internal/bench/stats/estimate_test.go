@@ -31,7 +31,7 @@ func margin(p float64, trials int) float64 { return 4 * math.Sqrt(p*(1-p)/float6
 // trials is how many measurements are simulated for each share.
 func trials() int {
 	if testing.Short() {
-		return 1000
+		return 500
 	}
 	return 4000
 }
