@@ -22,14 +22,12 @@ import (
 // integer scales below a float16 super-block scale. Rows beyond the last are
 // zeros.
 
-// format is the geometry of one weight type and the functions that know it.
+// format is one weight type: its geometry and the functions that know it.
 type format struct {
-	unit   int    // values of a row that share an entry of the scales: 32 or 256
-	scales int    // bytes of scales of a group per unit
-	quants int    // bytes of quants of a group per 32 values
-	stream stream // what the kernels read of a panel besides the quants
-	shift  int    // the offset of unsigned values is 128 >> shift
-	float  bool   // multiplies Panels.X
+	geometry
+	quants int  // bytes of quants of a group per 32 values
+	scales int  // bytes of scales of a group per unit
+	float  bool // multiplies Panels.X
 
 	// prefetch is the number of columns from which prefetching quants pays, by
 	// measurement on Zen 4.
@@ -40,22 +38,30 @@ type format struct {
 	expand func(unit []byte, i int) blockScales
 }
 
-var formats = [...]format{
-	quant.F32:    {unit: 32, quants: 2048, float: true, pack: packF32},
-	quant.F16:    {unit: 32, quants: 1024, float: true, pack: packF16},
-	quant.BF16:   {unit: 32, quants: 1024, float: true, pack: packF16},
-	quant.Q8_0:   {unit: 32, scales: 32, quants: 512, prefetch: 5, pack: packQ8_0, unpack: unpackBytes, expand: expandD},
-	quant.Q4_0:   {unit: 32, scales: 32, quants: 256, shift: 4, prefetch: 2, pack: packQ4_0, unpack: unpackNibbles, expand: expandD},
-	quant.Q5_0:   {unit: 32, scales: 32, quants: 320, shift: 3, prefetch: 1, pack: packQ5_0, unpack: unpackFive, expand: expandD},
-	quant.IQ4_NL: {unit: 32, scales: 32, quants: 256, prefetch: 2, pack: packQ4_0, unpack: unpackIQ4, expand: expandD},
-	quant.IQ4_XS: {unit: 256, scales: 160, quants: 256, prefetch: 2, pack: packIQ4_XS, unpack: unpackIQ4, expand: expandIQ4_XS},
-	quant.Q4_1:   {unit: 32, scales: 64, quants: 256, stream: affineStream, prefetch: 2, pack: packQ4_1, unpack: unpackNibbles, expand: expandDM},
-	quant.Q5_1:   {unit: 32, scales: 64, quants: 320, stream: affineStream, prefetch: 2, pack: packQ5_1, unpack: unpackFive, expand: expandDM},
-	quant.Q4_K:   {unit: 256, scales: 320, quants: 256, stream: affineStream, prefetch: 2, pack: packQ4_K, unpack: unpackNibbles, expand: expandQ4_K},
-	quant.Q5_K:   {unit: 256, scales: 320, quants: 320, stream: affineStream, prefetch: 1, pack: packQ5_K, unpack: unpackFive, expand: expandQ4_K},
-	quant.Q6_K:   {unit: 256, scales: 288, quants: 384, stream: halvesStream, shift: 2, prefetch: 1, pack: packQ6_K, unpack: unpackSix, expand: expandQ6_K},
-	quant.Q3_K:   {unit: 256, scales: 288, quants: 192, stream: halvesStream, shift: 5, prefetch: 2, pack: packQ3_K, unpack: unpackThree, expand: expandQ6_K},
-	quant.Q2_K:   {unit: 256, scales: 320, quants: 128, stream: halvesStream, prefetch: 2, pack: packQ2_K, unpack: unpackTwo, expand: expandQ2_K},
+var formats = withGeometry([...]format{
+	quant.F32:    {float: true, pack: packF32},
+	quant.F16:    {float: true, pack: packF16},
+	quant.BF16:   {float: true, pack: packF16},
+	quant.Q8_0:   {prefetch: 5, pack: packQ8_0, unpack: unpackBytes, expand: expandD},
+	quant.Q4_0:   {prefetch: 2, pack: packQ4_0, unpack: unpackNibbles, expand: expandD},
+	quant.Q5_0:   {prefetch: 1, pack: packQ5_0, unpack: unpackFive, expand: expandD},
+	quant.IQ4_NL: {prefetch: 2, pack: packQ4_0, unpack: unpackIQ4, expand: expandD},
+	quant.IQ4_XS: {prefetch: 2, pack: packIQ4_XS, unpack: unpackIQ4, expand: expandIQ4_XS},
+	quant.Q4_1:   {prefetch: 2, pack: packQ4_1, unpack: unpackNibbles, expand: expandDM},
+	quant.Q5_1:   {prefetch: 2, pack: packQ5_1, unpack: unpackFive, expand: expandDM},
+	quant.Q4_K:   {prefetch: 2, pack: packQ4_K, unpack: unpackNibbles, expand: expandQ4_K},
+	quant.Q5_K:   {prefetch: 1, pack: packQ5_K, unpack: unpackFive, expand: expandQ4_K},
+	quant.Q6_K:   {prefetch: 1, pack: packQ6_K, unpack: unpackSix, expand: expandQ6_K},
+	quant.Q3_K:   {prefetch: 2, pack: packQ3_K, unpack: unpackThree, expand: expandQ6_K},
+	quant.Q2_K:   {prefetch: 2, pack: packQ2_K, unpack: unpackTwo, expand: expandQ2_K},
+})
+
+// withGeometry fills in what geometries says of each format.
+func withGeometry(fs [len(geometries)]format) [len(geometries)]format {
+	for t, g := range geometries {
+		fs[t].geometry, fs[t].quants, fs[t].scales = g, g.quantBytes(), g.scaleBytes()
+	}
+	return fs
 }
 
 // formatOf is nil for a type that has no kernels.
@@ -171,7 +177,7 @@ func (s Set) Pack(m *Matrix, row0 int, src []byte, rows int) {
 	}
 	for i := range rows {
 		quants, scales := m.group((row0 + i) / Lanes)
-		m.format.pack(groupRow{scales: scales, quants: quants, r: (row0 + i) % Lanes}, src[i*rowBytes:(i+1)*rowBytes])
+		m.format.pack(groupRow{format: m.format, scales: scales, quants: quants, r: (row0 + i) % Lanes}, src[i*rowBytes:(i+1)*rowBytes])
 	}
 }
 
@@ -182,6 +188,18 @@ func (m *Matrix) group(g int) (quants, scales []byte) {
 
 // groupRow is where the packers write: row r of a group.
 type groupRow struct {
+	format         *format
 	scales, quants []byte
 	r              int
 }
+
+// block is the row's place in the quants of block b, from its first four bytes on.
+func (g *groupRow) block(b int) []byte { return g.quants[g.format.quants*b+4*g.r:] }
+
+// secondPlane is the row's place in the second plane of block b.
+func (g *groupRow) secondPlane(b int) []byte {
+	return g.block(b)[BlockLen*Lanes/8*g.format.planes[0]:]
+}
+
+// unit is entry u of the scales, of all rows.
+func (g *groupRow) unit(u int) []byte { return g.scales[g.format.scales*u:] }

@@ -32,7 +32,7 @@ func packQ8_0(dst groupRow, src []byte) {
 	for b := 0; b < len(src)/block; b++ {
 		s := (*[block]byte)(src[b*block:])
 		dst.halfAt(b, s[:])
-		out := dst.quants[512*b+4*dst.r:]
+		out := dst.block(b)
 		for j := range 8 {
 			le.PutUint32(out[64*j:], le.Uint32(s[2+4*j:])^0x80808080)
 		}
@@ -54,7 +54,7 @@ func packQ4_0(dst groupRow, src []byte) {
 	for b := 0; b < len(src)/block; b++ {
 		s := (*[block]byte)(src[b*block:])
 		dst.halfAt(b, s[:])
-		nibbles(dst.quants[256*b+4*dst.r:], (*[16]byte)(s[2:]))
+		nibbles(dst.block(b), (*[16]byte)(s[2:]))
 	}
 }
 
@@ -64,7 +64,7 @@ func packQ4_1(dst groupRow, src []byte) {
 		s := (*[block]byte)(src[b*block:])
 		dst.halfAt(2*b, s[:])
 		dst.halfAt(2*b+1, s[2:])
-		nibbles(dst.quants[256*b+4*dst.r:], (*[16]byte)(s[4:]))
+		nibbles(dst.block(b), (*[16]byte)(s[4:]))
 	}
 }
 
@@ -89,7 +89,7 @@ func packQ5_0(dst groupRow, src []byte) {
 	for b := 0; b < len(src)/block; b++ {
 		s := (*[block]byte)(src[b*block:])
 		dst.halfAt(b, s[:])
-		out := dst.quants[320*b+4*dst.r:]
+		out := dst.block(b)
 		nibbles(out, (*[16]byte)(s[6:]))
 		le.PutUint32(out[256:], fifthBits(s[2:6]))
 	}
@@ -101,7 +101,7 @@ func packQ5_1(dst groupRow, src []byte) {
 		s := (*[block]byte)(src[b*block:])
 		dst.halfAt(2*b, s[:])
 		dst.halfAt(2*b+1, s[2:])
-		out := dst.quants[320*b+4*dst.r:]
+		out := dst.block(b)
 		nibbles(out, (*[16]byte)(s[8:]))
 		le.PutUint32(out[256:], fifthBits(s[4:8]))
 	}
@@ -111,13 +111,13 @@ func packIQ4_XS(dst groupRow, src []byte) {
 	const block = 136
 	for u := 0; u < len(src)/block; u++ {
 		s := (*[block]byte)(src[u*block:])
-		scales := dst.scales[160*u:]
+		scales := dst.unit(u)
 		le.PutUint16(scales[2*dst.r:], le.Uint16(s[:]))
 		high := le.Uint16(s[2:])
 		for i := range 8 {
 			low := s[4+i/2] >> (4 * (i % 2)) & 15
 			scales[32+16*i+dst.r] = low | byte(high>>(2*i)&3)<<4 - 32
-			nibbles(dst.quants[256*(8*u+i)+4*dst.r:], (*[16]byte)(s[8+16*i:]))
+			nibbles(dst.block(8*u+i), (*[16]byte)(s[8+16*i:]))
 		}
 	}
 }

@@ -21,7 +21,7 @@ func sixBitScales(s *[12]byte) (scale, minimum [8]byte) {
 
 // superScales writes d, dmin and the eight scale and minimum bytes.
 func superScales(dst groupRow, u int, s *[16]byte) {
-	out := dst.scales[320*u:]
+	out := dst.unit(u)
 	le.PutUint16(out[2*dst.r:], le.Uint16(s[0:]))
 	le.PutUint16(out[32+2*dst.r:], le.Uint16(s[2:]))
 	scale, minimum := sixBitScales((*[12]byte)(s[4:]))
@@ -48,7 +48,7 @@ func packQ4_K(dst groupRow, src []byte) {
 		s := (*[block]byte)(src[u*block:])
 		superScales(dst, u, (*[16]byte)(s[:]))
 		for i := range 4 {
-			pairNibbles(dst.quants[256*(8*u+2*i)+4*dst.r:], 256, (*[32]byte)(s[16+32*i:]))
+			pairNibbles(dst.block(8*u+2*i), dst.format.quants, (*[32]byte)(s[16+32*i:]))
 		}
 	}
 }
@@ -59,10 +59,10 @@ func packQ5_K(dst groupRow, src []byte) {
 		s := (*[block]byte)(src[u*block:])
 		superScales(dst, u, (*[16]byte)(s[:]))
 		for i := range 4 {
-			pairNibbles(dst.quants[320*(8*u+2*i)+4*dst.r:], 320, (*[32]byte)(s[48+32*i:]))
+			pairNibbles(dst.block(8*u+2*i), dst.format.quants, (*[32]byte)(s[48+32*i:]))
 		}
 		for i := range 8 {
-			le.PutUint32(dst.quants[320*(8*u+i)+256+4*dst.r:], bitPlane((*[32]byte)(s[16:]), i))
+			le.PutUint32(dst.secondPlane(8*u+i), bitPlane((*[32]byte)(s[16:]), i))
 		}
 	}
 }
@@ -93,10 +93,10 @@ func packQ6_K(dst groupRow, src []byte) {
 		for i := range 4 { // blocks c and c+2 of a half share 32 bytes
 			n, c := i/2, i%2
 			b := 4*n + c
-			pairNibbles(dst.quants[384*(8*u+b)+4*dst.r:], 2*384, (*[32]byte)(s[64*n+32*c:]))
+			pairNibbles(dst.block(8*u+b), 2*dst.format.quants, (*[32]byte)(s[64*n+32*c:]))
 		}
 		for b := range 8 {
-			out := dst.quants[384*(8*u+b)+256+4*dst.r:]
+			out := dst.secondPlane(8*u + b)
 			v0, v1 := pairPlane((*[32]byte)(s[128+32*(b/4):]), b%4)
 			le.PutUint32(out, v0)
 			le.PutUint32(out[64:], v1)
@@ -106,7 +106,7 @@ func packQ6_K(dst groupRow, src []byte) {
 
 // byteScales writes d and sixteen scale bytes, one per 16 values.
 func byteScales(dst groupRow, u int, d []byte, scale *[16]byte) {
-	out := dst.scales[288*u:]
+	out := dst.unit(u)
 	le.PutUint16(out[2*dst.r:], le.Uint16(d))
 	for i, v := range scale {
 		out[32+16*i+dst.r] = v
@@ -125,7 +125,7 @@ func packQ3_K(dst groupRow, src []byte) {
 		}
 		byteScales(dst, u, s[108:], &scale)
 		for b := range 8 {
-			out := dst.quants[192*(8*u+b)+4*dst.r:]
+			out := dst.block(8*u + b)
 			v0, v1 := pairPlane((*[32]byte)(s[32+32*(b/4):]), b%4)
 			le.PutUint32(out, v0)
 			le.PutUint32(out[64:], v1)
@@ -138,14 +138,14 @@ func packQ2_K(dst groupRow, src []byte) {
 	const block = 84
 	for u := 0; u < len(src)/block; u++ {
 		s := (*[block]byte)(src[u*block:])
-		scales := dst.scales[320*u:]
+		scales := dst.unit(u)
 		le.PutUint16(scales[2*dst.r:], le.Uint16(s[80:]))
 		le.PutUint16(scales[32+2*dst.r:], le.Uint16(s[82:]))
 		for i := range 16 {
 			scales[64+16*i+dst.r] = s[i]
 		}
 		for b := range 8 {
-			out := dst.quants[128*(8*u+b)+4*dst.r:]
+			out := dst.block(8*u + b)
 			v0, v1 := pairPlane((*[32]byte)(s[16+32*(b/4):]), b%4)
 			le.PutUint32(out, v0)
 			le.PutUint32(out[64:], v1)

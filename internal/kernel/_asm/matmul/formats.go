@@ -18,25 +18,16 @@ const (
 // fields is the number of fields of an entry, 4 bytes for each column.
 func (s stream) fields() int { return [...]int{offset: 2, affine: 2, halves: 3}[s] }
 
-// format is a weight format as package kernel packs it.
+// format is a weight format: how package kernel packs it, and how the kernels
+// take it apart.
 type format struct {
-	name    string
-	blocks  int // blocks of a unit of the scales: 1 or 8
-	header  int // bytes at the start of a unit of the scales
-	scales  int // and then of each block
-	quants  int // bytes of quants of a block
-	stream  stream
-	minimum bool // what the affine part subtracts rather than adds
-
-	planes [2]int // bits of a value in the first and second plane
+	geometry
+	name string
 
 	// The AVX2 kernels add run products in 16 bits; signed values one at a time.
 	run    int
 	signed bool
 
-	// The VNNI kernels unpack to 128 + gain·(q-offset), so that one correction
-	// serves all offset formats. gain is a power of two.
-	gain   int
 	unpack func(*vnni, visit)
 	expand func(*vnni)
 	masks  []uint32 // of the unpacker, for spare registers
@@ -49,18 +40,18 @@ func (f *format) usesLevels() bool { return f.name == "IQ4_NL" || f.name == "IQ4
 type visit func(j int)
 
 var formats = []*format{
-	{name: "Q8_0", blocks: 1, scales: 32, quants: 512, planes: [2]int{8}, run: 1, signed: true, gain: 1, unpack: (*vnni).bytes, expand: (*vnni).scaleD},
-	{name: "Q4_0", blocks: 1, scales: 32, quants: 256, planes: [2]int{4}, run: 8, gain: 16, unpack: (*vnni).highNibbles, expand: (*vnni).scaleD, masks: []uint32{0xf0f0f0f0}},
-	{name: "Q5_0", blocks: 1, scales: 32, quants: 320, planes: [2]int{4, 1}, run: 4, gain: 8, unpack: (*vnni).highFives, expand: (*vnni).scaleD, masks: []uint32{0x78787878, 0x80808080}},
-	{name: "IQ4_NL", blocks: 1, scales: 32, quants: 256, planes: [2]int{4}, run: 1, signed: true, gain: 1, unpack: (*vnni).levels, expand: (*vnni).scaleD, masks: []uint32{0x0f0f0f0f}},
-	{name: "IQ4_XS", blocks: 8, header: 32, scales: 16, quants: 256, planes: [2]int{4}, run: 1, signed: true, gain: 1, unpack: (*vnni).levels, expand: (*vnni).scaleByte, masks: []uint32{0x0f0f0f0f}},
-	{name: "Q4_1", blocks: 1, scales: 64, quants: 256, stream: affine, planes: [2]int{4}, run: 8, gain: 1, unpack: (*vnni).nibbles, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f}},
-	{name: "Q5_1", blocks: 1, scales: 64, quants: 320, stream: affine, planes: [2]int{4, 1}, run: 4, gain: 1, unpack: (*vnni).fives, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f, 0x10101010}},
-	{name: "Q4_K", blocks: 8, header: 64, scales: 32, quants: 256, stream: affine, minimum: true, planes: [2]int{4}, run: 8, gain: 1, unpack: (*vnni).nibbles, expand: (*vnni).scaleBytes, masks: []uint32{0x0f0f0f0f}},
-	{name: "Q5_K", blocks: 8, header: 64, scales: 32, quants: 320, stream: affine, minimum: true, planes: [2]int{4, 1}, run: 4, gain: 1, unpack: (*vnni).fives, expand: (*vnni).scaleBytes, masks: []uint32{0x0f0f0f0f, 0x10101010}},
-	{name: "Q6_K", blocks: 8, header: 32, scales: 32, quants: 384, stream: halves, planes: [2]int{4, 2}, run: 2, gain: 4, unpack: (*vnni).highSixes, expand: (*vnni).scaleHalves, masks: []uint32{0x3c3c3c3c, 0xc0c0c0c0}},
-	{name: "Q3_K", blocks: 8, header: 32, scales: 32, quants: 192, stream: halves, planes: [2]int{2, 1}, run: 4, gain: 32, unpack: (*vnni).highThrees, expand: (*vnni).scaleHalves, masks: []uint32{0x60606060, 0x80808080}},
-	{name: "Q2_K", blocks: 8, header: 64, scales: 32, quants: 128, stream: halves, minimum: true, planes: [2]int{2}, run: 4, gain: 1, unpack: (*vnni).twos, expand: (*vnni).scaleNibbles, masks: []uint32{0x03030303, 15}},
+	{name: "Q8_0", run: 1, signed: true, unpack: (*vnni).bytes, expand: (*vnni).scaleD},
+	{name: "Q4_0", run: 8, unpack: (*vnni).highNibbles, expand: (*vnni).scaleD, masks: []uint32{0xf0f0f0f0}},
+	{name: "Q5_0", run: 4, unpack: (*vnni).highFives, expand: (*vnni).scaleD, masks: []uint32{0x78787878, 0x80808080}},
+	{name: "IQ4_NL", run: 1, signed: true, unpack: (*vnni).levels, expand: (*vnni).scaleD, masks: []uint32{0x0f0f0f0f}},
+	{name: "IQ4_XS", run: 1, signed: true, unpack: (*vnni).levels, expand: (*vnni).scaleByte, masks: []uint32{0x0f0f0f0f}},
+	{name: "Q4_1", run: 8, unpack: (*vnni).nibbles, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f}},
+	{name: "Q5_1", run: 4, unpack: (*vnni).fives, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f, 0x10101010}},
+	{name: "Q4_K", run: 8, unpack: (*vnni).nibbles, expand: (*vnni).scaleBytes, masks: []uint32{0x0f0f0f0f}},
+	{name: "Q5_K", run: 4, unpack: (*vnni).fives, expand: (*vnni).scaleBytes, masks: []uint32{0x0f0f0f0f, 0x10101010}},
+	{name: "Q6_K", run: 2, unpack: (*vnni).highSixes, expand: (*vnni).scaleHalves, masks: []uint32{0x3c3c3c3c, 0xc0c0c0c0}},
+	{name: "Q3_K", run: 4, unpack: (*vnni).highThrees, expand: (*vnni).scaleHalves, masks: []uint32{0x60606060, 0x80808080}},
+	{name: "Q2_K", run: 4, unpack: (*vnni).twos, expand: (*vnni).scaleNibbles, masks: []uint32{0x03030303, 15}},
 }
 
 // The unpackers leave each vector in k.v and call visit. k.t, k.u are free.

@@ -29,6 +29,17 @@ func main() {
 	dir := flag.String("dir", "..", "where the package kernel is")
 	flag.Parse()
 	log.SetFlags(0)
+	table, err := geometries()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, f := range formats {
+		g, ok := table[f.name]
+		if !ok {
+			log.Fatalf("format %s has no geometry in package kernel", f.name)
+		}
+		f.geometry = g
+	}
 	for name, emit := range files() {
 		text, err := assemble(emit)
 		if err == nil {

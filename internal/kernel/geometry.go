@@ -1,0 +1,43 @@
+package kernel
+
+import "github.com/penstock-llm/penstock/internal/quant"
+
+// geometry says how the packed weights of a format lie in a group of Lanes rows.
+// The generator of the matrix kernels reads the table below from this file, so
+// that the assembly and the Go code agree: after a change run make generate.
+type geometry struct {
+	unit   int    // values of a row that share an entry of the scales: 32 or 256
+	halves int    // float16 factors of a unit, for each row
+	bytes  int    // then byte factors of each block of 32 values, for each row
+	planes [2]int // bits of a value in the first and in the second plane of the quants
+	stream stream // what the kernels read of a panel besides its quants
+
+	// Values are stored without a sign, with an offset of 128 >> shift, unless
+	// the format has minima (affineStream, or minimum) or looks values up.
+	shift   int
+	minimum bool // what the factors add is the negative of a minimum
+}
+
+var geometries = [...]geometry{
+	quant.F32:    {unit: 32, planes: [2]int{32}},
+	quant.F16:    {unit: 32, planes: [2]int{16}},
+	quant.BF16:   {unit: 32, planes: [2]int{16}},
+	quant.Q8_0:   {unit: 32, halves: 1, planes: [2]int{8}},
+	quant.Q4_0:   {unit: 32, halves: 1, planes: [2]int{4}, shift: 4},
+	quant.Q5_0:   {unit: 32, halves: 1, planes: [2]int{4, 1}, shift: 3},
+	quant.IQ4_NL: {unit: 32, halves: 1, planes: [2]int{4}},
+	quant.IQ4_XS: {unit: 256, halves: 1, bytes: 1, planes: [2]int{4}},
+	quant.Q4_1:   {unit: 32, halves: 2, planes: [2]int{4}, stream: affineStream},
+	quant.Q5_1:   {unit: 32, halves: 2, planes: [2]int{4, 1}, stream: affineStream},
+	quant.Q4_K:   {unit: 256, halves: 2, bytes: 2, planes: [2]int{4}, stream: affineStream, minimum: true},
+	quant.Q5_K:   {unit: 256, halves: 2, bytes: 2, planes: [2]int{4, 1}, stream: affineStream, minimum: true},
+	quant.Q6_K:   {unit: 256, halves: 1, bytes: 2, planes: [2]int{4, 2}, stream: halvesStream, shift: 2},
+	quant.Q3_K:   {unit: 256, halves: 1, bytes: 2, planes: [2]int{2, 1}, stream: halvesStream, shift: 5},
+	quant.Q2_K:   {unit: 256, halves: 2, bytes: 2, planes: [2]int{2}, stream: halvesStream, minimum: true},
+}
+
+// quantBytes is the size of the quants of a block of 32 values.
+func (g geometry) quantBytes() int { return BlockLen * Lanes / 8 * (g.planes[0] + g.planes[1]) }
+
+// scaleBytes is the size of a unit of the scales.
+func (g geometry) scaleBytes() int { return Lanes * (2*g.halves + g.unit/BlockLen*g.bytes) }
