@@ -31,7 +31,8 @@ type inspection struct {
 	Fit      fit               `json:"fit"`
 }
 
-// fit is whether and how this machine could run the model.
+// fit says whether this machine can run the model, and how its memory would be
+// shared out.
 type fit struct {
 	Runs     bool   `json:"runs"`
 	Problem  string `json:"problem,omitempty"`
@@ -106,7 +107,8 @@ func fits(file *gguf.File, o instance.Options) fit {
 	return f
 }
 
-// shorten replaces what nobody wants to read in full: vocabularies, templates.
+// shorten cuts values that are too long to print, such as vocabularies and
+// templates, and says how long they are.
 func shorten(v any) any {
 	switch text := fmt.Sprint(v); {
 	case len(text) <= 100:

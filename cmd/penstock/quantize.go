@@ -91,12 +91,12 @@ func same(a, b string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
-// conversion is a file and what becomes of its tensors.
+// conversion is a file and the tensors that it is turned into.
 type conversion struct {
 	in            *gguf.File
 	kind          quant.Type
 	out           []gguf.Tensor
-	changed, kept int // matrices
+	changed, kept int // how many matrices get the type, and how many cannot
 }
 
 // planConversion gives all matrices type kind. Vectors stay as they are, and so
@@ -124,7 +124,7 @@ func (c *conversion) write(ctx context.Context, w io.Writer, progress func(stage
 	var meta []gguf.KV
 	for _, key := range c.in.Keys() {
 		if key == "general.file_type" {
-			continue // names a mix of llama.cpp's; this is another
+			continue // it names one of llama.cpp's mixes of types, which this is not
 		}
 		v, _ := c.in.Value(key)
 		meta = append(meta, gguf.KV{Key: key, Value: v})

@@ -23,12 +23,14 @@ const (
 	maxDims      = 4
 	maxNesting   = 4 // of arrays in arrays; no known file has any
 
-	// The least that an entry can take in the file: what bounds a count.
+	// The fewest bytes that a key with its value, or the description of a tensor,
+	// can take in the file. A file that announces more of them than fit is refused
+	// before anything is allocated.
 	minKVBytes     = 8 + 1 + 4 + 1
 	minTensorBytes = 8 + 1 + 4 + 8 + 4 + 8
 )
 
-// incomplete ends the errors that a download which broke off may have.
+// incomplete is added to the errors that a file has whose download broke off.
 const incomplete = ": it is incomplete or damaged, fetch it again"
 
 // decoder reads a file front to back. After the first error, which it keeps,
@@ -74,8 +76,9 @@ func (d *decoder) uint64(what string) uint64 {
 	return 0
 }
 
-// count reads a number of things of at least size bytes each, and refuses one
-// that the rest of the file cannot hold: what follows may allocate for it.
+// count reads a number of things that take at least size bytes each. It refuses a
+// number that the rest of the file cannot hold, since the caller allocates room
+// for so many.
 func (d *decoder) count(size int, what string) int {
 	n := d.uint64("number of " + what)
 	if rest := len(d.data) - d.pos; n > uint64(rest/size) {
@@ -263,7 +266,7 @@ func (d *decoder) bools(b []byte) []bool {
 // allocation each.
 func (d *decoder) strings(n int) []string {
 	start := d.pos
-	spans := make([]int, n) // their ends; lengths stand between them
+	spans := make([]int, n) // where each string ends; the length of the next one follows
 	for i := range spans {
 		if d.take(d.uint64("length of string"), "string"); d.err != nil {
 			return nil

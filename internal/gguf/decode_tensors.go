@@ -67,7 +67,7 @@ func (d *decoder) place(f *File) {
 	}
 	alignment := d.alignment(f)
 	if d.err != nil || len(f.tensors) == 0 {
-		return // a file of metadata only need not even be padded
+		return // a file without tensors may end right after the metadata
 	}
 	origin := (uint64(d.pos) + alignment - 1) &^ (alignment - 1)
 	end := uint64(0) // of the file, if it were complete
@@ -99,7 +99,7 @@ func (d *decoder) place(f *File) {
 	d.separate(f.tensors)
 }
 
-// alignment is what the file asks for, a power of two.
+// alignment is the multiple at which the file's tensors begin, a power of two.
 func (d *decoder) alignment(f *File) uint64 {
 	v, ok := f.Value(alignmentKey)
 	if !ok {
@@ -134,8 +134,8 @@ func (d *decoder) separate(tensors []Tensor) {
 	}
 }
 
-// dataBytes is the size of t's data by its type and shape, which may be
-// nonsense.
+// dataBytes is how many bytes of data a tensor of t's type and shape has. Both come
+// from the file and may make no sense, which is the error.
 func dataBytes(t Tensor) (int, error) {
 	if !t.Type.Known() {
 		return 0, fmt.Errorf("type %d is not known", uint32(t.Type))

@@ -19,7 +19,8 @@ const (
 	kindFloat64
 )
 
-// kindBytes is the size of an element, for strings and arrays the least size.
+// kindBytes is the size of a value of each kind. Strings and arrays have no fixed
+// size: theirs is the smallest one.
 var kindBytes = [...]int{1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8}
 
 // scalarKind is the kind under which v is stored if it is a single value.

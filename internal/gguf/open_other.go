@@ -9,7 +9,7 @@ import (
 // Mapped says whether a file's data are pages of it, rather than a copy in memory.
 const Mapped = false
 
-// Open reads the file at path into memory, for want of mmap.
+// Open reads the whole file at path into memory, because mmap is not used here.
 func Open(path string) (*File, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err

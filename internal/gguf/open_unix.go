@@ -12,8 +12,9 @@ import (
 // Mapped says whether a file's data are pages of it, rather than a copy in memory.
 const Mapped = true
 
-// Open maps the file at path into memory, read-only. Pages are read when they
-// are touched: if the file is cut in the meantime, that ends as Fault describes.
+// Open maps the file at path into memory, read-only. A page is read from the disk
+// when it is first touched. If the file is cut in the meantime, touching what is
+// gone panics, or ends the process; see Fault.
 func Open(path string) (*File, error) {
 	data, err := mapFile(path)
 	if err != nil {
@@ -34,7 +35,8 @@ func mapFile(path string) ([]byte, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
-	// Should a pipe have taken the file's place, this does not wait for a writer.
+	// O_NONBLOCK: if a pipe has taken the file's place since checkPath looked, opening
+	// it must not wait for somebody to write into it.
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err

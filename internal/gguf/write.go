@@ -27,7 +27,7 @@ func WriteFunc(w io.Writer, meta []KV, tensors []Tensor, data func(i int) ([]byt
 	if len(tensors) > 0 {
 		e.pad()
 	}
-	out.Write(e.buf) // errors of a bufio.Writer stick: Flush reports them
+	out.Write(e.buf) // a bufio.Writer keeps its first error, and Flush reports it
 	for i, t := range tensors {
 		b, err := data(i)
 		if err != nil {
@@ -45,7 +45,7 @@ func WriteFunc(w io.Writer, meta []KV, tensors []Tensor, data func(i int) ([]byt
 	return nil
 }
 
-// padding is what n lacks to the next multiple of alignment.
+// padding is how many bytes are missing from n to the next multiple of alignment.
 func padding(n, alignment int) int { return -n & (alignment - 1) }
 
 // encoder collects the header.
