@@ -241,12 +241,21 @@ func (c *chain) topNSigma(n float64) {
 			squares += (float64(v) - mean) * (float64(v) - mean)
 		}
 	}
-	lowest := float32(float64(top) - n*math.Sqrt(squares/float64(max(count, 1))))
+	lowest := atLeast(float64(top) - n*math.Sqrt(squares/float64(max(count, 1))))
 	if c.ids == nil {
 		c.gather(below(lowest))
 		return
 	}
 	c.filter(func(i int) bool { return c.vals[i] >= lowest })
+}
+
+// atLeast is the smallest float32 that is not below v.
+func atLeast(v float64) float32 {
+	f := float32(v)
+	if float64(f) < v {
+		f = math.Nextafter32(f, posInf)
+	}
+	return f
 }
 
 // entropy is that of the candidates, in nats, for weights with this sum.
@@ -322,7 +331,7 @@ func (c *chain) minP(p float64) {
 		return
 	}
 	top := slices.Max(c.vals)
-	lowest := float32(min(float64(top)+math.Log(p)/c.scale, float64(top)))
+	lowest := atLeast(min(float64(top)+math.Log(p)/c.scale, float64(top)))
 	above := 0
 	for _, v := range c.vals {
 		if v >= lowest {

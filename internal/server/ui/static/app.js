@@ -19,10 +19,19 @@ async function showModel() {
     const model = body.data && body.data[0];
     $("model").textContent = model ? model.id : "loading the model…";
     if (!model) setTimeout(showModel, 1000);
+    else showDefaults();
   } catch {
     $("model").textContent = "server not reachable";
     setTimeout(showModel, 3000);
   }
+}
+
+// showDefaults shows what a field that is left empty stands for.
+async function showDefaults() {
+  const r = await fetch("/props", { headers: headers() });
+  if (!r.ok) return;
+  const { params } = (await r.json()).default_generation_settings;
+  for (const id of ["temperature", "top_p"]) $(id).placeholder = params[id];
 }
 
 // fill shows text; parts between ``` fences become code. Only text nodes are
