@@ -4,6 +4,11 @@
 // it, and both may keep it for the length of one step only.
 package batch
 
+// BlockTokens is the number of positions in a block of the attention cache. All
+// packages that know of blocks take it from here; the assembly of package kernel
+// is made for it.
+const BlockTokens = 16
+
 // Batch is one forward pass. The rows (one per token) of all sequences are
 // concatenated; sequence i owns rows [Start[i], Start[i+1]).
 type Batch struct {

@@ -31,9 +31,16 @@ type company struct {
 
 const subjectTokens = 24
 
-func subject() Request {
+// short and long are lengths of the subject's prompt. The second crosses the 256
+// positions after which attention goes on with another chunk.
+const (
+	short = 45
+	long  = 250
+)
+
+func subject(length int) Request {
 	return Request{
-		Prompt:    prompt(1, 45),
+		Prompt:    prompt(1, length),
 		MaxTokens: subjectTokens,
 		Params:    sample.Params{Logprobs: true},
 	}
@@ -47,8 +54,10 @@ func prompt(seed, n int) []int32 {
 	return list
 }
 
-// companies are the ways, with as many others where there is a crowd.
-func companies(crowd int) []company {
+// companies are the ways for a subject of a length, with as many others where
+// there is a crowd.
+func companies(crowd, length int) []company {
+	tight := (length+subjectTokens+15)/16 + 4 // blocks: not enough for it and another
 	base := Config{Blocks: 128, Context: 400, MaxBatch: 8, StepBudget: 128, ChunkTokens: 32, PrefixCache: true}
 	change := func(f func(*Config)) Config {
 		c := base
@@ -59,7 +68,7 @@ func companies(crowd int) []company {
 	for i := range crowd {
 		others = append(others, Request{Prompt: prompt(i+2, 5+i*11), MaxTokens: 20 + 9*i})
 	}
-	prefix := Request{Prompt: append(slices.Clone(subject().Prompt[:36]), 7, 8, 9), MaxTokens: 30}
+	prefix := Request{Prompt: append(slices.Clone(subject(length).Prompt[:36]), 7, 8, 9), MaxTokens: 30}
 	hit := func(f Finish) string {
 		if f.Usage.Cached != 32 {
 			return fmt.Sprintf("%d tokens were cached", f.Usage.Cached)
@@ -70,7 +79,7 @@ func companies(crowd int) []company {
 		{name: "among others", cfg: base, with: others},
 		{name: "in chunks of three", cfg: change(func(c *Config) { c.MaxBatch, c.StepBudget = 1, 3 })},
 		{name: "in chunks of three beside streams", cfg: change(func(c *Config) { c.ChunkTokens = 3 }), with: others},
-		{name: "after a preemption", cfg: change(func(c *Config) { c.Blocks, c.Context = 9, 140 }),
+		{name: "after a preemption", cfg: change(func(c *Config) { c.Blocks, c.Context = tight, tight*16-4 }),
 			with: []Request{{Prompt: prompt(5, 60), MaxTokens: 80}},
 			check: func(f Finish) string {
 				if f.Preemptions == 0 {
@@ -109,9 +118,25 @@ func TestSameAnswerInAnyCompany(t *testing.T) {
 		for _, tier := range tiers {
 			for _, threads := range pools {
 				t.Run(fmt.Sprintf("%s/%v/%v/%d", o.Arch, o.Type, tier, threads), func(t *testing.T) {
-					testCompanies(t, f, model.Options{Tier: tier, Threads: threads, MaxRows: 128}, seven)
+					testCompanies(t, f, model.Options{Tier: tier, Threads: threads, MaxRows: 128}, seven, short)
 				})
 			}
+		}
+	}
+}
+
+// The same for a history that attention goes through in several chunks, with and
+// without a sliding window.
+func TestSameAnswerAcrossChunks(t *testing.T) {
+	for _, o := range []tinymodel.Options{{Arch: "llama", Type: quant.Q8_0}, {Arch: "gemma3", Type: quant.Q8_0, Window: 40}} {
+		f, err := tinymodel.Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, tier := range kernel.Tiers() {
+			t.Run(fmt.Sprintf("%s/%v", o.Arch, tier), func(t *testing.T) {
+				testCompanies(t, f, model.Options{Tier: tier, Threads: 2, MaxRows: 128, KV: model.KVType(i)}, 3, long)
+			})
 		}
 	}
 }
@@ -119,15 +144,15 @@ func TestSameAnswerInAnyCompany(t *testing.T) {
 // seven others make the largest panel, of 8 columns.
 const seven = 7
 
-func testCompanies(t *testing.T, f *gguf.File, o model.Options, crowd int) {
+func testCompanies(t *testing.T, f *gguf.File, o model.Options, crowd, length int) {
 	m, err := model.Load(f, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	base := companies(crowd)[0]
+	base := companies(crowd, length)[0]
 	base.with = nil
-	want := base.answer(t, m, o)
+	want := base.answer(t, m, o, length)
 	different := map[said]bool{}
 	for _, s := range want {
 		different[s] = true
@@ -135,8 +160,8 @@ func testCompanies(t *testing.T, f *gguf.File, o model.Options, crowd int) {
 	if len(want) != subjectTokens || len(different) < subjectTokens/2 {
 		t.Fatalf("the answer shows nothing: %v", want)
 	}
-	for _, c := range companies(crowd) {
-		if d := differ(c.answer(t, m, o), want); d != "" {
+	for _, c := range companies(crowd, length) {
+		if d := differ(c.answer(t, m, o, length), want); d != "" {
 			t.Errorf("%s: %s", c.name, d)
 		}
 	}
@@ -144,7 +169,7 @@ func testCompanies(t *testing.T, f *gguf.File, o model.Options, crowd int) {
 
 // answer runs the subject in this company, step by step: it joins when the
 // others have taken a few steps.
-func (c company) answer(t *testing.T, m *model.Model, o model.Options) (list []said) {
+func (c company) answer(t *testing.T, m *model.Model, o model.Options, length int) (list []said) {
 	cache, err := m.NewCache(c.cfg.Blocks)
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +195,7 @@ func (c company) answer(t *testing.T, m *model.Model, o model.Options) (list []s
 	for range 3 {
 		e.step()
 	}
-	s := submit(t, e, subject())
+	s := submit(t, e, subject(length))
 	finish()
 	for {
 		tok, ok, err := s.Next(t.Context())

@@ -8,18 +8,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/kernel"
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/sched"
 )
 
-// BlockTokens is the block size when Config leaves it open.
-const BlockTokens = 16
-
 // Config is the size of the machine. Zero fields have the defaults named here.
 type Config struct {
 	Blocks      int        // blocks of the executor's cache
-	BlockTokens int        // 16
+	BlockTokens int        // batch.BlockTokens
 	Context     int        // tokens of a sequence; clipped to what the blocks hold
 	MaxBatch    int        // sequences that run at once: 8
 	MaxQueue    int        // requests that wait beyond those; negative: none; 256
@@ -44,7 +42,7 @@ func (c *Config) fill(x Executor) {
 			*v = value
 		}
 	}
-	or(&c.BlockTokens, BlockTokens)
+	or(&c.BlockTokens, batch.BlockTokens)
 	or(&c.MaxBatch, 8)
 	or(&c.MaxQueue, 256)
 	or(&c.StepBudget, 256)

@@ -10,7 +10,7 @@ import (
 type MockConfig struct {
 	Vocab       int
 	Blocks      int
-	BlockTokens int // 16
+	BlockTokens int // batch.BlockTokens
 	MaxRows     int // 512
 	MaxLogits   int // 64
 
@@ -37,7 +37,7 @@ const mockPeak = 20
 // NewMock makes a mock with an empty cache.
 func NewMock(cfg MockConfig) *Mock {
 	if cfg.BlockTokens == 0 {
-		cfg.BlockTokens = BlockTokens
+		cfg.BlockTokens = batch.BlockTokens
 	}
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = 512

@@ -19,7 +19,7 @@ func TestRealModelsGiveTheSameAnswerInAnyCompany(t *testing.T) {
 	}
 	for _, name := range []string{"smollm2", "gemma3:270m"} {
 		t.Run(name, func(t *testing.T) {
-			testCompanies(t, hubtest.Open(t, name), model.Options{Tier: best, Threads: 2, MaxRows: 128}, crowd)
+			testCompanies(t, hubtest.Open(t, name), model.Options{Tier: best, Threads: 2, MaxRows: 128}, crowd, short)
 		})
 	}
 }

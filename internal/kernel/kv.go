@@ -5,13 +5,14 @@ import (
 	"math"
 	"unsafe"
 
+	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/quant"
 )
 
 // Limits of the attention family.
 const (
-	BlockTokens = 16  // positions in a KV block
-	MaxHeadDim  = 256 // largest head size; head sizes are even
+	BlockTokens = batch.BlockTokens // positions in a KV block
+	MaxHeadDim  = 256               // largest head size; head sizes are even
 )
 
 // KV is the cache of one kv head of one layer: the keys and the values of all

@@ -13,11 +13,12 @@ import (
 	"math"
 	"math/bits"
 
+	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/quant"
 )
 
 // BlockTokens is the number of positions in a block.
-const BlockTokens = 16
+const BlockTokens = batch.BlockTokens
 
 // Config is the shape of a cache.
 type Config struct {

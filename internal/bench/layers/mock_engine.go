@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/gguf"
@@ -54,7 +55,7 @@ func (j *mockJob) open(s *Scenario) (*mockParts, error) {
 		return nil, errors.Join(err, p.file.Close())
 	}
 	const context = 1024 // room for the template around the prompt
-	blocks := s.MaxBatch * context / engine.BlockTokens
+	blocks := s.MaxBatch * context / batch.BlockTokens
 	first, last := letters(p.tok)
 	x := engine.NewMock(engine.MockConfig{Vocab: p.tok.Vocab(), Blocks: blocks, MaxLogits: max(64, s.MaxBatch), StepTime: j.Step, First: first, Last: last})
 	p.engine, err = engine.New(x, nil, engine.Config{Blocks: blocks, Context: context, MaxBatch: s.MaxBatch, MaxQueue: max(256, s.Concurrency), Kernels: kernel.New(tier)})
