@@ -203,9 +203,10 @@ func (e *Engine) accept(s *Stream) error {
 		return err
 	}
 	e.live.Add(1)
-	// Helpers are up when the step begins. They are roused before the loop, which
-	// the runtime then runs first: a helper in its place would spin for work that
-	// cannot begin, for a millisecond if the other cores are taken.
+	// Wake the pool's helpers, so that they are spinning when the step begins. They
+	// are woken before the loop is: the runtime runs the goroutine that was woken
+	// last first. If a helper ran in the loop's place, it would keep a core busy
+	// waiting for a step that cannot begin.
 	if w, ok := e.run.(waker); ok {
 		w.Wake()
 	}
@@ -295,8 +296,8 @@ func (e *Engine) loop() {
 // engine has provided: 4,096 tokens, a few prompts.
 const stock = 256
 
-// prepare has a piece of memory provided for blocks that will be used next, so
-// that no step waits for it, and says whether there is more to do.
+// prepare asks the system for a piece of the memory of the blocks that will be used
+// next, so that no step waits for it. It reports whether there is more to do.
 func (e *Engine) prepare() (more bool) {
 	x, ok := e.x.(preparer)
 	return ok && x.Prepare(min(e.sched.Reach()+stock, e.cfg.Blocks))

@@ -20,10 +20,10 @@ type Executor interface {
 	MaxLogits() int // of a batch
 }
 
-// Runner has several workers do a job at once; *nn.Pool is one. The executor uses
-// it for the pass and the engine for the sampling of a step, of which a worker
-// that is late may get none. An engine leases it for each step: engines that share
-// one take turns.
+// Runner does a job with several workers at once; *nn.Pool is one. The executor
+// uses it for the forward pass, and the engine for the sampling of a step. A worker
+// that comes late may get no part of a job. An engine leases the Runner for each
+// step, so that engines that share one take turns.
 type Runner interface {
 	Lease()
 	Release()
@@ -34,8 +34,9 @@ type Runner interface {
 // waker is a Runner whose idle workers sleep: they can be roused ahead of work.
 type waker interface{ Wake() }
 
-// preparer is an Executor whose memory of blocks below n can be provided ahead of
-// its use. A call provides a piece, quickly, and says whether there is more.
+// preparer is an Executor that can ask the system for the memory of the blocks below
+// n before they are used. A call asks for one piece, takes little time, and reports
+// whether there is more.
 type preparer interface{ Prepare(n int) (more bool) }
 
 // modelExecutor is a model with the cache that the scheduler's blocks are in.

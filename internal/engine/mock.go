@@ -21,8 +21,8 @@ type MockConfig struct {
 	StepTime, RowTime time.Duration
 }
 
-// Mock is an Executor without a model: the most that a front end can be fed
-// with. Its cache holds a digest of all tokens up to a position, which each row
+// Mock is an Executor without a model. It costs next to no time, so what is measured
+// with it is everything around the model. Its cache holds a digest of all tokens up to a position, which each row
 // reads through its block table as attention would read keys. The likeliest
 // token is a function of the digest, so a wrong block, position or token changes
 // everything that follows: Token says what must come.

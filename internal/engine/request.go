@@ -53,9 +53,9 @@ const (
 // processor time that the model could use.
 type Wake int
 
-// The extremes of Wake. A number between rouses the reader for every so many
-// tokens, as whoever looks for stop strings in an answer that is not streamed
-// may want. Zero is WakeEach.
+// The extremes of Wake: for every token, and at the end only. A number n between
+// them rouses the reader for every n tokens, which suits a reader that looks for
+// stop strings in an answer that is not streamed. Zero means WakeEach.
 const (
 	WakeEach Wake = 1
 	WakeEnd  Wake = math.MaxInt

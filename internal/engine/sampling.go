@@ -113,8 +113,8 @@ func (j *sampleJob) Do(worker, _ int) {
 	}
 }
 
-// one samples or scores a row. A panic, as in a constraint, is the sequence's
-// own.
+// one samples or scores a row. A panic, such as one in a constraint, fails this
+// sequence only.
 func (j *sampleJob) one(it *item, with *sample.Sampler) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -29,7 +29,7 @@ func (e *Engine) step() (worked bool) {
 	e.begin(plan, start)
 	logits := e.x.Forward(&plan.Batch)
 	forward := time.Now()
-	e.applyAborts() // who has gone during the pass gets nothing of it
+	e.applyAborts() // a stream that was closed during the pass gets nothing of it
 	e.failNotFinite(plan)
 	e.sample(plan, logits)
 	e.release()

@@ -60,9 +60,9 @@ func BytesPerBlock(c Config) (int, error) {
 	return product(2, c.Layers, c.KVHeads, stride)
 }
 
-// longest is the most blocks of a run, and shortest the fewest where there is a
-// choice. Shorter runs would have decoding jump about; longer ones would have a
-// prompt's first tokens touch more memory.
+// longest is the most blocks of a run, and shortest the fewest, where the number of
+// blocks allows a choice. With shorter runs decoding would read from more places;
+// with longer ones the first tokens of a prompt would touch more memory.
 const (
 	longest  = 32
 	shortest = 16
@@ -90,11 +90,11 @@ func Divisible(n int) int {
 //
 //	[chunk][head][layer][keys, values][block of the chunk]
 //
-// A chunk is all that some consecutive ids need. So the memory in use grows with
-// the highest id in use, and still a head's blocks are a contiguous stream of 512
-// tokens, a run, before the next begins elsewhere. Heads come before layers
-// because workers share out the heads: those who write to a chunk first wait for
-// different pages then, not all for the same one.
+// A chunk holds everything for some consecutive block ids, so that the memory in use
+// grows with the highest id in use. Within a chunk the blocks of one head are side by
+// side: a run of up to 512 tokens. Heads come before layers because the workers share
+// out the heads: when a new chunk is first written, each worker then waits for pages
+// of its own and not all of them for the same page.
 //
 // Its methods, except Prepare, may be called from several goroutines; who writes
 // which block is the callers' agreement.

@@ -40,7 +40,7 @@ type Fast struct {
 	h      *kernel.Panels // the register
 
 	ropes  []ropeRows
-	plan   plan
+	tiling tiling
 	own    []private
 	faults faults
 
@@ -94,7 +94,7 @@ func NewFast(set kernel.Set, pool *Pool, lim Limits, ropes []*Rope) (*Fast, erro
 	for _, r := range ropes {
 		f.ropes = append(f.ropes, newRopeRows(r, lim.Rows))
 	}
-	f.plan = newPlan(lim)
+	f.tiling = newTiling(lim)
 	f.faults = newFaults(lim.Rows)
 	f.initJobs()
 	return f, nil
@@ -200,7 +200,7 @@ func (l *Limits) Bytes(workers int, pairs []int) uint64 {
 	for _, p := range pairs {
 		row += 2 * 4 * p
 	}
-	row += 64 + 16*(l.Group/kernel.TileQueries+1) // what the plan notes
+	row += 64 + 16*(l.Group/kernel.TileQueries+1) // lists of tiling
 	logit := 4*pad(l.Vocab) + panel*l.Dim
 	seq := 64*l.KVHeads + 32 // flags of decodeJob
 	lists := 8 * candidates * refineLists(l.Logits, workers)
@@ -245,7 +245,7 @@ func (f *Fast) Begin(b *batch.Batch, c *kvcache.Cache) {
 	for i := range f.ropes {
 		f.ropes[i].filled = false
 	}
-	f.plan.reset(b, f.pool.Workers())
+	f.tiling.reset(b, f.pool.Workers())
 	f.faults.clear()
 	f.prof.step(f.rows)
 }

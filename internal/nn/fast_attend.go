@@ -60,7 +60,7 @@ func (f *Fast) heading(a *Attention) heading {
 	return heading{f: f, a: a, kv: layer, rope: f.rotation(a.Rope), offK: q, offV: q + kv}
 }
 
-// prepare sets dst to the query or key that x begins with, normalised and rotated.
+// prepare sets dst to the query or key at the beginning of x, normalised and rotated.
 func (h *heading) prepare(dst, x []float32, n *Norm, row int) {
 	if n != nil {
 		if !h.f.set.RMSNorm(dst, x[:len(dst)], n.Weight, n.Eps) {
@@ -111,17 +111,22 @@ func (h *heading) ask(own *private, i, row, head int) {
 	t.From[i], t.Len[i] = h.a.start(pos), pos+1
 }
 
-// answer hands one head's outputs of n rows to the projection: those of the
-// rows from index at of h on, in slots i, i+step, ….
-func (h *heading) answer(own *private, i, step, n, at, head int) {
+// slots are the slots of a tile that hold one head's outputs of n consecutive
+// rows: first, first+step, first+2*step, ….
+type slots struct{ first, step, n int }
+
+// answer passes one head's outputs on to the projection that follows. They are in
+// the given slots of a worker's tile, and become the head's part of h for the rows
+// from number at on.
+func (h *heading) answer(own *private, from slots, at, head int) {
 	f, hd := h.f, h.a.HeadDim
 	if f.heads != nil {
-		for r := range n {
-			copy(f.heads[(at+r)*f.lim.Heads+head*hd:], own.tile.Out[i+r*step])
+		for r := range from.n {
+			copy(f.heads[(at+r)*f.lim.Heads+head*hd:], own.tile.Out[from.first+r*from.step])
 		}
 		return
 	}
-	f.set.QuantizeColumns(f.mixed, at, n, head*hd, own.out[i*hd:], step*hd, hd)
+	f.set.QuantizeColumns(f.mixed, at, from.n, head*hd, own.out[from.first*hd:], from.step*hd, hd)
 }
 
 func (h *heading) run(own *private, n int, blocks []int32) {
@@ -142,7 +147,7 @@ func (f *Fast) Narrow() {
 		copy(f.x[i*f.ldx:][:f.ldx], f.x[int(r)*f.ldx:][:f.ldx])
 	}
 	f.rows = len(want)
-	f.plan.narrow(want)
+	f.tiling.narrow(want)
 }
 
 // Attend stores the step's keys and values and computes the heads.
@@ -152,15 +157,15 @@ func (f *Fast) Attend(a *Attention) {
 	if f.rows > 0 {
 		f.mixed.Reset(f.rows)
 	}
-	if f.plan.single {
+	if f.tiling.single {
 		f.decode.start(h)
 		f.pool.Share(&f.decode)
 	} else {
 		f.store.heading = h
-		f.store.spans.even(len(f.plan.stores)*a.KVHeads, 1)
+		f.store.spans.even(len(f.tiling.stores)*a.KVHeads, 1)
 		f.pool.Share(&f.store)
 		f.attend.heading = h
-		f.attend.spans.even(len(f.plan.tiles)*a.KVHeads, 1)
+		f.attend.spans.even(len(f.tiling.tiles)*a.KVHeads, 1)
 		if f.rows > 0 {
 			f.pool.Share(&f.attend)
 		}
@@ -172,10 +177,10 @@ func (f *Fast) Attend(a *Attention) {
 	f.prof.end(f.rows)
 }
 
-// storeJob fills the cache before anybody attends. A task is one kv head of the
-// rows that share a block, so that no two workers write one cache line. Here and
-// in attendJob they are numbered by kv head first: what a worker stores, it
-// mostly attends to as well.
+// storeJob stores all keys and values of the step before any attention is computed.
+// A task is one kv head of the rows that share a block, so that no two workers write
+// to the same cache line. Tasks are numbered by kv head first, here and in
+// attendJob, so that a worker mostly reads what it has stored itself.
 type storeJob struct {
 	heading
 	spans spans
@@ -183,9 +188,9 @@ type storeJob struct {
 
 func (j *storeJob) Do(worker, _ int) {
 	own := &j.f.own[worker]
-	n := len(j.f.plan.stores)
+	n := len(j.f.tiling.stores)
 	for t, _, ok := j.spans.next(worker); ok; t, _, ok = j.spans.next(worker) {
-		head, s := t/n, &j.f.plan.stores[t%n]
+		head, s := t/n, &j.f.tiling.stores[t%n]
 		j.view(&own.kv, head)
 		for row := int(s.first); row < int(s.last); row++ {
 			j.prefetch(min(row+2, j.f.batch.Rows()-1), head)
@@ -194,8 +199,8 @@ func (j *storeJob) Do(worker, _ int) {
 	}
 }
 
-// attendJob computes tiles of queries, of a kv head those with the most to do
-// first.
+// attendJob computes attention, a tile of queries at a time. The tiles of a kv head
+// with the longest history come first.
 type attendJob struct {
 	heading
 	spans spans
@@ -204,37 +209,37 @@ type attendJob struct {
 func (j *attendJob) Do(worker, _ int) {
 	f := j.f
 	own := &f.own[worker]
-	n := len(f.plan.tiles)
+	n := len(f.tiling.tiles)
 	for t, _, ok := j.spans.next(worker); ok; t, _, ok = j.spans.next(worker) {
 		j.view(&own.kv, t/n)
 		if next := t + 1; next < n*j.a.KVHeads {
-			j.prefetchQueries(&f.plan.tiles[n-1-next%n], next/n)
+			j.prefetchQueries(&f.tiling.tiles[n-1-next%n], next/n)
 		}
-		j.tile(own, &f.plan.tiles[n-1-t%n], t/n)
+		j.tile(own, &f.tiling.tiles[n-1-t%n], t/n)
 	}
 }
 
 // prefetchQueries asks for the queries of a tile.
 func (j *attendJob) prefetchQueries(t *tile, kvHead int) {
-	f, group, hd := j.f, j.f.plan.group, j.a.HeadDim
+	f, group, hd := j.f, j.f.tiling.group, j.a.HeadDim
 	for q := int(t.first); q < int(t.first+t.n); {
-		row, some := int(f.plan.wanted[int(t.base)+q/group]), min(group-q%group, int(t.first+t.n)-q)
+		row, some := int(f.tiling.wanted[int(t.base)+q/group]), min(group-q%group, int(t.first+t.n)-q)
 		f.set.Prefetch(f.qkv[row*f.ldq+(kvHead*group+q%group)*hd:][:some*hd])
 		q += some
 	}
 }
 
 func (j *attendJob) tile(own *private, t *tile, kvHead int) {
-	f, group := j.f, j.f.plan.group
+	f, group := j.f, j.f.tiling.group
 	for i := range int(t.n) {
 		q := int(t.first) + i
 		at, head := int(t.base)+q/group, kvHead*group+q%group
-		j.ask(own, i, int(f.plan.wanted[at]), head)
+		j.ask(own, i, int(f.tiling.wanted[at]), head)
 	}
 	j.run(own, int(t.n), f.batch.Blocks[t.seq])
 	for i := range min(int(t.n), group) { // the first slot of each head
 		q, rows := int(t.first)+i, (int(t.n)-i+group-1)/group
-		j.answer(own, i, group, rows, int(t.base)+q/group, kvHead*group+q%group)
+		j.answer(own, slots{i, group, rows}, int(t.base)+q/group, kvHead*group+q%group)
 	}
 }
 
@@ -242,10 +247,11 @@ func (j *attendJob) tile(own *private, t *tile, kvHead int) {
 // row. A task is one kv head of a sequence, or a part of its query heads: then
 // the first part stores key and value and the others wait for its flag.
 //
-// Units are numbered by kv head first and each worker takes a run of them, so
-// that two workers seldom write the same lines of the output's panel. With
-// several parts first parts are numbered, and handed out, before all others, so
-// that the one waited for is running.
+// A unit is one kv head of one sequence. Units are numbered by kv head first and
+// each worker takes a run of them, so that two workers seldom write to the same
+// cache lines of the output's panel. Where units have several parts, the first parts
+// of all units are handed out before any other part. So whoever waits for a first
+// part waits for one that another worker is already at.
 type decodeJob struct {
 	heading
 	spans spans   // one part
@@ -270,14 +276,14 @@ func (j *decodeJob) start(h heading) {
 
 func (j *decodeJob) Do(worker, _ int) {
 	own := &j.f.own[worker]
-	if j.f.plan.parts == 1 {
+	if j.f.tiling.parts == 1 {
 		for unit, _, ok := j.spans.next(worker); ok; unit, _, ok = j.spans.next(worker) {
 			j.unit(own, unit, 0)
 		}
 		return
 	}
 	units := j.f.seqs * j.a.KVHeads
-	for t := j.tasks.next(); t < units*j.f.plan.parts; t = j.tasks.next() {
+	for t := j.tasks.next(); t < units*j.f.tiling.parts; t = j.tasks.next() {
 		j.unit(own, t%units, t/units)
 	}
 }
@@ -290,15 +296,15 @@ func (j *decodeJob) unit(own *private, unit, part int) {
 		j.keep(own, row, row, kvHead)
 		j.ready[unit].v.Store(j.round)
 	}
-	lo, hi := f.plan.heads(part)
-	first := kvHead*f.plan.group + lo
+	lo, hi := f.tiling.heads(part)
+	first := kvHead*f.tiling.group + lo
 	for i := range hi - lo {
 		j.ask(own, i, row, first+i)
 	}
 	j.await(unit)
 	j.run(own, hi-lo, f.batch.Blocks[row])
 	for i := range hi - lo {
-		j.answer(own, i, 1, 1, row, first+i)
+		j.answer(own, slots{i, 1, 1}, row, first+i)
 	}
 }
 

@@ -55,7 +55,7 @@ func (j *headJob) Do(worker, _ int) {
 			f.addPost(x, row, r)
 		}
 		if !f.set.RMSNorm(x, x, j.n.Weight, j.n.Eps) {
-			f.faults.add(int(f.plan.wanted[r]))
+			f.faults.add(int(f.tiling.wanted[r]))
 		}
 		f.set.Quantize(f.final, r, 0, x)
 	}

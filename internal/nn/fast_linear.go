@@ -18,9 +18,9 @@ const (
 	// about 10 µs of a core, short enough that the workers end together.
 	chunkOps = 3 << 20
 
-	// chunkLeast is the fewest groups of a chunk where there are enough of them.
-	// With a prompt's columns chunkOps alone allows one, which measured 1 to 4 %
-	// slower than four.
+	// chunkLeast is the fewest groups of a chunk, unless that would leave workers
+	// without any. With as many columns as a prompt has, chunkOps alone would make
+	// chunks of one group, which measured 1 to 4 % slower than four.
 	chunkLeast = 4
 )
 
@@ -83,9 +83,10 @@ func (f *Fast) Norm(n *Norm) {
 	f.prof.end(f.rows)
 }
 
-// normalise shares the rows out by panels, since a panel interleaves its rows
-// in the cache lines. Where there are too few panels a task is a part of one:
-// blocks of all its rows.
+// normalise shares the rows out among the workers. A task is a whole panel, because
+// the rows of a panel are interleaved in the same cache lines. Where there are
+// fewer panels than workers could use, a task is a part of a panel: some blocks of
+// columns of all its rows.
 func (f *Fast) normalise(n *Norm, to *kernel.Panels) {
 	to.Reset(f.rows)
 	panels := (f.rows + kernel.PanelCols - 1) / kernel.PanelCols
@@ -118,7 +119,7 @@ func (j *normJob) Do(worker, _ int) {
 				f.addPost(x, own.row, first+r)
 			}
 			if !f.set.RMSNormPart(own.rows[r*ld:][:ld], x, j.n.Weight, j.n.Eps, from) {
-				f.faults.add(int(f.plan.wanted[first+r]))
+				f.faults.add(int(f.tiling.wanted[first+r]))
 			}
 		}
 		f.set.QuantizeColumns(j.to, first, n, from, own.rows, ld, ld)
@@ -128,7 +129,7 @@ func (j *normJob) Do(worker, _ int) {
 // addPost adds the normalised y to a row of x.
 func (f *Fast) addPost(x, scratch []float32, row int) {
 	if !f.set.RMSNorm(scratch, f.y[row*f.ldx:][:f.lim.Dim], f.post.Weight, f.post.Eps) {
-		f.faults.add(int(f.plan.wanted[row]))
+		f.faults.add(int(f.tiling.wanted[row]))
 	}
 	f.set.Add(x, scratch)
 }

@@ -22,12 +22,14 @@ import "sync/atomic"
 // says; the step takes 5.5 ms on two cores with AVX-512.
 const candidates = 32
 
-// scanLen is the least number of logits that are searched as a part of their
-// own: what a search costs at first, while much looks large, comes once a part.
+// scanLen is the least number of logits in one part of a search. At the beginning
+// of a part nearly every logit is among the largest so far and has to be kept,
+// which is slow; more parts would have more beginnings.
 const scanLen = 1 << 15
 
-// refineJob searches the rows for their largest logits, in parts where there are
-// few rows, and computes those again. Who finishes a row's last part does it.
+// refineJob searches each row for its largest logits and computes them again.
+// Where there are few rows, a row is searched in several parts by several workers;
+// the one that finishes the last part of a row computes its logits.
 type refineJob struct {
 	f     *Fast
 	o     *Output
@@ -86,9 +88,10 @@ func (j *refineJob) Do(worker, _ int) {
 	}
 }
 
-// merge finds the candidates of a row among those of its parts: the same as
-// those of the row in one part, since the lists are in the order of the parts
-// and equals within a list in the order of the ids.
+// merge finds the candidates of a row among those of its parts. They are the same
+// as if the row had been searched in one part, also where logits are equal: the
+// lists are in the order of the parts, and equal logits within a list are in the
+// order of their ids.
 func (j *refineJob) merge(own *private, row int) []int32 {
 	n := j.parts * candidates
 	ids := j.ids[row*n:][:n]

@@ -2,12 +2,12 @@ package nn
 
 import "time"
 
-// A helper whose core another process wants is worse than none: every job waits
-// for it until it gets the core back, and all workers advance at the pace of the
-// one that runs least. The caller sees that as a helper which is still inside a
-// job long after everything else is done, and leaves it out of shared jobs for a
-// while. That frees its core for the other process, and the rest of the pool
-// runs at full speed. The break grows while it keeps happening.
+// When another process wants the core of a helper, the helper is stopped in the
+// middle of a job and every other worker waits for it: the pool is slower than it
+// would be without it. The caller notices that a helper is still inside a job long
+// after everything else is done. It then leaves this helper out of shared jobs for a
+// while. The other process gets the core, and the remaining workers run at full
+// speed. The break gets longer each time it happens again soon.
 const (
 	lateAfter = time.Millisecond // far beyond any chunk of a shared job
 	firstRest = 4 * time.Millisecond

@@ -101,9 +101,10 @@ func (b *blocks) alloc(prev int32, expect int) int32 {
 	return int32(next)
 }
 
-// run is the start of the first n clean blocks that no other sequence is expected
-// to take: the first, because their memory is there if it was ever used. If there
-// are not so many, it is in the longest run that there is.
+// run finds n consecutive clean blocks that no other sequence is expected to grow
+// into, and returns the first. Of several such runs it takes the one with the
+// lowest ids, because memory that was used before has its pages already. Where no
+// run is long enough, it chooses a place in the longest one.
 func (b *blocks) run(n int) int {
 	total := b.total()
 	best, length := none, 0
@@ -116,7 +117,9 @@ func (b *blocks) run(n int) int {
 			return from
 		}
 		if end-i > length {
-			best, length = min(from, (i+end)/2), end-i // half is for who expects it
+			// Start in the middle of the run at the latest, so that the sequence
+			// whose blocks end before it can go on into its front half.
+			best, length = min(from, (i+end)/2), end-i
 		}
 		i = b.nextClean(end, total)
 	}

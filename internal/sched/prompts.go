@@ -70,10 +70,10 @@ func shortest(list []share) int {
 	return best
 }
 
-// promptRows is the number of prompt rows of this step. A prompt that is alone
-// gets an even share of the steps that it will take, so that its last one is not
-// a few rows for which all weights are read. Sums are rounded to whole panels,
-// unless that changes them much.
+// promptRows is the number of prompt rows of this step. A prompt that is alone is
+// cut into equal parts: otherwise all weights would be read for the few rows of its
+// last step. The rows of the whole step are rounded to whole panels, unless that
+// changes their number much.
 func (s *Scheduler) promptRows(streams int, list []share, b Budget) int {
 	align := s.cfg.Align
 	if streams == 0 {
@@ -94,9 +94,9 @@ func (s *Scheduler) promptRows(streams int, list []share, b Budget) int {
 	return rows
 }
 
-// givePrompt plans n rows of a prompt, or as many as there are blocks for.
-// Decoding streams may have taken what it was promised, but they leave or give
-// way in the end, so it need not take blocks from anyone itself.
+// givePrompt plans n rows of a prompt, or as many as there are blocks for. Streams
+// may have taken the blocks that it was promised. They end or are preempted sooner
+// or later, so a prompt waits and preempts nobody.
 func (s *Scheduler) givePrompt(p *Plan, seq *Seq, n int) {
 	room := (len(seq.blocks)+s.blocks.free())*s.cfg.BlockSize - seq.computed
 	if n = min(n, room); n > 0 {

@@ -45,7 +45,7 @@ func (s *Scheduler) classWaits(class int) bool {
 	return false
 }
 
-// drop forgets an ended sequence's claim on its client.
+// drop takes an ended sequence off its client's books.
 func (s *Scheduler) drop(seq *Seq) {
 	c := seq.client
 	if !seq.admitted {
@@ -120,8 +120,8 @@ func (q *Seq) before(r *Seq) bool {
 	return q.preemptions == 0 && q.client.service < r.client.service
 }
 
-// worthWaiting says that a running sequence is computing the very block that q
-// would have to compute next: in a step or a few it will be there to share.
+// worthWaiting reports whether a running sequence is computing the block that q
+// would have to compute first. Within a few steps q can share it, so q waits.
 func (s *Scheduler) worthWaiting(q *Seq) bool {
 	size := s.cfg.BlockSize
 	full := q.reusable() / size
@@ -165,9 +165,9 @@ func (s *Scheduler) match(q *Seq) (tail uint64) {
 	return tail
 }
 
-// fits says whether q, with the matched prefix, can run without taking what
-// those who run already have been promised: room for the whole prompt, and some
-// to grow, or the next preemption would follow at once.
+// fits reports whether there are blocks for q beside those that the running
+// sequences are promised. q shares the blocks in s.matched. It needs room for its
+// whole prompt and some to grow: otherwise it would be preempted at once.
 func (s *Scheduler) fits(q *Seq) bool {
 	need := s.promised(q) - len(s.matched)
 	for _, b := range s.matched {
@@ -211,9 +211,9 @@ func (s *Scheduler) start(q *Seq, tail uint64) {
 	s.running = insert(s.running, q)
 }
 
-// charge makes a client pay for tokens. The service that newcomers start from
-// moves on by an even share of it, so that clients who come and go cannot keep
-// one who stays waiting.
+// charge adds tokens to what a client has got. The service that newcomers start
+// with grows by the average of all clients. Clients that come and go therefore
+// start level with one that stays, and cannot keep it waiting.
 func (s *Scheduler) charge(c *client, tokens int) {
 	c.service += int64(tokens)
 	s.shared += int64(tokens)

@@ -5,9 +5,9 @@ import (
 	"github.com/penstock-llm/penstock/internal/kernel"
 )
 
-// plan is how a step's attention is cut into tasks. It depends on the batch
+// tiling is how a step's attention is cut into tasks. It depends on the batch
 // alone, so it is made once per step.
-type plan struct {
+type tiling struct {
 	group   int
 	kvHeads int
 
@@ -33,8 +33,8 @@ type tile struct {
 	n     int32
 }
 
-func newPlan(l Limits) plan {
-	p := plan{group: l.Group, kvHeads: l.KVHeads}
+func newTiling(l Limits) tiling {
+	p := tiling{group: l.Group, kvHeads: l.KVHeads}
 	p.seqOf = make([]int32, l.Rows)
 	p.all = make([]int32, l.Rows)
 	for i := range p.all {
@@ -45,7 +45,7 @@ func newPlan(l Limits) plan {
 	return p
 }
 
-func (p *plan) reset(b *batch.Batch, workers int) {
+func (p *tiling) reset(b *batch.Batch, workers int) {
 	p.stores = p.stores[:0]
 	for s := range b.Seqs() {
 		first, end := b.Start[s], b.Start[s+1]
@@ -66,13 +66,13 @@ func (p *plan) reset(b *batch.Batch, workers int) {
 }
 
 // narrow keeps only the rows in logits.
-func (p *plan) narrow(logits []int32) {
+func (p *tiling) narrow(logits []int32) {
 	p.wanted, p.single = logits, false
 	p.cut()
 }
 
 // cut makes the tiles of the wanted rows.
-func (p *plan) cut() {
+func (p *tiling) cut() {
 	p.tiles = p.tiles[:0]
 	for base := 0; base < len(p.wanted); {
 		seq := p.seqOf[p.wanted[base]]
@@ -91,7 +91,7 @@ func (p *plan) cut() {
 // split says into how many parts to cut a group's query heads so that units
 // groups keep all workers busy: no more than needed, since each part reads the
 // group's keys and values again.
-func (p *plan) split(units, workers int) int {
+func (p *tiling) split(units, workers int) int {
 	least := (p.group + kernel.TileQueries - 1) / kernel.TileQueries
 	best, bestShare := least, 0.0
 	for parts := least; parts <= p.group; parts++ {
@@ -106,6 +106,6 @@ func (p *plan) split(units, workers int) int {
 }
 
 // heads returns the query heads [lo, hi) of a group that part works on.
-func (p *plan) heads(part int) (lo, hi int) {
+func (p *tiling) heads(part int) (lo, hi int) {
 	return p.group * part / p.parts, p.group * (part + 1) / p.parts
 }
