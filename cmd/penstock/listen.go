@@ -15,9 +15,10 @@ import (
 // addressFlags say where the server listens. --host and --port exist because users
 // of other servers expect them.
 type addressFlags struct {
-	Addr string `help:"Address to listen on, as HOST:PORT." default:"127.0.0.1:8080" env:"PENSTOCK_ADDR"`
-	Host string `help:"Host of the address to listen on: 0.0.0.0 for all networks." env:"PENSTOCK_HOST" placeholder:"HOST"`
-	Port *int   `help:"Port of the address to listen on; 0: any that is free." env:"PENSTOCK_PORT"`
+	Addr   string `help:"Address to listen on, as HOST:PORT." default:"127.0.0.1:8080" env:"PENSTOCK_ADDR"`
+	Host   string `help:"Host of the address to listen on: 0.0.0.0 for all networks." env:"PENSTOCK_HOST" placeholder:"HOST"`
+	Ollama bool   `help:"Listen on Ollama's port, 11434, too." env:"PENSTOCK_OLLAMA"`
+	Port   *int   `help:"Port of the address to listen on; 0: any that is free." env:"PENSTOCK_PORT"`
 }
 
 // address is where the server listens.
@@ -119,6 +120,21 @@ func origin(parsed *kong.Context, name string) int {
 	return from
 }
 
+// all opens the listeners of an address, and those of Ollama's port if they are
+// wanted.
+func (f *addressFlags) all(ctx context.Context, at address) ([]net.Listener, error) {
+	listeners, err := at.listen(ctx)
+	if err != nil || !f.Ollama || at.port == ollamaPort {
+		return listeners, err
+	}
+	more, err := address{at.host, ollamaPort}.listen(ctx)
+	if err != nil {
+		closeAll(listeners)
+		return nil, err
+	}
+	return append(listeners, more...), nil
+}
+
 // listen opens a listener for each IP address of the host. localhost is 127.0.0.1
 // and, where the machine has it, ::1. With port 0 all of them get the same port.
 func (a address) listen(ctx context.Context) ([]net.Listener, error) {
@@ -152,9 +168,7 @@ func listenAll(ctx context.Context, hosts []string, port int) (listeners []net.L
 	for _, host := range hosts {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if err != nil {
-			for _, l := range listeners {
-				l.Close()
-			}
+			closeAll(listeners)
 			return nil, err
 		}
 		listeners = append(listeners, l)
@@ -164,6 +178,15 @@ func listenAll(ctx context.Context, hosts []string, port int) (listeners []net.L
 	}
 	return listeners, nil
 }
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
+}
+
+// ollamaPort is where Ollama's clients look for a server.
+const ollamaPort = 11434
 
 func hasIPv6Loopback() bool {
 	addresses, err := net.InterfaceAddrs()

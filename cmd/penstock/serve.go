@@ -51,7 +51,7 @@ func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, cli *comma
 	}
 	logger := c.logger(term)
 	options.OnPanic = func(value any, stack []byte) { logger.Error("a step failed", "panic", value, "stack", string(stack)) }
-	front, err := c.open(ctx, parsed, logger, term)
+	front, err := c.open(ctx, parsed, cli.store(nil), logger, term)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ type front struct {
 
 // open reads keys and certificate and begins to listen, before the model is
 // loaded: health checks are answered, and a taken port is known at once.
-func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, logger *slog.Logger, term terminal) (*front, error) {
+func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, store *hub.Store, logger *slog.Logger, term terminal) (*front, error) {
 	if err := c.Pages.check(); err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, logger *s
 	if err != nil {
 		return nil, err
 	}
-	listeners, err := at.listen(ctx)
+	listeners, err := c.Listen.all(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, logger *s
 	if len(keys) == 0 && exposed(listeners) {
 		fmt.Fprintf(term.err, "penstock: warning: everybody who reaches %s may use this server: give it keys with --api-key-file\n", at)
 	}
-	srv := c.server(keys, logger)
+	srv := c.server(store, keys, logger)
 	f := &front{
 		greeting: greeting{at: at, cert: cert, certFile: c.TLSCert, keyFile: c.APIKeyFile},
 		server:   srv, http: srv.HTTP(at.String(), encrypted), failed: make(chan error, len(listeners)),
@@ -188,9 +188,9 @@ func modelID(name string, file *gguf.File) string {
 	return file.Label()
 }
 
-func (c *serveCommand) server(keys []string, logger *slog.Logger) *server.Server {
+func (c *serveCommand) server(store *hub.Store, keys []string, logger *slog.Logger) *server.Server {
 	return server.New(server.Config{
-		Version: version(), APIKeys: keys, CORSOrigin: c.Pages.CORSOrigin, AllowedOrigins: c.Pages.AllowedOrigins,
+		Version: version(), APIKeys: keys, Store: store, CORSOrigin: c.Pages.CORSOrigin, AllowedOrigins: c.Pages.AllowedOrigins,
 		AllowedHosts: c.Pages.AllowedHosts, RequestTimeout: c.RequestTimeout,
 		MetricsVLLM: c.MetricsCompat == "vllm", AccessLog: logger.Enabled(context.Background(), slog.LevelInfo), Log: logger,
 	})

@@ -160,6 +160,9 @@ func (p Prompt) continued(last Message) (Prompt, error) {
 // its template.
 func (t *Template) Answers() *answer.Format { return t.answers }
 
+// KnowsTools reports whether the template shows tools to the model.
+func (t *Template) KnowsTools() bool { return strings.Contains(t.Source(), "tools") }
+
 // Reasoner returns how the model marks what it thinks before it answers, or nil
 // if its template knows no such marks.
 func (t *Template) Reasoner() *answer.Reasoner { return t.reasoner }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/server/anthropic"
-	"github.com/penstock-llm/penstock/internal/server/native"
+	"github.com/penstock-llm/penstock/internal/server/ollama"
 	"github.com/penstock-llm/penstock/internal/server/openai"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
@@ -92,7 +92,7 @@ var unrouted = []struct {
 	prefix string
 	shape  serving.Shape
 }{
-	{"/api/", native.WriteError}, // Ollama's clients expect a text as the error
+	{"/api/", ollama.WriteError},
 	{"/v1/messages", anthropic.WriteError},
 	{"/", openai.WriteError},
 }
@@ -126,7 +126,7 @@ func (p *path) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.route = &p.routes[i]
-	err := x.server.identify(x.call, x.route.Public)
+	err := x.server.identify(x.call, x.route)
 	if err == nil {
 		err = x.handle()
 	}

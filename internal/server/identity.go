@@ -23,13 +23,17 @@ func clients(keys []string) map[[sha256.Size]byte]string {
 
 // identify notes whose request it is: the owner of the key, or where there are
 // no keys, the address. Only public routes may be asked by anybody.
-func (s *Server) identify(call *serving.Call, public bool) *serving.Error {
+func (s *Server) identify(call *serving.Call, route *serving.Route) *serving.Error {
+	public := route.Public
 	call.Client.Priority = engine.Normal
 	r := call.R
 	if len(s.keys) == 0 {
 		call.Client.Name = r.RemoteAddr
 		if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 			call.Client.Name = host
+		}
+		if loopback, _ := r.Context().Value(loopbackKey{}).(bool); route.Trusted && !loopback {
+			return serving.Forbidden("%s needs an API key, unless the server listens to its own machine only", route.Path)
 		}
 		return nil
 	}

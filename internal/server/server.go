@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/hub"
 	"github.com/penstock-llm/penstock/internal/server/anthropic"
 	"github.com/penstock-llm/penstock/internal/server/llamaserver"
 	"github.com/penstock-llm/penstock/internal/server/native"
+	"github.com/penstock-llm/penstock/internal/server/ollama"
 	"github.com/penstock-llm/penstock/internal/server/openai"
 	"github.com/penstock-llm/penstock/internal/server/responses"
 	"github.com/penstock-llm/penstock/internal/server/serving"
@@ -27,6 +29,7 @@ type Config struct {
 	Version string
 	Model   *Deployment // nil: the server is loading until Attach
 	APIKeys []string    // none: everybody may use it
+	Store   *hub.Store  // where models are pulled to over HTTP; nil: nowhere
 
 	CORSOrigin     string   // value of Access-Control-Allow-Origin; empty: that of AllowedOrigins
 	AllowedOrigins []string // of web pages that may use the server besides its own; "*": all
@@ -112,6 +115,7 @@ func New(cfg Config) *Server {
 	s.routes = append(s.routes, native.Routes(func() []serving.Route { return s.routes })...)
 	s.routes = append(s.routes, openai.Routes()...)
 	s.routes = append(s.routes, anthropic.Routes()...)
+	s.routes = append(s.routes, ollama.Routes(cfg.Store)...)
 	s.routes = append(s.routes, responses.Routes(responses.NewStore(maxResponses, maxResponseBytes, maxResponseAge))...)
 	s.routes = append(s.routes, llamaserver.Routes()...)
 	s.routes = append(s.routes, s.operations()...)

@@ -47,6 +47,10 @@ type Route struct {
 	Handle Handler
 	Public bool   // needs no API key
 	About  string // one line for the index
+
+	// Changes what is on the machine. Where there are no API keys, only clients
+	// of the same machine may ask.
+	Trusted bool
 }
 
 // buffers hold request bodies while they are decoded, and events of streams.

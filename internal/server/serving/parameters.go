@@ -8,7 +8,7 @@ import (
 )
 
 // Routes is a set of routes that take a JSON object.
-type Routes uint16
+type Routes uint32
 
 // The routes, in the order of the documentation's columns.
 const (
@@ -24,12 +24,16 @@ const (
 	OnMessages                      // POST /v1/messages
 	OnCount                         // POST /v1/messages/count_tokens
 	OnResponses                     // POST /v1/responses and /v1/responses/input_tokens
+	OnOllamaChat                    // POST /api/chat
+	OnOllamaText                    // POST /api/generate
+	OnOllamaName                    // POST /api/show and /api/pull, DELETE /api/delete
 
 	onOpenAI = OnChat | OnText
 	onAll    = onOpenAI | OnCompletion | OnGenerate // that have all samplers
 	onClaude = OnMessages | OnCount
 	onPlain  = OnText | OnCompletion | OnGenerate // that know no conversation
-	onEvery  = onAll | OnBenchmark | OnEncode | OnTokenize | OnDetokenize | OnTemplate | onClaude | OnResponses
+	onOllama = OnOllamaChat | OnOllamaText
+	onEvery  = onAll | OnBenchmark | OnEncode | OnTokenize | OnDetokenize | OnTemplate | onClaude | OnResponses | onOllama | OnOllamaName
 )
 
 // routeOf is the set of the one route with a path.
@@ -59,6 +63,12 @@ func routeOf(path string) Routes {
 		return OnCount
 	case "/v1/responses", "/v1/responses/input_tokens":
 		return OnResponses
+	case "/api/chat":
+		return OnOllamaChat
+	case "/api/generate":
+		return OnOllamaText
+	case "/api/show", "/api/pull", "/api/delete":
+		return OnOllamaName
 	}
 	return 0
 }
@@ -90,15 +100,15 @@ func ignored(on Routes, name, reason string) Parameter {
 
 // Parameters is the table of all parameters. Decoding refuses by it, the tests
 // hold it against the request types, and docs/api.md shows it.
-var Parameters = []Parameter{
-	honoured(OnChat|OnTemplate|onClaude, "messages", "text contents only"),
-	honoured(onClaude, "system", ""),
-	{Name: "prompt", Honoured: onPlain | OnBenchmark, Refused: OnResponses, Note: "/v1/completions and /completion take several, and token ids"},
+var Parameters = withOptions([]Parameter{
+	honoured(OnChat|OnTemplate|onClaude|OnOllamaChat, "messages", "text contents only"),
+	honoured(onClaude|OnOllamaText, "system", ""),
+	{Name: "prompt", Honoured: onPlain | OnBenchmark | OnOllamaText, Refused: OnResponses, Note: "/v1/completions and /completion take several, and token ids"},
 	honoured(OnResponses, "input", ""),
 	honoured(OnResponses, "instructions", ""),
 	honoured(OnResponses, "previous_response_id", ""),
 	honoured(onEvery, "model", "its id or an alias; may be left out"),
-	honoured(onAll|OnMessages|OnResponses, "stream", ""),
+	honoured(onAll|OnMessages|OnResponses|onOllama|OnOllamaName, "stream", "Ollama's routes stream unless it is false"),
 	honoured(onOpenAI, "stream_options", "with stream only"),
 	honoured(onOpenAI, "stream_options.include_usage", ""),
 	{Name: "stream_options.continuous_usage_stats", Refused: onOpenAI, Inert: []string{"false"}},
@@ -156,7 +166,7 @@ var Parameters = []Parameter{
 	honoured(OnCompletion, "response_fields", ""),
 	honoured(onAll, "cache_prompt", "false: the whole prompt is computed"),
 	honoured(onOpenAI, "priority", "above 0: after the others"),
-	{Name: "tools", Honoured: OnChat | OnTemplate | onClaude | OnResponses, Refused: onPlain, Inert: []string{"[]"}},
+	{Name: "tools", Honoured: OnChat | OnTemplate | onClaude | OnResponses | OnOllamaChat, Refused: onPlain, Inert: []string{"[]"}},
 	{Name: "tool_choice", Honoured: OnChat | onClaude | OnResponses, Refused: onPlain, Inert: []string{`"none"`, `"auto"`}},
 	honoured(onClaude, "tool_choice.type", ""),
 	honoured(onClaude, "tool_choice.name", ""),
@@ -180,6 +190,20 @@ var Parameters = []Parameter{
 	honoured(OnChat|OnTemplate, "add_generation_prompt", ""),
 	honoured(OnChat|OnTemplate, "chat_template_kwargs", ""),
 	honoured(OnChat, "reasoning_effort", "none, minimal, low, medium, high, xhigh or max; the template decides what it means"),
+
+	honoured(onOllama, "options", ""),
+	honoured(onOllama, "options.num_predict", "negative: until the context is full"),
+	honoured(onOllama, "options.num_ctx", "no more than the server's own context"),
+	{Name: "options.mirostat", Refused: onOllama, Inert: []string{"0"}},
+	honoured(onOllama, "think", "true, false, low, medium or high"),
+	honoured(OnOllamaText, "raw", ""),
+	honoured(OnOllamaText, "context", "the tokens of an earlier answer"),
+	honoured(OnOllamaName, "name", "an older name of model"),
+	refused(onOllama, "format", `""`),
+	refused(OnOllamaText, "images", "[]"),
+	refused(OnOllamaText, "template", `""`),
+	ignored(onOllama, "keep_alive", "the model stays loaded as long as the server runs"),
+	ignored(OnOllamaName, "insecure", "what is fetched is verified"),
 
 	honoured(OnBenchmark, "requests", ""),
 	honoured(OnBenchmark, "concurrency", ""),
@@ -221,7 +245,7 @@ var Parameters = []Parameter{
 	refused(OnChat, "audio"),
 	refused(OnChat, "prediction"),
 	refused(OnChat, "web_search_options"),
-	refused(OnText, "suffix", `""`),
+	refused(OnText|OnOllamaText, "suffix", `""`),
 	refused(onClaude, "output_format"),
 	refused(onClaude, "output_config", "{}"),
 	refused(onClaude, "mcp_servers", "[]"),
@@ -246,6 +270,17 @@ var Parameters = []Parameter{
 	ignored(OnChat, "verbosity", "a hint to OpenAI's own models"),
 	ignored(onOpenAI, "spaces_between_special_tokens", "no spaces are ever added"),
 	ignored(onOpenAI, "request_id", "the header x-request-id has it"),
+})
+
+// withOptions adds a row for each parameter that all routes know and Ollama's
+// routes have among their options.
+func withOptions(rows []Parameter) []Parameter {
+	for _, p := range rows {
+		if p.Honoured&onAll == onAll && p.Name != "model" && p.Name != "stream" && p.Name != "max_tokens" {
+			rows = append(rows, honoured(onOllama, "options."+p.Name, p.Note))
+		}
+	}
+	return rows
 }
 
 // refusals finds the rows of Parameters that refuse something, by name.

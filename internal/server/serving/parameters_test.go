@@ -12,6 +12,7 @@ import (
 	"github.com/penstock-llm/penstock/api/anthropic"
 	"github.com/penstock-llm/penstock/api/llamaserver"
 	"github.com/penstock-llm/penstock/api/native"
+	"github.com/penstock-llm/penstock/api/ollama"
 	"github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/api/responses"
 )
@@ -36,6 +37,9 @@ var columns = []struct {
 	{OnMessages, []string{"/v1/messages"}, anthropic.MessagesRequest{}},
 	{OnResponses, []string{"/v1/responses", "/v1/responses/input_tokens"}, responses.Request{}},
 	{OnCount, []string{"/v1/messages/count_tokens"}, anthropic.Conversation{}},
+	{OnOllamaChat, []string{"/api/chat"}, ollama.ChatRequest{}},
+	{OnOllamaText, []string{"/api/generate"}, ollama.GenerateRequest{}},
+	{OnOllamaName, []string{"/api/show", "/api/pull", "/api/delete"}, ollama.NameRequest{}},
 }
 
 // jsonFields are the names of all fields of a request, nested ones with a dot.

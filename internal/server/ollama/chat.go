@@ -1,0 +1,104 @@
+package ollama
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	api "github.com/penstock-llm/penstock/api/ollama"
+	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/server/openai"
+	"github.com/penstock-llm/penstock/internal/server/serving"
+)
+
+func field(i int, name string) string { return "messages[" + strconv.Itoa(i) + "]." + name }
+
+// chatHandler is POST /api/chat.
+func chatHandler(call *serving.Call) *serving.Error {
+	var req api.ChatRequest
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	m, err := acquire(call, req.Model)
+	if err != nil {
+		return err
+	}
+	defer m.Release()
+	if len(req.Messages) == 0 { // a client that only wants the model to be loaded
+		return call.JSON(200, api.ChatResponse{Model: m.Name, CreatedAt: now(), Message: api.Message{Role: "assistant"}, Done: true, DoneReason: loaded(req.KeepAlive)})
+	}
+	j, err := job(call, m.Deployment, &req.Common)
+	if err != nil {
+		return err
+	}
+	c, err := conversation(m.Deployment, &req)
+	if err != nil {
+		return err
+	}
+	if err := m.Converse(call.R.Context(), c, j); err != nil {
+		return err
+	}
+	ctx, cancel := call.Context()
+	defer cancel()
+	g, err := m.Start(ctx, j)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	if j.Stream {
+		return call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &encoder{model: m.Name, start: call.Start, chat: true})
+	}
+	a, err := g.Collect(ctx)
+	if err != nil {
+		return err
+	}
+	message := api.Message{Role: "assistant", Content: a.Text, Thinking: a.Reasoning}
+	for i, c := range a.Calls {
+		message.ToolCalls = append(message.ToolCalls, toolCall(i, c))
+	}
+	return call.JSON(200, api.ChatResponse{
+		Model: m.Name, CreatedAt: now(), Message: message, Done: true, DoneReason: a.Result.Reason, Metrics: metrics(a.Result, call.Start),
+	})
+}
+
+func conversation(m *serving.Deployment, req *api.ChatRequest) (c *serving.Conversation, failed *serving.Error) {
+	c = &serving.Conversation{}
+	var err error
+	if c.Messages, err = parseMessages(req.Messages); err == nil {
+		c.Tools, err = openai.ParseTools(req.Tools)
+	}
+	if err != nil {
+		return nil, serving.FromChat(err)
+	}
+	return c, think(c, m, req.Think)
+}
+
+// toolCall is a call as a client sees it. Arguments that were cut are none.
+func toolCall(i int, c chat.Call) api.ToolCall {
+	t := api.ToolCall{ID: c.ID}
+	t.Function.Index, t.Function.Name, t.Function.Arguments = i, c.Name, json.RawMessage(c.Arguments)
+	if !json.Valid(t.Function.Arguments) {
+		t.Function.Arguments = json.RawMessage("{}")
+	}
+	return t
+}
+
+func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }
+
+// loaded is why an answer without a prompt is done. A keep_alive of zero asks to
+// unload the model.
+func loaded(keepAlive json.RawMessage) string {
+	if string(keepAlive) == "0" || string(keepAlive) == `"0"` || string(keepAlive) == `"0s"` {
+		return "unload"
+	}
+	return "load"
+}
+
+func metrics(r *serving.Result, start time.Time) *api.Metrics {
+	t := serving.Milliseconds(r)
+	return &api.Metrics{
+		TotalDuration:   time.Since(start).Nanoseconds(),
+		PromptEvalCount: r.Prompt, PromptEvalDuration: int64(t.PromptMS * 1e6),
+		EvalCount: r.Completion, EvalDuration: int64(t.PredictedMS * 1e6),
+	}
+}

@@ -1,0 +1,78 @@
+package ollama
+
+import (
+	"slices"
+
+	api "github.com/penstock-llm/penstock/api/ollama"
+	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/server/serving"
+)
+
+// generate is POST /api/generate.
+func generate(call *serving.Call) *serving.Error {
+	var req api.GenerateRequest
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	m, err := acquire(call, req.Model)
+	if err != nil {
+		return err
+	}
+	defer m.Release()
+	if req.Prompt == "" && req.System == "" { // a client that only wants the model to be loaded
+		return call.JSON(200, api.GenerateResponse{Model: m.Name, CreatedAt: now(), Done: true, DoneReason: loaded(req.KeepAlive)})
+	}
+	j, err := generateJob(call, m.Deployment, &req)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := call.Context()
+	defer cancel()
+	g, err := m.Start(ctx, j)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	if j.Stream {
+		return call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &encoder{model: m.Name, start: call.Start, ids: j.Prompt})
+	}
+	a, err := g.Collect(ctx)
+	if err != nil {
+		return err
+	}
+	return call.JSON(200, api.GenerateResponse{
+		Model: m.Name, CreatedAt: now(), Response: a.Text, Thinking: a.Reasoning, Done: true, DoneReason: a.Result.Reason,
+		Context: slices.Concat(j.Prompt, a.IDs), Metrics: metrics(a.Result, call.Start),
+	})
+}
+
+func generateJob(call *serving.Call, m *serving.Deployment, req *api.GenerateRequest) (*serving.Job, *serving.Error) {
+	var c serving.Check
+	c.Tokens("context", req.Context, m.Tokenizer.Vocab())
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
+	j, err := job(call, m, &req.Common)
+	if err != nil {
+		return nil, err
+	}
+	if req.Raw {
+		return j, m.Prepare(call.R.Context(), len(req.Prompt), func() (err *serving.Error) {
+			j.Prompt, err = m.Encode(req.Prompt, true)
+			return err
+		})
+	}
+	conversation := &serving.Conversation{}
+	if req.System != "" {
+		conversation.Messages = append(conversation.Messages, chat.NewMessage("system", req.System))
+	}
+	conversation.Messages = append(conversation.Messages, chat.NewMessage("user", req.Prompt))
+	if err := think(conversation, m, req.Think); err != nil {
+		return nil, err
+	}
+	if err := m.Converse(call.R.Context(), conversation, j); err != nil {
+		return nil, err
+	}
+	j.Prompt = slices.Concat(req.Context, j.Prompt)
+	return j, nil
+}

@@ -1,0 +1,129 @@
+package ollama
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	api "github.com/penstock-llm/penstock/api/ollama"
+	"github.com/penstock-llm/penstock/internal/hub"
+	"github.com/penstock-llm/penstock/internal/server/serving"
+)
+
+// details describe a model in short.
+func details(m *serving.Deployment) api.Details {
+	return api.Details{
+		Format: "gguf", Family: m.Config.Arch, Families: []string{m.Config.Arch},
+		ParameterSize: parameters(m.Config.Params), QuantizationLevel: m.Config.Quantization,
+	}
+}
+
+// parameters writes a number of parameters as Ollama does, such as 494.03M.
+func parameters(n int64) string {
+	if n >= 1e9 {
+		return strconv.FormatFloat(float64(n)/1e9, 'f', 1, 64) + "B"
+	}
+	return strconv.FormatFloat(float64(n)/1e6, 'f', 2, 64) + "M"
+}
+
+// describe makes the entry of a model under one of its names.
+func describe(m *serving.Deployment, name string) api.Model {
+	e := api.Model{Name: name, Model: name, ModifiedAt: m.Created.UTC().Format(time.RFC3339), Details: details(m)}
+	if info, err := os.Stat(m.Path); err == nil {
+		e.Size = info.Size()
+	}
+	if entry, ok := hub.Lookup(m.Path); ok {
+		e.Digest = entry.SHA256
+	}
+	return e
+}
+
+// list answers with the models that requests can go to.
+func list(call *serving.Call, more func(m *serving.Deployment, e *api.Model)) *serving.Error {
+	answer := api.Models{Models: []api.Model{}}
+	if m := call.App.Models.Loaded(); m != nil {
+		for _, name := range m.Names() {
+			e := describe(m, name)
+			more(m, &e)
+			answer.Models = append(answer.Models, e)
+		}
+	}
+	return call.JSON(200, answer)
+}
+
+// tags is GET /api/tags.
+func tags(call *serving.Call) *serving.Error {
+	return list(call, func(*serving.Deployment, *api.Model) {})
+}
+
+// ps is GET /api/ps. The model stays loaded as long as the server runs.
+func ps(call *serving.Call) *serving.Error {
+	return list(call, func(m *serving.Deployment, e *api.Model) {
+		e.ExpiresAt = time.Now().AddDate(100, 0, 0).UTC().Format(time.RFC3339)
+		e.SizeVRAM = new(int64)
+		e.ContextLength = m.Context()
+	})
+}
+
+// show is POST /api/show.
+func show(call *serving.Call) *serving.Error {
+	var req api.NameRequest
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	m, err := acquire(call, either(req.Model, req.Name))
+	if err != nil {
+		return err
+	}
+	defer m.Release()
+	c := m.Config
+	return call.JSON(200, api.ShowResponse{
+		Modelfile:  "FROM " + m.Path + "\n",
+		Parameters: settings(m.Deployment),
+		Template:   m.Chat.Source(),
+		Details:    details(m.Deployment),
+		ModelInfo: map[string]any{
+			"general.architecture": c.Arch, "general.parameter_count": c.Params, c.Arch + ".context_length": m.Context(),
+			c.Arch + ".embedding_length": c.Dim, c.Arch + ".block_count": c.Layers, c.Arch + ".feed_forward_length": c.FF,
+			c.Arch + ".attention.head_count": c.Heads, c.Arch + ".attention.head_count_kv": c.KVHeads, c.Arch + ".rope.freq_base": c.RopeBase,
+		},
+		Capabilities: capabilities(m.Deployment),
+		ModifiedAt:   m.Created.UTC().Format(time.RFC3339),
+	})
+}
+
+func either(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// capabilities are what clients may use a model for.
+func capabilities(m *serving.Deployment) []string {
+	can := []string{"completion"}
+	if m.Chat.KnowsTools() {
+		can = append(can, "tools")
+	}
+	if m.Chat.Reasoner() != nil {
+		can = append(can, "thinking")
+	}
+	return can
+}
+
+// settings are how tokens are chosen unless a request says otherwise, as lines.
+func settings(m *serving.Deployment) string {
+	p := m.Sampling.Params()
+	var b strings.Builder
+	for _, s := range []struct {
+		name  string
+		value any
+	}{
+		{"temperature", p.Temperature}, {"top_k", p.TopK}, {"top_p", p.TopP}, {"min_p", p.MinP}, {"repeat_penalty", p.RepeatPenalty},
+	} {
+		fmt.Fprintf(&b, "%-30s %v\n", s.name, s.value)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}

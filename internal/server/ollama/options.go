@@ -1,0 +1,98 @@
+package ollama
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+
+	api "github.com/penstock-llm/penstock/api/ollama"
+	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/server/serving"
+)
+
+// acquire finds a model. Clients add the tag latest to names that have none.
+func acquire(call *serving.Call, name string) (*serving.Lease, *serving.Error) {
+	if name == "" {
+		return nil, serving.Bad("model", "model is required")
+	}
+	m, err := call.Acquire(name)
+	if short, latest := strings.CutSuffix(name, ":latest"); err != nil && latest {
+		if m, again := call.Acquire(short); again == nil {
+			m.Name = name
+			return m, nil
+		}
+	}
+	return m, err
+}
+
+// job makes the job of a request, without its prompt.
+func job(call *serving.Call, m *serving.Deployment, r *api.Common) (*serving.Job, *serving.Error) {
+	var c serving.Check
+	o := r.Options
+	if o == nil {
+		o = &api.Options{}
+	}
+	if o.Mirostat != nil && *o.Mirostat != 0 {
+		c.Fail(serving.Unsupported("options.mirostat"))
+	}
+	if o.NumCtx != nil && *o.NumCtx > m.Context() {
+		c.Fail(serving.Bad("num_ctx", "num_ctx is %d, but this server was started with a context of %d tokens: start it with a larger --ctx", *o.NumCtx, m.Context()))
+	}
+	j := c.Job(call, m, &o.Fields, serving.Lenient)
+	j.Stream = streams(r.Stream)
+	j.MaxTokens = max(c.Int("num_predict", o.NumPredict, -1, math.MinInt32, math.MaxInt32), -1)
+	return j, c.Err()
+}
+
+func streams(stream *bool) bool { return stream == nil || *stream }
+
+// think tells the template whether the model is to think, and how much.
+func think(c *serving.Conversation, m *serving.Deployment, raw json.RawMessage) *serving.Error {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil
+	}
+	wrong := serving.Bad("think", "think must be true, false, low, medium or high")
+	var on bool
+	var effort string
+	switch {
+	case json.Unmarshal(raw, &on) == nil:
+	case json.Unmarshal(raw, &effort) != nil:
+		return wrong
+	case effort == "low" || effort == "medium" || effort == "high":
+		on = true
+		c.Variables.SetText("reasoning_effort", effort)
+	default:
+		return wrong
+	}
+	if on && m.Chat.Reasoner() == nil {
+		return serving.Bad("think", "%q does not support thinking", m.ID)
+	}
+	c.Variables.SetBool("enable_thinking", on)
+	return nil
+}
+
+// parseMessages makes the messages of a conversation. Calls have no ids in older
+// clients, which name the tool instead.
+func parseMessages(list []api.Message) ([]chat.Message, error) {
+	all := make([]chat.Message, 0, len(list))
+	for i, m := range list {
+		out := chat.NewMessage(m.Role, m.Content)
+		out.Reasoning, out.Name, out.CallID = m.Thinking, m.ToolName, m.ToolCallID
+		if len(m.Images) > 0 && string(m.Images) != "null" && string(m.Images) != "[]" {
+			return nil, chat.Wrong(field(i, "images"), "must be empty: this model takes text only")
+		}
+		switch m.Role {
+		case "system", "user", "assistant", "tool":
+		default:
+			return nil, chat.Wrong(field(i, "role"), "must be system, user, assistant or tool")
+		}
+		for _, c := range m.ToolCalls {
+			if c.Function.Name == "" {
+				return nil, chat.Wrong(field(i, "tool_calls"), "must have functions with names")
+			}
+			out.Calls = append(out.Calls, chat.Call{ID: c.ID, Name: c.Function.Name, Arguments: string(c.Function.Arguments)})
+		}
+		all = append(all, out)
+	}
+	return all, nil
+}

@@ -1,0 +1,67 @@
+// Package ollama speaks the Ollama HTTP API: generating and chatting with
+// options of its own names, and what clients ask about models.
+//
+// A handler decodes, builds a conversation and a job, and streams or collects;
+// generation itself is package serving's. Streams are lines of JSON, and are the
+// default. Package server mounts the routes.
+//
+// Reading order: chat.go, generate.go, options.go, stream.go, models.go, pull.go.
+package ollama
+
+import (
+	"encoding/json"
+	"net/http"
+
+	api "github.com/penstock-llm/penstock/api/ollama"
+	"github.com/penstock-llm/penstock/internal/hub"
+	"github.com/penstock-llm/penstock/internal/server/serving"
+)
+
+// Routes are the endpoints of this protocol. store is where models are pulled to;
+// nil: nothing can be pulled.
+func Routes(store *hub.Store) []serving.Route {
+	h := handlers{store}
+	route := func(method, path, about string, handle serving.Handler) serving.Route {
+		return serving.Route{Method: method, Path: path, Shape: WriteError, Handle: handle, About: about}
+	}
+	local := func(r serving.Route) serving.Route {
+		r.Trusted = true
+		return r
+	}
+	return []serving.Route{
+		route("POST", "/api/chat", "Ollama chat, streamed unless stream is false", chatHandler),
+		route("POST", "/api/generate", "Ollama completion, streamed unless stream is false", generate),
+		route("GET", "/api/tags", "Ollama list of models", tags),
+		route("GET", "/api/ps", "Ollama list of loaded models", ps),
+		route("POST", "/api/show", "Ollama description of a model", show),
+		route("GET", "/api/version", "version", version),
+		local(route("POST", "/api/pull", "fetch a model", h.pull)),
+		local(route("DELETE", "/api/delete", "remove a model that was fetched", h.delete)),
+		route("POST", "/api/create", "refused", refused("models are not made here: penstock quantize converts a GGUF file")),
+		route("POST", "/api/copy", "refused", refused("penstock serve --alias gives a model another name")),
+		route("POST", "/api/push", "refused", refused("this server publishes no models")),
+		route("GET", "/api/blobs/{digest}", "refused", refused("models are not made here")),
+		route("POST", "/api/blobs/{digest}", "refused", refused("models are not made here")),
+	}
+}
+
+type handlers struct{ store *hub.Store }
+
+// WriteError writes an error as Ollama does.
+func WriteError(w http.ResponseWriter, e *serving.Error) {
+	body, _ := json.Marshal(api.Error{Error: e.Message})
+	e.Headers(w.Header())
+	serving.WriteJSON(w, e.Status, body)
+}
+
+// refused answers a route that this server does not serve.
+func refused(why string) serving.Handler {
+	return func(*serving.Call) *serving.Error {
+		return &serving.Error{Status: http.StatusNotImplemented, Type: "not_supported_error", Message: why, Final: true}
+	}
+}
+
+// version is GET /api/version.
+func version(call *serving.Call) *serving.Error {
+	return call.JSON(200, api.Version{Version: call.App.Version})
+}

@@ -1,0 +1,144 @@
+package server
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// lines reads an answer of JSON lines.
+func lines(t *testing.T, body string) []map[string]any {
+	t.Helper()
+	var all []map[string]any
+	for line := range strings.Lines(body) {
+		var v map[string]any
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+func TestOllamaChat(t *testing.T) {
+	f := withTools(t, aCall+"\x00")
+	const ask = `{"model":"tiny:latest","messages":[{"role":"user","content":"hi"}],"options":{"num_predict":300},"tools":[` + weatherTool + `]`
+	v := f.post(t, "/api/chat", ask+`,"stream":false}`).get(t)
+	if at(t, v, "message", "content") != "I look." || at(t, v, "message", "thinking") != "hm" || at(t, v, "message", "tool_calls", 0, "function", "arguments", "city") != "Köln" ||
+		v["done"] != true || v["done_reason"] != "stop" || v["model"] != "tiny:latest" {
+		t.Errorf("%v", v)
+	}
+	for _, field := range []string{"total_duration", "load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count", "eval_duration", "created_at"} {
+		if _, ok := v[field]; !ok {
+			t.Errorf("no %s", field)
+		}
+	}
+	a := f.post(t, "/api/chat", ask+`}`)
+	if a.header.Get("Content-Type") != "application/x-ndjson" {
+		t.Errorf("%v", a.header)
+	}
+	all := lines(t, a.body)
+	var text, thinking string
+	calls := 0
+	for i, l := range all {
+		m := l["message"].(map[string]any)
+		text += m["content"].(string)
+		if s, ok := m["thinking"].(string); ok {
+			thinking += s
+		}
+		if list, ok := m["tool_calls"].([]any); ok {
+			calls += len(list)
+			if at(t, l, "message", "tool_calls", 0, "function", "arguments", "city") != "Köln" {
+				t.Errorf("%v", l)
+			}
+		}
+		if l["done"] != (i == len(all)-1) {
+			t.Errorf("line %d of %d: %v", i, len(all), l)
+		}
+	}
+	if text != "I look." || thinking != "hm" || calls != 1 || all[len(all)-1]["eval_count"] == nil {
+		t.Errorf("%q, %q, %d calls", text, thinking, calls)
+	}
+}
+
+// TestOllamaToolResult sends the result of a call back, which has no id in this
+// protocol.
+func TestOllamaToolResult(t *testing.T) {
+	f := withTools(t, "rain\x00")
+	v := f.post(t, "/api/chat", `{"model":"tiny","stream":false,"messages":[{"role":"user","content":"hi"},`+
+		`{"role":"assistant","content":"","tool_calls":[{"function":{"name":"weather","arguments":{"city":"Bonn"}}}]},{"role":"tool","tool_name":"weather","content":"rain"}]}`).get(t)
+	if at(t, v, "message", "content") != "rain" {
+		t.Errorf("%v", v)
+	}
+}
+
+func TestOllamaGenerate(t *testing.T) {
+	f := newFixture(t, "abcdefgh")
+	var text string
+	all := lines(t, f.post(t, "/api/generate", `{"model":"tiny","prompt":"hi","system":"s","options":{"num_predict":6,"temperature":0,"stop":["f"],"num_gpu":3,"num_thread":2}}`).body)
+	for _, l := range all {
+		text += l["response"].(string)
+	}
+	last := all[len(all)-1]
+	if text != "abcde" || last["done_reason"] != "stop" || len(last["context"].([]any)) < 10 {
+		t.Errorf("%q, %v", text, last)
+	}
+	v := f.post(t, "/api/generate", `{"model":"tiny","prompt":"hi","raw":true,"stream":false,"options":{"num_predict":3}}`).get(t)
+	if v["response"] != "abc" || v["done_reason"] != "length" || v["prompt_eval_count"].(float64) > 4 {
+		t.Errorf("%v", v)
+	}
+	if v := f.post(t, "/api/generate", `{"model":"tiny"}`).get(t); v["done_reason"] != "load" || v["done"] != true {
+		t.Errorf("%v", v)
+	}
+	if v := f.post(t, "/api/chat", `{"model":"tiny","messages":[],"keep_alive":0}`).get(t); v["done_reason"] != "unload" {
+		t.Errorf("%v", v)
+	}
+}
+
+func TestOllamaModels(t *testing.T) {
+	f := withTools(t, "ok\x00")
+	for path, field := range map[string]string{"/api/tags": "details", "/api/ps": "expires_at"} {
+		v := f.do(t, "GET", path, "").get(t)
+		if at(t, v, "models", 1, "name") != "tiny" || at(t, v, "models", 0, field) == nil {
+			t.Errorf("%s: %v", path, v)
+		}
+	}
+	v := f.post(t, "/api/show", `{"model":"tiny"}`).get(t)
+	if at(t, v, "model_info", "llama.context_length").(float64) != 512 || !strings.Contains(v["parameters"].(string), "temperature") ||
+		at(t, v, "capabilities", 1) != "tools" || at(t, v, "capabilities", 2) != "thinking" || v["template"] != toolTemplate {
+		t.Errorf("%v", v)
+	}
+	if v := f.do(t, "GET", "/api/version", "").get(t); v["version"] != "test" {
+		t.Errorf("%v", v)
+	}
+}
+
+func TestOllamaErrors(t *testing.T) {
+	f := newFixture(t, "ok\x00")
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		text               string
+	}{
+		{"POST", "/api/chat", `{"messages":[{"role":"user","content":"x"}]}`, 400, "model is required"},
+		{"POST", "/api/chat", `{"model":"other","messages":[{"role":"user","content":"x"}]}`, 404, "does not exist"},
+		{"POST", "/api/chat", `{"model":"tiny","messages":[{"role":"robot","content":"x"}]}`, 400, "messages[0].role"},
+		{"POST", "/api/chat", `{"model":"tiny","messages":[{"role":"user","content":"x","images":["aa"]}]}`, 400, "messages[0].images"},
+		{"POST", "/api/chat", `{"model":"tiny","messages":[{"role":"user","content":"x"}],"think":true}`, 400, "does not support thinking"},
+		{"POST", "/api/chat", `{"model":"tiny","messages":[{"role":"user","content":"x"}],"options":{"mirostat":2}}`, 400, "mirostat"},
+		{"POST", "/api/chat", `{"model":"tiny","messages":[{"role":"user","content":"x"}],"options":{"num_ctx":99999}}`, 400, "num_ctx is 99999"},
+		{"POST", "/api/chat", `{"model":"tiny","messages":[{"role":"user","content":"x"}],"format":"json"}`, 400, "format"},
+		{"POST", "/api/generate", `{"model":"tiny","prompt":"x","suffix":"y"}`, 400, "suffix"},
+		{"POST", "/api/create", `{"model":"x"}`, 501, "penstock quantize"},
+		{"POST", "/api/copy", `{"source":"x","destination":"y"}`, 501, "--alias"},
+		{"POST", "/api/pull", `{"model":"smollm2"}`, 403, "needs an API key"},
+		{"DELETE", "/api/delete", `{"model":"smollm2"}`, 403, "needs an API key"},
+		{"GET", "/api/nothing", ``, 404, "no such route"},
+	} {
+		a := f.do(t, c.method, c.path, c.body)
+		text, _ := a.get(t)["error"].(string)
+		if a.status != c.status || !strings.Contains(text, c.text) {
+			t.Errorf("%s %s %s: %d %s", c.method, c.path, c.body, a.status, a.body)
+		}
+	}
+}
