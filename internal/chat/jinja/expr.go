@@ -228,7 +228,7 @@ func (in *interp) repeat(v Value, n int64) Value {
 	}
 	if x, ok := v.(*List); ok {
 		in.chargeMany(16*len(x.Items), n)
-		var items []Value
+		items := make([]Value, 0, len(x.Items)*int(n))
 		for ; n > 0 && len(x.Items) > 0; n-- {
 			items = append(items, x.Items...)
 		}
