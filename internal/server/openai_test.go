@@ -458,6 +458,21 @@ func TestMoreThanCanEverRun(t *testing.T) {
 	}
 }
 
+// TestLongPromptsAreNotCounted: a prompt that is somewhat too long is told its
+// length; of a longer one the tokens are not counted to the end.
+func TestLongPromptsAreNotCounted(t *testing.T) {
+	f := newFixture(t, "abc")
+	for words, want := range map[int]string{700: "request (", 2500: "request (more than 2048 tokens)"} {
+		text := strings.Repeat("q ", words)
+		for path := range streams {
+			a := f.post(t, path, streamBody(path, text, ""))
+			if a.status != 400 || !strings.Contains(a.body, want) || words == 700 && strings.Contains(a.body, "than") {
+				t.Errorf("%s: status %d: %.200s", path, a.status, a.body)
+			}
+		}
+	}
+}
+
 // A prompt that is far too long is refused before it costs the time of making
 // tokens out of it.
 func TestHugePromptsCostNothing(t *testing.T) {

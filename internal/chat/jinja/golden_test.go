@@ -40,15 +40,6 @@ func readGolden(t testing.TB, path string) map[string]golden {
 	return byName
 }
 
-func readVars(t testing.TB, data []byte) *Dict {
-	t.Helper()
-	v, err := FromJSON(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v.(*Dict)
-}
-
 // same renders a template and compares text, or the fact that it fails: with
 // variables of the template's own and with the same ones from a client.
 func same(t *testing.T, source string, vars []byte, want golden) {

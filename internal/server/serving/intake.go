@@ -84,7 +84,8 @@ func (d *Deployment) Encode(text string, special bool) ([]int32, *Error) {
 	if err := d.fits(len(text)); err != nil {
 		return nil, err
 	}
-	return d.Tokenizer.Encode(text, special, true), nil
+	ids, err := d.Tokenizer.EncodeLimit(text, special, true, d.most())
+	return ids, d.fitting(err)
 }
 
 // EncodePrompt turns a rendered conversation into tokens. One that cannot fit
@@ -93,5 +94,18 @@ func (d *Deployment) EncodePrompt(p chat.Prompt) ([]int32, *Error) {
 	if err := d.fits(len(p.Text)); err != nil {
 		return nil, err
 	}
-	return d.EncodeChat(p), nil
+	ids, err := d.encodeChat(p, d.most())
+	return ids, d.fitting(err)
+}
+
+// most is how many tokens of a text are counted. One that is somewhat too long is
+// told its length; of a longer one the rest is not worth its processor time.
+func (d *Deployment) most() int { return 4 * d.Context() }
+
+// fitting is the answer to what the tokenizer did not take.
+func (d *Deployment) fitting(err error) *Error {
+	if err != nil {
+		return TooLong(d.most(), d.Context(), "more than ")
+	}
+	return nil
 }

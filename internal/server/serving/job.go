@@ -90,9 +90,13 @@ func CloseAll(gens []*Generation) {
 // EncodeChat turns a rendered conversation into tokens. Control tokens in what
 // the client wrote are text, unless the operator wants them parsed.
 func (m *Deployment) EncodeChat(p chat.Prompt) []int32 {
+	ids, _ := m.encodeChat(p, 0) // without a limit there is no error
+	return ids
+}
+
+func (m *Deployment) encodeChat(p chat.Prompt, limit int) ([]int32, error) {
 	if m.ParseSpecial {
 		p.Client = nil
 	}
-	ids, _ := m.Tokenizer.EncodeMarked(p.Text, p.Client, 0)
-	return ids
+	return m.Tokenizer.EncodeMarked(p.Text, p.Client, limit)
 }
