@@ -94,7 +94,8 @@ func (s Set) StoreV(kv *KV, block int32, slot int, v []float32) (finite bool) {
 	return finite
 }
 
-// finite says that the sum of the squares of x is finite.
+// finite reports whether the sum of the squares of x is finite. An infinite sum
+// minus itself is NaN.
 func (s Set) finite(x []float32) bool {
 	sum := s.dot(x, x)
 	return sum-sum == 0
@@ -129,7 +130,7 @@ func (kv *KV) blocks() int {
 	return n/kv.Pitch*kv.Run + min(n%kv.Pitch, kv.Run)
 }
 
-// small says that the integers are bytes.
+// small reports whether the integers are bytes, not int16.
 func (kv *KV) small() bool { return kv.Type == quant.Q8_0 }
 
 // intMax is the largest integer of an integer type.

@@ -2,12 +2,16 @@ package kernel
 
 import "fmt"
 
-// Mul multiplies groups [g0, g1) of m with all columns of p:
-//
-//	y[c*ldy + Lanes*g + r] (+)= row Lanes*g+r · column c
-//
-// With add it accumulates into y. y holds the padded rows too: the last column
-// must have room for Lanes*g1 values.
+// Output is where products go: row i of column c to Y[c*LD+i].
+type Output struct {
+	Y   []float32
+	LD  int  // distance of the columns
+	Add bool // add to what is there, instead of replacing it
+}
+
+// Mul multiplies groups [g0, g1) of m with all columns of p. The result of row r
+// of group g is row Lanes*g+r of out, which has room for the padding rows of the
+// last group, too.
 //
 // The value of a column does not depend on the other columns, on how many there
 // are or on the group range: it is the same bit for bit. For quantised weights
@@ -21,7 +25,7 @@ import "fmt"
 // where I is an exact integer and the rest float32. F32, F16 and BF16 weights
 // multiply the float copy of the columns with two partial sums, of even and odd
 // positions; there tiers differ by rounding.
-func (s Set) Mul(m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add bool) {
+func (s Set) Mul(m *Matrix, p *Panels, g0, g1 int, out Output) {
 	switch {
 	case p.K != m.Cols:
 		panic(fmt.Sprintf("kernel: Mul: %d columns against panels of length %d", m.Cols, p.K))
@@ -33,9 +37,9 @@ func (s Set) Mul(m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add boo
 	if g0 == g1 || p.Cols == 0 {
 		return
 	}
-	apart := ldy >= Lanes*g1 && ldy <= len(y) // then what is needed can't overflow
-	if p.Cols > 1 && !apart || (p.Cols-1)*ldy+Lanes*g1 > len(y) {
-		panic(fmt.Sprintf("kernel: Mul: y of %d, leading dimension %d, for %d columns of %d rows", len(y), ldy, p.Cols, Lanes*g1))
+	apart := out.LD >= Lanes*g1 && out.LD <= len(out.Y) // so that the next line can't overflow
+	if p.Cols > 1 && !apart || (p.Cols-1)*out.LD+Lanes*g1 > len(out.Y) {
+		panic(fmt.Sprintf("kernel: Mul: output of %d values, columns %d apart, for %d columns of %d rows", len(out.Y), out.LD, p.Cols, Lanes*g1))
 	}
-	s.matmul(m, y, ldy, p, g0, g1, add)
+	s.matmul(m, p, g0, g1, out)
 }

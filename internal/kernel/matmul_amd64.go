@@ -8,13 +8,13 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
-func (s Set) matmul(m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add bool) {
+func (s Set) matmul(m *Matrix, p *Panels, g0, g1 int, out Output) {
 	if s.tier == cpu.Generic {
-		matmulGeneric(m, y, ldy, p, g0, g1, add)
+		matmulGeneric(m, p, g0, g1, out)
 		return
 	}
-	t := tiling{m: m, p: p, y: y, ldy: ldy}
-	if add {
+	t := tiling{m: m, p: p, y: out.Y, ldy: out.LD}
+	if out.Add {
 		t.add = 1
 	}
 	t.run(s, g0, g1)

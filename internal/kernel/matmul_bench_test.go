@@ -63,7 +63,7 @@ func benchmarkMul(b *testing.B, typ quant.Type, rows, cols, threads int) {
 	ldy := m.Groups() * Lanes
 	y := make([]float32, cols*ldy)
 	sampled(b, threads, func(t int) {
-		s.Mul(m, y, ldy, pr.p, m.Groups()*t/threads, m.Groups()*(t+1)/threads, false)
+		s.Mul(m, pr.p, m.Groups()*t/threads, m.Groups()*(t+1)/threads, Output{Y: y, LD: ldy})
 	}, map[string]float64{"GOPS": 2 * float64(rows) * k * float64(cols), "GB/s": float64(len(m.memory))})
 }
 

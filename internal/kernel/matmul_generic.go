@@ -9,7 +9,7 @@ import (
 // matmulGeneric is the specification of Mul. The integer dot products take two
 // rows at a time: a 64-bit word holds values of two neighbouring rows 32 bits
 // apart, and one multiplication by a signed activation serves both.
-func matmulGeneric(m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add bool) {
+func matmulGeneric(m *Matrix, p *Panels, g0, g1 int, out Output) {
 	nb := m.Cols / BlockLen
 	var acc [PanelCols][Lanes]float32
 	for g := g0; g < g1; g++ {
@@ -24,12 +24,12 @@ func matmulGeneric(m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add b
 				dotBlocks(sums, m.format, scales, quants, p.bytes(q), nb)
 			}
 			for c := range sums {
-				out := y[(q.first+c)*ldy+g*Lanes:][:Lanes]
+				y := out.Y[(q.first+c)*out.LD+g*Lanes:][:Lanes]
 				for r, v := range acc[c] {
-					if add {
-						v += out[r]
+					if out.Add {
+						v += y[r]
 					}
-					out[r] = v
+					y[r] = v
 				}
 			}
 		}

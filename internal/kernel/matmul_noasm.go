@@ -2,6 +2,6 @@
 
 package kernel
 
-func (Set) matmul(m *Matrix, y []float32, ldy int, p *Panels, g0, g1 int, add bool) {
-	matmulGeneric(m, y, ldy, p, g0, g1, add)
+func (Set) matmul(m *Matrix, p *Panels, g0, g1 int, out Output) {
+	matmulGeneric(m, p, g0, g1, out)
 }

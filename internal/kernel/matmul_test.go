@@ -99,7 +99,7 @@ func (pr *product) run(s Set, add bool, y []float32) []float32 {
 	if y == nil {
 		y = make([]float32, pr.cols*ldy)
 	}
-	s.Mul(pr.m, y, ldy, pr.p, 0, pr.m.Groups(), add)
+	s.Mul(pr.m, pr.p, 0, pr.m.Groups(), Output{Y: y, LD: ldy, Add: add})
 	return y
 }
 
@@ -228,7 +228,7 @@ func TestMulBatchInvariance(t *testing.T) {
 					s.Quantize(one, 0, 0, pr.x[c*k:(c+1)*k])
 					alone := make([]float32, ldy)
 					for g := range pr.m.Groups() { // group by group, too
-						s.Mul(pr.m, alone, ldy, one, g, g+1, false)
+						s.Mul(pr.m, one, g, g+1, Output{Y: alone, LD: ldy})
 					}
 					if i := firstDifference(alone, y[c*ldy:(c+1)*ldy]); i >= 0 {
 						t.Fatalf("%v, column %d of %d, row %d: alone %v, in the batch %v", typ, c, cols, i, alone[i], y[c*ldy+i])

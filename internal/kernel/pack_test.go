@@ -53,7 +53,7 @@ func checkGuarded(t *testing.T, s Set, typ quant.Type, cols int, front bool) {
 	for i := range y {
 		y[i] = sentinel
 	}
-	s.Mul(&m, y, ldy, p, 0, m.Groups(), false)
+	s.Mul(&m, p, 0, m.Groups(), Output{Y: y, LD: ldy})
 	for i, v := range y {
 		w := float32(sentinel)
 		if row := i % ldy; row < rows {
@@ -137,15 +137,15 @@ func TestPanics(t *testing.T) {
 	fl := newProduct(t, r, Set{}, quant.F16, 32, 64, 3)
 	s, y := New(255), make([]float32, 3*32)
 	for name, f := range map[string]func(){
-		"y too short":          func() { s.Mul(pr.m, y[:95], 32, pr.p, 0, 2, false) },
-		"ldy too small":        func() { s.Mul(pr.m, y, 31, pr.p, 0, 2, false) },
-		"ldy overflows":        func() { s.Mul(pr.m, y, 1<<62, pr.p, 0, 2, false) },
-		"ldy beyond y":         func() { s.Mul(pr.m, y, math.MaxInt, pr.p, 0, 2, false) },
-		"negative ldy":         func() { s.Mul(pr.m, y, -32, pr.p, 0, 2, false) },
-		"too many groups":      func() { s.Mul(pr.m, y, 32, pr.p, 0, 3, false) },
-		"negative group":       func() { s.Mul(pr.m, y, 32, pr.p, -1, 1, false) },
-		"other length":         func() { s.Mul(pr.m, y, 32, NewPanels(32, 3, false), 0, 2, false) },
-		"no floats":            func() { s.Mul(fl.m, y, 32, pr.p, 0, 2, false) },
+		"y too short":          func() { s.Mul(pr.m, pr.p, 0, 2, Output{Y: y[:95], LD: 32}) },
+		"ldy too small":        func() { s.Mul(pr.m, pr.p, 0, 2, Output{Y: y, LD: 31}) },
+		"ldy overflows":        func() { s.Mul(pr.m, pr.p, 0, 2, Output{Y: y, LD: 1 << 62}) },
+		"ldy beyond y":         func() { s.Mul(pr.m, pr.p, 0, 2, Output{Y: y, LD: math.MaxInt}) },
+		"negative ldy":         func() { s.Mul(pr.m, pr.p, 0, 2, Output{Y: y, LD: -32}) },
+		"too many groups":      func() { s.Mul(pr.m, pr.p, 0, 3, Output{Y: y, LD: 32}) },
+		"negative group":       func() { s.Mul(pr.m, pr.p, -1, 1, Output{Y: y, LD: 32}) },
+		"other length":         func() { s.Mul(pr.m, NewPanels(32, 3, false), 0, 2, Output{Y: y, LD: 32}) },
+		"no floats":            func() { s.Mul(fl.m, pr.p, 0, 2, Output{Y: y, LD: 32}) },
 		"column out of range":  func() { s.Quantize(pr.p, 3, 0, make([]float32, 32)) },
 		"segment out of range": func() { s.Quantize(pr.p, 0, 32, make([]float32, 64)) },
 		"unaligned segment":    func() { s.Quantize(pr.p, 0, 16, make([]float32, 32)) },
@@ -164,9 +164,9 @@ func TestPanics(t *testing.T) {
 			f()
 		})
 	}
-	s.Mul(pr.m, nil, 0, pr.p, 1, 1, false) // nothing to do
+	s.Mul(pr.m, pr.p, 1, 1, Output{}) // nothing to do
 	pr.p.Reset(0)
-	s.Mul(pr.m, nil, 0, pr.p, 0, 2, false)
+	s.Mul(pr.m, pr.p, 0, 2, Output{})
 }
 
 func TestAlloc(t *testing.T) {

@@ -9,11 +9,12 @@ const BandPad = 16
 // above its limits.
 type Sums struct{ Total, AboveLo, AboveHi float32 }
 
-// Peak is the largest element of x, as by Max, and whether any is NaN.
+// Peak returns the largest element of x, passing over NaN, and whether any is
+// NaN. Of nothing the largest is -Inf.
 func (s Set) Peak(x []float32) (max float32, nan bool) { return s.peak(x) }
 
-// Mass is the sum of exp((x-max)*scale). Elements are those of ExpSum; x is not
-// changed.
+// Mass is the sum of exp((x-max)*scale): what ExpSum returns, but it leaves x as
+// it is.
 func (s Set) Mass(x []float32, max, scale float32) float32 { return s.mass(x, max, scale) }
 
 // Band sums exp((x-max)*scale), and writes the elements with lo < x <= hi to out

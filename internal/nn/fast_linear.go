@@ -244,7 +244,7 @@ func (j *projectJob) Do(worker, _ int) {
 func (j *projectJob) multiply(s *segment, g0, g1 int) {
 	f := j.f
 	y := j.y[s.off:]
-	f.set.Mul(s.m, y, j.ldy, f.h, g0, g1, j.add)
+	f.set.Mul(s.m, f.h, g0, g1, kernel.Output{Y: y, LD: j.ldy, Add: j.add})
 	if s.bias == nil {
 		return
 	}

@@ -30,5 +30,5 @@ type Product struct {
 // Do implements nn.Job.
 func (j *Product) Do(worker, workers int) {
 	g := j.M.Groups()
-	j.Set.Mul(j.M, j.Y, g*kernel.Lanes, j.P, g*worker/workers, g*(worker+1)/workers, false)
+	j.Set.Mul(j.M, j.P, g*worker/workers, g*(worker+1)/workers, kernel.Output{Y: j.Y, LD: g * kernel.Lanes})
 }
