@@ -24,7 +24,7 @@ func (s *Server) operations() []serving.Route {
 
 func (s *Server) livez(call *serving.Call) *serving.Error {
 	// Loading and draining are parts of a life; a broken engine is not.
-	if err := s.app.Models.Ready(); err != nil && err.Code == serving.Broken().Code {
+	if err := s.app.Models.Ready(); err != nil && err.IsBroken() {
 		return err
 	}
 	return call.JSON(http.StatusOK, map[string]string{"status": "ok"})

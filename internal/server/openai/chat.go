@@ -33,17 +33,17 @@ func chatCompletions(call *serving.Call) *serving.Error {
 		return err
 	}
 	defer serving.CloseAll(gens)
-	id := serving.NewID("chatcmpl-")
+	h := head{id: serving.NewID("chatcmpl-"), object: "chat.completion", model: m.Name, created: call.Start.Unix()}
 	if req.Stream {
-		head := streamHead{id: id, object: "chat.completion.chunk", model: m.Name, created: call.Start.Unix()}
-		enc := &chatEncoder{envelope: newEnvelope(m.Deployment, head, &req.Sampling, len(gens)), logprobs: req.Logprobs}
+		h.object = "chat.completion.chunk"
+		enc := &chatEncoder{envelope: newEnvelope(m.Deployment, h, &req.Sampling, len(gens)), logprobs: req.Logprobs}
 		return call.Stream(ctx, gens, serving.SSE, enc)
 	}
 	all, err := serving.CollectAll(ctx, gens)
 	if err != nil {
 		return err
 	}
-	return call.JSON(200, chatAnswer(m, id, call, all, req.Logprobs))
+	return call.JSON(200, chatAnswer(m.Deployment, h, all, req.Logprobs))
 }
 
 func chatJobs(ctx context.Context, call *serving.Call, m *serving.Deployment, req *api.ChatRequest) ([]*serving.Job, *serving.Error) {
@@ -125,8 +125,8 @@ func conversation(req *api.Conversation) (c *serving.Conversation, err error) {
 	return c, nil
 }
 
-func chatAnswer(m *serving.Lease, id string, call *serving.Call, all []*serving.Collected, logprobs bool) *api.ChatCompletion {
-	a := &api.ChatCompletion{ID: id, Object: "chat.completion", Created: call.Start.Unix(), Model: m.Name}
+func chatAnswer(m *serving.Deployment, h head, all []*serving.Collected, logprobs bool) *api.ChatCompletion {
+	a := &api.ChatCompletion{ID: h.id, Object: h.object, Created: h.created, Model: h.model}
 	results := make([]*serving.Result, len(all))
 	for i, g := range all {
 		results[i] = g.Result
@@ -137,7 +137,7 @@ func chatAnswer(m *serving.Lease, id string, call *serving.Call, all []*serving.
 			StopReason:   stopReason(g.Result),
 		}
 		if logprobs {
-			choice.Logprobs = chatLogprobs(m.Deployment, g.Tokens)
+			choice.Logprobs = chatLogprobs(m, g.Tokens)
 		}
 		a.Choices = append(a.Choices, choice)
 	}

@@ -31,17 +31,16 @@ func completions(call *serving.Call) *serving.Error {
 		return err
 	}
 	defer serving.CloseAll(gens)
-	id := serving.NewID("cmpl-")
+	h := head{id: serving.NewID("cmpl-"), object: "text_completion", model: m.Name, created: call.Start.Unix()}
 	if req.Stream {
-		head := streamHead{id: id, object: "text_completion", model: m.Name, created: call.Start.Unix()}
-		enc := newTextEncoder(newEnvelope(m.Deployment, head, &req.Sampling, w.n), w, req.Logprobs != nil)
+		enc := newTextEncoder(newEnvelope(m.Deployment, h, &req.Sampling, w.n), w, req.Logprobs != nil)
 		return call.Stream(ctx, gens, serving.SSE, enc)
 	}
 	all, err := serving.CollectAll(ctx, gens)
 	if err != nil {
 		return err
 	}
-	return call.JSON(200, completionAnswer(m, id, call, all, w, req.Logprobs != nil))
+	return call.JSON(200, completionAnswer(m.Deployment, h, all, w, req.Logprobs != nil))
 }
 
 // work are the jobs of a completion request: n for each prompt.
@@ -154,8 +153,8 @@ func encodePrompts(m *serving.Deployment, req *api.CompletionRequest) ([]complet
 	return prompts, nil
 }
 
-func completionAnswer(m *serving.Lease, id string, call *serving.Call, all []*serving.Collected, w *work, logprobs bool) *api.Completion {
-	a := &api.Completion{ID: id, Object: "text_completion", Created: call.Start.Unix(), Model: m.Name}
+func completionAnswer(m *serving.Deployment, h head, all []*serving.Collected, w *work, logprobs bool) *api.Completion {
+	a := &api.Completion{ID: h.id, Object: h.object, Created: h.created, Model: h.model}
 	results := make([]*serving.Result, len(all))
 	for i, g := range all {
 		results[i] = g.Result
@@ -166,7 +165,7 @@ func completionAnswer(m *serving.Lease, id string, call *serving.Call, all []*se
 			StopReason:   stopReason(g.Result),
 		}
 		if logprobs {
-			l := newTextLogprobs(m.Deployment, w.echo(i))
+			l := newTextLogprobs(m, w.echo(i))
 			l.text.add([]byte(g.Text))
 			choice.Logprobs = l.add(g.Tokens)
 		}

@@ -16,13 +16,14 @@ type envelope struct {
 	perPrompt int  // choices of one prompt
 }
 
-// streamHead is what a stream begins each of its messages with.
-type streamHead struct {
-	id, object, model string
-	created           int64
+// head is what an answer begins with, and each message of a stream.
+type head struct {
+	id, object string
+	model      string // as the client called it
+	created    int64
 }
 
-func newEnvelope(m *serving.Deployment, h streamHead, r *api.Sampling, perPrompt int) envelope {
+func newEnvelope(m *serving.Deployment, h head, r *api.Sampling, perPrompt int) envelope {
 	b := append([]byte(`{"id":"`), h.id...)
 	b = append(b, `","object":"`...)
 	b = append(b, h.object...)

@@ -41,6 +41,9 @@ func (h handlers) create(call *serving.Call) *serving.Error {
 	if err != nil {
 		return err
 	}
+	if err := m.Admit("", 1); err != nil {
+		return err
+	}
 	if err := m.Converse(call.R.Context(), w.conversation, j); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/penstock-llm/penstock/internal/chat"
@@ -129,11 +130,18 @@ func Draining() *Error {
 		Message: "the server is shutting down", RetryAfter: 5}
 }
 
-// Broken is a 503: the engine has failed again and again, and is out of use.
-func Broken() *Error {
-	return &Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Code: "engine_broken",
-		Message: "the engine has failed repeatedly and takes no requests until it has restarted", RetryAfter: 5}
+// Broken is a 503: the engine has failed again and again, and restarts after a
+// pause.
+func Broken(retry time.Duration) *Error {
+	return &Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Code: engineBroken,
+		Message: "the engine has failed repeatedly and takes no requests until it has restarted", RetryAfter: 1 + int(retry/time.Second)}
 }
+
+const engineBroken = "engine_broken"
+
+// IsBroken says that an error is the engine's, rather than a phase of the
+// server's life.
+func (e *Error) IsBroken() bool { return e.Code == engineBroken }
 
 // TimedOut is a 504: the generation ran longer than the server allows.
 func TimedOut() *Error {
@@ -153,6 +161,7 @@ func Gone() *Error { return &Error{Status: 499, Message: "the client closed the 
 func FromEngine(err error) *Error {
 	var long *engine.TooLongError
 	var param *sample.ParamError
+	var broken *engine.BrokenError
 	switch {
 	case errors.As(err, &long):
 		return TooLong(long.Prompt, long.Context, "")
@@ -167,8 +176,8 @@ func FromEngine(err error) *Error {
 		return Bad("prompt", "the prompt has no tokens")
 	case errors.Is(err, engine.ErrToken):
 		return Bad("prompt", "the prompt has a token that is not in the vocabulary")
-	case errors.Is(err, engine.ErrBroken):
-		return Broken()
+	case errors.As(err, &broken):
+		return Broken(broken.Retry)
 	case errors.Is(err, engine.ErrDraining), errors.Is(err, engine.ErrClosed):
 		return Draining()
 	case errors.Is(err, context.DeadlineExceeded):
