@@ -1,8 +1,11 @@
 package main
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
@@ -43,5 +46,25 @@ func TestSamplingSources(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestSamplingFlags: serve and run take the same sampling flags, each with its
+// variable.
+func TestSamplingFlags(t *testing.T) {
+	found := map[string]int{}
+	everyFlag(parserOf(t).Model.Node, func(n *kong.Node, flag *kong.Flag) {
+		if n.Name != "serve" && n.Name != "run" {
+			return
+		}
+		variable := prefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		if slices.Equal(flag.Envs, []string{variable}) {
+			found[flag.Name]++
+		}
+	})
+	for _, name := range []string{"temperature", "top-k", "top-p", "min-p", "repeat-penalty", "repeat-last-n", "presence-penalty", "frequency-penalty", "seed"} {
+		if found[name] != 2 {
+			t.Errorf("--%s is a flag of %d commands, want serve and run", name, found[name])
+		}
 	}
 }
