@@ -202,17 +202,18 @@ func (s Set) shrink(st *attendState) {
 	}
 }
 
-// queries are query i's integers.
+// queries returns the int16 elements of query i, which integer caches multiply.
 func (st *attendState) queries(i int) []int16 { return int16s(st.q[i*MaxHeadDim:][:MaxHeadDim]) }
 
-// firstGroup and lastGroup are the groups of two blocks, counted from the
-// chunk's beginning, that [lo, hi) touches.
+// firstGroup and lastGroup limit the groups that the blocks [lo, hi) belong to. A
+// group is two blocks; groups are counted from the chunk's beginning.
 func (st *attendState) firstGroup() int { return (st.lo - st.chunk/BlockTokens) / 2 }
 func (st *attendState) lastGroup() int  { return (st.hi - st.chunk/BlockTokens + 1) / 2 }
 
-// locate fills places. A group of which only one block is computed gets that
-// block twice: its values are read but have no weight. What is beyond is for
-// looking ahead only.
+// locate fills places with where the blocks [lo, hi) of the chunk lie in memory.
+// Values are multiplied in groups of two blocks. If only one block of a group is
+// in [lo, hi), it also stands for the other one, whose weights are 0. The places
+// after the last group repeat the last block; they are only prefetched.
 func (st *attendState) locate() {
 	lo, hi := st.lo-st.chunk/BlockTokens, st.hi-st.chunk/BlockTokens
 	for i, b := range st.blocks[st.lo:st.hi] {
@@ -226,12 +227,14 @@ func (st *attendState) locate() {
 	}
 }
 
-// block is one of data's, keys or values: the i-th of the chunk.
+// block returns the i-th block of the chunk in data, which is the cache's keys or
+// its values.
 func (st *attendState) block(data []byte, i int) []byte {
 	return data[int(st.places[i])*st.kv.Stride:][:st.kv.Stride]
 }
 
-// clearGaps gives blocks that only complete a group the weight 0.
+// clearGaps sets the weights of the blocks that locate put in only to complete a
+// group of two to 0.
 func (st *attendState) clearGaps() {
 	for i := range st.tile.N {
 		s := st.s[i*attendChunk:][:attendChunk]

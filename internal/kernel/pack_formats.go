@@ -39,8 +39,8 @@ func packQ8_0(dst groupRow, src []byte) {
 	}
 }
 
-// nibbles stores 16 bytes whose low halves are values 0-15 of a block and
-// whose high halves are values 16-31.
+// nibbles stores the 16 bytes of a block's quants. Their low halves are values
+// 0-15 of the block, their high halves values 16-31, and the plane keeps it so.
 func nibbles(out []byte, s *[16]byte) {
 	_ = out[195]
 	le.PutUint32(out, le.Uint32(s[0:]))

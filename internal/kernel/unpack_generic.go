@@ -2,9 +2,10 @@ package kernel
 
 import "github.com/penstock-llm/penstock/internal/quant"
 
-// The unpack functions turn one block of a group into bytes, see pack.go for
-// the planes. The expand functions compute the factors of block i of a unit. They
-// return values, since what a function variable is given by address is allocated.
+// The unpack functions turn the quants of one block of a group into bytes; pack.go
+// describes the planes. The expand functions compute the factors of block i of a
+// unit. Both are called through function variables. They return their results by
+// value, because a buffer passed by address to such a call would be allocated.
 
 const (
 	eachLow4 = 0x0f0f0f0f0f0f0f0f
