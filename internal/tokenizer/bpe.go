@@ -23,14 +23,14 @@ type bpe struct {
 	whole   []atomic.Uint32 // a bit for each token whose text, as a piece, was seen to become that token
 }
 
-// pair is what two symbols become, and when.
+// pair is the symbol that two symbols become, and the rank of their merge.
 type pair struct {
 	symbol int32
 	rank   uint32
 }
 
-// newBPE builds the encoder of a vocabulary. keys are what the tokens look like
-// in a piece; an empty one is never found.
+// newBPE builds the encoder of a vocabulary. keys are the bytes of text that each
+// token stands for; a token with an empty key is never used.
 func newBPE(keys, merges []string, s scheme) *bpe {
 	b := &bpe{
 		scheme: s, tokens: int32(len(keys)),
@@ -135,8 +135,9 @@ func (b *bpe) encode(dst []int32, text string, most int) []int32 {
 	return dst
 }
 
-// piece appends the tokens of a piece. Most pieces are words that are a token,
-// and nearly all of these become it; whether one does is found out once.
+// piece appends the tokens of a piece. Most pieces are words that are a token as
+// a whole. Nearly always the merges lead to that token; the first time, they are
+// run to see whether they do, and b.whole remembers it.
 func (b *bpe) piece(dst []int32, piece string, m *merger) []int32 {
 	id := b.token(piece)
 	if id == noSymbol {

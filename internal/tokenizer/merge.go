@@ -54,7 +54,8 @@ func (m *merger) add(symbol int32, start int) {
 	m.nodes = append(m.nodes, node{prev: n - 1, next: n + 1, start: int32(start), symbol: symbol, joined: noSymbol})
 }
 
-// run joins pairs until none is left that joins. There must be a symbol.
+// run joins pairs until no two neighbours can be joined. There must be at least
+// one symbol.
 func (m *merger) run(text string, j joiner) {
 	m.nodes[len(m.nodes)-1].next = -1
 	for i := range m.nodes {

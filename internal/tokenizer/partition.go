@@ -6,8 +6,9 @@ import (
 	"sort"
 )
 
-// specials finds the tokens in a text that are matched as a whole, before
-// anything else: longer ones first, of the same length from left to right.
+// specials finds special tokens in a text. They are matched as a whole, before
+// the algorithm sees the rest. Longer tokens are matched before shorter ones, and
+// tokens of one length from left to right.
 type specials struct {
 	trie   trie
 	attrs  []attr     // [tokens]
@@ -45,8 +46,8 @@ func newSpecials(texts []string, attrs []attr) *specials {
 	return s
 }
 
-// found is a special token in a text, and the text it replaces: stripped white
-// space too.
+// found is a special token and the part of the text that it replaces, which
+// includes the white space that the token swallows.
 type found struct {
 	start, end int
 	id         int32
@@ -86,9 +87,10 @@ func (s *specials) split(in *source, raw func(string) bool, token func(int32) bo
 	}
 }
 
-// find returns the special tokens of a text from left to right. At every place
-// it tries the longest token first; where that is in the way of one chosen
-// before, it tries the next shorter one when the turn comes to that length.
+// find returns the special tokens of a text from left to right. The queue holds
+// for each place the longest token that begins there, and gives the longest of all
+// first. If a part of its text is taken already, the longest token that ends
+// before that part goes back into the queue.
 func (s *specials) find(in *source) []found {
 	text := in.text
 	wanted := uint8(plainStart)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// endTexts are tokens that end what a model has to say, whatever else the file
-// says about them.
+// endTexts are the texts of tokens that end an answer, even if the file does not
+// mark them as such.
 var endTexts = []string{
 	"<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>",
 	"<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
@@ -14,8 +14,9 @@ var endTexts = []string{
 	"<｜end▁of▁sentence｜>", "[e~[",
 }
 
-// infill are the tokens of fill-in-the-middle: the key that names them, and what
-// they are called where no key does. Some of them end an answer.
+// infill are the tokens of fill-in-the-middle. A file names each by one of the
+// keys; if it has none of the keys, the token with one of the texts is meant.
+// Where ends is set, the token also ends an answer.
 var infill = []struct {
 	keys  []string
 	texts []string
@@ -57,13 +58,13 @@ var infill = []struct {
 // shown are control tokens of gpt-oss that clients have to see.
 var shown = []string{"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"}
 
-// others are further tokens that findRoles asks for.
+// others are further tokens that exceptions and strips look up by their texts.
 var others = []string{"<mask>", "[MASK]", "<unk>", "<s>"}
 
 // assignRoles finds out which tokens end an answer, and corrects attributes
 // that converters are known to get wrong. Files rarely say what a token is for,
-// so that much rests on its text. Where it names no token, those of otherwise
-// are the ones.
+// so most of it follows from the token's text. otherwise are the roles' tokens
+// that a file which does not name them means.
 func (v *vocabulary) assignRoles(otherwise roles) {
 	v.roles = roles{
 		bos:       v.id("bos_token_id", otherwise.bos),
@@ -110,8 +111,8 @@ func (v *vocabulary) assignRoles(otherwise roles) {
 	v.strips(named)
 }
 
-// reserve marks the user tokens that are named as turns are, <|…|> or <｜…｜>.
-// Older converters gave them that type; newer ones say control.
+// reserve marks the tokens of type user-defined whose names are <|…|> or <｜…｜>,
+// as those that make turns. Newer converters give such tokens the type control.
 func (v *vocabulary) reserve() {
 	for id, a := range v.attrs {
 		text := v.texts[id]
@@ -154,7 +155,8 @@ func (v *vocabulary) endsWith(id int32) {
 	}
 }
 
-// exceptions takes back two of the texts above where they mean something else.
+// exceptions corrects two models in which a token of endTexts does not end an
+// answer.
 func (v *vocabulary) exceptions(named map[string]int32) {
 	ends := func(text string) bool {
 		return slices.ContainsFunc(v.eog, func(id int32) bool { return v.texts[id] == text })

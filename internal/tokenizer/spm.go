@@ -10,9 +10,10 @@ import (
 // blankMark is how SentencePiece writes a space.
 const blankMark = "▁"
 
-// spm is SentencePiece's BPE: of all neighbours that are a token together, it
-// joins those whose token has the highest score. What is left in no token is
-// spelled in bytes.
+// spm is SentencePiece's BPE. It begins with single characters. Of all neighbours
+// whose joined text is a token, it joins the two whose token has the highest
+// score, until no two can be joined. A character that is no token becomes the
+// tokens of its bytes.
 type spm struct {
 	tokens  map[string]int32
 	ranks   []uint32 // [tokens] the higher the score, the lower the rank
@@ -69,9 +70,9 @@ func (s *spm) encode(dst []int32, text string, most int) []int32 {
 	return dst
 }
 
-// island returns how much of text no token joins with the rest: up to a ▁ that
-// in no token has what stands before it here. Merging islands one by one changes
-// nothing but the time it takes.
+// island returns the length of a beginning of text that no token can join with
+// what follows: it ends before a ▁ whose left neighbour stands before a ▁ in no
+// token. Islands can be merged one by one with the same result in less time.
 func (s *spm) island(text string) int {
 	for from := 1; ; {
 		i := strings.Index(text[from:], blankMark)
@@ -100,7 +101,8 @@ func (s *spm) merge(dst []int32, text string, m *merger) []int32 {
 	return dst
 }
 
-// token appends the token of a symbol, which may be one that never was joined.
+// token appends the token of a symbol. id is noSymbol if the symbol is a single
+// character that was never joined.
 func (s *spm) token(dst []int32, id int32, symbol string) []int32 {
 	if id == noSymbol {
 		var ok bool

@@ -32,7 +32,7 @@ func newTrie(keys []string, values []int32) trie {
 	t := trie{
 		labels: make([]byte, 1, nodes), first: make([]int32, 0, nodes+1), values: make([]int32, 0, nodes),
 	}
-	// under[n] is the part of order that the path to node n leads to.
+	// under[n] is the range of order whose keys begin with the path to node n.
 	type part struct{ lo, hi, depth int32 }
 	under := append(make([]part, 0, nodes), part{0, int32(len(keys)), 0})
 	for n := 0; n < len(under); n++ {

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// methods lists what a value of a type can be asked for; a method that would
-// change the value is marked false and refused, as the sandbox does.
+// methods lists the methods of each type. One that would change the value is
+// false: Jinja's sandbox refuses it, and so does this package.
 var methods = map[string]map[string]bool{
 	"str": {"capitalize": true, "count": true, "endswith": true, "find": true, "format": true, "index": true, "isalnum": true,
 		"isalpha": true, "isascii": true, "isdecimal": true, "isdigit": true, "islower": true, "isnumeric": true,

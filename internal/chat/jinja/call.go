@@ -229,8 +229,8 @@ func (in *interp) callMacro(m *macro, a *args) Value {
 	return t.value()
 }
 
-// extras sets caller, kwargs and varargs where the body uses them, and
-// refuses arguments that nobody takes.
+// extras sets caller, kwargs and varargs if the body uses them. Arguments that
+// neither a parameter nor one of these three takes are an error.
 func (in *interp) extras(def *macroDef, inner *scope, a *args) {
 	explicit := false
 	for _, p := range def.params {

@@ -90,6 +90,23 @@ var hostile = map[string]string{
 // doubled makes a tuple with 2 to the power of 60 items in it.
 var doubled = `{% set t = (1, 2) %}` + strings.Repeat(`{% set t = (t, t) %}`, 60)
 
+// refused are the hostile templates that do not come as far as a limit.
+var refused = map[string]string{
+	"precise percent":      "precision too large",
+	"precise integer":      "precision too large",
+	"huge range":           "range too big: the sandbox blocks ranges larger than 100000",
+	"range overflow":       "range too big: the sandbox blocks ranges larger than 100000",
+	"power":                "integer too large",
+	"min int":              "integer too large",
+	"negate min int":       "bad operand for unary -",
+	"bad format":           "expected '}' before end of string",
+	"format nesting":       "max string recursion exceeded",
+	"power of power":       "x",
+	"loop over its own":    "division by zero",
+	"changed with itself":  "division by zero",
+	"undefined everywhere": "'a' is undefined",
+}
+
 // within fails the test if a rendering takes more than two seconds of processor
 // time, which does not depend on what else the machine does, or makes more than
 // 512 MiB of garbage.
@@ -117,8 +134,15 @@ func within(t *testing.T, source string, vars *Dict) (Result, error) {
 func TestHostileTemplatesEnd(t *testing.T) {
 	for name, source := range hostile {
 		t.Run(name, func(t *testing.T) {
-			if r, err := within(t, source, &Dict{}); err == nil {
+			r, err := within(t, source, &Dict{})
+			want, other := refused[name]
+			switch {
+			case err == nil:
 				t.Errorf("rendered %d bytes, want an error", len(r.Text))
+			case other && err.Error() != want:
+				t.Errorf("got %v, want %s", err, want)
+			case !other && !errors.Is(err, ErrLimit):
+				t.Errorf("got %v, want ErrLimit", err)
 			}
 		})
 	}

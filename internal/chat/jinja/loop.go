@@ -17,7 +17,7 @@ type loopContext struct {
 	depth0      int64
 }
 
-// pull takes the next item that passes the loop's condition.
+// pull removes and returns the next item that passes the loop's condition.
 func (l *loopContext) pull() (Value, bool) {
 	for len(l.items) > 0 {
 		v := l.items[0]
@@ -116,7 +116,7 @@ func (l *loopContext) attr(name string) (Value, bool) {
 	return nil, false
 }
 
-// method calls loop.cycle or loop.changed.
+// loopMethod calls loop.cycle or loop.changed.
 func (in *interp) loopMethod(l *loopContext, name string, a *args) Value {
 	if name == "cycle" {
 		if len(a.pos) == 0 {
