@@ -91,8 +91,10 @@ func (s *Sampler) fill(x, w []float32, e span, perUnit float32) (all bucket) {
 	return all
 }
 
-// bracket finds the last bucket before which the sample has surely less than it
-// needs, and the first before which it has surely more.
+// bracket walks the buckets from the largest logits down and compares the mass so
+// far with the mass that the set needs. above is the last bucket before which it
+// is too little for certain, under the first before which it is enough for
+// certain: the edge lies between them.
 func (s *Sampler) bracket(all bucket, need, fraction, unseen float64) (above, under int) {
 	slack := rounding * all.mass
 	var sum bucket

@@ -12,7 +12,7 @@ import (
 // target. The row is read as few times as possible and never sorted; whatever
 // the logits are, the edge is exact, up to the rounding of sums.
 
-// measure gives logits their weights.
+// measure says what a logit weighs: exp((logit-max)*scale).
 type measure struct{ max, scale float32 }
 
 // cut is a set of the best tokens: those with a logit above at, and the first
@@ -98,8 +98,8 @@ func (s *Sampler) narrow(out, list []float32, m measure, lo, hi float32) scanned
 	return sc
 }
 
-// edgeOfRow finds an edge after a scan with limits that were guessed, and scans
-// again if they were wrong.
+// edgeOfRow finds the edge of a set in the row after a scan between limits that
+// were guessed. If the edge is not between them, it scans again where it must be.
 func (s *Sampler) edgeOfRow(x []float32, m measure, e span, sc scanned, target float64) cut {
 	switch {
 	case sc.aboveHi >= target:
@@ -148,7 +148,8 @@ func (s *Sampler) edge(list []float32, m measure, e span, target float64) cut {
 	return s.edgeOfFew(list, m, e, target)
 }
 
-// among is the edge when only one logit is left, which many tokens have.
+// among is the edge when all tokens that may be at it have the same logit: how
+// many of them belong to the set is all that is open.
 func (s *Sampler) among(e span, m measure, target float64) cut {
 	w := s.weight(e.hi, m)
 	if w == 0 {
@@ -277,8 +278,8 @@ func (s *Sampler) drawPart(x []float32, m measure, at float32, ties int, u float
 // below is the next smaller number.
 func below(v float32) float32 { return math.Nextafter32(v, negInf) }
 
-// middle is a number between two that are not neighbours, in the middle of all
-// numbers between them.
+// middle is a number between lo and hi with as many float32 below it as above,
+// so that halving ends soon whatever the numbers are. They are not neighbours.
 func middle(lo, hi float32) float32 {
 	return fromOrder((order(lo) + order(hi)) / 2)
 }

@@ -295,6 +295,14 @@ func TestNamesMatchExactly(t *testing.T) {
 			}
 		}
 	}
+	for path, body := range map[string]string{
+		"/detokenize": `{"tokens":[5,null]}`, "/tokenize": `{"content":[null]}`, "/encode": `{"text":"a","text":"b"}`,
+		"/generate": `{"prompt":"x","grammar":"root ::= x"}`, "/v1/messages": `{"model":"tiny","max_tokens":3,` + hello + `,"output_format":{"type":"json_schema"}}`,
+	} {
+		if a := f.post(t, path, body); a.status != 400 {
+			t.Errorf("%s %s: %d %s", path, body, a.status, a.body)
+		}
+	}
 	many := `"x1"` + strings.Repeat(`,"x"`, 127)
 	if a := f.post(t, "/v1/completions", `{"prompt":"x","stop":[`+many+`]}`); a.status != 200 {
 		t.Errorf("128 stop strings: %s", a.body)
