@@ -169,7 +169,12 @@ func testCompanies(t *testing.T, f *gguf.File, o model.Options, crowd, length in
 
 // answer runs the subject in this company, step by step: it joins when the
 // others have taken a few steps.
-func (c company) answer(t *testing.T, m *model.Model, o model.Options, length int) (list []said) {
+func (c company) answer(t *testing.T, m *model.Model, o model.Options, length int) []said {
+	return c.answerTo(t, m, o, subject(length))
+}
+
+// answerTo is answer for any subject.
+func (c company) answerTo(t *testing.T, m *model.Model, o model.Options, r Request) (list []said) {
 	cache, err := m.NewCache(c.cfg.Blocks)
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +200,7 @@ func (c company) answer(t *testing.T, m *model.Model, o model.Options, length in
 	for range 3 {
 		e.step()
 	}
-	s := submit(t, e, subject(length))
+	s := submit(t, e, r)
 	finish()
 	for {
 		tok, ok, err := s.Next(t.Context())
@@ -226,4 +231,52 @@ func differ(got, want []said) string {
 		return fmt.Sprintf("%d tokens, want %d", len(got), len(want))
 	}
 	return ""
+}
+
+// forcing forces tokens of a list, three after each that is sampled.
+type forcing struct {
+	list []said
+	at   int // tokens so far
+	ids  []int32
+}
+
+func (c *forcing) Prepare(int) error { return nil }
+func (c *forcing) Allowed() []uint64 { return nil }
+func (c *forcing) Accept(int32) ([]int32, error) {
+	c.ids = c.ids[:0]
+	for c.at++; len(c.ids) < 3 && c.at < len(c.list); c.at++ {
+		c.ids = append(c.ids, c.list[c.at].id)
+	}
+	return c.ids, nil
+}
+
+// Where the tokens that are forced are those that the model would have said, the
+// ones between them are the same to the bit, although several rows of the stream
+// were computed at once.
+func TestForcedTokensChangeNoBit(t *testing.T) {
+	f, err := tinymodel.Open(tinymodel.Options{Type: quant.Q4_1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tier := range kernel.Tiers() {
+		m, err := model.Load(f, model.Options{Tier: tier, Threads: 2, MaxRows: 128})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		c := companies(3, short)[0]
+		o := model.Options{Tier: tier}
+		want := c.answer(t, m, o, short)
+		r := subject(short)
+		r.Constraint = func() Constraint { return &forcing{list: want} }
+		got := c.answerTo(t, m, o, r)
+		if len(got) != len(want) {
+			t.Fatalf("%v: %d tokens, want %d", tier, len(got), len(want))
+		}
+		for i := range want {
+			if got[i].id != want[i].id || i%4 == 0 && got[i] != want[i] || i%4 != 0 && got[i].logprob != 0 {
+				t.Errorf("%v: token %d is %v, want %v", tier, i, got[i], want[i])
+			}
+		}
+	}
 }

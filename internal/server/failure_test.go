@@ -69,3 +69,16 @@ func TestBrokenEngineSaysSo(t *testing.T) {
 		t.Errorf("afterwards: status %d: %s", a.status, a.body)
 	}
 }
+
+// damaged is a script of a model that computes a NaN for every request.
+type damaged struct{ *script }
+
+func (x damaged) NotFinite() []int32 { return []int32{0} }
+
+func TestNotFiniteIsA500(t *testing.T) {
+	f := serve(t, damaged{newScript("fine\x00")})
+	a := f.post(t, "/v1/completions", `{"prompt":"x"}`)
+	if a.status != 500 || at(t, a.get(t), "error", "code") != "not_finite" || !strings.Contains(a.body, "not finite") {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+}

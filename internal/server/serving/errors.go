@@ -178,6 +178,9 @@ func FromEngine(err error) *Error {
 		return Bad("prompt", "the prompt has a token that is not in the vocabulary")
 	case errors.As(err, &broken):
 		return Broken(broken.Retry)
+	case errors.Is(err, engine.ErrNotFinite), errors.Is(err, sample.ErrNotFinite):
+		return &Error{Status: http.StatusInternalServerError, Type: "server_error", Code: "not_finite", Cause: err,
+			Message: "the model computed a number that is not finite (NaN or infinite) for this request; its file may be damaged"}
 	case errors.Is(err, engine.ErrDraining), errors.Is(err, engine.ErrClosed):
 		return Draining()
 	case errors.Is(err, context.DeadlineExceeded):
