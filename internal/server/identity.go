@@ -11,8 +11,9 @@ import (
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
-// clients names the clients after their keys. Only digests are kept: looking a
-// key up by its digest takes the same time whatever the key.
+// clients names the clients after the positions of their keys. Only digests of the
+// keys are kept. The time that it takes to look up a digest tells nothing about
+// how much of a guessed key was right.
 func clients(keys []string) map[[sha256.Size]byte]string {
 	m := make(map[[sha256.Size]byte]string, len(keys))
 	for i, k := range keys {
@@ -51,7 +52,8 @@ func (s *Server) identify(call *serving.Call, route *serving.Route) *serving.Err
 	return serving.Unauthorized()
 }
 
-// requestID is the client's own, if it is fit to be echoed, or a new one.
+// requestID is the client's own x-request-id if it is short and printable, so
+// that it can be repeated in a header and a log line, or else a new one.
 func requestID(r *http.Request) string {
 	id := r.Header.Get("X-Request-Id")
 	if id == "" || len(id) > 128 {

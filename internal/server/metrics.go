@@ -14,9 +14,10 @@ import (
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
-// collector makes metrics out of the engine's atomics when it is scraped.
-// Routers poll 20 times a second and take the first series of a name, so there
-// is no lock of the step in it, and one series per name wherever possible.
+// collector makes the metrics from the engine's atomic counters whenever /metrics
+// is read. Routers read it up to 20 times a second, so it takes no lock that a step
+// might wait for. They also use only the first series of a name, so most names have
+// exactly one.
 type collector struct {
 	server  *Server
 	handler http.Handler
@@ -35,10 +36,12 @@ func (s *Server) serveMetrics(call *serving.Call) *serving.Error {
 	return nil
 }
 
-// Describe sends nothing: the metrics depend on the model.
+// Describe sends nothing, which tells the registry that the set of metrics is not
+// known before: it depends on the model.
 func (c *collector) Describe(chan<- *prometheus.Desc) {}
 
-// emitter sends metrics, each under its own name and where asked, vLLM's.
+// emitter sends each metric under its own name, and under vLLM's if the server is
+// configured to.
 type emitter struct {
 	ch    chan<- prometheus.Metric
 	model string

@@ -133,8 +133,8 @@ func New(cfg Config) *Server {
 func (s *Server) Attach(m *Deployment) { s.app.Models.Attach(m) }
 
 // HTTP returns an http.Server for this handler, with HTTP/1.1 and HTTP/2, the
-// latter over TLS and in clear. There is no limit on the time of an answer,
-// since streams are long; what a slow client may cost is limited elsewhere.
+// latter over TLS and in clear. It sets no limit on the time of a whole answer,
+// since streams are long: response.go limits each read and write instead.
 func (s *Server) HTTP(addr string, t *tls.Config) *http.Server {
 	h := &http.Server{
 		Addr:              addr,
@@ -156,7 +156,7 @@ func (s *Server) HTTP(addr string, t *tls.Config) *http.Server {
 
 // Shutdown stops taking new work, lets what runs finish, and closes the given
 // listeners' servers. When ctx ends first, what still runs is aborted; its
-// clients are told. The engine is not closed.
+// clients are told. It does not close the engine, which is the caller's.
 func (s *Server) Shutdown(ctx context.Context, servers ...*http.Server) error {
 	s.app.Models.StartDraining()
 	var err error
@@ -172,6 +172,7 @@ func (s *Server) Shutdown(ctx context.Context, servers ...*http.Server) error {
 			err = cmp.Or(err, e)
 		}
 	}
-	// The caller unloads the model next, which no handler may be using then.
+	// The caller unloads the model next. Handlers whose clients are gone may still be
+	// using it, so wait for them.
 	return cmp.Or(err, s.app.Models.Idle(grace))
 }

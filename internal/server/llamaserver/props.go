@@ -48,8 +48,9 @@ func props(call *serving.Call) *serving.Error {
 	})
 }
 
-// slots is GET /slots. Sequences join and leave at every step, so a slot is
-// only a place in the batch: the first ones are the busy ones.
+// slots is GET /slots. llama-server's slots keep a sequence each; here sequences
+// join and leave the batch at every step. So a slot is one place in the batch, and
+// as many slots as sequences are running show as busy, the first ones.
 func slots(call *serving.Call) *serving.Error {
 	m := call.App.Models.Loaded()
 	if m == nil {

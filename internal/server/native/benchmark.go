@@ -12,7 +12,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
-// defaultPrompt is cLLM's.
+// defaultPrompt is the prompt of cLLM's own benchmark.
 const defaultPrompt = "人工智能是计算机科学的一个分支"
 
 // benchmark is POST /benchmark: the engine without HTTP, fed by goroutines of
@@ -62,7 +62,7 @@ func benchmark(call *serving.Call) *serving.Error {
 	if err := ctx.Err(); err != nil {
 		return serving.FromEngine(err)
 	}
-	if report.SuccessfulRequests == 0 { // no figure is better than a false one
+	if report.SuccessfulRequests == 0 { // an error is better than averages of nothing
 		return serving.FromEngine(failure)
 	}
 	return answer(call, report)
@@ -76,14 +76,15 @@ type bench struct {
 	client                        serving.Principal
 }
 
-// outcome is one request's.
+// outcome is what became of one request of the benchmark.
 type outcome struct {
 	time              time.Duration
 	prompt, generated int
 	err               error
 }
 
-// run returns what came of it, and a failure if there was one.
+// run sends all requests and sums them up. The error is that of the first request
+// that failed.
 func (b *bench) run(ctx context.Context) (api.Benchmark, error) {
 	outcomes := make([]outcome, b.requests)
 	next := make(chan int)

@@ -14,7 +14,8 @@ import (
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
-// Routes are the endpoints of this protocol. all returns what the index lists.
+// Routes are the endpoints of this protocol. all returns the routes of the whole
+// server, which the index lists.
 func Routes(all func() []serving.Route) []serving.Route {
 	return []serving.Route{
 		{Method: "GET", Path: "/{$}", Shape: WriteError, Handle: index(all), Public: true, About: "this list; browsers go to /ui/"},
@@ -26,7 +27,8 @@ func Routes(all func() []serving.Route) []serving.Route {
 	}
 }
 
-// WriteError writes an error as cLLM does, which calls a time-out 408.
+// WriteError writes an error in cLLM's form. A generation that timed out is 408
+// there, not 504.
 func WriteError(w http.ResponseWriter, e *serving.Error) {
 	body, _ := json.Marshal(api.Envelope{Error: e.Message})
 	e.Headers(w.Header())

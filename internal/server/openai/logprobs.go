@@ -9,7 +9,8 @@ import (
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
-// lowest stands for minus infinity, which JSON does not have; it is OpenAI's.
+// lowest stands for minus infinity, which JSON cannot express. OpenAI's own API
+// uses this number.
 const lowest = -9999
 
 func finite(p float32) float32 {
@@ -19,7 +20,8 @@ func finite(p float32) float32 {
 	return p
 }
 
-// piece is a token's text and bytes; bytes that are no character show as U+FFFD.
+// piece is a token's text and its bytes. In the text, bytes that are not a whole
+// character are replaced by U+FFFD.
 func piece(m *serving.Deployment, id int32) (text string, raw []int) {
 	b := m.Tokenizer.Piece(id)
 	raw = make([]int, len(b))

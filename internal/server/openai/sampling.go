@@ -24,7 +24,7 @@ func job(c *serving.Check, r *api.Sampling, call *serving.Call, m *serving.Deplo
 	j.IncludeStop = r.IncludeStop
 	j.Special = r.SkipSpecialTokens != nil && !*r.SkipSpecialTokens
 	j.Stream = r.Stream
-	if r.Priority != nil && *r.Priority > 0 { // as in vLLM: larger is later
+	if r.Priority != nil && *r.Priority > 0 { // as in vLLM, larger numbers are less urgent
 		j.Priority = min(j.Priority, engine.Low)
 	}
 	return j

@@ -18,7 +18,7 @@ type Call struct {
 	App      *App
 	W        http.ResponseWriter
 	R        *http.Request
-	ID       string // of the request, echoed in x-request-id
+	ID       string // of the request: the answer repeats it in x-request-id
 	Client   Principal
 	Start    time.Time
 	BodyRead bool // the whole body has been read
@@ -56,7 +56,7 @@ type Route struct {
 // buffers hold request bodies while they are decoded, and events of streams.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-const maxPooled = 1 << 16 // larger buffers are left to the collector
+const maxPooled = 1 << 16 // bytes; larger buffers are not kept, so that rare large bodies do not hold memory
 
 func release(b *bytes.Buffer) {
 	if b.Cap() <= maxPooled {
@@ -73,7 +73,9 @@ func (c *Call) read(b *bytes.Buffer) *Error {
 	if c.R.ContentLength > limit {
 		return TooLarge(limit)
 	}
-	const trusted = 64 << 10 // of a length that is only announced
+	// A client may announce a large body and send none, so memory for more than
+	// this many bytes is only taken as they arrive.
+	const trusted = 64 << 10
 	if n := c.R.ContentLength; n > 0 {
 		b.Grow(int(min(n, trusted)) + bytes.MinRead)
 	}
@@ -111,12 +113,13 @@ func WriteJSON(w http.ResponseWriter, status int, body []byte) {
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
-	w.Write(body) // the client may be gone: nothing to do about it
+	w.Write(body) // an error means that the client is gone, and nobody is left to tell
 }
 
 var jsonType = []string{"application/json"}
 
-// Headers writes what belongs to an error besides its body.
+// Headers sets the headers that go with an error: whether and when the client
+// should try again, how it can prove who it is, and that the connection ends.
 func (e *Error) Headers(h http.Header) {
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", fmt.Sprint(e.RetryAfter))

@@ -1,11 +1,12 @@
-// Package serving is what all protocols of the server share: one generation from
-// prompt to text, the errors and their statuses, reading bodies, checking
-// parameters, and writing event streams.
+// Package serving is what all protocols of the server share: the models that
+// requests go to, one generation from prompt to text, the errors and their
+// statuses, reading bodies, checking parameters, and writing streams.
 //
-// It knows no protocol: the packages beside it (openai, native, llamaserver)
-// decode their own requests, build a Job, and put the Deltas of its Generation
-// into their own words. Routing and everything around a request is package
-// server's.
+// It knows no protocol. The packages beside it (openai, native, llamaserver and
+// the others) decode their own requests, Acquire the model, build a Job, and put
+// the Deltas of its Generation into their own words, as the Encoder of a Stream
+// or as one answer. Routing and everything around a request is package server's.
 //
-// Reading order: job.go, generation.go, stops.go, sse.go, errors.go, call.go.
+// Reading order: registry.go, job.go, intake.go, generation.go, stops.go,
+// stream.go, errors.go, call.go.
 package serving

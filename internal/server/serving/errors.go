@@ -23,10 +23,10 @@ type Error struct {
 	Param      string // the field at fault, or ""
 	Message    string
 	RetryAfter int   // seconds; 0: no header
-	Final      bool  // the same request would fail again, although the status is 5xx
+	Final      bool  // a 5xx that clients should not retry: the request would fail again
 	Cause      error // for the log
 
-	PromptTokens int // of a prompt that is too long
+	PromptTokens int // of a prompt that is too long; 0 with other errors
 	Context      int
 }
 
@@ -154,10 +154,12 @@ func Internal(cause error) *Error {
 	return &Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error", Cause: cause}
 }
 
-// Gone is for a client that is no longer there: nothing is written.
+// Gone is the error of a client that has closed the connection, or does not read.
+// Nothing is written for it; its status, which is nginx's, is for log and metrics.
 func Gone() *Error { return &Error{Status: 499, Message: "the client closed the connection"} }
 
-// FromEngine maps what the engine refuses, or ends a stream with.
+// FromEngine turns an error of the engine, with which it refuses a request or
+// ends one early, into what the client gets.
 func FromEngine(err error) *Error {
 	var long *engine.TooLongError
 	var param *sample.ParamError
@@ -201,7 +203,7 @@ func TooLong(prompt, context int, about string) *Error {
 		PromptTokens: prompt, Context: context}
 }
 
-// FromChat maps what is wrong with a conversation.
+// FromChat turns what is wrong with a conversation into a 400 that names the field.
 func FromChat(err error) *Error {
 	var field *chat.FieldError
 	if errors.As(err, &field) {

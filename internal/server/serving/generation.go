@@ -23,11 +23,11 @@ type Generation struct {
 	dec    *tokenizer.Decoder
 	stops  stops
 
-	text    []byte // decoded and not given out yet, after the first `given` bytes
-	given   int    // bytes at the front of text that the last Delta lent
+	text    []byte // decoded; what follows the first `given` bytes has not been in a Delta yet
+	given   int    // bytes at the front of text that the last Delta pointed to
 	total   int    // bytes given out before text
 	infos   []TokenInfo
-	sent    int // infos that the last Delta lent
+	sent    int // how many of infos the last Delta pointed to
 	ids     []int32
 	count   int       // tokens read, without the prompt's
 	stopped bool      // by a stop string, or MaxPredict
@@ -40,8 +40,8 @@ type Generation struct {
 	trace   *Trace         // nil unless someone asked
 }
 
-// Delta is what a generation has got further by. It is valid until the next
-// call of Next.
+// Delta is what a generation has produced since the Delta before. Its slices are
+// reused by the next call of Next.
 type Delta struct {
 	Text   []byte        // whole characters, as the model wrote them; may be empty
 	Parts  []answer.Part // the same taken apart, as far as that is certain
@@ -56,7 +56,7 @@ type TokenInfo struct {
 	Logprob float32
 	Top     []sample.Logprob
 	Offset  int  // in bytes of the text
-	Prompt  bool // of the prompt; the very first has no log-probability
+	Prompt  bool // the token is part of the prompt, whose first token has no log-probability
 }
 
 // Result is how a generation ended.
@@ -160,7 +160,8 @@ func (g *Generation) advance(ctx context.Context) (Delta, *Error) {
 			return d, nil
 		}
 	}
-	// A stop string was found and given out: wait for the engine to let go.
+	// A stop string was found, and the text before it given out. The engine needs
+	// up to a step to end the request; its counts are final only then.
 	for {
 		_, ok, err := g.stream.Next(ctx)
 		if err != nil {
@@ -172,7 +173,7 @@ func (g *Generation) advance(ctx context.Context) (Delta, *Error) {
 	}
 }
 
-// takeBack ends the loan of the last Delta.
+// takeBack removes what the last Delta pointed to: the caller has used it by now.
 func (g *Generation) takeBack() {
 	g.total += g.given
 	g.text = g.text[:copy(g.text, g.text[g.given:])]
@@ -235,7 +236,7 @@ func (g *Generation) search(from int) {
 	g.stream.Close()
 }
 
-// note keeps a token's log-probability.
+// note keeps a token's log-probability, if the request wants those.
 func (g *Generation) note(t engine.Token, offset int) {
 	if !g.job.Params.Logprobs && !g.job.Echo {
 		return
@@ -243,8 +244,8 @@ func (g *Generation) note(t engine.Token, offset int) {
 	g.infos = append(g.infos, TokenInfo{ID: t.ID, Logprob: t.Logprob, Top: slices.Clone(t.Top), Offset: offset, Prompt: t.Prompt})
 }
 
-// ready lends what can be given out: text that is not the beginning of a stop
-// string, and the tokens that it came from.
+// ready returns what can be given out: all text but an end that may be the
+// beginning of a stop string, and the tokens that the text came from.
 func (g *Generation) ready() (Delta, bool) {
 	g.given = len(g.text)
 	if !g.stopped {
@@ -260,7 +261,8 @@ func (g *Generation) ready() (Delta, bool) {
 	return Delta{Text: g.text[:g.given], Tokens: g.infos[:g.sent], IDs: g.ids}, true
 }
 
-// last lends what is left when the engine has ended the request.
+// last returns what is left when the engine has ended the request, and fills in
+// the result.
 func (g *Generation) last(ctx context.Context) (Delta, *Error) {
 	f := g.stream.Finish()
 	if f.Reason == engine.Aborted && !g.stopped {

@@ -31,8 +31,9 @@ type Job struct {
 	BadWords, Breakers []string // as the request gave them, for answers that repeat them
 }
 
-// stopWake is how many tokens an answer that is not streamed may run past a
-// stop string before the reader is roused to look for it.
+// stopWake is after how many tokens the reader of an answer that is not streamed
+// is woken to look for stop strings. Waking it costs processor time, so it happens
+// rarely; the answer may run past a stop string by this many tokens, which are cut.
 const stopWake = 4
 
 // Start hands a job to the engine. Whoever does not read the generation to its

@@ -32,7 +32,8 @@ func AppendJSON[T []byte | string](dst []byte, text T) []byte {
 			start = i
 			continue
 		}
-		// A conversion of so few bytes stays on the stack.
+		// T may be []byte, for which there is no generic decoder. Converting four bytes
+		// to a string does not allocate: the compiler keeps so few on the stack.
 		r, n := utf8.DecodeRuneInString(string(text[i:min(i+utf8.UTFMax, len(text))]))
 		if r == utf8.RuneError && n == 1 {
 			dst = append(append(dst, text[start:i]...), "\ufffd"...)

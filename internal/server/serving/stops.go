@@ -22,7 +22,8 @@ func (s *stops) find(text []byte, from int) (at int, word string) {
 	at = -1
 	start := max(0, from-s.longest+1)
 	for _, w := range s.words {
-		// Ends after from, so not all of text[start:] is new to this word.
+		// A match that ends at or before from would have been found earlier. One that
+		// ends after it begins at most len(w)-1 bytes before it.
 		lo := max(start, from-len(w)+1)
 		i := bytes.Index(text[lo:], []byte(w))
 		if i >= 0 && (at < 0 || lo+i < at) {
@@ -32,8 +33,8 @@ func (s *stops) find(text []byte, from int) (at int, word string) {
 	return at, word
 }
 
-// held is the number of bytes at the end of text that may be the beginning of a
-// stop string, and have to wait for more.
+// held is how many bytes at the end of text may be the beginning of a stop
+// string. They are held back until more text shows whether they are.
 func (s *stops) held(text []byte) int {
 	held := 0
 	for _, w := range s.words {

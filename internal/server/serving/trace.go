@@ -7,9 +7,9 @@ import (
 	"github.com/penstock-llm/penstock/internal/engine"
 )
 
-// Trace collects the moments of one generation for whoever put it into the
-// request's context: a benchmark that attributes a latency. It is complete once
-// the handler has returned.
+// Trace records when the stages of one generation happened. A benchmark that wants
+// to know where a request's time goes puts one into the request's context, and
+// reads it when the handler has returned.
 type Trace struct {
 	Timings engine.Timings
 	Woken   time.Time // the first token was in the reader's hands
