@@ -64,7 +64,8 @@ func (p *profiler) begin(k Kind) {
 	}
 }
 
-// end stops it. The work was rows columns times ms.
+// end stops the clock and adds what was done: each matrix of ms was multiplied by
+// so many rows of activations.
 func (p *profiler) end(rows int, ms ...*Matrix) {
 	if !p.on {
 		return
