@@ -1,6 +1,6 @@
 // Package llamaserver holds the wire types of llama-server's own HTTP API as far
-// as Penstock speaks it: /completion, /tokenize, /detokenize, /apply-template,
-// /props and /slots.
+// as Penstock speaks it: /completion, /infill, /tokenize, /detokenize,
+// /apply-template, /props and /slots.
 //
 // There is no logic here. Optional request fields are pointers: absent and zero
 // are different things. The server decodes these types; Go clients may encode
@@ -13,18 +13,38 @@ import (
 	"github.com/penstock-llm/penstock/api/sampling"
 )
 
+// Generation are the fields that the requests for text share.
+type Generation struct {
+	sampling.Fields
+	Model           string   `json:"model,omitempty"` // which model; the only one if absent
+	NPredict        *int     `json:"n_predict,omitempty"`
+	MaxTokens       *int     `json:"max_tokens,omitempty"` // OpenAI's name of the same
+	Stream          bool     `json:"stream,omitempty"`
+	NProbs          *int     `json:"n_probs,omitempty"`
+	ReturnTokens    bool     `json:"return_tokens,omitempty"`
+	TimingsPerToken bool     `json:"timings_per_token,omitempty"`
+	ResponseFields  []string `json:"response_fields,omitempty"`
+}
+
 // CompletionRequest is the body of POST /completion.
 type CompletionRequest struct {
-	sampling.Fields
-	Model           string          `json:"model,omitempty"` // which model; the only one if absent
-	Prompt          json.RawMessage `json:"prompt"`          // text, token ids, an array of both, or an array of prompts
-	NPredict        *int            `json:"n_predict,omitempty"`
-	MaxTokens       *int            `json:"max_tokens,omitempty"` // OpenAI's name of the same
-	Stream          bool            `json:"stream,omitempty"`
-	NProbs          *int            `json:"n_probs,omitempty"`
-	ReturnTokens    bool            `json:"return_tokens,omitempty"`
-	TimingsPerToken bool            `json:"timings_per_token,omitempty"`
-	ResponseFields  []string        `json:"response_fields,omitempty"`
+	Generation
+	Prompt json.RawMessage `json:"prompt"` // text, token ids, an array of both, or an array of prompts
+}
+
+// InfillRequest is the body of POST /infill.
+type InfillRequest struct {
+	Generation
+	InputPrefix *string       `json:"input_prefix"`
+	InputSuffix *string       `json:"input_suffix"`
+	InputExtra  []InfillExtra `json:"input_extra,omitempty"`
+	Prompt      string        `json:"prompt,omitempty"` // what the answer begins with, after the prefix
+}
+
+// InfillExtra is another file that the model is shown.
+type InfillExtra struct {
+	Filename string `json:"filename"`
+	Text     string `json:"text"`
 }
 
 // Completion is the answer of POST /completion, and each event of its stream.

@@ -36,7 +36,7 @@ type GenerateRequest struct {
 	System   string          `json:"system,omitempty"`
 	Raw      bool            `json:"raw,omitempty"`
 	Context  []int32         `json:"context,omitempty"`
-	Suffix   json.RawMessage `json:"suffix,omitempty"`
+	Suffix   string          `json:"suffix,omitempty"`
 	Images   json.RawMessage `json:"images,omitempty"`
 	Template json.RawMessage `json:"template,omitempty"`
 }

@@ -34,6 +34,7 @@ type StreamOptions struct {
 type CompletionRequest struct {
 	Sampling
 	Prompt   Prompt `json:"prompt"`
+	Suffix   string `json:"suffix,omitempty"`
 	Echo     bool   `json:"echo,omitempty"`
 	Logprobs *int   `json:"logprobs,omitempty"`
 }

@@ -22,6 +22,7 @@ var wellFormed = map[string]string{
 	"/encode":              `{"text":"abc"}`,
 	"/benchmark":           `{"requests":2,"concurrency":2,"max_tokens":2,"prompt":"x","temperature":0.7}`,
 	"/completion":          `{"prompt":[5,"abc"],"n_predict":3,"temperature":0.5,"top_k":5,"top_p":0.9,"min_p":0.1,"repeat_penalty":1.1,"repeat_last_n":8,"seed":1,"stop":["x"],"stream":false,"n_probs":1,"logit_bias":[[5,1.5],[6,false]]}`,
+	"/infill":              `{"input_prefix":"a","input_suffix":"b","input_extra":[{"filename":"f","text":"x"}],"prompt":"c","n_predict":3,"stream":false}`,
 	"/tokenize":            `{"content":["a",5],"add_special":true,"parse_special":true,"with_pieces":true}`,
 	"/detokenize":          `{"tokens":[5,6,7]}`,
 	"/v1/messages":         `{"model":"tiny","max_tokens":3,"system":"s","messages":[{"role":"user","content":"hi"}],"stream":false,"temperature":0.5,"top_p":0.9,"top_k":5,"stop_sequences":["x"],"metadata":{"user_id":"u"}}`,
@@ -119,7 +120,7 @@ func malformed(t *testing.T, f *fixture, path, body string) []string {
 //	go test ./internal/server -run Malformed -rewrite
 func TestMalformedRequestsAreRefused(t *testing.T) {
 	noLeaks(t)
-	f := newFixture(t, "abc\x00")
+	f := withInfill(t, "abc\x00")
 	const file = "testdata/malformed.txt"
 	got := []string{"# Statuses by route and field, one character for each of wrongValues: . is 200, 4 is 400, n is 404."}
 	for _, path := range slices.Sorted(maps.Keys(wellFormed)) {
@@ -170,7 +171,7 @@ func FuzzRequests(f *testing.F) {
 	for _, b := range wrongBodies {
 		f.Add(rand.IntN(len(paths)), []byte(b))
 	}
-	fx := newFixture(f, "abc\x00")
+	fx := withInfill(f, "abc\x00")
 	f.Fuzz(func(t *testing.T, which int, body []byte) {
 		path := paths[uint(which)%uint(len(paths))]
 		if path == "/benchmark" && len(body) > 0 && strings.Contains(string(body), "requests") {

@@ -32,6 +32,7 @@ type Options struct {
 	Vocabulary string // smollm (default of llama), qwen2 (of qwen2 and qwen3) or gemma (of gemma3)
 	Vocab      int    // tokens: 400, gemma: 512
 	Template   string // chat template: ChatML, gemma: its own
+	Infill     bool   // smollm only: its last tokens are those of fill-in-the-middle
 
 	// Type is the format of all matrices. Types overrides it for tensors whose
 	// name ends with the key, such as "ffn_down.weight". Where rows are not whole

@@ -25,13 +25,21 @@ const ChatML = `{% for message in messages %}{{ '<|im_start|>' + message['role']
 const gemmaTemplate = `{{ bos_token }}{% for message in messages %}{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}` +
 	`{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}`
 
+// infill are the tokens of fill-in-the-middle, as Qwen2.5-Coder calls them.
+var infill = []string{"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"}
+
 // vocabulary is the tokenizer's part of the metadata.
 func (o *Options) vocabulary() ([]gguf.KV, error) {
 	var v vocabulary
 	switch o.Vocabulary {
 	case "smollm": // special tokens first
 		v.special("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-		v.byteLevel(o.Vocab)
+		if o.Infill {
+			v.byteLevel(o.Vocab - len(infill))
+			v.special(infill...)
+		} else {
+			v.byteLevel(o.Vocab)
+		}
 	case "qwen2": // special tokens last
 		v.byteLevel(o.Vocab - 3)
 		v.special("<|endoftext|>", "<|im_start|>", "<|im_end|>")

@@ -33,6 +33,7 @@ func load(f *gguf.File) (*Tokenizer, error) {
 	}
 	t.specials = newSpecials(v.texts, v.attrs)
 	t.bos, t.eos, t.unknown, t.eog = v.bos, v.eos, v.unknown, v.eog
+	t.infill = v.infill
 	return t, nil
 }
 

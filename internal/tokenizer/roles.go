@@ -14,47 +14,6 @@ var endTexts = []string{
 	"<｜end▁of▁sentence｜>", "[e~[",
 }
 
-// infill are the tokens of fill-in-the-middle. A file names each by one of the
-// keys; if it has none of the keys, the token with one of the texts is meant.
-// Where ends is set, the token also ends an answer.
-var infill = []struct {
-	keys  []string
-	texts []string
-	ends  bool
-}{
-	{
-		keys: []string{"fim_pre_token_id", "prefix_token_id"},
-		texts: []string{
-			"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>",
-			"<|code_prefix|>", "<|prefix|>",
-		},
-	}, {
-		keys: []string{"fim_suf_token_id", "suffix_token_id"},
-		texts: []string{
-			"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>",
-			"<|code_suffix|>", "<|suffix|>",
-		},
-	}, {
-		keys: []string{"fim_mid_token_id", "middle_token_id"},
-		texts: []string{
-			"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>",
-			"<|code_middle|>", "<|middle|>",
-		},
-	}, {
-		keys:  []string{"fim_pad_token_id"},
-		texts: []string{"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"},
-		ends:  true,
-	}, {
-		keys:  []string{"fim_rep_token_id"},
-		texts: []string{"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"},
-		ends:  true,
-	}, {
-		keys:  []string{"fim_sep_token_id"},
-		texts: []string{"<|file_sep|>"},
-		ends:  true,
-	},
-}
-
 // shown are control tokens of gpt-oss that clients have to see.
 var shown = []string{"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"}
 
@@ -73,24 +32,7 @@ func (v *vocabulary) assignRoles(otherwise roles) {
 		unknown:   v.id("unknown_token_id", otherwise.unknown),
 	}
 	named := v.named()
-	for _, role := range infill {
-		id := int32(-1)
-		for _, key := range role.keys {
-			id = v.id(key, id)
-		}
-		for _, text := range role.texts {
-			if id >= 0 {
-				break
-			}
-			if found, ok := named[text]; ok {
-				id = found
-				v.attrs[id] |= controlToken
-			}
-		}
-		if role.ends {
-			v.endsWith(id)
-		}
-	}
+	v.assignInfill(named)
 	for _, text := range endTexts {
 		if id, ok := named[text]; ok {
 			v.attrs[id] |= controlToken

@@ -28,6 +28,7 @@ type Tokenizer struct {
 	bos, eos    int32 // -1: none
 	unknown     int32 // what stands for text without a token; -1: nothing
 	first, last int32 // what Encode puts around a text; -1: nothing
+	infill      Infill
 	eog         []int32
 	spacePrefix bool // Encode puts a space before text that no text precedes
 	stripsSpace bool // decoders take it away again

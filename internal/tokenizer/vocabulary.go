@@ -39,7 +39,8 @@ type vocabulary struct {
 	scores []float32 // [tokens]
 
 	roles
-	eog []int32
+	infill Infill
+	eog    []int32
 }
 
 // roles are the tokens that algorithms need to know, -1 for none.

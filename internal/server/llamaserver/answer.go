@@ -16,7 +16,7 @@ import (
 // writer makes the answers of one request, streamed or not.
 type writer struct {
 	model   *serving.Lease
-	request *api.CompletionRequest
+	request *api.Generation
 	jobs    []*serving.Job // one for each prompt
 	gens    []*serving.Generation
 }
@@ -60,7 +60,7 @@ func timings(r *serving.Result) *api.Timings {
 }
 
 // settings are the parameters that a job ran with, in a form that can be sent.
-func settings(j *serving.Job, r *api.CompletionRequest) *api.Settings {
+func settings(j *serving.Job, r *api.Generation) *api.Settings {
 	p := &j.Params
 	return &api.Settings{
 		NPredict:            j.MaxTokens,

@@ -18,48 +18,71 @@ func completion(call *serving.Call) *serving.Error {
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	m, err := call.Acquire(req.Model)
+	return generate(call, &req.Generation, func(ctx context.Context, m *serving.Deployment) ([][]int32, *serving.Error) {
+		return prompts(ctx, m, req.Prompt)
+	})
+}
+
+// generate answers a request for text, whose prompts prepare makes after the
+// other fields were checked.
+func generate(call *serving.Call, r *api.Generation, prepare func(context.Context, *serving.Deployment) ([][]int32, *serving.Error)) *serving.Error {
+	m, err := call.Acquire(r.Model)
 	if err != nil {
 		return err
 	}
 	defer m.Release()
 	ctx, cancel := call.Context()
 	defer cancel()
-	jobs, err := completionJobs(ctx, call, m.Deployment, &req)
+	j, err := job(call, m.Deployment, r)
 	if err != nil {
 		return err
+	}
+	list, err := prepare(ctx, m.Deployment)
+	if err != nil {
+		return err
+	}
+	jobs := make([]*serving.Job, len(list))
+	for i, ids := range list {
+		one := *j
+		one.Prompt = ids
+		jobs[i] = &one
 	}
 	gens, err := m.StartAll(ctx, jobs)
 	if err != nil {
 		return err
 	}
 	defer serving.CloseAll(gens)
-	w := &writer{model: m, request: &req, jobs: jobs, gens: gens}
-	if req.Stream {
+	w := &writer{model: m, request: r, jobs: jobs, gens: gens}
+	if r.Stream {
 		return call.Stream(ctx, gens, serving.SSE, newEncoder(w))
 	}
 	all, err := serving.CollectAll(ctx, gens)
 	if err != nil {
 		return err
 	}
+	return call.JSON(200, w.answer(all))
+}
+
+// answer is the whole answer, an array if there are several prompts.
+func (w *writer) answer(all []*serving.Collected) any {
 	answers := make([]any, len(all))
 	for i, c := range all {
 		a := w.final(i, c.Result)
 		a.Content = c.Text
-		if req.ReturnTokens {
+		if w.request.ReturnTokens {
 			a.Tokens = append([]int32{}, c.IDs...)
 		}
 		a.Probabilities = w.probabilities(c.Tokens)
 		answers[i] = w.only(a)
 	}
 	if len(answers) == 1 {
-		return call.JSON(200, answers[0])
+		return answers[0]
 	}
-	return call.JSON(200, answers)
+	return answers
 }
 
-// completionJobs makes a job for each prompt.
-func completionJobs(ctx context.Context, call *serving.Call, m *serving.Deployment, r *api.CompletionRequest) ([]*serving.Job, *serving.Error) {
+// job makes the job of a request but for its prompt.
+func job(call *serving.Call, m *serving.Deployment, r *api.Generation) (*serving.Job, *serving.Error) {
 	var c serving.Check
 	f := r.Fields
 	f.Stop = slices.DeleteFunc(f.Stop, func(text string) bool { return text == "" })
@@ -68,20 +91,7 @@ func completionJobs(ctx context.Context, call *serving.Call, m *serving.Deployme
 	j.Stream = r.Stream
 	j.Params.TopLogprobs = c.Int("n_probs", r.NProbs, 0, 0, sample.MaxTop)
 	j.Params.Logprobs = j.Params.TopLogprobs > 0
-	if err := c.Err(); err != nil {
-		return nil, err
-	}
-	list, err := prompts(ctx, m, r.Prompt)
-	if err != nil {
-		return nil, err
-	}
-	jobs := make([]*serving.Job, len(list))
-	for i, ids := range list {
-		one := *j
-		one.Prompt = ids
-		jobs[i] = &one
-	}
-	return jobs, nil
+	return j, c.Err()
 }
 
 // maxPrompts is the largest number of prompts of one request.

@@ -12,7 +12,7 @@ import (
 // that stands for another each time, unless the server has one.
 func defaults(m *serving.Deployment) api.Settings {
 	var c serving.Check
-	var r api.CompletionRequest
+	var r api.Generation
 	j := c.Job(&serving.Call{}, m, &r.Fields, serving.Lenient)
 	j.MaxTokens = -1
 	s := settings(j, &r)

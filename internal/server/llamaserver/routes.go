@@ -1,5 +1,5 @@
 // Package llamaserver speaks llama-server's own HTTP API: /completion,
-// /tokenize, /detokenize, /apply-template, /props and /slots. Its errors are
+// /infill, /tokenize, /detokenize, /apply-template, /props and /slots. Its errors are
 // {"error":{"code":400,"message":"…","type":"…"}}.
 //
 // One file per endpoint; generation itself is package serving's.
@@ -18,6 +18,7 @@ func Routes() []serving.Route {
 	return []serving.Route{
 		{Method: "POST", Path: "/completion", Shape: WriteError, Handle: completion, About: "llama-server completion, streamed or not"},
 		{Method: "POST", Path: "/completions", Shape: WriteError, Handle: completion, About: "the same"},
+		{Method: "POST", Path: "/infill", Shape: WriteError, Handle: infill, About: "llama-server: fill a gap in a text, streamed or not"},
 		{Method: "POST", Path: "/tokenize", Shape: WriteError, Handle: tokenize, About: "text to token ids"},
 		{Method: "POST", Path: "/detokenize", Shape: WriteError, Handle: detokenize, About: "token ids to text"},
 		{Method: "POST", Path: "/apply-template", Shape: WriteError, Handle: applyTemplate, About: "conversation to prompt"},

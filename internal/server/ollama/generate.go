@@ -19,7 +19,7 @@ func generate(call *serving.Call) *serving.Error {
 		return err
 	}
 	defer m.Release()
-	if req.Prompt == "" && req.System == "" { // a client that only wants the model to be loaded
+	if req.Prompt == "" && req.System == "" && req.Suffix == "" { // a client that only wants the model to be loaded
 		return call.JSON(200, api.GenerateResponse{Model: m.Name, CreatedAt: now(), Done: true, DoneReason: loaded(req.KeepAlive)})
 	}
 	j, err := generateJob(call, m.Deployment, &req)
@@ -56,6 +56,9 @@ func generateJob(call *serving.Call, m *serving.Deployment, req *api.GenerateReq
 	if err != nil {
 		return nil, err
 	}
+	if req.Suffix != "" {
+		return fill(call, m, req, j)
+	}
 	if req.Raw {
 		return j, m.Prepare(call.R.Context(), len(req.Prompt), func() (err *serving.Error) {
 			j.Prompt, err = m.Encode(req.Prompt, true)
@@ -75,4 +78,24 @@ func generateJob(call *serving.Call, m *serving.Deployment, req *api.GenerateReq
 	}
 	j.Prompt = slices.Concat(req.Context, j.Prompt)
 	return j, nil
+}
+
+// fill makes the prompt of a text with a gap before its suffix. Such a request has
+// no conversation.
+func fill(call *serving.Call, m *serving.Deployment, req *api.GenerateRequest, j *serving.Job) (*serving.Job, *serving.Error) {
+	if err := m.CanInfill("suffix"); err != nil {
+		return nil, err
+	}
+	for _, other := range []struct {
+		name string
+		set  bool
+	}{{"system", req.System != ""}, {"context", len(req.Context) > 0}, {"raw", req.Raw}} {
+		if other.set {
+			return nil, serving.Bad(other.name, "%s cannot be used together with suffix", other.name)
+		}
+	}
+	return j, m.Prepare(call.R.Context(), len(req.Prompt)+len(req.Suffix), func() (err *serving.Error) {
+		j.Prompt, err = m.EncodeInfill(&serving.Infill{Prefix: req.Prompt, Suffix: req.Suffix})
+		return err
+	})
 }

@@ -104,6 +104,9 @@ func either(a, b string) string {
 // capabilities are what clients may use a model for.
 func capabilities(m *serving.Deployment) []string {
 	can := []string{"completion"}
+	if m.Tokenizer.Infill().Complete() {
+		can = append(can, "insert")
+	}
 	if m.Chat.KnowsTools() {
 		can = append(can, "tools")
 	}

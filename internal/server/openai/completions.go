@@ -118,7 +118,10 @@ func checkPrompts(c *serving.Check, m *serving.Deployment, req *api.CompletionRe
 		c.Fail(serving.Bad("prompt", "prompt must have at most %d elements", maxChoices))
 	}
 	for _, text := range p.Texts {
-		bytes += len(text)
+		bytes += len(text) + len(req.Suffix)
+	}
+	if req.Suffix != "" {
+		checkSuffix(c, m, req)
 	}
 	for i, ids := range p.Tokens {
 		param := "prompt"
@@ -133,7 +136,23 @@ func checkPrompts(c *serving.Check, m *serving.Deployment, req *api.CompletionRe
 	return bytes
 }
 
+// checkSuffix checks that the model can fill the gap between prompt and suffix.
+// The log-probabilities of an echoed prompt would be those of another text.
+func checkSuffix(c *serving.Check, m *serving.Deployment, req *api.CompletionRequest) {
+	switch err := m.CanInfill("suffix"); {
+	case err != nil:
+		c.Fail(err)
+	case len(req.Prompt.Tokens) > 0:
+		c.Fail(serving.Bad("suffix", "suffix can be used only with prompts that are texts"))
+	case req.Echo && req.Logprobs != nil:
+		c.Fail(serving.Bad("suffix", "suffix cannot be used together with echo and logprobs"))
+	}
+}
+
 func encodePrompts(m *serving.Deployment, req *api.CompletionRequest) ([]completionPrompt, *serving.Error) {
+	if req.Suffix != "" {
+		return encodeGaps(m, req)
+	}
 	special := req.AddSpecialTokens == nil || *req.AddSpecialTokens
 	var prompts []completionPrompt
 	for i := range req.Prompt.Texts {
@@ -149,6 +168,20 @@ func encodePrompts(m *serving.Deployment, req *api.CompletionRequest) ([]complet
 	}
 	for _, ids := range req.Prompt.Tokens {
 		prompts = append(prompts, completionPrompt{ids: ids})
+	}
+	return prompts, nil
+}
+
+// encodeGaps makes prompts in which the model fills the gap before the suffix.
+func encodeGaps(m *serving.Deployment, req *api.CompletionRequest) ([]completionPrompt, *serving.Error) {
+	var prompts []completionPrompt
+	for i := range req.Prompt.Texts {
+		text := &req.Prompt.Texts[i]
+		ids, err := m.EncodeInfill(&serving.Infill{Prefix: *text, Suffix: req.Suffix})
+		if err != nil {
+			return nil, err
+		}
+		prompts = append(prompts, completionPrompt{ids, text})
 	}
 	return prompts, nil
 }

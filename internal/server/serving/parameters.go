@@ -27,11 +27,13 @@ const (
 	OnOllamaChat                    // POST /api/chat
 	OnOllamaText                    // POST /api/generate
 	OnOllamaName                    // POST /api/show and /api/pull, DELETE /api/delete
+	OnInfill                        // POST /infill
 
 	onOpenAI = OnChat | OnText
-	onAll    = onOpenAI | OnCompletion | OnGenerate // that have all samplers
+	onLlama  = OnCompletion | OnInfill         // llama-server's own
+	onAll    = onOpenAI | onLlama | OnGenerate // that have all samplers
 	onClaude = OnMessages | OnCount
-	onPlain  = OnText | OnCompletion | OnGenerate // that know no conversation
+	onPlain  = OnText | onLlama | OnGenerate // that know no conversation
 	onOllama = OnOllamaChat | OnOllamaText
 	onEvery  = onAll | OnBenchmark | OnEncode | OnTokenize | OnDetokenize | OnTemplate | onClaude | OnResponses | onOllama | OnOllamaName
 )
@@ -45,6 +47,8 @@ func routeOf(path string) Routes {
 		return OnText
 	case "/completion", "/completions":
 		return OnCompletion
+	case "/infill":
+		return OnInfill
 	case "/generate", "/generate_stream":
 		return OnGenerate
 	case "/benchmark":
@@ -103,7 +107,11 @@ func ignored(on Routes, name, reason string) Parameter {
 var Parameters = withOptions([]Parameter{
 	honoured(OnChat|OnTemplate|onClaude|OnOllamaChat, "messages", "text contents only"),
 	honoured(onClaude|OnOllamaText, "system", ""),
-	{Name: "prompt", Honoured: onPlain | OnBenchmark | OnOllamaText, Refused: OnResponses, Note: "/v1/completions and /completion take several, and token ids"},
+	{Name: "prompt", Honoured: onPlain | OnBenchmark | OnOllamaText, Refused: OnResponses, Note: "/v1/completions and /completion take several, and token ids; /infill: what the answer begins with"},
+	honoured(OnText|OnOllamaText, "suffix", "what follows the text that the model writes between it and the prompt"),
+	honoured(OnInfill, "input_prefix", "the text before the gap"),
+	honoured(OnInfill, "input_suffix", "the text after the gap"),
+	honoured(OnInfill, "input_extra", "other files, as objects with filename and text"),
 	honoured(OnResponses, "input", ""),
 	honoured(OnResponses, "instructions", ""),
 	honoured(OnResponses, "previous_response_id", ""),
@@ -112,12 +120,12 @@ var Parameters = withOptions([]Parameter{
 	honoured(onOpenAI, "stream_options", "with stream only"),
 	honoured(onOpenAI, "stream_options.include_usage", ""),
 	{Name: "stream_options.continuous_usage_stats", Refused: onOpenAI, Inert: []string{"false"}},
-	{Name: "n", Honoured: onOpenAI, Refused: OnCompletion | OnGenerate, Inert: []string{"1"}, Note: "at most 128"},
-	refused(OnCompletion, "n_cmpl", "1"),
+	{Name: "n", Honoured: onOpenAI, Refused: onLlama | OnGenerate, Inert: []string{"1"}, Note: "at most 128"},
+	refused(onLlama, "n_cmpl", "1"),
 	{Name: "best_of", Honoured: onOpenAI, Note: "equal to n only"},
 
 	honoured(onAll|OnBenchmark|OnMessages, "max_tokens", ""),
-	{Name: "n_predict", Honoured: onOpenAI | OnCompletion, Note: "llama-server's name of max_tokens; -1: until the context is full"},
+	{Name: "n_predict", Honoured: onOpenAI | onLlama, Note: "llama-server's name of max_tokens; -1: until the context is full"},
 	honoured(OnChat, "max_completion_tokens", "comes before max_tokens"),
 	honoured(OnResponses, "max_output_tokens", ""),
 	honoured(onAll, "min_tokens", "no end of the answer and no stop string before"),
@@ -160,10 +168,10 @@ var Parameters = withOptions([]Parameter{
 	honoured(onOpenAI, "logprobs", "true or false for chats, a number for texts"),
 	{Name: "top_logprobs", Honoured: OnChat, Refused: OnResponses, Inert: []string{"0"}, Note: "with logprobs only"},
 	honoured(OnText, "echo", ""),
-	honoured(OnCompletion, "n_probs", ""),
-	honoured(OnCompletion, "return_tokens", ""),
-	honoured(OnCompletion, "timings_per_token", "in streams"),
-	honoured(OnCompletion, "response_fields", ""),
+	honoured(onLlama, "n_probs", ""),
+	honoured(onLlama, "return_tokens", ""),
+	honoured(onLlama, "timings_per_token", "in streams"),
+	honoured(onLlama, "response_fields", ""),
 	honoured(onAll, "cache_prompt", "false: the whole prompt is computed"),
 	honoured(onOpenAI, "priority", "above 0: after the others"),
 	{Name: "tools", Honoured: OnChat | OnTemplate | onClaude | OnResponses | OnOllamaChat, Refused: onPlain, Inert: []string{"[]"}},
@@ -237,7 +245,7 @@ var Parameters = withOptions([]Parameter{
 	refused(onAll, "return_progress", "false"),
 	refused(onAll, "lora", "[]"),
 	refused(onAll, "image_data", "[]"),
-	refused(OnCompletion, "n_indent", "0"),
+	refused(onLlama, "n_indent", "0"),
 	refused(OnChat, "echo", "false"),
 	refused(OnChat, "chat_template"),
 	refused(OnChat, "documents", "[]"),
@@ -245,7 +253,6 @@ var Parameters = withOptions([]Parameter{
 	refused(OnChat, "audio"),
 	refused(OnChat, "prediction"),
 	refused(OnChat, "web_search_options"),
-	refused(OnText|OnOllamaText, "suffix", `""`),
 	refused(onClaude, "output_format"),
 	refused(onClaude, "output_config", "{}"),
 	refused(onClaude, "mcp_servers", "[]"),
@@ -253,10 +260,10 @@ var Parameters = withOptions([]Parameter{
 
 	ignored(onAll, "mirostat_tau", "mirostat is refused"),
 	ignored(onAll, "mirostat_eta", "mirostat is refused"),
-	ignored(OnCompletion, "n_keep", "prompts that do not fit are refused, so nothing is dropped"),
-	ignored(OnCompletion, "n_discard", "prompts that do not fit are refused, so nothing is dropped"),
-	ignored(OnCompletion, "id_slot", "any free place in the batch will do, and finds the same cache"),
-	ignored(OnCompletion, "n_cache_reuse", "a hint"),
+	ignored(onLlama, "n_keep", "prompts that do not fit are refused, so nothing is dropped"),
+	ignored(onLlama, "n_discard", "prompts that do not fit are refused, so nothing is dropped"),
+	ignored(onLlama, "id_slot", "any free place in the batch will do, and finds the same cache"),
+	ignored(onLlama, "n_cache_reuse", "a hint"),
 	ignored(onOpenAI|OnResponses, "user", "for the client's own books"),
 	ignored(onOpenAI|OnMessages|OnResponses, "metadata", "for the client's own books"),
 	{Name: "store", Honoured: OnResponses, Ignored: onOpenAI, Note: "only responses are ever kept"},

@@ -39,6 +39,7 @@ var columns = []struct {
 	{OnCount, []string{"/v1/messages/count_tokens"}, anthropic.Conversation{}},
 	{OnOllamaChat, []string{"/api/chat"}, ollama.ChatRequest{}},
 	{OnOllamaText, []string{"/api/generate"}, ollama.GenerateRequest{}},
+	{OnInfill, []string{"/infill"}, llamaserver.InfillRequest{}},
 	{OnOllamaName, []string{"/api/show", "/api/pull", "/api/delete"}, ollama.NameRequest{}},
 }
 
