@@ -41,7 +41,10 @@ func job(call *serving.Call, m *serving.Deployment, r *api.Common) (*serving.Job
 	j := c.Job(call, m, &o.Fields, serving.Lenient)
 	j.Stream = streams(r.Stream)
 	j.MaxTokens = max(c.Int("num_predict", o.NumPredict, -1, math.MinInt32, math.MaxInt32), -1)
-	return j, c.Err()
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
+	return j, m.Admit("", 1)
 }
 
 func streams(stream *bool) bool { return stream == nil || *stream }
