@@ -4,17 +4,16 @@ import (
 	"fmt"
 	"math"
 	"testing"
-
-	"github.com/penstock-llm/penstock/internal/quant"
 )
 
 // headShapes are the heads that a kv head serves and their size: Qwen3 0.6B,
 // SmolLM2 135M, Gemma 3 270M.
 var headShapes = []struct{ group, dim int }{{2, 128}, {3, 64}, {4, 256}}
 
-// benchHeads fills heads caches of n positions each with consecutive blocks.
-func benchHeads(b *testing.B, s Set, typ quant.Type, heads, dim, n int) (kvs []*KV, blocks []int32) {
+// benchHeads fills a cache for each of heads heads, with consecutive blocks.
+func benchHeads(b *testing.B, s Set, heads int, of cached) (kvs []*KV, blocks []int32) {
 	b.Helper()
+	typ, dim, n := of.typ, of.hd, of.n
 	stride, err := KVBlockBytes(typ, dim)
 	if err != nil {
 		b.Fatal(err)
@@ -56,7 +55,7 @@ func BenchmarkAttendDecode(b *testing.B) {
 				for _, ctx := range []int{128, 512, 2048} {
 					for _, place := range []string{"warm", "cold"} {
 						b.Run(fmt.Sprintf("%v/%v/G%d-hd%d/ctx%d/%s", tier, typ, shape.group, shape.dim, ctx, place), func(b *testing.B) {
-							decode(b, New(tier), typ, shape.group, shape.dim, ctx, place == "cold")
+							decode(b, New(tier), shape.group, cached{typ, shape.dim, ctx}, place == "cold")
 						})
 					}
 				}
@@ -65,7 +64,8 @@ func BenchmarkAttendDecode(b *testing.B) {
 	}
 }
 
-func decode(b *testing.B, s Set, typ quant.Type, group, dim, ctx int, cold bool) {
+func decode(b *testing.B, s Set, group int, of cached, cold bool) {
+	typ, dim, ctx := of.typ, of.hd, of.n
 	stride, err := KVBlockBytes(typ, dim)
 	if err != nil {
 		b.Fatal(err)
@@ -75,7 +75,7 @@ func decode(b *testing.B, s Set, typ quant.Type, group, dim, ctx int, cold bool)
 	if cold {
 		heads = 64<<20/bytes + 1
 	}
-	kvs, blocks := benchHeads(b, s, typ, heads, dim, ctx)
+	kvs, blocks := benchHeads(b, s, heads, of)
 	t, scratch := benchTile(group, dim), make([]float32, AttendScratch)
 	for i := range t.N {
 		t.Len[i] = int32(ctx)
@@ -98,7 +98,7 @@ func BenchmarkAttendPrefill(b *testing.B) {
 			for _, shape := range headShapes {
 				b.Run(fmt.Sprintf("%v/%v/G%d-hd%d", tier, typ, shape.group, shape.dim), func(b *testing.B) {
 					s := New(tier)
-					kvs, blocks := benchHeads(b, s, typ, 1, shape.dim, prompt)
+					kvs, blocks := benchHeads(b, s, 1, cached{typ, shape.dim, prompt})
 					rows := TileQueries / shape.group
 					t, scratch := benchTile(rows*shape.group, shape.dim), make([]float32, AttendScratch)
 					for b.Loop() {

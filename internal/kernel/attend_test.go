@@ -41,6 +41,12 @@ func storeErr(t quant.Type, hd int) float64 {
 	return 0.501 / byteMax * math.Sqrt(float64(hd&-hd))
 }
 
+// cached is what a head's cache holds: n positions of hd elements.
+type cached struct {
+	typ   quant.Type
+	hd, n int
+}
+
 // history is a cache of one head with n positions in scattered blocks.
 type history struct {
 	kv     *KV
@@ -50,8 +56,9 @@ type history struct {
 
 // fillHistory stores random rows. The memory ends at a page that cannot be
 // touched, and the blocks that nobody may read have NaN for scales and halves.
-func fillHistory(t testing.TB, s Set, typ quant.Type, hd, n int, rng *rand.Rand) *history {
+func fillHistory(t testing.TB, s Set, of cached, rng *rand.Rand) *history {
 	t.Helper()
+	typ, hd, n := of.typ, of.hd, of.n
 	stride, err := KVBlockBytes(typ, hd)
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +191,7 @@ func TestAttend(t *testing.T) {
 					rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 1))
 					hd := rapid.SampledFrom([]int{2, 32, 64, 80, 96, 128, 250, 256}).Draw(r, "hd")
 					ctx := rapid.IntRange(1, 800).Draw(r, "ctx")
-					h := fillHistory(t, s, typ, hd, ctx, rng)
+					h := fillHistory(t, s, cached{typ, hd, ctx}, rng)
 					tile := randomTile(t, rng, rapid.IntRange(1, 8).Draw(r, "n"), hd, ctx)
 					tile.Softcap = rapid.SampledFrom([]float32{0, 2, 30}).Draw(r, "softcap")
 					s.Attend(tile, h.kv, h.blocks, scratchOf(t, nan32))
@@ -213,7 +220,7 @@ func drawHistory(t *testing.T, r *rapid.T, s Set) (h *history, ctx int, rng *ran
 	typ := rapid.SampledFrom(kvTypes).Draw(r, "type")
 	hd := rapid.SampledFrom([]int{16, 64, 80, 128, 256, 50}).Draw(r, "hd")
 	ctx = rapid.IntRange(1, 1100).Draw(r, "ctx")
-	return fillHistory(t, s, typ, hd, ctx, rng), ctx, rng
+	return fillHistory(t, s, cached{typ, hd, ctx}, rng), ctx, rng
 }
 
 // TestAttendAlone checks that a query's bits depend on nothing but its own
@@ -245,7 +252,7 @@ func TestAttendTiersAgree(t *testing.T) {
 		rng := testRand()
 		for _, typ := range kvTypes {
 			for _, hd := range []int{32, 64, 80, 96, 128, 256} {
-				h := fillHistory(t, spec, typ, hd, 600, rng)
+				h := fillHistory(t, spec, cached{typ, hd, 600}, rng)
 				tile := randomTile(t, rng, 8, hd, 600)
 				s.Attend(tile, h.kv, h.blocks, scratchOf(t, 0))
 				want := *tile
@@ -316,7 +323,7 @@ func TestStoreHostile(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
 		for _, typ := range kvTypes {
 			for _, hd := range []int{32, 30} {
-				h := fillHistory(t, s, typ, hd, 40, testRand())
+				h := fillHistory(t, s, cached{typ, hd, 40}, testRand())
 				for slot, x := range []float32{nan32, inf, -inf, 1e38, 1e-40, 0, 65519, -65520} {
 					row := make([]float32, hd)
 					for d := range row {
@@ -441,7 +448,7 @@ func TestPlaces(t *testing.T) {
 
 func TestAttendPanics(t *testing.T) {
 	s := New(Tiers()[0])
-	h := fillHistory(t, s, quant.F16, 32, 40, testRand()) // five blocks
+	h := fillHistory(t, s, cached{quant.F16, 32, 40}, testRand()) // five blocks
 	runs := inRuns(t, h.kv, 2, 3)
 	for name, edit := range map[string]func(*Tile, *KV, *[]int32){
 		"too many queries": func(t *Tile, _ *KV, _ *[]int32) { t.N = 9 },
@@ -475,7 +482,7 @@ func TestAttendPanics(t *testing.T) {
 
 func TestStorePanics(t *testing.T) {
 	s := New(Tiers()[0])
-	h := fillHistory(t, s, quant.I16, 32, 40, testRand())
+	h := fillHistory(t, s, cached{quant.I16, 32, 40}, testRand())
 	for _, kv := range []*KV{h.kv, inRuns(t, h.kv, 2, 3)} {
 		for _, block := range []int32{5, 6, 1000, math.MaxInt32, -1, math.MinInt32} {
 			func() {
@@ -493,7 +500,7 @@ func TestStorePanics(t *testing.T) {
 func TestAttendAllocatesNothing(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
 		for _, typ := range kvTypes {
-			h := fillHistory(t, s, typ, 64, 300, testRand())
+			h := fillHistory(t, s, cached{typ, 64, 300}, testRand())
 			tile, scratch, x := randomTile(t, testRand(), 3, 64, 300), make([]float32, AttendScratch), make([]float32, 64)
 			if n := testing.AllocsPerRun(10, func() {
 				s.StoreK(h.kv, 0, 3, x)

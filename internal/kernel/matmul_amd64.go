@@ -73,8 +73,8 @@ func (t *tiling) call(s Set, g, n int, q panel, ahead int) {
 		}
 		return
 	}
-	nb, x, scales := m.Cols/BlockLen, p.bytes(q), &m.Scales[g*m.scaleBytes]
-	fields := x[streamOffset(m.format.stream, nb, q.width):]
+	nb, panel, scales := m.Cols/BlockLen, p.streams(q), &m.Scales[g*m.scaleBytes]
+	x, fields := panel.quants(0, 0), panel.fields(m.format.stream, 0, 0)
 	if s.tier == cpu.AVX512VNNI {
 		vnniFuncs[m.Type](w, scales, &x[0], &fields[0], &out[0], nb, n, t.ldy, q.width, ahead, t.add)
 		return

@@ -48,7 +48,7 @@ func benchmarkMul(b *testing.B, typ quant.Type, rows, cols, threads int) {
 		b.Skipf("%d processors", runtime.NumCPU())
 	}
 	s, r := benchTier(b), rand.New(rand.NewPCG(1, 2))
-	pr := newProduct(b, r, s, typ, min(rows, 3072), k, cols)
+	pr := newProduct(b, r, s, typ, extent{min(rows, 3072), k, cols})
 	m := pr.m
 	if rows > m.Rows {
 		var err error

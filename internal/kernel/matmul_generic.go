@@ -10,7 +10,6 @@ import (
 // rows at a time: a 64-bit word holds values of two neighbouring rows 32 bits
 // apart, and one multiplication by a signed activation serves both.
 func matmulGeneric(m *Matrix, p *Panels, g0, g1 int, out Output) {
-	nb := m.Cols / BlockLen
 	var acc [PanelCols][Lanes]float32
 	for g := g0; g < g1; g++ {
 		quants, scales := m.group(g)
@@ -21,7 +20,7 @@ func matmulGeneric(m *Matrix, p *Panels, g0, g1 int, out Output) {
 			if m.format.float {
 				dotFloats(sums, m.Type, quants, p.floats(q))
 			} else {
-				dotBlocks(sums, m.format, scales, quants, p.bytes(q), nb)
+				dotBlocks(sums, m.format, scales, quants, p.streams(q))
 			}
 			for c := range sums {
 				y := out.Y[(q.first+c)*out.LD+g*Lanes:][:Lanes]
@@ -46,46 +45,44 @@ type blockScales struct {
 	d, m [2][Lanes]float32
 }
 
-// dotBlocks adds the products of one group with a panel of nb blocks and as many
-// columns as acc has.
-func dotBlocks(acc [][Lanes]float32, f *format, scales, quants, panel []byte, nb int) {
-	w := len(acc)
+// dotBlocks adds the products of one group of weights with the columns of a
+// panel, of which acc holds the sums.
+func dotBlocks(acc [][Lanes]float32, f *format, scales, quants []byte, panel streams) {
 	perUnit := f.unit / BlockLen
-	fields := panel[streamOffset(f.stream, nb, w):]
-	for b := range nb {
+	for b := range panel.blocks {
 		u := f.unpack(quants[b*f.quants:][:f.quants])
 		s := f.expand(scales[b/perUnit*f.scales:][:f.scales], b%perUnit)
 		for c := range acc {
-			x := panel[b*BlockLen*w+4*c:]
+			x := panel.column(f.stream, b, c)
+			dx := math.Float32frombits(x.field(0))
 			switch f.stream {
 			case offsetStream:
-				entry := fields[b*offsetBytes*w+4*c:]
-				dx, corr := math.Float32frombits(le.Uint32(entry)), int32(le.Uint32(entry[4*w:]))>>f.shift
-				dots := dot(&u, x, w, 0, 8)
+				corr := int32(x.field(1)) >> f.shift
+				dots := dot(&u, x, 0, 8)
 				for r := range Lanes {
 					acc[c][r] = fma32(float32(dots[r]+corr), float32(s.d[0][r]*dx), acc[c][r])
 				}
 			case affineStream:
-				entry := fields[b*affineBytes*w+4*c:]
-				dx, sum := math.Float32frombits(le.Uint32(entry)), math.Float32frombits(le.Uint32(entry[4*w:]))
-				dots := dot(&u, x, w, 0, 8)
+				sum := math.Float32frombits(x.field(1))
+				dots := dot(&u, x, 0, 8)
 				for r := range Lanes {
 					v := fma32(float32(dots[r]), float32(s.d[0][r]*dx), acc[c][r])
 					acc[c][r] = fma32(s.m[0][r], sum, v)
 				}
 			case halvesStream:
-				dotHalves(&acc[c], f, &u, &s, x, fields[b*halvesBytes*w+4*c:], w)
+				dotHalves(&acc[c], f, &u, &s, x)
 			}
 		}
 	}
 }
 
-// dotHalves is a block of a format whose scales cover 16 values. Q2_K has a
-// minimum instead of an offset: s.m holds it divided by the 128 of the field.
-func dotHalves(acc *[Lanes]float32, f *format, u *unpacked, s *blockScales, x, entry []byte, w int) {
-	dx := math.Float32frombits(le.Uint32(entry))
-	corr0, corr1 := int32(le.Uint32(entry[4*w:])), int32(le.Uint32(entry[8*w:]))
-	dots0, dots1 := dot(u, x, w, 0, 4), dot(u, x, w, 4, 8)
+// dotHalves adds one block of a format whose scales cover 16 values. Q2_K has a
+// minimum instead of an offset, to be subtracted once for each activation: the
+// fields hold the activations' sums times -128, and s.m the minimum over 128.
+func dotHalves(acc *[Lanes]float32, f *format, u *unpacked, s *blockScales, x column) {
+	dx := math.Float32frombits(x.field(0))
+	corr0, corr1 := int32(x.field(1)), int32(x.field(2))
+	dots0, dots1 := dot(u, x, 0, 4), dot(u, x, 4, 8)
 	for r := range Lanes {
 		var t float32
 		if f.shift > 0 {
@@ -101,14 +98,14 @@ func dotHalves(acc *[Lanes]float32, f *format, u *unpacked, s *blockScales, x, e
 	}
 }
 
-// dot sums vectors [j0, j1) of a block times one column, for all rows. A sum of
-// 32 products of 8-bit numbers keeps within 21 bits and its sign, so the two
-// rows of a word do not disturb each other beyond a borrow.
-func dot(u *unpacked, x []byte, w, j0, j1 int) (dots [Lanes]int32) {
+// dot sums the products of a block's fours [j0, j1) with one column, for all
+// rows. A sum of 32 products of 8-bit numbers fits into 21 bits and a sign, so a
+// word's upper sum is disturbed by the lower one only by a borrow, which is undone.
+func dot(u *unpacked, x column, j0, j1 int) (dots [Lanes]int32) {
 	const two = 0x000000ff000000ff
 	var xs [BlockLen]int64
 	for j := j0; j < j1; j++ {
-		four := x[j*4*w:][:4]
+		four := x.quants[j*4*x.width:][:4]
 		for t := range 4 {
 			xs[4*j+t] = int64(int8(four[t]))
 		}

@@ -69,8 +69,12 @@ type product struct {
 	rows, cols int
 }
 
-func newProduct(t testing.TB, r *rand.Rand, s Set, typ quant.Type, rows, k, cols int) *product {
+// extent is the shape of a product: weights of [rows, k] times cols columns.
+type extent struct{ rows, k, cols int }
+
+func newProduct(t testing.TB, r *rand.Rand, s Set, typ quant.Type, of extent) *product {
 	t.Helper()
+	rows, k, cols := of.rows, of.k, of.cols
 	m, err := NewMatrix(typ, rows, k)
 	if err != nil {
 		t.Fatal(err)
@@ -108,37 +112,38 @@ func (pr *product) run(s Set, add bool, y []float32) []float32 {
 func TestMulOracle(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
 		for _, typ := range allTypes() {
-			for _, shape := range [][3]int{{16, 256, 1}, {33, 512, 5}, {64, 1024, 8}, {48, 768, 19}} {
-				t.Run(fmt.Sprintf("%v/%v", typ, shape), func(t *testing.T) { checkOracle(t, s, typ, shape[0], shape[1], shape[2]) })
+			for _, shape := range []extent{{16, 256, 1}, {33, 512, 5}, {64, 1024, 8}, {48, 768, 19}} {
+				t.Run(fmt.Sprintf("%v/%v", typ, shape), func(t *testing.T) { checkOracle(t, s, typ, shape) })
 			}
 			if formatOf(typ).unit == 32 {
-				t.Run(typ.String()+"/576", func(t *testing.T) { checkOracle(t, s, typ, 20, 576, 3) })
-				t.Run(typ.String()+"/96", func(t *testing.T) { checkOracle(t, s, typ, 20, 96, 2) })
+				t.Run(typ.String()+"/576", func(t *testing.T) { checkOracle(t, s, typ, extent{20, 576, 3}) })
+				t.Run(typ.String()+"/96", func(t *testing.T) { checkOracle(t, s, typ, extent{20, 96, 2}) })
 			}
 		}
 	})
 }
 
-func checkOracle(t *testing.T, s Set, typ quant.Type, rows, k, cols int) {
+func checkOracle(t *testing.T, s Set, typ quant.Type, of extent) {
+	rows, k, cols := of.rows, of.k, of.cols
 	r := rand.New(rand.NewPCG(uint64(typ), uint64(rows*k)))
-	pr := newProduct(t, r, s, typ, rows, k, cols)
+	pr := newProduct(t, r, s, typ, of)
 	y := pr.run(s, false, nil)
 	w := dequantize(t, typ, pr.src, rows*k)
 	ldy := pr.m.Groups() * Lanes
 	for c := range cols {
 		x := quantisedColumn(pr, c)
 		for row := range ldy {
-			var want, size float64
+			var want, magnitude float64
 			if row < rows {
 				for i := range k {
 					v := float64(w[row*k+i]) * x[i]
 					want += v
-					size += math.Abs(v)
+					magnitude += math.Abs(v)
 				}
 			}
 			// Affine formats subtract large sums: the bound is on what is summed.
-			if got := float64(y[c*ldy+row]); !(math.Abs(got-want) <= 4e-6*size*mulSlack(typ)) {
-				t.Fatalf("row %d, column %d: got %g, want %g ± %g", row, c, got, want, 4e-6*size)
+			if got := float64(y[c*ldy+row]); !(math.Abs(got-want) <= 4e-6*magnitude*mulSlack(typ)) {
+				t.Fatalf("row %d, column %d: got %g, want %g ± %g", row, c, got, want, 4e-6*magnitude)
 			}
 		}
 	}
@@ -185,7 +190,7 @@ func TestMulTiersAgree(t *testing.T) {
 			k := formatOf(typ).unit * rapid.IntRange(1, 6).Draw(rt, "units")
 			cols := rapid.IntRange(1, 20).Draw(rt, "cols")
 			r := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
-			pr := newProduct(t, r, s, typ, rows, k, cols)
+			pr := newProduct(t, r, s, typ, extent{rows, k, cols})
 			add := rapid.Bool().Draw(rt, "add")
 			var y0 []float32
 			if add {
@@ -220,7 +225,7 @@ func TestMulBatchInvariance(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(typ), 7))
 			const rows, k = 40, 512
 			for _, cols := range []int{2, 3, 4, 5, 6, 7, 8, 9, 12, 17, 40} {
-				pr := newProduct(t, r, s, typ, rows, k, cols)
+				pr := newProduct(t, r, s, typ, extent{rows, k, cols})
 				y := pr.run(s, false, nil)
 				ldy := pr.m.Groups() * Lanes
 				one := NewPanels(k, 1, pr.m.NeedsFloats())
@@ -244,7 +249,7 @@ func TestMulAdd(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
 		for _, typ := range allTypes() {
 			r := rand.New(rand.NewPCG(uint64(typ), 9))
-			pr := newProduct(t, r, s, typ, 32, 256, 11)
+			pr := newProduct(t, r, s, typ, extent{32, 256, 11})
 			plain := pr.run(s, false, nil)
 			y := make([]float32, len(plain))
 			want := make([]float32, len(plain))

@@ -12,7 +12,7 @@ func TestNotFiniteIsReported(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
 		for _, typ := range kvTypes {
 			for _, hd := range []int{34, 64} {
-				h := fillHistory(t, s, typ, hd, 40, testRand())
+				h := fillHistory(t, s, cached{typ, hd, 40}, testRand())
 				for _, bad := range []float32{0, 1e4, nan32, float32(math.Inf(1)), float32(math.Inf(-1))} {
 					x := make([]float32, hd)
 					for i := range x {

@@ -30,7 +30,7 @@ func checkGuarded(t *testing.T, s Set, typ quant.Type, cols int, front bool) {
 	const rows, sentinel = 32, 12345
 	k := formatOf(typ).unit * 3
 	r := rand.New(rand.NewPCG(uint64(typ), uint64(cols)))
-	pr := newProduct(t, r, s, typ, rows, k, cols)
+	pr := newProduct(t, r, s, typ, extent{rows, k, cols})
 	want := pr.run(s, false, nil)
 
 	src := guarded[byte](t, len(pr.src), front)
@@ -71,7 +71,7 @@ func TestPackParts(t *testing.T) {
 	for _, typ := range allTypes() {
 		const rows, k = 16*7 + 5, 512
 		r := rand.New(rand.NewPCG(uint64(typ), 11))
-		pr := newProduct(t, r, Set{}, typ, rows, k, 1)
+		pr := newProduct(t, r, Set{}, typ, extent{rows, k, 1})
 		m, err := NewMatrix(typ, rows, k)
 		if err != nil {
 			t.Fatal(err)
@@ -133,8 +133,8 @@ func TestPackedSize(t *testing.T) {
 // TestPanics: wrong lengths are caught before any assembly runs.
 func TestPanics(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
-	pr := newProduct(t, r, Set{}, quant.Q8_0, 32, 64, 3)
-	fl := newProduct(t, r, Set{}, quant.F16, 32, 64, 3)
+	pr := newProduct(t, r, Set{}, quant.Q8_0, extent{32, 64, 3})
+	fl := newProduct(t, r, Set{}, quant.F16, extent{32, 64, 3})
 	s, y := New(255), make([]float32, 3*32)
 	for name, f := range map[string]func(){
 		"y too short":          func() { s.Mul(pr.m, pr.p, 0, 2, Output{Y: y[:95], LD: 32}) },
@@ -198,7 +198,7 @@ func BenchmarkPack(b *testing.B) {
 		b.Run(fmt.Sprint(typ), func(b *testing.B) {
 			const rows, k = 1024, 1024
 			r := rand.New(rand.NewPCG(1, 2))
-			pr := newProduct(b, r, Set{}, typ, rows, k, 1)
+			pr := newProduct(b, r, Set{}, typ, extent{rows, k, 1})
 			s, best := New(255), time.Hour
 			for range b.N {
 				start := time.Now()

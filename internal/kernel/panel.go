@@ -57,10 +57,11 @@ func (p *Panels) panel(i int) panel {
 	return panel{first, min(PanelCols, p.Cols-first)}
 }
 
-// bytes is the part of Data that belongs to a panel.
-func (p *Panels) bytes(q panel) []byte {
-	column := p.K / BlockLen * columnBytes
-	return p.Data[q.first*column : (q.first+q.width)*column]
+// streams is the part of Data that belongs to a panel.
+func (p *Panels) streams(q panel) streams {
+	nb := p.K / BlockLen
+	column := nb * columnBytes
+	return streams{data: p.Data[q.first*column : (q.first+q.width)*column], blocks: nb, width: q.width}
 }
 
 // floats is the part of X that belongs to a panel.
@@ -124,59 +125,95 @@ const (
 	halvesStream
 )
 
-// streamOffset is where stream s starts within a panel of nb blocks and width
-// columns.
-func streamOffset(s stream, nb, width int) int {
-	at := [...]int{
+// streamStart and streamBytes say where a field stream lies in a panel and what
+// it has of each block, in bytes per block and column.
+var (
+	streamStart = [...]int{
 		offsetStream: quantBytes,
 		affineStream: quantBytes + offsetBytes,
 		halvesStream: quantBytes + offsetBytes + affineBytes,
 	}
-	return at[s] * nb * width
+	streamBytes = [...]int{offsetStream: offsetBytes, affineStream: affineBytes, halvesStream: halvesBytes}
+)
+
+// streams is the memory of one panel.
+type streams struct {
+	data          []byte
+	blocks, width int // blocks of a column, and columns
+}
+
+// quants starts at column c of block b.
+func (p streams) quants(b, c int) []byte { return p.data[b*quantBytes*p.width+4*c:] }
+
+// fields starts at column c of block b in a field stream.
+func (p streams) fields(s stream, b, c int) []byte {
+	return p.data[(streamStart[s]*p.blocks+streamBytes[s]*b)*p.width+4*c:]
+}
+
+// column is one column of one block: its value 4j+t is quants[4*width*j+t].
+type column struct {
+	quants, fields []byte
+	width          int
+}
+
+// column is column c of block b, with its fields in stream s.
+func (p streams) column(s stream, b, c int) column {
+	return column{quants: p.quants(b, c), fields: p.fields(s, b, c), width: p.width}
+}
+
+// field is the column's i-th field.
+func (c column) field(i int) uint32 { return le.Uint32(c.fields[4*c.width*i:]) }
+
+// Columns are N vectors of Len values: vector i is X[i*LD:][:Len].
+type Columns struct {
+	X          []float32
+	N, LD, Len int
 }
 
 // Quantize writes x, which begins at position k0 of column col. k0 and len(x)
 // are multiples of 32. Different segments may be written at the same time.
 func (s Set) Quantize(p *Panels, col, k0 int, x []float32) {
-	s.QuantizeColumns(p, col, 1, k0, x, len(x), len(x))
+	s.QuantizeColumns(p, col, k0, Columns{X: x, N: 1, LD: len(x), Len: len(x)})
 }
 
-// QuantizeColumns quantises n columns from col on, k values each from position
-// k0 on: column i's are x[i*ldx:][:k]. It does what Quantize does, several times
-// as fast: the columns of a panel share cache lines.
-func (s Set) QuantizeColumns(p *Panels, col, n, k0 int, x []float32, ldx, k int) {
-	if col < 0 || n < 0 || col+n > p.Cols || k0 < 0 || k0%BlockLen != 0 || k%BlockLen != 0 || k < 0 || k > p.K-k0 {
-		panic(fmt.Sprintf("kernel: Quantize: %d values at %d of columns %d to %d in panels of %d columns of %d", k, k0, col, col+n, p.Cols, p.K))
+// QuantizeColumns writes x into the columns from col on, each from position k0
+// on. It does what a Quantize of each does, several times as fast, because the
+// columns of a panel share cache lines.
+func (s Set) QuantizeColumns(p *Panels, col, k0 int, x Columns) {
+	if col < 0 || x.N < 0 || col+x.N > p.Cols || k0 < 0 || k0%BlockLen != 0 || x.Len%BlockLen != 0 || x.Len < 0 || x.Len > p.K-k0 {
+		panic(fmt.Sprintf("kernel: Quantize: %d values at %d of columns %d to %d in panels of %d columns of %d", x.Len, k0, col, col+x.N, p.Cols, p.K))
 	}
-	if n == 0 || k == 0 {
+	if x.N == 0 || x.Len == 0 {
 		return
 	}
-	if ldx < 0 || len(x) < (n-1)*ldx+k {
-		panic(fmt.Sprintf("kernel: Quantize: %d columns of %d values, %d apart, in %d", n, k, ldx, len(x)))
+	if x.LD < 0 || len(x.X) < (x.N-1)*x.LD+x.Len {
+		panic(fmt.Sprintf("kernel: Quantize: %d columns of %d values, %d apart, in %d", x.N, x.Len, x.LD, len(x.X)))
 	}
-	for n > 0 {
+	for {
 		q := p.panel(col / PanelCols)
 		lane := col - q.first
-		some := min(n, q.width-lane)
-		s.quantize(p.bytes(q), p.K/BlockLen, q.width, lane, some, k0/BlockLen, x, ldx, k)
+		part := x
+		part.N = min(x.N, q.width-lane)
+		s.quantize(p.streams(q), k0/BlockLen, lane, part)
 		if p.X != nil {
-			p.copyFloats(q, lane, some, k0, x, ldx, k)
+			p.copyFloats(q, lane, k0, part)
 		}
-		if n -= some; n > 0 {
-			col, x = col+some, x[some*ldx:]
+		if x.N -= part.N; x.N == 0 {
+			return
 		}
+		col, x.X = col+part.N, x.X[part.N*x.LD:]
 	}
 }
 
-// copyFloats keeps the float32 copy of columns of a panel.
-func (p *Panels) copyFloats(q panel, lane, n, k0 int, x []float32, ldx, k int) {
+// copyFloats keeps the float32 copy of columns of a panel, from column lane on.
+func (p *Panels) copyFloats(q panel, lane, k0 int, x Columns) {
 	dst := p.floats(q)[k0*q.width:]
 	if q.width == 1 {
-		copy(dst, x[:k])
+		copy(dst, x.X[:x.Len])
 		return
 	}
-	for c := range n {
-		for i, v := range x[c*ldx:][:k] {
+	for c := range x.N {
+		for i, v := range x.X[c*x.LD:][:x.Len] {
 			dst[i*q.width+lane+c] = v
 		}
 	}

@@ -13,24 +13,21 @@ func quantizeAVX2(x *float32, quants, offset, affine, halves *byte, blocks, widt
 //go:noescape
 func quantizePanelVNNI(x *float32, quants, offset, affine, halves *byte, blocks, ldx int)
 
-// quantize writes n columns of a panel of w columns from column c and block b0
-// on: k values of x each, ldx apart.
-func (s Set) quantize(panel []byte, nb, w, c, n, b0 int, x []float32, ldx, k int) {
+// quantize writes x into a panel: from block b of its column c on.
+func (s Set) quantize(p streams, b, c int, x Columns) {
 	if s.tier == cpu.Generic {
-		quantizeGeneric(panel, nb, w, c, n, b0, x, ldx, k)
+		quantizeGeneric(p, b, c, x)
 		return
 	}
-	quants := &panel[b0*quantBytes*w+4*c]
-	offset := &panel[streamOffset(offsetStream, nb, w)+b0*offsetBytes*w+4*c]
-	affine := &panel[streamOffset(affineStream, nb, w)+b0*affineBytes*w+4*c]
-	halves := &panel[streamOffset(halvesStream, nb, w)+b0*halvesBytes*w+4*c]
-	if s.tier == cpu.AVX512VNNI && n == PanelCols {
-		quantizePanelVNNI(&x[0], quants, offset, affine, halves, k/BlockLen, ldx)
+	src, quants := &x.X[0], &p.quants(b, c)[0]
+	offset, affine, halves := &p.fields(offsetStream, b, c)[0], &p.fields(affineStream, b, c)[0], &p.fields(halvesStream, b, c)[0]
+	if s.tier == cpu.AVX512VNNI && x.N == PanelCols {
+		quantizePanelVNNI(src, quants, offset, affine, halves, x.Len/BlockLen, x.LD)
 		return
 	}
 	if s.tier == cpu.AVX512VNNI {
-		quantizeVNNI(&x[0], quants, offset, affine, halves, k/BlockLen, w, n, ldx)
+		quantizeVNNI(src, quants, offset, affine, halves, x.Len/BlockLen, p.width, x.N, x.LD)
 		return
 	}
-	quantizeAVX2(&x[0], quants, offset, affine, halves, k/BlockLen, w, n, ldx)
+	quantizeAVX2(src, quants, offset, affine, halves, x.Len/BlockLen, p.width, x.N, x.LD)
 }

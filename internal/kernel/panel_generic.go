@@ -5,25 +5,22 @@ import "math"
 // tinyAmax keeps 127/amax finite: activations below it count as zero.
 const tinyAmax = 1e-30
 
-// quantizeGeneric writes n columns, k values of x each and ldx apart, into the
-// lanes from c on of a panel of nb blocks and w columns, from block b0 on. Its
+// quantizeGeneric writes x into a panel: from block b0 of its column c on. Its
 // float32 operations are the definition of the other tiers.
-func quantizeGeneric(panel []byte, nb, w, c, n, b0 int, x []float32, ldx, k int) {
-	for i := range n {
-		quantizeColumn(panel, nb, w, c+i, b0, x[i*ldx:][:k])
+func quantizeGeneric(p streams, b0, c int, x Columns) {
+	for i := range x.N {
+		p.quantizeColumn(b0, c+i, x.X[i*x.LD:][:x.Len])
 	}
 }
 
-func quantizeColumn(panel []byte, nb, w, c, b0 int, x []float32) {
-	offset := panel[streamOffset(offsetStream, nb, w):]
-	affine := panel[streamOffset(affineStream, nb, w):]
-	halves := panel[streamOffset(halvesStream, nb, w):]
+func (p streams) quantizeColumn(b0, c int, x []float32) {
+	w := p.width
 	for i := 0; i < len(x)/BlockLen; i++ {
 		b := b0 + i
 		var q [BlockLen]int8
 		dx := quantizeBlock(&q, (*[BlockLen]float32)(x[i*BlockLen:]))
 		var sum [2]int32
-		dst := panel[b*BlockLen*w+4*c:]
+		dst := p.quants(b, c)
 		for j := range 8 {
 			four := (*[4]int8)(q[4*j:])
 			for t, v := range four {
@@ -32,13 +29,13 @@ func quantizeColumn(panel []byte, nb, w, c, b0 int, x []float32) {
 			}
 		}
 		bits, total := math.Float32bits(dx), sum[0]+sum[1]
-		f := offset[b*offsetBytes*w+4*c:]
+		f := p.fields(offsetStream, b, c)
 		le.PutUint32(f, bits)
 		le.PutUint32(f[4*w:], uint32(-128*total))
-		f = affine[b*affineBytes*w+4*c:]
+		f = p.fields(affineStream, b, c)
 		le.PutUint32(f, bits)
 		le.PutUint32(f[4*w:], math.Float32bits(dx*float32(total)))
-		f = halves[b*halvesBytes*w+4*c:]
+		f = p.fields(halvesStream, b, c)
 		le.PutUint32(f, bits)
 		le.PutUint32(f[4*w:], uint32(-128*sum[0]))
 		le.PutUint32(f[8*w:], uint32(-128*sum[1]))

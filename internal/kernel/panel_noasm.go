@@ -2,6 +2,4 @@
 
 package kernel
 
-func (Set) quantize(panel []byte, nb, w, c, n, b0 int, x []float32, ldx, k int) {
-	quantizeGeneric(panel, nb, w, c, n, b0, x, ldx, k)
-}
+func (Set) quantize(p streams, b, c int, x Columns) { quantizeGeneric(p, b, c, x) }

@@ -50,9 +50,9 @@ func TestQuantizeTiersAgree(t *testing.T) {
 					Set{}.Quantize(want, c, 0, col)
 				}
 				some := cols / 3 // columns in two parts, one of them across panels
-				s.QuantizeColumns(together, 0, some, 0, x, ld, k)
-				s.QuantizeColumns(together, some, cols-some, 0, x[some*ld:], ld, half)
-				s.QuantizeColumns(together, some, cols-some, half, x[some*ld+half:], ld, k-half)
+				s.QuantizeColumns(together, 0, 0, Columns{x, some, ld, k})
+				s.QuantizeColumns(together, some, 0, Columns{x[some*ld:], cols - some, ld, half})
+				s.QuantizeColumns(together, some, half, Columns{x[some*ld+half:], cols - some, ld, k - half})
 				if !bytes.Equal(got.Data, want.Data) {
 					t.Fatalf("k %d, %d columns: bytes differ", k, cols)
 				}
@@ -93,7 +93,7 @@ func TestQuantizeValues(t *testing.T) {
 func TestMulNaN(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
 		for _, typ := range allTypes() {
-			pr := newProduct(t, rand.New(rand.NewPCG(5, 6)), s, typ, 16, 512, 3)
+			pr := newProduct(t, rand.New(rand.NewPCG(5, 6)), s, typ, extent{16, 512, 3})
 			pr.x[512+300] = float32(math.NaN())
 			s.Quantize(pr.p, 1, 0, pr.x[512:1024])
 			for i, v := range pr.run(s, false, nil) {
@@ -112,7 +112,7 @@ func BenchmarkQuantize(b *testing.B) {
 			for i := range x {
 				x[i] = float32(i%77) - 30
 			}
-			sampled(b, 1, func(int) { s.QuantizeColumns(p, 0, cols, 0, x, 1024, 1024) }, map[string]float64{"GB/s": float64(4096 * cols)})
+			sampled(b, 1, func(int) { s.QuantizeColumns(p, 0, 0, Columns{x, cols, 1024, 1024}) }, map[string]float64{"GB/s": float64(4096 * cols)})
 		})
 	}
 }

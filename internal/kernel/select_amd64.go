@@ -51,9 +51,9 @@ func (s Set) peak(x []float32) (top float32, nan bool) {
 	return max(top, m), nan || squares != squares
 }
 
-func (s Set) band(out, x []float32, max, scale, lo, hi float32) (sums Sums, n int) {
+func (s Set) band(out, x []float32, b Band) (sums Sums, n int) {
 	if s.tier == cpu.Generic {
-		return bandGeneric(out, x, max, scale, lo, hi)
+		return bandGeneric(out, x, b)
 	}
 	for len(x) > 0 {
 		part := x[:min(len(x), expCall)]
@@ -61,11 +61,11 @@ func (s Set) band(out, x []float32, max, scale, lo, hi float32) (sums Sums, n in
 		var t, l, h float32
 		var count int
 		if s.tier == cpu.AVX512VNNI {
-			t, l, h, count = selectBandAVX512(ptr(out[n:]), ptr(part), regs, max, scale, lo, hi)
+			t, l, h, count = selectBandAVX512(ptr(out[n:]), ptr(part), regs, b.Max, b.Scale, b.Lo, b.Hi)
 		} else {
-			t, l, h, count = selectBandAVX2(ptr(out[n:]), ptr(part), regs, max, scale, lo, hi)
+			t, l, h, count = selectBandAVX2(ptr(out[n:]), ptr(part), regs, b.Max, b.Scale, b.Lo, b.Hi)
 		}
-		rest, m := bandGeneric(out[n+count:], part[done:], max, scale, lo, hi)
+		rest, m := bandGeneric(out[n+count:], part[done:], b)
 		sums.Total += t + rest.Total
 		sums.AboveLo += l + rest.AboveLo
 		sums.AboveHi += h + rest.AboveHi

@@ -33,19 +33,19 @@ func massGeneric(x []float32, max, scale float32) float32 {
 	return float32(sum)
 }
 
-func bandGeneric(out, x []float32, max, scale, lo, hi float32) (Sums, int) {
+func bandGeneric(out, x []float32, b Band) (Sums, int) {
 	n := 0
 	var total, aboveLo, aboveHi float64
 	for _, v := range x {
-		w := float64(exp32((v - max) * scale))
+		w := float64(exp32((v - b.Max) * b.Scale))
 		total += w
-		if v > lo {
+		if v > b.Lo {
 			aboveLo += w
 		}
 		switch {
-		case v > hi:
+		case v > b.Hi:
 			aboveHi += w
-		case v > lo:
+		case v > b.Lo:
 			out[n] = v
 			n++
 		}

@@ -68,7 +68,7 @@ func TestBand(t *testing.T) {
 				copy(out, x)
 				x = out[:len(x)]
 			}
-			sums, n := s.Band(out, x, top, scale, lo, hi)
+			sums, n := s.Band(out, x, Band{top, scale, lo, hi})
 			if !slices.Equal(out[:n], want) {
 				r.Fatalf("gathered %v, want %v", out[:n], want)
 			}
@@ -109,7 +109,7 @@ func TestBandRefusesTooLittleRoom(t *testing.T) {
 			t.Error("17 values into 31 places")
 		}
 	}()
-	Set{}.Band(make([]float32, 31), make([]float32, 17), 0, 1, 0, 0)
+	Set{}.Band(make([]float32, 31), make([]float32, 17), Band{Scale: 1})
 }
 
 func BenchmarkMass(b *testing.B) {
@@ -134,7 +134,7 @@ func BenchmarkMass(b *testing.B) {
 					lo = -9
 				}
 				for b.Loop() {
-					s.Band(out, x, 4, 1.4, lo, hi)
+					s.Band(out, x, Band{4, 1.4, lo, hi})
 				}
 			})
 		}

@@ -7,6 +7,6 @@ func (Set) peak(x []float32) (float32, bool)   { return peakGeneric(x) }
 
 func (Set) mass(x []float32, max, scale float32) float32 { return massGeneric(x, max, scale) }
 
-func (Set) band(out, x []float32, max, scale, lo, hi float32) (Sums, int) {
-	return bandGeneric(out, x, max, scale, lo, hi)
+func (Set) band(out, x []float32, b Band) (Sums, int) {
+	return bandGeneric(out, x, b)
 }

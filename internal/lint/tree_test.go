@@ -41,14 +41,31 @@ func (s source) imports() (own, other []string) {
 // tree parses every Go file of this module; nested modules are left out.
 func tree(t *testing.T) []source {
 	t.Helper()
-	root := filepath.Join("..", "..")
+	return parse(t, ".")
+}
+
+// generators parses the module that writes the assembly.
+func generators(t *testing.T) []source {
+	t.Helper()
+	return parse(t, "internal/kernel/_asm")
+}
+
+// parse reads every Go file below a directory of the project; modules nested
+// in it are left out.
+func parse(t *testing.T, dir string) []source {
+	t.Helper()
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	top := filepath.Join(root, filepath.FromSlash(dir))
 	var out []source
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if d.IsDir() {
-			return enter(root, path, d)
+			return enter(top, path, d)
 		}
 		if !strings.HasSuffix(path, ".go") {
 			return nil

@@ -75,5 +75,5 @@ func (j *gatedJob) activate(y []float32, c int) {
 	} else {
 		f.set.SiluMulRows(y, f.rows, ld, pairRows)
 	}
-	f.set.QuantizeColumns(f.hidden, 0, f.rows, c*pairRows, y, ld, pairRows)
+	f.set.QuantizeColumns(f.hidden, 0, c*pairRows, kernel.Columns{X: y, N: f.rows, LD: ld, Len: pairRows})
 }

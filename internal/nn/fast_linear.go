@@ -122,7 +122,7 @@ func (j *normJob) Do(worker, _ int) {
 				f.faults.add(int(f.tiling.wanted[first+r]))
 			}
 		}
-		f.set.QuantizeColumns(j.to, first, n, from, own.rows, ld, ld)
+		f.set.QuantizeColumns(j.to, first, from, kernel.Columns{X: own.rows, N: n, LD: ld, Len: ld})
 	}
 }
 

@@ -103,15 +103,15 @@ type affine struct {
 }
 
 // fitAffines fits sub-blocks of n elements with integers q in [0, qmax], and
-// scales and minimums in [0, limit]. d and dmin are written to bd and bmin.
-func fitAffines(x []float32, n, qmax, limit int, bd, bmin []byte) (a affine) {
+// scales and minimums in [0, limit]. It writes d and dmin to dst, two halves.
+func fitAffines(x []float32, n, qmax, limit int, dst []byte) (a affine) {
 	var scales, minimums [16]float32
 	count := len(x) / n
 	for s := range count {
 		scales[s], minimums[s] = fitAffine(x[n*s:][:n], qmax)
 	}
-	a.d = putHalf(bd, extreme(scales[:])/float32(limit))
-	a.dmin = putHalf(bmin, extreme(minimums[:])/float32(limit))
+	a.d = putHalf(dst, extreme(scales[:])/float32(limit))
+	a.dmin = putHalf(dst[2:], extreme(minimums[:])/float32(limit))
 	for s := range count {
 		a.scale[s] = byte(nearest(scales[s]*inverse(a.d), 0, limit))
 		a.minimum[s] = byte(nearest(minimums[s]*inverse(a.dmin), 0, limit))
@@ -128,7 +128,7 @@ func (a *affine) quantum(s int, v float32, qmax int) byte {
 
 func encodeQ2_K(b []byte, x []float32) {
 	clear(b)
-	a := fitAffines(x, 16, 3, 15, b[80:], b[82:])
+	a := fitAffines(x, 16, 3, 15, b[80:])
 	scales, q := b[:16], b[16:80]
 	for s := range 16 {
 		scales[s] = a.scale[s] | a.minimum[s]<<4
@@ -140,7 +140,7 @@ func encodeQ2_K(b []byte, x []float32) {
 
 func encodeQ4_K(b []byte, x []float32) {
 	clear(b)
-	a := fitAffines(x, 32, 15, 63, b, b[2:])
+	a := fitAffines(x, 32, 15, 63, b)
 	scales, q := b[4:16], b[16:144]
 	for s := range 8 {
 		putScaleMinK(scales, s, a.scale[s], a.minimum[s])
@@ -152,7 +152,7 @@ func encodeQ4_K(b []byte, x []float32) {
 
 func encodeQ5_K(b []byte, x []float32) {
 	clear(b)
-	a := fitAffines(x, 32, 31, 63, b, b[2:])
+	a := fitAffines(x, 32, 31, 63, b)
 	scales, high, q := b[4:16], b[16:48], b[48:176]
 	for s := range 8 {
 		putScaleMinK(scales, s, a.scale[s], a.minimum[s])

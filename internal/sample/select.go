@@ -15,6 +15,11 @@ import (
 // measure says what a logit weighs: exp((logit-max)*scale).
 type measure struct{ max, scale float32 }
 
+// band is the range (lo, hi] of logits, weighed by m.
+func (m measure) band(lo, hi float32) kernel.Band {
+	return kernel.Band{Max: m.max, Scale: m.scale, Lo: lo, Hi: hi}
+}
+
 // cut is a set of the best tokens: those with a logit above at, and the first
 // ties of those that have this one.
 type cut struct {
@@ -72,7 +77,7 @@ func (s *Sampler) total(x []float32, m measure) float64 {
 func (s *Sampler) scan(x []float32, m measure, lo, hi float32) scanned {
 	sc := scanned{m: m, lo: lo, hi: hi}
 	for c := range s.mass {
-		sums, n := s.set.Band(s.list[sc.end:], s.chunkOf(x, c), m.max, m.scale, lo, hi)
+		sums, n := s.set.Band(s.list[sc.end:], s.chunkOf(x, c), m.band(lo, hi))
 		s.above[c], s.start[c] = float64(sums.AboveHi), sc.end
 		sc.total += float64(sums.Total)
 		sc.aboveLo += float64(sums.AboveLo)
@@ -89,7 +94,7 @@ func (s *Sampler) scan(x []float32, m measure, lo, hi float32) scanned {
 func (s *Sampler) narrow(out, list []float32, m measure, lo, hi float32) scanned {
 	sc := scanned{lo: lo, hi: hi}
 	for part := range slices.Chunk(list, s.chunk) {
-		sums, n := s.set.Band(out[sc.end:], part, m.max, m.scale, lo, hi)
+		sums, n := s.set.Band(out[sc.end:], part, m.band(lo, hi))
 		sc.aboveLo += float64(sums.AboveLo)
 		sc.aboveHi += float64(sums.AboveHi)
 		sc.gathered += n
@@ -207,7 +212,7 @@ func (s *Sampler) settle(x []float32, m measure, c cut) float64 {
 		s.mass[i], s.ties[i] = s.above[i], 0
 		if c.ties > 0 || c.at != s.last.hi {
 			segment := s.list[s.start[i]:s.start[i+1]]
-			sums, n := s.set.Band(s.spare[0], segment, m.max, m.scale, below(c.at), c.at)
+			sums, n := s.set.Band(s.spare[0], segment, m.band(below(c.at), c.at))
 			s.ties[i] = min(left, n)
 			left -= s.ties[i]
 			s.mass[i] += float64(sums.AboveHi) + w*float64(s.ties[i])
@@ -239,7 +244,7 @@ func (s *Sampler) drawFrom(x []float32, m measure, c cut, u float64) int32 {
 	row, ties := s.chunkOf(x, at), s.ties[at]
 	for first := at * s.chunk; ; first += s.small {
 		part := row[:min(s.small, len(row))]
-		sums, n := s.set.Band(s.spare[0], part, m.max, m.scale, below(c.at), c.at)
+		sums, n := s.set.Band(s.spare[0], part, m.band(below(c.at), c.at))
 		n = min(n, ties)
 		mass := float64(sums.AboveHi)
 		if n > 0 {

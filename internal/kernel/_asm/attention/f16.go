@@ -26,59 +26,83 @@ func scoresF16For(a lanes.Arch, n int) {
 	lanes.Loop(count, func() {
 		block := nextBlock(k, stride, ids)
 		next := following(k, stride, ids)
+		x := scorer{Arch: a, n: n, q: q, s: s, block: block, next: next, rounds: quads}
 		switch {
 		case a.Wide():
-			scoresWide(a, n, q, s, block, next, quads)
+			x.wideF16()
 		case n <= 6: // both halves of the tokens at once
-			scoresNarrow(a, n, []int{0, 1}, q, s, block, next, quads)
+			x.narrowF16(0, 1)
 		default:
-			scoresNarrow(a, n, []int{0}, q, s, copyOf(block), next, quads)
-			scoresNarrow(a, n, []int{1}, q, s, block, nil, quads)
+			x.again().narrowF16(0)
+			x.narrowF16(1)
 		}
 		ADDQ(Imm(4*tokens), s)
 	})
 	lanes.Finish()
 }
 
-// scoresWide keeps two sums per query, of the even and of the odd elements, so
+// scorer is one block of keys and the queries that it is multiplied by.
+type scorer struct {
+	lanes.Arch
+	n      int           // queries
+	q, s   reg.GPVirtual // the first query; where the block's scores for it go
+	block  reg.GPVirtual // the keys; the loop over them moves it to their end
+	next   reg.GPVirtual // the keys of the next block, which are prefetched
+	rounds reg.GPVirtual // how often the loop runs: four elements (f16) or four pairs a time
+	scale  reg.GPVirtual // the queries' scales; of integers only
+}
+
+// again returns a copy of x for the first of two passes over the block, and
+// leaves x for the second. Each has its own pointer to the keys; only the first
+// prefetches the next block.
+func (x *scorer) again() *scorer {
+	first := *x
+	first.block = copyOf(x.block)
+	x.next = nil
+	return &first
+}
+
+// wideF16 keeps two sums per query, of the even and of the odd elements, so
 // that one query alone does not wait for every addition.
-func scoresWide(a lanes.Arch, n int, q, s, block, next, quads reg.GPVirtual) {
+func (x *scorer) wideF16() {
+	a, n := x.Arch, x.n
 	sums := a.Regs(2 * n)
 	for _, r := range sums {
 		a.Zero(r)
 	}
-	at, left := copyOf(q), copyOf(quads)
+	at, left := copyOf(x.q), copyOf(x.rounds)
 	lanes.Loop(left, func() {
 		for u := range 4 {
 			k := a.Reg()
-			VCVTPH2PS(Mem{Base: block, Disp: 2 * tokens * u}, k)
+			VCVTPH2PS(Mem{Base: x.block, Disp: 2 * tokens * u}, k)
 			for i := range n {
 				VFMADD231PS_BCST(Mem{Base: at, Disp: row*i + 4*u}, k, sums[2*i+u%2])
 			}
 		}
-		prefetch(next, 4*2*tokens)
-		ADDQ(I32(4*2*tokens), block)
+		prefetch(x.next, 4*2*tokens)
+		ADDQ(I32(4*2*tokens), x.block)
 		ADDQ(Imm(16), at)
 	})
 	for i := range n {
 		VADDPS(sums[2*i+1], sums[2*i], sums[2*i])
-		VMOVUPS(sums[2*i], Mem{Base: s, Disp: row * i})
+		VMOVUPS(sums[2*i], Mem{Base: x.s, Disp: row * i})
 	}
 }
 
-// scoresNarrow does the given halves of 8 tokens. It asks for the next block if
-// there is one.
-func scoresNarrow(a lanes.Arch, n int, halves []int, q, s, block, next, quads reg.GPVirtual) {
+// narrowF16 computes the scores of the block's first 8 tokens (half 0), of its
+// last 8 (half 1), or of both.
+func (x *scorer) narrowF16(halves ...int) {
+	a, n := x.Arch, x.n
 	sums := a.Regs(n * len(halves))
 	for _, r := range sums {
 		a.Zero(r)
 	}
-	at, left := copyOf(q), copyOf(quads)
+	at, left := copyOf(x.q), copyOf(x.rounds)
 	lanes.Loop(left, func() {
 		for u := range 4 {
 			k := a.Regs(len(halves))
 			for j, h := range halves {
-				VCVTPH2PS(Mem{Base: block, Disp: 2*tokens*u + 16*h}, k[j])
+				VCVTPH2PS(Mem{Base: x.block, Disp: 2*tokens*u + 16*h}, k[j])
 			}
 			for i := range n {
 				b := a.Reg()
@@ -88,15 +112,15 @@ func scoresNarrow(a lanes.Arch, n int, halves []int, q, s, block, next, quads re
 				}
 			}
 		}
-		if next != nil {
-			prefetch(next, 4*2*tokens)
+		if x.next != nil {
+			prefetch(x.next, 4*2*tokens)
 		}
-		ADDQ(I32(4*2*tokens), block)
+		ADDQ(I32(4*2*tokens), x.block)
 		ADDQ(Imm(16), at)
 	})
 	for i := range n {
 		for j, h := range halves {
-			VMOVUPS(sums[i*len(halves)+j], Mem{Base: s, Disp: row*i + 32*h})
+			VMOVUPS(sums[i*len(halves)+j], Mem{Base: x.s, Disp: row*i + 32*h})
 		}
 	}
 }
@@ -142,7 +166,8 @@ func valuesF16For(a lanes.Arch, n int) {
 			Label(again)
 			CMPQ(left, I32(bytes))
 			JLT(LabelRef(next))
-			valuesColumns(a, n, w, p, out, block, pitch, ahead)
+			x := adder{Arch: a, n: n, width: w, weights: p, out: out, pitch: pitch}
+			x.columnsF16(block, ahead)
 			ADDQ(I32(2*bytes), out)
 			ADDQ(I32(bytes), block)
 			SUBQ(I32(bytes), left)
@@ -154,19 +179,30 @@ func valuesF16For(a lanes.Arch, n int) {
 	lanes.Finish()
 }
 
-// valuesColumns does w registers of columns over one block; the next one is ahead
-// bytes away.
-func valuesColumns(a lanes.Arch, n, w int, p, out, block, pitch, ahead reg.GPVirtual) {
+// adder is some columns of values and the outputs that they are added to.
+type adder struct {
+	lanes.Arch
+	n       int           // outputs
+	width   int           // columns, in registers
+	weights reg.GPVirtual // of the first output
+	out     reg.GPVirtual // the columns of the first output
+	pitch   reg.GPVirtual // bytes from one token's values (a pair's, of integers) to the next
+}
+
+// columnsF16 adds the weighted values of one block. The next block is ahead
+// bytes away, and is prefetched.
+func (x *adder) columnsF16(block, ahead reg.GPVirtual) {
+	a, n, w := x.Arch, x.n, x.width
 	sums := a.Regs(n * w)
 	each := func(do func(r reg.VecVirtual, m Mem)) {
 		for i := range n {
 			for c := range w {
-				do(sums[i*w+c], Mem{Base: out, Disp: row*i + a.Bytes()*c})
+				do(sums[i*w+c], Mem{Base: x.out, Disp: row*i + a.Bytes()*c})
 			}
 		}
 	}
 	each(func(r reg.VecVirtual, m Mem) { VMOVUPS(m, r) })
-	at, weight, left := copyOf(block), copyOf(p), GP64()
+	at, weight, left := copyOf(block), copyOf(x.weights), GP64()
 	MOVQ(U32(tokens/unroll), left)
 	value := func(c int) reg.VecVirtual {
 		r := a.Reg()
@@ -203,7 +239,7 @@ func valuesColumns(a lanes.Arch, n, w int, p, out, block, pitch, ahead reg.GPVir
 				}
 			}
 			lookAhead(at, ahead, 2*a.Lanes*w)
-			ADDQ(pitch, at)
+			ADDQ(x.pitch, at)
 		}
 		ADDQ(Imm(4*unroll), weight)
 	})

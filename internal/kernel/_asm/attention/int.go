@@ -62,14 +62,15 @@ func scoresInt(a lanes.Arch, e element) {
 			ADDQ(stride, scales)
 			PREFETCHT0(Mem{Base: scales, Index: block, Scale: 1, Disp: -4 * tokens})
 			next := following(k, stride, ids)
+			x := scorer{Arch: a, n: n, q: q, s: s, block: block, next: next, rounds: rounds, scale: scale}
 			switch {
 			case a.Wide():
-				scoresIntWide(a, e, n, q, s, block, next, rounds, scale)
+				x.wideInt(e)
 			case n <= 5: // both halves of the tokens at once
-				scoresIntNarrow(a, e, n, []int{0, 1}, q, s, block, next, rounds, scale)
+				x.narrowInt(e, 0, 1)
 			default:
-				scoresIntNarrow(a, e, n, []int{0}, q, s, copyOf(block), next, rounds, scale)
-				scoresIntNarrow(a, e, n, []int{1}, q, s, block, nil, rounds, scale)
+				x.again().narrowInt(e, 0)
+				x.narrowInt(e, 1)
 			}
 			ADDQ(Imm(4*tokens), s)
 		})
@@ -77,56 +78,59 @@ func scoresInt(a lanes.Arch, e element) {
 	})
 }
 
-// scoresIntWide splits the sums of few queries, so that they don't wait for
-// every addition. After the loop block points at the scales.
-func scoresIntWide(a lanes.Arch, e element, n int, q, s, block, next, rounds, scale reg.GPVirtual) {
+// wideInt splits the sums of few queries, so that an addition need not wait for
+// the one before it. The loop leaves x.block at the end of the keys, where their
+// scales are.
+func (x *scorer) wideInt(e element) {
+	a, n := x.Arch, x.n
 	parts := []int{4, 2, 2, 1, 1, 1, 1, 1}[n-1]
 	sums := a.Regs(parts * n)
 	for _, r := range sums {
 		a.Zero(r)
 	}
-	at, left := copyOf(q), copyOf(rounds)
+	at, left := copyOf(x.q), copyOf(x.rounds)
 	lanes.Loop(left, func() {
 		for u := range 4 {
 			k := a.Reg()
-			e.load(a, Mem{Base: block, Disp: e.register(a) * u}, k)
+			e.load(a, Mem{Base: x.block, Disp: e.register(a) * u}, k)
 			for i := range n {
 				VPDPWSSD_BCST(Mem{Base: at, Disp: row*i + 4*u}, k, sums[i*parts+u%parts])
 			}
 		}
-		prefetch(next, 4*e.register(a))
-		ADDQ(I32(4*e.register(a)), block)
+		prefetch(x.next, 4*e.register(a))
+		ADDQ(I32(4*e.register(a)), x.block)
 		ADDQ(Imm(16), at)
 	})
 	keys := a.Reg()
-	VMOVUPS(Mem{Base: block}, keys)
+	VMOVUPS(Mem{Base: x.block}, keys)
 	for i := range n {
 		for p := parts / 2; p > 0; p /= 2 {
 			for j := range p {
 				VPADDD(sums[i*parts+j+p], sums[i*parts+j], sums[i*parts+j])
 			}
 		}
-		x, both := sums[i*parts], a.Reg()
-		VMULPS_BCST(Mem{Base: scale, Disp: 4 * i}, keys, both)
-		VCVTDQ2PS(x, x)
-		VMULPS(both, x, x)
-		VMOVUPS(x, Mem{Base: s, Disp: row * i})
+		score, both := sums[i*parts], a.Reg()
+		VMULPS_BCST(Mem{Base: x.scale, Disp: 4 * i}, keys, both)
+		VCVTDQ2PS(score, score)
+		VMULPS(both, score, score)
+		VMOVUPS(score, Mem{Base: x.s, Disp: row * i})
 	}
 }
 
-// scoresIntNarrow does the given halves of 8 tokens. It asks for the next block
-// if there is one.
-func scoresIntNarrow(a lanes.Arch, e element, n int, halves []int, q, s, block, next, rounds, scale reg.GPVirtual) {
+// narrowInt computes the scores of the block's first 8 tokens (half 0), of its
+// last 8 (half 1), or of both.
+func (x *scorer) narrowInt(e element, halves ...int) {
+	a, n := x.Arch, x.n
 	sums := a.Regs(n * len(halves))
 	for _, r := range sums {
 		a.Zero(r)
 	}
-	at, left := copyOf(q), copyOf(rounds)
+	at, left := copyOf(x.q), copyOf(x.rounds)
 	lanes.Loop(left, func() {
 		for u := range 4 {
 			k := a.Regs(len(halves))
 			for j, h := range halves {
-				e.load(a, Mem{Base: block, Disp: e.register(a) * (2*u + h)}, k[j])
+				e.load(a, Mem{Base: x.block, Disp: e.register(a) * (2*u + h)}, k[j])
 			}
 			for i := range n {
 				b := a.Reg()
@@ -136,21 +140,21 @@ func scoresIntNarrow(a lanes.Arch, e element, n int, halves []int, q, s, block, 
 				}
 			}
 		}
-		if next != nil {
-			prefetch(next, 8*e.register(a))
+		if x.next != nil {
+			prefetch(x.next, 8*e.register(a))
 		}
-		ADDQ(I32(8*e.register(a)), block)
+		ADDQ(I32(8*e.register(a)), x.block)
 		ADDQ(Imm(16), at)
 	})
 	for i := range n {
 		own := a.Reg()
-		VBROADCASTSS(Mem{Base: scale, Disp: 4 * i}, own)
+		VBROADCASTSS(Mem{Base: x.scale, Disp: 4 * i}, own)
 		for j, h := range halves {
-			x, both := sums[i*len(halves)+j], a.Reg()
-			VMULPS(Mem{Base: block, Disp: 32 * h}, own, both)
-			VCVTDQ2PS(x, x)
-			VMULPS(both, x, x)
-			VMOVUPS(x, Mem{Base: s, Disp: row*i + 32*h})
+			score, both := sums[i*len(halves)+j], a.Reg()
+			VMULPS(Mem{Base: x.block, Disp: 32 * h}, own, both)
+			VCVTDQ2PS(score, score)
+			VMULPS(both, score, score)
+			VMOVUPS(score, Mem{Base: x.s, Disp: row*i + 32*h})
 		}
 	}
 }
@@ -181,7 +185,8 @@ func valuesInt(a lanes.Arch, e element) {
 			Label(again)
 			CMPQ(left, I32(bytes))
 			JLT(LabelRef(next))
-			valuesIntColumns(a, e, n, c, w, out, pitch, grid, g, zero)
+			x := adder{Arch: a, n: n, width: c, weights: w, out: out, pitch: pitch}
+			x.columnsInt(e, g, grid, zero)
 			ADDQ(I32(c*a.Bytes()), out)
 			ADDQ(I32(bytes), g.even)
 			ADDQ(I32(bytes), g.odd)
@@ -221,21 +226,23 @@ func nextGroup(ids, count Mem) group {
 	return g
 }
 
-// valuesIntColumns does c registers of columns over one group.
-func valuesIntColumns(a lanes.Arch, e element, n, c int, w, out, pitch, grid reg.GPVirtual, g group, zero reg.VecVirtual) {
+// columnsInt adds the weighted values of one group; grid points at the scales of
+// its weights, one for each output.
+func (x *adder) columnsInt(e element, g group, grid reg.GPVirtual, zero reg.VecVirtual) {
+	a, n, c := x.Arch, x.n, x.width
 	sums := a.Regs(n * c)
 	for _, r := range sums {
 		VMOVAPS(zero, r)
 	}
-	weight, blocks := copyOf(w), copyOf(g.halves)
+	weight, blocks := copyOf(x.weights), copyOf(g.halves)
 	lanes.Loop(blocks, func() {
 		at, left := copyOf(g.even), GP64()
 		MOVQ(U32(tokens/2/unroll), left)
 		lanes.Loop(left, func() {
 			for u := range unroll {
-				valuesIntPairs(a, e, n, c, u, weight, at, sums)
+				x.pairs(e, at, Mem{Base: weight, Disp: 4 * u}, sums)
 				lookAhead(at, g.ahead, c*e.register(a))
-				ADDQ(pitch, at)
+				ADDQ(x.pitch, at)
 			}
 			ADDQ(Imm(4*unroll), weight)
 		})
@@ -245,17 +252,19 @@ func valuesIntColumns(a lanes.Arch, e element, n, c int, w, out, pitch, grid reg
 		scale := a.Reg()
 		VBROADCASTSS(Mem{Base: grid, Disp: 4 * i}, scale)
 		for j := range c {
-			m := Mem{Base: out, Disp: row*i + a.Bytes()*j}
-			x := sums[i*c+j]
-			VCVTDQ2PS(x, x)
-			VFMADD213PS(m, scale, x)
-			VMOVUPS(x, m)
+			m := Mem{Base: x.out, Disp: row*i + a.Bytes()*j}
+			sum := sums[i*c+j]
+			VCVTDQ2PS(sum, sum)
+			VFMADD213PS(m, scale, sum)
+			VMOVUPS(sum, m)
 		}
 	}
 }
 
-// valuesIntPairs multiplies a pair of tokens' values by their weights.
-func valuesIntPairs(a lanes.Arch, e element, n, c, u int, weight, at reg.GPVirtual, sums []reg.VecVirtual) {
+// pairs adds the values of a pair of tokens, which lie at at, times their
+// weights; weight is that of the first output.
+func (x *adder) pairs(e element, at reg.GPVirtual, weight Mem, sums []reg.VecVirtual) {
+	a, n, c := x.Arch, x.n, x.width
 	value := func(j int) reg.VecVirtual {
 		r := a.Reg()
 		e.load(a, Mem{Base: at, Disp: e.register(a) * j}, r)
@@ -263,7 +272,7 @@ func valuesIntPairs(a lanes.Arch, e element, n, c, u int, weight, at reg.GPVirtu
 	}
 	spread := func(i int) reg.VecVirtual {
 		r := a.Reg()
-		VPBROADCASTD(Mem{Base: weight, Disp: row*i + 4*u}, r)
+		VPBROADCASTD(weight.Offset(row*i), r)
 		return r
 	}
 	var held []reg.VecVirtual

@@ -23,11 +23,12 @@ func rotate(a lanes.Arch) {
 		signs = append(signs, a.Pattern("sign"+string(rune('0'+h)), func(i int) float64 { return 1 - 2*float64(i/h%2) }))
 	}
 	if a.Wide() { // blocks that fit into registers
-		for _, r := range []int{4, 8, 16} {
+		for _, size := range []int{4, 8, 16} {
 			other := lanes.NewLabel("other")
-			CMPQ(block, Imm(uint64(r)))
+			CMPQ(block, Imm(uint64(size)))
 			JNE(LabelRef(other))
-			rotateRegisters(a, r, dst, x, n, scale, signs)
+			r := rotator{Arch: a, dst: dst, x: x, scale: scale, signs: signs}
+			r.blocks(n, size)
 			lanes.Finish()
 			Label(other)
 		}
@@ -54,20 +55,29 @@ func rotateWithin(a lanes.Arch, v reg.VecVirtual, signs []reg.VecVirtual) {
 	}
 }
 
-// rotateRegisters does blocks of r registers, from load to store.
-func rotateRegisters(a lanes.Arch, r int, dst, x, n reg.GPVirtual, scale reg.VecVirtual, signs []reg.VecVirtual) {
-	blocks := copyOf(n)
-	SHRQ(Imm(uint64(bits.TrailingZeros(uint(r)))), blocks)
-	lanes.Loop(blocks, func() {
-		vs := a.Regs(r)
+// rotator is where a transform reads and writes, and what it multiplies by.
+type rotator struct {
+	lanes.Arch
+	dst, x reg.GPVirtual
+	scale  reg.VecVirtual
+	signs  []reg.VecVirtual // of each stage within a register
+}
+
+// blocks transforms n registers in blocks of size registers. A block stays in
+// registers from its load to its store.
+func (r *rotator) blocks(n reg.GPVirtual, size int) {
+	left := copyOf(n)
+	SHRQ(Imm(uint64(bits.TrailingZeros(uint(size)))), left)
+	lanes.Loop(left, func() {
+		vs := r.Regs(size)
 		for i, v := range vs {
-			VMULPS(Mem{Base: x, Disp: a.Bytes() * i}, scale, v)
-			rotateWithin(a, v, signs)
+			VMULPS(Mem{Base: r.x, Disp: r.Bytes() * i}, r.scale, v)
+			rotateWithin(r.Arch, v, r.signs)
 		}
-		for h := 1; h < r; h *= 2 {
-			for i := range r {
+		for h := 1; h < size; h *= 2 {
+			for i := range size {
 				if i&h == 0 {
-					difference := a.Reg()
+					difference := r.Reg()
 					VSUBPS(vs[i+h], vs[i], difference)
 					VADDPS(vs[i+h], vs[i], vs[i])
 					vs[i+h] = difference
@@ -75,10 +85,10 @@ func rotateRegisters(a lanes.Arch, r int, dst, x, n reg.GPVirtual, scale reg.Vec
 			}
 		}
 		for i, v := range vs {
-			VMOVUPS(v, Mem{Base: dst, Disp: a.Bytes() * i})
+			VMOVUPS(v, Mem{Base: r.dst, Disp: r.Bytes() * i})
 		}
-		ADDQ(I32(r*a.Bytes()), x)
-		ADDQ(I32(r*a.Bytes()), dst)
+		ADDQ(I32(size*r.Bytes()), r.x)
+		ADDQ(I32(size*r.Bytes()), r.dst)
 	})
 }
 

@@ -118,7 +118,8 @@ func activations(a lanes.Arch) {
 		VMOVUPS(at(a, g, k), v)
 		VSUBPS(v, zero, t)
 		e.Emit(t, false)
-		gated(a, e, v, t, at(a, up, k), at(a, dst, k))
+		gated(e.One(), v, t, at(a, up, k))
+		VMOVUPS(v, at(a, dst, k))
 	}, advance(a, dst, g, up))
 	lanes.Finish()
 
@@ -134,17 +135,17 @@ func activations(a lanes.Arch) {
 		VFMADD213PS(linear, cubic, t) // -2z = g*(linear + cubic*g²)
 		VMULPS(v, t, t)
 		e.Emit(t, false)
-		gated(a, e, v, t, at(a, up, k), at(a, dst, k))
+		gated(e.One(), v, t, at(a, up, k))
+		VMOVUPS(v, at(a, dst, k))
 	}, advance(a, dst, g, up))
 	lanes.Finish()
 }
 
-// gated stores v/(1+t)*up.
-func gated(a lanes.Arch, e *lanes.Exp, v, t reg.VecVirtual, up, dst Mem) {
-	VADDPS(e.One(), t, t)
+// gated is v = v/(1+t)*up, and uses up t.
+func gated(one Op, v, t reg.VecVirtual, up Mem) {
+	VADDPS(one, t, t)
 	VDIVPS(t, v, v)
 	VMULPS(up, v, v)
-	VMOVUPS(v, dst)
 }
 
 func ropeHalves(a lanes.Arch) {
