@@ -8,6 +8,7 @@ package ollama
 import (
 	"encoding/json"
 
+	"github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/api/sampling"
 )
 
@@ -19,6 +20,9 @@ type Common struct {
 	Options   *Options        `json:"options,omitempty"`
 	KeepAlive json.RawMessage `json:"keep_alive,omitempty"` // seconds, or a duration as a text
 	Think     json.RawMessage `json:"think,omitempty"`      // a boolean, or low, medium, high
+
+	Logprobs    bool `json:"logprobs,omitempty"`
+	TopLogprobs *int `json:"top_logprobs,omitempty"` // with Logprobs only
 }
 
 // Options are how tokens are chosen. Besides those of Fields there are Ollama's own.
@@ -89,6 +93,7 @@ type GenerateResponse struct {
 	DoneReason string  `json:"done_reason,omitempty"`
 	Context    []int32 `json:"context,omitempty"`
 	*Metrics
+	Logprobs []openai.TokenLogprob `json:"logprobs,omitempty"`
 }
 
 // ChatResponse is an answer, or a piece of one.
@@ -99,6 +104,7 @@ type ChatResponse struct {
 	Done       bool    `json:"done"`
 	DoneReason string  `json:"done_reason,omitempty"`
 	*Metrics
+	Logprobs []openai.TokenLogprob `json:"logprobs,omitempty"`
 }
 
 // Details describe a model in short.

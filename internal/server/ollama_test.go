@@ -95,6 +95,32 @@ func TestOllamaGenerate(t *testing.T) {
 	}
 }
 
+// TestOllamaLogprobs: streamed and not, each token of the text has its own.
+func TestOllamaLogprobs(t *testing.T) {
+	f := newFixture(t, "abcdef\x00")
+	for path, prompt := range map[string]string{"/api/chat": `"messages":[{"role":"user","content":"hi"}]`, "/api/generate": `"prompt":"hi"`} {
+		ask := `{"model":"tiny",` + prompt + `,"logprobs":true,"top_logprobs":2,"options":{"stop":["ef"]}`
+		for _, body := range []string{ask + `}`, ask + `,"stream":false}`} {
+			text := ""
+			for _, l := range lines(t, f.post(t, path, body).body) {
+				list, _ := l["logprobs"].([]any)
+				for i := range list {
+					text += at(t, list[i], "token").(string)
+					if n := len(at(t, list[i], "top_logprobs").([]any)); n != 2 || at(t, list[i], "logprob").(float64) > 0 {
+						t.Errorf("%s: %v", path, list[i])
+					}
+				}
+			}
+			if text != "abcd" {
+				t.Errorf("%s %s: log-probabilities of %q", path, body, text)
+			}
+		}
+		if a := f.post(t, path, `{"model":"tiny",`+prompt+`,"top_logprobs":2}`); a.status != 400 || !strings.Contains(a.body, "logprobs is true") {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+}
+
 func TestOllamaModels(t *testing.T) {
 	f := withTools(t, "ok\x00")
 	for path, field := range map[string]string{"/api/tags": "details", "/api/ps": "expires_at"} {

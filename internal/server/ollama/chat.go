@@ -46,7 +46,7 @@ func chatHandler(call *serving.Call) *serving.Error {
 	}
 	defer g.Close()
 	if j.Stream {
-		return call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &encoder{model: m.Name, start: call.Start, chat: true})
+		return call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &encoder{model: m.Name, tokens: m.Deployment, start: call.Start, chat: true})
 	}
 	a, err := g.Collect(ctx)
 	if err != nil {
@@ -58,6 +58,7 @@ func chatHandler(call *serving.Call) *serving.Error {
 	}
 	return call.JSON(200, api.ChatResponse{
 		Model: m.Name, CreatedAt: now(), Message: message, Done: true, DoneReason: a.Result.Reason, Metrics: metrics(a.Result, call.Start),
+		Logprobs: openai.TokenLogprobs(m.Deployment, a.Tokens),
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 
 	api "github.com/penstock-llm/penstock/api/ollama"
 	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/server/openai"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
@@ -34,7 +35,7 @@ func generate(call *serving.Call) *serving.Error {
 	}
 	defer g.Close()
 	if j.Stream {
-		return call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &encoder{model: m.Name, start: call.Start, ids: j.Prompt})
+		return call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &encoder{model: m.Name, tokens: m.Deployment, start: call.Start, ids: j.Prompt})
 	}
 	a, err := g.Collect(ctx)
 	if err != nil {
@@ -43,6 +44,7 @@ func generate(call *serving.Call) *serving.Error {
 	return call.JSON(200, api.GenerateResponse{
 		Model: m.Name, CreatedAt: now(), Response: a.Text, Thinking: a.Reasoning, Done: true, DoneReason: a.Result.Reason,
 		Context: slices.Concat(j.Prompt, a.IDs), Metrics: metrics(a.Result, call.Start),
+		Logprobs: openai.TokenLogprobs(m.Deployment, a.Tokens),
 	})
 }
 

@@ -41,6 +41,11 @@ func job(call *serving.Call, m *serving.Deployment, r *api.Common) (*serving.Job
 	j := c.Job(call, m, &o.Fields, serving.Lenient)
 	j.Stream = streams(r.Stream)
 	j.MaxTokens = max(c.Int("num_predict", o.NumPredict, -1, math.MinInt32, math.MaxInt32), -1)
+	j.Params.Logprobs = r.Logprobs
+	j.Params.TopLogprobs = c.Int("top_logprobs", r.TopLogprobs, 0, 0, 20)
+	if j.Params.TopLogprobs > 0 && !r.Logprobs {
+		c.Fail(serving.Bad("top_logprobs", "top_logprobs is only allowed when logprobs is true"))
+	}
 	if err := c.Err(); err != nil {
 		return nil, err
 	}

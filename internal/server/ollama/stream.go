@@ -1,11 +1,14 @@
 package ollama
 
 import (
+	"encoding/json"
 	"time"
 
 	api "github.com/penstock-llm/penstock/api/ollama"
+	wire "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/chat/answer"
+	"github.com/penstock-llm/penstock/internal/server/openai"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
@@ -16,6 +19,9 @@ type encoder struct {
 	start time.Time
 	chat  bool
 	ids   []int32 // of the context, for generate
+
+	tokens   *serving.Deployment // whose tokens they are
+	logprobs []wire.TokenLogprob // of tokens whose text has not been written
 
 	call  *chat.Call // that is being written
 	calls int        // that were written
@@ -29,6 +35,7 @@ func (e *encoder) Delta(f *serving.Frames, _ int, d serving.Delta) {
 	if !e.chat {
 		e.ids = append(e.ids, d.IDs...)
 	}
+	e.logprobs = append(e.logprobs, openai.TokenLogprobs(e.tokens, d.Tokens)...)
 	for _, p := range d.Parts {
 		if p.Kind == answer.Call {
 			if p.Name != "" {
@@ -59,14 +66,22 @@ func (e *encoder) text(f *serving.Frames, p answer.Part) {
 	default:
 		b = append(b, `","response":"`...)
 	}
-	b = serving.AppendJSON(b, p.Text)
+	b = append(serving.AppendJSON(b, p.Text), '"')
 	if e.chat {
-		b = append(b, `"},"done":false}`...)
-	} else {
-		b = append(b, `","done":false}`...)
+		b = append(b, '}')
 	}
-	f.Buf = b
+	f.Buf = append(e.appendLogprobs(b), `,"done":false}`...)
 	f.Close()
+}
+
+// appendLogprobs appends those of the tokens that the line has.
+func (e *encoder) appendLogprobs(b []byte) []byte {
+	if len(e.logprobs) == 0 {
+		return b
+	}
+	list, _ := json.Marshal(e.logprobs)
+	e.logprobs = e.logprobs[:0]
+	return append(append(b, `,"logprobs":`...), list...)
 }
 
 // endCall appends the call that was being written.
@@ -86,10 +101,10 @@ func (e *encoder) End(f *serving.Frames, _ int, _ *serving.Result) { e.endCall(f
 func (e *encoder) Finish(f *serving.Frames, results []*serving.Result) {
 	r := results[0]
 	if e.chat {
-		f.JSON(api.ChatResponse{Model: e.model, CreatedAt: now(), Message: api.Message{Role: "assistant"}, Done: true, DoneReason: r.Reason, Metrics: metrics(r, e.start)})
+		f.JSON(api.ChatResponse{Model: e.model, CreatedAt: now(), Message: api.Message{Role: "assistant"}, Done: true, DoneReason: r.Reason, Metrics: metrics(r, e.start), Logprobs: e.logprobs})
 		return
 	}
-	f.JSON(api.GenerateResponse{Model: e.model, CreatedAt: now(), Done: true, DoneReason: r.Reason, Context: e.ids, Metrics: metrics(r, e.start)})
+	f.JSON(api.GenerateResponse{Model: e.model, CreatedAt: now(), Done: true, DoneReason: r.Reason, Context: e.ids, Metrics: metrics(r, e.start), Logprobs: e.logprobs})
 }
 
 // Fail appends a line with the error.

@@ -32,7 +32,12 @@ func piece(m *serving.Deployment, id int32) (text string, raw []int) {
 }
 
 func chatLogprobs(m *serving.Deployment, tokens []serving.TokenInfo) *api.ChatLogprobs {
-	l := &api.ChatLogprobs{Content: make([]api.TokenLogprob, len(tokens))}
+	return &api.ChatLogprobs{Content: TokenLogprobs(m, tokens)}
+}
+
+// TokenLogprobs shows tokens with their log-probabilities.
+func TokenLogprobs(m *serving.Deployment, tokens []serving.TokenInfo) []api.TokenLogprob {
+	list := make([]api.TokenLogprob, len(tokens))
 	for i, t := range tokens {
 		text, raw := piece(m, t.ID)
 		one := api.TokenLogprob{Token: text, Logprob: finite(t.Logprob), Bytes: raw, TopLogprobs: make([]api.TopLogprob, len(t.Top))}
@@ -40,9 +45,9 @@ func chatLogprobs(m *serving.Deployment, tokens []serving.TokenInfo) *api.ChatLo
 			text, raw := piece(m, top.Token)
 			one.TopLogprobs[k] = api.TopLogprob{Token: text, Logprob: finite(top.Value), Bytes: raw}
 		}
-		l.Content[i] = one
+		list[i] = one
 	}
-	return l
+	return list
 }
 
 // textLogprobs makes the log-probabilities of a completion, whose offsets are

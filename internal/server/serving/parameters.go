@@ -165,8 +165,8 @@ var Parameters = withOptions([]Parameter{
 	honoured(onAll, "bad_words", "as tokens, with and without a space before them"),
 	honoured(onAll, "seed", "32 bits; -1 and 4294967295: another each time"),
 
-	honoured(onOpenAI, "logprobs", "true or false for chats, a number for texts"),
-	{Name: "top_logprobs", Honoured: OnChat, Refused: OnResponses, Inert: []string{"0"}, Note: "with logprobs only"},
+	honoured(onOpenAI|onOllama, "logprobs", "true or false for chats and on Ollama's routes, a number for texts"),
+	{Name: "top_logprobs", Honoured: OnChat | onOllama, Refused: OnResponses, Inert: []string{"0"}, Note: "with logprobs only"},
 	honoured(OnText, "echo", ""),
 	honoured(onLlama, "n_probs", ""),
 	honoured(onLlama, "return_tokens", ""),
