@@ -21,7 +21,6 @@ type Sampling struct {
 	SkipSpecialTokens *bool `json:"skip_special_tokens,omitempty"`
 	AddSpecialTokens  *bool `json:"add_special_tokens,omitempty"`
 	Priority          *int  `json:"priority,omitempty"`
-	BestOf            *int  `json:"best_of,omitempty"` // equal to N
 }
 
 // StreamOptions say what a stream carries besides text.
@@ -35,6 +34,7 @@ type CompletionRequest struct {
 	Sampling
 	Prompt   Prompt `json:"prompt"`
 	Suffix   string `json:"suffix,omitempty"`
+	BestOf   *int   `json:"best_of,omitempty"` // answers of which the N best are sent
 	Echo     bool   `json:"echo,omitempty"`
 	Logprobs *int   `json:"logprobs,omitempty"`
 }

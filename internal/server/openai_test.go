@@ -405,7 +405,12 @@ func TestOpenAIErrors(t *testing.T) {
 		{"completions", `{"prompt":"x","logprobs":21}`, 400, "invalid_request_error", "logprobs", nil},
 		{"completions", `{"prompt":"x","logprobs":true}`, 400, "invalid_request_error", "logprobs", nil},
 		{"completions", `{"prompt":"x","suffix":"y"}`, 400, "invalid_request_error", "suffix", "unsupported_parameter"},
-		{"completions", `{"prompt":"x","best_of":5}`, 400, "invalid_request_error", "best_of", "unsupported_parameter"},
+		{"completions", `{"prompt":"x","best_of":1,"n":2}`, 400, "invalid_request_error", "best_of", nil},
+		{"completions", `{"prompt":"x","best_of":0}`, 400, "invalid_request_error", "best_of", nil},
+		{"completions", `{"prompt":"x","best_of":129}`, 400, "invalid_request_error", "best_of", nil},
+		{"completions", `{"prompt":["x","y"],"best_of":65}`, 400, "invalid_request_error", "best_of", nil},
+		{"completions", `{"prompt":"x","best_of":2,"stream":true}`, 400, "invalid_request_error", "best_of", nil},
+		{"chat/completions", `{` + hello + `,"best_of":2}`, 400, "invalid_request_error", "best_of", "unsupported_parameter"},
 		{"completions", `{"prompt":"` + long + `"}`, 400, "exceed_context_size_error", "", "context_length_exceeded"},
 	} {
 		a := f.post(t, "/v1/"+c.path, c.body)

@@ -286,7 +286,7 @@ func TestNamesMatchExactly(t *testing.T) {
 			hello + `,"samplers":["mirostat"]`: "samplers", hello + `,"repeat_penalty":1.2,"repetition_penalty":1.3`: "repetition_penalty",
 			hello + `,"allowed_token_ids":[]`: "allowed_token_ids", hello + `,"bad_words":[""]`: "bad_words",
 		},
-		"/v1/completions": {`"prompt":[null]`: "prompt", `"prompt":"x","best_of":3`: "best_of", `"prompt":"x","suffix":"y"`: "suffix"},
+		"/v1/completions": {`"prompt":[null]`: "prompt", `"prompt":"x","best_of":0`: "best_of", `"prompt":"x","suffix":"y"`: "suffix"},
 	} {
 		for fields, param := range cases {
 			a := f.post(t, path, "{"+fields+"}")

@@ -33,7 +33,7 @@ func completions(call *serving.Call) *serving.Error {
 	defer serving.CloseAll(gens)
 	h := head{id: serving.NewID("cmpl-"), object: "text_completion", model: m.Name, created: call.Start.Unix()}
 	if req.Stream {
-		enc := newTextEncoder(newEnvelope(m.Deployment, h, &req.Sampling, w.n), w, req.Logprobs != nil)
+		enc := newTextEncoder(newEnvelope(m.Deployment, h, &req.Sampling, w.best), w, req.Logprobs != nil)
 		return call.Stream(ctx, gens, serving.SSE, enc)
 	}
 	all, err := serving.CollectAll(ctx, gens)
@@ -43,11 +43,12 @@ func completions(call *serving.Call) *serving.Error {
 	return call.JSON(200, completionAnswer(m.Deployment, h, all, w, req.Logprobs != nil))
 }
 
-// work are the jobs of a completion request: n for each prompt.
+// work are the jobs of a completion request: best for each prompt, of which n
+// become choices.
 type work struct {
-	jobs   []*serving.Job
-	n      int
-	echoed []string // of each job: the prompt's text if it is to be repeated
+	jobs    []*serving.Job
+	n, best int
+	echoed  []string // of each job: the prompt's text if it is to be repeated
 }
 
 func completionWork(ctx context.Context, call *serving.Call, m *serving.Deployment, req *api.CompletionRequest) (*work, *serving.Error) {
@@ -56,20 +57,24 @@ func completionWork(ctx context.Context, call *serving.Call, m *serving.Deployme
 	w := &work{n: count(&c, &req.Sampling)}
 	j.MaxTokens = maxTokens(&c, &req.Sampling, 16, 0)
 	j.Params.TopLogprobs = c.Int("logprobs", req.Logprobs, 0, 0, 20)
-	j.Params.Logprobs = req.Logprobs != nil
+	w.best = bestOf(&c, req, w.n)
+	j.Params.Logprobs = req.Logprobs != nil || w.best > w.n
 	j.Echo = req.Echo && req.Logprobs != nil
 	size := checkPrompts(&c, m, req)
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
 	prompts := max(len(req.Prompt.Texts), len(req.Prompt.Tokens))
-	total := prompts * w.n
-	if total > maxChoices {
-		return nil, serving.Bad("prompt", "%d prompts with n %d are %d choices, more than %d", prompts, w.n, total, maxChoices)
-	}
+	total := prompts * w.best
 	param := "n"
-	if prompts > w.n {
+	switch {
+	case prompts > w.best:
 		param = "prompt"
+	case w.best > w.n:
+		param = "best_of"
+	}
+	if total > maxChoices {
+		return nil, serving.Bad(param, "%d prompts with %d answers each are %d, more than %d", prompts, w.best, total, maxChoices)
 	}
 	if err := m.Admit(param, total); err != nil {
 		return nil, err
@@ -85,8 +90,8 @@ func completionWork(ctx context.Context, call *serving.Call, m *serving.Deployme
 	for _, p := range encoded {
 		one := *j
 		one.Prompt = p.ids
-		w.jobs = append(w.jobs, choices(&one, w.n)...)
-		for range w.n {
+		w.jobs = append(w.jobs, choices(&one, w.best)...)
+		for range w.best {
 			if req.Echo {
 				w.echoed = append(w.echoed, p.text(m))
 			}
@@ -191,8 +196,11 @@ func completionAnswer(m *serving.Deployment, h head, all []*serving.Collected, w
 	results := make([]*serving.Result, len(all))
 	for i, g := range all {
 		results[i] = g.Result
+	}
+	for at, i := range w.chosen(all) {
+		g := all[i]
 		choice := api.CompletionChoice{
-			Index:        i,
+			Index:        at,
 			Text:         w.echo(i) + g.Text,
 			FinishReason: &g.Result.Reason,
 			StopReason:   stopReason(g.Result),
@@ -204,7 +212,7 @@ func completionAnswer(m *serving.Deployment, h head, all []*serving.Collected, w
 		}
 		a.Choices = append(a.Choices, choice)
 	}
-	a.Usage = usage(results, w.n)
+	a.Usage = usage(results, w.best)
 	a.Timings = timings(results[0])
 	return a
 }

@@ -32,11 +32,7 @@ func job(c *serving.Check, r *api.Sampling, call *serving.Call, m *serving.Deplo
 
 // count reads n, the number of answers to each prompt.
 func count(c *serving.Check, r *api.Sampling) int {
-	n := c.Int("n", r.N, 1, 1, maxChoices)
-	if r.BestOf != nil && *r.BestOf != n && c.Err() == nil {
-		c.Fail(serving.Unsupported("best_of"))
-	}
-	return n
+	return c.Int("n", r.N, 1, 1, maxChoices)
 }
 
 // maxTokens reads the longest answer, under either of its names.

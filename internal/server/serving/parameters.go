@@ -122,7 +122,7 @@ var Parameters = withOptions([]Parameter{
 	{Name: "stream_options.continuous_usage_stats", Refused: onOpenAI, Inert: []string{"false"}},
 	{Name: "n", Honoured: onOpenAI, Refused: onLlama | OnGenerate, Inert: []string{"1"}, Note: "at most 128"},
 	refused(onLlama, "n_cmpl", "1"),
-	{Name: "best_of", Honoured: onOpenAI, Note: "equal to n only"},
+	{Name: "best_of", Honoured: OnText, Refused: OnChat, Inert: []string{"1"}, Note: "so many answers are made, and the n with the best mean log-probability sent; above n not in streams"},
 
 	honoured(onAll|OnBenchmark|OnMessages, "max_tokens", ""),
 	{Name: "n_predict", Honoured: onOpenAI | onLlama, Note: "llama-server's name of max_tokens; -1: until the context is full"},
