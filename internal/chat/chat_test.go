@@ -66,11 +66,11 @@ func TestDeveloperIsSystemWhereTheTemplateKnowsNone(t *testing.T) {
 	if got := render(t, load(t, ""), NewMessage("developer", "d"), NewMessage("user", "u")); !strings.HasPrefix(got, "<|im_start|>system\nd") {
 		t.Errorf("got %q", got)
 	}
-	tmpl, err := New(`{% for m in messages %}{{ m.role }} {% endfor %}{# developer #}`, "", "")
+	tmpl, err := New(`{% for m in messages %}{{ m.role }} {{ m.content }}{% endfor %}{# developer #}`, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := render(t, tmpl, NewMessage("developer", "d")); got != "developer " {
+	if got := render(t, tmpl, NewMessage("developer", "d")); got != "developer d" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -131,7 +131,7 @@ func TestTools(t *testing.T) {
 // TestReasoningHasTheTemplatesName: templates disagree on what the field is called.
 func TestReasoningHasTheTemplatesName(t *testing.T) {
 	for _, field := range []string{"reasoning_content", "thinking", "reasoning"} {
-		tmpl, err := New("{% for m in messages %}{{ m."+field+" }}{% endfor %}", "", "")
+		tmpl, err := New("{% for m in messages %}{{ m.content }}{{ m."+field+" }}{% endfor %}", "", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,8 @@ type Template struct {
 	answers  *answer.Format
 	reasoner *answer.Reasoner
 
-	keepsSystem func() bool // findKeepsSystem, once
+	keepsSystem func() bool            // findKeepsSystem, once
+	drops       map[string]func() bool // by role: whether it gets lost; found out once
 }
 
 // Load makes the template of a model file; a model without one gets ChatML. A
@@ -64,7 +65,10 @@ func New(source, bos, eos string) (*Template, error) {
 		return nil, fmt.Errorf("chat: template: %w", err)
 	}
 	t.habits.parts = t.wantsParts()
+	t.habits.developer = t.habits.developer && t.probe("developer") == shown
+	t.habits.function = t.probe("function") == shown
 	t.keepsSystem = sync.OnceValue(t.findKeepsSystem)
+	t.drops = t.dropped()
 	return t, nil
 }
 
@@ -116,7 +120,11 @@ func (t *Template) Render(ctx context.Context, messages []Message, o Options) (P
 	if t.problem != nil {
 		return Prompt{}, fmt.Errorf("%w: %w", ErrRefused, t.problem)
 	}
-	p, err := t.render(ctx, t.settled(messages), o)
+	settled := t.settled(messages)
+	if err := t.checkRoles(settled, messages); err != nil {
+		return Prompt{}, err
+	}
+	p, err := t.render(ctx, settled, o)
 	if err == nil && o.Continue {
 		return p.continued(messages[len(messages)-1])
 	}

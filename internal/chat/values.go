@@ -12,6 +12,7 @@ import (
 type habits struct {
 	parts     bool   // content is a list of parts; a string gets lost
 	developer bool   // it knows the role developer
+	function  bool   // it knows the role function
 	reasoning string // the name of the field for an assistant's reasoning
 }
 
@@ -43,8 +44,11 @@ func (h habits) values(messages []Message) *jinja.List {
 func (h habits) message(m *Message) *jinja.Dict {
 	d := jinja.NewDict(4)
 	role := m.Role
-	if role == "developer" && !h.developer {
+	switch {
+	case role == "developer" && !h.developer:
 		role = "system"
+	case role == "function" && !h.function: // the older name
+		role = "tool"
 	}
 	d.Set("role", role)
 	if h.parts {

@@ -392,6 +392,8 @@ func TestOpenAIErrors(t *testing.T) {
 		{"chat/completions", `{` + hello + `,"guided_regex":"a"}`, 400, "invalid_request_error", "guided_regex", "unsupported_parameter"},
 		{"chat/completions", `{` + hello + `,"chat_template_kwargs":[]}`, 400, "invalid_request_error", "chat_template_kwargs", nil},
 		{"chat/completions", `{"messages":[{"role":"user","content":"` + long + `"}]}`, 400, "exceed_context_size_error", "", "context_length_exceeded"},
+		{"chat/completions", `{"messages":[{"role":"user","content":"x"},{"role":"tool","content":"y"}]}`, 400, "invalid_request_error", "messages[1].tool_call_id", nil},
+		{"chat/completions", `{"messages":[{"role":"tool","content":"y","tool_call_id":""}]}`, 400, "invalid_request_error", "messages[0].tool_call_id", nil},
 		{"completions", `{}`, 400, "invalid_request_error", "prompt", nil},
 		{"completions", `{"prompt":null}`, 400, "invalid_request_error", "prompt", nil},
 		{"completions", `{"prompt":[]}`, 400, "invalid_request_error", "prompt", nil},

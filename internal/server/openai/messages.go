@@ -105,6 +105,9 @@ func parseMessage(m *chat.Message, raw []byte, at string) error {
 	if m.Role == "" {
 		return chat.Wrong(at+".role", "must be one of %s", strings.Join(chat.Roles, ", "))
 	}
+	if m.Role == "tool" && m.CallID == "" {
+		return chat.Wrong(at+".tool_call_id", "must be the id of the call that the message answers")
+	}
 	if content == nil && len(m.Calls) == 0 {
 		return chat.Wrong(at+".content", "must be a string or an array of text parts")
 	}

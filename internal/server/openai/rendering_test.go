@@ -3,6 +3,7 @@ package openai
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,7 +69,11 @@ func sameConversations(t *testing.T, dir, goldens string) {
 				continue
 			}
 			compared++
-			if got, err := renderVars(t, string(source), c.Vars); err != nil || got != *want[name] {
+			got, err := renderVars(t, string(source), c.Vars)
+			if leavesOut(t, err, c.Vars["messages"], *want[name]) {
+				continue
+			}
+			if err != nil || got != *want[name] {
 				t.Errorf("%s: %v\n got %q\nwant %q", name, err, got, *want[name])
 			}
 		}
@@ -76,6 +81,27 @@ func sameConversations(t *testing.T, dir, goldens string) {
 	if compared < 3*len(paths) || compared == 0 {
 		t.Errorf("only %d renderings of %d templates compared", compared, len(paths))
 	}
+}
+
+// leavesOut reports whether err is about a role that the template leaves out, and
+// makes sure that it does.
+func leavesOut(t *testing.T, err error, messages json.RawMessage, rendered string) bool {
+	var refused *serving.Error
+	if !errors.As(err, &refused) || !strings.Contains(refused.Message, "leaves such messages out") {
+		return false
+	}
+	var list []struct{ Content string }
+	var at int
+	if _, err := fmt.Sscanf(refused.Param, "messages[%d].role", &at); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(messages, &list); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(rendered, list[at].Content) {
+		t.Errorf("%v, but %q is in %q", err, list[at].Content, rendered)
+	}
+	return true
 }
 
 // renderVars renders what one of the conversations holds.
@@ -115,7 +141,7 @@ func renderVars(t *testing.T, source string, vars map[string]json.RawMessage) (s
 	}
 	p, refused := (&serving.Deployment{Chat: tmpl}).Render(t.Context(), whole)
 	if refused != nil {
-		return "", errors.New(refused.Message)
+		return "", refused
 	}
 	return p.Text, nil
 }

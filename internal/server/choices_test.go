@@ -3,9 +3,11 @@ package server
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/chat"
 )
 
 // uneven is an executor that gives each letter after z a logit of its own, so that
@@ -64,5 +66,27 @@ func TestBestOf(t *testing.T) {
 	}
 	if a := f.post(t, "/v1/completions", fmt.Sprintf(`{"prompt":"x","max_tokens":2,"n":%d,"best_of":%d,"stream":true}`, 2, 2)); a.status != 200 {
 		t.Errorf("best_of equal to n in a stream: %s", a.body)
+	}
+}
+
+// A message whose role the chat template leaves out is refused on every chat route.
+func TestRolesThatTheTemplateDrops(t *testing.T) {
+	f := newFixture(t, "x\x00")
+	tmpl, err := chat.New(`{% for m in messages %}{% if m.role != 'system' %}{{ m.content }}{% endif %}{% endfor %}`, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.model.Chat = tmpl
+	for path, body := range map[string]string{
+		"/v1/chat/completions": `{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"}]}`,
+		"/apply-template":      `{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"}]}`,
+		"/v1/messages":         `{"max_tokens":2,"system":"s","messages":[{"role":"user","content":"u"}]}`,
+		"/v1/responses":        `{"instructions":"s","input":"u"}`,
+		"/api/chat":            `{"model":"tiny","messages":[{"role":"system","content":"s"},{"role":"user","content":"u"}]}`,
+		"/api/generate":        `{"model":"tiny","system":"s","prompt":"u"}`,
+	} {
+		if a := f.post(t, path, body); a.status != 400 || !strings.Contains(a.body, "is system, and this model's chat template leaves such messages out") {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
 	}
 }
