@@ -7,7 +7,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers figures shapes fuzz vet staticcheck fmt generate generated race clean
+.PHONY: bfcl parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers figures shapes fuzz vet staticcheck fmt generate generated race clean
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -88,6 +88,11 @@ fidelity: build ## every weight format and cache type against float32, beside ll
 
 measure: build ## load time, first request, idle CPU, one thread of two, a core taken by another process, long contexts (8 minutes)
 	bench/measure.py $(BIN) $${MODEL:-$$($(BIN) pull smollm2 2>/dev/null | tail -n 1)}
+
+bfcl: build ## tool calls scored on the function calling leaderboard, beside llama-server where it is built (hours; ARGS="--limit 50" is less)
+	bench/peers.sh $(PEERS) bfcl
+	$(PEERS)/bfcl/bin/python bench/bfcl.py --penstock $(BIN) --model $$($(BIN) pull qwen2.5-coder:1.5b 2>/dev/null | tail -n 1) \
+	  $(if $(wildcard $(LLAMA)),--llama $(LLAMA)) $(ARGS)
 
 shapes: # random weights in a real model's shape: for speed only
 	mkdir -p $(PEERS)/models

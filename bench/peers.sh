@@ -6,11 +6,12 @@
 #   openvino  OpenVINO GenAI in the virtual environment DIR/openvino
 #   shapes    DIR/venv, in which bench/shapes.py runs (gguf, numpy)
 #   clients   DIR/clients: requests, httpx and the openai package, for the Python axes of `penstock bench layers`
+#   bfcl      DIR/bfcl: the leaderboard's data and checker, for `make bfcl`
 #   guidellm  DIR/guidellm: the load generator that `make bench-crosscheck` compares `penstock bench load` with
 #
 # Each part is skipped when it is there already, so the script may be run again.
 set -euo pipefail
-dir=${1:?usage: peers.sh DIR [llama] [openvino] [shapes] [clients] [guidellm]}
+dir=${1:?usage: peers.sh DIR [llama] [openvino] [shapes] [clients] [guidellm] [bfcl]}
 shift
 parts=${*:-llama openvino shapes clients}
 mkdir -p "$dir"
@@ -46,6 +47,7 @@ for part in $parts; do
     openvino) venv openvino "openvino-genai==$openvino_version" "openvino-tokenizers==$openvino_version" ;;
     shapes) venv venv gguf numpy ;;
     clients) venv clients requests httpx openai ;;
+    bfcl) venv bfcl --no-deps "bfcl-eval==2026.3.23" ;;
     guidellm) venv guidellm guidellm ;;
     *) echo "peers.sh: unknown part $part" >&2; exit 1 ;;
   esac
