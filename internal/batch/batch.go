@@ -17,6 +17,7 @@ type Batch struct {
 	Start     []int32   // [seqs+1]
 	Blocks    [][]int32 // [seqs] block table: covers every position up to the sequence's last row; read-only during the pass
 	Logits    []int32   // rows whose logits are needed, ascending
+	Hidden    []int32   // rows whose final hidden states are needed, ascending: what embeddings are made of
 }
 
 // Rows is the number of tokens in the pass.
@@ -32,4 +33,5 @@ func (b *Batch) Reset() {
 	b.Start = b.Start[:0]
 	b.Blocks = b.Blocks[:0]
 	b.Logits = b.Logits[:0]
+	b.Hidden = b.Hidden[:0]
 }

@@ -167,14 +167,30 @@ func testCompanies(t *testing.T, f *gguf.File, o model.Options, crowd, length in
 	}
 }
 
-// answer runs the subject in this company, step by step: it joins when the
-// others have taken a few steps.
+// answer runs the subject in this company.
 func (c company) answer(t *testing.T, m *model.Model, o model.Options, length int) []said {
 	return c.answerTo(t, m, o, subject(length))
 }
 
 // answerTo is answer for any subject.
 func (c company) answerTo(t *testing.T, m *model.Model, o model.Options, r Request) (list []said) {
+	s := c.run(t, m, o, r)
+	for {
+		tok, ok, err := s.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return list
+		}
+		list = append(list, said{tok.ID, tok.Logprob})
+	}
+}
+
+// run runs a request to its end in this company, step by step: it joins when the
+// others have taken a few steps.
+func (c company) run(t *testing.T, m *model.Model, o model.Options, r Request) *Stream {
+	t.Helper()
 	cache, err := m.NewCache(c.cfg.Blocks)
 	if err != nil {
 		t.Fatal(err)
@@ -202,22 +218,12 @@ func (c company) answerTo(t *testing.T, m *model.Model, o model.Options, r Reque
 	}
 	s := submit(t, e, r)
 	finish()
-	for {
-		tok, ok, err := s.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !ok {
-			break
-		}
-		list = append(list, said{tok.ID, tok.Logprob})
-	}
 	if c.check != nil {
 		if problem := c.check(*s.Finish()); problem != "" {
 			t.Errorf("%s: %s", c.name, problem)
 		}
 	}
-	return list
+	return s
 }
 
 // differ describes the first difference of two answers.

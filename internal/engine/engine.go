@@ -322,6 +322,7 @@ func (e *Engine) enter(s *Stream) {
 		Client:       r.Client,
 		PromptLogits: r.EchoLogprobs,
 		NoPrefix:     r.NoPrefix,
+		Hidden:       hiddenOf(r.Pooling, len(r.Prompt)),
 		Owner:        s,
 	})
 	if err != nil {

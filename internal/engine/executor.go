@@ -51,6 +51,8 @@ func ForModel(m *model.Model, c *kvcache.Cache) Executor { return modelExecutor{
 
 func (x modelExecutor) Forward(b *batch.Batch) []float32 { return x.Model.Forward(b, x.cache) }
 
+func (x modelExecutor) Dim() int { return x.Config().Dim }
+
 func (x modelExecutor) Vocab() int { return x.Config().Vocab }
 
 func (x modelExecutor) Prepare(n int) bool { return x.cache.Prepare(n) }

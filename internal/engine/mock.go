@@ -30,7 +30,11 @@ type Mock struct {
 	cfg    MockConfig
 	digest []uint64  // [Blocks*BlockTokens]
 	logits []float32 // [MaxLogits, Vocab]
+	states []float32 // [MaxRows, mockDim]
 }
+
+// mockDim is the width of a mock's hidden states.
+const mockDim = 8
 
 const mockPeak = 20
 
@@ -52,6 +56,7 @@ func NewMock(cfg MockConfig) *Mock {
 		cfg:    cfg,
 		digest: make([]uint64, cfg.Blocks*cfg.BlockTokens),
 		logits: make([]float32, cfg.MaxLogits*cfg.Vocab),
+		states: make([]float32, cfg.MaxRows*mockDim),
 	}
 }
 
@@ -66,7 +71,7 @@ func (m *Mock) MaxLogits() int { return m.cfg.MaxLogits }
 
 // Forward computes the digests of b and the logits of the rows that it names.
 func (m *Mock) Forward(b *batch.Batch) []float32 {
-	next := 0
+	next, state := 0, 0
 	for i := range b.Seqs() {
 		blocks := b.Blocks[i]
 		at := func(pos int32) *uint64 {
@@ -84,12 +89,28 @@ func (m *Mock) Forward(b *batch.Batch) []float32 {
 				m.peak(next, m.token(d))
 				next++
 			}
+			if state < len(b.Hidden) && b.Hidden[state] == r {
+				mockState(m.states[state*mockDim:][:mockDim], d)
+				state++
+			}
 		}
 	}
 	if wait := m.cfg.StepTime + time.Duration(b.Rows())*m.cfg.RowTime; wait > 0 {
 		time.Sleep(wait)
 	}
 	return m.logits[:len(b.Logits)*m.cfg.Vocab]
+}
+
+// Dim is the width of the hidden states.
+func (m *Mock) Dim() int { return mockDim }
+
+// Hidden is the hidden state of a row, which is a function of all tokens up to it.
+func (m *Mock) Hidden(i int) []float32 { return m.states[i*mockDim:][:mockDim] }
+
+func mockState(x []float32, d uint64) {
+	for i := range x {
+		x[i] = float32(int8(d>>(8*i))) / 64
+	}
 }
 
 // NotFinite is empty: a mock has no numbers that could go wrong.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/sched"
 )
@@ -74,6 +75,11 @@ type Request struct {
 	Client       string // whose share of the machine it uses
 	NoPrefix     bool   // compute the whole prompt, whatever of it is in the prefix cache
 	EchoLogprobs bool   // the stream begins with the prompt's tokens and their log-probabilities
+
+	// Pooling asks for the prompt's embedding, which Finish has, and for no tokens:
+	// MaxTokens is 0 then. Of a cached prefix only LastPooling makes use: the others
+	// need the hidden states of rows that a cache does not keep.
+	Pooling model.Pooling
 }
 
 func (e *Engine) validate(r *Request) error {
@@ -81,6 +87,14 @@ func (e *Engine) validate(r *Request) error {
 		return ErrEmpty
 	} else if n > e.cfg.Context || n == e.cfg.Context && r.MaxTokens != 0 {
 		return &TooLongError{Prompt: n, Context: e.cfg.Context}
+	}
+	if r.Pooling != model.NoPooling {
+		if _, ok := e.x.(stater); !ok {
+			return ErrNoStates
+		}
+		if r.MaxTokens != 0 || r.EchoLogprobs {
+			return errors.New("engine: a request for an embedding gets no tokens")
+		}
 	}
 	vocab := e.x.Vocab()
 	for i, t := range r.Prompt {
@@ -107,6 +121,7 @@ type Finish struct {
 	Usage       Usage
 	Timings     Timings
 	Preemptions int
+	Embedding   []float32 // if Pooling asked for it and Reason is Length: the pooled hidden states, not normalised
 }
 
 // Usage counts tokens. Completion includes the stop token.

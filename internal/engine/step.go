@@ -31,6 +31,7 @@ func (e *Engine) step() (worked bool) {
 	forward := time.Now()
 	e.applyAborts() // a stream that was closed during the pass gets nothing of it
 	e.failNotFinite(plan)
+	e.pool(plan)
 	e.sample(plan, logits)
 	e.release()
 	now := time.Now()
@@ -149,13 +150,17 @@ func (e *Engine) finish(seq *sched.Seq, now time.Time) {
 	if seq.StopToken() >= 0 {
 		completion++
 	}
-	e.end(s, Finish{
+	f := Finish{
 		Reason:      seq.Reason(),
 		StopToken:   seq.StopToken(),
 		Err:         s.failure,
 		Usage:       Usage{Prompt: seq.Prompt(), Cached: seq.Cached(), Completion: completion},
 		Preemptions: seq.Preemptions(),
-	}, now)
+	}
+	if s.pooled != nil && f.Reason == Length {
+		f.Embedding = s.pooled.mean()
+	}
+	e.end(s, f, now)
 }
 
 // end tells a stream's reader that there is no more, and forgets the stream.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/sched"
 )
@@ -30,6 +31,7 @@ type Stream struct {
 	stop    func() bool // ends the watch over the context
 
 	constraint *constrained // nil: none
+	pooled     *pooled      // nil: it wants tokens, not an embedding
 
 	// The engine's.
 	seq     *sched.Seq
@@ -69,6 +71,9 @@ func newStream(e *Engine, r Request) *Stream {
 	}
 	if r.EchoLogprobs {
 		expect += len(r.Prompt)
+	}
+	if r.Pooling != model.NoPooling {
+		s.pooled = newPooled(e.x.(stater).Dim())
 	}
 	s.tail = s.newChunk(min(max(expect, 1), chunkTokens))
 	s.head = s.tail

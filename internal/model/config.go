@@ -27,6 +27,7 @@ type Config struct {
 	RopeBase float64
 	NormEps  float64
 	Window   int // positions that a sliding layer sees; 0: none slides
+	Pooling  Pooling
 
 	Params      int64
 	WeightBytes int64 // in memory, in the backend's form
@@ -154,6 +155,7 @@ func readConfig(f *gguf.File, arch string) (Config, *metadata) {
 		c.Name = f.Label()
 	}
 	c.Quantization = quantization(f)
+	c.Pooling = m.pooling()
 	return c, m
 }
 

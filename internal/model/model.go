@@ -205,6 +205,10 @@ func (m *Model) Forward(b *batch.Batch, c *kvcache.Cache) []float32 {
 	return m.net.forward(m.be)
 }
 
+// Hidden is the final hidden state, after the last norm, of row b.Hidden[i] of the
+// last batch: [Config.Dim], valid until the next Forward.
+func (m *Model) Hidden(i int) []float32 { return m.be.Hidden(i) }
+
 // NotFinite lists the rows of the last batch whose numbers are not finite,
 // ascending; nil: none.
 func (m *Model) NotFinite() []int32 { return m.be.NotFinite() }

@@ -22,7 +22,7 @@ type Fast struct {
 
 	batch *batch.Batch
 	cache *kvcache.Cache
-	rows  int // rows of x: of the batch, then of its logits
+	rows  int // rows of x: of the batch, then of its outputs, then of its logits
 	seqs  int
 
 	x, y   []float32 // [rows][ldx] residual stream; result of a ProjectNormAdd
@@ -41,6 +41,7 @@ type Fast struct {
 
 	ropes  []ropeRows
 	tiling tiling
+	out    outputs
 	own    []private
 	faults faults
 
@@ -95,6 +96,7 @@ func NewFast(set kernel.Set, pool *Pool, lim Limits, ropes []*Rope) (*Fast, erro
 		f.ropes = append(f.ropes, newRopeRows(r, lim.Rows))
 	}
 	f.tiling = newTiling(lim)
+	f.out = newOutputs(lim.Rows)
 	f.faults = newFaults(lim.Rows)
 	f.initJobs()
 	return f, nil
@@ -200,7 +202,7 @@ func (l *Limits) Bytes(workers int, pairs []int) uint64 {
 	for _, p := range pairs {
 		row += 2 * 4 * p
 	}
-	row += 64 + 16*(l.Group/kernel.TileQueries+1) // lists of tiling
+	row += 64 + 16*(l.Group/kernel.TileQueries+1) + 16 // lists of tiling and of outputs
 	logit := 4*pad(l.Vocab) + panel*l.Dim
 	seq := 64*l.KVHeads + 32 // flags of decodeJob
 	lists := 8 * candidates * refineLists(l.Logits, workers)
@@ -246,6 +248,7 @@ func (f *Fast) Begin(b *batch.Batch, c *kvcache.Cache) {
 		f.ropes[i].filled = false
 	}
 	f.tiling.reset(b, f.pool.Workers())
+	f.out.reset(b)
 	f.faults.clear()
 	f.prof.step(f.rows)
 }
@@ -258,8 +261,9 @@ func (l *Limits) accept(b *batch.Batch) {
 		panic(fmt.Sprintf("nn: a step of %d rows, %d sequences, %d logits; limits are %d, %d, %d",
 			rows, seqs, len(b.Logits), l.Rows, l.Seqs, l.Logits))
 	}
-	if len(b.Positions) != rows || len(b.Blocks) != seqs || seqs > 0 && int(b.Start[seqs]) != rows {
-		panic(fmt.Sprintf("nn: a batch of %d tokens, %d positions, %d block tables, starts %v", rows, len(b.Positions), len(b.Blocks), b.Start))
+	if len(b.Hidden) > rows || len(b.Positions) != rows || len(b.Blocks) != seqs || seqs > 0 && int(b.Start[seqs]) != rows {
+		panic(fmt.Sprintf("nn: a batch of %d tokens, %d positions, %d hidden, %d block tables, starts %v",
+			rows, len(b.Positions), len(b.Hidden), len(b.Blocks), b.Start))
 	}
 }
 

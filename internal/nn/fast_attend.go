@@ -137,9 +137,9 @@ func (h *heading) run(own *private, n int, blocks []int32) {
 	}
 }
 
-// Narrow keeps the rows whose logits are wanted.
+// Narrow keeps the rows that are wanted.
 func (f *Fast) Narrow() {
-	want := f.batch.Logits
+	want := f.out.rows
 	if len(want) == f.rows {
 		return
 	}

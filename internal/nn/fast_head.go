@@ -2,27 +2,33 @@ package nn
 
 import "math"
 
-// headJob normalises the rows where they are, and quantises them for the head.
+// headJob normalises the rows where they are, and quantises those with logits for
+// the head.
 type headJob struct {
 	f     *Fast
 	n     *Norm
 	tasks counter
 }
 
-// Head returns the logits of the batch's wanted rows.
+// Head normalises the wanted rows and returns the logits of those that have any.
 func (f *Fast) Head(n *Norm, o *Output) []float32 {
-	if f.rows != len(f.batch.Logits) {
+	if f.rows != len(f.out.rows) {
 		panic("nn: Head without Narrow")
 	}
 	if f.rows == 0 {
 		return nil
 	}
 	f.prof.begin(KindNorm)
-	f.final.Reset(f.rows)
+	if len(f.batch.Logits) > 0 {
+		f.final.Reset(len(f.batch.Logits))
+	}
 	f.head.n = n
 	f.rowwise(&f.head, &f.head.tasks, f.rows)
 	f.h, f.post = f.final, nil
 	f.prof.end(f.rows)
+	if f.rows = len(f.batch.Logits); f.rows == 0 {
+		return nil
+	}
 
 	f.prof.begin(KindHead)
 	vocab, ld := f.lim.Vocab, pad(f.lim.Vocab)
@@ -46,6 +52,11 @@ func (f *Fast) Head(n *Norm, o *Output) []float32 {
 	return logits
 }
 
+// Hidden is a row whose final hidden state is wanted.
+func (f *Fast) Hidden(i int) []float32 {
+	return f.x[int(f.out.hidden[i])*f.ldx:][:f.lim.Dim]
+}
+
 func (j *headJob) Do(worker, _ int) {
 	f := j.f
 	row := f.own[worker].row
@@ -57,7 +68,9 @@ func (j *headJob) Do(worker, _ int) {
 		if !f.set.RMSNorm(x, x, j.n.Weight, j.n.Eps) {
 			f.faults.add(int(f.tiling.wanted[r]))
 		}
-		f.set.Quantize(f.final, r, 0, x)
+		if at := f.out.logit[r]; at >= 0 {
+			f.set.Quantize(f.final, int(at), 0, x)
+		}
 	}
 }
 

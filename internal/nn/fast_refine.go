@@ -104,7 +104,7 @@ func (j *refineJob) merge(own *private, row int) []int32 {
 
 func (j *refineJob) compute(own *private, logits []float32, row int, ids []int32) {
 	f, w := j.f, j.o.W
-	x := f.x[row*f.ldx:][:f.lim.Dim]
+	x := f.x[int(f.out.logits[row])*f.ldx:][:f.lim.Dim]
 	size := w.Type.RowBytes(w.Cols)
 	for _, id := range ids {
 		logit := f.set.DotRow(w.Type, j.o.Rows[int(id)*size:][:size], x, own.row)

@@ -43,8 +43,8 @@ type Backend interface {
 	Norm(n *Norm)
 	// Project computes queries, keys and values from h.
 	Project(p *QKV)
-	// Narrow drops the rows whose logits nobody wants; only the last layer can,
-	// between Project and Attend.
+	// Narrow drops the rows of which nobody wants logits or hidden states; only the
+	// last layer can, between Project and Attend.
 	Narrow()
 	// Attend stores the keys and values and sets h to the heads' outputs.
 	Attend(a *Attention)
@@ -54,9 +54,12 @@ type Backend interface {
 	ProjectNormAdd(l *Linear, n *Norm)
 	// Gated sets h to act(gate h) * (up h).
 	Gated(f *FFN)
-	// Head returns the logits of the rows that the batch wants: [len(b.Logits),
-	// vocabulary], valid until the next step.
+	// Head normalises the rows that the batch wants, and returns the logits of those
+	// in b.Logits: [len(b.Logits), vocabulary], valid until the next step.
 	Head(n *Norm, o *Output) []float32
+	// Hidden is row b.Hidden[i] as Head has normalised it: [dim], valid until the
+	// next step.
+	Hidden(i int) []float32
 
 	// NotFinite lists the rows of the batch in which a NaN or an infinity has come
 	// up in this step, ascending: their results, keys and values mean nothing. nil:

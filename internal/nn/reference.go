@@ -21,6 +21,8 @@ type Reference struct {
 
 	batch *batch.Batch
 	rows  []int // rows of the batch that x holds
+	out   outputs
+	final [][]float32 // rows that are wanted, normalised
 
 	faults faults
 
@@ -55,6 +57,7 @@ func (r *Reference) Begin(b *batch.Batch, c *kvcache.Cache) {
 	r.lim.accept(b)
 	r.batch = b
 	r.faults.clear()
+	r.out.reset(b)
 	r.rows = r.rows[:0]
 	for i := range b.Rows() {
 		r.rows = append(r.rows, i)
@@ -182,24 +185,30 @@ func (a Activation) apply(x float64) float64 {
 	return x / (1 + math.Exp(-x))
 }
 
-// Narrow keeps the rows whose logits are wanted.
+// Narrow keeps the rows that are wanted.
 func (r *Reference) Narrow() {
-	x := make([][]float32, len(r.batch.Logits))
+	x := make([][]float32, len(r.out.rows))
 	r.rows = r.rows[:0]
-	for i, row := range r.batch.Logits {
+	for i, row := range r.out.rows {
 		x[i] = r.x[row]
 		r.rows = append(r.rows, int(row))
 	}
 	r.x = x
 }
 
-// Head returns the logits of the wanted rows.
+// Head normalises the wanted rows and returns the logits of those that have any.
 func (r *Reference) Head(n *Norm, o *Output) []float32 {
-	if len(r.rows) != len(r.batch.Logits) {
+	if len(r.rows) != len(r.out.rows) {
 		panic("nn: Head without Narrow")
 	}
 	r.Norm(n)
-	logits := make([]float32, 0, len(r.rows)*r.lim.Vocab)
+	r.final, r.h = r.h, nil
+	for i, logit := range r.out.logit {
+		if logit >= 0 {
+			r.h = append(r.h, r.final[i])
+		}
+	}
+	logits := make([]float32, 0, len(r.h)*r.lim.Vocab)
 	for _, y := range r.linear(KindHead, &o.Linear, r.h) {
 		logits = append(logits, y...)
 	}
@@ -208,6 +217,9 @@ func (r *Reference) Head(n *Norm, o *Output) []float32 {
 	}
 	return logits
 }
+
+// Hidden is a row whose final hidden state is wanted.
+func (r *Reference) Hidden(i int) []float32 { return r.final[r.out.hidden[i]] }
 
 // NotFinite lists the rows of the step with a NaN or an infinity.
 func (r *Reference) NotFinite() []int32 { return r.faults.list() }

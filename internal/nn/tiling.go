@@ -12,7 +12,7 @@ type tiling struct {
 	kvHeads int
 
 	seqOf  []int32 // [rows] sequence of each row
-	wanted []int32 // rows of the batch that attend: all, or after Narrow those with logits
+	wanted []int32 // rows of the batch that attend: all, or after Narrow those that are wanted
 	all    []int32 // [rows] 0, 1, 2, …
 	stores []store
 	tiles  []tile // of one kv head; the longest context last
@@ -65,9 +65,9 @@ func (p *tiling) reset(b *batch.Batch, workers int) {
 	p.cut()
 }
 
-// narrow keeps only the rows in logits.
-func (p *tiling) narrow(logits []int32) {
-	p.wanted, p.single = logits, false
+// narrow keeps only the rows in wanted.
+func (p *tiling) narrow(wanted []int32) {
+	p.wanted, p.single = wanted, false
 	p.cut()
 }
 

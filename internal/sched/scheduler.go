@@ -113,6 +113,8 @@ type Entry struct {
 	Logit  int  // index in Batch.Logits of the first row with logits
 	Scored int  // rows of the prompt whose next token is known and gets its probability
 	Sample bool // the last row gives the sequence's next token
+	Hidden int  // index in Batch.Hidden of the first row whose hidden state is needed
+	States int  // number of those rows
 	Taken  int  // set by Update: tokens that the sequence was given, a stop token not included
 }
 
@@ -225,6 +227,7 @@ func (s *Scheduler) Add(r Request) (*Seq, error) {
 		ignoreEOS:    r.IgnoreEOS,
 		promptLogits: r.PromptLogits,
 		noPrefix:     r.NoPrefix,
+		hidden:       r.Hidden,
 		class:        min(max(r.Priority, Low), High) - Low,
 		last:         -1,
 	}
@@ -320,13 +323,17 @@ func (s *Scheduler) give(p *Plan, seq *Seq, n int) {
 		seq.blocks = append(seq.blocks, s.blocks.alloc(prev, min(max(expect, 1), spread)))
 	}
 	b := &p.Batch
-	e := Entry{Seq: seq, Rows: n, Logit: len(b.Logits)}
+	e := Entry{Seq: seq, Rows: n, Logit: len(b.Logits), Hidden: len(b.Hidden)}
 	e.Scored, e.Sample = seq.logits(n)
 	end := seq.computed + n
 	for pos := seq.computed; pos < end; pos++ {
 		scored := seq.promptLogits && pos >= seq.scored && pos < seq.prompt-1
 		if scored || e.Sample && pos == end-1 {
 			b.Logits = append(b.Logits, int32(len(b.Tokens)))
+		}
+		if pos >= seq.hidden.From && pos < seq.hidden.To {
+			b.Hidden = append(b.Hidden, int32(len(b.Tokens)))
+			e.States++
 		}
 		b.Tokens = append(b.Tokens, seq.tokens[pos])
 		b.Positions = append(b.Positions, int32(pos))
@@ -440,6 +447,7 @@ func (s *Scheduler) computed(seq *Seq, n int) {
 	s.counters.PromptRows += uint64(max(0, min(seq.computed+n, seq.prompt)-seq.computed))
 	seq.computed += n
 	seq.scored = max(seq.scored, min(seq.computed, seq.prompt-1))
+	seq.hidden.From = max(seq.hidden.From, seq.computed)
 	if !s.cfg.PrefixCache {
 		return
 	}

@@ -17,7 +17,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts print into tes
 // one followed by ---- and what it prints:
 //
 //	config KEY=N…                        first command; keys are Config's and Budget's fields in lower case
-//	add NAME prompt=N|LABEL:N+LABEL:N|@NAME+N [max=N] [stop=N] [class=N] [client=KEY] [echo]
+//	add NAME prompt=N|LABEL:N+LABEL:N|@NAME+N [max=N] [stop=N] [class=N] [client=KEY] [echo] [hidden=FROM-TO]
 //	force NAME=N…                        so many tokens follow each that is sampled; -1: none is given
 //	step [N]                             N steps: Schedule, compute, Update
 //	plan / update                        the two halves of a step
@@ -167,6 +167,10 @@ func (s *session) add(name string, args []string) string {
 			r.Client = value
 		case "echo":
 			r.PromptLogits = true
+		case "hidden":
+			from, to, _ := strings.Cut(value, "-")
+			r.Hidden.From, _ = strconv.Atoi(from)
+			r.Hidden.To, _ = strconv.Atoi(to)
 		default:
 			return fmt.Sprintf("unknown key %s\n", key)
 		}
@@ -312,6 +316,9 @@ func describePlan(p *Plan) string {
 		fmt.Fprintf(&b, "%s: rows [%d,%d) of %d in blocks %s", e.Seq.Owner, pos, int(pos)+e.Rows, e.Seq.Len(), ranges(p.Batch.Blocks[i]))
 		if e.Scored > 0 {
 			fmt.Fprintf(&b, ", %d scored", e.Scored)
+		}
+		if e.States > 0 {
+			fmt.Fprintf(&b, ", states %d", p.Batch.Hidden[e.Hidden:][:e.States])
 		}
 		if e.Sample {
 			b.WriteString(" -> token")

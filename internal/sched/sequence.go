@@ -12,8 +12,12 @@ type Request struct {
 	Client       string  // whose share of the machine this uses; "" is a client too
 	PromptLogits bool    // logits are needed at every row of the prompt, so a cached prefix is no help
 	NoPrefix     bool    // compute the whole prompt, whatever of it is in the cache
+	Hidden       Range   // rows of the prompt whose hidden states are needed; MaxTokens is 0 then
 	Owner        any     // the caller's, untouched
 }
+
+// Range is the positions [From, To) of a sequence.
+type Range struct{ From, To int }
 
 // The priorities. A class waits for the ones above it, but never for ever:
 // see Config.AgeSteps.
@@ -65,7 +69,8 @@ type Seq struct {
 	ignoreEOS    bool
 	promptLogits bool
 	noPrefix     bool
-	scored       int // rows of the prompt whose logits have been delivered
+	scored       int   // rows of the prompt whose logits have been delivered
+	hidden       Range // rows of the prompt whose hidden states have not been delivered
 
 	state    state
 	admitted bool // has run before
@@ -137,6 +142,9 @@ func (q *Seq) reusable() int {
 	n := len(q.tokens) - 1
 	if q.promptLogits {
 		n = min(n, q.scored)
+	}
+	if q.hidden.From < q.hidden.To {
+		n = min(n, q.hidden.From)
 	}
 	if q.noPrefix && q.preemptions == 0 {
 		return 0
