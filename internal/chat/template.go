@@ -20,7 +20,6 @@ const chatML = `{% for message in messages %}{{ '<|im_start|>' + message['role']
 type Template struct {
 	tmpl     *jinja.Template
 	bos, eos string
-	fallback bool
 	habits   habits
 	now      func() time.Time
 	problem  error // the model's template does not parse
@@ -58,7 +57,7 @@ func Load(f *gguf.File) (*Template, error) {
 func New(source, bos, eos string) (*Template, error) {
 	t := &Template{bos: bos, eos: eos, now: time.Now, habits: habitsOf(source), answers: answer.Detect(source), reasoner: answer.DetectReasoning(source)}
 	if strings.TrimSpace(source) == "" {
-		source, t.fallback = chatML, true
+		source = chatML
 	}
 	var err error
 	if t.tmpl, err = jinja.Parse(source); err != nil {
@@ -74,9 +73,6 @@ func New(source, bos, eos string) (*Template, error) {
 
 // Source returns the template's text.
 func (t *Template) Source() string { return t.tmpl.Source() }
-
-// Fallback reports whether the model brought no template of its own.
-func (t *Template) Fallback() bool { return t.fallback }
 
 // Problem returns why the model's template cannot be used, or nil.
 func (t *Template) Problem() error { return t.problem }

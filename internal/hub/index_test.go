@@ -391,7 +391,7 @@ func TestPipIndexes(t *testing.T) {
 		env  map[string]string
 		want []string
 	}{
-		"nothing":           {map[string]string{"PIP_CONFIG_FILE": os.DevNull}, []string{DefaultIndex}},
+		"nothing":           {map[string]string{"PIP_CONFIG_FILE": os.DevNull}, []string{defaultIndex}},
 		"variables":         {map[string]string{"HOME": home, "PIP_INDEX_URL": "https://env.example", "PIP_EXTRA_INDEX_URL": "https://a.example https://b.example"}, []string{"https://env.example", "https://a.example", "https://b.example"}},
 		"files of the user": {map[string]string{"HOME": home}, []string{"https://user.example/simple/", "https://one.example/simple", "https://two.example/simple"}},
 		"a named file":      {map[string]string{"PIP_CONFIG_FILE": filepath.Join(home, "named.conf")}, []string{"https://named.example/simple"}},

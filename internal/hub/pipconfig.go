@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// DefaultIndex is the Python package index that is used unless pip is set up
+// defaultIndex is the Python package index that is used unless pip is set up
 // for another one.
-const DefaultIndex = "https://pypi.org/simple"
+const defaultIndex = "https://pypi.org/simple"
 
 // PipIndexes are the addresses of the package indexes that pip would use on this
 // machine, the main one first: a mirror that PIP_INDEX_URL or one of pip's
@@ -33,7 +33,7 @@ func PipIndexes(getenv func(string) string) []string {
 	}
 	main := first("index-url")
 	if len(main) == 0 {
-		main = []string{DefaultIndex}
+		main = []string{defaultIndex}
 	}
 	return append(main[:1:1], first("extra-index-url")...)
 }

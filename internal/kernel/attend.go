@@ -107,7 +107,7 @@ func (t *Tile) check(kv *KV, blocks []int32, scratch []float32) (from, end int) 
 	if t.N < 0 || t.N > TileQueries || t.HeadDim != kv.HeadDim || len(scratch) < AttendScratch {
 		panic(fmt.Sprintf("kernel: tile of %d queries of %d, cache of %d, scratch of %d", t.N, t.HeadDim, kv.HeadDim, len(scratch)))
 	}
-	if want, err := KVBlockBytes(kv.Type, kv.HeadDim); err != nil || kv.Stride != want {
+	if want, err := kvBlockBytes(kv.Type, kv.HeadDim); err != nil || kv.Stride != want {
 		panic(fmt.Sprintf("kernel: KV stride %d, want %d: %v", kv.Stride, want, err))
 	}
 	if kv.Run < 0 || kv.Pitch < kv.Run {

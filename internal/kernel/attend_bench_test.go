@@ -14,7 +14,7 @@ var headShapes = []struct{ group, dim int }{{2, 128}, {3, 64}, {4, 256}}
 func benchHeads(b *testing.B, s Set, heads int, of cached) (kvs []*KV, blocks []int32) {
 	b.Helper()
 	typ, dim, n := of.typ, of.hd, of.n
-	stride, err := KVBlockBytes(typ, dim)
+	stride, err := kvBlockBytes(typ, dim)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func BenchmarkAttendDecode(b *testing.B) {
 
 func decode(b *testing.B, s Set, group int, of cached, cold bool) {
 	typ, dim, ctx := of.typ, of.hd, of.n
-	stride, err := KVBlockBytes(typ, dim)
+	stride, err := kvBlockBytes(typ, dim)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -59,7 +59,7 @@ type history struct {
 func fillHistory(t testing.TB, s Set, of cached, rng *rand.Rand) *history {
 	t.Helper()
 	typ, hd, n := of.typ, of.hd, of.n
-	stride, err := KVBlockBytes(typ, hd)
+	stride, err := kvBlockBytes(typ, hd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +286,7 @@ func TestStore(t *testing.T) {
 func checkStore(t *testing.T, s Set, typ quant.Type, hd int) {
 	t.Helper()
 	rng := testRand()
-	stride, err := KVBlockBytes(typ, hd)
+	stride, err := kvBlockBytes(typ, hd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -517,7 +517,7 @@ func TestAttendAllocatesNothing(t *testing.T) {
 func TestCacheFits(t *testing.T) {
 	for _, typ := range kvTypes {
 		for _, hd := range []int{2, 50, 64, 256} {
-			want, err := KVBlockBytes(typ, hd)
+			want, err := kvBlockBytes(typ, hd)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -530,7 +530,7 @@ func TestCacheFits(t *testing.T) {
 		t  quant.Type
 		hd int
 	}{{quant.F16, 0}, {quant.F16, 63}, {quant.F16, 258}, {quant.Q4_K, 64}} {
-		if n, err := KVBlockBytes(bad.t, bad.hd); err == nil {
+		if n, err := kvBlockBytes(bad.t, bad.hd); err == nil {
 			t.Error(fmt.Sprint(bad), n)
 		}
 	}

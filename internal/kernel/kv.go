@@ -18,7 +18,7 @@ const (
 // KV is the cache of one kv head of one layer: the keys and the values of all
 // blocks, in runs of consecutive ids with other heads' memory between them. A
 // block's inside is the kernels' business; whoever owns the memory only needs
-// KVBlockBytes.
+// kvBlockBytes.
 //
 //	F16   K [hd][16] halves (transposed: a register holds 16 tokens)
 //	      V [16][hd] halves
@@ -32,14 +32,14 @@ const (
 type KV struct {
 	Type    quant.Type // F16, I16 or Q8_0
 	HeadDim int
-	Stride  int    // bytes of a block, KVBlockBytes(Type, HeadDim)
+	Stride  int    // bytes of a block, kvBlockBytes(Type, HeadDim)
 	Run     int    // blocks of a run; 0: there is only one
 	Pitch   int    // strides from the beginning of a run to the next one's
 	K, V    []byte // block b is Stride bytes from place(b)*Stride on; 64-byte aligned base
 }
 
-// KVBlockBytes is the size of one K block, and of one V block.
-func KVBlockBytes(t quant.Type, headDim int) (int, error) {
+// kvBlockBytes is the size of one K block, and of one V block.
+func kvBlockBytes(t quant.Type, headDim int) (int, error) {
 	if headDim <= 0 || headDim > MaxHeadDim || headDim%2 != 0 {
 		return 0, fmt.Errorf("kernel: head size %d: want an even number up to %d", headDim, MaxHeadDim)
 	}

@@ -159,7 +159,7 @@ func TestMetadataIsChecked(t *testing.T) {
 		float32(0), float32(-1), float32(1e-30), math.NaN(), math.Inf(1), "", "yarn", "longrope", strings.Repeat("x\n", 1000), true,
 		[]bool{true}, []uint32{1, 2}, []float32{}, []string{"a"},
 	}
-	for _, arch := range Architectures() {
+	for _, arch := range architectureNames() {
 		base, err := tinymodel.Open(tinymodel.Options{Arch: arch})
 		if err != nil {
 			t.Fatal(err)

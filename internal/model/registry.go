@@ -31,8 +31,8 @@ func architectures() []architecture {
 	}
 }
 
-// Architectures lists the names of the supported architectures.
-func Architectures() []string {
+// architectureNames lists the names of the supported architectures.
+func architectureNames() []string {
 	var names []string
 	for _, a := range architectures() {
 		names = append(names, a.name)
@@ -52,5 +52,5 @@ func find(f *gguf.File) (architecture, error) {
 		}
 	}
 	return architecture{}, fmt.Errorf("model: %s: architecture %q is not supported; supported are %s",
-		f.Path(), brief(name), strings.Join(Architectures(), ", "))
+		f.Path(), brief(name), strings.Join(architectureNames(), ", "))
 }

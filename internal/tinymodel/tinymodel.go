@@ -31,7 +31,7 @@ type Options struct {
 
 	Vocabulary string // smollm (default of llama), qwen2 (of qwen2 and qwen3) or gemma (of gemma3)
 	Vocab      int    // tokens: 400, gemma: 512
-	Template   string // chat template: ChatML, gemma: its own
+	Template   string // chat template; default: chatML, for gemma: its own
 	Infill     bool   // smollm only: its last tokens are those of fill-in-the-middle
 
 	// Type is the format of all matrices. Types overrides it for tensors whose
@@ -51,7 +51,7 @@ type Options struct {
 
 // Write writes the model to a file.
 func Write(path string, o Options) error {
-	b, err := Bytes(o)
+	b, err := encode(o)
 	if err != nil {
 		return err
 	}
@@ -60,15 +60,15 @@ func Write(path string, o Options) error {
 
 // Open builds the model in memory and parses it.
 func Open(o Options) (*gguf.File, error) {
-	b, err := Bytes(o)
+	b, err := encode(o)
 	if err != nil {
 		return nil, err
 	}
 	return gguf.Parse("tiny model", b)
 }
 
-// Bytes is the model as a GGUF file.
-func Bytes(o Options) ([]byte, error) {
+// encode returns the model as a GGUF file.
+func encode(o Options) ([]byte, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("tinymodel: %w", err)
 	}

@@ -93,7 +93,7 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 		"negative":         {Dim: -1},
 		"type":             {Type: quant.IQ1_S, Dim: 256},
 	} {
-		if _, err := Bytes(o); err == nil || !strings.HasPrefix(err.Error(), "tinymodel: ") {
+		if _, err := encode(o); err == nil || !strings.HasPrefix(err.Error(), "tinymodel: ") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -101,7 +101,7 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 
 func TestSameOptionsSameBytes(t *testing.T) {
 	for _, o := range []Options{{}, {Arch: "gemma3", Type: quant.Q8_0}} {
-		a, err := Bytes(o)
+		a, err := encode(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +117,7 @@ func TestSameOptionsSameBytes(t *testing.T) {
 			t.Error("two builds differ")
 		}
 		o.Seed++
-		if c, _ := Bytes(o); bytes.Equal(a, c) {
+		if c, _ := encode(o); bytes.Equal(a, c) {
 			t.Error("the seed changes nothing")
 		}
 	}
@@ -241,7 +241,7 @@ func TestByteRunesAreGPT2s(t *testing.T) {
 
 func BenchmarkBytes(b *testing.B) {
 	for b.Loop() {
-		if _, err := Bytes(Options{}); err != nil {
+		if _, err := encode(Options{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -18,7 +18,7 @@ const (
 )
 
 // ChatML is the template of SmolLM2 and Qwen, without their system prompts.
-const ChatML = `{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}` +
+const chatML = `{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}` +
 	`{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`
 
 // gemmaTemplate calls the assistant "model" and begins with BOS.
@@ -84,7 +84,7 @@ func (v *vocabulary) metadata(o *Options) []gguf.KV {
 	if o.Vocabulary == "qwen2" {
 		bos = "<|endoftext|>"
 	}
-	setDefault(&o.Template, ChatML)
+	setDefault(&o.Template, chatML)
 	return append(meta,
 		gguf.KV{Key: "tokenizer.ggml.model", Value: "gpt2"},
 		gguf.KV{Key: "tokenizer.ggml.pre", Value: o.Vocabulary},

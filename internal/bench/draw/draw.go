@@ -85,8 +85,8 @@ type Named struct {
 	*figure.Figure
 }
 
-// Figures draws a result. Kinds that are only printed as tables have no figures.
-func Figures(r results.Result) ([]Named, error) {
+// figuresOf draws a result. Kinds that are only printed as tables have no figures.
+func figuresOf(r results.Result) ([]Named, error) {
 	switch r := r.(type) {
 	case *loadtest.Result:
 		if r.Sweep != nil {
@@ -105,7 +105,7 @@ func Figures(r results.Result) ([]Named, error) {
 
 // save writes the figures of a result into a folder.
 func save(dir string, r results.Result) error {
-	figures, err := Figures(r)
+	figures, err := figuresOf(r)
 	if err != nil {
 		return err
 	}

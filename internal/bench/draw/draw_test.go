@@ -74,7 +74,7 @@ func TestFigures(t *testing.T) {
 		"peers":   {peersResult(), []string{"peers"}},
 		"layers":  {layersResult(), []string{"layers", "waterfalls", "axes"}},
 	} {
-		figures, err := Figures(c.result)
+		figures, err := figuresOf(c.result)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

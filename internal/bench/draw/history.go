@@ -18,7 +18,7 @@ func historyPage(all []results.Result) (*page, error) {
 		r := s.Meta()
 		sec := section{Title: fmt.Sprintf("%s, %s", r.Kind, r.Time.Format("2 January 2006 15:04")),
 			Notes: []string{fmt.Sprintf("%s. Commit %s, %s, %s, %d threads, %s.", s.Headline(), r.Commit, r.Machine.CPU, r.Machine.Tier, r.Machine.Threads, r.Machine.Go)}}
-		figures, err := Figures(s)
+		figures, err := figuresOf(s)
 		if err != nil {
 			return nil, err
 		}

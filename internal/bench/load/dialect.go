@@ -19,8 +19,8 @@ const (
 	OllamaChat  Dialect = "ollama-chat" // POST /api/chat
 )
 
-// Dialects lists every dialect but Auto.
-func Dialects() []Dialect { return []Dialect{Completions, Chat, Native, Ollama, OllamaChat} }
+// dialects lists every dialect but Auto.
+func dialects() []Dialect { return []Dialect{Completions, Chat, Native, Ollama, OllamaChat} }
 
 func (d Dialect) path(stream bool) string {
 	switch d {
@@ -43,7 +43,7 @@ func (d Dialect) path(stream bool) string {
 
 // dialectOfPath recognises a URL that names an endpoint; the base is the path before it.
 func dialectOfPath(path string) (d Dialect, base string, ok bool) {
-	for _, d := range Dialects() {
+	for _, d := range dialects() {
 		for _, p := range []string{d.path(true), d.path(false)} {
 			if strings.HasSuffix(path, p) {
 				return d, strings.TrimSuffix(path, p), true

@@ -105,7 +105,7 @@ func mustRun(t *testing.T, target Target, traffic Traffic, prompts Prompts) *Res
 }
 
 func TestEveryDialect(t *testing.T) {
-	for _, d := range Dialects() {
+	for _, d := range dialects() {
 		for _, stream := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/stream=%v", d, stream), func(t *testing.T) {
 				f := &fake{tokens: 6}
@@ -364,7 +364,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("data: {\"token\":\"x\",\"done\":true,\"generated_tokens\":1}\n\n"), true)
 	f.Add([]byte(`{"success":true,"data":{"generated_tokens":3}}`), false)
 	f.Fuzz(func(t *testing.T, data []byte, stream bool) {
-		for _, d := range Dialects() {
+		for _, d := range dialects() {
 			a := newAnswer(Target{Dialect: d, Stream: stream}, true)
 			a.status = 200
 			_ = a.data(data, time.Now())

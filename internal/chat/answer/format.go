@@ -64,17 +64,6 @@ func Detect(template string) *Format {
 	return formats[len(formats)-1]
 }
 
-// Names returns the names of all formats.
-func Names() []string {
-	var names []string
-	for _, f := range formats {
-		if !slices.Contains(names, f.Name) {
-			names = append(names, f.Name)
-		}
-	}
-	return names
-}
-
 // Named returns the format with a name, or nil.
 func Named(name string) *Format {
 	for _, f := range formats {

@@ -13,12 +13,12 @@ const maxJSONDepth = 200
 
 var errJSON = errors.New("not valid JSON")
 
-// FromJSON converts a JSON text to a value, keeping the order of keys and the
+// fromJSON converts a JSON text to a value, keeping the order of keys and the
 // difference between 1 and 1.0 as Python does. Every chat request passes here,
 // and encoding/json's tokens cost ten allocations a message.
-func FromJSON(data []byte) (Value, error) { return parseJSON(jsonReader{data: data}) }
+func fromJSON(data []byte) (Value, error) { return parseJSON(jsonReader{data: data}) }
 
-// FromClientJSON is FromJSON for a text that a client wrote: all strings in the
+// FromClientJSON is fromJSON for a text that a client wrote: all strings in the
 // value are marked as the client's, those that are keys too.
 func FromClientJSON(data []byte) (Value, error) {
 	return parseJSON(jsonReader{data: data, client: true})

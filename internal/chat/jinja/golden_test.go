@@ -44,7 +44,7 @@ func readGolden(t testing.TB, path string) map[string]golden {
 // variables of the template's own and with the same ones from a client.
 func same(t *testing.T, source string, vars []byte, want golden) {
 	t.Helper()
-	for _, parse := range []func([]byte) (Value, error){FromJSON, FromClientJSON} {
+	for _, parse := range []func([]byte) (Value, error){fromJSON, FromClientJSON} {
 		v, err := parse(vars)
 		if err != nil {
 			t.Fatal(err)

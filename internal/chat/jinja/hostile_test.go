@@ -242,7 +242,7 @@ func FuzzRender(f *testing.F) {
 		}
 		limits := Limits{Steps: 20_000, Memory: 1 << 20, Output: 1 << 16}
 		var results []Result
-		for _, parse := range []func([]byte) (Value, error){FromJSON, FromClientJSON} {
+		for _, parse := range []func([]byte) (Value, error){fromJSON, FromClientJSON} {
 			v, err := parse([]byte(vars))
 			d, ok := v.(*Dict)
 			if err != nil || !ok {
@@ -273,7 +273,7 @@ func FuzzFromJSON(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := FromJSON(data)
+		got, err := fromJSON(data)
 		if strings.Contains(fmt.Sprint(err), "deep") {
 			return
 		}

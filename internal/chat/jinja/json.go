@@ -57,7 +57,7 @@ func (w *jsonWriter) write(s string) {
 func (w *jsonWriter) str(t text) {
 	w.in.charge(2 * len(t.s))
 	start := len(w.b) + 1
-	w.b = AppendJSONString(w.b, t.s, w.style.ascii)
+	w.b = appendJSONString(w.b, t.s, w.style.ascii)
 	if len(t.marks) > 0 {
 		w.marks = appendMarks(w.marks, 0, []Range{{start, len(w.b) - 1}})
 	}
@@ -177,8 +177,8 @@ func jsonFloat(f float64) string {
 
 const hexDigits = "0123456789abcdef"
 
-// AppendJSONString appends s quoted as Python's json does it.
-func AppendJSONString(b []byte, s string, ascii bool) []byte {
+// appendJSONString appends s quoted as Python's json does it.
+func appendJSONString(b []byte, s string, ascii bool) []byte {
 	b = append(b, '"')
 	start := 0
 	for i := 0; i < len(s); {

@@ -18,18 +18,18 @@ import (
 // server, which the index lists.
 func Routes(all func() []serving.Route) []serving.Route {
 	return []serving.Route{
-		{Method: "GET", Path: "/{$}", Shape: WriteError, Handle: index(all), Public: true, About: "this list; browsers go to /ui/"},
-		{Method: "POST", Path: "/generate", Shape: WriteError, Handle: generate, About: "generate text"},
-		{Method: "POST", Path: "/generate_stream", Shape: WriteError, Handle: generateStream, About: "generate text, token by token"},
-		{Method: "POST", Path: "/encode", Shape: WriteError, Handle: encode, About: "text to token ids"},
-		{Method: "POST", Path: "/benchmark", Shape: WriteError, Handle: benchmark, About: "run the engine's own benchmark beside live traffic"},
-		{Method: "GET", Path: "/model/info", Shape: WriteError, Handle: modelInfo, About: "shape of the model"},
+		{Method: "GET", Path: "/{$}", Shape: writeError, Handle: index(all), Public: true, About: "this list; browsers go to /ui/"},
+		{Method: "POST", Path: "/generate", Shape: writeError, Handle: generate, About: "generate text"},
+		{Method: "POST", Path: "/generate_stream", Shape: writeError, Handle: generateStream, About: "generate text, token by token"},
+		{Method: "POST", Path: "/encode", Shape: writeError, Handle: encode, About: "text to token ids"},
+		{Method: "POST", Path: "/benchmark", Shape: writeError, Handle: benchmark, About: "run the engine's own benchmark beside live traffic"},
+		{Method: "GET", Path: "/model/info", Shape: writeError, Handle: modelInfo, About: "shape of the model"},
 	}
 }
 
-// WriteError writes an error in cLLM's form. A generation that timed out is 408
+// writeError writes an error in cLLM's form. A generation that timed out is 408
 // there, not 504.
-func WriteError(w http.ResponseWriter, e *serving.Error) {
+func writeError(w http.ResponseWriter, e *serving.Error) {
 	body, _ := json.Marshal(api.Envelope{Error: e.Message})
 	e.Headers(w.Header())
 	serving.WriteJSON(w, status(e), body)

@@ -71,7 +71,7 @@ func release(b *bytes.Buffer) {
 func (c *Call) read(b *bytes.Buffer) *Error {
 	limit := c.App.MaxBody
 	if c.R.ContentLength > limit {
-		return TooLarge(limit)
+		return bodyTooLarge(limit)
 	}
 	// A client may announce a large body and send none, so memory for more than
 	// this many bytes is only taken as they arrive.
@@ -88,9 +88,9 @@ func (c *Call) read(b *bytes.Buffer) *Error {
 		http.NewResponseController(c.W).SetReadDeadline(time.Time{})
 		return nil
 	case errors.As(err, &tooLarge):
-		return TooLarge(limit)
+		return bodyTooLarge(limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return SlowBody()
+		return bodyTooSlow()
 	case errors.Is(err, io.ErrUnexpectedEOF), c.R.Context().Err() != nil:
 		return Gone()
 	}

@@ -106,14 +106,14 @@ func UnsupportedType(kind string) *Error {
 		Message: fmt.Sprintf("web pages must send application/json, not %s", Clip(kind))}
 }
 
-// TooLarge is a 413.
-func TooLarge(limit int64) *Error {
+// bodyTooLarge is a 413.
+func bodyTooLarge(limit int64) *Error {
 	return &Error{Status: http.StatusRequestEntityTooLarge, Type: invalidRequest, Code: "request_too_large",
 		Message: fmt.Sprintf("the request body exceeds %d bytes", limit)}
 }
 
-// SlowBody is a 408 for a client that did not send its body in time.
-func SlowBody() *Error {
+// bodyTooSlow is a 408 for a client that did not send its body in time.
+func bodyTooSlow() *Error {
 	return &Error{Status: http.StatusRequestTimeout, Type: invalidRequest, Code: "request_timeout",
 		Message: "the request body did not arrive in time"}
 }
@@ -124,15 +124,15 @@ func Loading() *Error {
 		Message: "Loading model", RetryAfter: 1}
 }
 
-// Draining is a 503 while the server is shutting down.
-func Draining() *Error {
+// shuttingDown is a 503 while the server is shutting down.
+func shuttingDown() *Error {
 	return &Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Code: "draining",
 		Message: "the server is shutting down", RetryAfter: 5}
 }
 
-// Broken is a 503: the engine has failed again and again, and restarts after a
+// brokenEngine is a 503: the engine has failed again and again, and restarts after a
 // pause.
-func Broken(retry time.Duration) *Error {
+func brokenEngine(retry time.Duration) *Error {
 	return &Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Code: engineBroken,
 		Message: "the engine has failed repeatedly and takes no requests until it has restarted", RetryAfter: 1 + int(retry/time.Second)}
 }
@@ -143,8 +143,8 @@ const engineBroken = "engine_broken"
 // server's life.
 func (e *Error) IsBroken() bool { return e.Code == engineBroken }
 
-// TimedOut is a 504: the generation ran longer than the server allows.
-func TimedOut() *Error {
+// timedOut is a 504: the generation ran longer than the server allows.
+func timedOut() *Error {
 	return &Error{Status: http.StatusGatewayTimeout, Type: "timeout_error", Code: "timeout",
 		Message: "the request timed out; its generation was stopped", Final: true}
 }
@@ -179,14 +179,14 @@ func FromEngine(err error) *Error {
 	case errors.Is(err, engine.ErrToken):
 		return Bad("prompt", "the prompt has a token that is not in the vocabulary")
 	case errors.As(err, &broken):
-		return Broken(broken.Retry)
+		return brokenEngine(broken.Retry)
 	case errors.Is(err, engine.ErrNotFinite), errors.Is(err, sample.ErrNotFinite):
 		return &Error{Status: http.StatusInternalServerError, Type: "server_error", Code: "not_finite", Cause: err,
 			Message: "the model computed a number that is not finite (NaN or infinite) for this request; its file may be damaged"}
 	case errors.Is(err, engine.ErrDraining), errors.Is(err, engine.ErrClosed):
-		return Draining()
+		return shuttingDown()
 	case errors.Is(err, context.DeadlineExceeded):
-		return TimedOut()
+		return timedOut()
 	case errors.Is(err, context.Canceled):
 		return Gone()
 	}

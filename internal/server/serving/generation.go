@@ -269,7 +269,7 @@ func (g *Generation) last(ctx context.Context) (Delta, *Error) {
 		if err := ctx.Err(); err != nil {
 			return Delta{}, FromEngine(err)
 		}
-		return Delta{}, Draining()
+		return Delta{}, shuttingDown()
 	}
 	g.result.Reason = f.Reason.String()
 	g.result.StopToken = f.StopToken

@@ -102,7 +102,7 @@ func (r *Registry) Ready() *Error {
 func (r *Registry) ready() *Error {
 	switch {
 	case r.draining:
-		return Draining()
+		return shuttingDown()
 	case r.model == nil:
 		return Loading()
 	}
