@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// Threads is the number of compute threads that can run at once: the processors
-// of the affinity mask the process started with, or fewer if a cgroup quota
-// pays for fewer (rounded to the nearest). It is at least 1.
+// Threads is the number of compute threads to start: as many as the affinity
+// mask had processors when the process started, or as the cgroup quota pays for
+// (rounded to the nearest) if that is fewer. It is at least 1.
 func Threads() int { return threads(os.DirFS("/"), runtime.NumCPU()) }
 
 // MemoryLimit is the number of bytes this process may use: the machine's
@@ -29,17 +29,18 @@ func threads(root fs.FS, cpus int) int {
 	return n
 }
 
-// workers is how many compute threads a quota is best spent on. They spin, so one
-// more than the quota pays for is stopped for part of every period, and the others
-// wait for it. One fewer leaves a part of the quota unused. Decoding SmolLM2 in
-// batches of 8, in tokens a second, each the mean of two runs or more:
+// workers is the number of compute threads that makes the most of a quota.
+// Compute threads spin while they wait, so with one more than the quota pays for,
+// the system stops all of them for a part of every period. With one fewer, a part
+// of the quota is unused. Decoding SmolLM2 in batches of 8, in tokens a second,
+// each the mean of two runs or more:
 //
 //	quota        1.10   1.25   1.50   1.75
 //	1 worker      689    679    690    655
 //	2 workers     598    692    861    915
 //
-// At 1.25 two are no faster and each period has a pause of 40 ms, so a half and
-// more is rounded up. To measure it: a cgroup with cpu.max = "150000 100000", in it
+// At 1.25 two workers are no faster than one, and each period has a pause of 40
+// ms. At 1.5 they are faster. So a half and more is rounded up. To measure it: a cgroup with cpu.max = "150000 100000", in it
 //
 //	penstock bench steps --model smollm2 --batch 8 --ctx 64 --threads N
 func workers(quota float64) int { return max(1, int(quota+0.5)) }
@@ -86,10 +87,10 @@ func cpuQuota(root fs.FS, dir string) (float64, bool) {
 	return float64(q) / float64(p), true
 }
 
-// cgroupDirs lists the directories whose limits of the controller bind this
-// process: its own group and all above it, in version 2 and in version 1. In a
-// container the path that /proc tells may not exist below the mount; then the
-// mount's root, which is always in the list, is the group.
+// cgroupDirs lists the directories with limits of the given controller for this
+// process: that of its own group and those of all groups above, in version 2 and
+// in version 1. In a container, the path in /proc may not exist below the mount.
+// The process's group is then the mount's root, which the list always includes.
 func cgroupDirs(root fs.FS, controller string) []string {
 	const mount = "sys/fs/cgroup"
 	var dirs []string

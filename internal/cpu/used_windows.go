@@ -19,6 +19,6 @@ func Used() time.Duration {
 	return time.Duration(ticks(kernel)+ticks(user)) * 100
 }
 
-// ticks is a duration in units of 100 ns. Filetime.Nanoseconds would take it for
-// a date.
+// ticks converts a Filetime that holds a duration, in units of 100 ns. Its own
+// method Nanoseconds is for dates: it subtracts the years from 1601 to 1970.
 func ticks(t syscall.Filetime) int64 { return int64(t.HighDateTime)<<32 | int64(t.LowDateTime) }

@@ -33,8 +33,8 @@ type Config struct {
 // refuses the memory.
 var ErrTooLarge = errors.New("kv cache too large")
 
-// Stride is the size in bytes of one block of keys (or values) of one head, as
-// kernel.KVBlockBytes lays it out.
+// Stride is the size in bytes of one block of keys (or values) of one head. A
+// test of package kernel checks that it is what the kernels expect.
 func (c Config) Stride() (int, error) {
 	if c.HeadDim <= 0 || c.HeadDim%2 != 0 || c.HeadDim > 1<<16 {
 		return 0, fmt.Errorf("kvcache: head size %d: want a positive even number", c.HeadDim)
@@ -60,15 +60,16 @@ func BytesPerBlock(c Config) (int, error) {
 	return product(2, c.Layers, c.KVHeads, stride)
 }
 
-// longest is the most blocks of a run, and shortest the fewest, where the number of
-// blocks allows a choice. With shorter runs decoding would read from more places;
+// longest is the most blocks that a run may have, and shortest the fewest that
+// Divisible settles for. With shorter runs decoding would read from more places;
 // with longer ones the first tokens of a prompt would touch more memory.
 const (
 	longest  = 32
 	shortest = 16
 )
 
-// runOf is the length of the runs that n blocks divide into.
+// runOf is the length of the runs that n blocks divide into: the largest divisor
+// of n up to longest.
 func runOf(n int) int {
 	run := min(n, longest)
 	for n%run != 0 {
@@ -77,8 +78,8 @@ func runOf(n int) int {
 	return run
 }
 
-// Divisible is the largest number of blocks up to n that divides into runs of
-// decent length.
+// Divisible is the largest number of blocks up to n that divides into runs of at
+// least shortest blocks.
 func Divisible(n int) int {
 	for n > longest && runOf(n) < shortest {
 		n--
@@ -96,8 +97,8 @@ func Divisible(n int) int {
 // out the heads: when a new chunk is first written, each worker then waits for pages
 // of its own and not all of them for the same page.
 //
-// Its methods, except Prepare, may be called from several goroutines; who writes
-// which block is the callers' agreement.
+// Its methods, except Prepare, may be called from several goroutines. The cache
+// does not protect the blocks themselves: the callers agree on who writes which.
 type Cache struct {
 	config   Config
 	stride   int
@@ -132,7 +133,8 @@ func New(c Config) (*Cache, error) {
 	return &Cache{config: c, stride: stride, run: runOf(c.Blocks), mem: mem, free: free}, nil
 }
 
-// product multiplies positive sizes, or says that they are not or overflow.
+// product multiplies sizes. It fails if one is not positive, and if the product
+// is more than any machine has.
 func product(factors ...int) (int, error) {
 	n := uint64(1)
 	for _, f := range factors {
@@ -154,8 +156,8 @@ func (c *Cache) Config() Config { return c.config }
 // Stride is the size in bytes of one block of one head.
 func (c *Cache) Stride() int { return c.stride }
 
-// Run is the number of blocks of one head that lie side by side, those with ids
-// from a multiple of it on. It divides the number of blocks.
+// Run is the number of blocks of one head that lie side by side: blocks 0 to
+// Run-1, Run to 2*Run-1, and so on. It divides the number of blocks.
 func (c *Cache) Run() int { return c.run }
 
 // Pitch is the distance in strides from a run of a head to the next.
@@ -183,10 +185,11 @@ func (c *Cache) Bytes() int { return len(c.mem) }
 const piece = 2 << 20
 
 // Prepare has the system provide the next piece of the memory that blocks below n
-// need, and says whether it should be called again. Whoever is idle calls it, so
-// that those who are not need not wait for pages: clearing a huge one takes
-// milliseconds. It changes no content, and may be called while others read and
-// write, but by one goroutine at a time.
+// need, and reports whether there is more to do. The system clears a page before
+// it provides it, which takes milliseconds for a huge one. An idle worker
+// therefore calls Prepare ahead of time, so that a step need not wait. Prepare
+// changes no content, and may run while other goroutines read and write the
+// cache; only one goroutine at a time may call it.
 func (c *Cache) Prepare(n int) (more bool) {
 	chunks := (min(n, c.config.Blocks) + c.run - 1) / c.run
 	end := chunks * c.Pitch() * c.stride

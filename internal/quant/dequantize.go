@@ -6,9 +6,9 @@ import (
 	"math"
 )
 
-// Dequantize writes the values of src, whole blocks of type t, to dst. The
-// products are rounded to float32 one by one, as ggml does, so that the result
-// is the same on machines that could fuse them.
+// Dequantize writes the values of src, whole blocks of type t, to dst. Each
+// product is rounded to float32 before it is added, as in ggml. Without that, a
+// machine with fused multiply-add would give other results.
 func Dequantize(t Type, dst []float32, src []byte) error {
 	if err := checkLengths(t, len(dst), len(src)); err != nil {
 		return err
@@ -29,8 +29,9 @@ func Dequantize(t Type, dst []float32, src []byte) error {
 	return nil
 }
 
-// decoder returns the function that decodes one block b of t to y, or any
-// number of elements if blocks are single elements; nil if there is none.
+// decoder returns the function that decodes one block b of type t to y. For
+// types whose blocks are single elements, it decodes any number of them. It is
+// nil for types that are not supported.
 func decoder(t Type) func(y []float32, b []byte) {
 	switch t {
 	case F32:

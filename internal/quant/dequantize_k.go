@@ -2,10 +2,10 @@ package quant
 
 import "encoding/binary"
 
-// The K formats split a super-block of 256 elements into sub-blocks of 16 or
-// 32, each with a small integer scale (and minimum) that one or two halves per
-// super-block put into proportion. Sub-block s covers elements [16s, 16s+16)
-// or [32s, 32s+32) everywhere below.
+// The K formats split a super-block of 256 elements into sub-blocks of 16 or 32.
+// Each sub-block has a small integer as its scale, and in some formats another as
+// its minimum; the super-block has one or two float16 factors that they are
+// multiplied by. Below, sub-block s is elements [16s, 16s+16) or [32s, 32s+32).
 
 // Q2_K: scales [16]byte (scale low, minimum high nibble), q [64]byte,
 // d, dmin f16; y = d*scale*q - dmin*minimum

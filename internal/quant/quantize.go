@@ -40,8 +40,9 @@ func Targets() []Type {
 	return types
 }
 
-// encoder returns the inverse of decoder's function for t, nil if there is none.
-// It writes every byte of b.
+// encoder returns the function that encodes x as one block b of type t, the
+// inverse of decoder's. It writes every byte of b. It is nil for types that
+// Quantize does not write.
 func encoder(t Type) func(b []byte, x []float32) {
 	switch t {
 	case F32:
@@ -194,8 +195,9 @@ func inverse(d float32) float32 {
 	return 1 / d
 }
 
-// truncate drops the fraction of v*inv + bias >= 0, at most limit. In float64
-// the product is exact, so that no machine rounds it differently.
+// truncate returns v*inv + bias, which is not negative, without its fraction, and
+// at most limit. It computes in float64, where the product of two float32 is
+// exact, so the result is the same on every machine.
 func truncate(v, inv float32, bias float64, limit int) byte {
 	return byte(min(int(float64(v)*float64(inv)+bias), limit))
 }

@@ -33,7 +33,7 @@ func fitAffine(x []float32, qmax int) (scale, minimum float32) {
 			break
 		}
 		s, m = (n*sumQX-sumQ*sumX)/det, (sumQ*sumQX-sumQQ*sumX)/det
-		if m < 0 { // the formats subtract; refit through zero
+		if m < 0 { // the formats have no negative minimum: fit the scale alone
 			s, m = sumQX/sumQQ, 0
 		}
 	}
@@ -55,8 +55,9 @@ func fitLevels(x []float32) float32 {
 	})
 }
 
-// fitScale improves a first scale by alternation, from several starting points
-// around it: the largest element need not be met exactly.
+// fitScale improves a scale by turns: round the elements for the scale, then find
+// the best scale for those integers. It starts from several scales around first,
+// because the one that meets the largest element exactly is rarely the best.
 func fitScale(x []float32, first float32, round func(v, inv float32) float32) float32 {
 	best, scale := float32(-1), first
 	for start := range 9 {

@@ -86,8 +86,8 @@ func (s *Server) mount() {
 	s.mux.HandleFunc("/", notFound)
 }
 
-// unrouted says in which protocol's form a path that no route has is refused:
-// the first prefix that fits counts.
+// unrouted has the form of the 404 for a path that no route has: that of the
+// first prefix that the path begins with.
 var unrouted = []struct {
 	prefix string
 	shape  serving.Shape
