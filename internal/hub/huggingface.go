@@ -87,8 +87,9 @@ var preferred = []string{"Q4_K_M", "Q4_0", "Q4_1", "Q4_K_S", "Q5_K_M", "Q8_0", "
 
 var splitFile = regexp.MustCompile(`-\d{5}-of-\d{5}\.gguf$`)
 
-// choose picks the file that want means: its path, its base name, or a tag such
-// as Q8_0 that its name ends with; if want is empty, a preferred one.
+// choose picks the file that want means. want is a path, a base name, or a tag
+// such as Q8_0 with which the name ends; if it is empty, a preferred format is
+// taken.
 func choose(files []string, want string) (string, error) {
 	files = slices.DeleteFunc(slices.Clone(files), func(f string) bool {
 		return strings.HasPrefix(strings.ToLower(path.Base(f)), "mmproj") // a vision projector, not a model
@@ -119,7 +120,8 @@ func choose(files []string, want string) (string, error) {
 	return found[0], nil
 }
 
-// matching are the files that want can mean, the exact one alone if there is one.
+// matching lists the files that want can mean. A file that is called exactly like
+// want is the only one.
 func matching(files []string, want string) []string {
 	if slices.Contains(files, want) {
 		return []string{want}

@@ -102,8 +102,8 @@ func (s *Store) longName(stored string) string {
 	return path
 }
 
-// names are what to call each of the files of the store: as shortly as parse
-// understands it.
+// names returns the shortest name of each file of the store that parse
+// understands.
 func (s *Store) names(files []string) []string {
 	count := map[string]int{}
 	for _, stored := range files {

@@ -120,8 +120,8 @@ func (s *Store) complete(ctx context.Context, j job, progress Progress) (string,
 	return target, os.Rename(part, target)
 }
 
-// fetchFromAny tries the sources in order. What one of them has brought, the
-// next goes on with: all have the same file, as its digest tells in the end.
+// fetchFromAny tries the sources in order. All have the same file, so each goes on
+// with what the one before has brought; the digest is checked at the end.
 func (s *Store) fetchFromAny(ctx context.Context, j job, part string, progress Progress) error {
 	var failures []string
 	var last error
@@ -154,8 +154,7 @@ func (s *Store) fetchFromAny(ctx context.Context, j job, part string, progress P
 	}
 }
 
-// explainedError reads as its text, which says all that a user needs of the
-// cause.
+// explainedError has a text for users in place of its cause's.
 type explainedError struct {
 	text  string
 	cause error
@@ -203,7 +202,7 @@ func (s *Store) fetchAndVerify(ctx context.Context, j job, a attempt, progress P
 		discard(part)
 		var format *gguf.FormatError
 		if errors.As(err, &format) {
-			err = explainedError{format.Problem(), err} // the name of the part is of no interest
+			err = explainedError{format.Problem(), err} // without the name of the unfinished file
 		}
 		return fmt.Errorf("what was fetched is no model, and has been deleted: %w", err)
 	}

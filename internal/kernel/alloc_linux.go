@@ -27,8 +27,8 @@ func Alloc(n int) ([]byte, error) {
 		return nil, fmt.Errorf("kernel: allocate %d bytes: %w", n, err)
 	}
 	if slack > 0 {
-		// Give back what lies before and after the aligned part, so that Free
-		// needs no more than the slice.
+		// Give back what lies before and after the aligned part: Free then only
+		// has to unmap the slice.
 		head := -uintptr(p) & (hugePage - 1)
 		if head > 0 {
 			err = unix.MunmapPtr(p, head)

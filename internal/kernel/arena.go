@@ -12,9 +12,9 @@ import (
 const arenaChunk = 64 << 20
 
 // Arena holds the matrices of one model, and the buffers of its steps, side by
-// side in huge pages: matrices of less than a few megabytes stream up to a fifth
-// faster than from pages of their own, and what touches a page per row, such as
-// attention to a prompt, runs up to twice as fast. All are freed together.
+// side in huge pages. Matrices of less than a few megabytes are read up to a fifth
+// faster than from pages of their own. Operations that touch a page per row, such
+// as attention to a prompt, run up to twice as fast. All are freed together.
 type Arena struct {
 	mu     sync.Mutex
 	chunks [][]byte

@@ -15,8 +15,9 @@ const (
 
 	// attendChunk is the number of positions between two corrections of the
 	// running softmax. Chunks begin at multiples of it, counted from position 0.
-	// Against 64 it measured 5 % faster, against 128 2 %; a chunk's keys and values
-	// should stay in the second cache.
+	// 256 measured 5 % faster than 64, and 2 % faster than 128. It cannot be much
+	// larger, because a chunk's keys and values should stay in the second-level
+	// cache.
 	attendChunk  = 256
 	attendBlocks = attendChunk / BlockTokens
 	attendGroups = attendChunk / groupTokens
@@ -56,8 +57,8 @@ type attendState struct {
 	notFinite uint8 // bit i: query i is not
 }
 
-// noScore stands for "nothing seen yet". It is finite so that the difference of
-// two of them is a number.
+// noScore is the highest score of a query that has seen no position yet. It is
+// finite, because the difference of two infinities would be NaN.
 const noScore = -math.MaxFloat32
 
 // Attend computes out_i = Σ_t softmax_t(scale * q_i·k_t) v_t over t in
@@ -69,8 +70,8 @@ const noScore = -math.MaxFloat32
 // its range contribute exactly nothing. The softmax runs online in chunks of
 // positions, so scratch does not depend on the context.
 //
-// A cache is finite, but a query may not be: bit i of notFinite is set if that of
-// slot i has a NaN or an infinity, and its result means nothing.
+// What the cache holds is finite, but a query may not be: bit i of notFinite is
+// set if query i has a NaN or an infinity. Its result then means nothing.
 func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) (notFinite uint8) {
 	from, end := t.check(kv, blocks, scratch)
 	st := s.newAttendState(t, kv, blocks, scratch)

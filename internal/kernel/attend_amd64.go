@@ -14,8 +14,8 @@ import (
 //go:generate go run -C _asm ./attention -part i16 -out ../attend_i16_amd64.s -stubs ../attend_i16_stubs_amd64.go -pkg kernel
 //go:generate go run -C _asm ./attention -part i8 -out ../attend_i8_amd64.s -stubs ../attend_i8_stubs_amd64.go -pkg kernel
 
-// Assembly does head sizes that fill whole AVX-512 registers, on both tiers; the
-// generic code does the others.
+// On both tiers the assembly handles head sizes that are a multiple of an AVX-512
+// register; the generic code handles all others.
 func (s Set) assembled(headDim int) bool { return s.tier != cpu.Generic && headDim%16 == 0 }
 
 // base is the address of a slice's first byte.
@@ -147,9 +147,9 @@ func (s Set) storeV(block []byte, slot int, v []float32) {
 	storeVGeneric(block, slot, v, done)
 }
 
-// keyInts makes the integers of a key or a query, as keyIntsGeneric says, which
-// does what assembly refuses. Rotated elements shrink in place: toInts writes
-// behind where it reads.
+// keyInts makes the integers of a key or a query. Where the assembly refuses a
+// vector, keyIntsGeneric does it, which also defines the result. Rotated elements
+// are converted in place: toInts writes to places that it has read already.
 func (s Set) keyInts(kv *KV, row, x []float32, perPeak float32) (scale float32, allFinite bool) {
 	if s.assembled(len(x)) {
 		from := x

@@ -17,7 +17,7 @@ const (
 	byteMax   = 127   // largest integer of Q8_0
 	normMax   = 46000
 	weightSum = 32700
-	tiny      = 1e-30 // the least scale: zeros have to be divided by something
+	tiny      = 1e-30 // the least scale, so that a vector of zeros is not divided by 0
 )
 
 // groupTokens is the number of positions whose weights share a scale; groups
@@ -42,9 +42,9 @@ func toIntsGeneric(dst []int16, x []float32, perPeak, perNorm float32) float32 {
 
 // rotateGeneric multiplies x by the orthonormal Walsh-Hadamard matrix, in blocks of
 // the largest power of two that divides its length. Applied to queries and keys
-// it changes no score, but spreads what a few large elements hold over all:
-// they would otherwise make the scale of int8 keys too coarse for the rest. It
-// is its own inverse.
+// it changes no score, but spreads a few large elements over the whole vector.
+// Without it, those would make the scale of int8 keys too coarse for all others.
+// The matrix is its own inverse.
 func rotateGeneric(dst, x []float32) {
 	block := len(x) & -len(x)
 	scale := rotateScale(block)
@@ -91,8 +91,8 @@ func clamp(dst *[MaxHeadDim]float32, x []float32) (clamped []float32, allFinite 
 	return dst[:len(x)], allFinite
 }
 
-// round is the nearest integer, ties to even, for |x| < 2^22: adding 1.5·2^23
-// leaves no room for a fraction.
+// round returns the integer nearest to x, ties to even, for |x| < 2^22. It adds
+// 1.5·2^23, because float32 numbers of that size have no fraction.
 func round(x float32) int32 {
 	const shift = 3 << 22
 	return int32(x + shift - shift)

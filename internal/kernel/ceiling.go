@@ -7,9 +7,9 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
-// The functions of this file compute nothing. They take as long as the machine
-// needs at least for what the kernels do, which is what the benchmark compares
-// the kernels with.
+// The functions of this file compute nothing useful. They do the multiplications,
+// or read the memory, of a kernel and nothing else, as fast as the machine can.
+// The benchmark compares the kernels with them.
 
 // DotCeiling does 8-bit dot products of registers with the tier's instructions
 // and returns how many multiplications and additions those were: 0 on the
@@ -18,7 +18,7 @@ import (
 func (s Set) DotCeiling(rounds int) (operations int) { return s.dotCeiling(rounds) }
 
 // ReadPattern is a way to read memory. Which one is the fastest depends on the
-// processor, so that the benchmark tries them all.
+// processor; the benchmark tries them all.
 type ReadPattern struct {
 	Tier     cpu.Tier // whose loads: avx512vnni 64 bytes, avx2 32 bytes, generic the standard library's loop
 	Streams  int      // places read from in turns

@@ -3,8 +3,8 @@ package kernel
 import "github.com/penstock-llm/penstock/internal/quant"
 
 // geometry says how the packed weights of a format lie in a group of Lanes rows.
-// The generator of the matrix kernels reads the table below from this file, so
-// that the assembly and the Go code agree: after a change run make generate.
+// The generator of the matrix kernels reads the table below from this file, so the
+// assembly and the Go code agree. After a change, run make generate.
 type geometry struct {
 	unit   int    // values of a row that share an entry of the scales: 32 or 256
 	halves int    // float16 factors of a unit, for each row

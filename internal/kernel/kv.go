@@ -16,9 +16,9 @@ const (
 )
 
 // KV is the cache of one kv head of one layer: the keys and the values of all
-// blocks, in runs of consecutive ids with other heads' memory between them. A
-// block's inside is the kernels' business; whoever owns the memory only needs
-// kvBlockBytes.
+// blocks, in runs of consecutive ids with other heads' memory between them. Only
+// the kernels know the inside of a block; package kvcache, which owns the memory,
+// only knows a block's size:
 //
 //	F16   K [hd][16] halves (transposed: a register holds 16 tokens)
 //	      V [16][hd] halves
@@ -110,8 +110,8 @@ func (kv *KV) block(data []byte, block int32, slot int, x []float32) []byte {
 	return data[at : at+kv.Stride : at+kv.Stride]
 }
 
-// place is where a block is, in strides from the base. It grows with the id, so
-// that an id which is too high is beyond the memory too.
+// place is where a block is, in strides from the base. It grows with the id, so an
+// id that is too high gives a place beyond the memory, which is noticed.
 func (kv *KV) place(block int32) int {
 	if kv.Run == 0 {
 		return int(block)
@@ -120,8 +120,8 @@ func (kv *KV) place(block int32) int {
 	return int(b/run)*kv.Pitch + int(b%run)
 }
 
-// blocks is the number of blocks inside the memory whose places are int32, which
-// is what assembly reads.
+// blocks is the number of blocks that are inside the memory and whose places fit
+// into the int32 that the assembly reads.
 func (kv *KV) blocks() int {
 	n := min(min(len(kv.K), len(kv.V))/kv.Stride, math.MaxInt32)
 	if kv.Run == 0 {

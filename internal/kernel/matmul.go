@@ -22,9 +22,9 @@ type Output struct {
 //	affine formats   y = fma(I, d·dx, y); y = fma(m, dx·Σx, y)
 //	halves           t = I0·d0; t = fma(I1, d1, t); y = fma(t, dx, y)
 //
-// where I is an exact integer and the rest float32. F32, F16 and BF16 weights
-// multiply the float copy of the columns with two partial sums, of even and odd
-// positions; there tiers differ by rounding.
+// where I is an exact integer and the rest is float32. F32, F16 and BF16 weights
+// multiply the float copy of the columns. They have two partial sums, of even and
+// of odd positions, and the tiers differ by rounding.
 func (s Set) Mul(m *Matrix, p *Panels, g0, g1 int, out Output) {
 	switch {
 	case p.K != m.Cols:

@@ -11,7 +11,7 @@ import (
 // run of bytes, block after block, and the scales another: a product reads both
 // from end to end, which is what hardware prefetchers follow (a run per group,
 // scales before quants, measured half the bandwidth). Values keep their own bit
-// width; 5 and 6 bits are split into planes:
+// width; formats of 3, 5 and 6 bits are split into two planes:
 //
 //	bytes    [8][16][4]    value 4j+t of row r at [j][r][t]
 //	nibbles  [4][16][4]    low half: value 4j+t, high half: value 16+4j+t
@@ -22,7 +22,7 @@ import (
 // integer scales below a float16 super-block scale. Rows beyond the last are
 // zeros.
 
-// format is one weight type: its geometry and the functions that know it.
+// format is a weight type: its geometry, and the functions that pack and read it.
 type format struct {
 	geometry
 	quants int  // bytes of quants of a group per 32 values
@@ -64,7 +64,7 @@ func withGeometry(fs [len(geometries)]format) [len(geometries)]format {
 	return fs
 }
 
-// formatOf is nil for a type that has no kernels.
+// formatOf returns the format of a type, or nil if the type has no kernels.
 func formatOf(t quant.Type) *format {
 	if int(t) >= len(formats) || formats[t].unit == 0 {
 		return nil

@@ -18,9 +18,9 @@ const (
 // and laid out for the matrix kernels. It does not depend on the format of the
 // weights: matrices of several formats may read the same panels.
 //
-// The columns are cut into panels of 8 columns, and one of those that remain: a
-// panel as narrow as its columns stays in the first-level cache. With nb = K/32
-// blocks, a panel of W columns is four streams, one after the other:
+// The columns are cut into panels of 8, and the last panel has as many as remain.
+// It is not padded to 8, because a narrow panel stays in the first-level cache.
+// With nb = K/32 blocks, a panel of W columns is four streams, one after the other:
 //
 //	quants   [nb][8][W][4] int8     value 4j+t of column c at [j][c][t]
 //	offset   [nb] {dx [W] f32, -128·sum [W] i32}
@@ -90,7 +90,7 @@ func NewPanels(k, maxCols int, floats bool) *Panels {
 	return p
 }
 
-// newPanels is panels that lack their memory.
+// newPanels makes panels without their memory.
 func newPanels(k, maxCols int) *Panels {
 	if k <= 0 || k%BlockLen != 0 || maxCols <= 0 {
 		panic(fmt.Sprintf("kernel: panels of %d columns of length %d", maxCols, k))

@@ -66,7 +66,8 @@ func (h heap) down(i int, v float32, id int32) {
 	vals[i], ids[i] = v, id
 }
 
-// sort takes the worst out again and again, filling the slices from their end.
+// sort removes the worst element again and again, and puts it at the end of what
+// is not sorted yet.
 func (h heap) sort() {
 	for n := len(h.vals) - 1; n > 0; n-- {
 		v, id := h.vals[n], h.ids[n]

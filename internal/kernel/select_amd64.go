@@ -12,8 +12,9 @@ import (
 
 const maskGroup = 64 // values under one mask of selectAbove
 
-// sift offers x[from:] to the heap. The assembly skips what is below the root;
-// the root may have risen since it looked, hence the second comparison.
+// sift offers x[from:] to the heap. The assembly finds the next values above the
+// heap's root. Each of them that enters the heap may raise the root, so the values
+// after it are compared with the root again.
 func (s Set) sift(h heap, x []float32, from int) {
 	for s.tier != cpu.Generic && len(x)-from >= maskGroup {
 		var skipped int

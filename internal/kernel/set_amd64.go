@@ -4,7 +4,8 @@ package kernel
 
 import "github.com/penstock-llm/penstock/internal/cpu"
 
-// detected is what CPUID says; it never changes while the process runs.
+// detected is the tier that CPUID reports. It never changes while the process
+// runs.
 var detected = cpu.Detect()
 
 // best is the highest tier that has kernels in this build.

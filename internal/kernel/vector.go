@@ -32,8 +32,8 @@ func (s Set) rmsScale(x []float32, eps float32) float32 {
 	return float32(1 / math.Sqrt(float64(mean+eps)))
 }
 
-// RMSNormPart is RMSNorm of x, of which it keeps the part that begins at from and
-// is as long as dst.
+// RMSNormPart computes RMSNorm of x, and writes only a part of it to dst: the
+// len(dst) elements from from on.
 func (s Set) RMSNormPart(dst, x, w []float32, eps float32, from int) (finite bool) {
 	if w != nil {
 		sameLength("RMSNorm weight", len(x), len(w))
@@ -87,12 +87,12 @@ func (s Set) Rope(x, cos, sin []float32, neox bool) {
 }
 
 // ExpSum sets x = exp((x-max)*scale) and returns the sum. Results below
-// exp(expMin) are exactly 0, so are those of -Inf and NaN; exp(0) is exactly 1.
-// Arguments above expMax, which a real maximum excludes, give something large.
+// exp(expMin) are exactly 0, and so are those of -Inf and NaN; exp(0) is exactly 1.
+// Arguments above expMax count as expMax; if max is the maximum, there are none.
 func (s Set) ExpSum(x []float32, max, scale float32) float32 { return s.expSum(x, max, scale) }
 
-// Prefetch asks for what x occupies to be brought into the first-level cache.
-// It changes no result.
+// Prefetch asks the processor to bring x into the first-level cache. It changes no
+// result.
 func (s Set) Prefetch(x []float32) { s.prefetch(x) }
 
 func sameLength(op string, want, got int) {

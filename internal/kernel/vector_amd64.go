@@ -10,7 +10,7 @@ import (
 
 //go:generate go run -C _asm ./vector -out ../vector_amd64.s -stubs ../vector_stubs_amd64.go -pkg kernel
 
-// The assembly does whole registers, the generic code what is left.
+// The assembly handles whole registers, the generic code the elements after them.
 
 // registers is how many registers of s's width n floats fill, and how many
 // floats that is.
@@ -128,8 +128,8 @@ func (s Set) prefetch(x []float32) {
 	}
 }
 
-// expCall bounds one call of the exponential's assembly, which the scheduler
-// cannot interrupt, to some 20 µs.
+// expCall is the most elements that one call of the exponential's assembly takes.
+// Go's scheduler cannot interrupt assembly, so a call is kept to some 20 µs.
 const expCall = 1 << 15
 
 func (s Set) expSum(x []float32, max, scale float32) float32 {
@@ -146,7 +146,7 @@ func (s Set) mass(x []float32, max, scale float32) float32 {
 	return s.sumExp(x, max, scale, false)
 }
 
-// sumExp is both: with keep the exponentials replace their arguments.
+// sumExp sums the exponentials; with keep they also replace their arguments.
 func (s Set) sumExp(x []float32, max, scale float32, keep bool) float32 {
 	sum := float32(0)
 	for len(x) > 0 {

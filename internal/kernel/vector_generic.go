@@ -4,8 +4,8 @@ import "math"
 
 // exp32 computes e^x as 2^n * 2^f with t = x*log2(e), n = floor(t) and f = t-n;
 // 2^f is 1 + f·q(f), q the minimax polynomial of degree 4 (relative error
-// 8e-8 before rounding), so that e^0 is exactly 1. What remains is the rounding
-// of t, as if x were off by one unit in its last place.
+// 8e-8 before rounding), so that e^0 is exactly 1. The other error comes from
+// rounding t: it is as large as if x were off by one unit in its last place.
 const (
 	expMin = -87.0 // below, the result is 0
 	expMax = 88.0  // above, the result is exp(expMax)
@@ -59,7 +59,8 @@ func maxGeneric(x []float32) float32 {
 	return m
 }
 
-// dotGeneric keeps four sums: one alone would wait for every addition.
+// dotGeneric keeps four sums, because with one sum each addition would wait for the
+// one before it.
 func dotGeneric(a, b []float32) float32 {
 	var s0, s1, s2, s3 float32
 	for len(a) >= 4 && len(b) >= 4 {

@@ -35,7 +35,7 @@ type blocks struct {
 
 	clean    []uint64 // [blocks/64] bitmap
 	nclean   int
-	room     []int32 // [blocks] clean ones after it that its sequence is expected to take
+	room     []int32 // [blocks] clean blocks after this one that its sequence is expected to take
 	reach    int     // blocks below it have been handed out at some time
 	batch    int     // cached blocks evicted at once
 	hashMask uint64

@@ -29,7 +29,7 @@ func (s *Scheduler) enqueue(seq *Seq, key string) {
 	s.waiting = append(s.waiting, seq)
 }
 
-// age has a class grow older from now on, if none of it waits yet.
+// age starts to count how long the class waits, if no request of it waits yet.
 func (s *Scheduler) age(class int) {
 	if !s.classWaits(class) {
 		s.aged[class] = s.step

@@ -34,9 +34,9 @@ type Config struct {
 	MaxSeqs     int     // sequences that run at once
 	MaxQueue    int     // requests that wait beyond those
 	MaxRows     int     // rows of a step
-	Align       int     // rows that are computed at once anyway, a panel of the kernels; 0: 1
+	Align       int     // rows of a panel of the kernels, which take hardly longer than one row; 0: 1
 	MaxLogits   int     // rows with logits of a step; 0: MaxSeqs
-	AgeSteps    int     // a class of requests that nothing was taken from rises by one every so many steps; 0: 256
+	AgeSteps    int     // waiting requests rise by one class after so many steps without an admission from theirs; 0: 256
 	PrefixCache bool    // share blocks between sequences that begin alike
 	EOG         []int32 // tokens that end a generation
 }
@@ -96,7 +96,7 @@ func (c *Counters) Add(o Counters) {
 type Plan struct {
 	Batch   batch.Batch
 	Entries []Entry // [Batch.Seqs()] in the order of the batch
-	Streams int     // so many of them, the first, were decoding already
+	Streams int     // the first so many entries are streams, which were decoding already
 
 	StreamRows int // rows of those
 

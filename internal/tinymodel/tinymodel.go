@@ -1,6 +1,6 @@
 // Package tinymodel makes GGUF models of a few hundred kilobytes: real
-// architectures, real vocabularies, random weights. What they say is nonsense,
-// but always the same nonsense, lively enough that a mistake anywhere shows.
+// architectures, real vocabularies, random weights. What they say is nonsense, but
+// always the same, and it varies enough that a mistake in any part changes it.
 //
 // Tests of the packages above it load them, and so do benchmarks of everything
 // but the arithmetic. It knows how files look, not how models are computed.
@@ -162,8 +162,8 @@ func (o *Options) metadata() []gguf.KV {
 	return meta
 }
 
-// replace is meta with extra's entries in the place of those they share a key
-// with, the rest of them behind.
+// replace returns meta with the entries of extra: each takes the place of the entry
+// with its key, and comes at the end if there is none.
 func replace(meta, extra []gguf.KV) []gguf.KV {
 	for _, kv := range extra {
 		i := slices.IndexFunc(meta, func(old gguf.KV) bool { return old.Key == kv.Key })

@@ -17,7 +17,7 @@ const (
 	byteFor int32 = 6
 )
 
-// ChatML is the template of SmolLM2 and Qwen, without their system prompts.
+// chatML is the template of SmolLM2 and Qwen, without their system prompts.
 const chatML = `{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}` +
 	`{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`
 
@@ -183,7 +183,7 @@ func (v *vocabulary) pieces(size int) {
 	v.fill(size)
 }
 
-// fill adds tokens that stand for nothing.
+// fill adds tokens without a meaning until there are size.
 func (v *vocabulary) fill(size int) {
 	for i := 0; len(v.tokens) < size; i++ {
 		v.add(fmt.Sprintf("<unused%d>", i), unused, -1e3)
@@ -220,8 +220,9 @@ func words(space string) []word {
 	return all
 }
 
-// learn is byte pair encoding: time and again, merge the neighbours that occur
-// together most often; of several, the pair that the corpus has first.
+// learn is the training of byte pair encoding: it merges the two neighbours that
+// occur together most often, again and again. Among equally frequent pairs, the
+// first in the corpus is merged.
 func learn(words []word) iter.Seq[[2]string] {
 	return func(yield func(pair [2]string) bool) {
 		for {

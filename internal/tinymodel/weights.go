@@ -12,10 +12,11 @@ import (
 )
 
 // The sizes of weights are chosen so that the residual stream stays around 1,
-// attention looks at some tokens more than at others, and logits spread with
-// logitDeviation: decided, but not so much that sampling has no choice.
+// attention looks at some tokens more than at others, and logits have a standard
+// deviation of logitDeviation: some tokens are clearly likelier, but sampling
+// still has a choice.
 const (
-	embeddingDeviation = 0.25 // in the residual stream, small beside what layers add: else a token predicts itself
+	embeddingDeviation = 0.25 // in the residual stream; if it were not small beside what layers add, a token would predict itself
 	logitDeviation     = 3
 	keyGain            = 1.5 // of queries and of keys
 )
