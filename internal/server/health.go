@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"time"
 
 	api "github.com/penstock-llm/penstock/api/native"
@@ -11,14 +12,27 @@ import (
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
+// levels are how much /health tells.
+var levels = []string{"basic", "detailed", "full"}
+
+// unready is the status while there is no model that takes requests.
+var unready = []int{http.StatusServiceUnavailable}
+
 // operations are the routes for whoever runs the server.
 func (s *Server) operations() []serving.Route {
 	return []serving.Route{
-		{Method: "GET", Path: "/health", Shape: llamaserver.WriteError, Handle: s.health, Public: true, About: "200 when ready; ?level=basic, detailed or full"},
-		{Method: "GET", Path: "/v1/health", Shape: llamaserver.WriteError, Handle: s.health, Public: true, About: "the same"},
-		{Method: "GET", Path: "/readyz", Shape: llamaserver.WriteError, Handle: s.readyz, Public: true, About: "200 when ready, 503 while loading or draining"},
-		{Method: "GET", Path: "/livez", Shape: llamaserver.WriteError, Handle: s.livez, Public: true, About: "200 while the process works"},
-		{Method: "GET", Path: "/metrics", Shape: llamaserver.WriteError, Handle: s.serveMetrics, Public: true, About: "Prometheus metrics"},
+		{Method: "GET", Path: "/health", Shape: llamaserver.WriteError, Handle: s.health, Public: true, About: "200 when ready; ?level=basic, detailed or full",
+			Contract: serving.Contract{Gives: api.Health{}, Query: map[string][]string{"level": levels}, Also: unready}},
+		{Method: "GET", Path: "/v1/health", Shape: llamaserver.WriteError, Handle: s.health, Public: true, About: "the same",
+			Contract: serving.Contract{Gives: api.Health{}, Query: map[string][]string{"level": levels}, Also: unready}},
+		{Method: "GET", Path: "/readyz", Shape: llamaserver.WriteError, Handle: s.readyz, Public: true, About: "200 when ready, 503 while loading or draining",
+			Contract: serving.Contract{Gives: map[string]string{}, Also: unready}},
+		{Method: "GET", Path: "/livez", Shape: llamaserver.WriteError, Handle: s.livez, Public: true, About: "200 while the process works",
+			Contract: serving.Contract{Gives: map[string]string{}, Also: unready}},
+		{Method: "GET", Path: "/metrics", Shape: llamaserver.WriteError, Handle: s.serveMetrics, Public: true, About: "Prometheus metrics",
+			Contract: serving.Contract{Media: []string{"text/plain", "application/openmetrics-text"}}},
+		{Method: "GET", Path: "/openapi.json", Shape: llamaserver.WriteError, Handle: s.openapi, Public: true, About: "this server's routes as an OpenAPI document",
+			Contract: serving.Contract{Gives: map[string]any{}}},
 	}
 }
 
@@ -41,9 +55,7 @@ func (s *Server) readyz(call *serving.Call) *serving.Error {
 // "error", and those of cLLM, who look at "success" and "data".
 func (s *Server) health(call *serving.Call) *serving.Error {
 	level := call.R.URL.Query().Get("level")
-	switch level {
-	case "", "basic", "detailed", "full":
-	default:
+	if level != "" && !slices.Contains(levels, level) {
 		return serving.Bad("level", "level must be basic, detailed or full")
 	}
 	m := s.app.Models.Loaded()
@@ -85,4 +97,9 @@ func (s *Server) everything(d *api.HealthData, m *Deployment) {
 		"weights_bytes": m.Config.WeightBytes, "go_total_bytes": mem[0].Value.Uint64(), "go_heap_bytes": mem[1].Value.Uint64(),
 		"goroutines": runtime.NumGoroutine(),
 	}
+}
+
+func (s *Server) openapi(call *serving.Call) *serving.Error {
+	serving.WriteJSON(call.W, http.StatusOK, s.document)
+	return nil
 }

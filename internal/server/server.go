@@ -9,12 +9,18 @@ import (
 	"net/http"
 	"time"
 
+	anthropicapi "github.com/penstock-llm/penstock/api/anthropic"
+	llamaapi "github.com/penstock-llm/penstock/api/llamaserver"
+	nativeapi "github.com/penstock-llm/penstock/api/native"
+	ollamaapi "github.com/penstock-llm/penstock/api/ollama"
+	openaiapi "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/hub"
 	"github.com/penstock-llm/penstock/internal/server/anthropic"
 	"github.com/penstock-llm/penstock/internal/server/llamaserver"
 	"github.com/penstock-llm/penstock/internal/server/native"
 	"github.com/penstock-llm/penstock/internal/server/ollama"
 	"github.com/penstock-llm/penstock/internal/server/openai"
+	"github.com/penstock-llm/penstock/internal/server/openapi"
 	"github.com/penstock-llm/penstock/internal/server/responses"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 	"github.com/penstock-llm/penstock/internal/server/ui"
@@ -78,15 +84,16 @@ const (
 
 // Server is the whole API as an http.Handler.
 type Server struct {
-	cfg     Config
-	app     *serving.App
-	mux     *http.ServeMux
-	routes  []serving.Route
-	keys    map[[sha256.Size]byte]string // digest of a key -> name of its client
-	origins origins
-	paths   []*path
-	metrics *collector
-	answers *answers
+	cfg      Config
+	app      *serving.App
+	mux      *http.ServeMux
+	routes   []serving.Route
+	document []byte                       // /openapi.json
+	keys     map[[sha256.Size]byte]string // digest of a key -> name of its client
+	origins  origins
+	paths    []*path
+	metrics  *collector
+	answers  *answers
 
 	observers []observer
 }
@@ -112,14 +119,11 @@ func New(cfg Config) *Server {
 		s.origins.pages = append(s.origins.pages[:len(s.origins.pages):len(s.origins.pages)], cfg.CORSOrigin)
 	}
 	s.metrics = newCollector(s)
-	s.routes = append(s.routes, native.Routes(func() []serving.Route { return s.routes })...)
-	s.routes = append(s.routes, openai.Routes()...)
-	s.routes = append(s.routes, anthropic.Routes()...)
-	s.routes = append(s.routes, ollama.Routes(cfg.Store)...)
-	s.routes = append(s.routes, responses.Routes(responses.NewStore(maxResponses, maxResponseBytes, maxResponseAge))...)
-	s.routes = append(s.routes, llamaserver.Routes()...)
-	s.routes = append(s.routes, s.operations()...)
-	s.routes = append(s.routes, ui.Routes()...)
+	protocols := s.protocols()
+	for _, p := range protocols {
+		s.routes = append(s.routes, p.Routes...)
+	}
+	s.document = openapi.Document(cfg.Version, protocols)
 	s.mount()
 	s.answers = newAnswers(s.paths)
 	s.observers = []observer{s.answers, &accessLog{log: cfg.Log, all: cfg.AccessLog}}
@@ -127,6 +131,21 @@ func New(cfg Config) *Server {
 		s.Attach(cfg.Model)
 	}
 	return s
+}
+
+// protocols are all routes of the server, with the form of their errors.
+func (s *Server) protocols() []openapi.Protocol {
+	kept := responses.NewStore(maxResponses, maxResponseBytes, maxResponseAge)
+	return []openapi.Protocol{
+		{Name: "cLLM", Error: nativeapi.Envelope{}, Routes: native.Routes(func() []serving.Route { return s.routes })},
+		{Name: "OpenAI", Error: openaiapi.ErrorResponse{}, Routes: openai.Routes()},
+		{Name: "Anthropic", Error: anthropicapi.ErrorResponse{}, Routes: anthropic.Routes()},
+		{Name: "Ollama", Error: ollamaapi.Error{}, Routes: ollama.Routes(s.cfg.Store)},
+		{Name: "OpenAI Responses", Error: openaiapi.ErrorResponse{}, Routes: responses.Routes(kept)},
+		{Name: "llama-server", Error: llamaapi.ErrorResponse{}, Routes: llamaserver.Routes()},
+		{Name: "operations", Error: llamaapi.ErrorResponse{}, Routes: s.operations()},
+		{Name: "pages", Error: llamaapi.ErrorResponse{}, Routes: ui.Routes()},
+	}
 }
 
 // Attach makes the server ready to serve m.

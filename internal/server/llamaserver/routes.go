@@ -16,14 +16,22 @@ import (
 // Routes are the endpoints of this protocol.
 func Routes() []serving.Route {
 	return []serving.Route{
-		{Method: "POST", Path: "/completion", Shape: WriteError, Handle: completion, About: "llama-server completion, streamed or not"},
-		{Method: "POST", Path: "/completions", Shape: WriteError, Handle: completion, About: "the same"},
-		{Method: "POST", Path: "/infill", Shape: WriteError, Handle: infill, About: "llama-server: fill a gap in a text, streamed or not"},
-		{Method: "POST", Path: "/tokenize", Shape: WriteError, Handle: tokenize, About: "text to token ids"},
-		{Method: "POST", Path: "/detokenize", Shape: WriteError, Handle: detokenize, About: "token ids to text"},
-		{Method: "POST", Path: "/apply-template", Shape: WriteError, Handle: applyTemplate, About: "conversation to prompt"},
-		{Method: "GET", Path: "/props", Shape: WriteError, Handle: props, About: "llama-server properties"},
-		{Method: "GET", Path: "/slots", Shape: WriteError, Handle: slots, About: "llama-server slots"},
+		{Method: "POST", Path: "/completion", Shape: WriteError, Handle: completion, About: "llama-server completion, streamed or not",
+			Contract: serving.Contract{Takes: api.CompletionRequest{}, Gives: api.Completion{}, Events: api.Completion{}, Runs: true}},
+		{Method: "POST", Path: "/completions", Shape: WriteError, Handle: completion, About: "the same",
+			Contract: serving.Contract{Takes: api.CompletionRequest{}, Gives: api.Completion{}, Events: api.Completion{}, Runs: true}},
+		{Method: "POST", Path: "/infill", Shape: WriteError, Handle: infill, About: "llama-server: fill a gap in a text, streamed or not",
+			Contract: serving.Contract{Takes: api.InfillRequest{}, Gives: api.Completion{}, Events: api.Completion{}, Runs: true}},
+		{Method: "POST", Path: "/tokenize", Shape: WriteError, Handle: tokenize, About: "text to token ids",
+			Contract: serving.Contract{Takes: api.TokenizeRequest{}, Gives: api.TokenizeResponse{}}},
+		{Method: "POST", Path: "/detokenize", Shape: WriteError, Handle: detokenize, About: "token ids to text",
+			Contract: serving.Contract{Takes: api.DetokenizeRequest{}, Gives: api.DetokenizeResponse{}}},
+		{Method: "POST", Path: "/apply-template", Shape: WriteError, Handle: applyTemplate, About: "conversation to prompt",
+			Contract: serving.Contract{Takes: api.ApplyTemplateRequest{}, Gives: api.ApplyTemplateResponse{}}},
+		{Method: "GET", Path: "/props", Shape: WriteError, Handle: props, About: "llama-server properties",
+			Contract: serving.Contract{Gives: api.Props{}}},
+		{Method: "GET", Path: "/slots", Shape: WriteError, Handle: slots, About: "llama-server slots",
+			Contract: serving.Contract{Gives: []api.Slot{}, Query: map[string][]string{"fail_on_no_slot": nil}}},
 	}
 }
 

@@ -18,12 +18,18 @@ import (
 // server, which the index lists.
 func Routes(all func() []serving.Route) []serving.Route {
 	return []serving.Route{
-		{Method: "GET", Path: "/{$}", Shape: writeError, Handle: index(all), Public: true, About: "this list; browsers go to /ui/"},
-		{Method: "POST", Path: "/generate", Shape: writeError, Handle: generate, About: "generate text"},
-		{Method: "POST", Path: "/generate_stream", Shape: writeError, Handle: generateStream, About: "generate text, token by token"},
-		{Method: "POST", Path: "/encode", Shape: writeError, Handle: encode, About: "text to token ids"},
-		{Method: "POST", Path: "/benchmark", Shape: writeError, Handle: benchmark, About: "run the engine's own benchmark beside live traffic"},
-		{Method: "GET", Path: "/model/info", Shape: writeError, Handle: modelInfo, About: "shape of the model"},
+		{Method: "GET", Path: "/{$}", Shape: writeError, Handle: index(all), Public: true, About: "this list; browsers go to /ui/",
+			Contract: serving.Contract{Gives: api.Index{}, Also: []int{http.StatusFound}}},
+		{Method: "POST", Path: "/generate", Shape: writeError, Handle: generate, About: "generate text",
+			Contract: serving.Contract{Takes: api.GenerateRequest{}, Gives: api.Envelope{}, Events: api.StreamEvent{}, Runs: true}},
+		{Method: "POST", Path: "/generate_stream", Shape: writeError, Handle: generateStream, About: "generate text, token by token",
+			Contract: serving.Contract{Takes: api.GenerateRequest{}, Events: api.StreamEvent{}, Runs: true}},
+		{Method: "POST", Path: "/encode", Shape: writeError, Handle: encode, About: "text to token ids",
+			Contract: serving.Contract{Takes: api.EncodeRequest{}, Gives: api.Envelope{}}},
+		{Method: "POST", Path: "/benchmark", Shape: writeError, Handle: benchmark, About: "run the engine's own benchmark beside live traffic",
+			Contract: serving.Contract{Takes: api.BenchmarkRequest{}, Gives: api.Envelope{}, Runs: true}},
+		{Method: "GET", Path: "/model/info", Shape: writeError, Handle: modelInfo, About: "shape of the model",
+			Contract: serving.Contract{Gives: api.Envelope{}}},
 	}
 }
 

@@ -21,27 +21,30 @@ import (
 // nil: nothing can be pulled.
 func Routes(store *hub.Store) []serving.Route {
 	h := handlers{store}
-	route := func(method, path, about string, handle serving.Handler) serving.Route {
-		return serving.Route{Method: method, Path: path, Shape: WriteError, Handle: handle, About: about}
+	route := func(method, path, about string, handle serving.Handler, c serving.Contract) serving.Route {
+		return serving.Route{Method: method, Path: path, Shape: WriteError, Handle: handle, About: about, Contract: c}
+	}
+	never := func(method, path, why string) serving.Route {
+		return route(method, path, "refused", refused(why), serving.Contract{Refused: true, Also: []int{http.StatusNotImplemented}})
 	}
 	local := func(r serving.Route) serving.Route {
 		r.Trusted = true
 		return r
 	}
 	return []serving.Route{
-		route("POST", "/api/chat", "Ollama chat, streamed unless stream is false", chatHandler),
-		route("POST", "/api/generate", "Ollama completion, streamed unless stream is false", generate),
-		route("GET", "/api/tags", "Ollama list of models", tags),
-		route("GET", "/api/ps", "Ollama list of loaded models", ps),
-		route("POST", "/api/show", "Ollama description of a model", show),
-		route("GET", "/api/version", "version", version),
-		local(route("POST", "/api/pull", "fetch a model", h.pull)),
-		local(route("DELETE", "/api/delete", "remove a model that was fetched", h.delete)),
-		route("POST", "/api/create", "refused", refused("models are not made here: penstock quantize converts a GGUF file")),
-		route("POST", "/api/copy", "refused", refused("penstock serve --alias gives a model another name")),
-		route("POST", "/api/push", "refused", refused("this server publishes no models")),
-		route("GET", "/api/blobs/{digest}", "refused", refused("models are not made here")),
-		route("POST", "/api/blobs/{digest}", "refused", refused("models are not made here")),
+		route("POST", "/api/chat", "Ollama chat, streamed unless stream is false", chatHandler, serving.Contract{Takes: api.ChatRequest{}, Gives: api.ChatResponse{}, Events: api.ChatResponse{}, Framing: serving.NDJSON, Runs: true}),
+		route("POST", "/api/generate", "Ollama completion, streamed unless stream is false", generate, serving.Contract{Takes: api.GenerateRequest{}, Gives: api.GenerateResponse{}, Events: api.GenerateResponse{}, Framing: serving.NDJSON, Runs: true}),
+		route("GET", "/api/tags", "Ollama list of models", tags, serving.Contract{Gives: api.Models{}}),
+		route("GET", "/api/ps", "Ollama list of loaded models", ps, serving.Contract{Gives: api.Models{}}),
+		route("POST", "/api/show", "Ollama description of a model", show, serving.Contract{Takes: api.NameRequest{}, Gives: api.ShowResponse{}}),
+		route("GET", "/api/version", "version", version, serving.Contract{Gives: api.Version{}}),
+		local(route("POST", "/api/pull", "fetch a model", h.pull, serving.Contract{Takes: api.NameRequest{}, Gives: api.Status{}, Events: api.Status{}, Framing: serving.NDJSON})),
+		local(route("DELETE", "/api/delete", "remove a model that was fetched", h.delete, serving.Contract{Takes: api.NameRequest{}, Also: []int{http.StatusConflict}})),
+		never("POST", "/api/create", "models are not made here: penstock quantize converts a GGUF file"),
+		never("POST", "/api/copy", "penstock serve --alias gives a model another name"),
+		never("POST", "/api/push", "this server publishes no models"),
+		never("GET", "/api/blobs/{digest}", "models are not made here"),
+		never("POST", "/api/blobs/{digest}", "models are not made here"),
 	}
 }
 

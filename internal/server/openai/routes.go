@@ -17,10 +17,14 @@ import (
 // Routes are the endpoints of this protocol.
 func Routes() []serving.Route {
 	return []serving.Route{
-		{Method: "POST", Path: "/v1/completions", Shape: WriteError, Handle: completions, About: "OpenAI text completion, streamed or not"},
-		{Method: "POST", Path: "/v1/chat/completions", Shape: WriteError, Handle: chatCompletions, About: "OpenAI chat completion, streamed or not"},
-		{Method: "GET", Path: "/v1/models", Shape: WriteError, Handle: models, About: "OpenAI list of models"},
-		{Method: "GET", Path: "/v1/models/{id...}", Shape: WriteError, Handle: oneModel, About: "OpenAI description of a model"},
+		{Method: "POST", Path: "/v1/completions", Shape: WriteError, Handle: completions, About: "OpenAI text completion, streamed or not",
+			Contract: serving.Contract{Takes: api.CompletionRequest{}, Gives: api.Completion{}, Events: api.Completion{}, Runs: true}},
+		{Method: "POST", Path: "/v1/chat/completions", Shape: WriteError, Handle: chatCompletions, About: "OpenAI chat completion, streamed or not",
+			Contract: serving.Contract{Takes: api.ChatRequest{}, Gives: api.ChatCompletion{}, Events: api.ChatChunk{}, Runs: true}},
+		{Method: "GET", Path: "/v1/models", Shape: WriteError, Handle: models, About: "OpenAI list of models",
+			Contract: serving.Contract{Gives: api.ModelList{}}},
+		{Method: "GET", Path: "/v1/models/{id...}", Shape: WriteError, Handle: oneModel, About: "OpenAI description of a model",
+			Contract: serving.Contract{Gives: api.Model{}}},
 	}
 }
 

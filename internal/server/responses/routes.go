@@ -10,6 +10,7 @@
 package responses
 
 import (
+	api "github.com/penstock-llm/penstock/api/responses"
 	"github.com/penstock-llm/penstock/internal/server/openai"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
@@ -18,10 +19,14 @@ import (
 func Routes(s *Store) []serving.Route {
 	h := handlers{s}
 	return []serving.Route{
-		{Method: "POST", Path: "/v1/responses", Shape: openai.WriteError, Handle: h.create, About: "OpenAI response, streamed or not"},
-		{Method: "GET", Path: "/v1/responses/{id}", Shape: openai.WriteError, Handle: h.get, About: "a response that was kept"},
-		{Method: "DELETE", Path: "/v1/responses/{id}", Shape: openai.WriteError, Handle: h.delete, About: "forget a response"},
-		{Method: "POST", Path: "/v1/responses/input_tokens", Shape: openai.WriteError, Handle: h.inputTokens, About: "tokens of a response's prompt"},
+		{Method: "POST", Path: "/v1/responses", Shape: openai.WriteError, Handle: h.create, About: "OpenAI response, streamed or not",
+			Contract: serving.Contract{Takes: api.Request{}, Gives: api.Response{}, Events: map[string]any{}, Runs: true}},
+		{Method: "GET", Path: "/v1/responses/{id}", Shape: openai.WriteError, Handle: h.get, About: "a response that was kept",
+			Contract: serving.Contract{Gives: api.Response{}}},
+		{Method: "DELETE", Path: "/v1/responses/{id}", Shape: openai.WriteError, Handle: h.delete, About: "forget a response",
+			Contract: serving.Contract{Gives: api.Deleted{}}},
+		{Method: "POST", Path: "/v1/responses/input_tokens", Shape: openai.WriteError, Handle: h.inputTokens, About: "tokens of a response's prompt",
+			Contract: serving.Contract{Takes: api.Request{}, Gives: api.InputTokens{}}},
 	}
 }
 

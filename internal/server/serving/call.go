@@ -48,6 +48,8 @@ type Route struct {
 	Public bool   // needs no API key
 	About  string // one line for the index
 
+	Contract Contract
+
 	// Changes what is on the machine. Where there are no API keys, only clients
 	// of the same machine may ask.
 	Trusted bool

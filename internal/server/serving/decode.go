@@ -33,7 +33,7 @@ func (c *Call) Decode(dst any) *Error {
 	if len(bytes.TrimSpace(b.Bytes())) == 0 {
 		return Bad("", "the request body is empty, a JSON object is expected")
 	}
-	return decode(b.Bytes(), dst, routeOf(c.R.Pattern))
+	return decode(b.Bytes(), dst, RouteOf(c.R.Pattern))
 }
 
 func decode(data []byte, dst any, on Routes) *Error {

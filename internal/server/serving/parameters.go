@@ -38,8 +38,8 @@ const (
 	onEvery  = onAll | OnBenchmark | OnEncode | OnTokenize | OnDetokenize | OnTemplate | onClaude | OnResponses | onOllama | OnOllamaName
 )
 
-// routeOf is the set of the one route with a path.
-func routeOf(path string) Routes {
+// RouteOf is the set of the one route with a path.
+func RouteOf(path string) Routes {
 	switch path {
 	case "/v1/chat/completions", "/chat/completions":
 		return OnChat

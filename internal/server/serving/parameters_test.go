@@ -101,7 +101,7 @@ func TestRowsMakeSense(t *testing.T) {
 	}
 	for _, c := range columns {
 		for _, path := range c.paths {
-			if routeOf(path) != c.on {
+			if RouteOf(path) != c.on {
 				t.Errorf("%s is not its own column", path)
 			}
 		}

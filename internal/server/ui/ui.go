@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"strings"
 
 	"github.com/penstock-llm/penstock/internal/server/llamaserver"
 	"github.com/penstock-llm/penstock/internal/server/serving"
@@ -30,7 +31,8 @@ var types = map[string]string{
 
 // Routes are the page and its files.
 func Routes() []serving.Route {
-	routes := []serving.Route{{Method: "GET", Path: "/ui", Shape: llamaserver.WriteError, Handle: redirect, Public: true, About: "to /ui/"}}
+	routes := []serving.Route{{Method: "GET", Path: "/ui", Shape: llamaserver.WriteError, Handle: redirect, Public: true, About: "to /ui/",
+		Contract: serving.Contract{Also: []int{http.StatusFound}}}}
 	for _, name := range []string{"index.html", "app.js", "style.css", "icon.svg"} {
 		body, err := static.ReadFile("static/" + name)
 		if err != nil {
@@ -42,6 +44,7 @@ func Routes() []serving.Route {
 		}
 		routes = append(routes, serving.Route{
 			Method: "GET", Path: at, Shape: llamaserver.WriteError, Handle: file(name, body), Public: true, About: "chat page: " + path.Base(name),
+			Contract: serving.Contract{Media: []string{strings.TrimSuffix(types[name], "; charset=utf-8")}, Also: []int{http.StatusNotModified}},
 		})
 	}
 	return routes
