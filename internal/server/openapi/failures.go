@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -25,11 +26,11 @@ func failures(r serving.Route) []*serving.Error {
 	add(!r.Public, serving.Unauthorized())
 	add(true, serving.Forbidden("web pages of %q may not use this server; --allowed-origins lists those that may", "https://example.org"))
 	add(body || len(names) > 0 && !c.Refused, serving.NoModel("other", []string{"smollm2"}))
-	add(body, serving.SlowBody())
-	add(body, serving.TooLarge(8<<20))
+	add(body, serving.BodyTooSlow())
+	add(body, serving.BodyTooLarge(8<<20))
 	add(body, serving.UnsupportedType("text/plain"))
 	add(c.Runs, serving.FromEngine(engine.ErrQueueFull))
-	add(c.Runs, serving.TimedOut())
+	add(c.Runs, serving.FromEngine(context.DeadlineExceeded))
 	add(true, serving.Internal(errors.New("")))
 	add(!r.Public, serving.Loading())
 	for _, status := range c.Also {

@@ -73,7 +73,7 @@ func release(b *bytes.Buffer) {
 func (c *Call) read(b *bytes.Buffer) *Error {
 	limit := c.App.MaxBody
 	if c.R.ContentLength > limit {
-		return bodyTooLarge(limit)
+		return BodyTooLarge(limit)
 	}
 	// A client may announce a large body and send none, so memory for more than
 	// this many bytes is only taken as they arrive.
@@ -90,9 +90,9 @@ func (c *Call) read(b *bytes.Buffer) *Error {
 		http.NewResponseController(c.W).SetReadDeadline(time.Time{})
 		return nil
 	case errors.As(err, &tooLarge):
-		return bodyTooLarge(limit)
+		return BodyTooLarge(limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return bodyTooSlow()
+		return BodyTooSlow()
 	case errors.Is(err, io.ErrUnexpectedEOF), c.R.Context().Err() != nil:
 		return Gone()
 	}

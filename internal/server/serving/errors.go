@@ -106,14 +106,14 @@ func UnsupportedType(kind string) *Error {
 		Message: fmt.Sprintf("web pages must send application/json, not %s", Clip(kind))}
 }
 
-// bodyTooLarge is a 413.
-func bodyTooLarge(limit int64) *Error {
+// BodyTooLarge is a 413.
+func BodyTooLarge(limit int64) *Error {
 	return &Error{Status: http.StatusRequestEntityTooLarge, Type: invalidRequest, Code: "request_too_large",
 		Message: fmt.Sprintf("the request body exceeds %d bytes", limit)}
 }
 
-// bodyTooSlow is a 408 for a client that did not send its body in time.
-func bodyTooSlow() *Error {
+// BodyTooSlow is a 408 for a client that did not send its body in time.
+func BodyTooSlow() *Error {
 	return &Error{Status: http.StatusRequestTimeout, Type: invalidRequest, Code: "request_timeout",
 		Message: "the request body did not arrive in time"}
 }

@@ -102,9 +102,9 @@ func ignored(on Routes, name, reason string) Parameter {
 	return Parameter{Name: name, Ignored: on, Note: reason}
 }
 
-// parameters is the table of all parameters. Decoding refuses by it, the tests
-// hold it against the request types, and docs/api.md shows it.
-var parameters = withOptions([]Parameter{
+// Parameters is the table of all parameters. Decoding refuses by it, the tests
+// hold it against the request types, and docs/api.md and /openapi.json show it.
+var Parameters = withOptions([]Parameter{
 	honoured(OnChat|OnTemplate|onClaude|OnOllamaChat, "messages", "text contents only"),
 	honoured(onClaude|OnOllamaText, "system", ""),
 	{Name: "prompt", Honoured: onPlain | OnBenchmark | OnOllamaText, Refused: OnResponses, Note: "/v1/completions and /completion take several, and token ids; /infill: what the answer begins with"},
@@ -293,8 +293,8 @@ func withOptions(rows []Parameter) []Parameter {
 // refusals finds the rows of parameters that refuse something, by name.
 var refusals = func() map[string][]*Parameter {
 	m := map[string][]*Parameter{}
-	for i := range parameters {
-		if p := &parameters[i]; p.Refused != 0 {
+	for i := range Parameters {
+		if p := &Parameters[i]; p.Refused != 0 {
 			m[p.Name] = append(m[p.Name], p)
 		}
 	}

@@ -64,7 +64,7 @@ func TestEveryFieldHasARow(t *testing.T) {
 	for _, c := range columns {
 		fields := jsonFields(reflect.TypeOf(c.request), "")
 		honoured := 0
-		for _, p := range parameters {
+		for _, p := range Parameters {
 			if p.Honoured&c.on == 0 {
 				continue
 			}
@@ -75,7 +75,7 @@ func TestEveryFieldHasARow(t *testing.T) {
 		}
 		for _, name := range fields {
 			n := 0
-			for _, p := range parameters {
+			for _, p := range Parameters {
 				if p.Name == name && (p.Honoured|p.Ignored|p.Refused)&c.on != 0 {
 					n++
 				}
@@ -91,7 +91,7 @@ func TestEveryFieldHasARow(t *testing.T) {
 }
 
 func TestRowsMakeSense(t *testing.T) {
-	for _, p := range parameters {
+	for _, p := range Parameters {
 		if p.Honoured&p.Ignored|p.Honoured&p.Refused|p.Ignored&p.Refused != 0 || p.Honoured|p.Ignored|p.Refused == 0 {
 			t.Errorf("%s: a route does two things, or none does anything", p.Name)
 		}
@@ -112,7 +112,7 @@ func TestRowsMakeSense(t *testing.T) {
 // that change nothing are accepted.
 func TestRefusedByName(t *testing.T) {
 	for _, c := range columns {
-		for _, p := range parameters {
+		for _, p := range Parameters {
 			if p.Refused&c.on == 0 || strings.Contains(p.Name, ".") {
 				continue
 			}
@@ -162,7 +162,7 @@ func TestDocumented(t *testing.T) {
 func table() string {
 	var b strings.Builder
 	b.WriteString("\n| Parameter | `/v1/chat/completions` | `/v1/completions` | `/completion` | `/generate` | |\n|---|---|---|---|---|---|\n")
-	for _, p := range parameters {
+	for _, p := range Parameters {
 		if (p.Honoured|p.Ignored|p.Refused)&onAll == 0 {
 			continue
 		}
@@ -188,7 +188,7 @@ func table() string {
 	b.WriteString("\n| Route | Honoured | Refused | Ignored |\n|---|---|---|---|\n")
 	for _, c := range columns[4:] {
 		var yes, no, ignored []string
-		for _, p := range parameters {
+		for _, p := range Parameters {
 			switch name := "`" + p.Name + "`"; {
 			case p.Honoured&c.on != 0:
 				yes = append(yes, name)
