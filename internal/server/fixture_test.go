@@ -33,6 +33,7 @@ type script struct {
 	logits []float32
 	delay  atomic.Int64 // of a step
 	steps  atomic.Int64
+	rows   atomic.Int64
 }
 
 const byteToken = 3 // the token of byte 0 in tinymodel's vocabulary
@@ -67,6 +68,7 @@ func (s *script) Forward(b *batch.Batch) []float32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.steps.Add(1)
+	s.rows.Add(int64(b.Start[b.Seqs()]))
 	if d := s.delay.Load(); d > 0 {
 		time.Sleep(time.Duration(d))
 	}

@@ -51,6 +51,17 @@ func TestResponse(t *testing.T) {
 	}
 }
 
+// TestResponseEchoesNumbers: the response shows 0.7 as 0.7.
+func TestResponseEchoesNumbers(t *testing.T) {
+	f := newFixture(t, "ok\x00")
+	v := f.post(t, "/v1/responses", `{"input":"hi","temperature":0.7,"top_p":0.9,"presence_penalty":0.1,"frequency_penalty":0.3}`).get(t)
+	for field, want := range map[string]float64{"temperature": 0.7, "top_p": 0.9, "presence_penalty": 0.1, "frequency_penalty": 0.3} {
+		if v[field] != want {
+			t.Errorf("%s is %v, want %v", field, v[field], want)
+		}
+	}
+}
+
 func TestResponseStream(t *testing.T) {
 	f := withTools(t, aCall+"\x00")
 	a := f.post(t, "/v1/responses", `{"input":[{"role":"user","content":[{"type":"input_text","text":"hi"}]}],"stream":true,"tools":[`+responsesTool+`]}`)
