@@ -3,11 +3,13 @@ package answer
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"sort"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // aCall is a call as the tests write and expect it.
@@ -499,6 +501,49 @@ func TestDetect(t *testing.T) {
 	if r := DetectReasoning("{{ '<think>' }}"); r == nil || !r.Begun("…<think>\n") || r.Begun("<think>\n\n</think>\n\n") {
 		t.Error("reasoning is not detected")
 	}
+}
+
+// TestEndless feeds what a model that has lost its way writes for ever, a token
+// at a time. Twice as much of it must not take four times as long.
+func TestEndless(t *testing.T) {
+	tool := NewTool("f", []byte(`{"properties": {"s": {"type": "string"}, "n": {"type": "number"}}}`))
+	for _, c := range []struct{ format, begin, again string }{
+		{"hermes", "a", " "}, {"hermes", "<think>a", "\n"}, {"hermes", "a", "<"}, {"hermes", "", "<tool_call>"},
+		{"hermes", `<tool_call>{"name": "f", "arguments": {"s": "`, "x "},
+		{"qwen3-coder", "<tool_call><function=f><parameter=n>", "1 "}, {"qwen3-coder", "<tool_call><function=f><parameter=s>", " "},
+		{"glm", "<tool_call>f\n<arg_key>n</arg_key><arg_value>", "1 "}, {"harmony", "", "<|start|>"}, {"lfm2", "<|tool_call_start|>[f(", "s='a', "},
+	} {
+		run := func(n int) time.Duration {
+			start := time.Now()
+			p := Named(c.format).New(Options{Reasoning: &Reasoner{"<think>", "</think>"}, Tools: []Tool{tool}, NewID: strconv.Itoa})
+			p.Write([]byte(c.begin))
+			for range n {
+				p.Write([]byte(c.again))
+				p.Parts()
+			}
+			p.Finish(true)
+			return time.Since(start)
+		}
+		const n = 10000
+		once, more := run(n), time.Duration(math.MaxInt64)
+		for range 3 { // another process may slow down one of them
+			once, more = min(once, run(n)), min(more, run(8*n))
+		}
+		if more > 24*once+20*time.Millisecond {
+			t.Errorf("%s, %q: %v for %d tokens, %v for 8 times as many", c.format, c.again, once, n, more)
+		}
+	}
+}
+
+// TestNested: an object in an object in an object is no call, and is not followed
+// down however deep it goes.
+func TestNested(t *testing.T) {
+	p := Named("hermes").New(Options{Tools: []Tool{NewTool("f", nil)}, NewID: strconv.Itoa})
+	p.Write([]byte("<tool_call>" + strings.Repeat(`{"function": `, 1<<20)))
+	if len(p.Parts()) == 0 {
+		t.Error("the parser still follows it")
+	}
+	p.Close()
 }
 
 func FuzzParser(f *testing.F) {

@@ -34,6 +34,7 @@ type objectCall struct {
 	name, id string
 	early    string // arguments that came before the name
 	begun    bool
+	inner    bool // it is being read from an object within the object
 }
 
 // read reads an object's members in whichever order they come.
@@ -59,7 +60,9 @@ func (c *objectCall) read() bool {
 
 func (c *objectCall) member(key string) (ok bool) {
 	switch {
-	case key == "function" && c.peek() == '{': // {"type": "function", "function": {…}}
+	case key == "function" && !c.inner && c.peek() == '{': // {"type": "function", "function": {…}}
+		c.inner = true
+		defer func() { c.inner = false }()
 		return c.read()
 	case one(nameKeys, key) || key == "function":
 		if c.name, ok = c.str(); !ok {

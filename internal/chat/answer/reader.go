@@ -105,54 +105,91 @@ func (r *reader) attempt(parse func() bool) bool {
 	return true
 }
 
+// search looks for markers in input that comes in piece by piece. It remembers
+// how far it has looked, so that a model that writes nothing but white space, or
+// one endless argument, does not make every piece cost as much as all before it.
+type search struct {
+	*reader
+	markers []string
+	longest int // bytes of the longest marker
+	seen    int // bytes after the reader's position in which no marker begins
+	blank   int // bytes after the reader's position that are white space
+}
+
+func (r *reader) search(markers ...string) *search {
+	s := &search{reader: r, markers: markers}
+	for _, m := range markers {
+		s.longest = max(s.longest, len(m))
+	}
+	return s
+}
+
 // find returns the first marker in what was fed, and where it is; -1 if there
 // is none.
-func (r *reader) find(markers []string) (which, at int) {
-	which, at = -1, len(r.in)
-	for i, m := range markers {
-		for from := r.pos; ; {
-			k := bytes.Index(r.in[from:], []byte(m))
+func (s *search) find() (which, at int) {
+	which, at = -1, len(s.in)
+	for i, m := range s.markers {
+		for from := s.pos + s.seen; ; {
+			k := bytes.Index(s.in[from:], []byte(m))
 			if k < 0 || from+k >= at {
 				break
 			}
-			if r.genuine(m, from+k) {
+			if s.genuine(m, from+k) {
 				which, at = i, from+k
 				break
 			}
 			from += k + 1
 		}
 	}
+	if which < 0 {
+		s.seen = max(s.seen, len(s.in)-s.pos-s.longest+1)
+	}
 	return which, at
 }
 
 // held returns where the end of the input begins that may become a marker,
-// with the white space before it.
-func (r *reader) held(markers []string) int {
-	at := len(r.in)
-	for _, m := range markers {
-		for n := min(len(m)-1, len(r.in)-r.pos); n > 0; n-- {
-			if from := len(r.in) - n; from < at && string(r.in[from:]) == m[:n] {
+// with the white space before it. The reader must go on from there.
+func (s *search) held() int {
+	at := len(s.in)
+	for _, m := range s.markers {
+		for n := min(len(m)-1, len(s.in)-s.pos); n > 0; n-- {
+			if from := len(s.in) - n; from < at && string(s.in[from:]) == m[:n] {
 				at = from
 				break
 			}
 		}
 	}
-	return r.pos + len(bytes.TrimRight(r.in[r.pos:at], spaces))
+	to := s.trimmed(at)
+	s.seen, s.blank = max(0, s.seen-(to-s.pos)), at-to
+	return to
+}
+
+// trimmed returns where the white space begins that ends at an offset.
+func (s *search) trimmed(to int) int {
+	known := s.pos + s.blank
+	for to > known && strings.IndexByte(spaces, s.in[to-1]) >= 0 {
+		to--
+	}
+	if to <= known {
+		return s.pos
+	}
+	return to
 }
 
 // until gives out the input as text or reasoning up to one of the markers, and
 // consumes the marker. It returns the marker's index, or -1 at the end of the
 // answer, and where the marker began, with the white space before it.
 func (r *reader) until(k Kind, markers ...string) (which, began int) {
+	s := r.search(markers...)
 	for {
-		i, at := r.find(markers)
+		i, at := s.find()
 		if i >= 0 {
-			r.out(k, r.pos+len(bytes.TrimRight(r.in[r.pos:at], spaces)))
+			r.out(k, s.trimmed(at))
 			began = r.pos
 			r.pos = at + len(markers[i])
 			return i, began
 		}
-		r.out(k, r.held(markers))
+		r.out(k, s.held())
 		if !r.more() {
 			r.out(k, len(r.in))
 			return -1, r.pos

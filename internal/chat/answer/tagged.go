@@ -115,8 +115,9 @@ func (r *reader) rawUntil(end string) (string, bool) {
 	from := r.pos
 	r.pinned++
 	defer func() { r.pinned-- }()
+	s := r.search(end)
 	for {
-		if i, at := r.find([]string{end}); i >= 0 {
+		if i, at := s.find(); i >= 0 {
 			r.pos = at + len(end)
 			return string(r.in[from:at]), true
 		}
@@ -138,15 +139,16 @@ func (r *reader) stringUntil(end string) bool {
 		r.emit(Call, r.calls-1, appendEscaped(nil, string(r.in[r.pos:to])))
 		r.pos = to
 	}
+	s := r.search(end)
 	for {
-		i, at := r.find([]string{end})
+		i, at := s.find()
 		if i >= 0 {
 			out(r.pos + len(strings.TrimSuffix(string(r.in[r.pos:at]), "\n")))
 			r.pos = at + len(end)
 			r.argument(`"`)
 			return true
 		}
-		out(r.held([]string{end}))
+		out(s.held())
 		if !r.more() {
 			if !r.cut { // else the rest may be the beginning of the marker
 				out(len(r.in))
