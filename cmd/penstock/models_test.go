@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,5 +37,20 @@ func TestModelID(t *testing.T) {
 		}
 		f.Close()
 		os.Remove(path)
+	}
+}
+
+// TestAliases: what people type to serve a model of the catalogue is what their
+// clients may call it.
+func TestAliases(t *testing.T) {
+	got := aliases("qwen2.5-coder:0.5b", []string{"mine", "qwen2.5-coder"})
+	if want := []string{"mine", "qwen2.5-coder"}; !slices.Equal(got, want) {
+		t.Errorf("aliases %v, want %v", got, want)
+	}
+	if got := aliases("smollm2", nil); !slices.Contains(got, "smollm2:135m") {
+		t.Errorf("aliases %v", got)
+	}
+	if got := aliases("my.gguf", []string{"a"}); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("aliases %v", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,12 +166,25 @@ func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal,
 		fmt.Fprintf(term.err, "penstock: chat requests will be refused: %v\n", problem)
 	}
 	srv.Attach(&server.Deployment{
-		ID: modelID(c.Model, in.File), Aliases: c.Alias, Path: path, Created: time.Now(), Config: in.Model.Config(),
+		ID: modelID(c.Model, in.File), Aliases: aliases(c.Model, c.Alias), Path: path, Created: time.Now(), Config: in.Model.Config(),
 		CPU: o.Tier.String(), Threads: in.Model.Pool().Workers(),
 		Engine: in.Engine, Tokenizer: in.Tokenizer, Chat: template, ParseSpecial: c.ParseSpecial,
 		Sampling: c.Defaults.settings(in.File.Sampling(), recommended(c.Model)),
 	})
 	return in, nil
+}
+
+// aliases are the further names of a model: those that were asked for, and those
+// that the catalogue knows it by.
+func aliases(name string, asked []string) []string {
+	entry, _ := hub.Lookup(name)
+	all := slices.Clone(asked)
+	for _, a := range entry.Aliases {
+		if !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 // modelID is the name that clients see: the one in the catalogue, that of a

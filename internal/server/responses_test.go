@@ -33,6 +33,9 @@ func TestResponse(t *testing.T) {
 	f := withTools(t, aCall+"\x00")
 	v := f.post(t, "/v1/responses", `{"model":"tiny","input":"hi","instructions":"be brief","max_output_tokens":300,"tools":[`+responsesTool+`],"include":["reasoning.encrypted_content"]}`).get(t)
 	checkResponse(t, v)
+	if v["temperature"] != 0.8 || v["top_p"] != 0.95 { // not the nearest float32
+		t.Errorf("temperature %v, top_p %v", v["temperature"], v["top_p"])
+	}
 	if v["status"] != "completed" || v["completed_at"] == nil || v["incomplete_details"] != nil {
 		t.Errorf("%v", v)
 	}

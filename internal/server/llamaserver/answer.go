@@ -65,22 +65,22 @@ func settings(j *serving.Job, r *api.Generation) *api.Settings {
 	return &api.Settings{
 		NPredict:            j.MaxTokens,
 		Seed:                uint32(p.Seed),
-		Temperature:         round(p.Temperature),
-		DynatempRange:       round(p.DynatempRange),
-		DynatempExponent:    round(p.DynatempExponent),
+		Temperature:         serving.Decimal(p.Temperature),
+		DynatempRange:       serving.Decimal(p.DynatempRange),
+		DynatempExponent:    serving.Decimal(p.DynatempExponent),
 		TopK:                p.TopK,
-		TopP:                round(p.TopP),
-		MinP:                round(p.MinP),
-		TopNSigma:           round(p.TopNSigma),
-		XTCProbability:      round(p.XTCProbability),
-		XTCThreshold:        round(p.XTCThreshold),
-		TypicalP:            round(p.TypicalP),
+		TopP:                serving.Decimal(p.TopP),
+		MinP:                serving.Decimal(p.MinP),
+		TopNSigma:           serving.Decimal(p.TopNSigma),
+		XTCProbability:      serving.Decimal(p.XTCProbability),
+		XTCThreshold:        serving.Decimal(p.XTCThreshold),
+		TypicalP:            serving.Decimal(p.TypicalP),
 		RepeatLastN:         p.RepeatLastN,
-		RepeatPenalty:       round(p.RepeatPenalty),
-		PresencePenalty:     round(p.PresencePenalty),
-		FrequencyPenalty:    round(p.FrequencyPenalty),
-		DryMultiplier:       round(p.DRY.Multiplier),
-		DryBase:             round(p.DRY.Base),
+		RepeatPenalty:       serving.Decimal(p.RepeatPenalty),
+		PresencePenalty:     serving.Decimal(p.PresencePenalty),
+		FrequencyPenalty:    serving.Decimal(p.FrequencyPenalty),
+		DryMultiplier:       serving.Decimal(p.DRY.Multiplier),
+		DryBase:             serving.Decimal(p.DRY.Base),
 		DryAllowedLength:    p.DRY.AllowedLength,
 		DryPenaltyLastN:     p.DRY.LastN,
 		DrySequenceBreakers: list(j.Breakers),
@@ -165,13 +165,6 @@ func (w *writer) soFar(index, predicted int, first time.Time) *api.Timings {
 		t.PredictedMS, t.PredictedPerTokenMS, t.PredictedPerSecond = ms, ms/float64(max(predicted, 1)), float64(predicted)*1000/ms
 	}
 	return t
-}
-
-// round is the shortest decimal that means the same float32: the 0.8 that was
-// sent, not 0.800000012.
-func round(v float32) float64 {
-	decimal, _ := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64)
-	return decimal
 }
 
 // finite is p, or the lowest float32 in place of minus infinity, which JSON does

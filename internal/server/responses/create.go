@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	api "github.com/penstock-llm/penstock/api/responses"
@@ -209,8 +208,8 @@ func response(call *serving.Call, req *api.Request, j *serving.Job, model string
 		Tools: orJSON(req.Tools, "[]"), ToolChoice: orJSON(req.ToolChoice, `"auto"`), Truncation: "disabled",
 		ParallelToolCalls: req.ParallelToolCalls == nil || *req.ParallelToolCalls,
 		Text:              api.Text{Format: json.RawMessage(`{"type":"text"}`)},
-		Temperature:       asSent(j.Params.Temperature), TopP: asSent(j.Params.TopP),
-		PresencePenalty: asSent(j.Params.PresencePenalty), FrequencyPenalty: asSent(j.Params.FrequencyPenalty),
+		Temperature:       serving.Decimal(j.Params.Temperature), TopP: serving.Decimal(j.Params.TopP),
+		PresencePenalty: serving.Decimal(j.Params.PresencePenalty), FrequencyPenalty: serving.Decimal(j.Params.FrequencyPenalty),
 		User: req.User, MaxOutputTokens: req.MaxOutputTokens, MaxToolCalls: req.MaxToolCalls,
 		Store: req.Store == nil || *req.Store, ServiceTier: "default", Metadata: orJSON(req.Metadata, "{}"),
 		SafetyIdentifier: req.SafetyIdentifier, PromptCacheKey: req.PromptCacheKey,
@@ -219,16 +218,6 @@ func response(call *serving.Call, req *api.Request, j *serving.Job, model string
 		r.Reasoning = *req.Reasoning
 	}
 	return r
-}
-
-// asSent is a number as a client writes it: 0.7, and not the 0.699999988 that the
-// nearest float32 is.
-func asSent(v float32) float64 {
-	n, err := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64)
-	if err != nil {
-		return float64(v)
-	}
-	return n
 }
 
 func orJSON(raw json.RawMessage, absent string) json.RawMessage {

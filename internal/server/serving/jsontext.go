@@ -1,6 +1,9 @@
 package serving
 
-import "unicode/utf8"
+import (
+	"strconv"
+	"unicode/utf8"
+)
 
 const hexDigits = "0123456789abcdef"
 
@@ -49,4 +52,11 @@ func AppendQuoted(dst []byte, text string) []byte {
 	dst = append(dst, '"')
 	dst = AppendJSON(dst, text)
 	return append(dst, '"')
+}
+
+// Decimal is the shortest decimal that means the same float32: the 0.8 that was
+// sent, not 0.800000012.
+func Decimal(v float32) float64 {
+	decimal, _ := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64)
+	return decimal
 }
