@@ -7,7 +7,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: bfcl parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers figures shapes fuzz vet staticcheck fmt generate generated race clean
+.PHONY: agents bfcl clients parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers figures shapes fuzz vet staticcheck fmt generate generated race clean
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -81,6 +81,13 @@ bench-peers: build ## the table of peers: five models, alternated rounds, floors
 	$(MAKE) shapes
 	$(BIN) bench peers smollm2 gemma3:270m $(SHAPES:%=$(PEERS)/models/%.gguf) \
 	  --llama $(PEERS)/llama/bin --openvino $(PEERS)/openvino/bin/python --floors bench/floors.json --rounds $(ROUNDS) $(ARGS)
+
+clients: build ## the official clients of every protocol (Python, Go, Node, curl) and the snippets of docs/clients.md; ARGS=--update writes the table
+	bench/peers.sh $(PEERS) sdk node
+	test/clients/run.py $(BIN) $(PEERS) $(ARGS)
+
+agents: build ## sessions of two agents with a real model: what the prefix cache has of each turn, and the time to the first token (5 minutes)
+	test/clients/agents.py $(BIN) $(ARGS)
 
 fidelity: build ## every weight format and cache type against float32, beside llama.cpp where it is built (about 20 minutes)
 	mkdir -p $(PEERS)

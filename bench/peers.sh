@@ -7,17 +7,21 @@
 #   shapes    DIR/venv, in which bench/shapes.py runs (gguf, numpy)
 #   clients   DIR/clients: requests, httpx and the openai package, for the Python axes of `penstock bench layers`
 #   bfcl      DIR/bfcl: the leaderboard's data and checker, for `make bfcl`
+#   sdk       DIR/sdk: the official Python clients, for `make clients`
+#   node      DIR/node: the Vercel AI SDK, for `make clients` (needs npm)
 #   guidellm  DIR/guidellm: the load generator that `make bench-crosscheck` compares `penstock bench load` with
 #
 # Each part is skipped when it is there already, so the script may be run again.
 set -euo pipefail
-dir=${1:?usage: peers.sh DIR [llama] [openvino] [shapes] [clients] [guidellm] [bfcl]}
+dir=${1:?usage: peers.sh DIR [llama] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl]}
 shift
 parts=${*:-llama openvino shapes clients}
 mkdir -p "$dir"
 
 llama_version=0.3.36
 openvino_version=2026.4.1.0
+sdk_packages="openai==3.57.0 anthropic==2.14.0 ollama==0.6.3 langchain-openai==1.7.4 litellm==1.110.2"
+node_packages="ai@6.0.326 @ai-sdk/openai@3.0.141 @ai-sdk/openai-compatible@2.0.92 @ai-sdk/anthropic@3.0.140 zod@4.6.7"
 
 venv() { # venv NAME PACKAGE...
   local env="$dir/$1"
@@ -48,6 +52,12 @@ for part in $parts; do
     shapes) venv venv gguf numpy ;;
     clients) venv clients requests httpx openai ;;
     bfcl) venv bfcl --no-deps "bfcl-eval==2026.3.23" ;;
+    # The lists are split into words: each word is a package.
+    sdk) venv sdk $sdk_packages ;;
+    node)
+      mkdir -p "$dir/node"
+      npm install --prefix "$dir/node" --no-audit --no-fund --save-exact $node_packages >/dev/null
+      ;;
     guidellm) venv guidellm guidellm ;;
     *) echo "peers.sh: unknown part $part" >&2; exit 1 ;;
   esac

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""run.py PENSTOCK PEERS [--update]: serves the small model, runs the suites of every official client against it, and the
+snippets of docs/clients.md as they stand there, and prints the table client x feature. It exits with 1 if anything failed.
+
+PEERS/sdk is the virtual environment and PEERS/node the folder of packages that `bench/peers.sh PEERS sdk node` makes.
+--update writes the table into docs/clients.md."""
+import os, pathlib, re, subprocess, sys, tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+DOCUMENT = HERE.parent.parent / "docs" / "clients.md"
+MODEL = "qwen2.5-coder:0.5b"
+PUBLISHED = "http://127.0.0.1:8080"  # the address in the snippets
+BEGIN, END = "<!-- clients: make clients ARGS=--update -->\n", "<!-- end of clients -->"
+
+# Which feature a Go test shows, by the beginning of its name. Tests with subtests count by these.
+GO = [
+    ("TestOpenAIChat/", "openai-go", None), ("TestOpenAITools/auto", "openai-go", "tools"), ("TestOpenAITools/forced", "openai-go", "forced tool"),
+    ("TestOpenAIErrors/", "openai-go", "errors"), ("TestOpenAICancel", "openai-go", "cancel"), ("TestOpenAIModels", "openai-go", "models"),
+    ("TestResponses/create", "openai-go", "responses"), ("TestResponses/get", "openai-go", "stored responses"), ("TestResponses/input", "openai-go", "count tokens"),
+    ("TestResponses/unknown", "openai-go", "previous response"), ("TestResponses/", "openai-go", None), ("TestResponsesStream", "openai-go", "responses stream"),
+    ("TestResponsesTools", "openai-go", "responses tools"), ("TestAnthropic/message", "anthropic-sdk-go", "chat"), ("TestAnthropic/", "anthropic-sdk-go", None),
+    ("TestAnthropicTools/auto", "anthropic-sdk-go", "tools"), ("TestAnthropicTools/forced", "anthropic-sdk-go", "forced tool"),
+    ("TestAnthropicErrors/", "anthropic-sdk-go", "errors"), ("TestAnthropicCancel", "anthropic-sdk-go", "cancel"),
+    ("TestOllamaChat/", "ollama (Go)", None), ("TestOllamaGenerate", "ollama (Go)", "generate"), ("TestOllamaModels", "ollama (Go)", "models"),
+    ("TestOllamaErrors/", "ollama (Go)", "errors"), ("TestOllamaCancel", "ollama (Go)", "cancel"),
+]
+PARENTS = {"TestOpenAIChat", "TestOpenAITools", "TestOpenAIErrors", "TestResponses", "TestAnthropic", "TestAnthropicTools", "TestAnthropicErrors", "TestOllamaChat", "TestOllamaErrors"}
+SAME = {"cached usage": "usage", "events": "stream", "stream helper": "stream", "asynchronous": "chat", "beta": "chat", "errors: bad JSON": "errors"}
+
+
+def serve(binary):
+    subprocess.run([binary, "pull", MODEL], check=True, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen([binary, "serve", MODEL, "--addr", "127.0.0.1:0", "--log-level", "warn"], stdout=subprocess.PIPE, text=True)
+    for line in server.stdout:
+        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+            return server, found.group()
+    sys.exit("run.py: the server ended without naming its address")
+
+
+class Results:
+    def __init__(self):
+        self.counts, self.clients, self.features, self.failed = {}, [], [], []
+
+    def add(self, ok, client, feature):
+        feature = SAME.get(feature, feature)
+        for name, names in (client, self.clients), (feature, self.features):
+            if name not in names:
+                names.append(name)
+        passed, all = self.counts.get((client, feature), (0, 0))
+        self.counts[client, feature] = passed + ok, all + 1
+        if not ok:
+            self.failed.append(f"{client}: {feature}")
+
+    def suite(self, name, command, **more):
+        """Runs a suite and reads its lines. One that fails without such a line has failed as a whole."""
+        before = len(self.failed)
+        p = subprocess.run(command, stdout=subprocess.PIPE, text=True, **more)
+        lines = [l.split("\t") for l in p.stdout.splitlines() if re.match(r"(ok|FAIL)\t.+\t.+$", l)]
+        for verdict, client, feature in lines:
+            self.add(verdict == "ok", client, feature)
+        if p.returncode and len(self.failed) == before or not lines:
+            print(p.stdout)
+            self.failed.append(f"{name}: exit status {p.returncode}")
+
+    def go(self, text, status):
+        for verdict, name in re.findall(r"--- (PASS|FAIL): (\S+)", text):
+            for prefix, client, feature in GO:
+                if name.startswith(prefix) and name not in PARENTS:
+                    self.add(verdict == "PASS", client, feature or name.split("/")[1].replace("_", " "))
+                    break
+        if status and not self.failed or "--- PASS" not in text:
+            print(text)
+            self.failed.append(f"go test: exit status {status}")
+
+    def cell(self, client, feature):
+        passed, all = self.counts.get((client, feature), (0, 0))
+        return str(passed) if passed == all else f"{passed} of {all}"
+
+    def table(self):
+        rows = ["| | " + " | ".join(self.clients) + " |", "|---" * (len(self.clients) + 1) + "|"]
+        for f in self.features:
+            rows.append(f"| {f} | " + " | ".join(self.cell(c, f) if (c, f) in self.counts else "" for c in self.clients) + " |")
+        total = [sum(n for (c, _), (n, _) in self.counts.items() if c == client) for client in self.clients]
+        rows.append("| **all** | " + " | ".join(f"**{n}**" for n in total) + " |")
+        return "\n".join(rows) + "\n"
+
+
+def snippets(text):
+    """The programs of the document: (client, language, text). The heading above names the client."""
+    heading = ""
+    for title, language, body in re.findall(r"^### (.+)$|^```(\w+)\n(.*?)^```$", text, re.M | re.S):
+        if title:
+            heading = title
+        elif language in ("python", "js", "go", "sh"):
+            yield heading, language, body
+
+
+def run_snippet(language, body, peers, env):
+    command = {"python": [peers / "sdk/bin/python"], "js": ["node"], "go": ["go", "run"], "sh": ["bash", "-euo", "pipefail"]}[language]
+    where = {"js": peers / "node", "go": HERE}.get(language)
+    with tempfile.TemporaryDirectory(dir=where if language == "js" else None) as folder:
+        path = pathlib.Path(folder) / ("main." + {"python": "py", "js": "mjs"}.get(language, language))
+        path.write_text(body)
+        p = subprocess.run([*map(str, command), str(path)], cwd=where, env=env, capture_output=True, text=True, timeout=300)
+    if p.returncode or not p.stdout.strip():
+        print(body, p.stdout, p.stderr, sep="\n")
+        return False
+    return True
+
+
+def main():
+    binary, peers = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
+    server, url = serve(binary)
+    env = {**os.environ, "PENSTOCK_URL": url, "PENSTOCK_MODEL": MODEL, "PYTHONDONTWRITEBYTECODE": "1"}
+    results = Results()
+    try:
+        for client in "openai", "anthropic", "ollama", "langchain", "litellm":
+            results.suite(client, [peers / "sdk/bin/python", HERE / "python" / f"{client}_suite.py"], env=env)
+        # Node looks for packages beside a program, so the program goes to them.
+        program = peers / "node" / "suite.mjs"
+        program.write_text((HERE / "node" / "suite.mjs").read_text())
+        results.suite("node", ["node", program], env=env)
+        results.suite("curl", [HERE / "curl" / "suite.sh"], env=env)
+        p = subprocess.run(["go", "test", "-count=1", "-v", "."], cwd=HERE, env=env, capture_output=True, text=True)
+        results.go(p.stdout + p.stderr, p.returncode)
+        text = DOCUMENT.read_text()
+        for client, language, body in snippets(text):
+            results.add(run_snippet(language, body.replace(PUBLISHED, url), peers, env), client, "snippet")
+    finally:
+        server.terminate()
+        server.wait()
+    print(results.table())
+    if "--update" in sys.argv:
+        before, _, rest = text.partition(BEGIN)
+        DOCUMENT.write_text(before + BEGIN + "\n" + results.table() + "\n" + END + rest.partition(END)[2])
+    for failure in results.failed:
+        print("FAILED", failure)
+    sys.exit(bool(results.failed))
+
+
+main()
