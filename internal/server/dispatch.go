@@ -155,7 +155,7 @@ func (p *path) otherMethod(out *response, r *http.Request) {
 	h := out.Header()
 	h.Set("Allow", p.allow)
 	if r.Method != http.MethodOptions {
-		out.fail(out, p.routes[0].Shape, serving.WrongMethod(r.Method, p.name))
+		out.fail(out, p.routes[0].Shape, serving.WrongMethod(r.Method, p.name, p.allow))
 		return
 	}
 	if h.Get("Access-Control-Allow-Origin") != "" {

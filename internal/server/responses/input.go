@@ -155,6 +155,9 @@ func (in *items) output(item *api.Item, at string) error {
 			}
 		}
 	}
+	if item.CallID == "" {
+		return chat.Wrong(at+".call_id", "is required: the call_id of the call that this is the output of")
+	}
 	if m.Name == "" {
 		return chat.Wrong(at+".call_id", "is %.60q, but no earlier call has that id", item.CallID)
 	}

@@ -159,11 +159,14 @@ func unreadable(err error) *Error {
 	)
 	switch {
 	case errors.As(err, &syntax):
-		where := ""
+		what, where := syntax.Err.Error(), ""
+		if errors.Is(syntax.Err, io.ErrUnexpectedEOF) {
+			what = "it ends too early"
+		}
 		if p := path(syntax.JSONPointer); p != "" {
 			where = " at " + p
 		}
-		return Bad("", "the request body is not valid JSON: %v%s", clip(syntax.Err.Error()), where)
+		return Bad("", "the request body is not valid JSON: %v%s", clip(what), where)
 	case errors.As(err, &semantic):
 		param := path(semantic.JSONPointer)
 		want := wanted(semantic.GoType)

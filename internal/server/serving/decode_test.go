@@ -31,11 +31,11 @@ func TestDecodeRefuses(t *testing.T) {
 		`[]`:                                       `|the request body must be a JSON object, not an array`,
 		`null`:                                     `|the request body must be a JSON object, not null`,
 		`{"n":1} {}`:                               `|the request body is not valid JSON: something follows the object`,
-		`{"n":1`:                                   `|the request body is not valid JSON: unexpected EOF`,
+		`{"n":1`:                                   `|the request body is not valid JSON: it ends too early`,
 		`{"n":1,}`:                                 `|the request body is not valid JSON: `,
 		`{"` + long + `":1,"` + long + `":1}`:      `|the request body is not valid JSON: duplicate object member name at xxx`,
 		`{"` + long + `":"` + "\xff" + long + `"}`: `|the request body is not valid JSON: invalid UTF-8 at xxx`,
-		`{"mirostat":2}`:                           `mirostat|mirostat is not supported by this server`,
+		`{"mirostat":2}`:                           `mirostat|mirostat is not supported by this server: leave it out`,
 	} {
 		var r openai.ChatRequest
 		err := decode([]byte(body), &r, OnChat)

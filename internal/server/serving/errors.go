@@ -66,7 +66,7 @@ func Clip(text string) string {
 // Unsupported is a 400 about a parameter of the protocol that would change the
 // answer, and that this server does not implement.
 func Unsupported(param string) *Error {
-	e := Bad(param, "%s is not supported by this server", param)
+	e := Bad(param, "%s is not supported by this server: leave it out", param)
 	e.Code = "unsupported_parameter"
 	return e
 }
@@ -83,16 +83,16 @@ func NoModel(name string, have []string) *Error {
 		Message: fmt.Sprintf("the model %q does not exist; this server has %s", Clip(name), strings.Join(have, ", "))}
 }
 
-// WrongMethod is a 405.
-func WrongMethod(method, path string) *Error {
+// WrongMethod is a 405; allowed are the methods that the path has.
+func WrongMethod(method, path, allowed string) *Error {
 	return &Error{Status: http.StatusMethodNotAllowed, Type: invalidRequest, Code: "method_not_allowed",
-		Message: fmt.Sprintf("%s is not allowed for %s", Clip(method), path)}
+		Message: fmt.Sprintf("%s is not allowed for %s, which takes %s", Clip(method), path, allowed)}
 }
 
 // Unauthorized is a 401.
 func Unauthorized() *Error {
 	return &Error{Status: http.StatusUnauthorized, Type: "authentication_error", Code: "invalid_api_key",
-		Message: "missing or wrong API key"}
+		Message: "missing or wrong API key: send it in the header Authorization: Bearer KEY, or X-Api-Key: KEY"}
 }
 
 // Forbidden is a 403 for a request that a foreign web page has caused.
@@ -109,7 +109,7 @@ func UnsupportedType(kind string) *Error {
 // BodyTooLarge is a 413.
 func BodyTooLarge(limit int64) *Error {
 	return &Error{Status: http.StatusRequestEntityTooLarge, Type: invalidRequest, Code: "request_too_large",
-		Message: fmt.Sprintf("the request body exceeds %d bytes", limit)}
+		Message: fmt.Sprintf("the request body exceeds %d bytes, the most that this server takes", limit)}
 }
 
 // BodyTooSlow is a 408 for a client that did not send its body in time.
@@ -173,7 +173,7 @@ func FromEngine(err error) *Error {
 		return Bad("", "no token is left to choose from: see allowed_token_ids, bad_words, min_tokens and logit_bias")
 	case errors.Is(err, engine.ErrQueueFull):
 		return &Error{Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "queue_full",
-			Message: "too many requests are waiting", RetryAfter: 5}
+			Message: "too many requests are waiting: try again in a few seconds", RetryAfter: 5}
 	case errors.Is(err, engine.ErrEmpty):
 		return Bad("prompt", "the prompt has no tokens")
 	case errors.Is(err, engine.ErrToken):
