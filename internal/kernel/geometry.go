@@ -2,6 +2,13 @@ package kernel
 
 import "github.com/penstock-llm/penstock/internal/quant"
 
+// Bytes of all rows of a group.
+const (
+	halfRow    = 2 * Lanes            // of a float16 factor
+	byteRow    = Lanes                // of a byte factor
+	planeBytes = BlockLen * Lanes / 8 // of one bit of each value of a block
+)
+
 // geometry says how the packed weights of a format lie in a group of Lanes rows.
 // The generator of the matrix kernels reads the table below from this file, so the
 // assembly and the Go code agree. After a change, run make generate.
@@ -37,7 +44,7 @@ var geometries = [...]geometry{
 }
 
 // quantBytes is the size of the quants of a block of 32 values.
-func (g geometry) quantBytes() int { return BlockLen * Lanes / 8 * (g.planes[0] + g.planes[1]) }
+func (g geometry) quantBytes() int { return planeBytes * (g.planes[0] + g.planes[1]) }
 
 // scaleBytes is the size of a unit of the scales.
-func (g geometry) scaleBytes() int { return Lanes * (2*g.halves + g.unit/BlockLen*g.bytes) }
+func (g geometry) scaleBytes() int { return halfRow*g.halves + byteRow*g.unit/BlockLen*g.bytes }

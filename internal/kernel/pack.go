@@ -198,7 +198,7 @@ func (g *groupRow) block(b int) []byte { return g.quants[g.format.quants*b+4*g.r
 
 // secondPlane is the row's place in the second plane of block b.
 func (g *groupRow) secondPlane(b int) []byte {
-	return g.block(b)[BlockLen*Lanes/8*g.format.planes[0]:]
+	return g.block(b)[planeBytes*g.format.planes[0]:]
 }
 
 // unit is entry u of the scales, of all rows.

@@ -24,7 +24,7 @@ func packF16(dst groupRow, src []byte) {
 
 // halfAt copies a float16 from src to entry i of the scales.
 func (g groupRow) halfAt(i int, src []byte) {
-	le.PutUint16(g.scales[32*i+2*g.r:], le.Uint16(src))
+	le.PutUint16(g.scales[halfRow*i+2*g.r:], le.Uint16(src))
 }
 
 func packQ8_0(dst groupRow, src []byte) {
@@ -91,7 +91,7 @@ func packQ5_0(dst groupRow, src []byte) {
 		dst.halfAt(b, s[:])
 		out := dst.block(b)
 		nibbles(out, (*[16]byte)(s[6:]))
-		le.PutUint32(out[256:], fifthBits(s[2:6]))
+		le.PutUint32(out[4*planeBytes:], fifthBits(s[2:6]))
 	}
 }
 
@@ -103,7 +103,7 @@ func packQ5_1(dst groupRow, src []byte) {
 		dst.halfAt(2*b+1, s[2:])
 		out := dst.block(b)
 		nibbles(out, (*[16]byte)(s[8:]))
-		le.PutUint32(out[256:], fifthBits(s[4:8]))
+		le.PutUint32(out[4*planeBytes:], fifthBits(s[4:8]))
 	}
 }
 
@@ -116,7 +116,7 @@ func packIQ4_XS(dst groupRow, src []byte) {
 		high := le.Uint16(s[2:])
 		for i := range 8 {
 			low := s[4+i/2] >> (4 * (i % 2)) & 15
-			scales[32+16*i+dst.r] = low | byte(high>>(2*i)&3)<<4 - 32
+			scales[halfRow+byteRow*i+dst.r] = low | byte(high>>(2*i)&3)<<4 - 32
 			nibbles(dst.block(8*u+i), (*[16]byte)(s[8+16*i:]))
 		}
 	}

@@ -23,11 +23,11 @@ func sixBitScales(s *[12]byte) (scale, minimum [8]byte) {
 func superScales(dst groupRow, u int, s *[16]byte) {
 	out := dst.unit(u)
 	le.PutUint16(out[2*dst.r:], le.Uint16(s[0:]))
-	le.PutUint16(out[32+2*dst.r:], le.Uint16(s[2:]))
+	le.PutUint16(out[halfRow+2*dst.r:], le.Uint16(s[2:]))
 	scale, minimum := sixBitScales((*[12]byte)(s[4:]))
 	for i := range 8 {
-		out[64+32*i+dst.r] = scale[i]
-		out[80+32*i+dst.r] = minimum[i]
+		out[2*halfRow+byteRow*2*i+dst.r] = scale[i]
+		out[2*halfRow+byteRow*(2*i+1)+dst.r] = minimum[i]
 	}
 }
 
@@ -109,7 +109,7 @@ func byteScales(dst groupRow, u int, d []byte, scale *[16]byte) {
 	out := dst.unit(u)
 	le.PutUint16(out[2*dst.r:], le.Uint16(d))
 	for i, v := range scale {
-		out[32+16*i+dst.r] = v
+		out[halfRow+byteRow*i+dst.r] = v
 	}
 }
 
@@ -129,7 +129,7 @@ func packQ3_K(dst groupRow, src []byte) {
 			v0, v1 := pairPlane((*[32]byte)(s[32+32*(b/4):]), b%4)
 			le.PutUint32(out, v0)
 			le.PutUint32(out[64:], v1)
-			le.PutUint32(out[128:], bitPlane((*[32]byte)(s[:]), b))
+			le.PutUint32(out[2*planeBytes:], bitPlane((*[32]byte)(s[:]), b))
 		}
 	}
 }
@@ -140,9 +140,9 @@ func packQ2_K(dst groupRow, src []byte) {
 		s := (*[block]byte)(src[u*block:])
 		scales := dst.unit(u)
 		le.PutUint16(scales[2*dst.r:], le.Uint16(s[80:]))
-		le.PutUint16(scales[32+2*dst.r:], le.Uint16(s[82:]))
+		le.PutUint16(scales[halfRow+2*dst.r:], le.Uint16(s[82:]))
 		for i := range 16 {
-			scales[64+16*i+dst.r] = s[i]
+			scales[2*halfRow+byteRow*i+dst.r] = s[i]
 		}
 		for b := range 8 {
 			out := dst.block(8*u + b)

@@ -31,7 +31,7 @@ func unpackNibbles(q []byte) (u unpacked) {
 
 func unpackFive(q []byte) (u unpacked) {
 	u = unpackNibbles(q)
-	addBits(&u, q[256:], 4)
+	addBits(&u, q[4*planeBytes:], 4)
 	return u
 }
 
@@ -57,13 +57,13 @@ func addPairs(dst *unpacked, plane []byte, at int) {
 
 func unpackSix(q []byte) (u unpacked) {
 	u = unpackNibbles(q)
-	addPairs(&u, q[256:], 4)
+	addPairs(&u, q[4*planeBytes:], 4)
 	return u
 }
 
 func unpackThree(q []byte) (u unpacked) {
 	addPairs(&u, q, 0)
-	addBits(&u, q[128:], 2)
+	addBits(&u, q[2*planeBytes:], 2)
 	return u
 }
 
@@ -88,52 +88,57 @@ func unpackIQ4(q []byte) (u unpacked) {
 	return u
 }
 
-func half(b []byte) float32 { return quant.F16ToF32(le.Uint16(b)) }
+// halfFactor is the i-th float16 factor of row r in a unit of the scales.
+func halfFactor(s []byte, i, r int) float32 { return quant.F16ToF32(le.Uint16(s[halfRow*i+2*r:])) }
+
+// byteFactor is the i-th byte factor of row r, in a unit that begins with so many
+// float16 factors.
+func byteFactor(s []byte, halves, i, r int) byte { return s[halfRow*halves+byteRow*i+r] }
 
 func expandD(s []byte, _ int) (f blockScales) {
 	for r := range Lanes {
-		f.d[0][r] = half(s[2*r:])
+		f.d[0][r] = halfFactor(s, 0, r)
 	}
 	return f
 }
 
 func expandDM(s []byte, _ int) (f blockScales) {
 	for r := range Lanes {
-		f.d[0][r] = half(s[2*r:])
-		f.m[0][r] = half(s[32+2*r:])
+		f.d[0][r] = halfFactor(s, 0, r)
+		f.m[0][r] = halfFactor(s, 1, r)
 	}
 	return f
 }
 
 func expandIQ4_XS(s []byte, i int) (f blockScales) {
 	for r := range Lanes {
-		f.d[0][r] = half(s[2*r:]) * float32(int8(s[32+16*i+r]))
+		f.d[0][r] = halfFactor(s, 0, r) * float32(int8(byteFactor(s, 1, i, r)))
 	}
 	return f
 }
 
 func expandQ4_K(s []byte, i int) (f blockScales) {
 	for r := range Lanes {
-		f.d[0][r] = half(s[2*r:]) * float32(s[64+32*i+r])
-		f.m[0][r] = -half(s[32+2*r:]) * float32(s[80+32*i+r])
+		f.d[0][r] = halfFactor(s, 0, r) * float32(byteFactor(s, 2, 2*i, r))
+		f.m[0][r] = -halfFactor(s, 1, r) * float32(byteFactor(s, 2, 2*i+1, r))
 	}
 	return f
 }
 
 func expandQ6_K(s []byte, i int) (f blockScales) {
 	for r := range Lanes {
-		d := half(s[2*r:])
-		f.d[0][r] = d * float32(int8(s[32+32*i+r]))
-		f.d[1][r] = d * float32(int8(s[48+32*i+r]))
+		d := halfFactor(s, 0, r)
+		f.d[0][r] = d * float32(int8(byteFactor(s, 1, 2*i, r)))
+		f.d[1][r] = d * float32(int8(byteFactor(s, 1, 2*i+1, r)))
 	}
 	return f
 }
 
 func expandQ2_K(s []byte, i int) (f blockScales) {
 	for r := range Lanes {
-		d, m := half(s[2*r:]), half(s[32+2*r:])/128
+		d, m := halfFactor(s, 0, r), halfFactor(s, 1, r)/128
 		for h := range 2 {
-			v := s[64+32*i+16*h+r]
+			v := byteFactor(s, 2, 2*i+h, r)
 			f.d[h][r] = d * float32(v&15)
 			f.m[h][r] = m * float32(v>>4)
 		}
