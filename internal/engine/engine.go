@@ -64,14 +64,17 @@ type Engine struct {
 	inbox    chan *Stream
 	draining atomic.Bool
 	closed   atomic.Bool
-	broken   atomic.Bool   // until resume
-	resume   atomic.Int64  // ns of Unix time
-	aborts   atomic.Bool   // some stream is to be aborted
-	kill     atomic.Bool   // all are
-	live     atomic.Int64  // requests that were accepted and have not ended
-	emptied  chan struct{} // live has come down to 0
-	kick     chan struct{} // rouses the loop
-	done     chan struct{} // the loop has ended
+	broken   atomic.Bool              // until resume
+	resume   atomic.Int64             // ns of Unix time
+	aborts   atomic.Bool              // some stream is to be aborted
+	kill     atomic.Bool              // all are
+	live     atomic.Int64             // requests that were accepted and have not ended
+	emptied  chan struct{}            // live has come down to 0
+	kick     chan struct{}            // rouses the loop
+	flushes  chan chan int            // who wants the prefix cache to be emptied
+	places   []atomic.Pointer[Stream] // [MaxBatch] requests that take part in the steps
+	numbers  atomic.Uint64            // requests so far
+	done     chan struct{}            // the loop has ended
 
 	// The loop's own.
 	sched   *sched.Scheduler
@@ -109,6 +112,7 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 		cfg:     cfg,
 		emptied: make(chan struct{}, 1),
 		kick:    make(chan struct{}, 1),
+		flushes: make(chan chan int, 1),
 		done:    make(chan struct{}),
 		pace:    pace{ratio: cfg.StreamDelay, fixed: cfg.ChunkTokens, maxRows: cfg.StepBudget},
 	}
@@ -117,6 +121,7 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 	}
 	e.inbox = make(chan *Stream, cfg.MaxQueue+cfg.MaxBatch)
 	e.tokens = make([]int32, 0, cfg.MaxBatch)
+	e.places = make([]atomic.Pointer[Stream], cfg.MaxBatch)
 	e.starts = make([]int32, 0, cfg.MaxBatch+1)
 	n := 1
 	if pool != nil {
@@ -167,6 +172,7 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 		return nil, err
 	}
 	s := newStream(e, r)
+	s.number = e.numbers.Add(1)
 	s.timings.Submitted = time.Now()
 	if err := e.accept(s); err != nil {
 		return nil, err
@@ -262,6 +268,7 @@ func (e *Engine) loop() {
 	debug.SetPanicOnFault(true) // weights that are pages of a file can fail to be read
 	for {
 		e.collect()
+		e.flush()
 		if e.broken.Load() {
 			if e.rest(); e.closed.Load() && e.live.Load() == 0 {
 				return

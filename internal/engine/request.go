@@ -74,6 +74,8 @@ type Request struct {
 	Priority     int    // Low, Normal, High
 	Client       string // whose share of the machine it uses
 	NoPrefix     bool   // compute the whole prompt, whatever of it is in the prefix cache
+	Progress     bool   // Next also returns when more of the prompt is computed, until the first token is read
+	Tag          any    // the caller's own; see Engine.Running
 	EchoLogprobs bool   // the stream begins with the prompt's tokens and their log-probabilities
 
 	// Pooling asks for the prompt's embedding, which Finish has, and for no tokens:
@@ -111,6 +113,8 @@ type Token struct {
 	Logprob float32          // if Params.Logprobs or EchoLogprobs; 0 if a constraint forced it
 	Top     []sample.Logprob // Params.TopLogprobs of them; valid until the next call of Next
 	Prompt  bool             // part of the prompt (EchoLogprobs); the very first has no log-probability
+
+	Progress bool // no token: more of the prompt is computed, see Stream.Progress
 }
 
 // Finish is how a request ended.

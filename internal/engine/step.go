@@ -84,8 +84,11 @@ func (e *Engine) begin(plan *sched.Plan, start time.Time) {
 		}
 		s.started = true
 		s.cached.Store(int64(seq.Cached()))
+		e.settle(s)
 		s.timings.Scheduled, s.stepped = start, start
 		e.stats.admitted(s)
+		s.begun.Store(true)
+		s.advance(seq.Cached())
 		if s.request.EchoLogprobs {
 			s.write(&sample.Output{Token: s.request.Prompt[0]})
 			s.publish()
@@ -108,6 +111,7 @@ func (e *Engine) deliver(plan *sched.Plan, start, forward, now time.Time) {
 		s.timings.Steps++
 		s.timings.Forward += forward.Sub(start)
 		s.timings.Sampling += now.Sub(forward)
+		s.advance(entry.Seq.Computed())
 		for ; len(items) > 0 && items[0].entry == i; items = items[1:] {
 			if it := &items[0]; it.err == nil && !it.void && entry.Seq.Reason() != Failed {
 				e.write(s, it, entry.Taken, now)
@@ -165,6 +169,7 @@ func (e *Engine) finish(seq *sched.Seq, now time.Time) {
 
 // end tells a stream's reader that there is no more, and forgets the stream.
 func (e *Engine) end(s *Stream, f Finish, now time.Time) {
+	e.unsettle(s)
 	s.timings.Finished = now
 	f.Timings = s.timings
 	s.finish = f

@@ -28,6 +28,7 @@ type chunk struct {
 type Stream struct {
 	engine  *Engine
 	request Request
+	number  uint64
 	stop    func() bool // ends the watch over the context
 
 	constraint *constrained // nil: none
@@ -36,6 +37,7 @@ type Stream struct {
 	// The engine's.
 	seq     *sched.Seq
 	at      int // index in engine.streams; -1: not there
+	place   int // index in engine.places; -1: not there
 	rnd     rand.PCG
 	tail    *chunk
 	written int
@@ -48,7 +50,9 @@ type Stream struct {
 	// Between both.
 	published atomic.Int64 // tokens that may be read
 	ended     atomic.Bool  // finish is valid
+	begun     atomic.Bool  // it has taken part in a step
 	cached    atomic.Int64 // prompt tokens from the prefix cache, once it has begun
+	computed  atomic.Int64 // prompt tokens that are computed
 	finish    Finish
 	aborted   atomic.Bool
 	sleeping  atomic.Bool
@@ -58,10 +62,11 @@ type Stream struct {
 	// The reader's.
 	head *chunk
 	read int
+	told int // prompt tokens that it knows to be computed
 }
 
 func newStream(e *Engine, r Request) *Stream {
-	s := &Stream{engine: e, request: r, at: -1, wake: make(chan struct{}, 1)}
+	s := &Stream{engine: e, request: r, at: -1, place: -1, told: -1, wake: make(chan struct{}, 1)}
 	s.request.Params = r.Params.Clone()
 	s.request.Params.Logprobs = r.Params.Logprobs || r.EchoLogprobs
 	s.rnd.Seed(r.Params.Seed, 0x9e3779b97f4a7c15)
@@ -138,11 +143,15 @@ func (s *Stream) rouse() {
 	}
 }
 
-// Next waits for the next token. After the last it returns false, and the error
+// Next waits for the next token, or with Request.Progress until more of the prompt
+// is computed. After the last it returns false, and the error
 // of a request that failed. It also returns ctx's error; that alone does not
 // end the request.
 func (s *Stream) Next(ctx context.Context) (Token, bool, error) {
 	for {
+		if s.news() {
+			return Token{Progress: true}, true, nil
+		}
 		if s.read < int(s.published.Load()) {
 			return s.take(), true, nil
 		}
@@ -154,7 +163,7 @@ func (s *Stream) Next(ctx context.Context) (Token, bool, error) {
 			return Token{}, false, s.finish.Err
 		}
 		s.sleeping.Store(true)
-		if s.read < int(s.published.Load()) || s.ended.Load() { // since the look above
+		if s.read < int(s.published.Load()) || s.ended.Load() || s.hasNews() { // since the look above
 			s.sleeping.Store(false)
 			continue
 		}

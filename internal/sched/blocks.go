@@ -203,6 +203,19 @@ func (b *blocks) evict(i int32) {
 	b.evicted++
 }
 
+// forgetCached forgets the content of all cached blocks, and returns how many there
+// were.
+func (b *blocks) forgetCached() int {
+	n := b.cached
+	for b.cached > 0 {
+		i := b.oldest
+		b.unlinkLRU(i)
+		b.forget(i)
+		b.setClean(i)
+	}
+	return n
+}
+
 // find looks a full block up by its content and the identity of its parent.
 func (b *blocks) find(parent, hash uint64, tokens []int32) int32 {
 	hash &= b.hashMask

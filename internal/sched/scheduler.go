@@ -192,6 +192,10 @@ func (s *Scheduler) FreeBlocks() int { return s.blocks.free() }
 // CachedBlocks is the number of those with content that can be found.
 func (s *Scheduler) CachedBlocks() int { return s.blocks.cached }
 
+// ForgetCached empties the prefix cache of all blocks that no sequence holds, and
+// returns how many they were. It must not be called while a plan is being run.
+func (s *Scheduler) ForgetCached() int { return s.blocks.forgetCached() }
+
 // Reach is one more than the highest block that was ever handed out: the memory of
 // those from it on was never used.
 func (s *Scheduler) Reach() int { return s.blocks.reach }

@@ -239,6 +239,37 @@ func TestIdleHoldsNothing(t *testing.T) {
 	}
 }
 
+// What a flushed cache held is computed again; what sequences hold stays.
+func TestForgetCached(t *testing.T) {
+	s := newTest(t, func(c *Config) { c.PrefixCache = true })
+	kv := newFakeKV(s.cfg)
+	run := func() *Seq {
+		seq := add(t, s, Request{Prompt: span(0, 20), MaxTokens: 2})
+		for {
+			p := s.Schedule(Budget{Alone: 64, Beside: 32})
+			if len(p.Entries) == 0 {
+				return seq
+			}
+			update(s, p, kv.run(p))
+		}
+	}
+	run()
+	if seq := run(); seq.Cached() == 0 {
+		t.Fatal("nothing was found in the cache")
+	}
+	free, cached := s.FreeBlocks(), s.CachedBlocks()
+	if n := s.ForgetCached(); n != cached || n == 0 || s.CachedBlocks() != 0 || s.FreeBlocks() != free {
+		t.Errorf("forgot %d of %d blocks, %d left, %d of %d free", n, cached, s.CachedBlocks(), s.FreeBlocks(), free)
+	}
+	s.check()
+	if seq := run(); seq.Cached() != 0 {
+		t.Errorf("%d tokens were found after all was forgotten", seq.Cached())
+	}
+	if n := s.ForgetCached(); n == 0 {
+		t.Error("nothing was cached again")
+	}
+}
+
 func BenchmarkStep(b *testing.B) {
 	s, err := New(Config{Blocks: 4096, BlockSize: 16, Context: 1 << 14, MaxSeqs: 8, MaxQueue: 64, MaxRows: 512, PrefixCache: true})
 	if err != nil {

@@ -102,6 +102,9 @@ func (q *Seq) Prompt() int { return q.prompt }
 // context.
 func (q *Seq) Limit() int { return q.limit }
 
+// Computed is the number of tokens whose keys and values exist.
+func (q *Seq) Computed() int { return q.computed }
+
 // Cached is the number of prompt tokens that were found in the prefix cache
 // when the sequence first ran.
 func (q *Seq) Cached() int { return q.cached }
