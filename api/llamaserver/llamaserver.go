@@ -23,6 +23,7 @@ type Generation struct {
 	NProbs          *int     `json:"n_probs,omitempty"`
 	ReturnTokens    bool     `json:"return_tokens,omitempty"`
 	TimingsPerToken bool     `json:"timings_per_token,omitempty"`
+	ReturnProgress  bool     `json:"return_progress,omitempty"`
 	ResponseFields  []string `json:"response_fields,omitempty"`
 }
 
@@ -107,6 +108,7 @@ type Settings struct {
 	NProbs              int      `json:"n_probs"`
 	ReturnTokens        bool     `json:"return_tokens"`
 	TimingsPerToken     bool     `json:"timings_per_token"`
+	ReturnProgress      bool     `json:"return_progress"`
 	ResponseFields      []string `json:"response_fields,omitempty"` // absent: all
 }
 
@@ -131,6 +133,14 @@ type TokenLogprob struct {
 	Logprob float32 `json:"logprob"`
 }
 
+// Progress is how much of a prompt is computed, as streams tell it.
+type Progress struct {
+	Total     int   `json:"total"`     // tokens of the prompt
+	Cache     int   `json:"cache"`     // of which the cache had so many
+	Processed int   `json:"processed"` // and so many are computed, the cached ones included
+	TimeMS    int64 `json:"time_ms"`
+}
+
 // Timings are in milliseconds.
 type Timings struct {
 	CacheN              int     `json:"cache_n"`
@@ -144,18 +154,36 @@ type Timings struct {
 	PredictedPerSecond  float64 `json:"predicted_per_second"`
 }
 
-// TokenizeRequest is the body of POST /tokenize.
+// TokenizeRequest is the body of POST /tokenize. Content makes it llama-server's;
+// Prompt or Messages make it vLLM's.
 type TokenizeRequest struct {
-	Model        string          `json:"model,omitempty"` // which model; the only one if absent
-	Content      json.RawMessage `json:"content"`         // text, or an array of texts and token ids
+	Model        string          `json:"model,omitempty"`   // which model; the only one if absent
+	Content      json.RawMessage `json:"content,omitempty"` // text, or an array of texts and token ids
 	AddSpecial   bool            `json:"add_special,omitempty"`
 	ParseSpecial *bool           `json:"parse_special,omitempty"` // true
 	WithPieces   bool            `json:"with_pieces,omitempty"`
+
+	Prompt              *string         `json:"prompt,omitempty"`
+	AddSpecialTokens    *bool           `json:"add_special_tokens,omitempty"` // true for a prompt
+	ReturnTokenStrs     bool            `json:"return_token_strs,omitempty"`
+	Messages            json.RawMessage `json:"messages,omitempty"`
+	Tools               json.RawMessage `json:"tools,omitempty"`
+	AddGenerationPrompt *bool           `json:"add_generation_prompt,omitempty"` // true
+	ContinueFinal       bool            `json:"continue_final_message,omitempty"`
+	TemplateArgs        json.RawMessage `json:"chat_template_kwargs,omitempty"`
 }
 
-// TokenizeResponse is the answer: ids, or TokenPiece with with_pieces.
+// TokenizeResponse is llama-server's answer: ids, or TokenPiece with with_pieces.
 type TokenizeResponse struct {
 	Tokens any `json:"tokens"`
+}
+
+// CountedTokens is vLLM's answer.
+type CountedTokens struct {
+	Count       int      `json:"count"`
+	MaxModelLen int      `json:"max_model_len"`
+	Tokens      []int32  `json:"tokens"`
+	TokenStrs   []string `json:"token_strs"` // null unless asked for
 }
 
 // TokenPiece is a token with its text, or its bytes where they are no text.
@@ -170,9 +198,10 @@ type DetokenizeRequest struct {
 	Tokens []int32 `json:"tokens"`
 }
 
-// DetokenizeResponse is the answer.
+// DetokenizeResponse is the answer: the text by llama-server's name and by vLLM's.
 type DetokenizeResponse struct {
 	Content string `json:"content"`
+	Prompt  string `json:"prompt"`
 }
 
 // ApplyTemplateRequest is the body of POST /apply-template.
@@ -219,6 +248,11 @@ type Slot struct {
 	IsProcessing bool      `json:"is_processing"`
 	Params       *Settings `json:"params,omitempty"`
 	NextToken    NextToken `json:"next_token"`
+
+	NPrompt          int `json:"n_prompt_tokens"`           // of a busy slot
+	NPromptProcessed int `json:"n_prompt_tokens_processed"` // computed, without the cached ones
+	NPromptCache     int `json:"n_prompt_tokens_cache"`
+	NPast            int `json:"n_past"` // tokens that are computed or were generated
 }
 
 // NextToken is how far a slot has come.

@@ -34,7 +34,7 @@ type serveCommand struct {
 	TLSCert        string        `name:"tls-cert" help:"Certificate (PEM)." env:"PENSTOCK_TLS_CERT" type:"path" placeholder:"FILE"`
 	TLSKey         string        `name:"tls-key" help:"Its key (PEM)." env:"PENSTOCK_TLS_KEY" type:"path" placeholder:"FILE"`
 	Pages          pageFlags     `embed:""`
-	MetricsCompat  string        `help:"Also serve metrics under the names of vllm, or none." enum:"vllm,none" default:"vllm" env:"PENSTOCK_METRICS_COMPAT"`
+	MetricsCompat  string        `help:"Also serve metrics under the names of vllm, llamacpp, both or none." enum:"vllm,llamacpp,both,none" default:"vllm" env:"PENSTOCK_METRICS_COMPAT"`
 	LogLevel       string        `help:"debug, info, warn or error; info logs each request." enum:"debug,info,warn,error" default:"warn" env:"PENSTOCK_LOG_LEVEL"`
 	LogFormat      string        `help:"text or json." enum:"text,json" default:"text" env:"PENSTOCK_LOG_FORMAT"`
 	ParseSpecial   bool          `name:"parse-special-in-messages" help:"Parse control tokens in messages: clients can then write turns of any role." env:"PENSTOCK_PARSE_SPECIAL_IN_MESSAGES"`
@@ -206,7 +206,9 @@ func (c *serveCommand) server(store *hub.Store, keys []string, logger *slog.Logg
 	return server.New(server.Config{
 		Version: version(), APIKeys: keys, Store: store, CORSOrigin: c.Pages.CORSOrigin, AllowedOrigins: c.Pages.AllowedOrigins,
 		AllowedHosts: c.Pages.AllowedHosts, RequestTimeout: c.RequestTimeout,
-		MetricsVLLM: c.MetricsCompat == "vllm", AccessLog: logger.Enabled(context.Background(), slog.LevelInfo), Log: logger,
+		MetricsVLLM:     c.MetricsCompat == "vllm" || c.MetricsCompat == "both",
+		MetricsLlamaCPP: c.MetricsCompat == "llamacpp" || c.MetricsCompat == "both",
+		AccessLog: logger.Enabled(context.Background(), slog.LevelInfo), Log: logger,
 	})
 }
 

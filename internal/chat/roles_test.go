@@ -55,3 +55,25 @@ func TestRolesThatMeanTheSame(t *testing.T) {
 		t.Errorf("%q, %v", p.Text, err)
 	}
 }
+
+func TestAbilities(t *testing.T) {
+	for _, test := range []struct {
+		template string
+		want     Abilities
+	}{
+		{"chatml", Abilities{System: true, Results: true}},
+		{"thinking", Abilities{System: true, Tools: true, Calls: true, SeveralCalls: true, Results: true}},
+		{"llama3", Abilities{System: true, Tools: true, Calls: true, Results: true}},
+	} {
+		if got := load(t, test.template).Abilities(); got != test.want {
+			t.Errorf("%s: got %+v, want %+v", test.template, got, test.want)
+		}
+	}
+	parts, err := New(`{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{{ m.reasoning_content }}{% endfor %}`, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := parts.Abilities(), (Abilities{System: true, Results: true, Reasoning: true, Parts: true}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}

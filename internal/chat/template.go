@@ -27,6 +27,7 @@ type Template struct {
 	reasoner *answer.Reasoner
 
 	keepsSystem func() bool            // findKeepsSystem, once
+	abilities   func() Abilities       // findAbilities, once
 	drops       map[string]func() bool // by role: whether it gets lost; found out once
 }
 
@@ -67,6 +68,7 @@ func New(source, bos, eos string) (*Template, error) {
 	t.habits.developer = t.habits.developer && t.probe("developer") == shown
 	t.habits.function = t.probe("function") == shown
 	t.keepsSystem = sync.OnceValue(t.findKeepsSystem)
+	t.abilities = sync.OnceValue(t.findAbilities)
 	t.drops = t.dropped()
 	return t, nil
 }

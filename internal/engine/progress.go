@@ -1,6 +1,9 @@
 package engine
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Progress is how far a request has come. It may be asked for at any time, and
 // costs the step nothing.
@@ -11,6 +14,8 @@ type Progress struct {
 	Computed int  // and so many are computed, the cached ones included
 	Decoded  int  // tokens that were generated
 	Limit    int  // tokens that may be generated; negative: until the context is full
+
+	Prefill time.Duration // from the first step to the first token, once that has come
 }
 
 // Progress is how far the request has come.
@@ -22,6 +27,7 @@ func (s *Stream) Progress() Progress {
 		Computed: int(s.computed.Load()),
 		Decoded:  int(s.published.Load()),
 		Limit:    s.request.MaxTokens,
+		Prefill:  time.Duration(s.prefill.Load()),
 	}
 	if s.request.EchoLogprobs {
 		p.Decoded = max(0, p.Decoded-p.Prompt)

@@ -61,7 +61,7 @@ func TestRunning(t *testing.T) {
 		if len(list) != 2 || list[0].Tag != "a" || list[1].Tag != "b" || list[0].Place != 0 || list[1].Place != 1 || list[0].Number == list[1].Number {
 			t.Fatalf("%+v", list)
 		}
-		if r := list[0]; r.Computed != 30 || r.Prompt != 30 || r.Decoded < 2 || r.Decoded > 4 || r.Limit != 100 || !r.Begun {
+		if r := list[0]; r.Computed != 30 || r.Prompt != 30 || r.Decoded < 2 || r.Decoded > 4 || r.Limit != 100 || !r.Begun || r.Prefill != stepTime {
 			t.Errorf("%+v", r)
 		}
 		read(t, b)

@@ -13,6 +13,7 @@ type counters struct {
 	running, waiting, free, cached            atomic.Int64
 	steps, rows, preemptions, evictions       atomic.Uint64
 	prefixQuery, prefixHit, prompt, generated atomic.Uint64
+	promptRows                                atomic.Uint64
 	refused, restarts                         atomic.Uint64
 	finished                                  [5]atomic.Uint64 // by Reason
 	occupancy                                 []atomic.Uint64  // [MaxBatch+1] steps by sequences
@@ -89,6 +90,7 @@ func (c *counters) publish(e *Engine) {
 	c.prefixQuery.Store(n.PrefixQuery)
 	c.prefixHit.Store(n.PrefixHit)
 	c.generated.Store(n.Generated)
+	c.promptRows.Store(n.PromptRows)
 }
 
 // Stats is the engine at one moment. Totals only grow.
@@ -105,6 +107,7 @@ type Stats struct {
 	Steps, Rows, Preemptions, Evictions uint64
 	PrefixQueryTokens, PrefixHitTokens  uint64
 	PromptTokens, GeneratedTokens       uint64
+	PromptRows                          uint64   // computed rows of prompts, also those computed again
 	Refused                             uint64   // by a full queue
 	Finished                            []uint64 // by Reason
 	Occupancy                           []uint64 // steps by the number of sequences in them
@@ -132,6 +135,7 @@ func (e *Engine) Stats() Stats {
 		PrefixHitTokens:   c.prefixHit.Load(),
 		PromptTokens:      c.prompt.Load(),
 		GeneratedTokens:   c.generated.Load(),
+		PromptRows:        c.promptRows.Load(),
 		Refused:           c.refused.Load(),
 		BusySteps:         c.busySteps.Load(),
 		BusySeqs:          c.busySeqs.Load(),

@@ -138,6 +138,7 @@ func (e *Engine) write(s *Stream, it *item, taken int, now time.Time) {
 	s.timings.LastToken = now
 	if s.timings.FirstToken.IsZero() {
 		s.timings.FirstToken = now
+		s.prefill.Store(int64(s.timings.Prefill()))
 	}
 	if taken > 0 {
 		s.write(&it.out)

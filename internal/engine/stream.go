@@ -53,6 +53,7 @@ type Stream struct {
 	begun     atomic.Bool  // it has taken part in a step
 	cached    atomic.Int64 // prompt tokens from the prefix cache, once it has begun
 	computed  atomic.Int64 // prompt tokens that are computed
+	prefill   atomic.Int64 // ns from the first step to the first token
 	finish    Finish
 	aborted   atomic.Bool
 	sleeping  atomic.Bool

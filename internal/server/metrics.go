@@ -102,6 +102,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	st.Refused = m.Refused()
 	e.totals(&st)
 	e.histograms(m.Engine.Histograms())
+	if c.server.cfg.MetricsLlamaCPP {
+		e.llamaCPP(&st)
+	}
 	info := func(d *prometheus.Desc, l ...string) prometheus.Metric {
 		return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, 1, l...)
 	}
@@ -139,6 +142,29 @@ func (e *emitter) totals(s *engine.Stats) {
 			func(d *prometheus.Desc, l ...string) prometheus.Metric {
 				return prometheus.MustNewConstMetric(d, prometheus.CounterValue, n, l...)
 			}, why.String())
+	}
+}
+
+// llamaCPP sends what llama-server measures and this server does, too, under its
+// names.
+func (e *emitter) llamaCPP(s *engine.Stats) {
+	busy := uint64(0)
+	for seqs, steps := range s.Occupancy {
+		busy += uint64(seqs) * steps
+	}
+	for _, m := range []struct {
+		name, help string
+		kind       prometheus.ValueType
+		value      float64
+	}{
+		{"prompt_tokens_total", "Number of prompt tokens processed.", prometheus.CounterValue, float64(s.PromptRows)},
+		{"tokens_predicted_total", "Number of generation tokens processed.", prometheus.CounterValue, float64(s.GeneratedTokens)},
+		{"n_decode_total", "Total number of steps.", prometheus.CounterValue, float64(s.Steps)},
+		{"n_busy_slots_per_decode", "Average number of busy slots per step.", prometheus.CounterValue, float64(busy) / float64(max(s.Steps, 1))},
+		{"requests_processing", "Number of requests processing.", prometheus.GaugeValue, float64(s.Running)},
+		{"requests_deferred", "Number of requests deferred.", prometheus.GaugeValue, float64(s.Waiting)},
+	} {
+		e.ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("llamacpp:"+m.name, m.help, nil, nil), m.kind, m.value)
 	}
 }
 

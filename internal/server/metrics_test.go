@@ -94,3 +94,23 @@ func TestMetricsWithoutVLLM(t *testing.T) {
 		t.Errorf("got %s", body)
 	}
 }
+
+func TestMetricsOfLlamaServer(t *testing.T) {
+	f := newFixture(t, "abc\x00", func(c *Config, _ *engineConfig) { c.MetricsLlamaCPP = true })
+	f.post(t, "/completion", `{"prompt":[5,6,7],"n_predict":9}`)
+	f.settled(t)
+	m := scrape(t, f)
+	for name, want := range map[string]float64{"prompt_tokens_total": 3, "tokens_predicted_total": 4, "n_decode_total": 4, "n_busy_slots_per_decode": 1} {
+		if got := m["llamacpp:"+name].GetMetric()[0].GetCounter().GetValue(); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	for _, name := range []string{"requests_processing", "requests_deferred"} {
+		if got := m["llamacpp:"+name].GetMetric()[0].GetGauge(); got == nil || got.GetValue() != 0 {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if body := newFixture(t, "x").do(t, "GET", "/metrics", "").body; strings.Contains(body, "llamacpp:") {
+		t.Error("llama-server's names are there unasked")
+	}
+}

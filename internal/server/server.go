@@ -22,6 +22,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/server/openai"
 	"github.com/penstock-llm/penstock/internal/server/openapi"
 	"github.com/penstock-llm/penstock/internal/server/responses"
+	"github.com/penstock-llm/penstock/internal/server/routers"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 	"github.com/penstock-llm/penstock/internal/server/ui"
 )
@@ -49,9 +50,10 @@ type Config struct {
 	RequestTimeout time.Duration // for a generation: none
 	PingInterval   time.Duration // of comments that keep a silent stream alive: 15 s
 
-	MetricsVLLM bool // serve metrics under vLLM's names, too
-	AccessLog   bool // log each request
-	Log         *slog.Logger
+	MetricsVLLM     bool // serve metrics under vLLM's names, too
+	MetricsLlamaCPP bool // and under llama-server's
+	AccessLog       bool // log each request
+	Log             *slog.Logger
 }
 
 func (c *Config) fill() {
@@ -143,6 +145,7 @@ func (s *Server) protocols() []openapi.Protocol {
 		{Name: "Ollama", Error: ollamaapi.Error{}, Routes: ollama.Routes(s.cfg.Store)},
 		{Name: "OpenAI Responses", Error: openaiapi.ErrorResponse{}, Routes: responses.Routes(kept)},
 		{Name: "llama-server", Error: llamaapi.ErrorResponse{}, Routes: llamaserver.Routes()},
+		{Name: "routers", Error: openaiapi.ErrorResponse{}, Routes: routers.Routes()},
 		{Name: "operations", Error: llamaapi.ErrorResponse{}, Routes: s.operations()},
 		{Name: "pages", Error: llamaapi.ErrorResponse{}, Routes: ui.Routes()},
 	}

@@ -40,7 +40,7 @@ func (w *writer) final(index int, r *serving.Result) *api.Completion {
 		StopType:           "limit",
 		StoppingWord:       &r.StopWord,
 		TokensCached:       &r.Cached,
-		Timings:            timings(r),
+		Timings:            timings(serving.Milliseconds(r)),
 	}
 	switch {
 	case r.StopWord != "":
@@ -51,8 +51,7 @@ func (w *writer) final(index int, r *serving.Result) *api.Completion {
 	return a
 }
 
-func timings(r *serving.Result) *api.Timings {
-	t := serving.Milliseconds(r)
+func timings(t serving.Timing) *api.Timings {
 	return &api.Timings{
 		CacheN: t.Cached, PromptN: t.Prompt, PromptMS: t.PromptMS, PromptPerTokenMS: t.PromptPerToken, PromptPerSecond: t.PromptPerSecond,
 		PredictedN: t.Predicted, PredictedMS: t.PredictedMS, PredictedPerTokenMS: t.PredictedPerToken, PredictedPerSecond: t.PredictedPerSecond,
@@ -99,6 +98,7 @@ func settings(j *serving.Job, r *api.Generation) *api.Settings {
 		NProbs:              p.TopLogprobs,
 		ReturnTokens:        r.ReturnTokens,
 		TimingsPerToken:     r.TimingsPerToken,
+		ReturnProgress:      j.Progress,
 		ResponseFields:      r.ResponseFields,
 	}
 }
@@ -159,12 +159,10 @@ func (w *writer) only(a *api.Completion) any {
 // soFar are the timings of a generation that runs: predicted tokens since the
 // first of them came.
 func (w *writer) soFar(index, predicted int, first time.Time) *api.Timings {
-	cached := w.gens[index].Cached()
-	t := &api.Timings{CacheN: cached, PromptN: len(w.jobs[index].Prompt) - cached, PredictedN: predicted}
-	if ms := float64(time.Since(first)) / 1e6; ms > 0 {
-		t.PredictedMS, t.PredictedPerTokenMS, t.PredictedPerSecond = ms, ms/float64(max(predicted, 1)), float64(predicted)*1000/ms
-	}
-	return t
+	p := w.gens[index].Progress()
+	t := serving.Rates(p.Prefill, time.Since(first), p.Prompt-p.Cached, predicted)
+	t.Cached = p.Cached
+	return timings(t)
 }
 
 // finite is p, or the lowest float32 in place of minus infinity, which JSON does
@@ -206,10 +204,11 @@ type encoder struct {
 	*writer
 	counts []int       // tokens so far, of each prompt
 	first  []time.Time // when the first of them came
+	begun  []time.Time // of each prompt, when its computation began; with return_progress
 }
 
 func newEncoder(w *writer) *encoder {
-	return &encoder{writer: w, counts: make([]int, len(w.jobs)), first: make([]time.Time, len(w.jobs))}
+	return &encoder{writer: w, counts: make([]int, len(w.jobs)), first: make([]time.Time, len(w.jobs)), begun: make([]time.Time, len(w.jobs))}
 }
 
 // Begin appends nothing: the first message has text.
@@ -241,12 +240,25 @@ func (e *encoder) Delta(f *serving.Frames, index int, d serving.Delta) {
 		f.Buf = append(f.Buf, `,"completion_probabilities":`...)
 		f.Value(e.probabilities(d.Tokens))
 	}
-	if e.request.TimingsPerToken {
+	switch {
+	case d.Progress:
+		f.Buf = append(f.Buf, `,"prompt_progress":`...)
+		f.Value(e.progress(index))
+	case e.request.TimingsPerToken:
 		f.Buf = append(f.Buf, `,"timings":`...)
 		f.Value(e.soFar(index, e.counts[index], e.first[index]))
 	}
 	f.Buf = append(f.Buf, '}')
 	f.Close()
+}
+
+// progress is how much of a prompt is computed.
+func (e *encoder) progress(index int) api.Progress {
+	if e.begun[index].IsZero() {
+		e.begun[index] = time.Now()
+	}
+	p := e.gens[index].Progress()
+	return api.Progress{Total: p.Prompt, Cache: p.Cached, Processed: p.Computed, TimeMS: time.Since(e.begun[index]).Milliseconds()}
 }
 
 // End appends everything about a prompt's generation.

@@ -88,7 +88,7 @@ func job(call *serving.Call, m *serving.Deployment, r *api.Generation) (*serving
 	f.Stop = slices.DeleteFunc(f.Stop, func(text string) bool { return text == "" })
 	j := c.Job(call, m, &f, serving.Lenient)
 	j.MaxTokens = c.Int("n_predict", r.NPredict, c.Int("max_tokens", r.MaxTokens, -1, -1, math.MaxInt32), -2, math.MaxInt32)
-	j.Stream = r.Stream
+	j.Stream, j.Progress = r.Stream, r.Stream && r.ReturnProgress
 	j.Params.TopLogprobs = c.Int("n_probs", r.NProbs, 0, 0, sample.MaxTop)
 	j.Params.Logprobs = j.Params.TopLogprobs > 0
 	return j, c.Err()

@@ -1,5 +1,6 @@
 // Package llamaserver speaks llama-server's own HTTP API: /completion,
-// /infill, /tokenize, /detokenize, /apply-template, /props and /slots. Its errors are
+// /infill, /tokenize, /detokenize, /apply-template, /props,
+// /slots and /lora-adapters. Its errors are
 // {"error":{"code":400,"message":"…","type":"…"}}.
 //
 // One file per endpoint; generation itself is package serving's.
@@ -32,6 +33,8 @@ func Routes() []serving.Route {
 			Contract: serving.Contract{Gives: api.Props{}}},
 		{Method: "GET", Path: "/slots", Shape: WriteError, Handle: slots, About: "llama-server slots",
 			Contract: serving.Contract{Gives: []api.Slot{}, Query: map[string][]string{"fail_on_no_slot": nil}}},
+		{Method: "GET", Path: "/lora-adapters", Shape: WriteError, Handle: loraAdapters, About: "llama-server list of adapters, of which there are none",
+			Contract: serving.Contract{Gives: []struct{}{}}},
 	}
 }
 

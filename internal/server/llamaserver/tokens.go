@@ -22,6 +22,9 @@ func tokenize(call *serving.Call) *serving.Error {
 		return err
 	}
 	defer m.Release()
+	if req.Prompt != nil || len(req.Messages) > 0 {
+		return countTokens(call, m.Deployment, &req)
+	}
 	p, err := parseMixed("content", req.Content, m.Tokenizer.Vocab())
 	if err != nil {
 		return err
@@ -150,7 +153,8 @@ func detokenize(call *serving.Call) *serving.Error {
 	if err := c.Err(); err != nil {
 		return err
 	}
-	return call.JSON(200, api.DetokenizeResponse{Content: m.Tokenizer.Decode(req.Tokens, true)})
+	text := m.Tokenizer.Decode(req.Tokens, true)
+	return call.JSON(200, api.DetokenizeResponse{Content: text, Prompt: text})
 }
 
 // applyTemplate is POST /apply-template.

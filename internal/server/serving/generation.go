@@ -48,6 +48,8 @@ type Delta struct {
 	Tokens []TokenInfo   // if log-probabilities were asked for
 	IDs    []int32       // the tokens read since the last Delta
 	Done   bool          // nothing follows; Result is valid
+
+	Progress bool // no more than that more of the prompt is computed: see Generation.Progress
 }
 
 // TokenInfo is a token with its log-probability.
@@ -88,9 +90,8 @@ func newGeneration(m *Deployment, j *Job, s *engine.Stream) *Generation {
 	return g
 }
 
-// Cached is the number of prompt tokens that came out of the prefix cache, once
-// the generation has begun.
-func (g *Generation) Cached() int { return g.stream.Cached() }
+// Progress is how far the generation has come.
+func (g *Generation) Progress() engine.Progress { return g.stream.Progress() }
 
 // Close aborts the generation unless it has ended.
 func (g *Generation) Close() {
@@ -107,6 +108,9 @@ func (g *Generation) Next(ctx context.Context) (Delta, *Error) {
 		d, err := g.advance(ctx)
 		if err != nil {
 			return d, err
+		}
+		if d.Progress {
+			return d, nil
 		}
 		g.takeApart(&d)
 		if len(d.Parts) > 0 || len(d.Tokens) > 0 || d.Done {
@@ -147,6 +151,9 @@ func (g *Generation) advance(ctx context.Context) (Delta, *Error) {
 		}
 		if !ok {
 			return g.last(ctx)
+		}
+		if t.Progress {
+			return Delta{Progress: true}, nil
 		}
 		g.trace.woken()
 		g.take(t)

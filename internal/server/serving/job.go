@@ -21,6 +21,7 @@ type Job struct {
 	Special     bool // control tokens are part of the text
 	Echo        bool // the prompt's tokens come first, with log-probabilities
 	Stream      bool // someone waits for each token
+	Progress    bool // someone waits for news of the prompt, which come as Deltas
 	Priority    int
 	Client      string
 	Reading     *Reading                 // how the answer is taken apart; nil: all of it is text
@@ -58,6 +59,8 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 		EchoLogprobs: j.Echo,
 		Constraint:   j.Constraint,
 		NoPrefix:     j.NoPrefix,
+		Progress:     j.Progress,
+		Tag:          j,
 	})
 	if err != nil {
 		return nil, FromEngine(err)

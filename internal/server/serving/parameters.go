@@ -105,9 +105,9 @@ func ignored(on Routes, name, reason string) Parameter {
 // Parameters is the table of all parameters. Decoding refuses by it, the tests
 // hold it against the request types, and docs/api.md and /openapi.json show it.
 var Parameters = withOptions([]Parameter{
-	honoured(OnChat|OnTemplate|onClaude|OnOllamaChat, "messages", "text contents only"),
+	honoured(OnChat|OnTemplate|OnTokenize|onClaude|OnOllamaChat, "messages", "text contents only"),
 	honoured(onClaude|OnOllamaText, "system", ""),
-	{Name: "prompt", Honoured: onPlain | OnBenchmark | OnOllamaText, Refused: OnResponses, Note: "/v1/completions and /completion take several, and token ids; /infill: what the answer begins with"},
+	{Name: "prompt", Honoured: onPlain | OnBenchmark | OnOllamaText | OnTokenize, Refused: OnResponses, Note: "/v1/completions and /completion take several, and token ids; /infill: what the answer begins with"},
 	honoured(OnText|OnOllamaText, "suffix", "what follows the text that the model writes between it and the prompt"),
 	honoured(OnInfill, "input_prefix", "the text before the gap"),
 	honoured(OnInfill, "input_suffix", "the text after the gap"),
@@ -136,7 +136,7 @@ var Parameters = withOptions([]Parameter{
 	honoured(onAll, "t_max_predict_ms", "counts from the first token; takes effect after a line feed"),
 	honoured(onOpenAI, "include_stop_str_in_output", ""),
 	honoured(onOpenAI, "skip_special_tokens", ""),
-	{Name: "add_special_tokens", Honoured: OnText, Refused: OnChat, Inert: []string{"false"}, Note: "in chats the template writes them"},
+	{Name: "add_special_tokens", Honoured: OnText | OnTokenize, Refused: OnChat, Inert: []string{"false"}, Note: "in chats the template writes them"},
 
 	honoured(onAll|OnBenchmark|OnMessages|OnResponses, "temperature", "0: always the likeliest token"),
 	honoured(onAll|OnMessages, "top_k", "0 and less: all tokens"),
@@ -174,7 +174,7 @@ var Parameters = withOptions([]Parameter{
 	honoured(onLlama, "response_fields", ""),
 	honoured(onAll, "cache_prompt", "false: the whole prompt is computed"),
 	honoured(onOpenAI, "priority", "above 0: after the others"),
-	{Name: "tools", Honoured: OnChat | OnTemplate | onClaude | OnResponses | OnOllamaChat, Refused: onPlain, Inert: []string{"[]"}},
+	{Name: "tools", Honoured: OnChat | OnTemplate | OnTokenize | onClaude | OnResponses | OnOllamaChat, Refused: onPlain, Inert: []string{"[]"}},
 	{Name: "tool_choice", Honoured: OnChat | onClaude | OnResponses, Refused: onPlain, Inert: []string{`"none"`, `"auto"`}},
 	honoured(onClaude, "tool_choice.type", ""),
 	honoured(onClaude, "tool_choice.name", ""),
@@ -183,7 +183,7 @@ var Parameters = withOptions([]Parameter{
 	honoured(onClaude, "thinking", ""),
 	honoured(onClaude, "thinking.type", ""),
 	honoured(onClaude, "thinking.budget_tokens", ""),
-	honoured(OnChat, "continue_final_message", ""),
+	honoured(OnChat|OnTokenize, "continue_final_message", ""),
 	honoured(OnResponses, "reasoning", ""),
 	honoured(OnResponses, "reasoning.effort", ""),
 	honoured(OnResponses, "reasoning.summary", ""),
@@ -195,8 +195,8 @@ var Parameters = withOptions([]Parameter{
 	refused(OnResponses, "truncation", `"disabled"`),
 	refused(OnResponses, "background", "false"),
 	refused(OnResponses, "conversation"),
-	honoured(OnChat|OnTemplate, "add_generation_prompt", ""),
-	honoured(OnChat|OnTemplate, "chat_template_kwargs", ""),
+	honoured(OnChat|OnTemplate|OnTokenize, "add_generation_prompt", ""),
+	honoured(OnChat|OnTemplate|OnTokenize, "chat_template_kwargs", ""),
 	honoured(OnChat, "reasoning_effort", "none, minimal, low, medium, high, xhigh or max; the template decides what it means"),
 
 	honoured(onOllama, "options", ""),
@@ -220,6 +220,7 @@ var Parameters = withOptions([]Parameter{
 	honoured(OnTokenize, "add_special", ""),
 	honoured(OnTokenize, "parse_special", ""),
 	honoured(OnTokenize, "with_pieces", ""),
+	honoured(OnTokenize, "return_token_strs", "with prompt or messages, which make the request vLLM's"),
 	honoured(OnDetokenize, "tokens", ""),
 
 	refused(onAll, "functions", "[]"),
@@ -242,7 +243,7 @@ var Parameters = withOptions([]Parameter{
 	refused(onAll, "return_tokens_as_token_ids", "false"),
 	refused(onAll, "return_token_ids", "false"),
 	refused(onAll, "post_sampling_probs", "false"),
-	refused(onAll, "return_progress", "false"),
+	{Name: "return_progress", Honoured: onLlama, Refused: onOpenAI | OnGenerate, Inert: []string{"false"}, Note: "in streams"},
 	refused(onAll, "lora", "[]"),
 	refused(onAll, "image_data", "[]"),
 	refused(onLlama, "n_indent", "0"),

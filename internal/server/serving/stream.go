@@ -16,8 +16,9 @@ import (
 type Encoder interface {
 	// Begin comes before the first Delta of a choice.
 	Begin(f *Frames, choice int)
-	// Delta is what a choice has got further by. It is called for every step of
-	// the engine, so it appends by hand and allocates nothing.
+	// Delta is what a choice has got further by; with Job.Progress that may be more
+	// of the prompt. It is called for every step of the engine, so it appends by
+	// hand and allocates nothing.
 	Delta(f *Frames, choice int, d Delta)
 	// End comes after the last Delta of a choice.
 	End(f *Frames, choice int, r *Result)
@@ -115,7 +116,7 @@ func (s *stream) send(choice int, d Delta, first bool) *Error {
 	if first {
 		s.enc.Begin(&s.frames, choice)
 	}
-	if len(d.Parts) > 0 || len(d.Tokens) > 0 {
+	if len(d.Parts) > 0 || len(d.Tokens) > 0 || d.Progress {
 		s.enc.Delta(&s.frames, choice, d)
 	}
 	if d.Done {

@@ -15,9 +15,16 @@ type Timing struct {
 
 // Milliseconds computes a result's timing. Rates are 0 where nothing was done.
 func Milliseconds(r *Result) Timing {
-	t := Timing{Cached: r.Cached, Prompt: r.Prompt - r.Cached, Predicted: r.Completion}
-	t.PromptMS, t.PromptPerToken, t.PromptPerSecond = rates(r.Timings.Prefill(), t.Prompt)
-	t.PredictedMS, t.PredictedPerToken, t.PredictedPerSecond = rates(r.Timings.Decode(), t.Predicted)
+	t := Rates(r.Timings.Prefill(), r.Timings.Decode(), r.Prompt-r.Cached, r.Completion)
+	t.Cached = r.Cached
+	return t
+}
+
+// Rates computes the timing of so many tokens in the given times.
+func Rates(prefill, decode time.Duration, prompt, predicted int) Timing {
+	t := Timing{Prompt: prompt, Predicted: predicted}
+	t.PromptMS, t.PromptPerToken, t.PromptPerSecond = rates(prefill, prompt)
+	t.PredictedMS, t.PredictedPerToken, t.PredictedPerSecond = rates(decode, predicted)
 	return t
 }
 
