@@ -208,7 +208,7 @@ func (c *serveCommand) server(store *hub.Store, keys []string, logger *slog.Logg
 		AllowedHosts: c.Pages.AllowedHosts, RequestTimeout: c.RequestTimeout,
 		MetricsVLLM:     c.MetricsCompat == "vllm" || c.MetricsCompat == "both",
 		MetricsLlamaCPP: c.MetricsCompat == "llamacpp" || c.MetricsCompat == "both",
-		AccessLog: logger.Enabled(context.Background(), slog.LevelInfo), Log: logger,
+		AccessLog:       logger.Enabled(context.Background(), slog.LevelInfo), Log: logger,
 	})
 }
 

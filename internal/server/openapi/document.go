@@ -87,7 +87,7 @@ func address(pattern string) (path string, names []string) {
 
 func (w *writer) operation(p Protocol, r serving.Route) object {
 	path, names := address(r.Path)
-	id := path
+	id := strings.ReplaceAll(path, "_", "__") // /model/info and /model_info are two routes
 	if strings.HasSuffix(path, "/") {
 		id += "index"
 	}
