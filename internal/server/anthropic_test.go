@@ -203,6 +203,8 @@ func TestAnthropicErrors(t *testing.T) {
 		{`{` + hello + `}`, 400, "invalid_request_error", "max_tokens is required"},
 		{`{"max_tokens":0,` + hello + `}`, 400, "invalid_request_error", "max_tokens must be at least 1"},
 		{`{"max_tokens":9}`, 400, "invalid_request_error", "messages must be an array"},
+		{`{"max_tokens":9,"messages":[{"role":"user","content":[]}]}`, 400, "invalid_request_error", "messages[0].content must not be empty"},
+		{`{"max_tokens":9,"messages":[{"role":"user","content":null}]}`, 400, "invalid_request_error", "messages[0].content must not be empty"},
 		{`{"max_tokens":9,"messages":[{"role":"tool","content":"x"}]}`, 400, "invalid_request_error", "messages[0].role"},
 		{`{"max_tokens":9,"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]}`, 400, "invalid_request_error", "messages[0].content[0].type is image"},
 		{`{"max_tokens":9,"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"zz"}]}]}`, 400, "invalid_request_error", "no earlier tool_use"},

@@ -16,13 +16,13 @@ func parseMessages(c *api.Conversation) ([]chat.Message, error) {
 	if len(c.Messages) == 0 {
 		return nil, chat.Wrong("messages", "must be an array with at least one message")
 	}
-	var all []chat.Message
+	t := turns{names: map[string]string{}}
 	system, err := parseSystem(c.System)
 	if err != nil {
 		return nil, err
 	}
 	if system != "" {
-		all = append(all, chat.NewMessage("system", system))
+		t.all = append(t.all, chat.NewMessage("system", system))
 	}
 	for i, m := range c.Messages {
 		at := fmt.Sprintf("messages[%d]", i)
@@ -32,11 +32,11 @@ func parseMessages(c *api.Conversation) ([]chat.Message, error) {
 		}
 		switch m.Role {
 		case "user":
-			all, err = appendUser(all, blocks, at+".content")
+			err = t.user(blocks, at+".content")
 		case "assistant":
-			all, err = appendAssistant(all, blocks, at+".content")
+			err = t.assistant(blocks, at+".content")
 		case "system":
-			all, err = appendSystem(all, blocks, at+".content")
+			err = t.system(blocks, at+".content")
 		default:
 			err = chat.Wrong(at+".role", "must be user, assistant or system")
 		}
@@ -44,7 +44,13 @@ func parseMessages(c *api.Conversation) ([]chat.Message, error) {
 			return nil, err
 		}
 	}
-	return all, nil
+	return t.all, nil
+}
+
+// turns are the messages that were read so far.
+type turns struct {
+	all   []chat.Message
+	names map[string]string // of the tools that were called, by the call's id
 }
 
 // parseContent reads a string, which is one block of text, or an array of blocks.
@@ -98,13 +104,16 @@ func unknown(kind, at string) error {
 	return chat.Wrong(at+".type", "is %.40q, which this server does not know here", kind)
 }
 
-// appendUser appends the messages of a user's turn: the results of tools are
-// messages of their own, in the order of the blocks.
-func appendUser(all []chat.Message, blocks []api.Block, at string) ([]chat.Message, error) {
+// user appends the messages of a user's turn: the results of tools are messages
+// of their own, in the order of the blocks.
+func (t *turns) user(blocks []api.Block, at string) error {
+	if len(blocks) == 0 {
+		return chat.Wrong(at, "must not be empty in a user's message")
+	}
 	var parts []chat.Part
 	flush := func() {
 		if len(parts) > 0 {
-			all = append(all, chat.Message{Role: "user", Parts: parts})
+			t.all = append(t.all, chat.Message{Role: "user", Parts: parts})
 			parts = nil
 		}
 	}
@@ -115,32 +124,25 @@ func appendUser(all []chat.Message, blocks []api.Block, at string) ([]chat.Messa
 			parts = append(parts, chat.Part{Kind: chat.Text, Text: b.Text})
 		case "tool_result":
 			flush()
-			m, err := toolResult(b, all, at)
+			m, err := t.result(b, at)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			all = append(all, m)
+			t.all = append(t.all, m)
 		default:
-			return nil, unknown(b.Type, at)
+			return unknown(b.Type, at)
 		}
 	}
 	flush()
-	return all, nil
+	return nil
 }
 
-// toolResult makes the message of a tool. Some templates want the tool's name,
-// which stands at the call.
-func toolResult(b api.Block, before []chat.Message, at string) (chat.Message, error) {
-	m := chat.Message{Role: "tool", CallID: b.ToolUseID}
+// result makes the message of a tool. Some templates want the tool's name, which
+// stands at the call.
+func (t *turns) result(b api.Block, at string) (chat.Message, error) {
+	m := chat.Message{Role: "tool", CallID: b.ToolUseID, Name: t.names[b.ToolUseID]}
 	if b.ToolUseID == "" {
 		return m, chat.Wrong(at+".tool_use_id", "is required")
-	}
-	for _, earlier := range before {
-		for _, c := range earlier.Calls {
-			if c.ID == b.ToolUseID {
-				m.Name = c.Name
-			}
-		}
 	}
 	if m.Name == "" {
 		return m, chat.Wrong(at+".tool_use_id", "is %.60q, but no earlier tool_use block has that id", b.ToolUseID)
@@ -161,8 +163,8 @@ func toolResult(b api.Block, before []chat.Message, at string) (chat.Message, er
 	return m, nil
 }
 
-// appendAssistant appends an earlier answer.
-func appendAssistant(all []chat.Message, blocks []api.Block, at string) ([]chat.Message, error) {
+// assistant appends an earlier answer.
+func (t *turns) assistant(blocks []api.Block, at string) error {
 	m := chat.Message{Role: "assistant"}
 	for i, b := range blocks {
 		at := fmt.Sprintf("%s[%d]", at, i)
@@ -174,33 +176,35 @@ func appendAssistant(all []chat.Message, blocks []api.Block, at string) ([]chat.
 		case "redacted_thinking": // nobody but Anthropic can read it
 		case "tool_use":
 			if b.ID == "" || b.Name == "" {
-				return nil, chat.Wrong(at, "must have an id and a name")
+				return chat.Wrong(at, "must have an id and a name")
 			}
 			input := string(b.Input)
 			if input == "" || input == "null" {
 				input = "{}"
 			}
 			if input[0] != '{' {
-				return nil, chat.Wrong(at+".input", "must be an object")
+				return chat.Wrong(at+".input", "must be an object")
 			}
 			m.Calls = append(m.Calls, chat.Call{ID: b.ID, Name: b.Name, Arguments: input})
+			t.names[b.ID] = b.Name
 		default:
-			return nil, unknown(b.Type, at)
+			return unknown(b.Type, at)
 		}
 	}
-	return append(all, m), nil
+	t.all = append(t.all, m)
+	return nil
 }
 
-// appendSystem appends instructions that stand between the turns. They stay
-// where they are: moved to the front they would change the prefix that the
-// cache holds.
-func appendSystem(all []chat.Message, blocks []api.Block, at string) ([]chat.Message, error) {
+// system appends instructions that stand between the turns. They stay where they
+// are: moved to the front they would change the prefix that the cache holds.
+func (t *turns) system(blocks []api.Block, at string) error {
 	m := chat.Message{Role: "system"}
 	for i, b := range blocks {
 		if b.Type != "text" {
-			return nil, unknown(b.Type, fmt.Sprintf("%s[%d]", at, i))
+			return unknown(b.Type, fmt.Sprintf("%s[%d]", at, i))
 		}
 		m.Parts = append(m.Parts, chat.Part{Kind: chat.Text, Text: b.Text})
 	}
-	return append(all, m), nil
+	t.all = append(t.all, m)
+	return nil
 }

@@ -15,12 +15,18 @@ import (
 // thought and called in one turn is several items here, and one message there.
 type items struct {
 	messages []chat.Message
-	open     bool // the last message is an assistant's that further items belong to
+	open     bool              // the last message is an assistant's that further items belong to
+	names    map[string]string // of the tools that were called, by the call's id
 }
 
 // parseInput reads the input. before are the messages of earlier responses.
 func parseInput(raw json.RawMessage, before []chat.Message) ([]chat.Message, error) {
-	in := items{messages: slices.Clone(before)}
+	in := items{messages: slices.Clone(before), names: map[string]string{}}
+	for _, m := range before {
+		for _, c := range m.Calls {
+			in.names[c.ID] = c.Name
+		}
+	}
 	var text string
 	if len(raw) == 0 || json.Unmarshal(raw, &text) == nil {
 		return append(in.messages, chat.NewMessage("user", text)), nil
@@ -143,18 +149,12 @@ func (in *items) call(item *api.Item, at string) error {
 	}
 	m := in.assistant()
 	m.Calls = append(m.Calls, c)
+	in.names[c.ID] = c.Name
 	return nil
 }
 
 func (in *items) output(item *api.Item, at string) error {
-	m := chat.Message{Role: "tool", CallID: item.CallID}
-	for _, earlier := range in.messages {
-		for _, c := range earlier.Calls {
-			if c.ID == item.CallID {
-				m.Name = c.Name
-			}
-		}
-	}
+	m := chat.Message{Role: "tool", CallID: item.CallID, Name: in.names[item.CallID]}
 	if item.CallID == "" {
 		return chat.Wrong(at+".call_id", "is required: the call_id of the call that this is the output of")
 	}

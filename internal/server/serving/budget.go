@@ -1,7 +1,7 @@
 package serving
 
 import (
-	"strings"
+	"bytes"
 
 	"github.com/penstock-llm/penstock/internal/chat/answer"
 	"github.com/penstock-llm/penstock/internal/tokenizer"
@@ -12,18 +12,19 @@ import (
 type thinkingBudget struct {
 	left     int
 	tok      *tokenizer.Tokenizer
-	marks    *answer.Reasoner
+	open     []byte  // the mark that begins reasoning
+	shut     []byte  // the mark that ends it
+	closing  []int32 // its tokens
 	thinking bool
 	over     bool   // the model does not think, or no longer
-	tail     string // what was written last, as much as may be part of a mark
-	closing  []int32
-	forced   int // tokens of closing that were written because the budget was used up
+	tail     []byte // what was written last, as much as may be part of a mark
+	forced   int    // tokens of closing that were written because the budget was used up
 	mask     []uint64
 }
 
 func newThinkingBudget(tokens int, t *tokenizer.Tokenizer, marks *answer.Reasoner, begun bool) *thinkingBudget {
 	return &thinkingBudget{
-		left: tokens, tok: t, marks: marks, thinking: begun,
+		left: tokens, tok: t, open: []byte(marks.Open), shut: []byte(marks.Close), thinking: begun,
 		closing: t.Encode(marks.Close, false, true), mask: make([]uint64, (t.Vocab()+63)/64),
 	}
 }
@@ -52,17 +53,26 @@ func (b *thinkingBudget) Accept(token int32) (forced []int32, err error) {
 		b.over = b.forced == len(b.closing)
 		return nil, nil
 	}
-	b.tail += string(b.tok.Piece(token))
+	b.tail = append(b.tail, b.tok.Piece(token)...)
 	if !b.thinking {
-		written := strings.TrimLeft(b.tail, " \n")
-		b.thinking = strings.HasPrefix(written, b.marks.Open)
-		b.over = !b.thinking && !strings.HasPrefix(b.marks.Open, written) // an answer that does not begin with reasoning has none
+		b.begin()
 		return nil, nil
 	}
 	b.left--
-	if b.over = strings.Contains(b.tail, b.marks.Close); b.over {
+	if b.over = bytes.Contains(b.tail, b.shut); b.over {
 		return nil, nil
 	}
-	b.tail = b.tail[max(0, len(b.tail)-len(b.marks.Close)):]
+	b.keep(b.tail[max(0, len(b.tail)-len(b.shut)):])
 	return nil, nil
 }
+
+// begin finds out whether the answer begins with reasoning. One that begins with
+// anything else has none. White space in front says nothing and is forgotten.
+func (b *thinkingBudget) begin() {
+	b.keep(bytes.TrimLeft(b.tail, " \t\r\n"))
+	b.thinking = bytes.HasPrefix(b.tail, b.open)
+	b.over = !b.thinking && !bytes.HasPrefix(b.open, b.tail)
+}
+
+// keep drops all of the tail but its end, in place, so that it never grows.
+func (b *thinkingBudget) keep(end []byte) { b.tail = b.tail[:copy(b.tail, end)] }

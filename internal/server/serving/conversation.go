@@ -3,7 +3,6 @@ package serving
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/chat"
@@ -162,19 +161,21 @@ func (m *Deployment) force(r *Reading, tool string, j *Job) {
 }
 
 func (c *Conversation) check(tools []Tool) *Error {
+	names := make(map[string]bool, len(tools))
 	for i, t := range tools {
 		if t.Name == "" {
 			return Bad("tools", "tools[%d] has no name", i)
 		}
-		if slices.ContainsFunc(tools[:i], func(o Tool) bool { return o.Name == t.Name }) {
+		if names[t.Name] {
 			return Bad("tools", "tools[%d]: there are two tools called %.60q", i, t.Name)
 		}
+		names[t.Name] = true
 	}
 	switch name := c.Choice.Name; {
 	case c.Choice.Mode != Required:
 	case len(tools) == 0:
 		return Bad("tool_choice", "tool_choice asks for a call, but there are no tools")
-	case name != "" && !slices.ContainsFunc(tools, func(t Tool) bool { return t.Name == name }):
+	case name != "" && !names[name]:
 		return Bad("tool_choice", "tool_choice names %.60q, which is none of the tools", name)
 	}
 	return nil

@@ -320,7 +320,8 @@ type Collected struct {
 	IDs       []int32
 	Result    *Result
 
-	text, reasoning []byte // of the parts that have come
+	text, reasoning []byte   // of the parts that have come
+	arguments       [][]byte // of the calls that have begun
 }
 
 // CollectAll reads generations to their ends, all at once, so that each stop
@@ -380,6 +381,9 @@ func (g *Generation) Collect(ctx context.Context) (*Collected, *Error) {
 		c.IDs = append(c.IDs, d.IDs...)
 		if d.Done {
 			c.Text, c.Reasoning = string(c.text), string(c.reasoning)
+			for i, a := range c.arguments {
+				c.Calls[i].Arguments = string(a)
+			}
 			return c, nil
 		}
 	}

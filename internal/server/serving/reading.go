@@ -84,9 +84,9 @@ func (c *Collected) gather(parts []answer.Part) {
 			c.reasoning = append(c.reasoning, p.Text...)
 		case answer.Call:
 			if p.Index == len(c.Calls) {
-				c.Calls = append(c.Calls, chat.Call{ID: p.ID, Name: p.Name})
+				c.Calls, c.arguments = append(c.Calls, chat.Call{ID: p.ID, Name: p.Name}), append(c.arguments, nil)
 			}
-			c.Calls[p.Index].Arguments += string(p.Text)
+			c.arguments[p.Index] = append(c.arguments[p.Index], p.Text...)
 		}
 	}
 }
