@@ -7,7 +7,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: agents bfcl clients parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers figures shapes fuzz vet staticcheck fmt generate generated race clean
+.PHONY: agents bfcl clients parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis figures shapes fuzz vet staticcheck fmt generate generated race clean
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -88,6 +88,10 @@ clients: build ## the official clients of every protocol (Python, Go, Node, curl
 
 agents: build ## sessions of two agents with a real model: what the prefix cache has of each turn, and the time to the first token (5 minutes)
 	test/clients/agents.py $(BIN) $(ARGS)
+
+schemathesis: build ## requests made from /openapi.json against a real server: no 5xx, nothing that the document does not say (about 5 minutes)
+	bench/peers.sh $(PEERS) schemathesis
+	bench/schemathesis.sh $(BIN) $(PEERS) $(ARGS)
 
 fidelity: build ## every weight format and cache type against float32, beside llama.cpp where it is built (about 20 minutes)
 	mkdir -p $(PEERS)

@@ -9,6 +9,7 @@
 #   bfcl      DIR/bfcl: the leaderboard's data and checker, for `make bfcl`
 #   sdk       DIR/sdk: the official Python clients, for `make clients`
 #   node      DIR/node: the Vercel AI SDK, for `make clients` (needs npm)
+#   schemathesis  DIR/schemathesis: requests made from /openapi.json, for `make schemathesis`
 #   guidellm  DIR/guidellm: the load generator that `make bench-crosscheck` compares `penstock bench load` with
 #
 # Each part is skipped when it is there already, so the script may be run again.
@@ -19,6 +20,7 @@ parts=${*:-llama openvino shapes clients}
 mkdir -p "$dir"
 
 llama_version=0.3.36
+schemathesis_version=4.32.5
 openvino_version=2026.4.1.0
 sdk_packages="openai==3.57.0 anthropic==2.14.0 ollama==0.6.3 langchain-openai==1.7.4 litellm==1.110.2"
 node_packages="ai@6.0.326 @ai-sdk/openai@3.0.141 @ai-sdk/openai-compatible@2.0.92 @ai-sdk/anthropic@3.0.140 zod@4.6.7"
@@ -58,6 +60,7 @@ for part in $parts; do
       mkdir -p "$dir/node"
       npm install --prefix "$dir/node" --no-audit --no-fund --save-exact $node_packages >/dev/null
       ;;
+    schemathesis) venv schemathesis "schemathesis==$schemathesis_version" openapi-spec-validator ;;
     guidellm) venv guidellm guidellm ;;
     *) echo "peers.sh: unknown part $part" >&2; exit 1 ;;
   esac

@@ -18,11 +18,11 @@ import (
 func Routes() []serving.Route {
 	return []serving.Route{
 		{Method: "POST", Path: "/completion", Shape: WriteError, Handle: completion, About: "llama-server completion, streamed or not",
-			Contract: serving.Contract{Takes: api.CompletionRequest{}, Gives: api.Completion{}, Events: api.Completion{}, Runs: true}},
+			Contract: serving.Contract{Takes: api.CompletionRequest{}, Gives: api.Completion{}, Varies: true, Events: api.Completion{}, Runs: true}},
 		{Method: "POST", Path: "/completions", Shape: WriteError, Handle: completion, About: "the same",
-			Contract: serving.Contract{Takes: api.CompletionRequest{}, Gives: api.Completion{}, Events: api.Completion{}, Runs: true}},
+			Contract: serving.Contract{Takes: api.CompletionRequest{}, Gives: api.Completion{}, Varies: true, Events: api.Completion{}, Runs: true}},
 		{Method: "POST", Path: "/infill", Shape: WriteError, Handle: infill, About: "llama-server: fill a gap in a text, streamed or not",
-			Contract: serving.Contract{Takes: api.InfillRequest{}, Gives: api.Completion{}, Events: api.Completion{}, Runs: true}},
+			Contract: serving.Contract{Takes: api.InfillRequest{}, Gives: api.Completion{}, Varies: true, Events: api.Completion{}, Runs: true}},
 		{Method: "POST", Path: "/tokenize", Shape: WriteError, Handle: tokenize, About: "text to token ids",
 			Contract: serving.Contract{Takes: api.TokenizeRequest{}, Gives: api.TokenizeResponse{}}},
 		{Method: "POST", Path: "/detokenize", Shape: WriteError, Handle: detokenize, About: "token ids to text",

@@ -11,6 +11,7 @@ package openapi
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"reflect"
 	"regexp"
 	"slices"
@@ -126,7 +127,9 @@ var notWord = regexp.MustCompile(`\W+`)
 // responses are the answers of a route, by status.
 func (w *writer) responses(p Protocol, r serving.Route) object {
 	all := object{}
-	if !r.Contract.Refused {
+	c := r.Contract
+	moved := c.Gives == nil && c.Media == nil && slices.Contains(c.Also, http.StatusFound)
+	if !c.Refused && !moved {
 		all["200"] = w.success(r)
 	}
 	for _, e := range failures(r) {
@@ -136,7 +139,7 @@ func (w *writer) responses(p Protocol, r serving.Route) object {
 			"content":     object{"application/json": object{"schema": w.schema(reflect.TypeOf(p.Error)), "example": json.RawMessage(body)}},
 		}
 	}
-	for _, status := range r.Contract.Also {
+	for _, status := range c.Also {
 		if status < 400 {
 			all[strconv.Itoa(status)] = object{"description": reason(status)}
 		}
@@ -149,7 +152,11 @@ func (w *writer) success(r serving.Route) object {
 	c := r.Contract
 	content := object{}
 	if c.Gives != nil {
-		content["application/json"] = object{"schema": w.schema(reflect.TypeOf(c.Gives))}
+		schema := w.schema(reflect.TypeOf(c.Gives))
+		if c.Varies {
+			schema = object{"anyOf": []object{schema, {"type": "object"}, {"type": "array"}}}
+		}
+		content["application/json"] = object{"schema": schema}
 	}
 	for _, kind := range c.Media {
 		content[kind] = object{"schema": object{"type": "string"}}
@@ -159,8 +166,8 @@ func (w *writer) success(r serving.Route) object {
 		if c.Framing == serving.NDJSON {
 			kind, form = "application/x-ndjson", "lines of JSON"
 		}
-		// The stream as a whole is a text. What one message of it is stands beside it.
-		content[kind] = object{"schema": object{"type": "string", "description": form, "x-message": w.schema(reflect.TypeOf(c.Events))}}
+		// A schema cannot tell the stream as a whole. What one message of it is stands beside it.
+		content[kind] = object{"schema": object{"description": form, "x-message": w.schema(reflect.TypeOf(c.Events))}}
 	}
 	answer := object{"description": r.About}
 	if len(content) > 0 {

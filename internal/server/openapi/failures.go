@@ -22,7 +22,7 @@ func failures(r serving.Route) []*serving.Error {
 		}
 	}
 	body := c.Takes != nil
-	add(body || c.Query != nil, serving.Bad("field", "field must be between 0 and 1"))
+	add(body || limited(c.Query), serving.Bad("field", "field must be between 0 and 1"))
 	add(!r.Public, serving.Unauthorized())
 	add(true, serving.Forbidden("web pages of %q may not use this server; --allowed-origins lists those that may", "https://example.org"))
 	add(body || len(names) > 0 && !c.Refused, serving.NoModel("other", []string{"smollm2"}))
@@ -63,4 +63,14 @@ func (p *page) WriteHeader(status int) { p.status = status }
 func (p *page) Write(b []byte) (int, error) {
 	p.body = append(p.body, b...)
 	return len(b), nil
+}
+
+// limited tells whether a name in the address's query may have some values only.
+func limited(query map[string][]string) bool {
+	for _, values := range query {
+		if values != nil {
+			return true
+		}
+	}
+	return false
 }

@@ -5,6 +5,7 @@ package serving
 type Contract struct {
 	Takes   any                 // the request's JSON object; nil: the route reads no body
 	Gives   any                 // the JSON answer; nil: there is none
+	Varies  bool                // the request chooses the answer's fields, or gets an array of answers
 	Media   []string            // content types of an answer that is not JSON
 	Events  any                 // one message of a stream; nil: the route does not stream
 	Framing Framing             // of the stream
