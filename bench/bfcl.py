@@ -27,7 +27,7 @@ MAX_TOKENS = 512
 
 
 def checker():
-    """bfcl-eval's checker, without the clients of the vendors' APIs that its table of models imports."""
+    """bfcl-eval's checker. Its table of models would import a client of every vendor's API, so a stub takes the table's place."""
     name = "bfcl_eval.constants.model_config"
     stub = types.ModuleType(name)
     stub.MODEL_CONFIG_MAPPING = {"served": types.SimpleNamespace(underscore_to_dot=True)}

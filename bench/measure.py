@@ -52,7 +52,7 @@ class Server:
         return int(f[11]) + int(f[12])
 
     def memory(self):
-        """MB that are in use."""
+        """The server's resident memory in MB."""
         status = open(f"/proc/{self.p.pid}/status").read()
         return int(re.search(r"VmRSS:\s*(\d+)", status).group(1)) / 1e3
 

@@ -19,7 +19,7 @@ import time
 
 import openvino_genai as ov
 
-# The words of penstock's own prompts (internal/bench/load) in kind: common, mostly one token each.
+# Words like those of penstock's own prompts (internal/bench/load): common, and mostly one token each.
 WORDS = (
     "time year people way day man thing woman life child world school state family student group country problem hand part "
     "place case week company system program question work government number night point home water room mother area money "
