@@ -153,6 +153,7 @@ type Timings struct {
 type ModelList struct {
 	Object string  `json:"object"` // list
 	Data   []Model `json:"data"`
+	Models []any   `json:"models"` // always empty: see the server's handler
 }
 
 // Model describes one model. What follows OwnedBy is vLLM's and llama-server's.

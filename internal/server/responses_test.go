@@ -146,6 +146,14 @@ func TestResponsesAreKept(t *testing.T) {
 	}
 }
 
+// TestModelsHaveACatalogue: Codex cannot read a list of models without the field.
+func TestModelsHaveACatalogue(t *testing.T) {
+	v := newFixture(t, "ok\x00").do(t, "GET", "/v1/models?client_version=0.150.0", "").get(t)
+	if list, ok := v["models"].([]any); !ok || len(list) != 0 || at(t, v, "data", 0, "id") != "org/tiny" {
+		t.Errorf("%v", v)
+	}
+}
+
 // TestResponsesAgent has what Codex sends: tools that only OpenAI runs, a custom
 // tool with a grammar, developer messages after the user's, and items of every kind.
 func TestResponsesAgent(t *testing.T) {

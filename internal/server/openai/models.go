@@ -5,9 +5,12 @@ import (
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
-// models is GET /v1/models.
+// models is GET /v1/models. Codex asks the same route for its own catalogue of
+// models, which is the field models, and reports an error where that is missing.
+// The catalogue says how OpenAI's models are to be prompted. An empty one is
+// right: for a model that is not in it, Codex has settings of its own.
 func models(call *serving.Call) *serving.Error {
-	list := api.ModelList{Object: "list", Data: []api.Model{}}
+	list := api.ModelList{Object: "list", Data: []api.Model{}, Models: []any{}}
 	if m := call.App.Models.Loaded(); m != nil {
 		for _, name := range m.Names() {
 			list.Data = append(list.Data, describe(m, name))
