@@ -25,7 +25,10 @@ GO = [
     ("TestOllamaErrors/", "ollama (Go)", "errors"), ("TestOllamaCancel", "ollama (Go)", "cancel"),
 ]
 PARENTS = {"TestOpenAIChat", "TestOpenAITools", "TestOpenAIErrors", "TestResponses", "TestAnthropic", "TestAnthropicTools", "TestAnthropicErrors", "TestOllamaChat", "TestOllamaErrors"}
-SAME = {"cached usage": "usage", "events": "stream", "stream helper": "stream", "asynchronous": "chat", "beta": "chat", "errors: bad JSON": "errors"}
+# Checks that count as another feature.
+SAME = {"cached usage": "usage", "events": "stream", "stream helper": "stream", "asynchronous": "chat", "beta": "chat", "errors: bad JSON": "errors",
+        "responses chat": "responses", "responses forced tool": "responses tools", "anthropic messages": "chat", "ollama chat": "chat", "completion": "completions",
+        **{f"responses {f}": f for f in ("no reasoning", "usage", "errors", "cancel")}}
 
 
 def serve(binary):
@@ -88,7 +91,7 @@ class Results:
 def snippets(text):
     """The programs of the document: (client, language, text). The heading above names the client."""
     heading = ""
-    for title, language, body in re.findall(r"^### (.+)$|^```(\w+)\n(.*?)^```$", text, re.M | re.S):
+    for title, language, body in re.findall(r"^### ([^\n]+)$|^```(\w+)\n(.*?)^```$", text, re.M | re.S):
         if title:
             heading = title
         elif language in ("python", "js", "go", "sh"):
@@ -124,7 +127,10 @@ def main():
         p = subprocess.run(["go", "test", "-count=1", "-v", "."], cwd=HERE, env=env, capture_output=True, text=True)
         results.go(p.stdout + p.stderr, p.returncode)
         text = DOCUMENT.read_text()
-        for client, language, body in snippets(text):
+        programs = list(snippets(text))
+        if not programs:
+            results.failed.append(f"{DOCUMENT} has no programs")
+        for client, language, body in programs:
             results.add(run_snippet(language, body.replace(PUBLISHED, url), peers, env), client, "snippet")
     finally:
         server.terminate()
