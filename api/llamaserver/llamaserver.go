@@ -1,6 +1,6 @@
 // Package llamaserver holds the wire types of llama-server's own HTTP API as far
-// as Penstock speaks it: /completion, /infill, /tokenize, /detokenize,
-// /apply-template, /props and /slots.
+// as Penstock speaks it: /completion, /infill, /embedding, /tokenize,
+// /detokenize, /apply-template, /props and /slots.
 //
 // There is no logic here. Optional request fields are pointers: absent and zero
 // are different things. The server decodes these types; Go clients may encode
@@ -261,6 +261,20 @@ type NextToken struct {
 	HasNewLine   bool `json:"has_new_line"`
 	NRemain      int  `json:"n_remain"`
 	NDecoded     int  `json:"n_decoded"`
+}
+
+// EmbeddingRequest is the body of POST /embedding: what to embed under either name.
+type EmbeddingRequest struct {
+	Model     string          `json:"model,omitempty"`
+	Input     json.RawMessage `json:"input,omitempty"` // like the prompt of a completion
+	Content   json.RawMessage `json:"content,omitempty"`
+	Normalize *int            `json:"embd_normalize,omitempty"` // see docs/api.md; 2
+}
+
+// Embedding is one element of its answer. Embedding has one vector.
+type Embedding struct {
+	Index     int         `json:"index"`
+	Embedding [][]float32 `json:"embedding"`
 }
 
 // ErrorResponse is every error's body.

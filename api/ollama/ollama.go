@@ -168,6 +168,43 @@ type Status struct {
 	Completed int64  `json:"completed,omitempty"`
 }
 
+// EmbedRequest is the body of POST /api/embed.
+type EmbedRequest struct {
+	Model      string          `json:"model"`
+	Input      sampling.Texts  `json:"input"`              // a text, or several
+	Truncate   *bool           `json:"truncate,omitempty"` // texts that are too long lose their end
+	Dimensions *int            `json:"dimensions,omitempty"`
+	Options    *EmbedOptions   `json:"options,omitempty"`
+	KeepAlive  json.RawMessage `json:"keep_alive,omitempty"`
+}
+
+// EmbedOptions are the options that matter for embeddings.
+type EmbedOptions struct {
+	NumCtx *int `json:"num_ctx,omitempty"`
+}
+
+// EmbedResponse is the answer of POST /api/embed.
+type EmbedResponse struct {
+	Model           string      `json:"model"`
+	Embeddings      [][]float32 `json:"embeddings"` // of length 1
+	TotalDuration   int64       `json:"total_duration"`
+	LoadDuration    int64       `json:"load_duration"`
+	PromptEvalCount int         `json:"prompt_eval_count"`
+}
+
+// VectorRequest is the body of POST /api/embeddings, which came before /api/embed.
+type VectorRequest struct {
+	Model     string          `json:"model"`
+	Prompt    string          `json:"prompt"`
+	Options   *EmbedOptions   `json:"options,omitempty"`
+	KeepAlive json.RawMessage `json:"keep_alive,omitempty"`
+}
+
+// VectorResponse is its answer.
+type VectorResponse struct {
+	Embedding []float32 `json:"embedding"` // not normalised
+}
+
 // Error is the body of every error.
 type Error struct {
 	Error string `json:"error"`

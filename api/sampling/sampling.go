@@ -6,7 +6,10 @@
 // Optional fields are pointers: absent and zero are different things.
 package sampling
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"errors"
+)
 
 // Fields are part of every request for text.
 type Fields struct {
@@ -46,6 +49,34 @@ type Fields struct {
 	IgnoreEOS     bool    `json:"ignore_eos,omitempty"`
 	TMaxPredictMS *int    `json:"t_max_predict_ms,omitempty"`
 	CachePrompt   *bool   `json:"cache_prompt,omitempty"`
+}
+
+// Texts is one text or several, as requests for embeddings have them.
+type Texts []string
+
+// Wanted describes the forms in an error.
+func (*Texts) Wanted() string { return "a string or an array of strings" }
+
+var errNull = errors.New("null is no text")
+
+// UnmarshalJSON reads a string, an array of strings or null.
+func (t *Texts) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		*t = make(Texts, 1)
+		return json.Unmarshal(data, &(*t)[0])
+	}
+	var list []*string
+	if err := json.Unmarshal(data, &list); err != nil {
+		return err
+	}
+	*t = nil
+	for _, text := range list {
+		if text == nil {
+			return errNull
+		}
+		*t = append(*t, *text)
+	}
+	return nil
 }
 
 // Stop is one stop string or several.

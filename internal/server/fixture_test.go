@@ -22,7 +22,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
-const testVocab = 400
+const testVocab, testDim = 400, 64
 
 // script is an executor that makes every sequence say the same text, a byte for
 // each token, so that characters and stop strings are always spread over tokens.
@@ -31,6 +31,7 @@ type script struct {
 	tokens []int32
 	first  map[int32]int32 // first block of a sequence -> position before its answer; -1: not known yet
 	logits []float32
+	states [][]float32  // of the rows that are wanted: a function of the last tokens
 	delay  atomic.Int64 // of a step
 	steps  atomic.Int64
 	rows   atomic.Int64
@@ -64,6 +65,10 @@ func (s *script) MaxLogits() int { return 64 }
 
 func (s *script) NotFinite() []int32 { return nil }
 
+func (s *script) Dim() int { return testDim }
+
+func (s *script) Hidden(i int) []float32 { return s.states[i] }
+
 func (s *script) Forward(b *batch.Batch) []float32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,6 +76,12 @@ func (s *script) Forward(b *batch.Batch) []float32 {
 	s.rows.Add(int64(b.Start[b.Seqs()]))
 	if d := s.delay.Load(); d > 0 {
 		time.Sleep(time.Duration(d))
+	}
+	s.states = s.states[:0]
+	for _, r := range b.Hidden {
+		state := make([]float32, testDim)
+		state[int(b.Tokens[r])%testDim], state[int(b.Positions[r])%testDim] = 3, 4
+		s.states = append(s.states, state)
 	}
 	next := 0
 	for i := range b.Seqs() {

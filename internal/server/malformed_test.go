@@ -31,6 +31,14 @@ var wellFormed = map[string]string{
 	"/api/chat":                 `{"model":"tiny","messages":[{"role":"user","content":"hi"}],"stream":false,"options":{"num_predict":3,"temperature":0.5},"keep_alive":"5m","think":false,"logprobs":true,"top_logprobs":2,"tools":[]}`,
 	"/api/generate":             `{"model":"tiny","prompt":"hi","system":"s","stream":false,"options":{"num_predict":3},"keep_alive":5,"raw":false,"logprobs":true,"top_logprobs":2}`,
 	"/api/show":                 `{"model":"tiny"}`,
+	"/v1/embeddings":            `{"model":"tiny","input":["abc","de"],"encoding_format":"base64","dimensions":64,"user":"u","add_special_tokens":true,"priority":1}`,
+	"/embedding":                `{"model":"tiny","content":["abc",[5,"d"]],"embd_normalize":2}`,
+	"/api/embed":                `{"model":"tiny","input":["abc","de"],"truncate":true,"dimensions":64,"options":{"num_ctx":100},"keep_alive":"5m"}`,
+	"/api/embeddings":           `{"model":"tiny","prompt":"abc","options":{},"keep_alive":-1}`,
+	"/rerank":                   `{"model":"tiny","query":"q","documents":["a",{"text":"b"}],"top_n":1,"return_documents":true,"priority":0,"truncate":false}`,
+	"/v2/rerank":                `{"query":"q","texts":["a","b"],"return_text":true,"raw_scores":true,"truncate":true}`,
+	"/score":                    `{"model":"tiny","text_1":"a","text_2":["b","c"],"priority":1}`,
+	"/v1/score":                 `{"queries":["a","b"],"documents":["b","c"]}`,
 	"/apply-template":           `{"messages":[{"role":"user","content":"x"}],"add_generation_prompt":true,"chat_template_kwargs":{}}`,
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/server/ollama"
 	"github.com/penstock-llm/penstock/internal/server/openai"
 	"github.com/penstock-llm/penstock/internal/server/openapi"
+	"github.com/penstock-llm/penstock/internal/server/rerank"
 	"github.com/penstock-llm/penstock/internal/server/responses"
 	"github.com/penstock-llm/penstock/internal/server/routers"
 	"github.com/penstock-llm/penstock/internal/server/serving"
@@ -146,6 +147,7 @@ func (s *Server) protocols() []openapi.Protocol {
 		{Name: "OpenAI Responses", Error: openaiapi.ErrorResponse{}, Routes: responses.Routes(kept)},
 		{Name: "llama-server", Error: llamaapi.ErrorResponse{}, Routes: llamaserver.Routes()},
 		{Name: "routers", Error: openaiapi.ErrorResponse{}, Routes: routers.Routes()},
+		{Name: "rerank", Error: openaiapi.ErrorResponse{}, Routes: rerank.Routes()},
 		{Name: "operations", Error: llamaapi.ErrorResponse{}, Routes: s.operations()},
 		{Name: "pages", Error: llamaapi.ErrorResponse{}, Routes: ui.Routes()},
 	}

@@ -100,7 +100,7 @@ const maxPrompts = 128
 // prompts makes the tokens of a request's prompts. An empty prompt is the
 // beginning of any text.
 func prompts(ctx context.Context, m *serving.Deployment, data json.RawMessage) ([][]int32, *serving.Error) {
-	all, err := parsePrompts(data, m.Tokenizer.Vocab())
+	all, err := parsePrompts("prompt", data, m.Tokenizer.Vocab(), maxPrompts)
 	if err != nil {
 		return nil, err
 	}
@@ -127,23 +127,23 @@ func prompts(ctx context.Context, m *serving.Deployment, data json.RawMessage) (
 
 // parsePrompts reads one prompt, or an array of them: texts, arrays of token ids,
 // or arrays of both. An array that has a token id itself is one prompt.
-func parsePrompts(data json.RawMessage, vocab int) ([]mixed, *serving.Error) {
+func parsePrompts(param string, data json.RawMessage, vocab, most int) ([]mixed, *serving.Error) {
 	var parts []json.RawMessage
 	several := json.Unmarshal(data, &parts) == nil && len(parts) > 0
 	for _, part := range parts {
 		several = several && (part[0] == '"' || part[0] == '[')
 	}
 	if !several {
-		p, err := parseMixed("prompt", data, vocab)
+		p, err := parseMixed(param, data, vocab)
 		return []mixed{p}, err
 	}
-	if len(parts) > maxPrompts {
-		return nil, serving.Bad("prompt", "prompt must have at most %d elements", maxPrompts)
+	if len(parts) > most {
+		return nil, serving.Bad(param, "%s must have at most %d elements", param, most)
 	}
 	all := make([]mixed, len(parts))
 	for i, part := range parts {
 		var err *serving.Error
-		if all[i], err = parseMixed(fmt.Sprintf("prompt[%d]", i), part, vocab); err != nil {
+		if all[i], err = parseMixed(fmt.Sprintf("%s[%d]", param, i), part, vocab); err != nil {
 			return nil, err
 		}
 	}

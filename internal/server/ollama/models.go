@@ -9,6 +9,7 @@ import (
 
 	api "github.com/penstock-llm/penstock/api/ollama"
 	"github.com/penstock-llm/penstock/internal/hub"
+	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
@@ -101,8 +102,13 @@ func either(a, b string) string {
 	return b
 }
 
-// capabilities are what clients may use a model for.
+// capabilities are what clients may use a model for. Only a file that says how its
+// embeddings are made is called an embedding model: of others there are embeddings,
+// too, but poor ones.
 func capabilities(m *serving.Deployment) []string {
+	if m.Config.Pooling != model.NoPooling {
+		return []string{"embedding"}
+	}
 	can := []string{"completion"}
 	if m.Tokenizer.Infill().Complete() {
 		can = append(can, "insert")

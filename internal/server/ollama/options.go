@@ -35,9 +35,7 @@ func job(call *serving.Call, m *serving.Deployment, r *api.Common) (*serving.Job
 	if o.Mirostat != nil && *o.Mirostat != 0 {
 		c.Fail(serving.Unsupported("options.mirostat"))
 	}
-	if o.NumCtx != nil && *o.NumCtx > m.Context() {
-		c.Fail(serving.Bad("num_ctx", "num_ctx is %d, but this server was started with a context of %d tokens: start it with a larger --ctx", *o.NumCtx, m.Context()))
-	}
+	checkContext(&c, m, o.NumCtx)
 	j := c.Job(call, m, &o.Fields, serving.Lenient)
 	j.Stream = streams(r.Stream)
 	j.MaxTokens = max(c.Int("num_predict", o.NumPredict, -1, math.MinInt32, math.MaxInt32), -1)
@@ -50,6 +48,13 @@ func job(call *serving.Call, m *serving.Deployment, r *api.Common) (*serving.Job
 		return nil, err
 	}
 	return j, m.Admit("", 1)
+}
+
+// checkContext refuses a context that is larger than the server's.
+func checkContext(c *serving.Check, m *serving.Deployment, numCtx *int) {
+	if numCtx != nil && *numCtx > m.Context() {
+		c.Fail(serving.Bad("num_ctx", "num_ctx is %d, but this server was started with a context of %d tokens: start it with a larger --ctx", *numCtx, m.Context()))
+	}
 }
 
 func streams(stream *bool) bool { return stream == nil || *stream }

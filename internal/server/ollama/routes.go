@@ -5,7 +5,7 @@
 // generation itself is package serving's. Streams are lines of JSON, and are the
 // default. Package server mounts the routes.
 //
-// Reading order: chat.go, generate.go, options.go, stream.go, models.go, pull.go.
+// Reading order: chat.go, generate.go, options.go, stream.go, embed.go, models.go, pull.go.
 package ollama
 
 import (
@@ -34,6 +34,8 @@ func Routes(store *hub.Store) []serving.Route {
 	return []serving.Route{
 		route("POST", "/api/chat", "Ollama chat, streamed unless stream is false", chatHandler, serving.Contract{Takes: api.ChatRequest{}, Gives: api.ChatResponse{}, Events: api.ChatResponse{}, Framing: serving.NDJSON, Runs: true}),
 		route("POST", "/api/generate", "Ollama completion, streamed unless stream is false", generate, serving.Contract{Takes: api.GenerateRequest{}, Gives: api.GenerateResponse{}, Events: api.GenerateResponse{}, Framing: serving.NDJSON, Runs: true}),
+		route("POST", "/api/embed", "Ollama embeddings", embed, serving.Contract{Takes: api.EmbedRequest{}, Gives: api.EmbedResponse{}, Runs: true, Also: []int{http.StatusNotImplemented}}),
+		route("POST", "/api/embeddings", "Ollama embedding of one text, the older route", vector, serving.Contract{Takes: api.VectorRequest{}, Gives: api.VectorResponse{}, Runs: true, Also: []int{http.StatusNotImplemented}}),
 		route("GET", "/api/tags", "Ollama list of models", tags, serving.Contract{Gives: api.Models{}}),
 		route("GET", "/api/ps", "Ollama list of loaded models", ps, serving.Contract{Gives: api.Models{}}),
 		route("POST", "/api/show", "Ollama description of a model", show, serving.Contract{Takes: api.NameRequest{}, Gives: api.ShowResponse{}}),

@@ -25,6 +25,8 @@ func Routes() []serving.Route {
 			Contract: serving.Contract{Takes: api.ChatRequest{}, Gives: api.ChatCompletion{}, Events: api.ChatChunk{}, Runs: true}},
 		{Method: "GET", Path: "/models", Shape: WriteError, Handle: models, About: "OpenAI list of models",
 			Contract: serving.Contract{Gives: api.ModelList{}}},
+		{Method: "POST", Path: "/v1/embeddings", Shape: WriteError, Handle: embeddings, About: "OpenAI embeddings",
+			Contract: serving.Contract{Takes: api.EmbeddingRequest{}, Gives: api.Embeddings{}, Runs: true, Also: []int{http.StatusNotImplemented}}},
 		{Method: "GET", Path: "/v1/models", Shape: WriteError, Handle: models, About: "OpenAI list of models",
 			Contract: serving.Contract{Gives: api.ModelList{}}},
 		{Method: "GET", Path: "/v1/models/{id...}", Shape: WriteError, Handle: oneModel, About: "OpenAI description of a model",

@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock-llm/penstock/api/llamaserver"
 	"github.com/penstock-llm/penstock/api/openai"
+	"github.com/penstock-llm/penstock/api/rerank"
 	"github.com/penstock-llm/penstock/api/sampling"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
@@ -22,6 +23,12 @@ var forms = map[reflect.Type]func() object{
 	reflect.TypeFor[json.Number](): func() object { return of("number") },
 	reflect.TypeFor[sampling.Stop](): func() object {
 		return either(of("string"), object{"type": "array", "items": object{"type": "string", "minLength": 1, "maxLength": 256}, "maxItems": 128})
+	},
+	reflect.TypeFor[sampling.Texts](): func() object {
+		return either(of("string"), object{"type": "array", "items": of("string"), "maxItems": serving.MaxInputs})
+	},
+	reflect.TypeFor[rerank.Document](): func() object {
+		return either(of("string"), object{"type": "object", "required": []string{"text"}, "properties": object{"text": of("string")}})
 	},
 	reflect.TypeFor[openai.Prompt](): func() object {
 		return either(of("string"), arrayOf(of("string")), arrayOf(token()), arrayOf(arrayOf(token())))
@@ -43,12 +50,13 @@ func rawForm(name string, on serving.Routes) object {
 		return arrayOf(object{"type": "object", "properties": object{"type": of("string"), "function": of("object")}})
 	case "prompt":
 		return either(of("string"), arrayOf(object{"type": []string{"string", "integer"}}))
-	case "content": // of /tokenize
+	case "content": // of /tokenize and /embedding
 		return either(of("string"), arrayOf(object{"type": []string{"string", "integer"}}))
 	case "input":
 		if on&serving.OnResponses != 0 {
 			return either(of("string"), arrayOf(of("object")))
 		}
+		return rawForm("content", on) // of /embedding
 	case "system":
 		return either(of("string"), arrayOf(object{"type": "object", "required": []string{"type", "text"},
 			"properties": object{"type": object{"const": "text"}, "text": of("string")}}))
@@ -91,4 +99,6 @@ var needed = map[string]serving.Routes{
 	"text":         serving.OnEncode,
 	"content":      serving.OnTokenize,
 	"tokens":       serving.OnDetokenize,
+	"input":        serving.OnEmbeddings,
+	"query":        serving.OnRerank,
 }

@@ -174,6 +174,8 @@ func FromEngine(err error) *Error {
 	case errors.Is(err, engine.ErrQueueFull):
 		return &Error{Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "queue_full",
 			Message: "too many requests are waiting: try again in a few seconds", RetryAfter: 5}
+	case errors.Is(err, engine.ErrNoStates):
+		return &Error{Status: http.StatusNotImplemented, Type: "not_supported_error", Message: "this model gives no embeddings", Final: true}
 	case errors.Is(err, engine.ErrEmpty):
 		return Bad("prompt", "the prompt has no tokens")
 	case errors.Is(err, engine.ErrToken):

@@ -2,6 +2,7 @@ package serving
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -74,7 +75,7 @@ func RouteOf(path string) Routes {
 	case "/api/show", "/api/pull", "/api/delete":
 		return OnOllamaName
 	}
-	return 0
+	return embeddingRouteOf(path)
 }
 
 // Parameter is one field of requests, and what the routes do with it. A route
@@ -104,7 +105,7 @@ func ignored(on Routes, name, reason string) Parameter {
 
 // Parameters is the table of all parameters. Decoding refuses by it, the tests
 // hold it against the request types, and docs/api.md and /openapi.json show it.
-var Parameters = withOptions([]Parameter{
+var Parameters = slices.Concat(withOptions([]Parameter{
 	honoured(OnChat|OnTemplate|OnTokenize|onClaude|OnOllamaChat, "messages", "text contents only"),
 	honoured(onClaude|OnOllamaText, "system", ""),
 	{Name: "prompt", Honoured: onPlain | OnBenchmark | OnOllamaText | OnTokenize, Refused: OnResponses, Note: "/v1/completions and /completion take several, and token ids; /infill: what the answer begins with"},
@@ -278,7 +279,7 @@ var Parameters = withOptions([]Parameter{
 	ignored(OnChat, "verbosity", "a hint to OpenAI's own models"),
 	ignored(onOpenAI, "spaces_between_special_tokens", "no spaces are ever added"),
 	ignored(onOpenAI, "request_id", "the header x-request-id has it"),
-})
+}), embeddingParameters)
 
 // withOptions adds a row for each parameter that all routes know and Ollama's
 // routes have among their options.

@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-llm/penstock/api/native"
 	"github.com/penstock-llm/penstock/api/ollama"
 	"github.com/penstock-llm/penstock/api/openai"
+	"github.com/penstock-llm/penstock/api/rerank"
 	"github.com/penstock-llm/penstock/api/responses"
 )
 
@@ -41,6 +42,12 @@ var columns = []struct {
 	{OnOllamaText, []string{"/api/generate"}, ollama.GenerateRequest{}},
 	{OnInfill, []string{"/infill"}, llamaserver.InfillRequest{}},
 	{OnOllamaName, []string{"/api/show", "/api/pull", "/api/delete"}, ollama.NameRequest{}},
+	{OnEmbeddings, []string{"/v1/embeddings"}, openai.EmbeddingRequest{}},
+	{OnEmbedding, []string{"/embedding", "/embeddings"}, llamaserver.EmbeddingRequest{}},
+	{OnOllamaEmbed, []string{"/api/embed"}, ollama.EmbedRequest{}},
+	{OnOllamaVector, []string{"/api/embeddings"}, ollama.VectorRequest{}},
+	{OnRerank, []string{"/rerank", "/v1/rerank", "/v2/rerank"}, rerank.Request{}},
+	{OnScore, []string{"/score", "/v1/score"}, rerank.ScoreRequest{}},
 }
 
 // jsonFields are the names of all fields of a request, nested ones with a dot.

@@ -58,6 +58,8 @@ var Ranges = []Range{
 	{"top_logprobs", OnChat | onOllama, 0, 20},
 	{"requests", OnBenchmark, 1, 10_000},
 	{"concurrency", OnBenchmark, 1, 256},
+	{"embd_normalize", OnEmbedding, -1, 64},
+	{"top_n", OnRerank, 0, MaxInputs},
 }
 
 // RangeOf is the range of a parameter on a route.
