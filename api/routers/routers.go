@@ -14,6 +14,15 @@ type ServerLoad struct {
 	ServerLoad int `json:"server_load"` // requests that run or wait
 }
 
+// OneLoad is the answer of GET /get_load.
+type OneLoad struct {
+	DPRank         int `json:"dp_rank"`
+	Load           int `json:"load"` // requests that run or wait
+	NumReqs        int `json:"num_reqs"`
+	NumWaitingReqs int `json:"num_waiting_reqs"`
+	NumTokens      int `json:"num_tokens"` // that the blocks of running requests can hold
+}
+
 // Loads is the answer of GET /v1/loads.
 type Loads struct {
 	Timestamp   string `json:"timestamp"`

@@ -71,6 +71,9 @@ func TestLoads(t *testing.T) {
 		if m := f.do(t, "GET", "/load", "").get(t); m["server_load"] != float64(i+1) {
 			t.Errorf("%d requests: %v", i+1, m)
 		}
+		if m := f.do(t, "GET", "/get_load", "").get(t); m["load"] != float64(i+1) || m["num_waiting_reqs"] != 0.0 || m["num_tokens"].(float64) < 16 {
+			t.Errorf("%d requests: %v", i+1, m)
+		}
 	}
 	l := load()
 	if l["num_running_reqs"] != 2.0 || l["utilization"] != 1.0 || l["num_used_tokens"].(float64) < 32 || l["token_usage"].(float64) <= 0 {
@@ -124,7 +127,7 @@ func TestRoutersWhileDraining(t *testing.T) {
 	}
 	empty := New(Config{Version: "test"})
 	g := &fixture{Server: empty}
-	for path, want := range map[string]int{"/ping": 503, "/health_generate": 503, "/load": 503, "/v1/loads": 503, "/version": 200, "/server_info": 503, "/model_info": 503} {
+	for path, want := range map[string]int{"/ping": 503, "/health_generate": 503, "/load": 503, "/get_load": 503, "/v1/loads": 503, "/version": 200, "/server_info": 503, "/model_info": 503} {
 		if a := g.do(t, "GET", path, ""); a.status != want {
 			t.Errorf("loading: %s: %d, want %d: %s", path, a.status, want, a.body)
 		}

@@ -20,6 +20,17 @@ func load(call *serving.Call) *serving.Error {
 	return call.JSON(200, api.ServerLoad{ServerLoad: st.Running + st.Waiting})
 }
 
+// oneLoad is GET /get_load.
+func oneLoad(call *serving.Call) *serving.Error {
+	m := call.App.Models.Loaded()
+	if m == nil {
+		return serving.Loading()
+	}
+	st := m.Engine.Stats()
+	n := st.Running + st.Waiting
+	return call.JSON(200, api.OneLoad{Load: n, NumReqs: n, NumWaitingReqs: st.Waiting, NumTokens: (st.Blocks - st.FreeBlocks) * m.Engine.Config().BlockTokens})
+}
+
 // sections are what ?include= may name. All that there is to tell of this server
 // is in core.
 var sections = []string{"core", "memory", "spec", "lora", "disagg", "queues", "all"}

@@ -33,6 +33,7 @@ func Routes() []serving.Route {
 		public(route("GET", "/ping", "200 when ready", ping, gives(struct{}{}))),
 		public(route("POST", "/ping", "the same", ping, gives(struct{}{}))),
 		public(route("GET", "/load", "vLLM: requests that run or wait", load, gives(api.ServerLoad{}))),
+		public(route("GET", "/get_load", "vllm-router: the same, with tokens", oneLoad, gives(api.OneLoad{}))),
 		route("GET", "/v1/loads", "SGLang: what the engine has to do", t.loads, serving.Contract{Gives: api.Loads{}, Query: map[string][]string{"include": nil}}),
 		route("GET", "/version", "version", version, gives(api.Version{})),
 		route("GET", "/health_generate", "200 when a token could be generated", healthGenerate, serving.Contract{Gives: struct{}{}, Runs: true}),
