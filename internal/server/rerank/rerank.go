@@ -31,18 +31,11 @@ func Routes() []serving.Route {
 		route("/v2/rerank", "the same, as Cohere has it", rerank, order),
 		route("/score", "vLLM: how alike texts are", score, compare),
 		route("/v1/score", "the same", score, compare),
-		route("/pooling", "refused", refusePooling, serving.Contract{Refused: true, Also: also}),
 	}
 }
 
 // method is what answers call their scores.
 const method = "cosine"
-
-// refusePooling is POST /pooling of vLLM.
-func refusePooling(*serving.Call) *serving.Error {
-	return &serving.Error{Status: http.StatusNotImplemented, Type: "not_supported_error", Final: true,
-		Message: "/pooling is not served: /v1/embeddings gives the pooled hidden states of a text"}
-}
 
 // rerank is POST /rerank.
 func rerank(call *serving.Call) *serving.Error {
