@@ -3,7 +3,8 @@
 prompt, how much of it the prefix cache had, and the time to the first token.
 
 From the second turn on at least 95 % of the prompt must be cached, and the first token must not take longer than what the turn added
-explains: three times what so many tokens took in the first turn, and a second. It exits with 1 otherwise."""
+explains: five times what so many tokens took in the first turn, and two seconds. The last tokens of a prompt attend to all before them, so
+they take about twice the average; the rest is for what else the machine does. It exits with 1 otherwise."""
 import json, pathlib, re, subprocess, sys, time, urllib.request
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "internal" / "server" / "testdata" / "agents"
@@ -42,7 +43,7 @@ def session(url, name):
         print(f"{turn:5}{prompt:8}{prompt - before:7}{cached:8}{cached / prompt:8.1%}{first:7.2f} s", flush=True)
         if turn == 1:
             rate = first / prompt
-        elif cached < 0.95 * prompt or first > 3 * rate * (prompt - before) + 1:
+        elif cached < 0.95 * prompt or first > 5 * rate * (prompt - before) + 2:
             print("      this turn breaks the promise")
             good = False
         before = prompt
