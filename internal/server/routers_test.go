@@ -41,7 +41,7 @@ func TestRouters(t *testing.T) {
 		}
 	}
 	a := f.post(t, "/pooling", `{"input":"x"}`)
-	if a.status != 501 || !strings.Contains(a.body, "/pooling is not supported") || a.header.Get("X-Should-Retry") != "false" {
+	if a.status != 501 || !strings.Contains(a.body, "/pooling is not served") || a.header.Get("X-Should-Retry") != "false" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 }

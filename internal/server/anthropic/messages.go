@@ -14,10 +14,7 @@ import (
 func messages(call *serving.Call) *serving.Error {
 	call.W.Header().Set("Request-Id", call.ID)
 	var req api.MessagesRequest
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}
@@ -49,10 +46,7 @@ func messages(call *serving.Call) *serving.Error {
 func countTokens(call *serving.Call) *serving.Error {
 	call.W.Header().Set("Request-Id", call.ID)
 	var req api.Conversation
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}

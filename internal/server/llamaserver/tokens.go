@@ -14,10 +14,7 @@ import (
 // tokenize is POST /tokenize.
 func tokenize(call *serving.Call) *serving.Error {
 	var req api.TokenizeRequest
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}
@@ -137,10 +134,7 @@ func (p mixed) encode(special bool, encode func(text string, special bool) ([]in
 // detokenize is POST /detokenize.
 func detokenize(call *serving.Call) *serving.Error {
 	var req api.DetokenizeRequest
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}
@@ -160,10 +154,7 @@ func detokenize(call *serving.Call) *serving.Error {
 // applyTemplate is POST /apply-template.
 func applyTemplate(call *serving.Call) *serving.Error {
 	var req api.ApplyTemplateRequest
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}

@@ -8,10 +8,7 @@ import (
 // encode is POST /encode.
 func encode(call *serving.Call) *serving.Error {
 	var req api.EncodeRequest
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}

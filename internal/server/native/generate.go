@@ -16,10 +16,7 @@ func generateStream(call *serving.Call) *serving.Error { return run(call, true) 
 
 func run(call *serving.Call, streamed bool) *serving.Error {
 	var req api.GenerateRequest
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}

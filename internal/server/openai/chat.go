@@ -14,10 +14,7 @@ import (
 // chatCompletions is POST /v1/chat/completions.
 func chatCompletions(call *serving.Call) *serving.Error {
 	var req api.ChatRequest
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}

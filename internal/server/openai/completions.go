@@ -12,10 +12,7 @@ import (
 // completions is POST /v1/completions.
 func completions(call *serving.Call) *serving.Error {
 	var req api.CompletionRequest
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}

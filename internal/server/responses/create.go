@@ -25,10 +25,7 @@ type work struct {
 // create is POST /v1/responses.
 func (h handlers) create(call *serving.Call) *serving.Error {
 	var req api.Request
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}
@@ -70,10 +67,7 @@ func (h handlers) create(call *serving.Call) *serving.Error {
 // inputTokens is POST /v1/responses/input_tokens.
 func (h handlers) inputTokens(call *serving.Call) *serving.Error {
 	var req api.Request
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}

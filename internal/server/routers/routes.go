@@ -28,13 +28,16 @@ func Routes() []serving.Route {
 		return r
 	}
 	gives := func(answer any) serving.Contract { return serving.Contract{Gives: answer} }
+	ready := func(answer any) serving.Contract {
+		return serving.Contract{Gives: answer, Also: []int{http.StatusServiceUnavailable}}
+	}
 	var t throughput
 	return []serving.Route{
-		public(route("GET", "/ping", "200 when ready", ping, gives(struct{}{}))),
-		public(route("POST", "/ping", "the same", ping, gives(struct{}{}))),
-		public(route("GET", "/load", "vLLM: requests that run or wait", load, gives(api.ServerLoad{}))),
-		public(route("GET", "/get_load", "vllm-router: the same, with tokens", oneLoad, gives(api.OneLoad{}))),
-		route("GET", "/v1/loads", "SGLang: what the engine has to do", t.loads, serving.Contract{Gives: api.Loads{}, Query: map[string][]string{"include": nil}}),
+		public(route("GET", "/ping", "200 when ready", ping, ready(struct{}{}))),
+		public(route("POST", "/ping", "the same", ping, ready(struct{}{}))),
+		public(route("GET", "/load", "vLLM: requests that run or wait", load, ready(api.ServerLoad{}))),
+		public(route("GET", "/get_load", "vllm-router: the same, with tokens", oneLoad, ready(api.OneLoad{}))),
+		route("GET", "/v1/loads", "SGLang: what the engine has to do", t.loads, serving.Contract{Gives: api.Loads{}, Query: map[string][]string{"include": nil}, Also: []int{http.StatusBadRequest}}),
 		route("GET", "/version", "version", version, gives(api.Version{})),
 		route("GET", "/health_generate", "200 when a token could be generated", healthGenerate, serving.Contract{Gives: struct{}{}, Runs: true}),
 		route("GET", "/get_model_info", "SGLang: the model", modelInfo, gives(api.ModelInfo{})),
@@ -43,7 +46,6 @@ func Routes() []serving.Route {
 		route("GET", "/server_info", "the same", serverInfo, gives(api.ServerInfo{})),
 		local(route("POST", "/flush_cache", "SGLang: empty the prefix cache", flushCache, gives(api.Flushed{}))),
 		local(route("POST", "/reset_prefix_cache", "vLLM: the same", flushCache, gives(api.Flushed{}))),
-		route("POST", "/pooling", "refused", pooling, serving.Contract{Refused: true, Also: []int{http.StatusNotImplemented}}),
 	}
 }
 
@@ -64,9 +66,4 @@ func flushCache(call *serving.Call) *serving.Error {
 		return serving.FromEngine(failed)
 	}
 	return call.JSON(200, api.Flushed{Success: true, Message: "the prefix cache is empty, but for what running requests hold", Blocks: n})
-}
-
-// pooling is POST /pooling, which this server does not have.
-func pooling(*serving.Call) *serving.Error {
-	return &serving.Error{Status: http.StatusNotImplemented, Type: "not_supported_error", Final: true, Message: "/pooling is not supported by this server"}
 }

@@ -20,6 +20,15 @@ func (c *Call) Acquire(name string) (*Lease, *Error) {
 	return c.App.Models.Acquire(c.R.Context(), name)
 }
 
+// Open decodes the body into dst and acquires the model that it names, in the
+// field of dst that model points to. The caller must Release the model.
+func (c *Call) Open(dst any, model *string) (*Lease, *Error) {
+	if err := c.Decode(dst); err != nil {
+		return nil, err
+	}
+	return c.Acquire(*model)
+}
+
 // Context is the request's, which ends with the client's connection, with the
 // time that a generation may take.
 func (c *Call) Context() (context.Context, context.CancelFunc) {

@@ -62,17 +62,25 @@ const (
 
 // Stops checks stop strings.
 func (c *Check) Stops(param string, stops []string) []string {
-	if len(stops) > maxStops {
-		c.Fail(Bad(param, "%s must have at most %d strings", param, maxStops))
+	if !c.texts(param, stops, maxStops, maxStopText) {
 		return nil
 	}
-	for _, s := range stops {
-		if s == "" || len(s) > maxStopText {
-			c.Fail(Bad(param, "each string of %s must have between 1 and %d bytes", param, maxStopText))
-			return nil
+	return stops
+}
+
+// texts checks how many strings a list has, and how many bytes each.
+func (c *Check) texts(param string, list []string, most, longest int) bool {
+	if len(list) > most {
+		c.Fail(Bad(param, "%s must have at most %d strings", param, most))
+		return false
+	}
+	for _, s := range list {
+		if s == "" || len(s) > longest {
+			c.Fail(Bad(param, "each string of %s must have between 1 and %d bytes", param, longest))
+			return false
 		}
 	}
-	return stops
+	return true
 }
 
 // maxBias is the largest number of entries of logit_bias.

@@ -163,17 +163,7 @@ const (
 
 // words checks a list of short texts.
 func (c *Check) words(param string, words []string) bool {
-	if len(words) > maxWords {
-		c.Fail(Bad(param, "%s must have at most %d strings", param, maxWords))
-		return false
-	}
-	for _, w := range words {
-		if w == "" || len(w) > maxWordText {
-			c.Fail(Bad(param, "each string of %s must have between 1 and %d bytes", param, maxWordText))
-			return false
-		}
-	}
-	return true
+	return c.texts(param, words, maxWords, maxWordText)
 }
 
 // badWords are the token sequences of words, at the beginning of a text and
