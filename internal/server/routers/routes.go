@@ -46,6 +46,7 @@ func Routes() []serving.Route {
 		route("GET", "/server_info", "the same", serverInfo, gives(api.ServerInfo{})),
 		local(route("POST", "/flush_cache", "SGLang: empty the prefix cache", flushCache, gives(api.Flushed{}))),
 		local(route("POST", "/reset_prefix_cache", "vLLM: the same", flushCache, gives(api.Flushed{}))),
+		route("POST", "/pooling", "refused", pooling, serving.Contract{Refused: true, Also: []int{http.StatusNotImplemented}}),
 	}
 }
 
@@ -66,4 +67,10 @@ func flushCache(call *serving.Call) *serving.Error {
 		return serving.FromEngine(failed)
 	}
 	return call.JSON(200, api.Flushed{Success: true, Message: "the prefix cache is empty, but for what running requests hold", Blocks: n})
+}
+
+// pooling is POST /pooling of vLLM, which this server does not have.
+func pooling(*serving.Call) *serving.Error {
+	return &serving.Error{Status: http.StatusNotImplemented, Type: "not_supported_error", Final: true,
+		Message: "/pooling is not served: /v1/embeddings gives the pooled hidden states of a text"}
 }
