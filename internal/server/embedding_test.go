@@ -366,7 +366,7 @@ func TestEmbeddingsRefused(t *testing.T) {
 		{"/score", `{"text_1":["a","b"],"text_2":["a","b","c"]}`, 400, "text_1 has 2 elements and text_2 3"},
 		{"/score", `{"text_1":"a","text_2":"b","queries":"c"}`, 400, "other names of text_1 and text_2"},
 		{"/score", `{"text_1":"a","text_2":["b",null]}`, 400, "text_2 must be a string or an array of strings"},
-		{"/pooling", `{"input":"a"}`, 501, "/pooling is not supported by this server"},
+		{"/pooling", `{"input":"a"}`, 501, "/pooling is not served"},
 	} {
 		a := f.post(t, c.path, c.body)
 		if a.status != c.status || !strings.Contains(a.body, strings.ReplaceAll(c.says, `"`, `\"`)) {
