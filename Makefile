@@ -7,7 +7,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: agents bfcl clients parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis figures shapes fuzz vet staticcheck fmt generate generated race clean
+.PHONY: agents bfcl clients parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis figures shapes fuzz grammar-set vet staticcheck fmt generate generated race clean
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -126,6 +126,11 @@ bench-crosscheck: build ## our load generator against GuideLLM's figures
 bench: build ## the default model's steps by kind of work, then the seed's load on its core, its handler and through HTTP (3 minutes)
 	$(BIN) bench steps --model smollm2
 	$(BIN) bench layers --model smollm2 --layers core,handler,http --axes none --repeats 5 --settle 1s $(ARGS)
+
+GRAMMAR_SET ?= maskbench-dev.tar.xz
+grammar-set: build ## a set of schemas with instances through the masks: GRAMMAR_SET=file, folder or archive (5 minutes)
+	@test -e "$(GRAMMAR_SET)" || { echo "$(GRAMMAR_SET) is missing: GRAMMAR_SET=file, folder, .tar or .tar.xz of {\"schema\": ..., \"tests\": [...]}"; exit 1; }
+	$(BIN) bench grammar "$(GRAMMAR_SET)" --model qwen2.5-coder:0.5b $(ARGS)
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for FUZZTIME each

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/bench/grammar"
 	"github.com/penstock-llm/penstock/internal/bench/kernels"
 	"github.com/penstock-llm/penstock/internal/bench/layers"
 	"github.com/penstock-llm/penstock/internal/bench/loadtest"
@@ -26,6 +27,7 @@ type benchCommand struct {
 	Peers   peersCommand   `cmd:"" help:"The table of peers: llama.cpp and OpenVINO GenAI beside this server."`
 	Kernels kernelsCommand `cmd:"" help:"The matrix products of every format, against the machine's limits."`
 	Steps   stepsCommand   `cmd:"" help:"A model's steps by kind of work, against the machine's limits."`
+	Grammar grammarCommand `cmd:"" help:"Structured output: schemas served right, and the time of the masks."`
 	Mock    mockCommand    `cmd:"" help:"The front end alone, over an executor that computes nothing."`
 	Report  reportCommand  `cmd:"" help:"The history of results, and whether two of them differ."`
 }
@@ -70,6 +72,16 @@ func (c *stepsCommand) Run(ctx context.Context, cli *commands, term terminal) (e
 		return err
 	}
 	return c.Steps.Run(ctx, term.out)
+}
+
+type grammarCommand struct{ grammar.Grammar }
+
+func (c *grammarCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
+	c.Progress = bars(term)
+	if c.Grammar.Model, err = cli.fetch(ctx, term, c.Grammar.Model); err != nil {
+		return err
+	}
+	return c.Grammar.Run(ctx, term.out)
 }
 
 type mockCommand struct{ layers.Mock }

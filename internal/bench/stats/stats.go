@@ -8,9 +8,9 @@ import (
 	"slices"
 )
 
-// quantile returns the q-quantile of xs (linear interpolation between order statistics), NaN for an empty slice.
+// Quantile returns the q-quantile of xs (linear interpolation between order statistics), NaN for an empty slice.
 // xs is left as it is.
-func quantile(xs []float64, q float64) float64 {
+func Quantile(xs []float64, q float64) float64 {
 	if len(xs) == 0 {
 		return math.NaN()
 	}
@@ -29,7 +29,7 @@ func sortedQuantile(s []float64, q float64) float64 {
 }
 
 // Median is the 0.5-quantile.
-func Median(xs []float64) float64 { return quantile(xs, 0.5) }
+func Median(xs []float64) float64 { return Quantile(xs, 0.5) }
 
 // Mean is the arithmetic mean, NaN for an empty slice.
 func Mean(xs []float64) float64 {

@@ -9,7 +9,7 @@ import (
 func TestQuantile(t *testing.T) {
 	xs := []float64{4, 1, 3, 2}
 	for _, c := range []struct{ q, want float64 }{{0, 1}, {0.5, 2.5}, {1, 4}, {0.25, 1.75}, {-1, 1}, {2, 4}} {
-		if got := quantile(xs, c.q); math.Abs(got-c.want) > 1e-12 {
+		if got := Quantile(xs, c.q); math.Abs(got-c.want) > 1e-12 {
 			t.Errorf("quantile(%v) = %v, want %v", c.q, got, c.want)
 		}
 	}

@@ -1,0 +1,350 @@
+package grammar
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/penstock-llm/penstock/internal/grammar/regex"
+)
+
+// errFull says that an arena has used up its memory.
+var errFull = errors.New("the states of the grammar need too much memory: use fewer alternatives and smaller repetitions")
+
+// maxThreads is how many lexemes a state may be inside of at the same time.
+const maxThreads = 1 << 13
+
+// maxFrames is how many places in rules one byte may lead to.
+const maxFrames = 1 << 17
+
+// frame is where a rule goes on, and what follows that rule.
+type frame struct {
+	pc   int32 // endOfText: the text may end
+	cont int32
+}
+
+const endOfText = -1
+
+// thread is a lexeme that the text is inside of (or at the beginning of): what is
+// left of it, and the frames that go on behind it.
+type thread struct {
+	rest regex.ID
+	cont int32
+}
+
+// config is a state of the parser: all lexemes that the text may be inside of.
+type config struct {
+	threads  []thread
+	edges    [4]uint64 // where byte classes begin, see regex.Set.Edges
+	complete bool      // the text may end here
+	dist     int32     // least bytes to the end of the text, or a bound of it
+	row      *[256]int32
+	mask     *mask
+}
+
+// The first states of every arena, and what a row holds that is not computed yet.
+const (
+	dead    int32 = 0
+	initial int32 = 1
+	unfound int32 = -1
+)
+
+// arena holds the states that the texts of a Grammar have led to. Equal states are
+// one: a set of frames stands for all ways into a rule, so that a state does not
+// depend on the position in the text. When an arena is full, matchers move on to
+// a new one.
+type arena struct {
+	mu      sync.Mutex
+	p       *program
+	set     *regex.Set
+	v       *Vocabulary
+	limit   int
+	used    int
+	err     error
+	conts   [][]frame // sets of frames, in order
+	dists   []int32   // [conts] least bytes to the end of the text
+	contIDs map[string]int32
+	configs []config
+	ids     map[string]int32
+	covers  map[coverKey]cover
+	masks   map[uint64][]*mask
+	rests   map[int32]*mask
+	key     []byte
+	closure closure
+	stack   []int32       // of a walk: the states on the way
+	rows    []*[256]int32 // and their rows
+}
+
+func (g *Grammar) newArena(v *Vocabulary) *arena {
+	a := &arena{
+		p: &g.program, set: g.set.Clone(g.limits.Memory / 256), v: v, limit: g.limits.Memory,
+		contIDs: map[string]int32{}, ids: map[string]int32{}, covers: map[coverKey]cover{}, masks: map[uint64][]*mask{}, rests: map[int32]*mask{},
+	}
+	a.closure = closure{a: a, seen: map[frame]bool{}, lexemes: map[regex.ID][]frame{}, calls: map[int32][]frame{}}
+	end := a.cont([]frame{{endOfText, 0}})
+	a.config(nil, false)
+	a.closure.begin()
+	a.closure.call(g.start, a.conts[end])
+	threads, complete := a.closure.run(nil)
+	a.config(threads, complete)
+	return a
+}
+
+func (a *arena) full() error {
+	if a.err == nil && (a.set.Err() != nil || a.used+a.set.Bytes() > a.limit) {
+		a.err = errFull
+	}
+	return a.err
+}
+
+// cont returns the number of a set of frames. It sorts them.
+func (a *arena) cont(frames []frame) int32 {
+	slices.SortFunc(frames, func(x, y frame) int { return cmp.Or(cmp.Compare(x.pc, y.pc), cmp.Compare(x.cont, y.cont)) })
+	frames = slices.Compact(frames)
+	k := a.key[:0]
+	for _, f := range frames {
+		k = binary.LittleEndian.AppendUint32(k, uint32(f.pc))
+		k = binary.LittleEndian.AppendUint32(k, uint32(f.cont))
+	}
+	a.key = k
+	if id, ok := a.contIDs[string(k)]; ok {
+		return id
+	}
+	d := int32(never)
+	for _, f := range frames {
+		if f.pc == endOfText {
+			d = 0
+			break
+		}
+		d = min(d, a.p.dist[f.pc]+a.dists[f.cont])
+	}
+	id := int32(len(a.conts))
+	a.conts = append(a.conts, slices.Clone(frames))
+	a.dists = append(a.dists, d)
+	a.contIDs[string(k)] = id
+	a.used += 2*len(k) + 96
+	return id
+}
+
+// config returns the number of a state. It sorts the threads.
+func (a *arena) config(threads []thread, complete bool) int32 {
+	slices.SortFunc(threads, func(x, y thread) int { return cmp.Compare(x.rest, y.rest) })
+	threads = a.merge(threads)
+	if len(threads) > maxThreads {
+		a.err = errFull
+		return dead
+	}
+	k := append(a.key[:0], 0)
+	if complete {
+		k[0] = 1
+	}
+	for _, t := range threads {
+		k = binary.LittleEndian.AppendUint32(k, uint32(t.rest))
+		k = binary.LittleEndian.AppendUint32(k, uint32(t.cont))
+	}
+	a.key = k
+	if id, ok := a.ids[string(k)]; ok {
+		return id
+	}
+	c := config{threads: slices.Clone(threads), complete: complete, edges: [4]uint64{1}, dist: never}
+	for _, t := range threads {
+		e := a.set.Edges(t.rest)
+		for i := range e {
+			c.edges[i] |= e[i]
+		}
+		c.dist = min(c.dist, int32(a.set.Dist(t.rest))+a.dists[t.cont])
+	}
+	if complete {
+		c.dist = 0
+	}
+	id := int32(len(a.configs))
+	a.configs = append(a.configs, c)
+	a.ids[string(a.key)] = id
+	a.used += 2*len(k) + 200
+	return id
+}
+
+// merge joins neighbours with the same rest of a lexeme.
+func (a *arena) merge(threads []thread) []thread {
+	out := threads[:0]
+	for i := 0; i < len(threads); {
+		j := i + 1
+		for j < len(threads) && threads[j].rest == threads[i].rest {
+			j++
+		}
+		t := threads[i]
+		if j-i > 1 {
+			var frames []frame
+			for _, o := range threads[i:j] {
+				frames = append(frames, a.conts[o.cont]...)
+			}
+			t.cont = a.cont(frames)
+		}
+		out = append(out, t)
+		i = j
+	}
+	return out
+}
+
+// step returns the state behind byte b.
+func (a *arena) step(id int32, b byte) int32 {
+	c := &a.configs[id]
+	if c.row != nil && c.row[b] != unfound {
+		return c.row[b]
+	}
+	if c.row == nil {
+		c.row = new([256]int32)
+		for i := range c.row {
+			c.row[i] = unfound
+		}
+		a.used += 1024
+	}
+	row, edges := c.row, c.edges
+	next := a.advance(c.threads, b)
+	lo := int(b)
+	for edges[lo>>6]>>(lo&63)&1 == 0 {
+		lo--
+	}
+	for end := regex.NextEdge(&edges, int(b)); lo < end; lo++ {
+		row[lo] = next
+	}
+	return next
+}
+
+// advance computes a state from the threads before byte b.
+func (a *arena) advance(threads []thread, b byte) int32 {
+	var on []thread
+	began := false
+	for _, t := range threads {
+		d := a.set.Deriv(t.rest, b)
+		if d == regex.Empty {
+			continue
+		}
+		if a.set.Nullable(d) {
+			if !began {
+				a.closure.begin()
+				began = true
+			}
+			a.closure.push(a.conts[t.cont]...)
+		}
+		if d != regex.Epsilon {
+			on = append(on, thread{d, t.cont})
+		}
+	}
+	complete := false
+	if began {
+		on, complete = a.closure.run(on)
+	}
+	if len(on) == 0 && !complete || a.full() != nil {
+		return dead
+	}
+	return a.config(on, complete)
+}
+
+// closure follows the rules from some frames on to the lexemes that they begin
+// with. All callers of a rule are collected before it is entered, so that they
+// share what follows: rules are entered in the order of their ranks.
+type closure struct {
+	a        *arena
+	work     []frame
+	seen     map[frame]bool
+	lexemes  map[regex.ID][]frame
+	calls    map[int32][]frame
+	complete bool
+}
+
+func (c *closure) begin() {
+	c.work = c.work[:0]
+	clear(c.seen)
+	clear(c.lexemes)
+	clear(c.calls)
+	c.complete = false
+}
+
+func (c *closure) push(frames ...frame) {
+	for _, f := range frames {
+		if !c.seen[f] {
+			c.seen[f] = true
+			c.work = append(c.work, f)
+		}
+	}
+}
+
+func (c *closure) call(rule int32, back []frame) { c.calls[rule] = append(c.calls[rule], back...) }
+
+// run appends the threads that begin here to those that go on.
+func (c *closure) run(threads []thread) ([]thread, bool) {
+	for {
+		for len(c.work) > 0 {
+			if len(c.seen) > maxFrames {
+				c.a.err = errFull
+				return nil, false
+			}
+			f := c.work[len(c.work)-1]
+			c.work = c.work[:len(c.work)-1]
+			c.follow(f)
+		}
+		if len(c.calls) == 0 {
+			break
+		}
+		first := int32(-1)
+		for r := range c.calls {
+			if first < 0 || c.a.p.rank[r] < c.a.p.rank[first] {
+				first = r
+			}
+		}
+		back := c.calls[first]
+		delete(c.calls, first)
+		c.push(frame{c.a.p.entry[first], c.a.cont(back)})
+	}
+	for r, frames := range c.lexemes {
+		threads = append(threads, thread{r, c.a.cont(frames)})
+	}
+	return threads, c.complete
+}
+
+func (c *closure) follow(f frame) {
+	if f.pc == endOfText {
+		c.complete = true
+		return
+	}
+	p := c.a.p
+	if p.dist[f.pc] >= never {
+		return
+	}
+	switch i := p.code[f.pc]; i.op {
+	case iLexeme:
+		r := regex.ID(i.a)
+		if r != regex.Epsilon {
+			c.lexemes[r] = append(c.lexemes[r], c.back(f)...)
+		}
+		if c.a.set.Nullable(r) {
+			c.push(frame{f.pc + 1, f.cont})
+		}
+	case iCall:
+		c.call(i.a, c.back(f))
+	case iFork:
+		for _, t := range p.targets[i.a:i.b] {
+			c.push(frame{t, f.cont})
+		}
+	case iJump:
+		c.push(frame{i.a, f.cont})
+	case iReturn:
+		c.push(c.a.conts[f.cont]...)
+	}
+}
+
+// back returns the frames that follow the instruction at f. Where its rule ends
+// there, these are the rule's own, so that repetitions by recursion do not grow.
+func (c *closure) back(f frame) []frame {
+	pc := f.pc + 1
+	for c.a.p.code[pc].op == iJump {
+		pc = c.a.p.code[pc].a
+	}
+	if c.a.p.code[pc].op == iReturn {
+		return c.a.conts[f.cont]
+	}
+	return []frame{{pc, f.cont}}
+}

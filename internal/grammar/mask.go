@@ -1,0 +1,321 @@
+package grammar
+
+import (
+	"math/bits"
+	"slices"
+
+	"github.com/penstock-llm/penstock/internal/grammar/regex"
+)
+
+// mask is the tokens that a state allows.
+type mask struct {
+	few   []int32  // the tokens, if bits is nil
+	bits  []uint64 // a bit for each token
+	worst int32    // largest distance to the end of the text behind any of the tokens
+}
+
+// fewTokens is up to how many tokens a mask lists them instead of having bits.
+const fewTokens = 256
+
+// coverKey asks whether a lexeme's rest allows every token of a slice.
+type coverKey struct {
+	rest  regex.ID
+	slice int
+}
+
+// cover answers. dist is the largest distance to the lexeme's end behind a token.
+type cover struct {
+	all  bool
+	dist int32
+}
+
+// maskOf returns the mask of a state, from now on kept with it.
+func (a *arena) maskOf(id int32, scratch []uint64) *mask {
+	if m := a.configs[id].mask; m != nil {
+		return m
+	}
+	clear(scratch)
+	w := walk{a: a, bits: scratch, limit: never}
+	w.overSlices(id)
+	if c := a.clamped(id); c != id {
+		r := a.restOf(c)
+		r.addTo(scratch)
+		// The texts behind it end as much later as the state's own.
+		w.worst = max(w.worst, min(never, r.worst+a.configs[id].dist-a.configs[c].dist))
+	} else {
+		w.over(a.v.rest, id)
+	}
+	m := a.keep(scratch, a.finish(id, scratch), w.worst)
+	if a.err == nil {
+		a.configs[id].mask = m
+	}
+	return m
+}
+
+// clamped returns a state that allows the same tokens outside of the slices, but
+// does not count the characters of a long string: one for many.
+func (a *arena) clamped(id int32) int32 {
+	if a.configs[id].complete {
+		return id
+	}
+	var out []thread
+	for i, t := range a.configs[id].threads {
+		if c := a.set.Clamp(t.rest, a.v.reach); c != t.rest {
+			if out == nil {
+				out = slices.Clone(a.configs[id].threads)
+			}
+			out[i].rest = c
+		}
+	}
+	if out == nil || a.full() != nil {
+		return id
+	}
+	return a.config(out, false)
+}
+
+// restOf returns the tokens outside of the slices that a state allows.
+func (a *arena) restOf(id int32) *mask {
+	if m := a.rests[id]; m != nil {
+		return m
+	}
+	w := walk{a: a, bits: make([]uint64, a.v.words), limit: never}
+	w.over(a.v.rest, id)
+	m := a.keep(w.bits, count(w.bits), w.worst)
+	a.rests[id] = m
+	return m
+}
+
+func (m *mask) addTo(bits []uint64) {
+	for _, t := range m.few {
+		setBit(bits, t)
+	}
+	for i, b := range m.bits {
+		bits[i] |= b
+	}
+}
+
+// finish adds twins and the tokens that end the text, and counts.
+func (a *arena) finish(id int32, bits []uint64) int {
+	a.v.spread(bits)
+	if a.configs[id].complete {
+		for _, t := range a.v.ends {
+			setBit(bits, t)
+		}
+	}
+	return count(bits)
+}
+
+// count returns the number of tokens, or any number above a few.
+func count(set []uint64) (n int) {
+	for _, b := range set {
+		if n += bits.OnesCount64(b); n > fewTokens {
+			break
+		}
+	}
+	return n
+}
+
+// keep makes a mask of bits. States with the same bits share them.
+func (a *arena) keep(bits []uint64, count int, worst int32) *mask {
+	m := &mask{worst: worst}
+	if count <= fewTokens {
+		m.few = make([]int32, 0, count)
+		for i, b := range bits {
+			for t := int32(i) * 64; b != 0; t++ {
+				if b&1 != 0 {
+					m.few = append(m.few, t)
+				}
+				b >>= 1
+			}
+		}
+		a.used += 4*count + 64
+		return m
+	}
+	h := hashWords(bits)
+	for _, o := range a.masks[h] {
+		if slices.Equal(o.bits, bits) {
+			m.bits = o.bits
+			a.used += 64
+			return m
+		}
+	}
+	m.bits = slices.Clone(bits)
+	a.masks[h] = append(a.masks[h], m)
+	a.used += 8*len(bits) + 128
+	return m
+}
+
+func hashWords(bits []uint64) (h uint64) {
+	h = 14695981039346656037
+	for _, b := range bits {
+		h = (h ^ b) * 1099511628211
+		h ^= h >> 32
+	}
+	return h
+}
+
+// walk visits the tokens that a state allows.
+type walk struct {
+	a     *arena
+	bits  []uint64
+	limit int32 // largest distance to the end of the text behind a token
+	worst int32 // largest distance that was seen
+	least int32 // least one, beyond the limit too, if any
+	any   bool
+}
+
+// overSlices sets the bits of the slices' tokens. A slice that a lexeme allows as
+// a whole is not walked. What is not allowed for short tokens is not for long ones.
+func (w *walk) overSlices(id int32) {
+	allowed := true
+	for i := range w.a.v.slices {
+		s := &w.a.v.slices[i]
+		dist := int32(0)
+		if allowed {
+			dist, allowed = w.a.allows(id, i)
+		}
+		if !allowed || dist > w.limit {
+			w.over(s.trie, id)
+			continue
+		}
+		for j, b := range s.bits {
+			w.bits[j] |= b
+		}
+		w.worst = max(w.worst, dist)
+		if !w.any || dist < w.least {
+			w.least = dist
+		}
+		w.any = true
+	}
+}
+
+// over sets the bits of a trie's tokens. It leaves out the subtree of a byte that
+// the state does not allow.
+func (w *walk) over(t trie, id int32) {
+	a := w.a
+	if cap(a.stack) < a.v.deepest+2 {
+		a.stack, a.rows = make([]int32, a.v.deepest+2), make([]*[256]int32, a.v.deepest+2)
+	}
+	stack, rows := a.stack[:a.v.deepest+2], a.rows[:a.v.deepest+2]
+	stack[0], rows[0] = id, a.configs[id].row
+	for i := 0; i < len(t); {
+		n := &t[i]
+		next := unfound
+		if row := rows[n.depth]; row != nil {
+			next = row[n.b]
+		}
+		if next == unfound {
+			next = a.step(stack[n.depth], n.b)
+			rows[n.depth] = a.configs[stack[n.depth]].row
+		}
+		if next == dead {
+			i += int(n.size)
+			continue
+		}
+		if i++; n.size > 1 {
+			stack[n.depth+1], rows[n.depth+1] = next, a.configs[next].row
+		}
+		if n.token < 0 {
+			continue
+		}
+		d := a.configs[next].dist
+		if !w.any || d < w.least {
+			w.least = d
+		}
+		w.any = true
+		if d <= w.limit {
+			w.worst = max(w.worst, d)
+			setBit(w.bits, n.token)
+		}
+	}
+}
+
+// within fills bits with the tokens behind which the text can end in limit bytes.
+// If there are none, it takes those behind which it can end the soonest.
+func (a *arena) within(id int32, limit int32, bits []uint64) {
+	for range 2 {
+		clear(bits)
+		w := walk{a: a, bits: bits, limit: limit}
+		w.overSlices(id)
+		w.over(a.v.rest, id)
+		a.finish(id, bits)
+		if a.configs[id].complete || !w.any || w.least <= limit {
+			return
+		}
+		limit = w.least
+	}
+}
+
+// allows reports whether a lexeme of the state allows all tokens of a slice, and
+// the largest distance to the end of the text behind them.
+func (a *arena) allows(id int32, slice int) (int32, bool) {
+	for _, t := range a.configs[id].threads {
+		k := coverKey{t.rest, slice}
+		c, ok := a.covers[k]
+		if !ok {
+			c = a.covered(t.rest, a.v.slices[slice].chars)
+			a.covers[k] = c
+			a.used += 48
+		}
+		if c.all {
+			return min(never, c.dist+a.dists[t.cont]), true
+		}
+	}
+	return 0, false
+}
+
+// coverLimit is how many states covered looks at. Beyond, a walk costs less.
+const coverLimit = 320
+
+// covered computes whether every string of so many characters of a slice may come
+// next in r.
+func (a *arena) covered(r regex.ID, chars int) cover {
+	s := a.set
+	chars = min(chars, a.v.deepest)
+	if n, dist := s.Free(r); n >= chars {
+		return cover{true, int32(dist)}
+	}
+	if s.Deriv(r, 'a') == regex.Empty || s.Deriv(r, '}') == regex.Empty {
+		return cover{} // the usual case, without a search
+	}
+	class := s.Runes(regex.Range{Lo: 0x20, Hi: 0x21}, regex.Range{Lo: 0x23, Hi: 0x5B}, regex.Range{Lo: 0x5D, Hi: 0x7E}, regex.Range{Lo: 0x80, Hi: 0x10FFFF})
+	type pair struct{ r, char regex.ID }
+	seen := map[pair]bool{}
+	dist := int32(0)
+	level := []pair{{r, class}}
+	for n := 0; n < chars && len(level) > 0; n++ {
+		var next []pair
+		for i := 0; i < len(level); i++ { // grows by what is inside of a character
+			p := level[i]
+			edges, inner := s.Edges(p.r), s.Edges(p.char)
+			for w := range edges {
+				edges[w] |= inner[w]
+			}
+			for b := 0; b < 256; b = regex.NextEdge(&edges, b) {
+				char := s.Deriv(p.char, byte(b))
+				if char == regex.Empty {
+					continue
+				}
+				q := pair{s.Deriv(p.r, byte(b)), char}
+				if q.r == regex.Empty || len(seen) > coverLimit {
+					return cover{}
+				}
+				if char == regex.Epsilon {
+					q.char = class
+					dist = max(dist, int32(s.Dist(q.r)))
+				}
+				switch {
+				case seen[q]:
+				case char == regex.Epsilon:
+					seen[q] = true
+					next = append(next, q)
+				default:
+					seen[q] = true
+					level = append(level, q)
+				}
+			}
+		}
+		level = next
+	}
+	return cover{true, dist}
+}

@@ -1,0 +1,285 @@
+package grammar
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/penstock-llm/penstock/internal/grammar/regex"
+)
+
+// ErrRefused is what Accept and AcceptBytes return for what may not come next.
+var ErrRefused = errors.New("the grammar does not allow this here")
+
+// Matcher is the state of one text that a grammar restricts. It is used by one
+// goroutine at a time.
+type Matcher struct {
+	g      *Grammar
+	v      *Vocabulary
+	a      *arena
+	text   []byte
+	states []int32 // [len(text)+1] in the arena
+	marks  []mark  // before each call of Accept and AcceptBytes
+	ended  bool    // by a token of Vocabulary.ends
+	bits   []uint64
+}
+
+type mark struct {
+	at    int // bytes of the text
+	ended bool
+}
+
+// Matcher returns a matcher at the beginning of a text. Without a vocabulary it
+// takes bytes only.
+func (g *Grammar) Matcher(v *Vocabulary) *Matcher {
+	if v == nil {
+		v = noTokens
+	}
+	m := &Matcher{g: g, v: v, bits: make([]uint64, v.words)}
+	m.a = g.arena(v, nil)
+	m.states = append(m.states, initial)
+	return m
+}
+
+var noTokens = NewVocabulary(nil, nil)
+
+// arena returns the arena for a vocabulary, a new one if the newest is old.
+func (g *Grammar) arena(v *Vocabulary, old *arena) *arena {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a := g.arenas[v]
+	if a == nil || a == old {
+		a = g.newArena(v)
+		g.arenas[v] = a
+	}
+	return a
+}
+
+// run calls f with the arena locked. If the arena is full it moves to a new one
+// and calls f again.
+func (m *Matcher) run(f func(a *arena) error) error {
+	for fresh := false; ; fresh = true {
+		m.a.mu.Lock()
+		err := m.a.full()
+		if err == nil {
+			if err = f(m.a); m.a.err != nil {
+				err = m.a.err
+			}
+		}
+		m.a.mu.Unlock()
+		if !errors.Is(err, errFull) || fresh {
+			return err
+		}
+		if err := m.move(); err != nil {
+			return err
+		}
+	}
+}
+
+// move takes the text to a new arena.
+func (m *Matcher) move() error {
+	m.a = m.g.arena(m.v, m.a)
+	m.a.mu.Lock()
+	defer m.a.mu.Unlock()
+	for i, b := range m.text {
+		m.states[i+1] = m.a.advance(m.a.configs[m.states[i]].threads, b) // without a row: most are not walked again
+	}
+	return m.a.full()
+}
+
+func (m *Matcher) state() int32 { return m.states[len(m.states)-1] }
+
+// Allowed is the set of tokens that may come next if left more tokens may be
+// generated, bit t%64 of word t/64 for token t. With a negative left there is no
+// bound; otherwise only such tokens are allowed behind which the text can still
+// be complete in time (or, if it is too late for that, as soon as possible). The
+// set is valid until the matcher's next call, and is not to be changed.
+func (m *Matcher) Allowed(left int) (bits []uint64, err error) {
+	if m.ended {
+		clear(m.bits)
+		return m.bits, nil
+	}
+	err = m.run(func(a *arena) error {
+		e := a.maskOf(m.state(), m.bits)
+		limit := left - 1
+		if len(m.v.ends) > 0 {
+			limit-- // the token that ends the text
+		}
+		switch {
+		case left >= 0 && int(e.worst) > limit:
+			a.within(m.state(), int32(max(limit, -1)), m.bits)
+			bits = m.bits
+		case e.bits != nil:
+			bits = e.bits
+		default:
+			clear(m.bits)
+			for _, t := range e.few {
+				setBit(m.bits, t)
+			}
+			bits = m.bits
+		}
+		return nil
+	})
+	return bits, err
+}
+
+// Accept takes a token.
+func (m *Matcher) Accept(token int32) error {
+	if token < 0 || int(token) >= len(m.v.pieces) || m.ended {
+		return fmt.Errorf("token %d: %w", token, ErrRefused)
+	}
+	if slices.Contains(m.v.ends, token) {
+		if !m.Complete() {
+			return fmt.Errorf("token %d ends the text: %w", token, ErrRefused)
+		}
+		m.marks = append(m.marks, mark{len(m.text), false})
+		m.ended = true
+		return nil
+	}
+	p := m.v.pieces[token]
+	if len(p) == 0 || len(p) > maxPiece {
+		return fmt.Errorf("token %d is no text: %w", token, ErrRefused)
+	}
+	if err := m.AcceptBytes(p); err != nil {
+		return fmt.Errorf("token %d, %.40q: %w", token, p, err)
+	}
+	return nil
+}
+
+// AcceptBytes takes text. It takes all of it or, with an error, none.
+func (m *Matcher) AcceptBytes(text []byte) error {
+	if m.ended {
+		return ErrRefused
+	}
+	at := len(m.text)
+	err := m.run(func(a *arena) error {
+		m.truncate(at)
+		for _, b := range text {
+			next := a.step(m.state(), b)
+			if next == dead {
+				return ErrRefused
+			}
+			m.text = append(m.text, b)
+			m.states = append(m.states, next)
+		}
+		return nil
+	})
+	if err != nil {
+		m.truncate(at)
+		return err
+	}
+	m.marks = append(m.marks, mark{at, false})
+	return nil
+}
+
+func (m *Matcher) truncate(n int) {
+	m.text, m.states = m.text[:n], m.states[:n+1]
+}
+
+// Rollback takes back the last n calls of Accept and AcceptBytes that succeeded.
+func (m *Matcher) Rollback(n int) {
+	n = min(n, len(m.marks))
+	if n <= 0 {
+		return
+	}
+	k := m.marks[len(m.marks)-n]
+	m.marks = m.marks[:len(m.marks)-n]
+	m.truncate(k.at)
+	m.ended = k.ended
+}
+
+// Complete reports whether the text may end here.
+func (m *Matcher) Complete() bool { return m.read(func(c *config) bool { return c.complete }) }
+
+// Ended reports whether nothing may follow: the text is complete and can't go on.
+func (m *Matcher) Ended() bool {
+	return m.ended || m.read(func(c *config) bool { return c.complete && len(c.threads) == 0 })
+}
+
+func (m *Matcher) read(f func(c *config) bool) bool {
+	m.a.mu.Lock()
+	defer m.a.mu.Unlock()
+	return f(&m.a.configs[m.state()])
+}
+
+// Least returns the number of bytes, and so at most the number of tokens, that
+// complete the text.
+func (m *Matcher) Least() (n int) {
+	m.read(func(c *config) bool { n = int(c.dist); return true })
+	return n
+}
+
+// maxForced is how many bytes Forced returns at most.
+const maxForced = 1 << 12
+
+// Forced returns the bytes that must come next, as far as there is one way on.
+func (m *Matcher) Forced() (forced []byte, err error) {
+	if m.ended {
+		return nil, nil
+	}
+	err = m.run(func(a *arena) error {
+		forced = forced[:0]
+		for at := m.state(); len(forced) < maxForced; {
+			b, next := a.only(at)
+			if next == dead {
+				break
+			}
+			forced, at = append(forced, b), next
+		}
+		return nil
+	})
+	return forced, err
+}
+
+// only returns the byte that must come next and the state behind it, or dead.
+func (a *arena) only(id int32) (only byte, next int32) {
+	if a.configs[id].complete {
+		return 0, dead
+	}
+	edges := a.configs[id].edges
+	for b := 0; b < 256; {
+		end := regex.NextEdge(&edges, b)
+		if to := a.step(id, byte(b)); to != dead {
+			if next != dead || end-b > 1 {
+				return 0, dead
+			}
+			only, next = byte(b), to
+		}
+		b = end
+	}
+	return only, next
+}
+
+// ForcedTokens returns tokens that must come next, with encode as the tokenizer.
+// It drops the last ones as long as a longer token could cross their end.
+func (m *Matcher) ForcedTokens(encode func(text []byte) []int32) ([]int32, error) {
+	forced, err := m.Forced()
+	if err != nil || len(forced) == 0 {
+		return nil, err
+	}
+	tokens := encode(forced)
+	n := 0
+	for _, t := range tokens {
+		if t < 0 || int(t) >= len(m.v.pieces) || len(m.v.pieces[t]) == 0 || !slices.Equal(forced[n:min(n+len(m.v.pieces[t]), len(forced))], m.v.pieces[t]) {
+			return nil, nil // the tokenizer spells the text otherwise
+		}
+		n += len(m.v.pieces[t])
+	}
+	if n != len(forced) {
+		return nil, nil
+	}
+	keep := len(tokens)
+	for i := len(tokens) - 1; i >= 0 && i >= len(tokens)-4; i-- {
+		n -= len(m.v.pieces[tokens[i]])
+		if m.v.crosses(forced[n:]) {
+			keep = i
+		}
+	}
+	return tokens[:keep], nil
+}
+
+// Match reports whether text is a whole text of the grammar.
+func (g *Grammar) Match(text []byte) bool {
+	m := g.Matcher(nil)
+	return m.AcceptBytes(text) == nil && m.Complete()
+}

@@ -1,0 +1,233 @@
+// Package regex holds regular languages over bytes as hash-consed expressions
+// and computes with them by derivatives: intersection, complement, bounded
+// repetition, emptiness and containment. It is no search engine: it knows no
+// captures and no leftmost match. Package grammar builds its lexemes with it.
+package regex
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/bits"
+)
+
+// ID names an expression of a Set. Equal expressions of one Set have equal IDs.
+type ID int32
+
+// The expressions that every Set begins with.
+const (
+	Empty   ID = 0 // no string at all
+	Epsilon ID = 1 // the empty string only
+	All     ID = 2 // every string of bytes
+)
+
+// Unbounded is the maximum of a repetition that has none.
+const Unbounded = -1
+
+// ErrBudget says that expressions or the states that they lead to are too many.
+var ErrBudget = errors.New("the regular expressions are too large: use smaller repetitions, shorter alternatives or simpler patterns")
+
+type kind uint8
+
+const (
+	kindEmpty    kind = iota
+	kindEps           // the empty string
+	kindAll           // every string
+	kindSwitch        // arms: the first byte decides what follows
+	kindConcat        // args[0] then args[1]
+	kindOr            // args, ascending
+	kindAnd           // args, ascending
+	kindNot           // args[0]
+	kindRepeat        // args[0], aux[0] to aux[1] times
+	kindMultiple      // digits of a multiple: aux is the unit and the remainder so far
+	kindQuoted        // texts of args[0] as the inside of a JSON string; aux is where in an escape
+)
+
+// Whether a language has a string.
+const (
+	unknown uint8 = iota
+	inhabited
+	void
+)
+
+// arm is a branch of a switch: a byte from lo to hi, then a string of next.
+type arm struct {
+	lo, hi byte
+	next   ID
+}
+
+// far is the length of a shortest string that is not known to exist.
+const far = 1 << 28
+
+type node struct {
+	kind     kind
+	nullable bool
+	definite bool  // built without intersection and complement: it has a string, if it is not Empty
+	life     uint8 // unknown, inhabited, void
+	bounded  bool  // edges is filled
+	text     bool  // known to have texts only
+	dist     int32 // bytes of a shortest string; -1: not computed
+	args     []ID
+	arms     []arm
+	aux      [2]int32
+	edges    [4]uint64 // bit b: bytes b-1 and b may lead to different derivatives
+}
+
+// Set holds expressions. It is not safe for concurrent use.
+type Set struct {
+	nodes  []node
+	index  map[string]ID
+	derivs map[uint64]ID
+	limit  int
+	err    error
+	work   int // of the pattern that is being made
+	key    []byte
+	rune   ID // one UTF-8 character
+	text   ID // any number of them
+}
+
+// NewSet returns a Set of at most limit expressions, derivatives included.
+func NewSet(limit int) *Set {
+	s := &Set{index: map[string]ID{}, derivs: map[uint64]ID{}, limit: max(limit, 256)}
+	s.intern(node{kind: kindEmpty, life: void, definite: true, dist: far, text: true})
+	s.intern(node{kind: kindEps, nullable: true, definite: true, life: inhabited, text: true})
+	s.intern(node{kind: kindAll, nullable: true, definite: true, life: inhabited})
+	s.rune = s.Runes(Range{0, 0x10FFFF})
+	s.text = s.Repeat(s.rune, 0, Unbounded)
+	return s
+}
+
+// Clone returns a copy that grows on its own, with the same IDs.
+func (s *Set) Clone(limit int) *Set {
+	c := &Set{limit: max(limit, len(s.nodes)), err: s.err, rune: s.rune, text: s.text}
+	c.nodes = append(make([]node, 0, len(s.nodes)+64), s.nodes...)
+	c.index = make(map[string]ID, len(s.index)+64)
+	for k, v := range s.index {
+		c.index[k] = v
+	}
+	c.derivs = make(map[uint64]ID, 256)
+	return c
+}
+
+// Err returns ErrBudget once the Set is full. From then on what its methods
+// return means nothing.
+func (s *Set) Err() error { return s.err }
+
+// Len returns the number of expressions.
+func (s *Set) Len() int { return len(s.nodes) }
+
+// Bytes estimates the memory that the Set takes.
+func (s *Set) Bytes() int { return len(s.nodes)*220 + len(s.derivs)*24 }
+
+func (s *Set) intern(n node) ID {
+	k := append(s.key[:0], byte(n.kind))
+	for _, a := range n.args {
+		k = binary.LittleEndian.AppendUint32(k, uint32(a))
+	}
+	for _, a := range n.arms {
+		k = append(k, a.lo, a.hi)
+		k = binary.LittleEndian.AppendUint32(k, uint32(a.next))
+	}
+	if n.kind == kindRepeat || n.kind == kindQuoted || n.kind == kindMultiple {
+		k = binary.LittleEndian.AppendUint32(k, uint32(n.aux[0]))
+		k = binary.LittleEndian.AppendUint32(k, uint32(n.aux[1]))
+	}
+	s.key = k
+	if id, ok := s.index[string(k)]; ok {
+		return id
+	}
+	if len(s.nodes) >= s.limit {
+		s.err = ErrBudget
+		return Empty
+	}
+	if n.kind > kindAll {
+		n.text = s.onlyTexts(&n)
+		n.dist = -1
+		if n.definite {
+			n.life = inhabited
+		}
+	}
+	id := ID(len(s.nodes))
+	s.nodes = append(s.nodes, n)
+	s.index[string(k)] = id
+	return id
+}
+
+// onlyTexts reports whether the form of n says that it has texts only.
+func (s *Set) onlyTexts(n *node) bool {
+	for _, a := range n.args {
+		if text := s.nodes[a].text; text == (n.kind == kindAnd) {
+			return text
+		}
+	}
+	return n.kind == kindConcat || n.kind == kindOr || n.kind == kindRepeat
+}
+
+// Nullable reports whether the empty string belongs to r.
+func (s *Set) Nullable(r ID) bool { return s.nodes[r].nullable }
+
+func (s *Set) allDefinite(args []ID) bool {
+	for _, a := range args {
+		if !s.nodes[a].definite {
+			return false
+		}
+	}
+	return true
+}
+
+// Edges returns where the byte classes of r begin: between two set bits all bytes
+// have the same derivative. Bit 0 is always set.
+func (s *Set) Edges(r ID) [4]uint64 {
+	if n := &s.nodes[r]; n.bounded {
+		return n.edges
+	}
+	n := s.nodes[r]
+	e := [4]uint64{1}
+	switch n.kind {
+	case kindSwitch:
+		for _, a := range n.arms {
+			mark(&e, int(a.lo))
+			mark(&e, int(a.hi)+1)
+		}
+	case kindConcat:
+		join(&e, s.Edges(n.args[0]))
+		if s.nodes[n.args[0]].nullable {
+			join(&e, s.Edges(n.args[1]))
+		}
+	case kindOr, kindAnd, kindNot, kindRepeat:
+		for _, a := range n.args {
+			join(&e, s.Edges(a))
+		}
+	case kindMultiple:
+		for b := '0'; b <= '9'+1; b++ {
+			mark(&e, int(b))
+		}
+	case kindQuoted:
+		e = s.quotedEdges(n)
+	}
+	s.nodes[r].edges, s.nodes[r].bounded = e, true
+	return e
+}
+
+func mark(e *[4]uint64, b int) {
+	if b < 256 {
+		e[b>>6] |= 1 << (b & 63)
+	}
+}
+
+func join(e *[4]uint64, o [4]uint64) {
+	for i := range e {
+		e[i] |= o[i]
+	}
+}
+
+// NextEdge returns the first byte class that begins after byte b, or 256.
+func NextEdge(e *[4]uint64, b int) int {
+	b++
+	for w := b >> 6; w < 4; w++ {
+		if m := e[w] &^ (1<<(b&63) - 1); m != 0 {
+			return w<<6 + bits.TrailingZeros64(m)
+		}
+		b = (w + 1) << 6
+	}
+	return 256
+}

@@ -1,0 +1,170 @@
+package schema
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestServed has for each schema texts that its grammar has and texts that it has not.
+func TestServed(t *testing.T) {
+	for name, c := range map[string]struct{ schema, yes, no string }{
+		"white space": {`{"properties":{"a":{"type":"array"},"b":true},"required":["a","b"]}`,
+			`{"a":[1,2],"b":{}} | {"a": [1, 2], "b": null} | {"a": [], "b": {"c": 1}, "d": 2}`, `{"b":1,"a":[]} | {"a":[],} | {"a":[]  ,"b":1} | {}`},
+		"order where required names others first": {`{"required":["b","z","a"],"properties":{"a":{},"b":{}}}`, `{"a":1,"b":2,"z":3} | {"a":1,"b":2,"q":0,"z":3}`, `{"b":2,"a":1,"z":3} | {"a":1,"b":2}`},
+		"escaped names":                   {`{"properties":{"a":{"type":"null"}},"additionalProperties":{"type":"string"}}`, `{"a":null} | {"b":"x"} | {"\u00e9":"x"}`, `{"a":"x"} | {"\u0061":"x"}`},
+		"integers":                        {`{"type":"integer","minimum":-3,"exclusiveMaximum":120}`, `-3 | 0 | -0 | 9 | 119 | 7.0`, `-4 | 120 | 1.5 | 00 | 1e1`},
+		"draft 4 integers":                {`{"$schema":"http://json-schema.org/draft-04/schema#","type":"integer","minimum":0,"exclusiveMinimum":true}`, `1 | 20`, `0 | 1.0`},
+		"keywords younger than the draft": {`{"$schema":"http://json-schema.org/draft-04/schema#","const":1,"if":true,"then":false,"enum":[1,2]}`, `1 | 2`, `3`},
+		"decimals":                        {`{"minimum":-1.25,"maximum":10.5,"type":"number"}`, `-1.25 | -1.2 | 10.5 | 10.50 | 0.001 | 9.99`, `-1.26 | 10.51 | 11 | -2`},
+		"cents":                           {`{"type":"number","multipleOf":0.01}`, `1 | 1.5 | 12.34 | 0.010 | -7.25`, `1.234 | 0.005`},
+		"multiples":                       {`{"type":"number","multipleOf":77}`, `0 | 77 | -154 | 7700 | 77.0`, `1 | 78 | 7.7`},
+		"halves":                          {`{"type":"number","multipleOf":2.5}`, `0 | 2.5 | 5 | 7.5 | 10.0`, `2 | 1.25 | 2.05`},
+		"exponents":                       {`{"type":"number"}`, `1e5 | 1.5E-7 | -0`, `.5 | 1. | 01`},
+		"characters":                      {`{"type":"string","minLength":2,"maxLength":3}`, `"ab" | "日本語" | "\u00e9é" | "\"\\" | "\ud83d\ude00a"`, `"a" | "abcd" | "日"`},
+		"pattern":                         {`{"type":"string","pattern":"^[a-z]+[0-9]$","maxLength":4}`, `"ab1" | "abc1"`, `"abcd1" | "1" | "Ab1"`},
+		"lookahead":                       {`{"type":"string","pattern":"^(?!con$)[a-z]+$"}`, `"cona" | "x"`, `"con"`},
+		"enum":                            {`{"enum":[1,"a",null,[1,{"x":2}],{"y":[]}]}`, `1 | 1.0 | "a" | null | [1, {"x": 2}] | {"y": []}`, `2 | "b" | [1] | {"y":[1]} | {}`},
+		"recursion":                       {`{"$ref":"#/$defs/t","$defs":{"t":{"type":"object","properties":{"v":{"type":"integer"},"k":{"type":"array","items":{"$ref":"#/$defs/t"}}},"required":["v"],"additionalProperties":false}}}`, `{"v":1,"k":[{"v":2,"k":[]},{"v":3}]}`, `{"v":1,"k":[{"k":[]}]}`},
+		"ids":                             {`{"$id":"http://x.org/root.json","properties":{"a":{"$ref":"item.json"},"b":{"$ref":"#n"}},"$defs":{"i":{"$id":"item.json","type":"null"},"n":{"$anchor":"n","const":3}}}`, `{"a":null,"b":3}`, `{"a":1} | {"b":4}`},
+		"allOf":                           {`{"allOf":[{"properties":{"a":{"minimum":3}}},{"properties":{"a":{"maximum":5},"b":{"type":"null"}},"required":["a"]}]}`, `{"a":4,"b":null} | {"a":"s"}`, `{"a":6} | {"b":null}`},
+		"oneOf by constants":              {`{"oneOf":[{"properties":{"k":{"const":"a"},"x":{"type":"null"}},"required":["k"]},{"properties":{"k":{"const":"b"}},"required":["k"]}]}`, `{"k":"a","x":null} | {"k":"b","x":1}`, `{"k":"a","x":1} | {"k":"c"}`},
+		"oneOf that overlaps":             {`{"oneOf":[{"multipleOf":2,"type":"integer"},{"multipleOf":3,"type":"integer"}]}`, `2 | 3 | 9`, `6 | 0 | 1`},
+		"not":                             {`{"type":"object","not":{"required":["a","b"]}}`, `{"a":1} | {"b":1} | {}`, `{"a":1,"b":2} | {"b":1,"a":2}`},
+		"if":                              {`{"properties":{"a":{"type":"boolean"},"b":{}},"if":{"properties":{"a":{"const":true}},"required":["a"]},"then":{"required":["b"]},"else":{"properties":{"b":false}}}`, `{"a":true,"b":1} | {"a":false} | {}`, `{"a":true} | {"a":false,"b":1} | {"b":1}`},
+		"dependencies":                    {`{"properties":{"a":{},"b":{},"c":{}},"dependencies":{"a":["b"],"c":{"properties":{"b":{"type":"null"}}}},"additionalProperties":false}`, `{"b":1} | {"a":1,"b":2} | {"a":1,"b":null,"c":3} | {"c":1}`, `{"a":1} | {"b":1,"c":2}`},
+		"names":                           {`{"propertyNames":{"pattern":"^x"},"maxProperties":2,"minProperties":1}`, `{"x":1} | {"x1":1,"x2":2}`, `{} | {"y":1} | {"x":1,"x2":2,"x3":3}`},
+		"one member, two duties":          {`{"allOf":[{"not":{"propertyNames":{"not":{"pattern":"a"}}}},{"not":{"propertyNames":{"not":{"pattern":"b"}}}}],"maxProperties":1}`, `{"ab":1} | {"cba":2}`, `{"a":1} | {} | {"a":1,"b":2}`},
+		"pattern properties":              {`{"patternProperties":{"^a":{"type":"integer"},"z$":{"minimum":5}},"additionalProperties":false}`, `{"a":1} | {"az":5} | {"bz":7.5}`, `{"az":4} | {"az":5.5} | {"b":1}`},
+		"items":                           {`{"type":"array","prefixItems":[{"type":"integer"},{"type":"string"}],"items":{"type":"null"},"minItems":1,"maxItems":3}`, `[1] | [1, "a"] | [1,"a",null]`, `[] | ["a"] | [1,"a",null,null] | [1,null]`},
+		"contains":                        {`{"type":"array","contains":{"const":1},"minContains":1,"maxContains":2}`, `[1] | [0, 1, 2, 1]`, `[] | [0] | [1,1,1]`},
+		"unique":                          {`{"type":"array","items":{"enum":["a","b",1]},"uniqueItems":true,"minItems":2}`, `["a",1] | [1,"b","a"]`, `["a"] | ["a","a"] | [1,1.0]`},
+		"nothing but true":                {`true`, `{"a":[1,"x",{"b":null}]} | 1.5e3`, `{a:1} | [1,] | "a`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, err := Compile([]byte(c.schema), patient)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for text := range strings.SplitSeq(c.yes, " | ") {
+				if !g.Match([]byte(text)) {
+					t.Errorf("refuses %s", text)
+				}
+			}
+			for text := range strings.SplitSeq(c.no, " | ") {
+				if g.Match([]byte(text)) {
+					t.Errorf("accepts %s", text)
+				}
+			}
+		})
+	}
+}
+
+func TestFormats(t *testing.T) {
+	for format, c := range map[string]struct{ yes, no string }{
+		"date-time":     {"2024-02-29T23:59:59Z 2023-12-01t00:00:00.123+05:30", "2023-02-29T00:00:00Z 2024-02-29 2024-13-01T00:00:00Z 2024-02-29T24:00:00Z"},
+		"date":          {"2000-02-29 1999-12-31", "1900-02-29 2024-04-31 24-01-01"},
+		"time":          {"12:00:00Z 23:59:59.5-01:00", "24:00:00Z 12:00:00 12:60:00Z"},
+		"duration":      {"P1D PT5M P1Y2M3DT4H5M6S P3W", "P PT 1D P1S P1WT1H"},
+		"email":         {"a.b@example.com x+y@z", "a @x a@ .a@b a..b@c"},
+		"hostname":      {"a example.com a-b.c1", "-a a- a..b " + strings.Repeat("x", 64)},
+		"ipv4":          {"0.0.0.0 255.249.199.9", "256.0.0.1 1.2.3 01.2.3.4"},
+		"ipv6":          {"::1 2001:db8::ff00:42:8329 1:2:3:4:5:6:7:8 ::ffff:1.2.3.4 1::", "1:2:3:4:5:6:7 ::1::2 12345::"},
+		"uri":           {"http://a.b/c?d=e#f urn:isbn:1 mailto:a@b http://[::1]:80/", "/a a:b\u00e9 http://a^b //x"},
+		"uri-reference": {"/a a#b ?x //h/p http://x .", "a^b \\"},
+		"uuid":          {"123e4567-e89b-12d3-a456-426614174000", "123e4567e89b12d3a456426614174000 x"},
+		"json-pointer":  {"/a/~0~1 /", "a /~2"},
+		"byte":          {"YQ== YWI= YWJj", "YQ= Y YWJj="},
+		"of-my-own":     {"x 1", ""},
+	} {
+		g, err := Compile([]byte(`{"type":"string","format":"`+format+`"}`), patient)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for text := range strings.FieldsSeq(c.yes) {
+			if !g.Match([]byte(quoted(text))) {
+				t.Errorf("%s: refuses %s", format, text)
+			}
+		}
+		for text := range strings.FieldsSeq(c.no) {
+			if g.Match([]byte(quoted(text))) {
+				t.Errorf("%s: accepts %s", format, text)
+			}
+		}
+	}
+}
+
+// TestRefused says of each schema which keyword is at fault, and where.
+func TestRefused(t *testing.T) {
+	for _, c := range []struct{ schema, keyword, path string }{
+		{`{"properties":{"a":{"type":"array","uniqueItems":true}}}`, "uniqueItems", "/properties/a"},
+		{`{"items":{"pattern":"\\bword"}}`, "pattern", "/items"},
+		{`{"items":{"pattern":"("}}`, "pattern", "/items"},
+		{`{"$defs":{"a":{"$ref":"http://example.com/x"}},"$ref":"#/$defs/a"}`, "$ref", "/$defs/a"},
+		{`{"anyOf":[{"$ref":"#/definitions/none"}]}`, "$ref", "/anyOf/0"},
+		{`{"properties":{"a":{"anyOf":[{"properties":{"b":{}}},{}],"unevaluatedProperties":false}}}`, "unevaluatedProperties", "/properties/a"},
+		{`{"items":{"unevaluatedItems":false}}`, "unevaluatedItems", "/items"},
+		{`{"required":[1]}`, "required", ""},
+		{`{"properties":{"a/b":{"multipleOf":1.5}}}`, "multipleOf", "/properties/a~1b"},
+		{`{"minProperties":3}`, "minProperties", ""},
+		{`{"format":"regex"}`, "format", ""},
+		{`{"type":"text"}`, "type", ""},
+		{`{"minLength":-1}`, "minLength", ""},
+		{`{"properties":{"a":5}}`, "properties", ""},
+		{`{"allOf":[]}`, "allOf", ""},
+		{`{"$ref":"#"}`, "$ref", ""},
+	} {
+		_, err := Compile([]byte(c.schema), patient)
+		var refusal *Error
+		if !errors.As(err, &refusal) || refusal.Keyword != c.keyword || refusal.Path != c.path {
+			t.Errorf("%s: %v, want keyword %q at %q", c.schema, err, c.keyword, c.path)
+		}
+	}
+	for _, text := range []string{``, `{`, `[]`, `1`, `{} {}`, `false`, `{"type":"object","required":["a"],"properties":{"a":{"$ref":"#"}}}`, `{"enum":[]}`} {
+		if _, err := Compile([]byte(text), patient); err == nil {
+			t.Errorf("%q has a grammar", text)
+		}
+	}
+}
+
+// TestBounded compiles schemas that grow without bound when they are multiplied out.
+func TestBounded(t *testing.T) {
+	branch := `{"anyOf":[{"required":["a"]},{"required":["b"]},{"required":["c"]},{"required":["d"]}]}`
+	for name, text := range map[string]string{
+		"alternatives": `{"type":"object","allOf":[` + strings.Repeat(branch+",", 40) + branch + `]}`,
+		"lengths":      `{"type":"string","minLength":1000000000,"pattern":"(a|b)*a(a|b){60000}"}`,
+		"patterns":     `{"type":"string","allOf":[` + strings.Repeat(`{"pattern":"a.{30}b"},{"pattern":"b.{40}a"},`, 20) + `{"pattern":"c"}]}`,
+		"depth":        strings.Repeat(`{"items":`, 5000) + "true" + strings.Repeat("}", 5000),
+		"items":        `{"type":"array","minItems":1000000000}`,
+		"long":         `{"description":"` + strings.Repeat("x", 2<<20) + `"}`,
+	} {
+		start := time.Now()
+		_, err := Compile([]byte(text), Limits{})
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s: %v", name, took)
+		}
+		if err == nil && name != "lengths" {
+			t.Errorf("%s: served", name)
+		}
+		if err != nil && len(err.Error()) > 400 {
+			t.Errorf("%s: an error of %d bytes", name, len(err.Error()))
+		}
+	}
+}
+
+func FuzzCompile(f *testing.F) {
+	f.Add(`{"type":"object","properties":{"a":{"type":"integer","minimum":3}},"required":["a"]}`)
+	f.Add(`{"oneOf":[{"pattern":"^a[b-d]{2,3}$"},{"multipleOf":0.01}],"not":{"const":5}}`)
+	f.Add(`{"$defs":{"x":{"items":{"$ref":"#/$defs/x"},"uniqueItems":true}},"$ref":"#/$defs/x"}`)
+	f.Add(`{"if":{"required":["a"]},"then":{"dependentRequired":{"a":["b"]}},"patternProperties":{"^x":false}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		start := time.Now()
+		if g, err := Compile([]byte(text), Limits{}); err == nil && g == nil {
+			t.Error("neither a grammar nor an error")
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}

@@ -1,0 +1,156 @@
+package grammar
+
+import (
+	"bytes"
+	"slices"
+	"unicode/utf8"
+)
+
+// Vocabulary is the tokens of a model, arranged for walking. It is not changed
+// after it is made, and may be shared.
+type Vocabulary struct {
+	pieces  [][]byte
+	ends    []int32
+	words   int // 64-bit words of a mask
+	deepest int // bytes of the longest token
+	slices  []slice
+	rest    trie
+	reach   int        // most bytes before a control character in a token of rest
+	twins   [][2]int32 // tokens with the same bytes: the first one, another one
+	sorted  []int32    // tokens by their bytes, once each
+}
+
+// slice is the tokens of one class, which a state may allow as a whole: whole
+// characters that a JSON string holds as they are, at most chars of them.
+type slice struct {
+	chars int
+	trie  trie
+	bits  []uint64
+}
+
+// sliceChars is the lengths that tell slices apart.
+var sliceChars = []int{10, 30, 1 << 16}
+
+// trie is a tree of tokens, flat, in depth-first order.
+type trie []trieNode
+
+type trieNode struct {
+	token int32 // -1: none ends here
+	size  int32 // nodes of its subtree, itself included
+	depth uint16
+	b     byte
+}
+
+// maxPiece is the length of the longest token that is used.
+const maxPiece = 1 << 12
+
+// NewVocabulary arranges tokens. pieces[t] is the bytes of token t; those that are
+// control tokens (no text) have none. ends are the tokens that end a text.
+func NewVocabulary(pieces [][]byte, ends []int32) *Vocabulary {
+	v := &Vocabulary{pieces: slices.Clone(pieces), ends: slices.Clone(ends), words: (len(pieces) + 63) / 64}
+	v.ends = slices.DeleteFunc(v.ends, func(t int32) bool { return t < 0 || int(t) >= len(pieces) })
+	for _, t := range v.ends {
+		v.pieces[t] = nil
+	}
+	var order []int32
+	for t, p := range v.pieces {
+		if len(p) > 0 && len(p) <= maxPiece {
+			order = append(order, int32(t))
+			v.deepest = max(v.deepest, len(p))
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int32) int { return bytes.Compare(v.pieces[a], v.pieces[b]) })
+	var parts [4][]int32 // slices, rest
+	for i, t := range order {
+		if i > 0 && bytes.Equal(v.pieces[t], v.pieces[v.sorted[len(v.sorted)-1]]) {
+			v.twins = append(v.twins, [2]int32{v.sorted[len(v.sorted)-1], t})
+			continue
+		}
+		v.sorted = append(v.sorted, t)
+		k := sliceOf(v.pieces[t])
+		parts[k] = append(parts[k], t)
+	}
+	for k, chars := range sliceChars {
+		s := slice{chars: chars, trie: v.plant(parts[k]), bits: make([]uint64, v.words)}
+		for _, t := range parts[k] {
+			setBit(s.bits, t)
+		}
+		v.spread(s.bits)
+		v.slices = append(v.slices, s)
+	}
+	v.rest = v.plant(parts[3])
+	for _, t := range parts[3] {
+		n := slices.IndexFunc(v.pieces[t], func(b byte) bool { return b < 0x20 })
+		if n < 0 {
+			n = len(v.pieces[t])
+		}
+		v.reach = max(v.reach, n)
+	}
+	return v
+}
+
+func setBit(bits []uint64, t int32) { bits[t>>6] |= 1 << (t & 63) }
+
+func hasBit(bits []uint64, t int32) bool { return bits[t>>6]>>(t&63)&1 != 0 }
+
+// spread sets the bits of tokens whose twins are set.
+func (v *Vocabulary) spread(bits []uint64) {
+	for _, p := range v.twins {
+		if hasBit(bits, p[0]) {
+			setBit(bits, p[1])
+		}
+	}
+}
+
+// sliceOf returns which slice a token belongs to, or how many there are.
+func sliceOf(piece []byte) int {
+	for _, b := range piece {
+		if b < 0x20 || b == '"' || b == '\\' || b == 0x7F {
+			return len(sliceChars)
+		}
+	}
+	if !utf8.Valid(piece) {
+		return len(sliceChars)
+	}
+	n := utf8.RuneCount(piece)
+	return slices.IndexFunc(sliceChars, func(chars int) bool { return n <= chars })
+}
+
+// plant makes a trie of tokens that are sorted by their bytes.
+func (v *Vocabulary) plant(tokens []int32) trie {
+	var t trie
+	var path []int // nodes from the root to the last one
+	pop := func(depth int) {
+		for len(path) > depth {
+			n := path[len(path)-1]
+			t[n].size = int32(len(t) - n)
+			path = path[:len(path)-1]
+		}
+	}
+	var last []byte
+	for _, id := range tokens {
+		p := v.pieces[id]
+		common := 0
+		for common < len(last) && common < len(p) && last[common] == p[common] {
+			common++
+		}
+		pop(common)
+		for d := common; d < len(p); d++ {
+			path = append(path, len(t))
+			t = append(t, trieNode{token: -1, depth: uint16(d), b: p[d]})
+		}
+		t[path[len(path)-1]].token = id
+		last = p
+	}
+	pop(0)
+	return t
+}
+
+// crosses reports whether a token is longer than text and begins with it.
+func (v *Vocabulary) crosses(text []byte) bool {
+	i, found := slices.BinarySearchFunc(v.sorted, text, func(t int32, text []byte) int { return bytes.Compare(v.pieces[t], text) })
+	if found {
+		i++
+	}
+	return i < len(v.sorted) && bytes.HasPrefix(v.pieces[v.sorted[i]], text)
+}
