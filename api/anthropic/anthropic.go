@@ -23,12 +23,13 @@ type Conversation struct {
 // MessagesRequest is the body of POST /v1/messages.
 type MessagesRequest struct {
 	Conversation
-	MaxTokens     *int     `json:"max_tokens"`
-	Stream        bool     `json:"stream,omitempty"`
-	Temperature   *float64 `json:"temperature,omitempty"`
-	TopP          *float64 `json:"top_p,omitempty"`
-	TopK          *int     `json:"top_k,omitempty"`
-	StopSequences []string `json:"stop_sequences,omitempty"`
+	MaxTokens     *int            `json:"max_tokens"`
+	Stream        bool            `json:"stream,omitempty"`
+	Temperature   *float64        `json:"temperature,omitempty"`
+	TopP          *float64        `json:"top_p,omitempty"`
+	TopK          *int            `json:"top_k,omitempty"`
+	StopSequences []string        `json:"stop_sequences,omitempty"`
+	OutputFormat  json.RawMessage `json:"output_format,omitempty"` // {"type": "json_schema", "schema": {…}}
 }
 
 // Message is one turn. Its content is a string or an array of blocks.

@@ -16,7 +16,7 @@ import (
 type Common struct {
 	Model     string          `json:"model"`
 	Stream    *bool           `json:"stream,omitempty"` // default true
-	Format    json.RawMessage `json:"format,omitempty"`
+	Format    json.RawMessage `json:"format,omitempty"` // json, or a JSON Schema
 	Options   *Options        `json:"options,omitempty"`
 	KeepAlive json.RawMessage `json:"keep_alive,omitempty"` // seconds, or a duration as a text
 	Think     json.RawMessage `json:"think,omitempty"`      // a boolean, or low, medium, high

@@ -49,6 +49,25 @@ type Fields struct {
 	IgnoreEOS     bool    `json:"ignore_eos,omitempty"`
 	TMaxPredictMS *int    `json:"t_max_predict_ms,omitempty"`
 	CachePrompt   *bool   `json:"cache_prompt,omitempty"`
+
+	// What the answer must be: one of these at most.
+	ResponseFormat    json.RawMessage    `json:"response_format,omitempty"` // OpenAI's
+	StructuredOutputs *StructuredOutputs `json:"structured_outputs,omitempty"`
+	GuidedJSON        json.RawMessage    `json:"guided_json,omitempty"` // vLLM's older names
+	GuidedRegex       json.RawMessage    `json:"guided_regex,omitempty"`
+	GuidedChoice      json.RawMessage    `json:"guided_choice,omitempty"`
+	GuidedGrammar     json.RawMessage    `json:"guided_grammar,omitempty"`
+	Grammar           json.RawMessage    `json:"grammar,omitempty"` // llama-server's
+	JSONSchema        json.RawMessage    `json:"json_schema,omitempty"`
+}
+
+// StructuredOutputs is vLLM's way to say what the answer must be.
+type StructuredOutputs struct {
+	JSON       json.RawMessage `json:"json,omitempty"`
+	Regex      json.RawMessage `json:"regex,omitempty"`
+	Choice     json.RawMessage `json:"choice,omitempty"`
+	Grammar    json.RawMessage `json:"grammar,omitempty"`
+	JSONObject bool            `json:"json_object,omitempty"`
 }
 
 // Texts is one text or several, as requests for embeddings have them.

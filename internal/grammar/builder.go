@@ -83,9 +83,6 @@ func (b *Builder) Literal(text string) Node { return b.Lexeme(b.set.Literal(text
 // Nothing matches the empty string.
 func (b *Builder) Nothing() Node { return b.add(expr{op: opSeq}) }
 
-// Never matches no string. A choice leaves it out.
-func (b *Builder) Never() Node { return b.add(expr{op: opChoice}) }
-
 // Seq matches its parts one after the other.
 func (b *Builder) Seq(parts ...Node) Node { return b.add(expr{op: opSeq, args: parts}) }
 

@@ -176,8 +176,8 @@ func (m *Matcher) truncate(n int) {
 	m.text, m.states = m.text[:n], m.states[:n+1]
 }
 
-// Rollback takes back the last n calls of Accept and AcceptBytes that succeeded.
-func (m *Matcher) Rollback(n int) {
+// rollback takes back the last n calls of Accept and AcceptBytes that succeeded.
+func (m *Matcher) rollback(n int) {
 	n = min(n, len(m.marks))
 	if n <= 0 {
 		return
@@ -191,8 +191,8 @@ func (m *Matcher) Rollback(n int) {
 // Complete reports whether the text may end here.
 func (m *Matcher) Complete() bool { return m.read(func(c *config) bool { return c.complete }) }
 
-// Ended reports whether nothing may follow: the text is complete and can't go on.
-func (m *Matcher) Ended() bool {
+// over reports whether nothing may follow: the text is complete and can't go on.
+func (m *Matcher) over() bool {
 	return m.ended || m.read(func(c *config) bool { return c.complete && len(c.threads) == 0 })
 }
 

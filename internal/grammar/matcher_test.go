@@ -198,7 +198,7 @@ func tokensOf(bits []uint64) (out []int32) {
 func naive(m *Matcher) (out []int32) {
 	for t := range int32(len(m.v.pieces)) {
 		if m.Accept(t) == nil {
-			m.Rollback(1)
+			m.rollback(1)
 			out = append(out, t)
 		}
 	}
@@ -226,7 +226,7 @@ func TestMaskIsNaive(t *testing.T) {
 				t.Fatalf("after %q: %v, want %v", m.text, got, want)
 			}
 			if len(got) == 0 {
-				if !m.Ended() {
+				if !m.over() {
 					t.Fatalf("after %q: no way on", m.text)
 				}
 				return
@@ -244,7 +244,7 @@ func TestMaskIsNaive(t *testing.T) {
 				t.Fatal(err)
 			}
 			if rapid.IntRange(0, 3).Draw(t, "rollback") == 0 {
-				m.Rollback(1)
+				m.rollback(1)
 				if again, _ := m.Allowed(-1); !slices.Equal(m.states, before) || !slices.Equal(tokensOf(again), got) {
 					t.Fatal("rollback does not restore the state")
 				}
@@ -424,14 +424,14 @@ func TestTokensThatAreNoText(t *testing.T) {
 			t.Errorf("%s: a token without text is allowed", m.text)
 		}
 	}
-	if err := m.Accept(256); err != nil || !m.Ended() {
-		t.Errorf("ended %v: %v", m.Ended(), err)
+	if err := m.Accept(256); err != nil || !m.over() {
+		t.Errorf("ended %v: %v", m.over(), err)
 	}
 	if bits, _ := m.Allowed(-1); len(tokensOf(bits)) > 0 || m.Accept('1') == nil {
 		t.Error("tokens behind the end")
 	}
-	m.Rollback(2)
-	if m.Ended() || string(m.text) != "12e" {
+	m.rollback(2)
+	if m.over() || string(m.text) != "12e" {
 		t.Errorf("after a rollback: %q", m.text)
 	}
 }

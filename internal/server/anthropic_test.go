@@ -212,7 +212,7 @@ func TestAnthropicErrors(t *testing.T) {
 		{`{"max_tokens":9,` + hello + `,"tool_choice":{"type":"any"}}`, 400, "invalid_request_error", "there are no tools"},
 		{`{"max_tokens":9,` + hello + `,"thinking":{"type":"perhaps"}}`, 400, "invalid_request_error", "thinking.type"},
 		{`{"max_tokens":9,"model":"claude",` + hello + `}`, 404, "not_found_error", "does not exist"},
-		{`{"max_tokens":9,"messages":[{"role":"user","content":"` + strings.Repeat("long ", 3000) + `"}]}`, 400, "invalid_request_error", "tokens"},
+		{`{"max_tokens":9,"messages":[{"role":"user","content":"` + strings.Repeat("long ", 3000) + `"}]}`, 400, "invalid_request_error", "prompt is too long: "},
 	} {
 		a := f.post(t, "/v1/messages", c.body)
 		v := a.get(t)

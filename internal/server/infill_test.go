@@ -101,7 +101,7 @@ func TestInfillErrors(t *testing.T) {
 		{with, "/infill", `{"input_prefix":"a","input_suffix":"b","input_extra":"x"}`, "input_extra must be an array"},
 		{with, "/infill", `{"input_prefix":"a","input_suffix":"b","input_extra":[{"filename":"x"}]}`, "input_extra[0].text"},
 		{with, "/infill", `{"input_prefix":"a","input_suffix":"b","input_extra":[{"text":7}]}`, "input_extra[0].text must be a string"},
-		{with, "/infill", `{"input_prefix":"a","input_suffix":"b","grammar":"root ::= x"}`, "grammar is not supported"},
+		{with, "/infill", `{"input_prefix":"a","input_suffix":"b","grammar":"root ::= x"}`, "is not defined"},
 		{with, "/infill", fmt.Sprintf(`{"input_prefix":%q,"input_suffix":%q}`, long, long), "exceeds the available context size"},
 		{with, "/v1/completions", fmt.Sprintf(`{"prompt":"x","suffix":%q}`, long+long), "exceeds the available context size"},
 		{with, "/v1/completions", `{"prompt":[5,6],"suffix":"b"}`, "suffix can be used only with prompts that are texts"},

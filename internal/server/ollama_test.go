@@ -153,7 +153,7 @@ func TestOllamaErrors(t *testing.T) {
 		{"POST", "/api/chat", `{"model":"tiny","messages":[{"role":"user","content":"x"}],"think":true}`, 400, "does not support thinking"},
 		{"POST", "/api/chat", `{"model":"tiny","messages":[{"role":"user","content":"x"}],"options":{"mirostat":2}}`, 400, "mirostat"},
 		{"POST", "/api/chat", `{"model":"tiny","messages":[{"role":"user","content":"x"}],"options":{"num_ctx":99999}}`, 400, "num_ctx is 99999"},
-		{"POST", "/api/chat", `{"model":"tiny","messages":[{"role":"user","content":"x"}],"format":"json"}`, 400, "format"},
+		{"POST", "/api/chat", `{"model":"tiny","messages":[{"role":"user","content":"x"}],"format":"xml"}`, 400, "format must be"},
 		{"POST", "/api/generate", `{"model":"tiny","prompt":"x","suffix":"y"}`, 400, "suffix cannot be used: this model has no tokens for filling in the middle"},
 		{"POST", "/api/create", `{"model":"x"}`, 501, "penstock quantize"},
 		{"POST", "/api/copy", `{"source":"x","destination":"y"}`, 501, "--alias"},

@@ -204,7 +204,7 @@ func TestResponsesErrors(t *testing.T) {
 		`{"input":[{"type":"function_call_output","call_id":"zz","output":"x"}]}`:        "no earlier call",
 		`{"input":[{"type":"item_reference","id":"x"}]}`:                                 "previous_response_id",
 		`{"input":[{"type":"strange"}]}`:                                                 "does not know",
-		`{"input":"x","text":{"format":{"type":"json_object"}}}`:                         "text.format is not supported",
+		`{"input":"x","text":{"format":{"type":"xml"}}}`:                                 "text.format.type must be",
 		`{"input":"x","truncation":"auto"}`:                                              "truncation is not supported",
 		`{"input":"x","background":true}`:                                                "background is not supported",
 		`{"input":"x","reasoning":{"effort":"huge"}}`:                                    "reasoning.effort must be one of",

@@ -26,12 +26,17 @@ const weatherTool = `{"type":"function","function":{"name":"weather","descriptio
 func withTools(t *testing.T, text string, options ...option) *fixture {
 	t.Helper()
 	f := newFixture(t, text, options...)
-	tmpl, err := chat.New(toolTemplate, "", "")
+	f.model.Chat = newTemplate(t, toolTemplate)
+	return f
+}
+
+func newTemplate(t *testing.T, source string) *chat.Template {
+	t.Helper()
+	tmpl, err := chat.New(source, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.model.Chat = tmpl
-	return f
+	return tmpl
 }
 
 const aCall = "<think>\nhm\n</think>\n\nI look.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Köln\"}}\n</tool_call>"

@@ -12,9 +12,6 @@ type Range struct{ Lo, Hi rune }
 // ByteRange is one byte from lo to hi.
 func (s *Set) ByteRange(lo, hi byte) ID { return s.branch([]arm{{lo, hi, Epsilon}}) }
 
-// AnyByte is one byte.
-func (s *Set) AnyByte() ID { return s.ByteRange(0, 255) }
-
 // AnyRune is one character in UTF-8.
 func (s *Set) AnyRune() ID { return s.rune }
 
@@ -90,7 +87,7 @@ func (s *Set) branch(arms []arm) ID {
 // Runes is one character of some ranges, in UTF-8. Surrogates are left out: they
 // have no encoding.
 func (s *Set) Runes(ranges ...Range) ID {
-	list := Normalize(ranges)
+	list := normalize(ranges)
 	var parts [][]arm // sequences of byte ranges; next is unused
 	for _, r := range list {
 		parts = appendUTF8(parts, r.Lo, r.Hi)
@@ -100,9 +97,9 @@ func (s *Set) Runes(ranges ...Range) ID {
 	return id
 }
 
-// Normalize sorts ranges, joins those that touch and leaves out surrogates and
+// normalize sorts ranges, joins those that touch and leaves out surrogates and
 // what is beyond Unicode.
-func Normalize(ranges []Range) []Range {
+func normalize(ranges []Range) []Range {
 	var cut []Range
 	for _, r := range ranges {
 		lo, hi := max(r.Lo, 0), min(r.Hi, utf8.MaxRune)
@@ -129,7 +126,7 @@ func Normalize(ranges []Range) []Range {
 func Invert(ranges []Range) []Range {
 	var out []Range
 	next := rune(0)
-	for _, r := range Normalize(ranges) {
+	for _, r := range normalize(ranges) {
 		if r.Lo > next {
 			out = append(out, Range{next, r.Lo - 1})
 		}
@@ -138,7 +135,7 @@ func Invert(ranges []Range) []Range {
 	if next <= utf8.MaxRune {
 		out = append(out, Range{next, utf8.MaxRune})
 	}
-	return Normalize(out)
+	return normalize(out)
 }
 
 // appendUTF8 cuts a range of characters into sequences of byte ranges.

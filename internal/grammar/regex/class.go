@@ -235,7 +235,7 @@ func (p *parser) property() ([]Range, error) {
 	if table == nil {
 		return nil, p.fail("has an unknown character property %.40q", name)
 	}
-	return Table(table), nil
+	return rangesOf(table), nil
 }
 
 func binaryProperty(name string) *unicode.RangeTable {
@@ -259,8 +259,8 @@ func union(tables ...*unicode.RangeTable) *unicode.RangeTable {
 	return all
 }
 
-// Table returns the characters of a table of package unicode.
-func Table(t *unicode.RangeTable) []Range {
+// rangesOf returns the characters of a table of package unicode.
+func rangesOf(t *unicode.RangeTable) []Range {
 	var out []Range
 	add := func(lo, hi, stride rune) {
 		if stride == 1 {

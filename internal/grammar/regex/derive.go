@@ -99,9 +99,6 @@ func (s *Set) Inhabited(r ID) bool {
 // Contains reports whether a has all strings of b.
 func (s *Set) Contains(a, b ID) bool { return !s.Inhabited(s.And(b, s.Not(a))) }
 
-// Disjoint reports whether a and b have no string in common.
-func (s *Set) Disjoint(a, b ID) bool { return !s.Inhabited(s.And(a, b)) }
-
 // Dist returns an upper bound of the number of bytes of a shortest string of r,
 // which is that number unless r has intersections, complements or JSON strings; at
 // least 1 << 28 if r has no string. Wherever it is above zero, there is a byte

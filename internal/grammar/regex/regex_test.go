@@ -225,7 +225,7 @@ func TestAlgebra(t *testing.T) {
 		if got := s.Contains(p(c.a), p(c.b)); got != c.contains {
 			t.Errorf("%s contains %s: %v", c.a, c.b, got)
 		}
-		if got := s.Disjoint(p(c.a), p(c.b)); got != c.disjoint {
+		if got := !s.Inhabited(s.And(p(c.a), p(c.b))); got != c.disjoint {
 			t.Errorf("%s disjoint from %s: %v", c.a, c.b, got)
 		}
 	}

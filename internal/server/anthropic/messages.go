@@ -69,6 +69,7 @@ func job(call *serving.Call, m *serving.Deployment, req *api.MessagesRequest) (*
 	j.MaxTokens = c.Int("max_tokens", req.MaxTokens, -1, 1, math.MaxInt32)
 	j.Stop = c.Stops("stop_sequences", req.StopSequences)
 	j.Stream = req.Stream
+	c.Form(call, m, j, "output_format", req.OutputFormat)
 	if err := c.Err(); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ package anthropic
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	api "github.com/penstock-llm/penstock/api/anthropic"
@@ -45,7 +46,11 @@ func WriteError(w http.ResponseWriter, e *serving.Error) {
 }
 
 func errorBody(e *serving.Error, requestID string) api.ErrorResponse {
-	return api.ErrorResponse{Type: "error", Error: api.Error{Type: errorType(e.Status), Message: e.Message}, RequestID: requestID}
+	message := e.Message
+	if e.PromptTokens > 0 { // agents look for these words, and shorten the conversation
+		message = fmt.Sprintf("prompt is too long: %d tokens > %d maximum", e.PromptTokens, e.Context)
+	}
+	return api.ErrorResponse{Type: "error", Error: api.Error{Type: errorType(e.Status), Message: message}, RequestID: requestID}
 }
 
 func errorType(status int) string {

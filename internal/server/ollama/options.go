@@ -44,6 +44,15 @@ func job(call *serving.Call, m *serving.Deployment, r *api.Common) (*serving.Job
 	if j.Params.TopLogprobs > 0 && !r.Logprobs {
 		c.Fail(serving.Bad("top_logprobs", "top_logprobs is only allowed when logprobs is true"))
 	}
+	switch format := string(r.Format); {
+	case format == "" || format == "null" || format == `""`:
+	case format == `"json"`:
+		c.Schema(call, m, j, "format", []byte(`{"type":"object"}`))
+	case format[0] == '{':
+		c.Schema(call, m, j, "format", r.Format)
+	default:
+		c.Fail(serving.Bad("format", "format must be json, or a JSON Schema"))
+	}
 	if err := c.Err(); err != nil {
 		return nil, err
 	}

@@ -183,14 +183,14 @@ func effort(c *serving.Conversation, r *api.Reasoning) error {
 // job makes the job of a request, without its prompt.
 func job(call *serving.Call, m *serving.Deployment, req *api.Request) (*serving.Job, *serving.Error) {
 	var c serving.Check
-	if req.Text != nil {
-		c.Inert("text.format", req.Text.Format, `{"type":"text"}`)
-	}
 	j := c.Job(call, m, &sampling.Fields{
 		Temperature: req.Temperature, TopP: req.TopP, PresencePenalty: req.PresencePenalty, FrequencyPenalty: req.FrequencyPenalty,
 	}, serving.Strict)
 	j.MaxTokens = c.Int("max_output_tokens", req.MaxOutputTokens, -1, 1, math.MaxInt32)
 	j.Stream = req.Stream
+	if req.Text != nil {
+		c.Form(call, m, j, "text.format", req.Text.Format)
+	}
 	return j, c.Err()
 }
 
@@ -210,6 +210,9 @@ func response(call *serving.Call, req *api.Request, j *serving.Job, model string
 	}
 	if req.Reasoning != nil {
 		r.Reasoning = *req.Reasoning
+	}
+	if req.Text != nil {
+		r.Text.Format = orJSON(req.Text.Format, `{"type":"text"}`)
 	}
 	return r
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/chat/answer"
-	"github.com/penstock-llm/penstock/internal/engine"
 )
 
 // Conversation is what a chat protocol asks a model to answer. Each protocol
@@ -113,6 +112,9 @@ func (m *Deployment) converse(ctx context.Context, c *Conversation, j *Job) *Err
 	if err := c.check(tools); err != nil {
 		return err
 	}
+	if j.form != nil && len(tools) > 0 {
+		return Bad(j.formParam, "%s and tools cannot be used together: a call is not of that form", j.formParam)
+	}
 	p, err := m.render(ctx, c, tools)
 	if err != nil {
 		return err
@@ -137,11 +139,7 @@ func (m *Deployment) converse(ctx context.Context, c *Conversation, j *Job) *Err
 	if c.Choice.Mode == Required {
 		m.force(r, c.Choice.Name, j)
 	}
-	if c.ThinkingBudget > 0 && r.options.Reasoning != nil {
-		j.Constraint = func() engine.Constraint {
-			return newThinkingBudget(c.ThinkingBudget, m.Tokenizer, reasoner, r.options.InReasoning)
-		}
-	}
+	j.thinking = c.ThinkingBudget
 	j.Reading = r
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/grammar"
 	"github.com/penstock-llm/penstock/internal/sample"
 )
 
@@ -24,10 +25,13 @@ type Job struct {
 	Progress    bool // someone waits for news of the prompt, which come as Deltas
 	Priority    int
 	Client      string
-	Reading     *Reading                 // how the answer is taken apart; nil: all of it is text
-	Constraint  func() engine.Constraint // makes the one of a generation; nil: every token is allowed
-	NoPrefix    bool                     // the whole prompt is computed
-	MaxPredict  time.Duration            // after which the answer ends at a line feed; 0: no limit
+	Reading     *Reading      // how the answer is taken apart; nil: all of it is text
+	NoPrefix    bool          // the whole prompt is computed
+	MaxPredict  time.Duration // after which the answer ends at a line feed; 0: no limit
+
+	thinking  int              // tokens that the model thinks for at most; 0: as many as it likes
+	form      *grammar.Grammar // that the answer is a text of; nil: any
+	formParam string           // the field that asked for it
 
 	BadWords, Breakers []string // as the request gave them, for answers that repeat them
 }
@@ -57,7 +61,7 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 		Priority:     j.Priority,
 		Client:       j.Client,
 		EchoLogprobs: j.Echo,
-		Constraint:   j.Constraint,
+		Constraint:   m.constraint(j),
 		NoPrefix:     j.NoPrefix,
 		Progress:     j.Progress,
 		Tag:          j,

@@ -31,6 +31,7 @@ type Deployment struct {
 	ParseSpecial bool // parse control tokens in the messages of clients
 
 	intake intake
+	forms  forms
 }
 
 // Names are all names that clients may use, the id first.
