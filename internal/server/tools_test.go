@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	api "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/chat"
@@ -162,5 +163,18 @@ func TestContinue(t *testing.T) {
 	a := f.post(t, "/v1/chat/completions", `{"messages":[{"role":"user","content":"hi"}],"continue_final_message":true}`)
 	if a.status != 400 || !strings.Contains(string(a.body), "message of the assistant") {
 		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// TestTokensBeforeAStop: the tokens of an answer are all in it, also those that
+// came when there was no text to give out, as the first letters of a stop string.
+func TestTokensBeforeAStop(t *testing.T) {
+	f := newFixture(t, "Hi STOP more")
+	slow(time.Millisecond, f)
+	for range 5 {
+		v := f.post(t, "/completion", `{"prompt":"abc","n_predict":50,"stop":["STOP"],"return_tokens":true}`).get(t)
+		if n := len(v["tokens"].([]any)); float64(n) != v["tokens_predicted"] {
+			t.Fatalf("%d tokens, %v predicted", n, v["tokens_predicted"])
+		}
 	}
 }

@@ -29,6 +29,7 @@ type Generation struct {
 	infos   []TokenInfo
 	sent    int // how many of infos the last Delta pointed to
 	ids     []int32
+	keepIDs bool      // the last Delta was not given out, and its ids belong to the next one
 	count   int       // tokens read, without the prompt's
 	stopped bool      // by a stop string, or MaxPredict
 	began   time.Time // of the first token
@@ -116,6 +117,7 @@ func (g *Generation) Next(ctx context.Context) (Delta, *Error) {
 		if len(d.Parts) > 0 || len(d.Tokens) > 0 || d.Done {
 			return d, nil
 		}
+		g.keepIDs = true // nobody has seen them
 	}
 }
 
@@ -187,7 +189,10 @@ func (g *Generation) takeBack() {
 	g.given = 0
 	g.infos = g.infos[:copy(g.infos, g.infos[g.sent:])]
 	g.sent = 0
-	g.ids = g.ids[:0]
+	if !g.keepIDs {
+		g.ids = g.ids[:0]
+	}
+	g.keepIDs = false
 }
 
 // take decodes one token and looks for stop strings.
