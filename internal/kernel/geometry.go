@@ -34,6 +34,7 @@ var geometries = [...]geometry{
 	quant.Q5_0:   {unit: 32, halves: 1, planes: [2]int{4, 1}, shift: 3},
 	quant.IQ4_NL: {unit: 32, halves: 1, planes: [2]int{4}},
 	quant.IQ4_XS: {unit: 256, halves: 1, bytes: 1, planes: [2]int{4}},
+	quant.MXFP4:  {unit: 32, bytes: 1, planes: [2]int{4}},
 	quant.Q4_1:   {unit: 32, halves: 2, planes: [2]int{4}, stream: affineStream},
 	quant.Q5_1:   {unit: 32, halves: 2, planes: [2]int{4, 1}, stream: affineStream},
 	quant.Q4_K:   {unit: 256, halves: 2, bytes: 2, planes: [2]int{4}, stream: affineStream, minimum: true},

@@ -37,7 +37,7 @@ cols1_block:
 	VPXOR          Y2, Y2, Y2
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -48,7 +48,7 @@ cols1_block:
 	ADDQ           R14, AX
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -59,7 +59,7 @@ cols1_block:
 	ADDQ           R14, AX
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -70,7 +70,7 @@ cols1_block:
 	ADDQ           R14, AX
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -82,7 +82,7 @@ cols1_block:
 	VMOVDQU        (SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -94,7 +94,7 @@ cols1_block:
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -106,7 +106,7 @@ cols1_block:
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -118,7 +118,7 @@ cols1_block:
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -179,7 +179,7 @@ cols2_block:
 	VPXOR          Y5, Y5, Y5
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -195,7 +195,7 @@ cols2_block:
 	ADDQ           R14, AX
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -211,7 +211,7 @@ cols2_block:
 	ADDQ           R14, AX
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -227,7 +227,7 @@ cols2_block:
 	ADDQ           R14, AX
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -244,7 +244,7 @@ cols2_block:
 	VMOVDQU        (SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -261,7 +261,7 @@ cols2_block:
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -278,7 +278,7 @@ cols2_block:
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -295,7 +295,7 @@ cols2_block:
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -373,7 +373,7 @@ cols4_block:
 	VPXOR          Y11, Y11, Y11
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -399,7 +399,7 @@ cols4_block:
 	ADDQ           R14, AX
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -425,7 +425,7 @@ cols4_block:
 	ADDQ           R14, AX
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -451,7 +451,7 @@ cols4_block:
 	ADDQ           R14, AX
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -478,7 +478,7 @@ cols4_block:
 	VMOVDQU        (SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -505,7 +505,7 @@ cols4_block:
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -532,7 +532,7 @@ cols4_block:
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -559,7 +559,7 @@ cols4_block:
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -646,8 +646,8 @@ cols4_next:
 DATA all_0f0f0f0f<>+0(SB)/32, $"\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f"
 GLOBL all_0f0f0f0f<>(SB), RODATA|NOPTR, $32
 
-DATA iq4_levels<>+0(SB)/16, $"\x81\x98\xad\xbf\xcf\xdd\xea\xf6\x01\r\x19&5EYq"
-GLOBL iq4_levels<>(SB), RODATA|NOPTR, $16
+DATA iq4_nl_levels<>+0(SB)/16, $"\x81\x98\xad\xbf\xcf\xdd\xea\xf6\x01\r\x19&5EYq"
+GLOBL iq4_nl_levels<>(SB), RODATA|NOPTR, $16
 
 DATA all_00010001<>+0(SB)/32, $"\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00"
 GLOBL all_00010001<>(SB), RODATA|NOPTR, $32

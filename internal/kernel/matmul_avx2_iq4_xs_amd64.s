@@ -43,7 +43,7 @@ cols1_block:
 	VPXOR          Y2, Y2, Y2
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -54,7 +54,7 @@ cols1_block:
 	ADDQ           R14, AX
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -65,7 +65,7 @@ cols1_block:
 	ADDQ           R14, AX
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -76,7 +76,7 @@ cols1_block:
 	ADDQ           R14, AX
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -88,7 +88,7 @@ cols1_block:
 	VMOVDQU        (SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -100,7 +100,7 @@ cols1_block:
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -112,7 +112,7 @@ cols1_block:
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -124,7 +124,7 @@ cols1_block:
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -197,7 +197,7 @@ cols2_block:
 	VPXOR          Y5, Y5, Y5
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -213,7 +213,7 @@ cols2_block:
 	ADDQ           R14, AX
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -229,7 +229,7 @@ cols2_block:
 	ADDQ           R14, AX
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -245,7 +245,7 @@ cols2_block:
 	ADDQ           R14, AX
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -262,7 +262,7 @@ cols2_block:
 	VMOVDQU        (SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -279,7 +279,7 @@ cols2_block:
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -296,7 +296,7 @@ cols2_block:
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -313,7 +313,7 @@ cols2_block:
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -403,7 +403,7 @@ cols4_block:
 	VPXOR          Y11, Y11, Y11
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -429,7 +429,7 @@ cols4_block:
 	ADDQ           R14, AX
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -455,7 +455,7 @@ cols4_block:
 	ADDQ           R14, AX
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -481,7 +481,7 @@ cols4_block:
 	ADDQ           R14, AX
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -508,7 +508,7 @@ cols4_block:
 	VMOVDQU        (SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -535,7 +535,7 @@ cols4_block:
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -562,7 +562,7 @@ cols4_block:
 	VMOVDQU        128(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -589,7 +589,7 @@ cols4_block:
 	VMOVDQU        192(SI)(R12*4), Y14
 	VPSRLW         $0x04, Y14, Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_levels<>+0(SB), Y13
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
 	VPSHUFB        Y14, Y13, Y14
 	VPABSB         Y14, Y13
 	VPBROADCASTD   (AX), Y15
@@ -682,8 +682,8 @@ cols4_next:
 DATA all_0f0f0f0f<>+0(SB)/32, $"\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f"
 GLOBL all_0f0f0f0f<>(SB), RODATA|NOPTR, $32
 
-DATA iq4_levels<>+0(SB)/16, $"\x81\x98\xad\xbf\xcf\xdd\xea\xf6\x01\r\x19&5EYq"
-GLOBL iq4_levels<>(SB), RODATA|NOPTR, $16
+DATA iq4_xs_levels<>+0(SB)/16, $"\x81\x98\xad\xbf\xcf\xdd\xea\xf6\x01\r\x19&5EYq"
+GLOBL iq4_xs_levels<>(SB), RODATA|NOPTR, $16
 
 DATA all_00010001<>+0(SB)/32, $"\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00"
 GLOBL all_00010001<>(SB), RODATA|NOPTR, $32

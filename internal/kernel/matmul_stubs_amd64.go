@@ -35,6 +35,7 @@ var vnniFuncs = [...]vnniFunc{
 	quant.Q6_K:   vnniQ6_K,
 	quant.IQ4_NL: vnniIQ4_NL,
 	quant.IQ4_XS: vnniIQ4_XS,
+	quant.MXFP4:  vnniMXFP4,
 }
 
 var avx2Funcs = [...]avx2Func{
@@ -50,6 +51,7 @@ var avx2Funcs = [...]avx2Func{
 	quant.Q6_K:   avx2Q6_K,
 	quant.IQ4_NL: avx2IQ4_NL,
 	quant.IQ4_XS: avx2IQ4_XS,
+	quant.MXFP4:  avx2MXFP4,
 }
 
 var floatAVX512 = [...]floatFunc{
@@ -101,6 +103,9 @@ func vnniIQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy
 func vnniIQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
+func vnniMXFP4(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+
+//go:noescape
 func avx2Q8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
@@ -135,6 +140,9 @@ func avx2IQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy
 
 //go:noescape
 func avx2IQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+
+//go:noescape
+func avx2MXFP4(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
 func floatF32AVX512(weights *byte, x, y *float32, k, groups, ldy, cols, add int)

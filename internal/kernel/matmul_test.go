@@ -42,6 +42,8 @@ func randomWeights(r *rand.Rand, t quant.Type, rows, cols int) []byte {
 			half(src[b+at:])
 		}
 		switch t {
+		case quant.MXFP4:
+			src[b] = 118 + src[b]%4 // 2^-10 to 2^-7
 		case quant.F32:
 			le.PutUint32(src[b:], math.Float32bits(float32(r.NormFloat64())))
 		case quant.BF16:

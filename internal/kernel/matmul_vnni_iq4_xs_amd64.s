@@ -33,7 +33,7 @@ TEXT ·vnniIQ4_XS(SB), NOSPLIT, $0-88
 	JEQ  cols1
 
 cols1:
-	VBROADCASTI32X4 iq4_levels<>+0(SB), Z10
+	VBROADCASTI32X4 iq4_xs_levels<>+0(SB), Z10
 	VPBROADCASTD    dword_0f0f0f0f<>+0(SB), Z11
 
 cols1_group:
@@ -116,7 +116,7 @@ cols1_store:
 	RET
 
 cols2:
-	VBROADCASTI32X4 iq4_levels<>+0(SB), Z12
+	VBROADCASTI32X4 iq4_xs_levels<>+0(SB), Z12
 	VPBROADCASTD    dword_0f0f0f0f<>+0(SB), Z13
 
 cols2_group:
@@ -216,7 +216,7 @@ cols2_store:
 	RET
 
 cols3:
-	VBROADCASTI32X4 iq4_levels<>+0(SB), Z14
+	VBROADCASTI32X4 iq4_xs_levels<>+0(SB), Z14
 	VPBROADCASTD    dword_0f0f0f0f<>+0(SB), Z15
 
 cols3_group:
@@ -333,7 +333,7 @@ cols3_store:
 	RET
 
 cols4:
-	VBROADCASTI32X4 iq4_levels<>+0(SB), Z16
+	VBROADCASTI32X4 iq4_xs_levels<>+0(SB), Z16
 	VPBROADCASTD    dword_0f0f0f0f<>+0(SB), Z17
 
 cols4_group:
@@ -467,7 +467,7 @@ cols4_store:
 	RET
 
 cols5:
-	VBROADCASTI32X4 iq4_levels<>+0(SB), Z18
+	VBROADCASTI32X4 iq4_xs_levels<>+0(SB), Z18
 	VPBROADCASTD    dword_0f0f0f0f<>+0(SB), Z19
 
 cols5_group:
@@ -618,7 +618,7 @@ cols5_store:
 	RET
 
 cols6:
-	VBROADCASTI32X4 iq4_levels<>+0(SB), Z20
+	VBROADCASTI32X4 iq4_xs_levels<>+0(SB), Z20
 	VPBROADCASTD    dword_0f0f0f0f<>+0(SB), Z21
 
 cols6_group:
@@ -786,7 +786,7 @@ cols6_store:
 	RET
 
 cols7:
-	VBROADCASTI32X4 iq4_levels<>+0(SB), Z22
+	VBROADCASTI32X4 iq4_xs_levels<>+0(SB), Z22
 	VPBROADCASTD    dword_0f0f0f0f<>+0(SB), Z23
 
 cols7_group:
@@ -971,7 +971,7 @@ cols7_store:
 	RET
 
 cols8:
-	VBROADCASTI32X4 iq4_levels<>+0(SB), Z24
+	VBROADCASTI32X4 iq4_xs_levels<>+0(SB), Z24
 	VPBROADCASTD    dword_0f0f0f0f<>+0(SB), Z25
 
 cols8_group:
@@ -1172,8 +1172,8 @@ cols8_store:
 	VZEROUPPER
 	RET
 
-DATA iq4_levels<>+0(SB)/16, $"\x01\x18-?O]jv\x81\x8d\x99\xa6\xb5\xc5\xd9\xf1"
-GLOBL iq4_levels<>(SB), RODATA|NOPTR, $16
+DATA iq4_xs_levels<>+0(SB)/16, $"\x01\x18-?O]jv\x81\x8d\x99\xa6\xb5\xc5\xd9\xf1"
+GLOBL iq4_xs_levels<>(SB), RODATA|NOPTR, $16
 
 DATA dword_0f0f0f0f<>+0(SB)/4, $0x0f0f0f0f
 GLOBL dword_0f0f0f0f<>(SB), RODATA|NOPTR, $4

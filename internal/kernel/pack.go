@@ -19,8 +19,8 @@ import (
 //	bits     [16][4]       bit j of [r][t]: value 4j+t
 //
 // Scales are float16, 16 rows each, or one byte per row where the format has
-// integer scales below a float16 super-block scale. Rows beyond the last are
-// zeros.
+// integer scales below a float16 super-block scale, or an exponent. Rows beyond the
+// last are zeros.
 
 // format is a weight type: its geometry, and the functions that pack and read it.
 type format struct {
@@ -47,6 +47,7 @@ var formats = withGeometry([...]format{
 	quant.Q5_0:   {prefetch: 1, pack: packQ5_0, unpack: unpackFive, expand: expandD},
 	quant.IQ4_NL: {prefetch: 2, pack: packQ4_0, unpack: unpackIQ4, expand: expandD},
 	quant.IQ4_XS: {prefetch: 2, pack: packIQ4_XS, unpack: unpackIQ4, expand: expandIQ4_XS},
+	quant.MXFP4:  {prefetch: 2, pack: packMXFP4, unpack: unpackMXFP4, expand: expandExponent},
 	quant.Q4_1:   {prefetch: 2, pack: packQ4_1, unpack: unpackNibbles, expand: expandDM},
 	quant.Q5_1:   {prefetch: 2, pack: packQ5_1, unpack: unpackFive, expand: expandDM},
 	quant.Q4_K:   {prefetch: 2, pack: packQ4_K, unpack: unpackNibbles, expand: expandQ4_K},

@@ -107,6 +107,18 @@ func packQ5_1(dst groupRow, src []byte) {
 	}
 }
 
+// packMXFP4 stores the exponents less 1, so that they are the exponents of the
+// factors as float32. Of the two smallest it makes 0, and so zeros of weights
+// below 2^-123, which no product could tell from zeros.
+func packMXFP4(dst groupRow, src []byte) {
+	const block = 17
+	for b := 0; b < len(src)/block; b++ {
+		s := (*[block]byte)(src[b*block:])
+		dst.unit(b)[dst.r] = max(s[0], 1) - 1
+		nibbles(dst.block(b), (*[16]byte)(s[1:]))
+	}
+}
+
 func packIQ4_XS(dst groupRow, src []byte) {
 	const block = 136
 	for u := 0; u < len(src)/block; u++ {

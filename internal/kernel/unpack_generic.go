@@ -1,6 +1,10 @@
 package kernel
 
-import "github.com/penstock-llm/penstock/internal/quant"
+import (
+	"math"
+
+	"github.com/penstock-llm/penstock/internal/quant"
+)
 
 // The unpack functions turn the quants of one block of a group into bytes; pack.go
 // describes the planes. The expand functions compute the factors of block i of a
@@ -75,15 +79,20 @@ func unpackTwo(q []byte) (u unpacked) {
 // iq4Levels are the levels of IQ4_NL and IQ4_XS plus 128.
 var iq4Levels = [16]byte{1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241}
 
-func unpackIQ4(q []byte) (u unpacked) {
-	for i := range 32 {
-		var low, high uint64
+// mxfp4Levels are those of MXFP4 plus 128.
+var mxfp4Levels = [16]byte{128, 129, 130, 131, 132, 134, 136, 140, 128, 127, 126, 125, 124, 122, 120, 116}
+
+func unpackIQ4(q []byte) unpacked   { return lookUp(&iq4Levels, unpackNibbles(q)) }
+func unpackMXFP4(q []byte) unpacked { return lookUp(&mxfp4Levels, unpackNibbles(q)) }
+
+// lookUp replaces codes by their levels.
+func lookUp(levels *[16]byte, u unpacked) unpacked {
+	for i, codes := range u {
+		var v uint64
 		for t := range 8 {
-			v := q[8*i+t]
-			low |= uint64(iq4Levels[v&15]) << (8 * t)
-			high |= uint64(iq4Levels[v>>4]) << (8 * t)
+			v |= uint64(levels[codes>>(8*t)&15]) << (8 * t)
 		}
-		u[i], u[32+i] = low, high
+		u[i] = v
 	}
 	return u
 }
@@ -98,6 +107,13 @@ func byteFactor(s []byte, halves, i, r int) byte { return s[halfRow*halves+byteR
 func expandD(s []byte, _ int) (f blockScales) {
 	for r := range Lanes {
 		f.d[0][r] = halfFactor(s, 0, r)
+	}
+	return f
+}
+
+func expandExponent(s []byte, _ int) (f blockScales) {
+	for r := range Lanes {
+		f.d[0][r] = math.Float32frombits(uint32(byteFactor(s, 0, 0, r)) << 23)
 	}
 	return f
 }

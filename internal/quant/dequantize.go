@@ -29,43 +29,33 @@ func Dequantize(t Type, dst []float32, src []byte) error {
 	return nil
 }
 
-// decoder returns the function that decodes one block b of type t to y. For
-// types whose blocks are single elements, it decodes any number of them. It is
-// nil for types that are not supported.
+// decoders decode one block b of a type to y. For types whose blocks are single
+// elements, they decode any number of them. Types without one are not supported.
+var decoders = [...]func(y []float32, b []byte){
+	F32:    decodeF32,
+	F16:    decodeF16,
+	BF16:   decodeBF16,
+	Q4_0:   decodeQ4_0,
+	Q4_1:   decodeQ4_1,
+	Q5_0:   decodeQ5_0,
+	Q5_1:   decodeQ5_1,
+	Q8_0:   decodeQ8_0,
+	Q2_K:   decodeQ2_K,
+	Q3_K:   decodeQ3_K,
+	Q4_K:   decodeQ4_K,
+	Q5_K:   decodeQ5_K,
+	Q6_K:   decodeQ6_K,
+	IQ4_NL: decodeIQ4_NL,
+	IQ4_XS: decodeIQ4_XS,
+	MXFP4:  decodeMXFP4,
+}
+
+// decoder is nil for types that are not supported.
 func decoder(t Type) func(y []float32, b []byte) {
-	switch t {
-	case F32:
-		return decodeF32
-	case F16:
-		return decodeF16
-	case BF16:
-		return decodeBF16
-	case Q4_0:
-		return decodeQ4_0
-	case Q4_1:
-		return decodeQ4_1
-	case Q5_0:
-		return decodeQ5_0
-	case Q5_1:
-		return decodeQ5_1
-	case Q8_0:
-		return decodeQ8_0
-	case Q2_K:
-		return decodeQ2_K
-	case Q3_K:
-		return decodeQ3_K
-	case Q4_K:
-		return decodeQ4_K
-	case Q5_K:
-		return decodeQ5_K
-	case Q6_K:
-		return decodeQ6_K
-	case IQ4_NL:
-		return decodeIQ4_NL
-	case IQ4_XS:
-		return decodeIQ4_XS
+	if int(t) >= len(decoders) {
+		return nil
 	}
-	return nil
+	return decoders[t]
 }
 
 func decodeF32(y []float32, b []byte) {
@@ -147,4 +137,25 @@ func decodeIQ4_NL(y []float32, b []byte) {
 		y[i] = d * float32(iq4Values[v&15])
 		y[i+16] = d * float32(iq4Values[v>>4])
 	}
+}
+
+// mxfp4Levels are twice the numbers that a sign, two bits of exponent and one of
+// mantissa (e2m1) express.
+var mxfp4Levels = [16]int8{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}
+
+// MXFP4: exponent byte, q [16]byte; y = 2^(exponent-128)*level(q)
+func decodeMXFP4(y []float32, b []byte) {
+	d, q := mxfp4Scale(b[0]), b[1:17]
+	for i, v := range q {
+		y[i] = d * float32(mxfp4Levels[v&15])
+		y[i+16] = d * float32(mxfp4Levels[v>>4])
+	}
+}
+
+// mxfp4Scale is 2^(e-128). The two smallest are subnormal.
+func mxfp4Scale(e byte) float32 {
+	if e < 2 {
+		return math.Float32frombits(1 << 21 << e)
+	}
+	return math.Float32frombits(uint32(e-1) << 23)
 }

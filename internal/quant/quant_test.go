@@ -27,7 +27,7 @@ var supported = []struct {
 	{F32, 0}, {F16, 0.00025}, {BF16, 0.002}, {Q8_0, 0.006},
 	{Q4_0, 0.09}, {Q4_1, 0.08}, {Q5_0, 0.045}, {Q5_1, 0.04},
 	{Q2_K, 0.28}, {Q3_K, 0.15}, {Q4_K, 0.076}, {Q5_K, 0.038}, {Q6_K, 0.0175},
-	{IQ4_NL, 0.078}, {IQ4_XS, 0.079},
+	{IQ4_NL, 0.078}, {IQ4_XS, 0.079}, {MXFP4, 0.13},
 }
 
 func normals(seed uint64, n int) []float32 {
@@ -79,7 +79,7 @@ func TestExactValuesSurvive(t *testing.T) {
 		x     []float32
 		types []Type
 	}{
-		"zeros": {make([]float32, 256), []Type{F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS}},
+		"zeros": {make([]float32, 256), []Type{F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4}},
 		"ramp":  {ramp, []Type{F32, F16, BF16, Q4_0, Q4_1}},
 	} {
 		for _, typ := range c.types {
@@ -119,6 +119,9 @@ func TestKnownBlocks(t *testing.T) {
 		{Q5_0, "004001000080" + nibbles, func(i int) float32 { return 2 * float32(nibble(i)+16*ends(i)-16) }},
 		{Q5_1, "004000c201000080" + nibbles, func(i int) float32 { return 2*float32(nibble(i)+16*ends(i)) - 3 }},
 		{Q8_0, "0040" + "807f" + strings.Repeat("ff", 30), func(i int) float32 { return []float32{-256, 254, -2}[min(i, 2)] }},
+		{MXFP4, "81" + nibbles, func(i int) float32 { return 2 * float32(mxfp4Levels[nibble(i)]) }},
+		{MXFP4, "00" + nibbles, func(i int) float32 { return 0x1p-128 * float32(mxfp4Levels[nibble(i)]) }},
+		{MXFP4, "ff" + nibbles, func(i int) float32 { return 0x1p127 * float32(mxfp4Levels[nibble(i)]) }},
 		{IQ4_NL, "0040" + nibbles, func(i int) float32 { return 2 * float32(iq4Values[nibble(i)]) }},
 	} {
 		block, err := hex.DecodeString(c.block)
@@ -153,7 +156,7 @@ func TestDequantizeGolden(t *testing.T) {
 	const path = "testdata/dequantize.txt"
 	var got strings.Builder
 	got.WriteString("# type, block, first four values, SHA-256 of all values as little-endian float32.\n" +
-		"# Blocks: random bytes with halves in [2^-8, 2^-4). Values equal to gguf-py 0.19.0 quants.dequantize.\n" +
+		"# Blocks: random bytes with halves in [2^-8, 2^-4). check.py compares the values with gguf-py 0.19.0.\n" +
 		"# Rewrite: go test ./internal/quant -run Golden -rewrite\n")
 	for _, s := range supported {
 		block := goldenBlock(s.typ)
@@ -197,6 +200,8 @@ func goldenBlock(typ Type) []byte {
 		b[i] = byte(rng.Uint32())
 	}
 	switch typ {
+	case MXFP4:
+		b[0] = 0x78 + b[0]%8 // near 2^-5
 	case F32, BF16:
 		for i := range 4 {
 			b[(i+1)*len(b)/4-1] = 0x3c // a moderate exponent

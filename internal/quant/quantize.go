@@ -40,43 +40,33 @@ func Targets() []Type {
 	return types
 }
 
-// encoder returns the function that encodes x as one block b of type t, the
-// inverse of decoder's. It writes every byte of b. It is nil for types that
-// Quantize does not write.
+// encoders encode x as one block b of a type, the inverse of decoders. They write
+// every byte of b. Types without one are not written by Quantize.
+var encoders = [...]func(b []byte, x []float32){
+	F32:    encodeF32,
+	F16:    encodeF16,
+	BF16:   encodeBF16,
+	Q4_0:   encodeQ4_0,
+	Q4_1:   encodeQ4_1,
+	Q5_0:   encodeQ5_0,
+	Q5_1:   encodeQ5_1,
+	Q8_0:   encodeQ8_0,
+	Q2_K:   encodeQ2_K,
+	Q3_K:   encodeQ3_K,
+	Q4_K:   encodeQ4_K,
+	Q5_K:   encodeQ5_K,
+	Q6_K:   encodeQ6_K,
+	IQ4_NL: encodeIQ4_NL,
+	IQ4_XS: encodeIQ4_XS,
+	MXFP4:  encodeMXFP4,
+}
+
+// encoder is nil for types that Quantize does not write.
 func encoder(t Type) func(b []byte, x []float32) {
-	switch t {
-	case F32:
-		return encodeF32
-	case F16:
-		return encodeF16
-	case BF16:
-		return encodeBF16
-	case Q4_0:
-		return encodeQ4_0
-	case Q4_1:
-		return encodeQ4_1
-	case Q5_0:
-		return encodeQ5_0
-	case Q5_1:
-		return encodeQ5_1
-	case Q8_0:
-		return encodeQ8_0
-	case Q2_K:
-		return encodeQ2_K
-	case Q3_K:
-		return encodeQ3_K
-	case Q4_K:
-		return encodeQ4_K
-	case Q5_K:
-		return encodeQ5_K
-	case Q6_K:
-		return encodeQ6_K
-	case IQ4_NL:
-		return encodeIQ4_NL
-	case IQ4_XS:
-		return encodeIQ4_XS
+	if int(t) >= len(encoders) {
+		return nil
 	}
-	return nil
+	return encoders[t]
 }
 
 func encodeF32(b []byte, x []float32) {
@@ -166,6 +156,33 @@ func encodeIQ4_NL(b []byte, x []float32) {
 	for i := range 16 {
 		b[2+i] = nearestLevel(x[i], d) | nearestLevel(x[i+16], d)<<4
 	}
+}
+
+// The exponent leaves the largest magnitude between 4 and 8, of which the format
+// has 4 and 6: what is above 6 is cut. ggml chooses the same.
+func encodeMXFP4(b []byte, x []float32) {
+	peak := max(extreme(x), -extreme(x))
+	e := 0
+	if peak > 0 {
+		_, power := math.Frexp(float64(peak)) // peak < 2^power
+		e = min(max(power-3+127, 0), 255)
+	}
+	b[0] = byte(e)
+	inv := 1 / float64(mxfp4Scale(b[0]))
+	for i := range 16 {
+		b[1+i] = nearestMXFP4(float64(x[i])*inv) | nearestMXFP4(float64(x[i+16])*inv)<<4
+	}
+}
+
+// nearestMXFP4 is the code of the level nearest to v, the smaller at a tie.
+func nearestMXFP4(v float64) byte {
+	best, distance := byte(0), math.Inf(1)
+	for code, level := range mxfp4Levels {
+		if d := math.Abs(v - float64(level)); d < distance {
+			best, distance = byte(code), d
+		}
+	}
+	return best
 }
 
 // extreme is the element furthest from zero, with its sign.

@@ -195,8 +195,8 @@ func (k *avx2) value(j int) {
 		k.VPXOR(k.repeat(0x80808080), k.v, k.v)
 	case planes[0] == 4:
 		k.plane(k.quant(j%4), -4*(j/4), 0x0f0f0f0f, k.v)
-		if k.f.usesLevels() {
-			k.VBROADCASTI128(k.levelTable(true), k.u)
+		if k.f.levels != nil {
+			k.VBROADCASTI128(k.levelTable(k.f, true), k.u)
 			k.VPSHUFB(k.v, k.u, k.v)
 		}
 	case planes[0] == 2:
@@ -230,6 +230,10 @@ func (k *avx2) plane(src operand.Mem, n int, mask uint32, dst vec) {
 // scaleFactor is what multiplies the integer sums of part h.
 func (k *avx2) scaleFactor(h int, d vec) {
 	switch {
+	case k.f.exponent:
+		k.VPMOVZXBD(k.byteScale(0), d)
+		k.VPSLLD(operand.Imm(23), d, d)
+		return
 	case k.f.blocks == 1:
 		k.VCVTPH2PS(k.half(scales, 0), d)
 		return

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"strings"
 
 	"github.com/mmcloughlin/avo/operand"
 )
@@ -31,20 +32,27 @@ type format struct {
 	unpack func(*vnni, visit)
 	expand func(*vnni)
 	masks  []uint32 // of the unpacker, for spare registers
-}
 
-// usesLevels reports whether values are looked up.
-func (f *format) usesLevels() bool { return f.name == "IQ4_NL" || f.name == "IQ4_XS" }
+	levels   []int8 // what the codes stand for, if values are looked up
+	exponent bool   // the factor of a block is a power of two, its exponent a byte
+}
 
 // visit multiplies one unpacked vector, values 4j..4j+3 of 16 rows.
 type visit func(j int)
+
+// The levels of IQ4_NL and IQ4_XS, and those of MXFP4.
+var (
+	iq4   = []int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
+	mxfp4 = []int8{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}
+)
 
 var formats = []*format{
 	{name: "Q8_0", run: 1, signed: true, unpack: (*vnni).bytes, expand: (*vnni).scaleD},
 	{name: "Q4_0", run: 8, unpack: (*vnni).highNibbles, expand: (*vnni).scaleD, masks: []uint32{0xf0f0f0f0}},
 	{name: "Q5_0", run: 4, unpack: (*vnni).highFives, expand: (*vnni).scaleD, masks: []uint32{0x78787878, 0x80808080}},
-	{name: "IQ4_NL", run: 1, signed: true, unpack: (*vnni).levels, expand: (*vnni).scaleD, masks: []uint32{0x0f0f0f0f}},
-	{name: "IQ4_XS", run: 1, signed: true, unpack: (*vnni).levels, expand: (*vnni).scaleByte, masks: []uint32{0x0f0f0f0f}},
+	{name: "IQ4_NL", run: 1, signed: true, unpack: (*vnni).levels, expand: (*vnni).scaleD, masks: []uint32{0x0f0f0f0f}, levels: iq4},
+	{name: "IQ4_XS", run: 1, signed: true, unpack: (*vnni).levels, expand: (*vnni).scaleByte, masks: []uint32{0x0f0f0f0f}, levels: iq4},
+	{name: "MXFP4", run: 8, signed: true, unpack: (*vnni).levels, expand: (*vnni).scaleExponent, masks: []uint32{0x0f0f0f0f}, levels: mxfp4, exponent: true},
 	{name: "Q4_1", run: 8, unpack: (*vnni).nibbles, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f}},
 	{name: "Q5_1", run: 4, unpack: (*vnni).fives, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f, 0x10101010}},
 	{name: "Q4_K", run: 8, unpack: (*vnni).nibbles, expand: (*vnni).scaleBytes, masks: []uint32{0x0f0f0f0f}},
@@ -171,6 +179,12 @@ func (k *vnni) twos(mul visit) {
 func (k *vnni) scaleD()  { k.VCVTPH2PS(at(scales, 0), k.d0) }
 func (k *vnni) scaleDM() { k.scaleD(); k.VCVTPH2PS(at(scales, 32), k.m0) }
 
+// scaleExponent moves the byte to the exponent of a float32.
+func (k *vnni) scaleExponent() {
+	k.VPMOVZXBD(at(scales, 0), k.d0)
+	k.VPSLLD(operand.Imm(23), k.d0, k.d0)
+}
+
 // scaleByte is d times a signed byte.
 func (k *vnni) scaleByte() { k.signed(0, k.d0) }
 
@@ -222,16 +236,17 @@ func (f *format) parts() int {
 	return 1
 }
 
-// levelTable is the 16 levels of IQ4_NL, plus 128 unless signed.
-func (a *asm) levelTable(signed bool) operand.Mem {
+// levelTable is the format's 16 levels, plus 128 unless signed.
+func (a *asm) levelTable(f *format, signed bool) operand.Mem {
 	if a.levels == nil {
-		table := []byte("\x01\x18-?O]jv\x81\x8d\x99\xa6\xb5\xc5\xd9\xf1")
-		for i := range table {
-			if signed {
+		table := make([]byte, 16)
+		for i, v := range f.levels {
+			table[i] = byte(v)
+			if !signed {
 				table[i] ^= 0x80
 			}
 		}
-		m := a.ConstData("iq4_levels", operand.String(table))
+		m := a.ConstData(strings.ToLower(f.name)+"_levels", operand.String(table))
 		a.levels = &m
 	}
 	return *a.levels

@@ -79,7 +79,7 @@ func readGeometry(entry *ast.CompositeLit) (g geometry, err error) {
 	g.quants = 32 * rows / 8 * (g.planes[0] + g.planes[1])
 	g.header, g.scales = 2*rows*ints["halves"], rows*ints["bytes"]
 	if g.blocks == 1 {
-		g.header, g.scales = 0, g.header
+		g.header, g.scales = 0, g.header+g.scales
 	}
 	return g, nil
 }

@@ -130,9 +130,9 @@ func (k *vnni) loop(label string) {
 // constants puts the masks that the unpacker asks for into spare registers, as
 // long as there are any.
 func (k *vnni) constants() {
-	if k.f.usesLevels() {
+	if k.f.levels != nil {
 		k.table, k.spare = k.spare[0], k.spare[1:]
-		k.VBROADCASTI32X4(k.levelTable(false), k.table)
+		k.VBROADCASTI32X4(k.levelTable(k.f, false), k.table)
 	}
 	for _, m := range k.f.masks {
 		if len(k.spare) > 0 {
