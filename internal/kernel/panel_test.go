@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -114,5 +115,35 @@ func BenchmarkQuantize(b *testing.B) {
 			}
 			sampled(b, 1, func(int) { s.QuantizeColumns(p, 0, 0, Columns{x, cols, 1024, 1024}) }, map[string]float64{"GB/s": float64(4096 * cols)})
 		})
+	}
+}
+
+// A gathered column has the bits of its source, wherever both lie.
+func TestGather(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	set := New(Tiers()[0])
+	for _, floats := range []bool{false, true} {
+		for range 30 {
+			const k = 96
+			rows := 1 + rng.IntN(20)
+			src, all := NewPanels(k, rows, floats), NewPanels(k, 40, floats)
+			x := make([]float32, rows*k)
+			for i := range x {
+				x[i] = float32(rng.NormFloat64())
+			}
+			set.QuantizeColumns(src, 0, 0, Columns{X: x, N: rows, LD: k, Len: k})
+			first, cols := rng.IntN(20), make([]int32, 1+rng.IntN(20))
+			want := NewPanels(k, len(cols), floats)
+			for i := range cols {
+				cols[i] = int32(rng.IntN(rows))
+				set.Quantize(want, i, 0, x[int(cols[i])*k:][:k])
+			}
+			var dst Panels
+			all.Part(&dst, first, len(cols))
+			Gather(&dst, src, cols)
+			if !bytes.Equal(dst.Data, want.Data) || !slices.Equal(dst.X, want.X) {
+				t.Fatalf("columns %v of %d differ", cols, rows)
+			}
+		}
 	}
 }

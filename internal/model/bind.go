@@ -21,8 +21,10 @@ type binder struct {
 	limits nn.Limits
 	loads  []load
 	ropes  []*nn.Rope
-	used   map[string]bool
-	params int64
+
+	routers []*nn.Matrix // of loads: they alone read floats where their weights are floats
+	used    map[string]bool
+	params  int64
 }
 
 // load is one matrix to bring into the backend's form, or two that belong
@@ -40,6 +42,9 @@ func bind(f *gguf.File) (*binder, network, error) {
 	}
 	config, meta := readConfig(f, arch.name)
 	b := &binder{file: f, meta: meta, config: config, used: map[string]bool{}}
+	if config.Experts > 0 && !arch.mixed {
+		meta.fail("architecture %s with %d experts is not supported", arch.name, config.Experts)
+	}
 	if meta.err != nil {
 		return nil, nil, meta.err
 	}
@@ -50,10 +55,13 @@ func bind(f *gguf.File) (*binder, network, error) {
 	}
 	c := &b.config
 	c.Params = b.params
-	b.limits.Dim, b.limits.Hidden, b.limits.Vocab = c.Dim, c.FF, c.Vocab
+	b.limits.Dim, b.limits.Vocab = c.Dim, c.Vocab
 	b.limits.Heads, b.limits.HeadDim = c.Heads*c.HeadDim, c.HeadDim
 	b.limits.KVHeads, b.limits.Group = c.KVHeads, c.Heads/c.KVHeads
 	for _, l := range b.loads {
+		if slices.Contains(b.routers, l.m) {
+			continue
+		}
 		b.limits.Floats = b.limits.Floats || l.m.MultipliesFloats() || l.twin != nil && l.twin.MultipliesFloats()
 	}
 	return b, net, nil
@@ -111,9 +119,14 @@ func (b *binder) vector(name string, optional bool, n int) []float32 {
 	if !ok {
 		return nil
 	}
-	v := make([]float32, n)
+	return b.floats(t)
+}
+
+// floats is a tensor's numbers.
+func (b *binder) floats(t gguf.Tensor) []float32 {
+	v := make([]float32, t.Elements())
 	if err := quant.Dequantize(t.Type, v, t.Data); err != nil {
-		b.meta.fail("tensor %q: %v", name, err)
+		b.meta.fail("tensor %q: %v", t.Name, err)
 	}
 	return v
 }
@@ -132,6 +145,13 @@ func (b *binder) matrix(name string, rows, cols int) *nn.Matrix {
 // norm binds a normalisation over n elements.
 func (b *binder) norm(name string, n int) nn.Norm {
 	return nn.Norm{Weight: b.vector(name+".weight", false, n), Eps: float32(b.config.NormEps)}
+}
+
+// routedNorm is norm before a layer of experts.
+func (b *binder) routedNorm(name string, n int) nn.Norm {
+	norm := b.norm(name, n)
+	norm.Routed = true
+	return norm
 }
 
 // linear binds a projection, with its bias if the file has one.
@@ -153,6 +173,7 @@ func (b *binder) gated(prefix string, act nn.Activation) nn.FFN {
 		Act:  act,
 	}
 	b.loads = append(b.loads, load{m: f.Gate, twin: f.Up, src: gate, twinOf: up})
+	b.limits.Hidden = max(b.limits.Hidden, c.FF)
 	return f
 }
 

@@ -151,6 +151,7 @@ func TestMetadataIsChecked(t *testing.T) {
 		"block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
 		"attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon",
 		"rope.dimension_count", "rope.freq_base", "rope.scaling.type", "rope.scaling.factor", "expert_count",
+		"expert_used_count", "expert_feed_forward_length",
 		"rope.scaling.original_context_length", "attention.sliding_window", "attention.sliding_window_pattern",
 		"rope.freq_base_swa", "final_logit_softcapping", "rope.scaling.attn_factor",
 	}
@@ -192,7 +193,7 @@ func TestBadMetadata(t *testing.T) {
 		"no epsilon":      {"attention.layer_norm_rms_epsilon", float32(0), "epsilon"},
 		"part rotation":   {"rope.dimension_count", uint32(16), "rotation"},
 		"scaling":         {"rope.scaling.type", "longrope", "longrope"},
-		"experts":         {"expert_count", uint32(8), "experts"},
+		"experts":         {"expert_count", uint32(8), "expert_used_count"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, err := tinymodel.Open(tinymodel.Options{Extra: []gguf.KV{{Key: "llama." + c.key, Value: c.value}}})

@@ -24,6 +24,10 @@ type Config struct {
 	FF      int // hidden units of the feed-forward layer
 	Context int // positions the model was made for
 
+	Experts     int // of a layer; 0: none
+	ExpertsUsed int // by a row
+	ExpertFF    int // hidden units of an expert
+
 	RopeBase float64
 	NormEps  float64
 	Window   int // positions that a sliding layer sees; 0: none slides
@@ -132,9 +136,7 @@ func readConfig(f *gguf.File, arch string) (Config, *metadata) {
 	}
 	c.KVHeads = m.countOr("attention.head_count_kv", maxHeads, c.Heads)
 	c.RopeBase = m.positive("rope.freq_base", 10000)
-	if m.err == nil && m.has("expert_count") && m.countOr("expert_count", maxDim, 0) > 0 {
-		m.fail("mixture of experts is not supported")
-	}
+	m.expertConfig(&c)
 	if m.err != nil {
 		return c, m
 	}

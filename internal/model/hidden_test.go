@@ -124,6 +124,10 @@ func TestHiddenStatesFollowReference(t *testing.T) {
 			}
 			ref, _ := tiny(t, o, Options{Reference: true, Threads: 2}, 1)
 			fast, _ := tiny(t, o, Options{Tier: cpu.Detect(), Threads: 2}, 1)
+			least := 0.98
+			if ref.Config().Experts > 0 { // rounding may change a row's last expert
+				bound, least = max(2*bound, 0.01), 0.8
+			}
 			tokens := newTalk(1, ref.Config().Vocab, 60).tokens
 			_, want := pass(t, ref, tokens, nil, allRows(60))
 			_, got := pass(t, fast, tokens, nil, allRows(60))
@@ -131,7 +135,7 @@ func TestHiddenStatesFollowReference(t *testing.T) {
 				t.Errorf("%v: hidden states differ by %.5f of their deviation, bound %g", typ, d, bound)
 			}
 			for i := range want {
-				if c := cosine(got[i], want[i]); !(c > 0.98) {
+				if c := cosine(got[i], want[i]); !(c > least) {
 					t.Errorf("%v: row %d has a cosine of %.5f", typ, i, c)
 				}
 			}

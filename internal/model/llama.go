@@ -8,7 +8,8 @@ import (
 
 // llama is the architecture of Llama 2 and 3, Mistral, SmolLM2 and many others:
 // RMS norms before attention and before a gated feed-forward layer, rotated
-// adjacent pairs, grouped heads. Biases are bound where a file has them.
+// adjacent pairs, grouped heads. Biases are bound where a file has them. Mixtral has
+// experts instead of the feed-forward layer, whose weights sum to 1.
 type llama struct {
 	embedding nn.Embedding
 	layers    []llamaLayer
@@ -24,6 +25,7 @@ type llamaLayer struct {
 	ffnNorm  nn.Norm
 	ffn      nn.FFN
 	down     nn.Linear
+	experts  *nn.Experts // instead of ffn and down; nil: none
 }
 
 func bindLlama(b *binder) network {
@@ -34,15 +36,20 @@ func bindLlama(b *binder) network {
 	m := &llama{embedding: b.embedding()}
 	for i := range c.Layers {
 		p := layer(i)
-		m.layers = append(m.layers, llamaLayer{
+		l := llamaLayer{
 			attnNorm: b.norm(p+"attn_norm", c.Dim),
 			qkv:      b.qkv(p),
 			attn:     c.attention(i, rope),
 			out:      b.linear(p+"attn_output", c.Dim, c.Heads*c.HeadDim),
-			ffnNorm:  b.norm(p+"ffn_norm", c.Dim),
-			ffn:      b.gated(p, nn.SiLU),
-			down:     b.linear(p+"ffn_down", c.Dim, c.FF),
-		})
+		}
+		if c.Experts > 0 { // Mixtral
+			l.ffnNorm = b.routedNorm(p+"ffn_norm", c.Dim)
+			l.experts = b.experts(p, nn.Routing{Normalised: true}, nn.SiLU)
+		} else {
+			l.ffnNorm = b.norm(p+"ffn_norm", c.Dim)
+			l.ffn, l.down = b.gated(p, nn.SiLU), b.linear(p+"ffn_down", c.Dim, c.FF)
+		}
+		m.layers = append(m.layers, l)
 		if b.meta.err != nil {
 			return nil
 		}
@@ -76,6 +83,10 @@ func (m *llama) forward(be nn.Backend) []float32 {
 		be.Attend(&l.attn)
 		be.ProjectAdd(&l.out)
 		be.Norm(&l.ffnNorm)
+		if l.experts != nil {
+			be.Experts(l.experts)
+			continue
+		}
 		be.Gated(&l.ffn)
 		be.ProjectAdd(&l.down)
 	}

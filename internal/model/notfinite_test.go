@@ -16,7 +16,7 @@ import (
 )
 
 // poison puts a number that is none into a tensor: into the scale of its first
-// block, or as the given element of one of floats.
+// block, of each expert if it has several, or as the given element of one of floats.
 func poison(t *testing.T, f *gguf.File, name string, element int, bad float64) {
 	t.Helper()
 	tensor, ok := f.Tensor(name)
@@ -27,7 +27,13 @@ func poison(t *testing.T, f *gguf.File, name string, element int, bad float64) {
 	case quant.F32:
 		binary.LittleEndian.PutUint32(tensor.Data[4*element:], math.Float32bits(float32(bad)))
 	case quant.Q8_0:
-		binary.LittleEndian.PutUint16(tensor.Data, quant.F32ToF16(float32(bad)))
+		experts := 1
+		if len(tensor.Shape) > 2 {
+			experts = tensor.Shape[2]
+		}
+		for e := range experts {
+			binary.LittleEndian.PutUint16(tensor.Data[len(tensor.Data)/experts*e:], quant.F32ToF16(float32(bad)))
+		}
 	default:
 		t.Fatalf("%q is of type %v", name, tensor.Type)
 	}

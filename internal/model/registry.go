@@ -16,18 +16,20 @@ type network interface {
 
 // architecture is one entry of the registry.
 type architecture struct {
-	name string // general.architecture
-	bind func(b *binder) network
+	name  string // general.architecture
+	bind  func(b *binder) network
+	mixed bool // its layers may have experts
 }
 
 // architectures is everything that can be loaded. Adding one is a file with its
 // bind and forward, and a line here.
 func architectures() []architecture {
 	return []architecture{
-		{"gemma3", bindGemma3},
-		{"llama", bindLlama},
-		{"qwen2", bindQwen2},
-		{"qwen3", bindQwen3},
+		{name: "gemma3", bind: bindGemma3},
+		{name: "llama", bind: bindLlama, mixed: true},
+		{name: "qwen2", bind: bindQwen2},
+		{name: "qwen3", bind: bindQwen3},
+		{name: "qwen3moe", bind: bindQwen3MoE, mixed: true},
 	}
 }
 

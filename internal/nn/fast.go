@@ -34,6 +34,7 @@ type Fast struct {
 	logits []float32 // [logits][vocab, padded to 16]
 
 	normed *kernel.Panels // h after Norm
+	routed *kernel.Panels // normed with floats, if there are experts
 	mixed  *kernel.Panels // h after Attend
 	hidden *kernel.Panels // h after Gated
 	final  *kernel.Panels // normalised rows for the head
@@ -56,6 +57,7 @@ type Fast struct {
 	repack  quantizeJob
 	gated   gatedJob
 	refined refineJob
+	mix     *mixture // nil: no layer has experts
 }
 
 // private is one worker's memory.
@@ -69,6 +71,9 @@ type private struct {
 
 	topVals [candidates]float32 // of a row of logits
 	topIDs  [candidates]int32
+
+	panels kernel.Panels // columns of an expert
+	out2   kernel.Panels // its hidden units
 
 	tile  kernel.Tile
 	rowOf [kernel.TileQueries]int // of the batch, of each query
@@ -111,8 +116,8 @@ func (f *Fast) buffers() error {
 		first = errors.Join(first, err)
 		return x
 	}
-	panels := func(k, cols int) *kernel.Panels {
-		p, err := a.Panels(k, cols, lim.Floats)
+	panels := func(k, cols int, floats bool) *kernel.Panels {
+		p, err := a.Panels(k, cols, floats)
 		first = errors.Join(first, err)
 		return p
 	}
@@ -122,8 +127,18 @@ func (f *Fast) buffers() error {
 	if lim.HeadDim%kernel.BlockLen != 0 {
 		f.heads = floats(lim.Rows * lim.Heads)
 	}
-	f.normed, f.mixed = panels(lim.Dim, lim.Rows), panels(lim.Heads, lim.Rows)
-	f.hidden, f.final = panels(lim.Hidden, lim.Rows), panels(lim.Dim, lim.Logits)
+	f.routed, f.mixed = panels(lim.Dim, lim.Rows, lim.Floats || lim.Experts > 0), panels(lim.Heads, lim.Rows, lim.Floats)
+	normed := *f.routed
+	if f.normed = &normed; !lim.Floats {
+		normed.X = nil
+	}
+	if lim.Hidden > 0 {
+		f.hidden = panels(lim.Hidden, lim.Rows, lim.Floats)
+	}
+	f.final = panels(lim.Dim, lim.Logits, lim.Floats)
+	if lim.Experts > 0 {
+		f.mix = newMixture(f, floats, panels)
+	}
 	f.own = make([]private, f.pool.Workers())
 	for w := range f.own {
 		f.own[w].init(lim, floats)
@@ -176,8 +191,9 @@ func (l Limits) check() error {
 	for _, w := range []struct {
 		name  string
 		width int
-	}{{"embedding", l.Dim}, {"attention output", l.Heads}, {"feed-forward", l.Hidden}} {
-		if w.width <= 0 || w.width%kernel.BlockLen != 0 {
+	}{{"embedding", l.Dim}, {"attention output", l.Heads}, {"feed-forward", l.Hidden}, {"expert", l.ExpertFF}} {
+		none := w.width == 0 && (w.name == "feed-forward" || w.name == "expert") && l.Hidden+l.ExpertFF > 0
+		if !none && (w.width <= 0 || w.width%kernel.BlockLen != 0) {
 			return fmt.Errorf("nn: %s width %d is not a multiple of %d", w.name, w.width, kernel.BlockLen)
 		}
 	}
@@ -205,9 +221,10 @@ func (l *Limits) Bytes(workers int, pairs []int) uint64 {
 	row += 64 + 16*(l.Group/kernel.TileQueries+1) + 16 // lists of tiling and of outputs
 	logit := 4*pad(l.Vocab) + panel*l.Dim
 	seq := 64*l.KVHeads + 32 // flags of decodeJob
+	mixture := l.mixtureBytes(panel)
 	lists := 8 * candidates * refineLists(l.Logits, workers)
 	own := 4 * (max(l.Rows, gatedChunks)*2*pairRows + (1+kernel.PanelCols)*l.Dim + kernel.AttendScratch + 2*kernel.TileQueries*l.HeadDim)
-	return uint64(l.Rows*row) + uint64(l.Logits)*uint64(logit) + uint64(l.Seqs*seq) + uint64(lists) + uint64(workers*own)
+	return uint64(l.Rows*row) + uint64(l.Logits)*uint64(logit) + uint64(l.Seqs*seq) + uint64(lists+mixture) + uint64(workers*own)
 }
 
 // Load packs a matrix.

@@ -70,10 +70,39 @@ func (j *gatedJob) multiply(own *private, w *Matrix, y []float32, g0, g1 int) {
 func (j *gatedJob) activate(y []float32, c int) {
 	f := j.f
 	const ld = 2 * pairRows
-	if j.ffn.Act == GELU {
-		f.set.GeluMulRows(y, f.rows, ld, pairRows)
-	} else {
-		f.set.SiluMulRows(y, f.rows, ld, pairRows)
+	f.activate(j.ffn.Act, y, f.rows)
+	if f.mix != nil && f.mix.open != nil {
+		for r, by := range f.mix.open {
+			f.set.Scale(y[r*ld:][:pairRows], by)
+		}
 	}
 	f.set.QuantizeColumns(f.hidden, 0, c*pairRows, kernel.Columns{X: y, N: f.rows, LD: ld, Len: pairRows})
+}
+
+// activate sets gate = act(gate) * up in n rows of a chunk: pairRows gates, then
+// as many ups.
+func (f *Fast) activate(act Activation, y []float32, n int) {
+	const ld = 2 * pairRows
+	switch act {
+	case GELU:
+		f.set.GeluMulRows(y, n, ld, pairRows)
+	case SwiGLUOAI:
+		for r := range n {
+			row := y[r*ld:][:ld]
+			prepareOAI(row[:pairRows], row[pairRows:])
+		}
+		f.set.SiluMulRows(y, n, ld, pairRows)
+	default:
+		f.set.SiluMulRows(y, n, ld, pairRows)
+	}
+}
+
+// prepareOAI turns gates and ups of SwiGLUOAI into those of SiLU:
+// x·sigmoid(αx)·(u+1) = silu(αx)·(u+1)/α.
+func prepareOAI(gate, up []float32) {
+	up = up[:len(gate)]
+	for i, g := range gate {
+		gate[i] = min(g, oaiLimit) * oaiAlpha
+		up[i] = (min(max(up[i], -oaiLimit), oaiLimit) + 1) / oaiAlpha
+	}
 }

@@ -79,7 +79,11 @@ type normJob struct {
 // in y.
 func (f *Fast) Norm(n *Norm) {
 	f.prof.begin(KindNorm)
-	f.normalise(n, f.normed)
+	to := f.normed
+	if n.Routed {
+		to = f.routed
+	}
+	f.normalise(n, to)
 	f.prof.end(f.rows)
 }
 

@@ -23,6 +23,8 @@ func TestBytes(t *testing.T) {
 		"odd heads":     func(l *Limits) { l.HeadDim, l.Heads = 80, 960 },
 		"few rows":      func(l *Limits) { l.Rows, l.Seqs, l.Vocab = 16, 16, 400 },
 		"large context": func(l *Limits) { l.Rows, l.Seqs = 2048, 2048 },
+		"experts":       func(l *Limits) { l.Experts, l.Used, l.ExpertFF = 64, 8, 768 },
+		"only experts":  func(l *Limits) { l.Experts, l.Used, l.ExpertFF, l.Hidden, l.Floats = 64, 8, 768, 0, true },
 	} {
 		l := shape
 		change(&l)

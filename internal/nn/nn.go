@@ -54,6 +54,9 @@ type Backend interface {
 	ProjectNormAdd(l *Linear, n *Norm)
 	// Gated sets h to act(gate h) * (up h).
 	Gated(f *FFN)
+	// Experts adds the outputs of each row's experts to x. h stays as it is; it is
+	// what a Norm with Routed has left.
+	Experts(e *Experts)
 	// Head normalises the rows that the batch wants, and returns the logits of those
 	// in b.Logits: [len(b.Logits), vocabulary], valid until the next step.
 	Head(n *Norm, o *Output) []float32
@@ -80,8 +83,12 @@ type Limits struct {
 
 	Dim    int // width of x
 	Heads  int // width of the heads' outputs together
-	Hidden int // width of the feed-forward layer
+	Hidden int // width of the feed-forward layer; 0: there is none
 	Vocab  int
+
+	Experts  int // experts of a layer; 0: there are none
+	Used     int // experts that a row uses
+	ExpertFF int // width of an expert
 
 	Group   int  // query heads that share a kv head
 	KVHeads int  // kv heads of a layer
@@ -101,6 +108,7 @@ type Embedding struct {
 type Norm struct {
 	Weight []float32
 	Eps    float32
+	Routed bool // Experts reads the result
 }
 
 // Linear is y = W h + b.
@@ -118,8 +126,14 @@ type QKV struct {
 type Activation uint8
 
 const (
-	SiLU Activation = iota // x * sigmoid(x)
-	GELU                   // the tanh form
+	SiLU      Activation = iota // x * sigmoid(x)
+	GELU                        // the tanh form
+	SwiGLUOAI                   // gpt-oss: x * sigmoid(1.702 x) with x at most 7, times up + 1 with up in [-7, 7]
+)
+
+const (
+	oaiAlpha = 1.702
+	oaiLimit = 7
 )
 
 // FFN is the first half of a gated feed-forward layer; the second half is a

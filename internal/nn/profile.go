@@ -6,18 +6,22 @@ import "time"
 type Kind uint8
 
 const (
-	KindEmbed     Kind = iota // embedding rows, rotation tables
-	KindNorm                  // normalisation and quantisation
-	KindQKV                   // queries, keys, values
-	KindAttention             // rotation, cache, attention
-	KindOut                   // attention's output projection
-	KindGated                 // gate, up, activation
-	KindDown                  // the feed-forward layer's second half
-	KindHead                  // logits
+	KindEmbed       Kind = iota // embedding rows, rotation tables
+	KindNorm                    // normalisation and quantisation
+	KindQKV                     // queries, keys, values
+	KindAttention               // rotation, cache, attention
+	KindOut                     // attention's output projection
+	KindGated                   // gate, up, activation
+	KindDown                    // the feed-forward layer's second half
+	KindRouter                  // the choice of experts
+	KindExperts                 // gate, up, activation of experts
+	KindExpertsDown             // the experts' second half
+	KindHead                    // logits
 	kinds
 )
 
-var kindNames = [kinds]string{"embed", "norm", "qkv", "attention", "attention out", "gate and up", "down", "head"}
+var kindNames = [kinds]string{"embed", "norm", "qkv", "attention", "attention out", "gate and up", "down",
+	"router", "experts: gate and up", "experts: down", "head"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -77,6 +81,14 @@ func (p *profiler) end(rows int, ms ...*Matrix) {
 	for _, m := range ms {
 		w.Bytes += m.bytes()
 		w.Ops += 2 * int64(m.Rows) * int64(m.Cols) * int64(rows)
+	}
+}
+
+// add counts bytes and operations of the operation that ends next.
+func (p *profiler) add(bytes, ops int64) {
+	if p.on {
+		p.total.Work[p.current].Bytes += bytes
+		p.total.Work[p.current].Ops += ops
 	}
 }
 

@@ -169,20 +169,28 @@ func addTo(x, y []float32) {
 // Gated sets h to act(gate h) * (up h).
 func (r *Reference) Gated(f *FFN) {
 	gate := r.linear(KindGated, &Linear{W: f.Gate}, r.h)
-	up := r.linear(KindGated, &Linear{W: f.Up}, r.h)
-	for i := range gate {
-		for j, g := range gate[i] {
-			gate[i][j] = float32(f.Act.apply(float64(g)) * float64(up[i][j]))
-		}
-	}
+	f.Act.gate(gate, r.linear(KindGated, &Linear{W: f.Up}, r.h))
 	r.h = gate
 }
 
-func (a Activation) apply(x float64) float64 {
-	if a == GELU {
-		return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+// gate sets gate to act(gate) * up.
+func (a Activation) gate(gate, up [][]float32) {
+	for i := range gate {
+		for j, g := range gate[i] {
+			gate[i][j] = float32(a.apply(float64(g), float64(up[i][j])))
+		}
 	}
-	return x / (1 + math.Exp(-x))
+}
+
+func (a Activation) apply(x, up float64) float64 {
+	switch a {
+	case GELU:
+		return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) * up
+	case SwiGLUOAI:
+		x = min(x, oaiLimit)
+		return x * sigmoid(oaiAlpha*x) * (min(max(up, -oaiLimit), oaiLimit) + 1)
+	}
+	return x * sigmoid(x) * up
 }
 
 // Narrow keeps the rows that are wanted.

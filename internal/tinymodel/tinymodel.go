@@ -19,7 +19,7 @@ import (
 // Options describe a model. A field that is zero takes the default given in
 // its comment; those of Gemma and Qwen2 keep to what these models allow.
 type Options struct {
-	Arch    string // llama (default), qwen2, qwen3 or gemma3
+	Arch    string // llama (default), qwen2, qwen3, qwen3moe or gemma3
 	Dim     int    // 64
 	Layers  int    // 2; gemma3: 6, the last of which attends globally
 	Heads   int    // 4; qwen2: 2
@@ -28,6 +28,10 @@ type Options struct {
 	FF      int    // 96
 	Context int    // 512
 	Window  int    // sliding window, gemma3 only: 16
+
+	// Experts of a layer, how many of them a row uses, and how wide they are. llama
+	// has none unless Experts is given; in the mixtures 8, 3 and 64.
+	Experts, ExpertsUsed, ExpertFF int
 
 	Vocabulary string // smollm (default of llama), qwen2 (of qwen2 and qwen3) or gemma (of gemma3)
 	Vocab      int    // tokens: 400, gemma: 512
@@ -98,10 +102,17 @@ func (o *Options) complete() error {
 		heads, vocabulary = 2, "qwen2" // llama.cpp wants Heads*HeadDim = Dim
 	case "qwen3":
 		vocabulary = "qwen2"
+	case "qwen3moe":
+		vocabulary = "qwen2"
+		setDefault(&o.Experts, 8)
 	case "gemma3":
 		layers, vocabulary = 6, "gemma"
 	default:
-		return fmt.Errorf("architecture %q is not llama, qwen2, qwen3 or gemma3", o.Arch)
+		return fmt.Errorf("architecture %q is not llama, qwen2, qwen3, qwen3moe or gemma3", o.Arch)
+	}
+	if o.Experts > 0 {
+		setDefault(&o.ExpertsUsed, min(3, o.Experts))
+		setDefault(&o.ExpertFF, 64)
 	}
 	setDefault(&o.Vocabulary, vocabulary)
 	if o.Vocabulary == "gemma" {
@@ -158,6 +169,12 @@ func (o *Options) metadata() []gguf.KV {
 	}
 	if o.Arch == "gemma3" {
 		meta = append(meta, gguf.KV{Key: a + "attention.sliding_window", Value: uint32(o.Window)})
+	}
+	if o.Experts > 0 {
+		meta = append(meta,
+			gguf.KV{Key: a + "expert_count", Value: uint32(o.Experts)},
+			gguf.KV{Key: a + "expert_used_count", Value: uint32(o.ExpertsUsed)},
+			gguf.KV{Key: a + "expert_feed_forward_length", Value: uint32(o.ExpertFF)})
 	}
 	return meta
 }

@@ -19,6 +19,7 @@ const (
 	embeddingDeviation = 0.25 // in the residual stream; if it were not small beside what layers add, a token would predict itself
 	logitDeviation     = 3
 	keyGain            = 1.5 // of queries and of keys
+	routerGain         = 4
 )
 
 // tensors lists the architecture's tensors by llama.cpp's names.
@@ -67,7 +68,7 @@ func (w *weights) layer(blk string) {
 		w.bias(blk+"attn_k.bias", kv)
 		w.bias(blk+"attn_v.bias", kv)
 	}
-	if o.Arch == "qwen3" || o.Arch == "gemma3" {
+	if o.Arch == "qwen3" || o.Arch == "qwen3moe" || o.Arch == "gemma3" {
 		w.norm(blk+"attn_q_norm.weight", o.HeadDim, keyGain)
 		w.norm(blk+"attn_k_norm.weight", o.HeadDim, keyGain)
 	}
@@ -76,12 +77,32 @@ func (w *weights) layer(blk string) {
 		w.norm(blk+"post_attention_norm.weight", o.Dim, 1)
 	}
 	w.norm(blk+"ffn_norm.weight", o.Dim, 1)
+	if o.Experts > 0 {
+		w.experts(blk)
+		return
+	}
 	w.matrix(blk+"ffn_gate.weight", o.Dim, o.FF, gain(1.5, o.Dim))
 	w.matrix(blk+"ffn_up.weight", o.Dim, o.FF, gain(1.5, o.Dim))
 	w.matrix(blk+"ffn_down.weight", o.FF, o.Dim, gain(1, o.FF))
 	if o.Arch == "gemma3" {
 		w.norm(blk+"post_ffw_norm.weight", o.Dim, 1)
 	}
+}
+
+// experts adds the experts of one block. Files have the router in float32, whatever
+// the type of the other matrices. Its gain makes the last of a row's experts count
+// little: where rounding changes which that is, the row changes little.
+func (w *weights) experts(blk string) {
+	o, n := w.o, w.o.Experts
+	gain := func(g float64, in int) float64 { return g / math.Sqrt(float64(in)) }
+	stack := func(name string, cols, rows int, deviation float64) {
+		w.add(name, o.typeOf(name, cols), []int{cols, rows, n}, w.normal(name, cols*rows*n, 0, deviation))
+	}
+	router := blk + "ffn_gate_inp.weight"
+	w.add(router, quant.F32, []int{o.Dim, n}, w.normal(router, o.Dim*n, 0, gain(routerGain, o.Dim)))
+	stack(blk+"ffn_gate_exps.weight", o.Dim, o.ExpertFF, gain(1.5, o.Dim))
+	stack(blk+"ffn_up_exps.weight", o.Dim, o.ExpertFF, gain(1.5, o.Dim))
+	stack(blk+"ffn_down_exps.weight", o.ExpertFF, o.Dim, gain(1, o.ExpertFF))
 }
 
 func (w *weights) matrix(name string, cols, rows int, deviation float64) {

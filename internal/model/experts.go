@@ -1,0 +1,72 @@
+package model
+
+import "github.com/penstock-llm/penstock/internal/nn"
+
+// maxExperts bounds what a file may claim.
+const maxExperts = 1 << 12
+
+// expertConfig reads how many experts a layer has, how many of them a row uses and
+// how wide they are. c.Experts is 0 where the file has none. Files of the first
+// mixtures have no width of their own for experts: it is that of the feed-forward
+// layer, or narrow, which says otherwise.
+func (m *metadata) expertConfig(c *Config) {
+	if n, ok := m.file.Uint(m.key("expert_count")); ok && n == 0 {
+		return // as if the key were missing
+	}
+	if c.Experts = m.countOr("expert_count", maxExperts, 0); c.Experts == 0 {
+		return
+	}
+	c.ExpertsUsed = m.count("expert_used_count", c.Experts)
+	c.ExpertFF = m.countOr("expert_feed_forward_length", maxDim, c.FF)
+}
+
+// needExperts reports whether the file has experts, which it is wrong without.
+func (b *binder) needExperts() bool {
+	if b.config.Experts == 0 && b.meta.err == nil {
+		b.meta.fail("key %q is missing", b.meta.key("expert_count"))
+	}
+	return b.meta.err == nil
+}
+
+// experts binds a layer's experts, which are chosen by r. Biases are bound where a
+// file has them.
+func (b *binder) experts(prefix string, r nn.Routing, act nn.Activation) *nn.Experts {
+	c := &b.config
+	r.Experts, r.Used = c.Experts, c.ExpertsUsed
+	if err := r.Check(); err != nil {
+		b.meta.fail("%v", err)
+		return nil
+	}
+	n, ff := c.Experts, c.ExpertFF
+	gate, ok := b.find(prefix+"ffn_gate_exps.weight", false, c.Dim, ff, n)
+	up, ok2 := b.find(prefix+"ffn_up_exps.weight", false, c.Dim, ff, n)
+	down, ok3 := b.find(prefix+"ffn_down_exps.weight", false, ff, c.Dim, n)
+	if !ok || !ok2 || !ok3 {
+		return nil
+	}
+	e := &nn.Experts{
+		Router:   b.linear(prefix+"ffn_gate_inp", n, c.Dim),
+		Routing:  r,
+		Gate:     &nn.Matrix{Type: gate.Type, Rows: n * ff, Cols: c.Dim},
+		Up:       &nn.Matrix{Type: up.Type, Rows: n * ff, Cols: c.Dim},
+		Down:     &nn.Matrix{Type: down.Type, Rows: n * c.Dim, Cols: ff},
+		GateBias: b.table(prefix+"ffn_gate_exps.bias", ff, n),
+		UpBias:   b.table(prefix+"ffn_up_exps.bias", ff, n),
+		DownBias: b.table(prefix+"ffn_down_exps.bias", c.Dim, n),
+		Act:      act,
+	}
+	b.loads = append(b.loads, load{m: e.Gate, twin: e.Up, src: gate, twinOf: up}, load{m: e.Down, src: down})
+	b.routers = append(b.routers, e.Router.W)
+	l := &b.limits
+	l.Experts, l.Used, l.ExpertFF = n, r.Used, ff
+	return e
+}
+
+// table reads an optional tensor of n rows of width numbers; nil if it is missing.
+func (b *binder) table(name string, width, n int) []float32 {
+	t, ok := b.find(name, true, width, n)
+	if !ok {
+		return nil
+	}
+	return b.floats(t)
+}
