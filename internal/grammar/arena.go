@@ -64,13 +64,15 @@ type arena struct {
 	used    int
 	err     error
 	conts   [][]frame // sets of frames, in order
-	dists   []int32   // [conts] least bytes to the end of the text
+	dists   []int32   // [conts] least bytes to the end of the text, but for frames in a name
+	inName  []bool    // [conts] a frame is in a name of a list of members
 	contIDs map[string]int32
 	configs []config
 	ids     map[string]int32
 	covers  map[coverKey]cover
 	masks   map[uint64][]*mask
 	rests   map[int32]*mask
+	members memberStates
 	key     []byte
 	closure closure
 	stack   []int32       // of a walk: the states on the way
@@ -81,6 +83,7 @@ func (g *Grammar) newArena(v *Vocabulary) *arena {
 	a := &arena{
 		p: &g.program, set: g.set.Clone(g.limits.Memory / 256), v: v, limit: g.limits.Memory,
 		contIDs: map[string]int32{}, ids: map[string]int32{}, covers: map[coverKey]cover{}, masks: map[uint64][]*mask{}, rests: map[int32]*mask{},
+		members: memberStates{ids: map[string]int32{}, ends: map[endsKey][2]int32{}},
 	}
 	a.closure = closure{a: a, seen: map[frame]bool{}, lexemes: map[regex.ID][]frame{}, calls: map[int32][]frame{}}
 	end := a.cont([]frame{{endOfText, 0}})
@@ -112,17 +115,21 @@ func (a *arena) cont(frames []frame) int32 {
 	if id, ok := a.contIDs[string(k)]; ok {
 		return id
 	}
-	d := int32(never)
+	d, inName := int32(never), false
 	for _, f := range frames {
-		if f.pc == endOfText {
+		switch {
+		case f.pc == endOfText:
 			d = 0
-			break
+		case a.isNaming(f.pc):
+			inName = true
+		default:
+			d = min(d, a.distAt(f.pc)+a.dists[f.cont])
 		}
-		d = min(d, a.p.dist[f.pc]+a.dists[f.cont])
 	}
 	id := int32(len(a.conts))
 	a.conts = append(a.conts, slices.Clone(frames))
 	a.dists = append(a.dists, d)
+	a.inName = append(a.inName, inName)
 	a.contIDs[string(k)] = id
 	a.used += 2*len(k) + 96
 	return id
@@ -154,7 +161,7 @@ func (a *arena) config(threads []thread, complete bool) int32 {
 		for i := range e {
 			c.edges[i] |= e[i]
 		}
-		c.dist = min(c.dist, int32(a.set.Dist(t.rest))+a.dists[t.cont])
+		c.dist = min(c.dist, a.threadDist(t))
 	}
 	if complete {
 		c.dist = 0
@@ -164,6 +171,19 @@ func (a *arena) config(threads []thread, complete bool) int32 {
 	a.ids[string(a.key)] = id
 	a.used += 2*len(k) + 200
 	return id
+}
+
+// threadDist returns the least bytes from a thread to the end of the text.
+func (a *arena) threadDist(t thread) int32 {
+	d := min(never, int32(a.set.Dist(t.rest))+a.dists[t.cont])
+	if a.inName[t.cont] {
+		for _, f := range a.conts[t.cont] {
+			if a.isNaming(f.pc) {
+				d = min(d, a.nameDist(t.rest, f.pc)+a.dists[f.cont])
+			}
+		}
+	}
+	return d
 }
 
 // merge joins neighbours with the same rest of a lexeme.
@@ -227,9 +247,9 @@ func (a *arena) advance(threads []thread, b byte) int32 {
 				a.closure.begin()
 				began = true
 			}
-			a.closure.push(a.conts[t.cont]...)
+			a.closure.end(d, t.cont)
 		}
-		if d != regex.Epsilon {
+		if !a.set.Over(d) {
 			on = append(on, thread{d, t.cont})
 		}
 	}
@@ -268,6 +288,22 @@ func (c *closure) push(frames ...frame) {
 		if !c.seen[f] {
 			c.seen[f] = true
 			c.work = append(c.work, f)
+		}
+	}
+}
+
+// end follows the frames behind a lexeme that may end here.
+func (c *closure) end(rest regex.ID, cont int32) {
+	frames := c.a.conts[cont]
+	if !c.a.inName[cont] {
+		c.push(frames...)
+		return
+	}
+	for _, f := range frames {
+		if c.a.isNaming(f.pc) {
+			c.named(f, rest)
+		} else {
+			c.push(f)
 		}
 	}
 }
@@ -311,6 +347,10 @@ func (c *closure) follow(f frame) {
 		return
 	}
 	p := c.a.p
+	if f.pc >= dynamic {
+		c.list(f)
+		return
+	}
 	if p.dist[f.pc] >= never {
 		return
 	}
@@ -325,6 +365,10 @@ func (c *closure) follow(f frame) {
 		}
 	case iCall:
 		c.call(i.a, c.back(f))
+	case iMembers:
+		if first := c.a.first(i.a); first >= 0 {
+			c.push(frame{first, f.cont})
+		}
 	case iFork:
 		for _, t := range p.targets[i.a:i.b] {
 			c.push(frame{t, f.cont})

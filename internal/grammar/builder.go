@@ -32,10 +32,11 @@ type Rule int32
 // expression allows: all ways of reading a text are followed at once, so there is
 // no longest match. White space is matched only where a rule says so.
 type Builder struct {
-	limits Limits
-	set    *regex.Set
-	nodes  []expr
-	rules  []ruleDef
+	limits  Limits
+	set     *regex.Set
+	nodes   []expr
+	rules   []ruleDef
+	members []Members
 }
 
 type op uint8
@@ -45,7 +46,8 @@ const (
 	opCall             // aux[0]: the rule
 	opSeq
 	opChoice
-	opRepeat // aux: from, to
+	opRepeat  // aux: from, to
+	opMembers // aux[0]: which of the Builder's members
 )
 
 type expr struct {

@@ -14,11 +14,12 @@ const never = 1 << 28
 type instrOp uint8
 
 const (
-	iLexeme instrOp = iota // a lexeme of the regular expression a, then the next instruction
-	iCall                  // the rule a, then the next instruction
-	iFork                  // any of targets[a:b]
-	iJump                  // a
-	iReturn                // the rule ends
+	iLexeme  instrOp = iota // a lexeme of the regular expression a, then the next instruction
+	iCall                   // the rule a, then the next instruction
+	iFork                   // any of targets[a:b]
+	iJump                   // a
+	iReturn                 // the rule ends
+	iMembers                // the members of lists[a], then the next instruction
 )
 
 type instr struct {
@@ -30,9 +31,12 @@ type instr struct {
 type program struct {
 	code    []instr
 	targets []int32
-	dist    []int32 // [code] least bytes from there to the end of its rule
-	entry   []int32 // [rules]
-	rank    []int32 // [rules] a rule comes before those that can begin it
+	lists   []memberList
+	tags    map[string]int32 // of the members' names
+	quote   regex.ID         // a quotation mark
+	dist    []int32          // [code] least bytes from there to the end of its rule
+	entry   []int32          // [rules]
+	rank    []int32          // [rules] a rule comes before those that can begin it
 	start   int32
 }
 
@@ -50,7 +54,7 @@ type Grammar struct {
 // which rule is at fault, or which bound is too small. The Builder must not be
 // used afterwards.
 func (b *Builder) Compile(start Rule) (*Grammar, error) {
-	c := &compiler{b: b, program: program{start: int32(start)}}
+	c := &compiler{b: b, program: program{start: int32(start), tags: map[string]int32{}, quote: b.set.Literal(`"`)}}
 	for i, r := range b.rules {
 		if !r.defined {
 			return nil, fmt.Errorf("the rule %.60q is used but not defined", r.name)
@@ -64,6 +68,9 @@ func (b *Builder) Compile(start Rule) (*Grammar, error) {
 		return nil, err
 	}
 	c.distances()
+	for i := range c.lists {
+		c.seal(&c.lists[i])
+	}
 	if err := b.set.Err(); err != nil {
 		return nil, err
 	}
@@ -106,6 +113,8 @@ func (c *compiler) emit(n Node) bool {
 		return true
 	case opChoice:
 		return c.emitChoice(e.args)
+	case opMembers:
+		return c.emitMembers(&c.b.members[e.aux[0]])
 	default:
 		return c.emitRepeat(e.args[0], int(e.aux[0]), int(e.aux[1]))
 	}
@@ -221,6 +230,10 @@ func (c *compiler) distance(pc int) int32 {
 		return min(never, c.dist[pc+1]+c.dist[c.entry[i.a]])
 	case iJump:
 		return c.dist[i.a]
+	case iMembers:
+		l := &c.lists[i.a]
+		c.price(l)
+		return min(never, c.dist[pc+1]+l.whole())
 	case iFork:
 		d := int32(never)
 		for _, t := range c.targets[i.a:i.b] {
@@ -284,6 +297,8 @@ func (c *compiler) visit(r int32) error {
 			if c.dist[c.entry[i.a]] == 0 {
 				work = append(work, pc+1)
 			}
+		case iMembers:
+			work = append(work, pc+1)
 		case iJump:
 			work = append(work, i.a)
 		case iFork:

@@ -13,7 +13,7 @@ func (s *Set) Deriv(r ID, b byte) ID {
 // deriv is Deriv that may return another expression without strings than Empty.
 func (s *Set) deriv(r ID, b byte) ID {
 	switch s.nodes[r].kind {
-	case kindEmpty, kindEps:
+	case kindEmpty, kindEps, kindTag:
 		return Empty
 	case kindAll:
 		return All
@@ -126,6 +126,8 @@ func (s *Set) Dist(r ID) int {
 		if d = 0; n.aux[0] > 0 {
 			d = min(far, int(n.aux[0])*s.Dist(n.args[0]))
 		}
+	case kindTag:
+		d = 0
 	case kindMultiple:
 		d = multipleDist(n)
 	case kindQuoted:

@@ -26,7 +26,7 @@ func (s *Set) Quoted(r ID) ID { return s.quoted(r, plain, 0) }
 
 func (s *Set) quoted(r ID, mode, acc int32) ID {
 	n := s.nodes[r]
-	if r == Empty || r == Epsilon && mode == plain {
+	if r == Empty || mode == plain && s.Over(r) {
 		return r
 	}
 	return s.intern(node{kind: kindQuoted, args: []ID{r}, aux: [2]int32{mode, acc}, nullable: n.nullable && mode == plain, definite: n.definite && mode == plain})
@@ -146,7 +146,7 @@ func (s *Set) plainDist(r ID) int {
 	n := s.nodes[r]
 	d := far
 	switch n.kind {
-	case kindEps, kindAll:
+	case kindEps, kindTag, kindAll:
 		return 0
 	case kindSwitch:
 		for _, a := range n.arms {

@@ -39,6 +39,7 @@ const (
 	kindNot           // args[0]
 	kindRepeat        // args[0], aux[0] to aux[1] times
 	kindMultiple      // digits of a multiple: aux is the unit and the remainder so far
+	kindTag           // the empty string, and which of Names it ends: aux
 	kindQuoted        // texts of args[0] as the inside of a JSON string; aux is where in an escape
 )
 
@@ -76,6 +77,7 @@ type node struct {
 type Set struct {
 	nodes  []node
 	index  map[string]ID
+	base   map[string]ID // of the Set that this is a clone of; not changed any more
 	derivs map[uint64]ID
 	limit  int
 	err    error
@@ -96,14 +98,12 @@ func NewSet(limit int) *Set {
 	return s
 }
 
-// Clone returns a copy that grows on its own, with the same IDs.
+// Clone returns a copy that grows on its own, with the same IDs. s must not be
+// changed from then on, and must not be a copy itself.
 func (s *Set) Clone(limit int) *Set {
 	c := &Set{limit: max(limit, len(s.nodes)), err: s.err, rune: s.rune, text: s.text}
 	c.nodes = append(make([]node, 0, len(s.nodes)+64), s.nodes...)
-	c.index = make(map[string]ID, len(s.index)+64)
-	for k, v := range s.index {
-		c.index[k] = v
-	}
+	c.index, c.base = make(map[string]ID, 64), s.index
 	c.derivs = make(map[uint64]ID, 256)
 	return c
 }
@@ -127,12 +127,15 @@ func (s *Set) intern(n node) ID {
 		k = append(k, a.lo, a.hi)
 		k = binary.LittleEndian.AppendUint32(k, uint32(a.next))
 	}
-	if n.kind == kindRepeat || n.kind == kindQuoted || n.kind == kindMultiple {
+	if n.kind >= kindRepeat {
 		k = binary.LittleEndian.AppendUint32(k, uint32(n.aux[0]))
 		k = binary.LittleEndian.AppendUint32(k, uint32(n.aux[1]))
 	}
 	s.key = k
 	if id, ok := s.index[string(k)]; ok {
+		return id
+	}
+	if id, ok := s.base[string(k)]; ok {
 		return id
 	}
 	if len(s.nodes) >= s.limit {
@@ -159,7 +162,7 @@ func (s *Set) onlyTexts(n *node) bool {
 			return text
 		}
 	}
-	return n.kind == kindConcat || n.kind == kindOr || n.kind == kindRepeat
+	return n.kind == kindConcat || n.kind == kindOr || n.kind == kindRepeat || n.kind == kindTag
 }
 
 // Nullable reports whether the empty string belongs to r.

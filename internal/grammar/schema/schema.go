@@ -1,7 +1,7 @@
 // Package schema turns JSON Schemas (draft 2020-12, and 7 and older ones as far as they differ) into grammars of package grammar. A grammar has
-// exactly the values that the schema has: properties in the schema's order, further ones behind them, and white space as JSON writers put it. What
-// it cannot have exactly is an error that names the keyword. It validates nothing and fetches nothing: references stay inside the schema. The
-// server compiles the schemas of requests with it.
+// exactly the values that the schema has, with properties in any order, or (Limits.Order) in the schema's order and further ones behind them, and
+// with white space as JSON writers put it. What it cannot have exactly is an error that names the keyword. It validates nothing and fetches
+// nothing: references stay inside the schema. The server compiles the schemas of requests with it.
 //
 // The way to read it: value.go and resolve.go read the text; formula.go makes each schema a formula of and, or, not; number.go and string.go read
 // formulas as regular languages; alternatives.go multiplies them out for arrays and objects; object.go and array.go say what an alternative has;
@@ -17,11 +17,12 @@ import (
 	"github.com/penstock-llm/penstock/internal/grammar/regex"
 )
 
-// Limits bound a compilation. Zero means the default.
+// Limits bound a compilation and the texts of its grammar. Zero means the default.
 type Limits struct {
 	Bytes   int           // of the schema's text: 1 MB
 	Time    time.Duration // 200 ms
 	Grammar grammar.Limits
+	Order   grammar.MemberOrder // of properties: any; or that of the schema, others behind them
 }
 
 func (l Limits) withDefaults() Limits {
@@ -42,6 +43,7 @@ type compiler struct {
 	num      *numbers
 	deadline time.Time
 	steps    int
+	order    grammar.MemberOrder
 
 	formulas map[*node]*formula
 	patterns map[string]regex.ID
@@ -91,7 +93,7 @@ func Compile(text []byte, limits Limits) (g *grammar.Grammar, err error) {
 }
 
 func newCompiler(root *value, limits Limits) *compiler {
-	c := &compiler{b: grammar.NewBuilder(limits.Grammar), deadline: time.Now().Add(limits.Time), formulas: map[*node]*formula{},
+	c := &compiler{b: grammar.NewBuilder(limits.Grammar), deadline: time.Now().Add(limits.Time), order: limits.Order, formulas: map[*node]*formula{},
 		patterns: map[string]regex.ID{}, exact: map[*value]*node{}, consts: map[*value]*node{},
 		plans: map[string]*plan{}, rules: map[string]grammar.Rule{}}
 	c.doc = newDocument(root)

@@ -2,17 +2,21 @@ package schema
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock-llm/penstock/internal/grammar"
 )
 
 // TestServed has for each schema texts that its grammar has and texts that it has not.
 func TestServed(t *testing.T) {
 	for name, c := range map[string]struct{ schema, yes, no string }{
 		"white space": {`{"properties":{"a":{"type":"array"},"b":true},"required":["a","b"]}`,
-			`{"a":[1,2],"b":{}} | {"a": [1, 2], "b": null} | {"a": [], "b": {"c": 1}, "d": 2}`, `{"b":1,"a":[]} | {"a":[],} | {"a":[]  ,"b":1} | {}`},
-		"order where required names others first": {`{"required":["b","z","a"],"properties":{"a":{},"b":{}}}`, `{"a":1,"b":2,"z":3} | {"a":1,"b":2,"q":0,"z":3}`, `{"b":2,"a":1,"z":3} | {"a":1,"b":2}`},
+			`{"a":[1,2],"b":{}} | {"a": [1, 2], "b": null} | {"a": [], "b": {"c": 1}, "d": 2}`, `{"b":1,"a":1} | {"a":[],} | {"a":[]  ,"b":1} | {}`},
+		"any order":                       {`{"required":["b","z","a"],"properties":{"a":{},"b":{},"c":{"type":"null"}}}`, `{"a":1,"b":2,"z":3} | {"z":3,"c":null,"q":0,"b":2,"a":1}`, `{"b":2,"a":1} | {"b":2,"c":1,"z":3,"a":1} | {"a":1,"b":2,"a":1,"z":3}`},
+		"many names":                      {`{"required":["k70","x"],"properties":{` + manyNames(80) + `},"additionalProperties":false,"maxProperties":4}`, `{"k70":1,"x":2} | {"x":1,"k79":1,"k7":1,"k70":1}`, `{"x":1} | {"k70":1} | {"k1":1,"k2":2,"k70":1} | {"k1":1,"k2":1,"k3":1,"x":1,"k70":1} | {"k70":1,"k70":1,"x":1} | {"x":1,"k80":1,"k70":1}`},
 		"escaped names":                   {`{"properties":{"a":{"type":"null"}},"additionalProperties":{"type":"string"}}`, `{"a":null} | {"b":"x"} | {"\u00e9":"x"}`, `{"a":"x"} | {"\u0061":"x"}`},
 		"integers":                        {`{"type":"integer","minimum":-3,"exclusiveMaximum":120}`, `-3 | 0 | -0 | 9 | 119 | 7.0`, `-4 | 120 | 1.5 | 00 | 1e1`},
 		"draft 4 integers":                {`{"$schema":"http://json-schema.org/draft-04/schema#","type":"integer","minimum":0,"exclusiveMinimum":true}`, `1 | 20`, `0 | 1.0`},
@@ -58,6 +62,40 @@ func TestServed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// manyNames is properties k0, k1 and so on, and x.
+func manyNames(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"k%d":{},`, i)
+	}
+	return b.String() + `"x":{}`
+}
+
+// TestInOrder writes properties in the order of the schema: first those that are declared, then the others.
+func TestInOrder(t *testing.T) {
+	for _, c := range []struct{ schema, yes, no string }{
+		{`{"required":["b","z","a"],"properties":{"a":{},"b":{}}}`, `{"a":1,"b":2,"z":3} | {"a":1,"b":2,"q":0,"z":3}`, `{"b":2,"a":1,"z":3} | {"a":1,"b":2} | {"a":1,"z":3,"b":2}`},
+		{`{"required":["b"],"properties":{"a":{},"b":{},"c":{}}}`, `{"b":1} | {"a":1,"b":1} | {"b":1,"c":1,"x":1}`, `{"b":1,"a":1} | {"c":1,"b":1} | {"x":1,"b":1} | {"b":1,"x":1,"c":1}`},
+		{`{"properties":{"a":{},"b":{},"c":{}},"minProperties":2,"maxProperties":2,"additionalProperties":false}`, `{"a":1,"b":1} | {"b":1,"c":1}`, `{"c":1} | {"b":1,"a":1} | {"a":1,"b":1,"c":1}`},
+		{`{"allOf":[{"properties":{"a":{},"b":{}}},{"properties":{"c":{},"a":{"type":"null"}},"required":["c"]}]}`, `{"a":null,"c":1} | {"b":1,"c":1}`, `{"c":1,"a":null}`},
+	} {
+		g, err := Compile([]byte(c.schema), Limits{Time: patient.Time, Order: grammar.InOrder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for text := range strings.SplitSeq(c.yes, " | ") {
+			if !g.Match([]byte(text)) {
+				t.Errorf("%s refuses %s", c.schema, text)
+			}
+		}
+		for text := range strings.SplitSeq(c.no, " | ") {
+			if g.Match([]byte(text)) {
+				t.Errorf("%s accepts %s", c.schema, text)
+			}
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"fmt"
 	"math/bits"
 
 	"github.com/penstock-llm/penstock/internal/grammar"
@@ -82,157 +81,45 @@ func (c *compiler) shut(bracket string) grammar.Node {
 	return c.b.Lexeme(c.set.Concat(c.space, c.set.Literal(bracket)))
 }
 
+// comma is what stands between two elements.
+func (c *compiler) comma() regex.ID { return c.set.Concat(c.space, c.set.Literal(","), c.space) }
+
 // between is what stands before an element: nothing before the first one.
 func (c *compiler) between(first bool) grammar.Node {
 	if first {
 		return c.b.Nothing()
 	}
-	return c.b.Lexeme(c.set.Concat(c.space, c.set.Literal(","), c.space))
+	return c.b.Lexeme(c.comma())
 }
 
-// pair is a member: a name of keys, a colon and a value.
-func (c *compiler) pair(keys regex.ID, value conjunction) grammar.Node {
-	return c.b.Seq(c.b.Lexeme(c.set.Concat(c.written(keys), c.space, c.set.Literal(":"), c.space)), c.value(value))
+// pair is a member without a name of its own: a name, a colon and a value.
+func (c *compiler) pair(f freeKeys) grammar.Node {
+	return c.b.Seq(c.b.Lexeme(c.set.Concat(c.written(f.keys), c.space, c.set.Literal(":"), c.space)), c.value(f.value))
 }
 
-// objectWriter makes the rules of one alternative of an object.
-type objectWriter struct {
-	c        *compiler
-	o        *object
-	members  []grammar.Node
-	floating []grammar.Node
-	free     grammar.Node
-	duties   []grammar.Node
-	states   map[objectState]grammar.Rule
-}
-
-// objectState is what has been written of an object, as far as it matters for what follows.
-type objectState struct {
-	next  int  // the member that is next
-	first bool // nothing was written yet
-	count int  // of members, where they are counted
-	met   int  // bits: the floating members and duties that were written
-}
-
+// object1 writes one alternative of an object.
 func (c *compiler) object1(o *object) grammar.Node {
-	w := &objectWriter{c: c, o: o, states: map[objectState]grammar.Rule{}}
-	for _, m := range o.members {
-		w.members = append(w.members, c.pair(c.set.Literal(m.key), m.value))
+	m := grammar.Members{Owed: o.owed, Min: o.min, Max: o.max, Comma: c.comma(), Order: c.order}
+	for _, p := range o.members {
+		m.Named = append(m.Named, grammar.Member{Name: p.key, Value: c.behindName(p.value), Required: p.required})
 	}
-	for _, m := range o.floating {
-		w.floating = append(w.floating, c.pair(c.set.Literal(m.key), m.value))
+	for _, p := range o.floating {
+		m.Named = append(m.Named, grammar.Member{Name: p.key, Value: c.behindName(p.value), Required: true, Floating: true})
 	}
-	w.free = c.choice(o.free)
+	for _, f := range o.free {
+		m.Others = append(m.Others, c.pair(f))
+	}
 	for _, d := range o.duties {
-		w.duties = append(w.duties, c.choice(d.classes))
+		for _, f := range d.classes {
+			m.Duties = append(m.Duties, grammar.Duty{Meets: d.meets, Member: c.pair(f)})
+		}
 	}
-	if len(w.floating)+o.owed > 8 {
-		fail(c.doc.root, "required", "more than 8 names of required are not in properties")
-	}
-	body := w.list()
-	if body == nil {
-		n := c.b.Call(w.state(objectState{first: true}))
-		body = &n
-	}
-	return c.b.Seq(c.open("{"), *body, c.shut("}"))
+	return c.b.Seq(c.open("{"), c.b.Members(m), c.shut("}"))
 }
 
-// choice is a member of any of the classes.
-func (c *compiler) choice(classes []freeKeys) grammar.Node {
-	var out []grammar.Node
-	for _, f := range classes {
-		out = append(out, c.pair(f.keys, f.value))
-	}
-	if len(out) == 1 {
-		return out[0]
-	}
-	return c.b.Choice(out...)
-}
-
-// list writes an object in which nothing is counted and some member is required: what is before it brings a comma behind it, and what is
-// behind it brings one before it. It returns nil for other objects.
-func (w *objectWriter) list() *grammar.Node {
-	b, o := w.c.b, w.o
-	first := -1
-	for i := len(o.members) - 1; i >= 0; i-- {
-		if o.members[i].required {
-			first = i
-		}
-	}
-	if first < 0 || len(w.floating)+len(w.duties) > 0 || o.min > 0 || o.max >= 0 {
-		return nil
-	}
-	comma := w.c.between(false)
-	var seq []grammar.Node
-	for i, m := range w.members {
-		switch {
-		case i < first:
-			seq = append(seq, b.Optional(b.Seq(m, comma)))
-		case i == first:
-			seq = append(seq, m)
-		case o.members[i].required:
-			seq = append(seq, comma, m)
-		default:
-			seq = append(seq, b.Optional(b.Seq(comma, m)))
-		}
-	}
-	if len(o.free) > 0 {
-		seq = append(seq, b.Repeat(b.Seq(comma, w.free), 0, regex.Unbounded))
-	}
-	n := b.Seq(seq...)
-	return &n
-}
-
-// state is the rule of what may follow in a state.
-func (w *objectWriter) state(s objectState) grammar.Rule {
-	if r, ok := w.states[s]; ok {
-		return r
-	}
-	w.c.step()
-	r := w.c.rule(fmt.Sprintf("members %d", s.next))
-	w.states[s] = r
-	b, o := w.c.b, w.o
-	var choice []grammar.Node
-	write := func(m grammar.Node, next objectState) {
-		if o.max >= 0 && s.count >= o.max {
-			return
-		}
-		next.first = false
-		if o.max >= 0 || o.min > 0 {
-			next.count = min(s.count+1, max(o.min, o.max))
-		}
-		choice = append(choice, b.Seq(w.c.between(s.first), m, b.Call(w.state(next))))
-	}
-	if s.next < len(o.members) {
-		after := s
-		after.next++
-		write(w.members[s.next], after)
-		if !o.members[s.next].required {
-			choice = append(choice, b.Call(w.state(after)))
-		}
-	} else {
-		meet := func(m grammar.Node, bits int) {
-			if s.met&bits == 0 {
-				after := s
-				after.met |= bits
-				write(m, after)
-			}
-		}
-		for i, m := range w.floating {
-			meet(m, 1<<i)
-		}
-		for i, m := range w.duties {
-			meet(m, o.duties[i].meets<<len(w.floating))
-		}
-		if len(o.free) > 0 {
-			write(w.free, s)
-		}
-		if s.met == 1<<(len(w.floating)+o.owed)-1 && s.count >= o.min {
-			choice = append(choice, b.Nothing())
-		}
-	}
-	b.Define(r, b.Choice(choice...))
-	return r
+// behindName is what follows the last character of a member's name.
+func (c *compiler) behindName(value conjunction) grammar.Node {
+	return c.b.Seq(c.b.Lexeme(c.set.Concat(c.set.Literal(`"`), c.space, c.set.Literal(":"), c.space)), c.value(value))
 }
 
 // array1 writes one alternative of an array.

@@ -73,7 +73,7 @@ func (d *Deployment) grammarOf(ctx context.Context, f *form) (g *grammar.Grammar
 func (f *form) compile() (*grammar.Grammar, error) {
 	switch f.notation {
 	case asSchema:
-		return schema.Compile(f.text, schema.Limits{})
+		return schema.Compile(f.text, schema.Limits{Order: grammar.InOrder}) // as OpenAI documents it; most names are then forced
 	case asGrammar:
 		return gbnf.Compile(string(f.text), grammar.Limits{})
 	case asPattern:
