@@ -7,8 +7,31 @@ import (
 	"github.com/penstock-llm/penstock/internal/sample"
 )
 
+// steady is a constraint that allows half of the tokens and has some of them followed
+// by others.
+type steady struct {
+	bits   [11]uint64
+	forced [3]int32
+}
+
+func (c *steady) Prepare(int) error {
+	for i := range c.bits {
+		c.bits[i] = 0x5555555555555555
+	}
+	return nil
+}
+
+func (c *steady) Allowed() []uint64 { return c.bits[:] }
+
+func (c *steady) Accept(t int32) ([]int32, error) {
+	for i := range c.forced {
+		c.forced[i] = t + int32(i)
+	}
+	return c.forced[:t/2%4], nil
+}
+
 // A steady step allocates nothing, however tokens are chosen and with readers
-// that keep up; nor with the sampling in a pool.
+// that keep up; nor with the sampling in a pool, nor with constraints.
 func TestStepAllocs(t *testing.T) {
 	pool := nn.NewPool(2)
 	defer pool.Close()
@@ -29,7 +52,11 @@ func TestStepAllocs(t *testing.T) {
 		}
 		var streams []*Stream
 		for i, p := range params {
-			s, err := e.Submit(t.Context(), Request{Prompt: []int32{int32(i), 2, 3}, MaxTokens: 7000, Params: p})
+			r := Request{Prompt: []int32{int32(i), 2, 3}, MaxTokens: 7000, Params: p}
+			if i%2 == 1 {
+				r.Constraint = func() Constraint { return &steady{} }
+			}
+			s, err := e.Submit(t.Context(), r)
 			if err != nil {
 				t.Fatal(err)
 			}

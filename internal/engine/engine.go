@@ -334,8 +334,7 @@ func (e *Engine) enter(s *Stream) {
 	}
 	s.seq = seq
 	if f := s.request.Constraint; f != nil && s.constraint == nil && seq.Limit() > 0 {
-		s.constraint = constrain(f())
-		s.constraint.ask(seq.Limit())
+		s.constraint = constrain(f, seq.Limit())
 	}
 	s.at = len(e.streams)
 	e.streams = append(e.streams, s)

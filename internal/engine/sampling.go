@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -11,14 +12,17 @@ import (
 
 // item is one row of logits to look at.
 type item struct {
-	entry  int // of the plan
-	row    int // of the logits
-	score  bool
-	target int32 // the prompt's next token, if score
-	void   bool  // there is no output: the sequence ended meanwhile, or its constraint is not prepared
-	err    error
-	out    sample.Output
-	forced []int32 // tokens that follow the one in out
+	entry   int // of the plan
+	row     int // of the logits
+	score   bool
+	target  int32 // the prompt's next token, if score
+	void    bool  // there is no output: the sequence ended meanwhile
+	unready bool  // nor if its constraint is not prepared
+	left    int   // tokens that may follow it, for its constraint; 0: none, or there is no constraint
+	slow    bool  // the constraint has been slow lately
+	err     error
+	out     sample.Output
+	forced  []int32 // tokens that follow the one in out
 }
 
 // sampleJob is the sampling of one step, shared among the workers.
@@ -27,7 +31,7 @@ type sampleJob struct {
 	plan   *sched.Plan
 	logits []float32 // [rows, vocab]
 	items  []item
-	until  time.Time // constraints are waited for
+	wait   deadline // for constraints
 	next   atomic.Int32
 }
 
@@ -55,7 +59,7 @@ func (e *Engine) sample(plan *sched.Plan, logits []float32) {
 			case it.err != nil && seq.Reason() == sched.Running:
 				owner(seq).failure = it.err
 				e.sched.Fail(seq)
-			case !it.score && !it.void && it.err == nil:
+			case !it.score && !it.void && !it.unready && it.err == nil:
 				e.tokens = append(e.tokens, it.out.Token)
 				e.tokens = append(e.tokens, it.forced...)
 			}
@@ -70,14 +74,39 @@ func (e *Engine) runJob(plan *sched.Plan, logits []float32) {
 	if len(j.items) == 0 {
 		return
 	}
-	j.plan, j.logits, j.until = plan, logits, time.Now().Add(constraintWait)
+	j.plan, j.logits, j.wait = plan, logits, deadline{time.Now().Add(constraintWait)}
+	e.doItems()
+	for until := time.Now().Add(lonelyWait); j.starved() && time.Now().Before(until); {
+		time.Sleep(constraintWait / 4)
+		e.doItems()
+	}
+	e.constrain(j.wait)
+	j.plan, j.logits = nil, nil
+}
+
+// doItems has the workers look at the items.
+func (e *Engine) doItems() {
+	j := &e.job
 	j.next.Store(0)
 	if e.run != nil && len(j.items) > 1 {
 		e.run.Share(j)
 	} else {
 		j.Do(0, 1)
 	}
-	j.plan, j.logits = nil, nil
+}
+
+// starved reports whether a step would have been for nothing: constraints keep
+// every sequence from getting a token.
+func (j *sampleJob) starved() bool {
+	if len(j.items) < len(j.plan.Entries) {
+		return false
+	}
+	for i := range j.items {
+		if !j.items[i].unready {
+			return false
+		}
+	}
+	return true
 }
 
 // list makes an item of every row of logits.
@@ -90,6 +119,7 @@ func (j *sampleJob) list(plan *sched.Plan) {
 			j.items = j.items[:n+1]
 			it := &j.items[n]
 			it.entry, it.row, it.err, it.forced = i, entry.Logit+k, nil, nil
+			it.left, it.slow, it.unready = 0, false, false
 			it.void = entry.Seq.Reason() != sched.Running
 			it.score = k < entry.Scored
 			if it.score {
@@ -140,25 +170,65 @@ func (j *sampleJob) one(it *item, with *sample.Sampler) {
 		it.err = with.Sample(in, &it.out)
 		return
 	}
-	it.constrained(s, in, with, j.until)
+	it.constrained(s, in, with, j.wait)
 }
 
-// constrained samples a token that the stream's constraint allows, and has the
-// constraint prepared for the next one.
-func (it *item) constrained(s *Stream, in sample.Input, with *sample.Sampler, until time.Time) {
+// constrained samples a token that the stream's constraint allows. If tokens must
+// follow the sequence's last one, which was not known in time, it takes them
+// instead.
+func (it *item) constrained(s *Stream, in sample.Input, with *sample.Sampler, wait deadline) {
 	c := s.constraint
-	ready, err := c.await(until)
-	if it.void, it.err = !ready, err; it.void || err != nil {
+	if it.unready = !wait.await(c.ready); it.unready {
+		return
+	}
+	forced, err := c.take()
+	if it.err = err; err != nil {
+		return
+	}
+	if len(forced) > 0 {
+		it.out = sample.Output{Token: forced[0], Top: it.out.Top[:0]}
+		it.forced = forced[1:]
+		return
+	}
+	if it.err = c.err; it.err != nil {
 		return
 	}
 	in.Allowed = c.Allowed()
-	if it.err = with.Sample(in, &it.out); it.err != nil {
-		return
+	if it.err = with.Sample(in, &it.out); it.err == nil {
+		it.left = s.seq.Prompt() + s.seq.Limit() - s.seq.Len() - 1
+		it.slow = c.slowest > quick
 	}
-	if it.forced, it.err = c.Accept(it.out.Token); it.err != nil {
-		return
+}
+
+// constrain tells the constraints what was sampled, and takes along what they say
+// must follow, as far as they say so at once. Their goroutines get the processor of
+// the step for that, but for the ones that are known to be slow; what is found out
+// later is for the next step.
+func (e *Engine) constrain(wait deadline) {
+	items := e.job.items
+	any := false
+	for i := range items {
+		if it := &items[i]; it.left > 0 && !it.slow {
+			e.constraintOf(it).ask(it.out.Token, it.left)
+			any = true
+		}
 	}
-	if left := s.seq.Prompt() + s.seq.Limit() - s.seq.Len() - 1 - len(it.forced); left > 0 {
-		c.ask(left)
+	if any {
+		runtime.Gosched()
 	}
+	for i := range items {
+		switch it := &items[i]; {
+		case it.left <= 0:
+		case it.slow:
+			e.constraintOf(it).ask(it.out.Token, it.left)
+		default:
+			c := e.constraintOf(it)
+			wait.await(c.known)
+			it.forced, it.err = c.take()
+		}
+	}
+}
+
+func (e *Engine) constraintOf(it *item) *constrained {
+	return owner(e.job.plan.Entries[it.entry].Seq).constraint
 }

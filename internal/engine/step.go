@@ -113,7 +113,7 @@ func (e *Engine) deliver(plan *sched.Plan, start, forward, now time.Time) {
 		s.timings.Sampling += now.Sub(forward)
 		s.advance(entry.Seq.Computed())
 		for ; len(items) > 0 && items[0].entry == i; items = items[1:] {
-			if it := &items[0]; it.err == nil && !it.void && entry.Seq.Reason() != Failed {
+			if it := &items[0]; it.err == nil && !it.void && !it.unready && entry.Seq.Reason() != Failed {
 				e.write(s, it, entry.Taken, now)
 			}
 		}
