@@ -7,7 +7,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: agents bfcl clients parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-set vet staticcheck fmt generate generated race clean
+.PHONY: agents bfcl clients parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-serve grammar-set vet staticcheck fmt generate generated race clean
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -133,6 +133,17 @@ GRAMMAR_SET ?= maskbench-dev.tar.xz
 grammar-set: build ## a set of schemas with instances through the masks: GRAMMAR_SET=file, folder or archive (5 minutes)
 	@test -e "$(GRAMMAR_SET)" || { echo "$(GRAMMAR_SET) is missing: GRAMMAR_SET=file, folder, .tar or .tar.xz of {\"schema\": ..., \"tests\": [...]}"; exit 1; }
 	$(BIN) bench grammar "$(GRAMMAR_SET)" --model qwen2.5-coder:0.5b $(ARGS)
+
+grammar-serve: build ## tokens per second under schemas beside free text, on two models (10 minutes)
+	$(BIN) bench structured --model smollm2 $(ARGS)
+	$(BIN) bench structured --model qwen2.5-coder:0.5b --requests 8 $(ARGS)
+
+# EVERY=10 takes each tenth schema.
+EVERY ?= 1
+grammar-generate: build ## an answer for every schema of GRAMMAR_SET, at a temperature of 1.5, held against a validator (20 minutes)
+	@test -e "$(GRAMMAR_SET)" || { echo "$(GRAMMAR_SET) is missing: GRAMMAR_SET=file.tar.xz"; exit 1; }
+	$(GO) test ./internal/bench/structured -count=1 -timeout 2h -run TestGenerated -v -set "$(abspath $(GRAMMAR_SET))" -every $(EVERY) \
+	  -model "$$($(BIN) pull smollm2 2>/dev/null | tail -n 1)"
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for FUZZTIME each
