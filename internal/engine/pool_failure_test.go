@@ -63,7 +63,7 @@ func TestPanicInThePoolFailsTheStep(t *testing.T) {
 				t.Errorf("worker %d: request %d after the panic: %v", worker, i, got)
 			}
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		if err := e.Drain(ctx); err != nil {
 			t.Error(err)
 		}

@@ -129,7 +129,7 @@ func TestSeedDefectResultsNeverFreed(t *testing.T) {
 		}
 		kept = append(kept, weak.Make(s))
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for left := 1; left > 0; {
 		runtime.GC()
 		left = 0
@@ -146,8 +146,11 @@ func TestSeedDefectResultsNeverFreed(t *testing.T) {
 	if st := e.Stats(); st.FreeBlocks != 64 || st.Running+st.Waiting != 0 {
 		t.Errorf("stats %+v", st)
 	}
-	if n := runtime.NumGoroutine(); n > before {
-		t.Errorf("%d goroutines, %d before", n, before)
+	for n := runtime.NumGoroutine(); n > before; n = runtime.NumGoroutine() { // those that ended may still be counted
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", n, before)
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -161,7 +164,7 @@ func TestSeedDefectSlowReaderStallsEveryone(t *testing.T) {
 		if got := read(t, quick); !slices.Equal(got, expect(m, tokens(9, 5), 1000)) {
 			t.Error("the quick reader got other tokens")
 		}
-		if d := time.Since(start); d != 1000*stepTime {
+		if d := time.Since(start); d != 1000*stepTime && d != 1001*stepTime { // the first step may begin before the second request is there
 			t.Errorf("1000 tokens took %v", d)
 		}
 		time.Sleep(2 * time.Hour)

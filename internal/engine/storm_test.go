@@ -46,7 +46,7 @@ func TestStorm(t *testing.T) {
 			t.Fatalf("round %d left %d requests: %+v", round, e.live.Load(), s)
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; {
+	for deadline := time.Now().Add(2 * time.Minute); runtime.NumGoroutine() > before; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}

@@ -14,7 +14,7 @@ import (
 
 // patience is how long loading a model of a few hundred megabytes may take on a
 // machine that is busy with other tests.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 func open(t *testing.T, name string) *instance.Instance {
 	t.Helper()

@@ -435,46 +435,47 @@ func slowStates(t testing.TB, step time.Duration, options ...option) *fixture {
 // A client that goes away, a time-out, a full queue and a server that shuts down
 // end a request for many embeddings at once.
 func TestEmbeddingsEnd(t *testing.T) {
-	noLeaks(t)
-	many := `{"input":["a"` + strings.Repeat(`,"b"`, 2000) + `]}`
-	small := func(c *Config, e *engineConfig) { e.MaxBatch, e.MaxQueue = 2, 1 }
+	inBubble(t, func(t *testing.T) {
+		many := `{"input":["a"` + strings.Repeat(`,"b"`, 2000) + `]}`
+		small := func(c *Config, e *engineConfig) { e.MaxBatch, e.MaxQueue = 2, 1 }
 
-	f := slowStates(t, 5*time.Millisecond, small)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	w := httptest.NewRecorder()
-	f.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", "/v1/embeddings", strings.NewReader(many)))
-	f.settled(t)
+		f := slowStates(t, 5*time.Millisecond, small)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		w := httptest.NewRecorder()
+		f.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", "/v1/embeddings", strings.NewReader(many)))
+		f.settled(t)
 
-	f = slowStates(t, 5*time.Millisecond, small, func(c *Config, _ *engineConfig) { c.RequestTimeout = 50 * time.Millisecond })
-	if a := f.post(t, "/v1/embeddings", many); a.status != http.StatusGatewayTimeout {
-		t.Errorf("too slow: %d %.200s", a.status, a.body)
-	}
-
-	f = slowStates(t, 5*time.Millisecond, small)
-	var streams []*engine.Stream
-	for range 3 {
-		s, err := f.engine.Submit(t.Context(), engine.Request{Prompt: []int32{5}, MaxTokens: 400})
-		if err != nil {
-			t.Fatal(err)
+		f = slowStates(t, 5*time.Millisecond, small, func(c *Config, _ *engineConfig) { c.RequestTimeout = 50 * time.Millisecond })
+		if a := f.post(t, "/v1/embeddings", many); a.status != http.StatusGatewayTimeout {
+			t.Errorf("too slow: %d %.200s", a.status, a.body)
 		}
-		streams = append(streams, s)
-	}
-	if a := f.post(t, "/v1/embeddings", many); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" {
-		t.Errorf("with a full queue: %d %.200s", a.status, a.body)
-	}
-	for _, s := range streams {
-		s.Close()
-	}
 
-	f = slowStates(t, 5*time.Millisecond, small)
-	done := make(chan answer, 1)
-	go func() { done <- f.post(t, "/v1/embeddings", many) }()
-	time.Sleep(100 * time.Millisecond) // all of it takes five seconds
-	stop, cancel2 := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel2()
-	f.Shutdown(stop)
-	if a := <-done; a.status != http.StatusServiceUnavailable {
-		t.Errorf("while shutting down: %d %.200s", a.status, a.body)
-	}
+		f = slowStates(t, 5*time.Millisecond, small)
+		var streams []*engine.Stream
+		for range 3 {
+			s, err := f.engine.Submit(t.Context(), engine.Request{Prompt: []int32{5}, MaxTokens: 400})
+			if err != nil {
+				t.Fatal(err)
+			}
+			streams = append(streams, s)
+		}
+		if a := f.post(t, "/v1/embeddings", many); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" {
+			t.Errorf("with a full queue: %d %.200s", a.status, a.body)
+		}
+		for _, s := range streams {
+			s.Close()
+		}
+
+		f = slowStates(t, 5*time.Millisecond, small)
+		done := make(chan answer, 1)
+		go func() { done <- f.post(t, "/v1/embeddings", many) }()
+		time.Sleep(100 * time.Millisecond) // all of it takes five seconds
+		stop, cancel2 := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel2()
+		f.Shutdown(stop)
+		if a := <-done; a.status != http.StatusServiceUnavailable {
+			t.Errorf("while shutting down: %d %.200s", a.status, a.body)
+		}
+	})
 }

@@ -47,27 +47,29 @@ func TestPanicOfAStepIsA500(t *testing.T) {
 // An engine that fails again and again says so, and not that it shuts down. It
 // takes requests again by itself.
 func TestBrokenEngineSaysSo(t *testing.T) {
-	x := &tripping{script: newScript("fine\x00")}
-	f := serve(t, x)
-	x.panics.Store(3)
-	for range 3 {
-		f.post(t, "/v1/completions", `{"prompt":"x"}`)
-	}
-	for _, path := range []string{"/health", "/readyz", "/livez"} {
-		if a := f.do(t, "GET", path, ""); a.status != 503 || !strings.Contains(a.body, "failed repeatedly") {
-			t.Errorf("%s: status %d: %s", path, a.status, a.body)
+	inBubble(t, func(t *testing.T) {
+		x := &tripping{script: newScript("fine\x00")}
+		f := serve(t, x)
+		x.panics.Store(3)
+		for range 3 {
+			f.post(t, "/v1/completions", `{"prompt":"x"}`)
 		}
-	}
-	for path := range streams {
-		a := f.post(t, path, streamBody(path, "x", ""))
-		if a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "failed repeatedly") || strings.Contains(a.body, "shutting down") {
-			t.Errorf("%s: status %d, Retry-After %q: %s", path, a.status, a.header.Get("Retry-After"), a.body)
+		for _, path := range []string{"/health", "/readyz", "/livez"} {
+			if a := f.do(t, "GET", path, ""); a.status != 503 || !strings.Contains(a.body, "failed repeatedly") {
+				t.Errorf("%s: status %d: %s", path, a.status, a.body)
+			}
 		}
-	}
-	waitFor(t, "the engine to restart", func() bool { return f.do(t, "GET", "/readyz", "").status == 200 })
-	if a := f.post(t, "/v1/completions", `{"prompt":"x"}`); a.status != 200 || !strings.Contains(a.body, "fine") {
-		t.Errorf("afterwards: status %d: %s", a.status, a.body)
-	}
+		for path := range streams {
+			a := f.post(t, path, streamBody(path, "x", ""))
+			if a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "failed repeatedly") || strings.Contains(a.body, "shutting down") {
+				t.Errorf("%s: status %d, Retry-After %q: %s", path, a.status, a.header.Get("Retry-After"), a.body)
+			}
+		}
+		waitFor(t, "the engine to restart", func() bool { return f.do(t, "GET", "/readyz", "").status == 200 })
+		if a := f.post(t, "/v1/completions", `{"prompt":"x"}`); a.status != 200 || !strings.Contains(a.body, "fine") {
+			t.Errorf("afterwards: status %d: %s", a.status, a.body)
+		}
+	})
 }
 
 // damaged is a script of a model that computes a NaN for every request.

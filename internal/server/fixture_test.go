@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/batch"
@@ -167,16 +168,53 @@ func serve(t testing.TB, x engine.Executor, options ...option) *fixture {
 	return f
 }
 
+// patience is how long tests wait for what must come. Only a test that fails waits so long, however busy the machine is.
+const patience = 2 * time.Minute
+
+// inBubble runs a test without sockets on a clock of its own, as testing/synctest
+// has it: it goes on only while every goroutine waits. What happens before what is
+// then the same on every machine, however busy, and no time passes.
+func inBubble(t *testing.T, test func(*testing.T)) {
+	t.Helper()
+	synctest.Test(t, test)
+}
+
+// comes waits until a condition holds, and reports whether it did.
+func comes(ok func() bool) bool {
+	for start := time.Now(); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(start) > patience {
+			return false
+		}
+	}
+	return true
+}
+
+// waitFor waits until the condition holds.
+func waitFor(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	if !comes(ok) {
+		t.Fatalf("timed out waiting for %s", what)
+	}
+}
+
 // settled waits until no sequence or block is in use.
 func (f *fixture) settled(t testing.TB) {
 	t.Helper()
-	for range 500 {
-		if s := f.engine.Stats(); s.Running == 0 && s.Waiting == 0 && s.FreeBlocks == s.Blocks {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+	if !comes(func() bool {
+		s := f.engine.Stats()
+		return s.Running == 0 && s.Waiting == 0 && s.FreeBlocks == s.Blocks
+	}) {
+		t.Errorf("left behind: %+v", f.engine.Stats())
 	}
-	t.Errorf("left behind: %+v", f.engine.Stats())
+}
+
+// backTo waits until no more than so many goroutines are left.
+func backTo(t testing.TB, n int) {
+	t.Helper()
+	if !comes(func() bool { return runtime.NumGoroutine() <= n }) {
+		b := make([]byte, 1<<20)
+		t.Errorf("%d goroutines before, %d after:\n%s", n, runtime.NumGoroutine(), b[:runtime.Stack(b, true)])
+	}
 }
 
 // answer is what a request got.
@@ -276,16 +314,7 @@ func decodeAll(t testing.TB, list []string) []map[string]any {
 func noLeaks(t *testing.T) {
 	t.Helper()
 	before := runtime.NumGoroutine()
-	t.Cleanup(func() {
-		for range 200 {
-			if runtime.NumGoroutine() <= before {
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		b := make([]byte, 1<<20)
-		t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), b[:runtime.Stack(b, true)])
-	})
+	t.Cleanup(func() { backTo(t, before) })
 }
 
 // listen serves a fixture on a socket.

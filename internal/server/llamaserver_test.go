@@ -11,59 +11,63 @@ import (
 
 // While a long prompt is computed, a stream tells how far it is.
 func TestReturnProgress(t *testing.T) {
-	f := newFixture(t, "abc\x00", func(_ *Config, e *engineConfig) { e.PrefixCache, e.StepBudget = true, 64 })
-	f.script.delay.Store(int64(10 * time.Millisecond))
-	body := `{"prompt":"` + strings.Repeat("x", 300) + `","n_predict":3,"stream":true,"return_progress":true}`
-	watch := func() (processed []float64, cache float64) {
-		text := ""
-		for _, e := range decodeAll(t, events(t, f.post(t, "/completion", body).body)) {
-			text += e["content"].(string)
-			if e["prompt_progress"] == nil {
-				continue
+	inBubble(t, func(t *testing.T) {
+		f := newFixture(t, "abc\x00", func(_ *Config, e *engineConfig) { e.PrefixCache, e.StepBudget = true, 64 })
+		f.script.delay.Store(int64(10 * time.Millisecond))
+		body := `{"prompt":"` + strings.Repeat("x", 300) + `","n_predict":3,"stream":true,"return_progress":true}`
+		watch := func() (processed []float64, cache float64) {
+			text := ""
+			for _, e := range decodeAll(t, events(t, f.post(t, "/completion", body).body)) {
+				text += e["content"].(string)
+				if e["prompt_progress"] == nil {
+					continue
+				}
+				if text != "" || e["stop"] != false || at(t, e, "prompt_progress", "time_ms").(float64) < 0 {
+					t.Errorf("%v", e)
+				}
+				processed = append(processed, at(t, e, "prompt_progress", "processed").(float64))
+				cache = at(t, e, "prompt_progress", "cache").(float64)
+				if at(t, e, "prompt_progress", "total") != at(t, e, "tokens_evaluated") {
+					t.Errorf("%v", e)
+				}
 			}
-			if text != "" || e["stop"] != false || at(t, e, "prompt_progress", "time_ms").(float64) < 0 {
-				t.Errorf("%v", e)
+			if text != "abc" {
+				t.Errorf("text %q", text)
 			}
-			processed = append(processed, at(t, e, "prompt_progress", "processed").(float64))
-			cache = at(t, e, "prompt_progress", "cache").(float64)
-			if at(t, e, "prompt_progress", "total") != at(t, e, "tokens_evaluated") {
-				t.Errorf("%v", e)
-			}
+			return processed, cache
 		}
-		if text != "abc" {
-			t.Errorf("text %q", text)
+		whole, cache := watch()
+		total := float64(len(f.model.Tokenizer.Encode(strings.Repeat("x", 300), true, true)))
+		if n := len(whole); n < 2 || whole[n-1] != total || !slices.IsSorted(whole) || cache != 0 {
+			t.Errorf("processed %v of %v, %v cached", whole, total, cache)
 		}
-		return processed, cache
-	}
-	whole, cache := watch()
-	total := float64(len(f.model.Tokenizer.Encode(strings.Repeat("x", 300), true, true)))
-	if n := len(whole); n < 2 || whole[n-1] != total || !slices.IsSorted(whole) || cache != 0 {
-		t.Errorf("processed %v of %v, %v cached", whole, total, cache)
-	}
-	again, cache := watch()
-	if cache < 16 || again[0] < cache || again[len(again)-1] != total {
-		t.Errorf("with the cache: processed %v of %v, %v cached", again, total, cache)
-	}
-	if a := f.post(t, "/v1/completions", `{"prompt":"x","return_progress":true}`); a.status != 400 || !strings.Contains(a.body, "return_progress") {
-		t.Errorf("%d %s", a.status, a.body)
-	}
+		again, cache := watch()
+		if cache < 16 || again[0] < cache || again[len(again)-1] != total {
+			t.Errorf("with the cache: processed %v of %v, %v cached", again, total, cache)
+		}
+		if a := f.post(t, "/v1/completions", `{"prompt":"x","return_progress":true}`); a.status != 400 || !strings.Contains(a.body, "return_progress") {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	})
 }
 
 // Timings of each message are of the prompt, too.
 func TestTimingsPerToken(t *testing.T) {
-	f := newFixture(t, "abc\x00")
-	f.script.delay.Store(int64(2 * time.Millisecond))
-	for _, e := range decodeAll(t, events(t, f.post(t, "/completion", `{"prompt":"xyz","n_predict":3,"stream":true,"timings_per_token":true}`).body)) {
-		if n, ms := at(t, e, "timings", "prompt_n").(float64), at(t, e, "timings", "prompt_ms").(float64); n < 1 || ms < 2 || ms > 5000 {
-			t.Errorf("%v tokens of prompt in %v ms", n, ms)
+	inBubble(t, func(t *testing.T) {
+		f := newFixture(t, "abc\x00")
+		f.script.delay.Store(int64(2 * time.Millisecond))
+		for _, e := range decodeAll(t, events(t, f.post(t, "/completion", `{"prompt":"xyz","n_predict":3,"stream":true,"timings_per_token":true}`).body)) {
+			if n, ms := at(t, e, "timings", "prompt_n").(float64), at(t, e, "timings", "prompt_ms").(float64); n < 1 || ms < 2 || ms > 5000 {
+				t.Errorf("%v tokens of prompt in %v ms", n, ms)
+			}
 		}
-	}
+	})
 }
 
 // A slot shows how far the request in it has come, and its settings.
 func TestSlots(t *testing.T) {
 	f := newFixture(t, "abcdefgh", func(_ *Config, e *engineConfig) { e.MaxBatch = 2 })
-	f.script.delay.Store(int64(2 * time.Millisecond))
+	f.script.delay.Store(int64(50 * time.Millisecond))
 	ts := f.listen(t)
 	slots := func() []map[string]any {
 		var list []map[string]any

@@ -69,23 +69,25 @@ func TestMetrics(t *testing.T) {
 }
 
 func TestGaugesMove(t *testing.T) {
-	f := newFixture(t, "abc", func(_ *Config, e *engineConfig) { e.MaxBatch = 2 })
-	slow(5*time.Millisecond, f)
-	done := make(chan answer)
-	for range 5 {
-		go func() { done <- f.post(t, "/v1/completions", `{"prompt":"abc","max_tokens":60}`) }()
-	}
-	value := func(name string) float64 { return scrape(t, f)[name].Metric[0].GetGauge().GetValue() }
-	waitFor(t, "the gauges", func() bool {
-		return value("vllm:num_requests_running") == 2 && value("vllm:num_requests_waiting") == 3 && value("vllm:kv_cache_usage_perc") > 0
-	})
-	for range 5 {
-		if a := <-done; a.status != 200 {
-			t.Error(a.body)
+	inBubble(t, func(t *testing.T) {
+		f := newFixture(t, "abc", func(_ *Config, e *engineConfig) { e.MaxBatch = 2 })
+		slow(5*time.Millisecond, f)
+		done := make(chan answer)
+		for range 5 {
+			go func() { done <- f.post(t, "/v1/completions", `{"prompt":"abc","max_tokens":60}`) }()
 		}
-	}
-	f.settled(t)
-	waitFor(t, "the gauges to fall", func() bool { return value("vllm:num_requests_running") == 0 && value("vllm:kv_cache_usage_perc") == 0 })
+		value := func(name string) float64 { return scrape(t, f)[name].Metric[0].GetGauge().GetValue() }
+		waitFor(t, "the gauges", func() bool {
+			return value("vllm:num_requests_running") == 2 && value("vllm:num_requests_waiting") == 3 && value("vllm:kv_cache_usage_perc") > 0
+		})
+		for range 5 {
+			if a := <-done; a.status != 200 {
+				t.Error(a.body)
+			}
+		}
+		f.settled(t)
+		waitFor(t, "the gauges to fall", func() bool { return value("vllm:num_requests_running") == 0 && value("vllm:kv_cache_usage_perc") == 0 })
+	})
 }
 
 func TestMetricsWithoutVLLM(t *testing.T) {

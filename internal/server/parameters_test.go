@@ -248,27 +248,29 @@ func TestCachePrompt(t *testing.T) {
 }
 
 func TestCompletionExtras(t *testing.T) {
-	f := newFixture(t, "ab\ncdefgh")
-	m := f.post(t, "/completion", `{"prompt":"x","n_predict":3,"response_fields":["content","generation_settings/n_predict","timings/predicted_n","no/such","model/x"]}`).get(t)
-	if len(m) != 3 || m["content"] != "ab\n" || m["generation_settings/n_predict"] != 3.0 || m["timings/predicted_n"] != 3.0 {
-		t.Errorf("got %v", m)
-	}
-	list := decodeAll(t, events(t, f.post(t, "/completion", `{"prompt":"xyz","n_predict":5,"stream":true,"timings_per_token":true}`).body))
-	for i, e := range list {
-		if n := at(t, e, "timings", "predicted_n").(float64); n < float64(i) || n > 5 {
-			t.Errorf("event %d: %v", i, e)
+	inBubble(t, func(t *testing.T) {
+		f := newFixture(t, "ab\ncdefgh")
+		m := f.post(t, "/completion", `{"prompt":"x","n_predict":3,"response_fields":["content","generation_settings/n_predict","timings/predicted_n","no/such","model/x"]}`).get(t)
+		if len(m) != 3 || m["content"] != "ab\n" || m["generation_settings/n_predict"] != 3.0 || m["timings/predicted_n"] != 3.0 {
+			t.Errorf("got %v", m)
 		}
-	}
-	f.script.delay.Store(int64(5 * time.Millisecond))
-	m = f.post(t, "/completion", `{"prompt":"x","n_predict":100,"t_max_predict_ms":20}`).get(t)
-	if n := m["tokens_predicted"].(float64); n < 3 || n > 60 || m["stop_type"] != "limit" {
-		t.Errorf("%v tokens, %v", n, m["stop_type"])
-	}
-	f.script.say("abcdefgh")
-	m = f.post(t, "/completion", `{"prompt":"x","n_predict":20,"t_max_predict_ms":20}`).get(t)
-	if n := m["tokens_predicted"]; n != 20.0 {
-		t.Errorf("without a line feed %v tokens", n)
-	}
+		list := decodeAll(t, events(t, f.post(t, "/completion", `{"prompt":"xyz","n_predict":5,"stream":true,"timings_per_token":true}`).body))
+		for i, e := range list {
+			if n := at(t, e, "timings", "predicted_n").(float64); n < float64(i) || n > 5 {
+				t.Errorf("event %d: %v", i, e)
+			}
+		}
+		f.script.delay.Store(int64(5 * time.Millisecond))
+		m = f.post(t, "/completion", `{"prompt":"x","n_predict":100,"t_max_predict_ms":20}`).get(t)
+		if n := m["tokens_predicted"].(float64); n < 3 || n > 60 || m["stop_type"] != "limit" {
+			t.Errorf("%v tokens, %v", n, m["stop_type"])
+		}
+		f.script.say("abcdefgh")
+		m = f.post(t, "/completion", `{"prompt":"x","n_predict":20,"t_max_predict_ms":20}`).get(t)
+		if n := m["tokens_predicted"]; n != 20.0 {
+			t.Errorf("without a line feed %v tokens", n)
+		}
+	})
 }
 
 // Names match exactly, and an error is about the field that is wrong.

@@ -49,7 +49,7 @@ func TestRouters(t *testing.T) {
 // What routers decide by moves with the load.
 func TestLoads(t *testing.T) {
 	f := newFixture(t, "abcdefgh", func(_ *Config, e *engineConfig) { e.MaxBatch = 2 })
-	f.script.delay.Store(int64(2 * time.Millisecond))
+	f.script.delay.Store(int64(50 * time.Millisecond))
 	load := func() map[string]any {
 		m := f.do(t, "GET", "/v1/loads?include=core,queues", "").get(t)
 		if m["dp_rank_count"] != 1.0 || m["timestamp"] == "" {

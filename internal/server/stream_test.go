@@ -34,20 +34,22 @@ func streamBody(path, prompt, more string) string {
 func TestPingsInEveryStream(t *testing.T) {
 	for path := range streams {
 		t.Run(path, func(t *testing.T) {
-			f := newFixture(t, "abc\x00", func(c *Config, e *engineConfig) { c.PingInterval, e.StepBudget = 10*time.Millisecond, 16 })
-			slow(10*time.Millisecond, f)
-			a := f.post(t, path, streamBody(path, strings.Repeat("x", 200), ""))
-			first := strings.Index(a.body, "data:")
-			if n := strings.Count(a.body[:max(first, 0)], ": ping\n\n"); n < 2 {
-				t.Errorf("%d pings before the first event: %s", n, a.body)
-			}
-			if list := events(t, a.body); len(list) < 3 {
-				t.Errorf("got %s", a.body)
-			}
-			slow(0, f)
-			if a := f.post(t, path, streamBody(path, "x", "")); strings.Count(a.body, "ping") > 1 {
-				t.Errorf("pings in a stream that is not silent: %s", a.body)
-			}
+			inBubble(t, func(t *testing.T) {
+				f := newFixture(t, "abc\x00", func(c *Config, e *engineConfig) { c.PingInterval, e.StepBudget = 10*time.Millisecond, 16 })
+				slow(10*time.Millisecond, f)
+				a := f.post(t, path, streamBody(path, strings.Repeat("x", 200), ""))
+				first := strings.Index(a.body, "data:")
+				if n := strings.Count(a.body[:max(first, 0)], ": ping\n\n"); n < 2 {
+					t.Errorf("%d pings before the first event: %s", n, a.body)
+				}
+				if list := events(t, a.body); len(list) < 3 {
+					t.Errorf("got %s", a.body)
+				}
+				slow(8*time.Millisecond, f)
+				if a := f.post(t, path, streamBody(path, "x", "")); strings.Count(a.body, "ping") > 1 {
+					t.Errorf("pings in a stream that is not silent: %s", a.body)
+				}
+			})
 		})
 	}
 }
@@ -278,27 +280,29 @@ func TestPanicWhileCollecting(t *testing.T) {
 
 // An error and a ping at the same time must not mix their messages.
 func TestFailureDoesNotRaceWithPings(t *testing.T) {
-	f := newFixture(t, "ab", func(c *Config, _ *engineConfig) { c.PingInterval = 50 * time.Microsecond })
-	slow(time.Millisecond, f)
-	for range 30 {
-		w := httptest.NewRecorder()
-		call := &serving.Call{App: f.app, W: w, R: httptest.NewRequest("POST", "/", nil)}
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Millisecond)
-		g, err := f.model.Start(ctx, &serving.Job{Prompt: []int32{100}, MaxTokens: 400, Stream: true})
-		if err != nil {
+	inBubble(t, func(t *testing.T) {
+		f := newFixture(t, "ab", func(c *Config, _ *engineConfig) { c.PingInterval = 50 * time.Microsecond })
+		slow(time.Millisecond, f)
+		for range 30 {
+			w := httptest.NewRecorder()
+			call := &serving.Call{App: f.app, W: w, R: httptest.NewRequest("POST", "/", nil)}
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Millisecond)
+			g, err := f.model.Start(ctx, &serving.Job{Prompt: []int32{100}, MaxTokens: 400, Stream: true})
+			if err != nil {
+				cancel()
+				continue // the time was up before
+			}
+			err = call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &scripted{})
+			g.Close()
 			cancel()
-			continue // the time was up before
-		}
-		err = call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &scripted{})
-		g.Close()
-		cancel()
-		if err == nil || err.Status != 504 {
-			t.Fatalf("got %v", err)
-		}
-		for _, line := range strings.Split(strings.TrimSuffix(w.Body.String(), "\n"), "\n") {
-			if w.Body.Len() > 0 && !json.Valid([]byte(line)) {
-				t.Fatalf("line %q", line)
+			if err == nil || err.Status != 504 {
+				t.Fatalf("got %v", err)
+			}
+			for _, line := range strings.Split(strings.TrimSuffix(w.Body.String(), "\n"), "\n") {
+				if w.Body.Len() > 0 && !json.Valid([]byte(line)) {
+					t.Fatalf("line %q", line)
+				}
 			}
 		}
-	}
+	})
 }

@@ -169,12 +169,14 @@ func TestContinue(t *testing.T) {
 // TestTokensBeforeAStop: the tokens of an answer are all in it, also those that
 // came when there was no text to give out, as the first letters of a stop string.
 func TestTokensBeforeAStop(t *testing.T) {
-	f := newFixture(t, "Hi STOP more")
-	slow(time.Millisecond, f)
-	for range 5 {
-		v := f.post(t, "/completion", `{"prompt":"abc","n_predict":50,"stop":["STOP"],"return_tokens":true}`).get(t)
-		if n := len(v["tokens"].([]any)); float64(n) != v["tokens_predicted"] {
-			t.Fatalf("%d tokens, %v predicted", n, v["tokens_predicted"])
+	inBubble(t, func(t *testing.T) {
+		f := newFixture(t, "Hi STOP more")
+		slow(time.Millisecond, f)
+		for range 5 {
+			v := f.post(t, "/completion", `{"prompt":"abc","n_predict":50,"stop":["STOP"],"return_tokens":true}`).get(t)
+			if n := len(v["tokens"].([]any)); float64(n) != v["tokens_predicted"] {
+				t.Fatalf("%d tokens, %v predicted", n, v["tokens_predicted"])
+			}
 		}
-	}
+	})
 }

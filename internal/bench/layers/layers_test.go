@@ -307,7 +307,7 @@ func TestBatchIsFullWhileRequestsWait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.OK != 64 || r.BusySeqs < 7.5 {
+	if r.OK != 64 || r.BusySeqs < 6 { // 8 on an idle machine, half of it without a queue
 		t.Errorf("%d requests, %.2f sequences of 8 while others waited", r.OK, r.BusySeqs)
 	}
 }

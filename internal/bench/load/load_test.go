@@ -228,9 +228,9 @@ func TestArrivals(t *testing.T) {
 func TestDuration(t *testing.T) {
 	f := &fake{tokens: 1, gap: 5 * time.Millisecond}
 	s := f.start(t, nil)
-	res := mustRun(t, Target{URL: s.URL, Dialect: Native}, Traffic{Clients: 2, Duration: 100 * time.Millisecond}, Fixed("x"))
-	if n := len(res.Samples); n < 10 || n > 60 {
-		t.Errorf("%d requests in 100 ms of 5 ms each on two clients", n)
+	res := mustRun(t, Target{URL: s.URL, Dialect: Native}, Traffic{Clients: 2, Duration: 500 * time.Millisecond}, Fixed("x"))
+	if n := len(res.Samples); n < 4 || n > 202 { // a busy machine does fewer, none does more
+		t.Errorf("%d requests in 500 ms of 5 ms each on two clients", n)
 	}
 }
 
@@ -274,12 +274,23 @@ func TestFailuresAreSamples(t *testing.T) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<17))
 			c.Close()
 		}, false, "too long"},
-		"slow": {func(w http.ResponseWriter) { time.Sleep(400 * time.Millisecond) }, false, "timed out after 200ms"},
+		"no answer": {nil, false, "timed out after 200ms"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { c.answer(w) }))
+			limit := time.Minute
+			if c.answer == nil {
+				limit = 200 * time.Millisecond
+			}
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if c.answer == nil {
+					io.Copy(io.Discard, r.Body)
+					<-r.Context().Done() // the client has gone
+					return
+				}
+				c.answer(w)
+			}))
 			defer s.Close()
-			res := mustRun(t, Target{URL: s.URL, Dialect: Native, Stream: c.stream, Timeout: 200 * time.Millisecond}, Traffic{Clients: 1, Requests: 2}, Fixed("x"))
+			res := mustRun(t, Target{URL: s.URL, Dialect: Native, Stream: c.stream, Timeout: limit}, Traffic{Clients: 1, Requests: 2}, Fixed("x"))
 			for _, x := range res.Samples {
 				if !strings.Contains(x.Err, c.want) {
 					t.Errorf("error %q does not say %q", x.Err, c.want)
@@ -291,7 +302,16 @@ func TestFailuresAreSamples(t *testing.T) {
 
 func TestStaleConnectionIsSentAgain(t *testing.T) {
 	f := &fake{tokens: 1}
-	s := f.start(t, func(s *httptest.Server) { s.Config.IdleTimeout = 20 * time.Millisecond; s.Start() })
+	closed := make(chan struct{}, 9)
+	s := f.start(t, func(s *httptest.Server) {
+		s.Config.IdleTimeout = 20 * time.Millisecond
+		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed {
+				closed <- struct{}{}
+			}
+		}
+		s.Start()
+	})
 	target := Target{URL: s.URL, Dialect: Native}
 	e, err := target.endpoint()
 	if err != nil {
@@ -306,7 +326,7 @@ func TestStaleConnectionIsSentAgain(t *testing.T) {
 		if x := a.sample(time.Now(), err); !x.OK() || x.Resent != (i > 0) {
 			t.Fatalf("request %d: %+v", i, x)
 		}
-		time.Sleep(80 * time.Millisecond)
+		<-closed // by the server, which has waited for the next request
 	}
 }
 
@@ -378,8 +398,8 @@ func FuzzAnswer(f *testing.F) {
 // A server that dies in the middle of a run is not hammered, and the run says what happened instead of going on for its time.
 func TestDeadServerEndsTheRun(t *testing.T) {
 	for name, traffic := range map[string]Traffic{
-		"closed loop": {Clients: 4, Duration: time.Minute},
-		"open loop":   {Rate: 50, Duration: time.Minute},
+		"closed loop": {Clients: 4, Duration: time.Hour},
+		"open loop":   {Rate: 50, Duration: time.Hour},
 	} {
 		var answered atomic.Int64
 		var server *httptest.Server
@@ -402,7 +422,7 @@ func TestDeadServerEndsTheRun(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "nothing answers at http://127.0.0.1:") || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if took := time.Since(start); took > 10*time.Second {
+		if took := time.Since(start); took > 2*time.Minute {
 			t.Errorf("%s: the run went on for %v", name, took)
 		}
 		if n := attempts.Load(); n > 100 {

@@ -19,7 +19,7 @@ import (
 )
 
 func work() loadtest.Work {
-	return loadtest.Work{Requests: 8, Concurrency: 2, Gen: 5, Words: 3, IgnoreEOS: true, Timeout: time.Second, Warmup: -1, Turns: 1}
+	return loadtest.Work{Requests: 8, Concurrency: 2, Gen: 5, Words: 3, IgnoreEOS: true, Timeout: time.Minute, Warmup: -1, Turns: 1}
 }
 
 // A comparison is refused as a run is: no round of it is printed.
@@ -49,7 +49,7 @@ func TestCompareRefusesFalseFigures(t *testing.T) {
 }
 
 func TestCompare(t *testing.T) {
-	fast, slow := fakeserver.New(t, "m", time.Millisecond, fakeserver.All), fakeserver.New(t, "m", 3*time.Millisecond, fakeserver.All)
+	fast, slow := fakeserver.New(t, "m", time.Millisecond, fakeserver.All), fakeserver.New(t, "m", 20*time.Millisecond, fakeserver.All)
 	dir := t.TempDir()
 	c := &Compare{Peer: []string{"fast=" + fast.URL, "slow=" + slow.URL}, API: "completions", Rounds: 4, Work: work(), Output: results.Output{Out: filepath.Join(dir, "c.json")}}
 	var out bytes.Buffer
@@ -61,8 +61,8 @@ func TestCompare(t *testing.T) {
 	if err != nil || json.Unmarshal(data, &res) != nil {
 		t.Fatal(err)
 	}
-	if r := res.Servers[1].Ratio; r == nil || r.Value < 1.5 || r.Value > 4 || r.CI95[0] > r.Value {
-		t.Errorf("ratio %+v, want about 2.5", r)
+	if r := res.Servers[1].Ratio; r == nil || r.Value < 1.5 || r.Value > 100 || r.CI95[0] > r.Value {
+		t.Errorf("ratio %+v, want about 15", r) // on a busy machine less
 	}
 	if res.Rounds[0].Order[0] != "fast" || res.Rounds[1].Order[0] != "slow" {
 		t.Errorf("the order is not alternated: %v %v", res.Rounds[0].Order, res.Rounds[1].Order)
