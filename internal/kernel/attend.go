@@ -34,6 +34,7 @@ type Tile struct {
 	Len     [TileQueries]int32     // an empty range gives zeros
 	Scale   float32                // multiplies every score
 	Softcap float32                // c > 0: a score s becomes c*tanh(s/c)
+	Bias    [TileQueries][]float32 // Bias[i][t] is added to the score of position t; nil: nothing is. All queries of a tile have one or none has
 }
 
 // attendState is a tile at work. Rows are MaxHeadDim or attendChunk apart
@@ -83,6 +84,9 @@ func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) (notFini
 		if t.Softcap > 0 {
 			s.attendSoftcap(&st)
 		}
+		if t.N > 0 && t.Bias[0] != nil {
+			s.attendBias(&st)
+		}
 		st.mask()
 		s.attendWeights(&st)
 		s.shrink(&st)
@@ -118,6 +122,9 @@ func (t *Tile) check(kv *KV, blocks []int32, scratch []float32) (from, end int) 
 	for i := range t.N {
 		if len(t.Q[i]) != t.HeadDim || len(t.Out[i]) != t.HeadDim || t.From[i] < 0 {
 			panic(fmt.Sprintf("kernel: query %d: %d values in, %d out, head size %d, from %d", i, len(t.Q[i]), len(t.Out[i]), t.HeadDim, t.From[i]))
+		}
+		if t.Bias[0] != nil && len(t.Bias[i]) < int(t.Len[i]) {
+			panic(fmt.Sprintf("kernel: query %d: a bias for %d of %d positions", i, len(t.Bias[i]), t.Len[i]))
 		}
 		if t.From[i] < t.Len[i] {
 			from, end = min(from, int(t.From[i])), max(end, int(t.Len[i]))
@@ -189,6 +196,15 @@ func (st *attendState) mask() {
 		}
 		for j := hi; j < last; j++ {
 			s[j] = inf
+		}
+	}
+}
+
+// attendBias adds each query's bias to the scores of what it sees.
+func (s Set) attendBias(st *attendState) {
+	for i := range st.tile.N {
+		if lo, hi := st.seen(i); lo < hi {
+			s.add(st.s[i*attendChunk:][lo:hi], st.tile.Bias[i][st.chunk+lo:st.chunk+hi])
 		}
 	}
 }

@@ -128,8 +128,9 @@ func (h *history) read(data []byte, pos int, index func(d int) int) []float32 {
 	return x
 }
 
-// attend64 is softmax(scale*q·k)·v over [from, end) in float64.
-func (h *history) attend64(q []float32, from, end int, scale, cap float64) []float64 {
+// attend64 is what a tile's i-th query gets, in float64.
+func (h *history) attend64(tile *Tile, i int) []float64 {
+	q, from, end, scale, cap := tile.Q[i], int(tile.From[i]), int(tile.Len[i]), float64(tile.Scale), float64(tile.Softcap)
 	out := make([]float64, len(q))
 	s, peak, sum := make([]float64, max(end, 0)), math.Inf(-1), 0.0
 	for t := from; t < end; t++ {
@@ -138,6 +139,9 @@ func (h *history) attend64(q []float32, from, end int, scale, cap float64) []flo
 		}
 		if cap > 0 {
 			s[t] = cap * math.Tanh(s[t]/cap)
+		}
+		if tile.Bias[i] != nil {
+			s[t] += float64(tile.Bias[i][t])
 		}
 		peak = max(peak, s[t])
 	}
@@ -171,6 +175,16 @@ func randomTile(t testing.TB, rng *rand.Rand, n, hd, ctx int) *Tile {
 	return tile
 }
 
+// biased gives every query a bias for the positions that it sees.
+func (t *Tile) biased(tb testing.TB, rng *rand.Rand) {
+	for i := range t.N {
+		t.Bias[i] = placed(tb, randomRow(rng, int(t.Len[i])), i%2 == 0)
+		if t.Len[i] == 0 {
+			t.Bias[i] = []float32{}
+		}
+	}
+}
+
 // scratchOf is scratch full of what must not matter.
 func scratchOf(t testing.TB, fill float32) []float32 {
 	x := guarded[float32](t, AttendScratch, false)
@@ -194,9 +208,12 @@ func TestAttend(t *testing.T) {
 					h := fillHistory(t, s, cached{typ, hd, ctx}, rng)
 					tile := randomTile(t, rng, rapid.IntRange(1, 8).Draw(r, "n"), hd, ctx)
 					tile.Softcap = rapid.SampledFrom([]float32{0, 2, 30}).Draw(r, "softcap")
+					if rapid.Bool().Draw(r, "bias") {
+						tile.biased(t, rng)
+					}
 					s.Attend(tile, h.kv, h.blocks, scratchOf(t, nan32))
 					for i := range tile.N {
-						want := h.attend64(tile.Q[i], int(tile.From[i]), int(tile.Len[i]), float64(tile.Scale), float64(tile.Softcap))
+						want := h.attend64(tile, i)
 						for d := range want {
 							err := math.Abs(want[d]-float64(tile.Out[i][d])) / 4 // values are below 4, nearly all
 							worst = max(worst, err)
@@ -232,10 +249,14 @@ func TestAttendAlone(t *testing.T) {
 			typ, hd := h.kv.Type, h.kv.HeadDim
 			tile := randomTile(t, rng, rapid.IntRange(2, 8).Draw(r, "n"), hd, ctx)
 			tile.Softcap = rapid.SampledFrom([]float32{0, 20}).Draw(r, "softcap")
+			if rapid.Bool().Draw(r, "bias") {
+				tile.biased(t, rng)
+			}
 			s.Attend(tile, h.kv, h.blocks, scratchOf(t, nan32))
 			for i := range tile.N {
 				one := Tile{N: 1, HeadDim: hd, Scale: tile.Scale, Softcap: tile.Softcap}
 				one.Q[0], one.Out[0], one.From[0], one.Len[0] = tile.Q[i], make([]float32, hd), tile.From[i], tile.Len[i]
+				one.Bias[0] = tile.Bias[i]
 				s.Attend(&one, h.kv, h.blocks, scratchOf(t, 1e30))
 				if !slices.Equal(one.Out[0], tile.Out[i]) {
 					r.Fatalf("%v hd %d: query %d of %d [%d,%d) of %d differs alone", typ, hd, i, tile.N, tile.From[i], tile.Len[i], ctx)

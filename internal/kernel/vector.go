@@ -9,8 +9,10 @@ import (
 //
 //	Add, Scale             correctly rounded
 //	ExpSum, SiluMulRows    relative error of an element of argument x <= expRelErr + |x| * expArgErr
+//	GeluErfMulRows         error <= 3e-5 * |up|, of GELU as it is defined
 //	GeluMulRows            error <= geluRelErr * max(|result|, |gate*up|)
-//	RMSNorm, DotRow        error of the sum <= dotRelErr * n * Σ|terms|, the order of summation is the tier's own
+//	RMSNorm, LayerNorm,
+//	DotRow                 error of the sum <= dotRelErr * n * Σ|terms|, the order of summation is the tier's own
 //	Rope                   error <= ropeRelErr * the pair's length
 //
 // The tiers' results differ from each other within these bounds; one tier's
@@ -44,6 +46,30 @@ func (s Set) RMSNormPart(dst, x, w []float32, eps float32, from int) (finite boo
 	return scale > 0
 }
 
+// moments are what a layer normalisation needs to know of a row.
+type moments struct{ mean, scale float32 }
+
+// Affine is the end of a layer normalisation: [n] weights and biases, and what is
+// added to the variance.
+type Affine struct {
+	W, B []float32
+	Eps  float32
+}
+
+// LayerNorm computes (x - mean(x)) / sqrt(variance(x) + eps) * w + b, and writes a
+// part of it to dst: the len(dst) elements from from on. It reports whether the
+// variance is finite, which a NaN or an infinity in x prevents.
+func (s Set) LayerNorm(dst, x []float32, a *Affine, from int) (finite bool) {
+	sameLength("LayerNorm weight", len(x), len(a.W))
+	sameLength("LayerNorm bias", len(x), len(a.B))
+	m := moments{mean: s.sum(x) / float32(len(x))}
+	variance := s.squares(x, m.mean) / float32(len(x))
+	m.scale = float32(1 / math.Sqrt(float64(variance+a.Eps)))
+	n := len(dst)
+	s.centre(dst, x[from:][:n], a.W[from:][:n], a.B[from:][:n], m)
+	return m.scale > 0
+}
+
 // Add sets dst += x.
 func (s Set) Add(dst, x []float32) {
 	sameLength("Add", len(dst), len(x))
@@ -69,6 +95,43 @@ func (s Set) GeluMulRows(x []float32, rows, ld, n int) {
 	for r := range rows {
 		row := x[r*ld:][:2*n]
 		s.geluMul(row[:n], row[:n], row[n:])
+	}
+}
+
+// GeluErfMulRows is GeluMulRows with GELU as it is defined: g times the normal
+// distribution's integral up to g.
+func (s Set) GeluErfMulRows(x []float32, rows, ld, n int) {
+	for r := range rows {
+		row := x[r*ld:][:2*n]
+		s.geluErfMul(row[:n], row[:n], row[n:])
+	}
+}
+
+// ones are the ups of rows without any.
+var ones = func() (x [RowWidth]float32) {
+	for i := range x {
+		x[i] = 1
+	}
+	return x
+}()
+
+// RowWidth is the longest row that GeluRows and GeluErfRows take.
+const RowWidth = 256
+
+// GeluRows sets x = gelu(x) in the first n values of rows that begin ld values
+// apart, with the tanh approximation.
+func (s Set) GeluRows(x []float32, rows, ld, n int) {
+	for r := range rows {
+		row := x[r*ld:][:n]
+		s.geluMul(row, row, ones[:n])
+	}
+}
+
+// GeluErfRows is GeluRows with GELU as it is defined.
+func (s Set) GeluErfRows(x []float32, rows, ld, n int) {
+	for r := range rows {
+		row := x[r*ld:][:n]
+		s.geluErfMul(row, row, ones[:n])
 	}
 }
 

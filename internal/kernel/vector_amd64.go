@@ -88,6 +88,17 @@ func (s Set) geluMul(dst, gate, up []float32) {
 	geluMulGeneric(dst[done:], gate[done:], up[done:])
 }
 
+func (s Set) geluErfMul(dst, gate, up []float32) {
+	n, done := s.registers(len(dst))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		vecGeluErfMulAVX512(ptr(dst), ptr(gate), ptr(up), n)
+	case cpu.AVX2:
+		vecGeluErfMulAVX2(ptr(dst), ptr(gate), ptr(up), n)
+	}
+	geluErfMulGeneric(dst[done:], gate[done:], up[done:])
+}
+
 func (s Set) ropeHalves(x, cos, sin []float32) {
 	lo, hi := x[:len(cos)], x[len(cos):]
 	n, done := s.registers(len(cos))
@@ -120,6 +131,39 @@ func (s Set) dot(a, b []float32) float32 {
 		return vecDotAVX2(ptr(a), ptr(b), n) + dotGeneric(a[done:], b[done:])
 	}
 	return dotGeneric(a, b)
+}
+
+func (s Set) sum(x []float32) float32 {
+	n, done := s.registers(len(x))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		return vecSumAVX512(ptr(x), n) + sumGeneric(x[done:])
+	case cpu.AVX2:
+		return vecSumAVX2(ptr(x), n) + sumGeneric(x[done:])
+	}
+	return sumGeneric(x)
+}
+
+func (s Set) squares(x []float32, mean float32) float32 {
+	n, done := s.registers(len(x))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		return vecSquaresAVX512(ptr(x), n, mean) + squaresGeneric(x[done:], mean)
+	case cpu.AVX2:
+		return vecSquaresAVX2(ptr(x), n, mean) + squaresGeneric(x[done:], mean)
+	}
+	return squaresGeneric(x, mean)
+}
+
+func (s Set) centre(dst, x, w, b []float32, m moments) {
+	n, done := s.registers(len(x))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		vecCentreAVX512(ptr(dst), ptr(x), ptr(w), ptr(b), n, m.mean, m.scale)
+	case cpu.AVX2:
+		vecCentreAVX2(ptr(dst), ptr(x), ptr(w), ptr(b), n, m.mean, m.scale)
+	}
+	centreGeneric(dst[done:], x[done:], w[done:], b[done:], m)
 }
 
 func (s Set) prefetch(x []float32) {

@@ -312,6 +312,166 @@ GLOBL word3e75edab<>(SB), RODATA|NOPTR, $4
 DATA word3f31725d<>+0(SB)/4, $0x3f31725d
 GLOBL word3f31725d<>(SB), RODATA|NOPTR, $4
 
+// func vecSumAVX512(x *float32, n int) float32
+// Requires: AVX, AVX512F
+TEXT ·vecSumAVX512(SB), NOSPLIT, $0-20
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+wide21:
+	CMPQ   CX, $0x00000004
+	JLT    rest22
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS 192(AX), Z3, Z3
+	ADDQ   $+256, AX
+	SUBQ   $0x00000004, CX
+	JMP    wide21
+
+rest22:
+	TESTQ CX, CX
+	JLE   done24
+
+loop23:
+	VADDPS (AX), Z0, Z0
+	ADDQ   $+64, AX
+	DECQ   CX
+	JNZ    loop23
+
+done24:
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPS        X0, X1, X0
+	VPERMILPS     $0x4e, X0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0xb1, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSS        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func vecSquaresAVX512(x *float32, n int, mean float32) float32
+// Requires: AVX, AVX512F
+TEXT ·vecSquaresAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS mean+16(FP), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+
+wide25:
+	CMPQ        CX, $0x00000004
+	JLT         rest26
+	VMOVUPS     (AX), Z5
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z1
+	VMOVUPS     64(AX), Z5
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z2
+	VMOVUPS     128(AX), Z5
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z3
+	VMOVUPS     192(AX), Z5
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z4
+	ADDQ        $+256, AX
+	SUBQ        $0x00000004, CX
+	JMP         wide25
+
+rest26:
+	TESTQ CX, CX
+	JLE   done28
+
+loop27:
+	VMOVUPS     (AX), Z5
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z1
+	ADDQ        $+64, AX
+	DECQ        CX
+	JNZ         loop27
+
+done28:
+	VADDPS        Z2, Z1, Z1
+	VADDPS        Z4, Z3, Z3
+	VADDPS        Z3, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VPERMILPS     $0x4e, X1, X0
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0xb1, X1, X0
+	VADDPS        X0, X1, X1
+	VMOVSS        X1, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func vecCentreAVX512(dst *float32, x *float32, w *float32, b *float32, n int, mean float32, c float32)
+// Requires: AVX, AVX512F
+TEXT ·vecCentreAVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         b+24(FP), BX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS mean+40(FP), Z0
+	VBROADCASTSS c+44(FP), Z1
+
+wide29:
+	CMPQ        SI, $0x00000002
+	JLT         rest30
+	VMOVUPS     (CX), Z2
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     (BX), Z3
+	VFMADD231PS (DX), Z2, Z3
+	VMOVUPS     Z3, (AX)
+	VMOVUPS     64(CX), Z2
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     64(BX), Z3
+	VFMADD231PS 64(DX), Z2, Z3
+	VMOVUPS     Z3, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	ADDQ        $+128, BX
+	SUBQ        $0x00000002, SI
+	JMP         wide29
+
+rest30:
+	TESTQ SI, SI
+	JLE   done32
+
+loop31:
+	VMOVUPS     (CX), Z2
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     (BX), Z3
+	VFMADD231PS (DX), Z2, Z3
+	VMOVUPS     Z3, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	DECQ        SI
+	JNZ         loop31
+
+done32:
+	VZEROUPPER
+	RET
+
 // func vecSiluMulAVX512(dst *float32, gate *float32, up *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·vecSiluMulAVX512(SB), NOSPLIT, $0-32
@@ -330,9 +490,9 @@ TEXT ·vecSiluMulAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS word3f31725d<>+0(SB), Z8
 	VPXORD       Z9, Z9, Z9
 
-wide21:
+wide33:
 	CMPQ        BX, $0x00000002
-	JLT         rest22
+	JLT         rest34
 	VMOVUPS     (CX), Z10
 	VSUBPS      Z10, Z9, Z11
 	VMAXPS      Z0, Z11, Z11
@@ -371,13 +531,13 @@ wide21:
 	ADDQ        $+128, CX
 	ADDQ        $+128, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide21
+	JMP         wide33
 
-rest22:
+rest34:
 	TESTQ BX, BX
-	JLE   done24
+	JLE   done36
 
-loop23:
+loop35:
 	VMOVUPS     (CX), Z10
 	VSUBPS      Z10, Z9, Z11
 	VMAXPS      Z0, Z11, Z11
@@ -399,9 +559,9 @@ loop23:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	DECQ        BX
-	JNZ         loop23
+	JNZ         loop35
 
-done24:
+done36:
 	VZEROUPPER
 	RET
 
@@ -424,9 +584,9 @@ TEXT ·vecGeluMulAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS wordbfcc422a<>+0(SB), Z9
 	VBROADCASTSS wordbd922279<>+0(SB), Z10
 
-wide25:
+wide37:
 	CMPQ        BX, $0x00000002
-	JLT         rest26
+	JLT         rest38
 	VMOVUPS     (CX), Z11
 	VMULPS      Z11, Z11, Z12
 	VFMADD213PS Z9, Z10, Z12
@@ -469,13 +629,13 @@ wide25:
 	ADDQ        $+128, CX
 	ADDQ        $+128, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide25
+	JMP         wide37
 
-rest26:
+rest38:
 	TESTQ BX, BX
-	JLE   done28
+	JLE   done40
 
-loop27:
+loop39:
 	VMOVUPS     (CX), Z11
 	VMULPS      Z11, Z11, Z12
 	VFMADD213PS Z9, Z10, Z12
@@ -499,9 +659,9 @@ loop27:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	DECQ        BX
-	JNZ         loop27
+	JNZ         loop39
 
-done28:
+done40:
 	VZEROUPPER
 	RET
 
@@ -510,6 +670,129 @@ GLOBL wordbfcc422a<>(SB), RODATA|NOPTR, $4
 
 DATA wordbd922279<>+0(SB)/4, $0xbd922279
 GLOBL wordbd922279<>(SB), RODATA|NOPTR, $4
+
+// func vecGeluErfMulAVX512(dst *float32, gate *float32, up *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·vecGeluErfMulAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         gate+8(FP), CX
+	MOVQ         up+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS wordc2ae0000<>+0(SB), Z0
+	VBROADCASTSS word42b00000<>+0(SB), Z1
+	VBROADCASTSS word3fb8aa3b<>+0(SB), Z2
+	VBROADCASTSS word3f800000<>+0(SB), Z3
+	VBROADCASTSS word3af4ba82<>+0(SB), Z4
+	VBROADCASTSS word3c13bc29<>+0(SB), Z5
+	VBROADCASTSS word3d648e74<>+0(SB), Z6
+	VBROADCASTSS word3e75edab<>+0(SB), Z7
+	VBROADCASTSS word3f31725d<>+0(SB), Z8
+	VBROADCASTSS wordbfcc297a<>+0(SB), Z9
+	VBROADCASTSS wordbd97933c<>+0(SB), Z10
+	VBROADCASTSS word3a384bce<>+0(SB), Z11
+	VBROADCASTSS word41c80000<>+0(SB), Z12
+
+wide41:
+	CMPQ        BX, $0x00000002
+	JLT         rest42
+	VMOVUPS     (CX), Z13
+	VMULPS      Z13, Z13, Z14
+	VMINPS      Z12, Z14, Z14
+	VMOVAPS     Z11, Z15
+	VFMADD213PS Z10, Z14, Z15
+	VFMADD213PS Z9, Z14, Z15
+	VMULPS      Z13, Z15, Z15
+	VMAXPS      Z0, Z15, Z15
+	VMINPS      Z1, Z15, Z15
+	VMULPS      Z2, Z15, Z15
+	VREDUCEPS   $0x09, Z15, Z14
+	VMOVUPS     Z4, Z16
+	VFMADD213PS Z5, Z14, Z16
+	VFMADD213PS Z6, Z14, Z16
+	VFMADD213PS Z7, Z14, Z16
+	VFMADD213PS Z8, Z14, Z16
+	VFMADD213PS Z3, Z14, Z16
+	VSCALEFPS   Z15, Z16, Z15
+	VADDPS      Z3, Z15, Z15
+	VDIVPS      Z15, Z13, Z13
+	VMULPS      (DX), Z13, Z13
+	VMOVUPS     Z13, (AX)
+	VMOVUPS     64(CX), Z13
+	VMULPS      Z13, Z13, Z14
+	VMINPS      Z12, Z14, Z14
+	VMOVAPS     Z11, Z15
+	VFMADD213PS Z10, Z14, Z15
+	VFMADD213PS Z9, Z14, Z15
+	VMULPS      Z13, Z15, Z15
+	VMAXPS      Z0, Z15, Z15
+	VMINPS      Z1, Z15, Z15
+	VMULPS      Z2, Z15, Z15
+	VREDUCEPS   $0x09, Z15, Z14
+	VMOVUPS     Z4, Z16
+	VFMADD213PS Z5, Z14, Z16
+	VFMADD213PS Z6, Z14, Z16
+	VFMADD213PS Z7, Z14, Z16
+	VFMADD213PS Z8, Z14, Z16
+	VFMADD213PS Z3, Z14, Z16
+	VSCALEFPS   Z15, Z16, Z15
+	VADDPS      Z3, Z15, Z15
+	VDIVPS      Z15, Z13, Z13
+	VMULPS      64(DX), Z13, Z13
+	VMOVUPS     Z13, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $0x00000002, BX
+	JMP         wide41
+
+rest42:
+	TESTQ BX, BX
+	JLE   done44
+
+loop43:
+	VMOVUPS     (CX), Z13
+	VMULPS      Z13, Z13, Z14
+	VMINPS      Z12, Z14, Z14
+	VMOVAPS     Z11, Z15
+	VFMADD213PS Z10, Z14, Z15
+	VFMADD213PS Z9, Z14, Z15
+	VMULPS      Z13, Z15, Z15
+	VMAXPS      Z0, Z15, Z15
+	VMINPS      Z1, Z15, Z15
+	VMULPS      Z2, Z15, Z15
+	VREDUCEPS   $0x09, Z15, Z14
+	VMOVUPS     Z4, Z16
+	VFMADD213PS Z5, Z14, Z16
+	VFMADD213PS Z6, Z14, Z16
+	VFMADD213PS Z7, Z14, Z16
+	VFMADD213PS Z8, Z14, Z16
+	VFMADD213PS Z3, Z14, Z16
+	VSCALEFPS   Z15, Z16, Z15
+	VADDPS      Z3, Z15, Z15
+	VDIVPS      Z15, Z13, Z13
+	VMULPS      (DX), Z13, Z13
+	VMOVUPS     Z13, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	DECQ        BX
+	JNZ         loop43
+
+done44:
+	VZEROUPPER
+	RET
+
+DATA wordbfcc297a<>+0(SB)/4, $0xbfcc297a
+GLOBL wordbfcc297a<>(SB), RODATA|NOPTR, $4
+
+DATA wordbd97933c<>+0(SB)/4, $0xbd97933c
+GLOBL wordbd97933c<>(SB), RODATA|NOPTR, $4
+
+DATA word3a384bce<>+0(SB)/4, $0x3a384bce
+GLOBL word3a384bce<>(SB), RODATA|NOPTR, $4
+
+DATA word41c80000<>+0(SB)/4, $0x41c80000
+GLOBL word41c80000<>(SB), RODATA|NOPTR, $4
 
 // func vecRopeHalvesAVX512(lo *float32, hi *float32, cos *float32, sin *float32, n int)
 // Requires: AVX, AVX512F
@@ -520,9 +803,9 @@ TEXT ·vecRopeHalvesAVX512(SB), NOSPLIT, $0-40
 	MOVQ  cos+16(FP), BX
 	MOVQ  sin+24(FP), SI
 	TESTQ DX, DX
-	JLE   done30
+	JLE   done46
 
-loop29:
+loop45:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (BX), Z2
@@ -538,9 +821,9 @@ loop29:
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	DECQ        DX
-	JNZ         loop29
+	JNZ         loop45
 
-done30:
+done46:
 	VZEROUPPER
 	RET
 
@@ -552,9 +835,9 @@ TEXT ·vecRopePairsAVX512(SB), NOSPLIT, $0-32
 	MOVQ  cos+8(FP), DX
 	MOVQ  sin+16(FP), BX
 	TESTQ CX, CX
-	JLE   done32
+	JLE   done48
 
-loop31:
+loop47:
 	VMOVUPS        (AX), Z0
 	VPMOVZXDQ      (DX), Z1
 	VPMOVZXDQ      (BX), Z2
@@ -568,9 +851,9 @@ loop31:
 	ADDQ           $+32, DX
 	ADDQ           $+32, BX
 	DECQ           CX
-	JNZ            loop31
+	JNZ            loop47
 
-done32:
+done48:
 	VZEROUPPER
 	RET
 
@@ -581,9 +864,9 @@ TEXT ·vecAddAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 
-wide33:
+wide49:
 	CMPQ    DX, $0x00000004
-	JLT     rest34
+	JLT     rest50
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -599,22 +882,22 @@ wide33:
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $0x00000004, DX
-	JMP     wide33
+	JMP     wide49
 
-rest34:
+rest50:
 	TESTQ DX, DX
-	JLE   done36
+	JLE   done52
 
-loop35:
+loop51:
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	DECQ    DX
-	JNZ     loop35
+	JNZ     loop51
 
-done36:
+done52:
 	VZEROUPPER
 	RET
 
@@ -626,9 +909,9 @@ TEXT ·vecScaleAVX2(SB), NOSPLIT, $0-28
 	MOVQ         n+16(FP), DX
 	VBROADCASTSS c+24(FP), Y0
 
-wide37:
+wide53:
 	CMPQ    DX, $0x00000004
-	JLT     rest38
+	JLT     rest54
 	VMULPS  (CX), Y0, Y1
 	VMOVUPS Y1, (AX)
 	VMULPS  32(CX), Y0, Y1
@@ -640,21 +923,21 @@ wide37:
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $0x00000004, DX
-	JMP     wide37
+	JMP     wide53
 
-rest38:
+rest54:
 	TESTQ DX, DX
-	JLE   done40
+	JLE   done56
 
-loop39:
+loop55:
 	VMULPS  (CX), Y0, Y1
 	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	DECQ    DX
-	JNZ     loop39
+	JNZ     loop55
 
-done40:
+done56:
 	VZEROUPPER
 	RET
 
@@ -667,9 +950,9 @@ TEXT ·vecScaleMulAVX2(SB), NOSPLIT, $0-36
 	MOVQ         w+16(FP), BX
 	VBROADCASTSS c+32(FP), Y0
 
-wide41:
+wide57:
 	CMPQ    DX, $0x00000004
-	JLT     rest42
+	JLT     rest58
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -686,13 +969,13 @@ wide41:
 	ADDQ    $+128, CX
 	ADDQ    $+128, BX
 	SUBQ    $0x00000004, DX
-	JMP     wide41
+	JMP     wide57
 
-rest42:
+rest58:
 	TESTQ DX, DX
-	JLE   done44
+	JLE   done60
 
-loop43:
+loop59:
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -700,9 +983,9 @@ loop43:
 	ADDQ    $+32, CX
 	ADDQ    $+32, BX
 	DECQ    DX
-	JNZ     loop43
+	JNZ     loop59
 
-done44:
+done60:
 	VZEROUPPER
 	RET
 
@@ -717,9 +1000,9 @@ TEXT ·vecDotAVX2(SB), NOSPLIT, $0-28
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-wide45:
+wide61:
 	CMPQ        DX, $0x00000004
-	JLT         rest46
+	JLT         rest62
 	VMOVUPS     (AX), Y4
 	VFMADD231PS (CX), Y4, Y0
 	VMOVUPS     32(AX), Y4
@@ -731,21 +1014,21 @@ wide45:
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	SUBQ        $0x00000004, DX
-	JMP         wide45
+	JMP         wide61
 
-rest46:
+rest62:
 	TESTQ DX, DX
-	JLE   done48
+	JLE   done64
 
-loop47:
+loop63:
 	VMOVUPS     (AX), Y4
 	VFMADD231PS (CX), Y4, Y0
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	DECQ        DX
-	JNZ         loop47
+	JNZ         loop63
 
-done48:
+done64:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y2, Y0, Y0
@@ -769,9 +1052,9 @@ TEXT ·vecExpSumAVX2(SB), NOSPLIT, $0-28
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 
-wide49:
+wide65:
 	CMPQ        CX, $0x00000002
-	JLT         rest50
+	JLT         rest66
 	VMOVUPS     (AX), Y4
 	VSUBPS      Y0, Y4, Y4
 	VMULPS      Y1, Y4, Y4
@@ -816,13 +1099,13 @@ wide49:
 	VADDPS      Y4, Y3, Y3
 	ADDQ        $+64, AX
 	SUBQ        $0x00000002, CX
-	JMP         wide49
+	JMP         wide65
 
-rest50:
+rest66:
 	TESTQ CX, CX
-	JLE   done52
+	JLE   done68
 
-loop51:
+loop67:
 	VMOVUPS     (AX), Y4
 	VSUBPS      Y0, Y4, Y4
 	VMULPS      Y1, Y4, Y4
@@ -846,9 +1129,9 @@ loop51:
 	VADDPS      Y4, Y2, Y2
 	ADDQ        $+32, AX
 	DECQ        CX
-	JNZ         loop51
+	JNZ         loop67
 
-done52:
+done68:
 	VADDPS       Y3, Y2, Y2
 	VEXTRACTF128 $0x01, Y2, X0
 	VADDPS       X0, X2, X0
@@ -950,6 +1233,162 @@ DATA spread3f31725d<>+24(SB)/4, $0x3f31725d
 DATA spread3f31725d<>+28(SB)/4, $0x3f31725d
 GLOBL spread3f31725d<>(SB), RODATA|NOPTR, $32
 
+// func vecSumAVX2(x *float32, n int) float32
+// Requires: AVX
+TEXT ·vecSumAVX2(SB), NOSPLIT, $0-20
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+wide69:
+	CMPQ   CX, $0x00000004
+	JLT    rest70
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	VADDPS 64(AX), Y2, Y2
+	VADDPS 96(AX), Y3, Y3
+	ADDQ   $+128, AX
+	SUBQ   $0x00000004, CX
+	JMP    wide69
+
+rest70:
+	TESTQ CX, CX
+	JLE   done72
+
+loop71:
+	VADDPS (AX), Y0, Y0
+	ADDQ   $+32, AX
+	DECQ   CX
+	JNZ    loop71
+
+done72:
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0x4e, X1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X1
+	VMOVSS       X1, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func vecSquaresAVX2(x *float32, n int, mean float32) float32
+// Requires: AVX, FMA3
+TEXT ·vecSquaresAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS mean+16(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+
+wide73:
+	CMPQ        CX, $0x00000004
+	JLT         rest74
+	VMOVUPS     (AX), Y5
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y1
+	VMOVUPS     32(AX), Y5
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y2
+	VMOVUPS     64(AX), Y5
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y3
+	VMOVUPS     96(AX), Y5
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y4
+	ADDQ        $+128, AX
+	SUBQ        $0x00000004, CX
+	JMP         wide73
+
+rest74:
+	TESTQ CX, CX
+	JLE   done76
+
+loop75:
+	VMOVUPS     (AX), Y5
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y1
+	ADDQ        $+32, AX
+	DECQ        CX
+	JNZ         loop75
+
+done76:
+	VADDPS       Y2, Y1, Y1
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func vecCentreAVX2(dst *float32, x *float32, w *float32, b *float32, n int, mean float32, c float32)
+// Requires: AVX, FMA3
+TEXT ·vecCentreAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         b+24(FP), BX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS mean+40(FP), Y0
+	VBROADCASTSS c+44(FP), Y1
+
+wide77:
+	CMPQ        SI, $0x00000002
+	JLT         rest78
+	VMOVUPS     (CX), Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     (BX), Y3
+	VFMADD231PS (DX), Y2, Y3
+	VMOVUPS     Y3, (AX)
+	VMOVUPS     32(CX), Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     32(BX), Y3
+	VFMADD231PS 32(DX), Y2, Y3
+	VMOVUPS     Y3, 32(AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	SUBQ        $0x00000002, SI
+	JMP         wide77
+
+rest78:
+	TESTQ SI, SI
+	JLE   done80
+
+loop79:
+	VMOVUPS     (CX), Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     (BX), Y3
+	VFMADD231PS (DX), Y2, Y3
+	VMOVUPS     Y3, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	DECQ        SI
+	JNZ         loop79
+
+done80:
+	VZEROUPPER
+	RET
+
 // func vecSiluMulAVX2(dst *float32, gate *float32, up *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·vecSiluMulAVX2(SB), NOSPLIT, $0-32
@@ -959,9 +1398,9 @@ TEXT ·vecSiluMulAVX2(SB), NOSPLIT, $0-32
 	MOVQ   n+24(FP), BX
 	VXORPS Y0, Y0, Y0
 
-wide53:
+wide81:
 	CMPQ        BX, $0x00000002
-	JLT         rest54
+	JLT         rest82
 	VMOVUPS     (CX), Y1
 	VSUBPS      Y1, Y0, Y2
 	VMAXPS      spreadc2ae0000<>+0(SB), Y2, Y2
@@ -1006,13 +1445,13 @@ wide53:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide53
+	JMP         wide81
 
-rest54:
+rest82:
 	TESTQ BX, BX
-	JLE   done56
+	JLE   done84
 
-loop55:
+loop83:
 	VMOVUPS     (CX), Y1
 	VSUBPS      Y1, Y0, Y2
 	VMAXPS      spreadc2ae0000<>+0(SB), Y2, Y2
@@ -1037,9 +1476,9 @@ loop55:
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
 	DECQ        BX
-	JNZ         loop55
+	JNZ         loop83
 
-done56:
+done84:
 	VZEROUPPER
 	RET
 
@@ -1053,9 +1492,9 @@ TEXT ·vecGeluMulAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS wordbfcc422a<>+0(SB), Y0
 	VBROADCASTSS wordbd922279<>+0(SB), Y1
 
-wide57:
+wide85:
 	CMPQ        BX, $0x00000002
-	JLT         rest58
+	JLT         rest86
 	VMOVUPS     (CX), Y2
 	VMULPS      Y2, Y2, Y3
 	VFMADD213PS Y0, Y1, Y3
@@ -1104,13 +1543,13 @@ wide57:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide57
+	JMP         wide85
 
-rest58:
+rest86:
 	TESTQ BX, BX
-	JLE   done60
+	JLE   done88
 
-loop59:
+loop87:
 	VMOVUPS     (CX), Y2
 	VMULPS      Y2, Y2, Y3
 	VFMADD213PS Y0, Y1, Y3
@@ -1137,9 +1576,120 @@ loop59:
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
 	DECQ        BX
-	JNZ         loop59
+	JNZ         loop87
 
-done60:
+done88:
+	VZEROUPPER
+	RET
+
+// func vecGeluErfMulAVX2(dst *float32, gate *float32, up *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·vecGeluErfMulAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         gate+8(FP), CX
+	MOVQ         up+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS wordbfcc297a<>+0(SB), Y0
+	VBROADCASTSS wordbd97933c<>+0(SB), Y1
+	VBROADCASTSS word3a384bce<>+0(SB), Y2
+	VBROADCASTSS word41c80000<>+0(SB), Y3
+
+wide89:
+	CMPQ        BX, $0x00000002
+	JLT         rest90
+	VMOVUPS     (CX), Y4
+	VMULPS      Y4, Y4, Y5
+	VMINPS      Y3, Y5, Y5
+	VMOVAPS     Y2, Y6
+	VFMADD213PS Y1, Y5, Y6
+	VFMADD213PS Y0, Y5, Y6
+	VMULPS      Y4, Y6, Y6
+	VMAXPS      spreadc2ae0000<>+0(SB), Y6, Y6
+	VMINPS      spread42b00000<>+0(SB), Y6, Y6
+	VMULPS      spread3fb8aa3b<>+0(SB), Y6, Y6
+	VROUNDPS    $0x09, Y6, Y5
+	VSUBPS      Y5, Y6, Y6
+	VMOVUPS     spread3af4ba82<>+0(SB), Y7
+	VFMADD213PS spread3c13bc29<>+0(SB), Y6, Y7
+	VFMADD213PS spread3d648e74<>+0(SB), Y6, Y7
+	VFMADD213PS spread3e75edab<>+0(SB), Y6, Y7
+	VFMADD213PS spread3f31725d<>+0(SB), Y6, Y7
+	VFMADD213PS spread3f800000<>+0(SB), Y6, Y7
+	VCVTPS2DQ   Y5, Y5
+	VPSLLD      $0x17, Y5, Y5
+	VPADDD      Y5, Y7, Y6
+	VADDPS      spread3f800000<>+0(SB), Y6, Y6
+	VDIVPS      Y6, Y4, Y4
+	VMULPS      (DX), Y4, Y4
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     32(CX), Y4
+	VMULPS      Y4, Y4, Y5
+	VMINPS      Y3, Y5, Y5
+	VMOVAPS     Y2, Y6
+	VFMADD213PS Y1, Y5, Y6
+	VFMADD213PS Y0, Y5, Y6
+	VMULPS      Y4, Y6, Y6
+	VMAXPS      spreadc2ae0000<>+0(SB), Y6, Y6
+	VMINPS      spread42b00000<>+0(SB), Y6, Y6
+	VMULPS      spread3fb8aa3b<>+0(SB), Y6, Y6
+	VROUNDPS    $0x09, Y6, Y5
+	VSUBPS      Y5, Y6, Y6
+	VMOVUPS     spread3af4ba82<>+0(SB), Y7
+	VFMADD213PS spread3c13bc29<>+0(SB), Y6, Y7
+	VFMADD213PS spread3d648e74<>+0(SB), Y6, Y7
+	VFMADD213PS spread3e75edab<>+0(SB), Y6, Y7
+	VFMADD213PS spread3f31725d<>+0(SB), Y6, Y7
+	VFMADD213PS spread3f800000<>+0(SB), Y6, Y7
+	VCVTPS2DQ   Y5, Y5
+	VPSLLD      $0x17, Y5, Y5
+	VPADDD      Y5, Y7, Y6
+	VADDPS      spread3f800000<>+0(SB), Y6, Y6
+	VDIVPS      Y6, Y4, Y4
+	VMULPS      32(DX), Y4, Y4
+	VMOVUPS     Y4, 32(AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	SUBQ        $0x00000002, BX
+	JMP         wide89
+
+rest90:
+	TESTQ BX, BX
+	JLE   done92
+
+loop91:
+	VMOVUPS     (CX), Y4
+	VMULPS      Y4, Y4, Y5
+	VMINPS      Y3, Y5, Y5
+	VMOVAPS     Y2, Y6
+	VFMADD213PS Y1, Y5, Y6
+	VFMADD213PS Y0, Y5, Y6
+	VMULPS      Y4, Y6, Y6
+	VMAXPS      spreadc2ae0000<>+0(SB), Y6, Y6
+	VMINPS      spread42b00000<>+0(SB), Y6, Y6
+	VMULPS      spread3fb8aa3b<>+0(SB), Y6, Y6
+	VROUNDPS    $0x09, Y6, Y5
+	VSUBPS      Y5, Y6, Y6
+	VMOVUPS     spread3af4ba82<>+0(SB), Y7
+	VFMADD213PS spread3c13bc29<>+0(SB), Y6, Y7
+	VFMADD213PS spread3d648e74<>+0(SB), Y6, Y7
+	VFMADD213PS spread3e75edab<>+0(SB), Y6, Y7
+	VFMADD213PS spread3f31725d<>+0(SB), Y6, Y7
+	VFMADD213PS spread3f800000<>+0(SB), Y6, Y7
+	VCVTPS2DQ   Y5, Y5
+	VPSLLD      $0x17, Y5, Y5
+	VPADDD      Y5, Y7, Y6
+	VADDPS      spread3f800000<>+0(SB), Y6, Y6
+	VDIVPS      Y6, Y4, Y4
+	VMULPS      (DX), Y4, Y4
+	VMOVUPS     Y4, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	DECQ        BX
+	JNZ         loop91
+
+done92:
 	VZEROUPPER
 	RET
 
@@ -1152,9 +1702,9 @@ TEXT ·vecRopeHalvesAVX2(SB), NOSPLIT, $0-40
 	MOVQ  cos+16(FP), BX
 	MOVQ  sin+24(FP), SI
 	TESTQ DX, DX
-	JLE   done62
+	JLE   done94
 
-loop61:
+loop93:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VMOVUPS     (BX), Y2
@@ -1170,9 +1720,9 @@ loop61:
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	DECQ        DX
-	JNZ         loop61
+	JNZ         loop93
 
-done62:
+done94:
 	VZEROUPPER
 	RET
 
@@ -1184,9 +1734,9 @@ TEXT ·vecRopePairsAVX2(SB), NOSPLIT, $0-32
 	MOVQ  cos+8(FP), DX
 	MOVQ  sin+16(FP), BX
 	TESTQ CX, CX
-	JLE   done64
+	JLE   done96
 
-loop63:
+loop95:
 	VMOVUPS        (AX), Y0
 	VPMOVZXDQ      (DX), Y1
 	VPMOVZXDQ      (BX), Y2
@@ -1200,9 +1750,9 @@ loop63:
 	ADDQ           $+16, DX
 	ADDQ           $+16, BX
 	DECQ           CX
-	JNZ            loop63
+	JNZ            loop95
 
-done64:
+done96:
 	VZEROUPPER
 	RET
 
@@ -1212,13 +1762,13 @@ TEXT ·vecPrefetch(SB), NOSPLIT, $0-16
 	MOVQ  x+0(FP), AX
 	MOVQ  lines+8(FP), CX
 	TESTQ CX, CX
-	JLE   done66
+	JLE   done98
 
-loop65:
+loop97:
 	PREFETCHT0 (AX)
 	ADDQ       $0x40, AX
 	DECQ       CX
-	JNZ        loop65
+	JNZ        loop97
 
-done66:
+done98:
 	RET

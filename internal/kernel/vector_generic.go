@@ -77,6 +77,48 @@ func dotGeneric(a, b []float32) float32 {
 	return (s0 + s1) + (s2 + s3)
 }
 
+// sumGeneric keeps four sums, as dotGeneric does.
+func sumGeneric(x []float32) float32 {
+	var s0, s1, s2, s3 float32
+	for len(x) >= 4 {
+		v := (*[4]float32)(x)
+		s0 += v[0]
+		s1 += v[1]
+		s2 += v[2]
+		s3 += v[3]
+		x = x[4:]
+	}
+	for _, v := range x {
+		s0 += v
+	}
+	return (s0 + s1) + (s2 + s3)
+}
+
+// squaresGeneric is Σ (x-mean)².
+func squaresGeneric(x []float32, mean float32) float32 {
+	var s0, s1, s2, s3 float32
+	for len(x) >= 4 {
+		v := (*[4]float32)(x)
+		d0, d1, d2, d3 := v[0]-mean, v[1]-mean, v[2]-mean, v[3]-mean
+		s0 += d0 * d0
+		s1 += d1 * d1
+		s2 += d2 * d2
+		s3 += d3 * d3
+		x = x[4:]
+	}
+	for _, v := range x {
+		s0 += (v - mean) * (v - mean)
+	}
+	return (s0 + s1) + (s2 + s3)
+}
+
+// centreGeneric sets dst = (x-mean)*scale*w + b.
+func centreGeneric(dst, x, w, b []float32, m moments) {
+	for i, v := range x {
+		dst[i] = (v-m.mean)*m.scale*w[i] + b[i]
+	}
+}
+
 // scaleMulGeneric sets dst = x*c*w; w nil means 1.
 func scaleMulGeneric(dst, x, w []float32, c float32) {
 	if w == nil {
@@ -120,6 +162,19 @@ const (
 )
 
 func geluZ(g float32) float32 { return geluRoot * g * (1 + geluCube*g*g) }
+
+// geluErfMulGeneric uses 1/(1+exp(-p(g))) for the normal distribution's integral up
+// to g, where p is an odd polynomial of degree 5, fitted so that the error of
+// gelu(g) is at most 2.6e-5 everywhere. Beyond |g| = 5 the integral is 0 or 1
+// within that error, and p goes on as a line.
+func geluErfMulGeneric(dst, gate, up []float32) {
+	const c1, c3, c5, most = 1.5950157658759296, 0.0740112941658954, -0.0007030338756824904, 25
+	for i, g := range gate {
+		q := min(g*g, most)
+		p := g * (c1 + q*(c3+q*c5))
+		dst[i] = g / (1 + exp32(-p)) * up[i]
+	}
+}
 
 func ropeHalvesGeneric(lo, hi, cos, sin []float32) {
 	for i, c := range cos {

@@ -12,3 +12,7 @@ func (Set) ropePairs(x, cos, sin []float32)                { ropePairsGeneric(x,
 func (Set) dot(a, b []float32) float32                     { return dotGeneric(a, b) }
 func (Set) expSum(x []float32, max, scale float32) float32 { return expSumGeneric(x, max, scale) }
 func (Set) prefetch([]float32)                             {}
+func (Set) sum(x []float32) float32                        { return sumGeneric(x) }
+func (Set) squares(x []float32, mean float32) float32      { return squaresGeneric(x, mean) }
+func (Set) centre(dst, x, w, b []float32, m moments)       { centreGeneric(dst, x, w, b, m) }
+func (Set) geluErfMul(dst, gate, up []float32)             { geluErfMulGeneric(dst, gate, up) }

@@ -29,6 +29,21 @@ func vecDotAVX512(x *float32, y *float32, n int) float32
 //go:noescape
 func vecExpSumAVX512(x *float32, n int, max float32, scale float32) float32
 
+// vecSum: Σ x.
+//
+//go:noescape
+func vecSumAVX512(x *float32, n int) float32
+
+// vecSquares: Σ (x-mean)².
+//
+//go:noescape
+func vecSquaresAVX512(x *float32, n int, mean float32) float32
+
+// vecCentre: dst = (x-mean)*c*w + b.
+//
+//go:noescape
+func vecCentreAVX512(dst *float32, x *float32, w *float32, b *float32, n int, mean float32, c float32)
+
 // vecSiluMul: dst = g/(1+exp(-g))*up.
 //
 //go:noescape
@@ -38,6 +53,11 @@ func vecSiluMulAVX512(dst *float32, gate *float32, up *float32, n int)
 //
 //go:noescape
 func vecGeluMulAVX512(dst *float32, gate *float32, up *float32, n int)
+
+// vecGeluErfMul: dst = gelu(g)*up, erf form.
+//
+//go:noescape
+func vecGeluErfMulAVX512(dst *float32, gate *float32, up *float32, n int)
 
 // vecRopeHalves: (lo, hi) = (lo*cos-hi*sin, lo*sin+hi*cos).
 //
@@ -74,6 +94,21 @@ func vecDotAVX2(x *float32, y *float32, n int) float32
 //go:noescape
 func vecExpSumAVX2(x *float32, n int, max float32, scale float32) float32
 
+// vecSum: Σ x.
+//
+//go:noescape
+func vecSumAVX2(x *float32, n int) float32
+
+// vecSquares: Σ (x-mean)².
+//
+//go:noescape
+func vecSquaresAVX2(x *float32, n int, mean float32) float32
+
+// vecCentre: dst = (x-mean)*c*w + b.
+//
+//go:noescape
+func vecCentreAVX2(dst *float32, x *float32, w *float32, b *float32, n int, mean float32, c float32)
+
 // vecSiluMul: dst = g/(1+exp(-g))*up.
 //
 //go:noescape
@@ -83,6 +118,11 @@ func vecSiluMulAVX2(dst *float32, gate *float32, up *float32, n int)
 //
 //go:noescape
 func vecGeluMulAVX2(dst *float32, gate *float32, up *float32, n int)
+
+// vecGeluErfMul: dst = gelu(g)*up, erf form.
+//
+//go:noescape
+func vecGeluErfMulAVX2(dst *float32, gate *float32, up *float32, n int)
 
 // vecRopeHalves: (lo, hi) = (lo*cos-hi*sin, lo*sin+hi*cos).
 //

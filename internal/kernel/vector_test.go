@@ -78,6 +78,21 @@ func TestNorms(t *testing.T) {
 			in := placed(t, x, true)
 			s.RMSNorm(in, in, nil, eps)
 			verify("RMSNorm in place", in, func(i int) float64 { return float64(x[i]) * rms })
+			mean, spread := 0.0, 0.0
+			for _, v := range x {
+				mean += float64(v) / float64(n)
+			}
+			for _, v := range x {
+				spread += math.Pow(float64(v)-mean, 2) / float64(n)
+			}
+			b := randomRow(rng, n)
+			scale := 1 / math.Sqrt(spread+eps)
+			bound *= 1 + math.Abs(mean)*scale + scale // a mean that is rounded shifts all values
+			in = placed(t, x, true)
+			if !s.LayerNorm(in, in, &Affine{placed(t, w, false), placed(t, b, true), eps}, 0) {
+				t.Fatal("a row of finite numbers is not finite")
+			}
+			verify("LayerNorm", in, func(i int) float64 { return (float64(x[i])-mean)*scale*float64(w[i]) + float64(b[i]) })
 		}
 	})
 }
@@ -98,6 +113,23 @@ func TestActivations(t *testing.T) {
 				t.Fatalf("silu(%g)*%g = %g, want %g", g, up[i], dst[i], want)
 			}
 		}
+		erf := guarded[float32](t, len(gate), false)
+		s.geluErfMul(erf, placed(t, gate, true), placed(t, up, true))
+		for i, g := range gate {
+			want := float64(g) / 2 * math.Erfc(-float64(g)/math.Sqrt2) * float64(up[i])
+			if !within(erf[i], want, 3e-5*math.Abs(float64(up[i]))+geluRelErr*math.Abs(want)) {
+				t.Fatalf("gelu(%g)*%g = %g, want %g", g, up[i], erf[i], want)
+			}
+		}
+		same := slices.Clone(gate[:120])
+		s.GeluErfRows(same, 3, 40, 40)
+		for i, v := range same {
+			if !within(v*up[i], float64(erf[i]), 1e-6*(1+math.Abs(float64(erf[i])))) {
+				t.Fatalf("gelu(%g) alone = %g, times %g: %g", gate[i], v, up[i], erf[i])
+			}
+		}
+		alone := slices.Clone(gate[:2*40])
+		s.GeluRows(alone, 2, 40, 33)
 		s.geluMul(dst, placed(t, gate, true), placed(t, up, true))
 		for i, g64 := range gate {
 			g := float64(g64)
@@ -105,6 +137,14 @@ func TestActivations(t *testing.T) {
 			want := g / (1 + math.Exp(-2*z)) * float64(up[i])
 			if !within(dst[i], want, geluRelErr*math.Max(math.Abs(want), math.Abs(g*float64(up[i])))) {
 				t.Fatalf("gelu(%g)*%g = %g, want %g", g, up[i], dst[i], want)
+			}
+			if want /= float64(up[i]); i < len(alone) {
+				if i%40 >= 33 {
+					want = g
+				}
+				if !within(alone[i], want, geluRelErr*math.Max(math.Abs(want), math.Abs(g))) {
+					t.Fatalf("gelu(%g) = %g, want %g", g, alone[i], want)
+				}
 			}
 		}
 	})

@@ -17,7 +17,9 @@ func main() {
 	for _, a := range lanes.All {
 		elementwise(a)
 		reductions(a)
+		centring(a)
 		activations(a)
+		geluErf(a)
 		ropeHalves(a)
 		ropePairs(a)
 	}
@@ -90,22 +92,70 @@ func elementwise(a lanes.Arch) {
 func reductions(a lanes.Arch) {
 	begin(a, "vecDot", "func(x, y *float32, n int) float32", "vecDot: Σ x*y.")
 	x, y, n := lanes.Pointer("x"), lanes.Pointer("y"), lanes.Pointer("n")
-	sums := a.Regs(4)
-	for _, s := range sums {
-		a.Zero(s)
-	}
+	sums := zeros(a)
 	lanes.Unrolled(n, 4, func(k int) {
 		r := a.Reg()
 		VMOVUPS(at(a, x, k), r)
 		VFMADD231PS(at(a, y, k), r, sums[k])
 	}, advance(a, x, y))
+	total(a, sums)
+
+	a.ExpSum("vecExpSum", true)
+}
+
+// centring are the three passes of a layer normalisation.
+func centring(a lanes.Arch) {
+	begin(a, "vecSum", "func(x *float32, n int) float32", "vecSum: Σ x.")
+	x, n := lanes.Pointer("x"), lanes.Pointer("n")
+	sums := zeros(a)
+	lanes.Unrolled(n, 4, func(k int) {
+		VADDPS(at(a, x, k), sums[k], sums[k])
+	}, advance(a, x))
+	total(a, sums)
+
+	begin(a, "vecSquares", "func(x *float32, n int, mean float32) float32", "vecSquares: Σ (x-mean)².")
+	x, n = lanes.Pointer("x"), lanes.Pointer("n")
+	mean := a.Param("mean")
+	sums = zeros(a)
+	lanes.Unrolled(n, 4, func(k int) {
+		r := a.Reg()
+		VMOVUPS(at(a, x, k), r)
+		VSUBPS(mean, r, r)
+		VFMADD231PS(r, r, sums[k])
+	}, advance(a, x))
+	total(a, sums)
+
+	begin(a, "vecCentre", "func(dst, x, w, b *float32, n int, mean, c float32)", "vecCentre: dst = (x-mean)*c*w + b.")
+	dst, x, w, b, n := lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("w"), lanes.Pointer("b"), lanes.Pointer("n")
+	mean, c := a.Param("mean"), a.Param("c")
+	lanes.Unrolled(n, 2, func(k int) {
+		r, t := a.Reg(), a.Reg()
+		VMOVUPS(at(a, x, k), r)
+		VSUBPS(mean, r, r)
+		VMULPS(c, r, r)
+		VMOVUPS(at(a, b, k), t)
+		VFMADD231PS(at(a, w, k), r, t)
+		VMOVUPS(t, at(a, dst, k))
+	}, advance(a, dst, x, w, b))
+	lanes.Finish()
+}
+
+// zeros are four sums at their beginning.
+func zeros(a lanes.Arch) []reg.VecVirtual {
+	sums := a.Regs(4)
+	for _, s := range sums {
+		a.Zero(s)
+	}
+	return sums
+}
+
+// total ends a function whose result is the four sums together.
+func total(a lanes.Arch, sums []reg.VecVirtual) {
 	VADDPS(sums[1], sums[0], sums[0])
 	VADDPS(sums[3], sums[2], sums[2])
 	VADDPS(sums[2], sums[0], sums[0])
 	lanes.SetResult(a.Reduce(sums[0], VADDPS))
 	lanes.Finish()
-
-	a.ExpSum("vecExpSum", true)
 }
 
 func activations(a lanes.Arch) {
@@ -133,6 +183,28 @@ func activations(a lanes.Arch) {
 		VMOVUPS(at(a, g, k), v)
 		VMULPS(v, v, t)
 		VFMADD213PS(linear, cubic, t) // -2z = g*(linear + cubic*g²)
+		VMULPS(v, t, t)
+		e.Emit(t, false)
+		gated(e.One(), v, t, at(a, up, k))
+		VMOVUPS(v, at(a, dst, k))
+	}, advance(a, dst, g, up))
+	lanes.Finish()
+}
+
+// geluErf uses 1/(1+exp(-p)) for the normal distribution, see geluErfMulGeneric.
+func geluErf(a lanes.Arch) {
+	begin(a, "vecGeluErfMul", "func(dst, gate, up *float32, n int)", "vecGeluErfMul: dst = gelu(g)*up, erf form.")
+	dst, g, up, n := lanes.Pointer("dst"), lanes.Pointer("gate"), lanes.Pointer("up"), lanes.Pointer("n")
+	e := a.NewExp()
+	c1, c3, c5, most := a.Const(-1.5950157658759296), a.Const(-0.0740112941658954), a.Const(0.0007030338756824904), a.Const(25)
+	lanes.Unrolled(n, 2, func(k int) {
+		v, q, t := a.Reg(), a.Reg(), a.Reg()
+		VMOVUPS(at(a, g, k), v)
+		VMULPS(v, v, q)
+		VMINPS(most, q, q)
+		VMOVAPS(c5, t)
+		VFMADD213PS(c3, q, t)
+		VFMADD213PS(c1, q, t)
 		VMULPS(v, t, t)
 		e.Emit(t, false)
 		gated(e.One(), v, t, at(a, up, k))
