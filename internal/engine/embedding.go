@@ -18,6 +18,12 @@ type stater interface {
 	Dim() int
 }
 
+// finisher is an Executor that turns the pooled states of a text into its embedding,
+// or into the scores of its labels.
+type finisher interface {
+	Finish(pooled []float32) []float32
+}
+
 // pooled collects the hidden states of a sequence that wants an embedding. They come
 // in the order of their positions, each once, whatever chunks the prompt is computed
 // in: so the sum has the same bits every time.
@@ -63,6 +69,28 @@ func (e *Engine) pool(plan *sched.Plan) {
 			p.rows++
 		}
 	}
+}
+
+// embed is a text's embedding, once all its rows are pooled.
+func (e *Engine) embed(p *pooled) ([]float32, error) {
+	v := p.mean()
+	if x, ok := e.x.(finisher); ok {
+		v = x.Finish(v)
+	}
+	if !finite(v) {
+		return nil, ErrNotFinite
+	}
+	return v, nil
+}
+
+// finite says that a vector has no NaN and no infinity.
+func finite(x []float32) bool {
+	for _, v := range x {
+		if v-v != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // mean is the embedding once all rows are there.

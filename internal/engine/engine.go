@@ -27,6 +27,7 @@ type Config struct {
 	AgeSteps    int        // see sched.Config
 	PrefixCache bool       // share the blocks of common prefixes
 	EOG         []int32    // tokens that end a generation
+	Encoder     bool       // the executor makes embeddings only, of texts that are whole in a step
 	Kernels     kernel.Set // for sampling
 
 	// OnPanic is told of a panic in a step, which its requests see as an error.
@@ -52,6 +53,9 @@ func (c *Config) fill(x Executor) {
 	c.MaxQueue = max(c.MaxQueue, 0)
 	c.StepBudget = min(c.StepBudget, x.MaxRows())
 	c.Context = min(c.Context, c.Blocks*c.BlockTokens)
+	if c.Encoder {
+		c.Context, c.PrefixCache = min(c.Context, c.StepBudget), false
+	}
 }
 
 // Engine runs requests. Its methods may be called from any goroutine.
@@ -151,6 +155,7 @@ func (e *Engine) reset() (err error) {
 		AgeSteps:    e.cfg.AgeSteps,
 		PrefixCache: e.cfg.PrefixCache,
 		EOG:         e.cfg.EOG,
+		Whole:       e.cfg.Encoder,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)

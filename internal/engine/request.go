@@ -16,6 +16,7 @@ var (
 	ErrQueueFull = sched.ErrQueueFull
 	ErrTooLong   = sched.ErrTooLong // a *TooLongError with counts
 	ErrEmpty     = sched.ErrEmpty
+	ErrEncoder   = errors.New("engine: the model makes embeddings, and generates nothing")
 	ErrToken     = errors.New("engine: token is not in the vocabulary")
 	ErrDraining  = errors.New("engine: draining, no new requests")
 	ErrClosed    = errors.New("engine: closed")
@@ -98,6 +99,9 @@ func (e *Engine) validate(r *Request) error {
 			return errors.New("engine: a request for an embedding gets no tokens")
 		}
 	}
+	if r.Pooling == model.NoPooling && e.cfg.Encoder {
+		return ErrEncoder
+	}
 	vocab := e.x.Vocab()
 	for i, t := range r.Prompt {
 		if t < 0 || int(t) >= vocab {
@@ -125,7 +129,7 @@ type Finish struct {
 	Usage       Usage
 	Timings     Timings
 	Preemptions int
-	Embedding   []float32 // if Pooling asked for it and Reason is Length: the pooled hidden states, not normalised
+	Embedding   []float32 // if Pooling asked for it and Reason is Length: not normalised; a reranker's scores
 }
 
 // Usage counts tokens. Completion includes the stop token.

@@ -163,7 +163,9 @@ func (e *Engine) finish(seq *sched.Seq, now time.Time) {
 		Preemptions: seq.Preemptions(),
 	}
 	if s.pooled != nil && f.Reason == Length {
-		f.Embedding = s.pooled.mean()
+		if f.Embedding, f.Err = e.embed(s.pooled); f.Err != nil {
+			f.Reason = Failed
+		}
 	}
 	e.end(s, f, now)
 }

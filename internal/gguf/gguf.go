@@ -56,6 +56,11 @@ func (t Tensor) Elements() int {
 	return n
 }
 
+// Part is n bytes of a tensor from byte at on, as a tensor without a shape.
+func (f *File) Part(t Tensor, at, n int) Tensor {
+	return Tensor{Name: t.Name, Type: t.Type, Data: t.Data[at : at+n : at+n], offset: t.offset + at}
+}
+
 // Cols is the length of a row.
 func (t Tensor) Cols() int {
 	if len(t.Shape) == 0 {

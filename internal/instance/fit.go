@@ -25,6 +25,8 @@ type need struct {
 	model.Memory
 	samplers uint64
 	context  int // positions that the model was made for
+
+	rows, texts int // of a step of an encoder, 0: it is none
 }
 
 // fixed is what is taken whatever the size of the cache.
@@ -64,17 +66,23 @@ func memory(n need, r room) Memory {
 }
 
 func estimate(f *gguf.File, o Options) (need, room, error) {
-	m, err := model.Need(f, o.model())
+	config, err := model.Describe(f)
 	if err != nil {
 		return need{}, room{}, err
 	}
-	config, err := model.Describe(f)
+	if config.Encoder {
+		o = o.encoding(config)
+	}
+	m, err := model.Need(f, o.model())
 	if err != nil {
 		return need{}, room{}, err
 	}
 	m.PerBlock += blockBooks
 	n := need{Memory: m, context: config.Context}
 	n.samplers = uint64(o.Threads) * sample.Bytes(config.Vocab, config.Context)
+	if config.Encoder {
+		n.rows, n.texts = o.StepBudget, o.MaxBatch
+	}
 	r, err := fit(n, o)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", f.Path(), err)
@@ -99,6 +107,9 @@ func fit(n need, o Options) (room, error) {
 	if context > n.context {
 		return room{}, fmt.Errorf("--ctx %d: the model was made for %d positions", o.Context, n.context)
 	}
+	if n.rows > 0 {
+		return fitEncoder(n, o, context)
+	}
 	const ordinary = 2048
 	bytes := uint64(blocksFor(max(context, o.MaxBatch*min(context, ordinary)))) * n.PerBlock
 	switch {
@@ -122,6 +133,17 @@ func fit(n need, o Options) (room, error) {
 			ErrTooLarge, size(bytes), blocks*kvcache.BlockTokens, context)
 	default:
 		blocks, context = even, even*kvcache.BlockTokens
+	}
+	return room{context: context, blocks: blocks}, nil
+}
+
+// fitEncoder sizes the keys and values of an encoder: those of one layer and one
+// step, however long they are asked to be kept.
+func fitEncoder(n need, o Options, context int) (room, error) {
+	blocks := blocksFor(n.rows) + n.texts // the last block of a text is hardly ever full
+	if bytes := uint64(blocks) * n.PerBlock; o.MemoryLimit > 0 && bytes > o.MemoryLimit-n.fixed() {
+		return room{}, fmt.Errorf("%w: a step takes %s beside %s of weights and buffers, the limit is %s: lower --ctx, or raise --memory-limit",
+			ErrTooLarge, size(bytes), size(n.fixed()), size(o.MemoryLimit))
 	}
 	return room{context: context, blocks: blocks}, nil
 }

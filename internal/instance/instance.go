@@ -54,6 +54,23 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// encoding are the options for an encoder, whose texts are whole in a step: a step
+// has room for a text as long as the context, and for many that are short.
+func (o Options) encoding(c model.Config) Options {
+	context := c.Context
+	if o.Context > 0 {
+		context = min(context, o.Context)
+	}
+	o.MaxBatch = max(o.MaxBatch, encoderBatch)
+	o.StepBudget = max(o.StepBudget, encoderRows, context)
+	return o
+}
+
+const (
+	encoderBatch = 64  // texts of a step
+	encoderRows  = 512 // tokens of a step
+)
+
 // model is the part of the options that the model is loaded with.
 func (o Options) model() model.Options {
 	return model.Options{
@@ -107,6 +124,13 @@ func (in *Instance) load(o Options) (err error) {
 			panic(v)
 		}
 	}()
+	config, err := model.Describe(in.File)
+	if err != nil {
+		return err
+	}
+	if config.Encoder {
+		o = o.encoding(config)
+	}
 	options := o.model()
 	n, p, err := estimate(in.File, o)
 	if err != nil {
@@ -141,6 +165,7 @@ func (in *Instance) load(o Options) (err error) {
 		ChunkTokens: o.ChunkTokens,
 		PrefixCache: !o.NoPrefix,
 		EOG:         in.Tokenizer.EOG(),
+		Encoder:     config.Encoder,
 		Kernels:     kernel.New(o.Tier),
 		OnPanic:     o.OnPanic,
 		Explain:     in.explain,

@@ -157,7 +157,7 @@ func (s Set) newAttendState(t *Tile, kv *KV, blocks []int32, scratch []float32) 
 		q, finite := st.q[i*MaxHeadDim:][:t.HeadDim], true
 		if kv.Type == quant.F16 {
 			s.scaleTo(q, t.Q[i], t.Scale)
-			finite = s.finite(t.Q[i])
+			finite = s.Finite(t.Q[i])
 		} else {
 			var scale float32
 			scale, finite = s.keyInts(kv, q, t.Q[i], 1.0/intMax)

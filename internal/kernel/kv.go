@@ -61,7 +61,7 @@ func (s Set) StoreK(kv *KV, block int32, slot int, k []float32) (finite bool) {
 	b := kv.block(kv.K, block, slot, k)
 	if kv.Type == quant.F16 {
 		s.storeK(b, slot, k)
-		return s.finite(k)
+		return s.Finite(k)
 	}
 	if kv.small() {
 		var row [MaxHeadDim]float32
@@ -85,7 +85,7 @@ func (s Set) StoreV(kv *KV, block int32, slot int, v []float32) (finite bool) {
 	b := kv.block(kv.V, block, slot, v)
 	if kv.Type == quant.F16 {
 		s.storeV(b, slot, v)
-		return s.finite(v)
+		return s.Finite(v)
 	}
 	var ints [MaxHeadDim]int16
 	scale, finite := s.valueInts(ints[:len(v)], v, 1/kv.intMax())
@@ -94,9 +94,9 @@ func (s Set) StoreV(kv *KV, block int32, slot int, v []float32) (finite bool) {
 	return finite
 }
 
-// finite reports whether the sum of the squares of x is finite. An infinite sum
+// Finite reports whether the sum of the squares of x is finite. An infinite sum
 // minus itself is NaN.
-func (s Set) finite(x []float32) bool {
+func (s Set) Finite(x []float32) bool {
 	sum := s.dot(x, x)
 	return sum-sum == 0
 }

@@ -108,15 +108,15 @@ func (s Set) GeluErfMulRows(x []float32, rows, ld, n int) {
 }
 
 // ones are the ups of rows without any.
-var ones = func() (x [RowWidth]float32) {
+var ones = func() (x [rowWidth]float32) {
 	for i := range x {
 		x[i] = 1
 	}
 	return x
 }()
 
-// RowWidth is the longest row that GeluRows and GeluErfRows take.
-const RowWidth = 256
+// rowWidth is the longest row that GeluRows and GeluErfRows take.
+const rowWidth = 256
 
 // GeluRows sets x = gelu(x) in the first n values of rows that begin ld values
 // apart, with the tanh approximation.
@@ -124,6 +124,14 @@ func (s Set) GeluRows(x []float32, rows, ld, n int) {
 	for r := range rows {
 		row := x[r*ld:][:n]
 		s.geluMul(row, row, ones[:n])
+	}
+}
+
+// SiluRows is GeluRows with SiLU: x / (1 + exp(-x)).
+func (s Set) SiluRows(x []float32, rows, ld, n int) {
+	for r := range rows {
+		row := x[r*ld:][:n]
+		s.siluMul(row, row, ones[:n])
 	}
 }
 

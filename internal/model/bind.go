@@ -23,6 +23,7 @@ type binder struct {
 	ropes  []*nn.Rope
 
 	routers []*nn.Matrix // of loads: they alone read floats where their weights are floats
+	head    *head        // of what is pooled; nil: none
 	used    map[string]bool
 	params  int64
 }
@@ -55,9 +56,16 @@ func bind(f *gguf.File) (*binder, network, error) {
 	}
 	c := &b.config
 	c.Params = b.params
+	b.checkHead()
+	if meta.err != nil {
+		return nil, nil, meta.err
+	}
 	b.limits.Dim, b.limits.Vocab = c.Dim, c.Vocab
 	b.limits.Heads, b.limits.HeadDim = c.Heads*c.HeadDim, c.HeadDim
 	b.limits.KVHeads, b.limits.Group = c.KVHeads, c.Heads/c.KVHeads
+	if c.Encoder {
+		b.limits.Vocab = 1 // no logits
+	}
 	for _, l := range b.loads {
 		if slices.Contains(b.routers, l.m) {
 			continue
@@ -113,6 +121,9 @@ func shapeText(shape []int) string {
 	return "[" + strings.Join(s, " x ") + "]"
 }
 
+// dequantize reads all numbers of a tensor.
+func dequantize(t gguf.Tensor, dst []float32) error { return quant.Dequantize(t.Type, dst, t.Data) }
+
 // vector reads a tensor of n numbers, or nil if it is optional and missing.
 func (b *binder) vector(name string, optional bool, n int) []float32 {
 	t, ok := b.find(name, optional, n)
@@ -152,6 +163,67 @@ func (b *binder) routedNorm(name string, n int) nn.Norm {
 	norm := b.norm(name, n)
 	norm.Routed = true
 	return norm
+}
+
+// layerNorm binds a layer normalisation, whose bias may be missing.
+func (b *binder) layerNorm(name string, n int) nn.Norm {
+	norm := b.norm(name, n)
+	if norm.Bias = b.vector(name+".bias", true, n); norm.Bias == nil {
+		norm.Bias = make([]float32, n)
+	}
+	return norm
+}
+
+// rows is a part of a tensor that holds several matrices, one after the other:
+// rows [from, from+n) of them.
+func (b *binder) rows(t gguf.Tensor, from, n int) (*nn.Matrix, gguf.Tensor) {
+	size := t.Type.RowBytes(t.Shape[0])
+	part := b.file.Part(t, from*size, n*size)
+	part.Shape = []int{t.Shape[0], n}
+	return &nn.Matrix{Type: t.Type, Rows: n, Cols: t.Shape[0]}, part
+}
+
+// fused binds queries, keys and values, which are one tensor where a file has
+// attn_qkv.
+func (b *binder) fused(prefix string) nn.QKV {
+	c := &b.config
+	if _, ok := b.file.Tensor(prefix + "attn_qkv.weight"); !ok {
+		return b.qkv(prefix)
+	}
+	counts := []int{c.Heads * c.HeadDim, c.KVHeads * c.HeadDim, c.KVHeads * c.HeadDim}
+	all := counts[0] + counts[1] + counts[2]
+	t, ok := b.find(prefix+"attn_qkv.weight", false, c.Dim, all)
+	bias := b.vector(prefix+"attn_qkv.bias", true, all)
+	if !ok {
+		return nn.QKV{}
+	}
+	var parts [3]nn.Linear
+	from := 0
+	for i, n := range counts {
+		m, part := b.rows(t, from, n)
+		b.loads = append(b.loads, load{m: m, src: part})
+		parts[i].W = m
+		if bias != nil {
+			parts[i].Bias = bias[from : from+n]
+		}
+		from += n
+	}
+	return nn.QKV{Q: parts[0], K: parts[1], V: parts[2]}
+}
+
+// fusedGated binds the first half of a feed-forward layer whose gate lies in
+// ffn_up, before it.
+func (b *binder) fusedGated(prefix string, act nn.Activation) nn.FFN {
+	c := &b.config
+	t, ok := b.find(prefix+"ffn_up.weight", false, c.Dim, 2*c.FF)
+	if !ok {
+		return nn.FFN{}
+	}
+	gate, gatePart := b.rows(t, 0, c.FF)
+	up, upPart := b.rows(t, c.FF, c.FF)
+	b.loads = append(b.loads, load{m: gate, twin: up, src: gatePart, twinOf: upPart})
+	b.limits.Hidden = max(b.limits.Hidden, c.FF)
+	return nn.FFN{Gate: gate, Up: up, Act: act}
 }
 
 // linear binds a projection, with its bias if the file has one.

@@ -32,6 +32,8 @@ type Config struct {
 	NormEps  float64
 	Window   int // positions that a sliding layer sees; 0: none slides
 	Pooling  Pooling
+	Encoder  bool // it makes embeddings only: tokens see what comes after them, too
+	Labels   int  // > 0: it scores pairs of texts, with so many numbers for each
 
 	Params      int64
 	WeightBytes int64 // in memory, in the backend's form
@@ -50,9 +52,10 @@ const (
 // metadata reads an architecture's keys. The first problem is kept; later reads
 // return zeros.
 type metadata struct {
-	file *gguf.File
-	arch string
-	err  error
+	file  *gguf.File
+	arch  string
+	ranks bool // the file's pooling is that of a model that scores pairs of texts
+	err   error
 }
 
 func (m *metadata) fail(format string, args ...any) {
@@ -108,6 +111,15 @@ func (m *metadata) positive(name string, otherwise float64) float64 {
 	return v
 }
 
+// normEps is what is added to a variance, or to a mean square.
+func (m *metadata) normEps() float64 {
+	const rms, layer = "attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"
+	if !m.has(rms) && m.has(layer) {
+		return m.positive(layer, 0)
+	}
+	return m.positive(rms, 0)
+}
+
 // brief keeps an error to one line, whatever the file holds.
 func brief(v any) string {
 	s := fmt.Sprintf("%v (%T)", v, v)
@@ -132,7 +144,7 @@ func readConfig(f *gguf.File, arch string) (Config, *metadata) {
 		Heads:   m.count("attention.head_count", maxHeads),
 		FF:      m.count("feed_forward_length", maxDim),
 		Context: m.count("context_length", maxContext),
-		NormEps: m.positive("attention.layer_norm_rms_epsilon", 0),
+		NormEps: m.normEps(),
 	}
 	c.KVHeads = m.countOr("attention.head_count_kv", maxHeads, c.Heads)
 	c.RopeBase = m.positive("rope.freq_base", 10000)

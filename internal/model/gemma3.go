@@ -37,6 +37,19 @@ const (
 )
 
 func bindGemma3(b *binder) network {
+	m := b.gemma3Layers()
+	if b.meta.err != nil {
+		return nil
+	}
+	m.output = b.output()
+	if b.meta.has("final_logit_softcapping") {
+		m.output.Softcap = float32(b.meta.positive("final_logit_softcapping", 0))
+	}
+	return &m
+}
+
+// gemma3Layers binds all but the output.
+func (b *binder) gemma3Layers() (m gemma3) {
 	c := &b.config
 	c.Window = b.meta.countOr("attention.sliding_window", maxContext, 0)
 	sliding := b.meta.slidingLayers(c, gemma3Pattern)
@@ -45,7 +58,7 @@ func bindGemma3(b *binder) network {
 		Style: nn.Halves, Dim: c.HeadDim,
 		Base: b.meta.positive("rope.freq_base_swa", gemma3LocalBase),
 	})
-	m := &gemma3{embedding: b.embedding()}
+	m = gemma3{embedding: b.embedding()}
 	m.embedding.Scale = float32(math.Sqrt(float64(c.Dim)))
 	for i := range c.Layers {
 		p := layer(i)
@@ -67,15 +80,11 @@ func bindGemma3(b *binder) network {
 			l.attn.Scale = float32(1 / math.Sqrt(float64(c.Dim/c.Heads)))
 		}
 		if b.meta.err != nil {
-			return nil
+			return m
 		}
 		m.layers = append(m.layers, l)
 	}
 	m.norm = b.norm("output_norm", c.Dim)
-	m.output = b.output()
-	if b.meta.has("final_logit_softcapping") {
-		m.output.Softcap = float32(b.meta.positive("final_logit_softcapping", 0))
-	}
 	return m
 }
 
@@ -106,6 +115,12 @@ func (m *metadata) slidingLayers(c *Config, period int) []bool {
 }
 
 func (m *gemma3) forward(be nn.Backend) []float32 {
+	m.compute(be)
+	return be.Head(&m.norm, &m.output)
+}
+
+// compute is all but the output.
+func (m *gemma3) compute(be nn.Backend) {
 	be.Embed(&m.embedding)
 	for i := range m.layers {
 		l := &m.layers[i]
@@ -120,5 +135,4 @@ func (m *gemma3) forward(be nn.Backend) []float32 {
 		be.Gated(&l.ffn)
 		be.ProjectNormAdd(&l.down, &l.postFFN)
 	}
-	return be.Head(&m.norm, &m.output)
 }

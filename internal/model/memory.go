@@ -31,8 +31,7 @@ func Need(f *gguf.File, o Options) (Memory, error) {
 	if err != nil {
 		return Memory{}, fmt.Errorf("model: %s: %w", f.Path(), err)
 	}
-	l := b.limits
-	l.Rows, l.Logits, l.Seqs = o.MaxRows, o.MaxLogits, o.MaxRows
+	l := b.stepLimits(o)
 	var pairs []int
 	for _, r := range b.ropes {
 		pairs = append(pairs, r.Pairs)

@@ -89,6 +89,7 @@ type Model struct {
 	config Config
 	kv     kvcache.Config // without the number of blocks
 	net    network
+	head   *head // nil: none
 	be     nn.Backend
 	pool   *nn.Pool
 	opts   Options
@@ -115,7 +116,7 @@ func Load(f *gguf.File, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{config: b.config, kv: b.kvConfig(o), net: net, pool: o.Pool, opts: o}
+	m := &Model{config: b.config, kv: b.kvConfig(o), net: net, head: b.head, pool: o.Pool, opts: o}
 	if m.pool == nil {
 		m.pool = nn.NewPool(o.Threads)
 	}
@@ -130,8 +131,7 @@ func Load(f *gguf.File, o Options) (*Model, error) {
 }
 
 func (b *binder) backend(pool *nn.Pool, o Options) (nn.Backend, error) {
-	l := b.limits
-	l.Rows, l.Logits, l.Seqs = o.MaxRows, o.MaxLogits, o.MaxRows
+	l := b.stepLimits(o)
 	if o.Reference {
 		return nn.NewReference(pool, l), nil
 	}
@@ -140,6 +140,16 @@ func (b *binder) backend(pool *nn.Pool, o Options) (nn.Backend, error) {
 		return nil, fmt.Errorf("model: %s: %w", b.file.Path(), err)
 	}
 	return be, nil
+}
+
+// stepLimits are what the backend sizes its buffers by.
+func (b *binder) stepLimits(o Options) nn.Limits {
+	l := b.limits
+	l.Rows, l.Logits, l.Seqs = o.MaxRows, o.MaxLogits, o.MaxRows
+	if b.config.Encoder {
+		l.Logits = 1
+	}
+	return l
 }
 
 // load fills the matrices one after the other, each with all workers, and lets
@@ -209,6 +219,16 @@ func (m *Model) Forward(b *batch.Batch, c *kvcache.Cache) []float32 {
 // last batch: [Config.Dim], valid until the next Forward.
 func (m *Model) Hidden(i int) []float32 { return m.be.Hidden(i) }
 
+// Finish turns the pooled hidden states of a text into its embedding: a model's own
+// last layers, if it has any. Where Config.Labels is not 0 these give the labels'
+// scores instead.
+func (m *Model) Finish(pooled []float32) []float32 {
+	if m.head == nil {
+		return pooled
+	}
+	return m.head.apply(pooled)
+}
+
 // NotFinite lists the rows of the last batch whose numbers are not finite,
 // ascending; nil: none.
 func (m *Model) NotFinite() []int32 { return m.be.NotFinite() }
@@ -242,5 +262,9 @@ func (m *Model) Close() error {
 
 func (b *binder) kvConfig(o Options) kvcache.Config {
 	c := &b.config
-	return kvcache.Config{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KV.quant()}
+	layers := c.Layers
+	if c.Encoder {
+		layers = 1 // keys and values are needed within a layer only: each takes the place of the one before
+	}
+	return kvcache.Config{Layers: layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KV.quant()}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
@@ -51,8 +52,8 @@ func TestNotFiniteAnywhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, tensor := range f.Tensors() {
-			if tensor.Name == "token_embd.weight" { // see below
-				continue
+			if tensor.Name == "token_embd.weight" || arch == "mpnet" && tensor.Name == "position_embd.weight" {
+				continue // see below; of the other table the first rows are never read
 			}
 			for j, bad := range []float64{math.NaN(), math.Inf(1)} {
 				checkPoisoned(t, o, tensor.Name, bad, Options{Tier: tiers[(i+j)%len(tiers)], KV: KVType((i + j) % 3)})
@@ -70,6 +71,12 @@ func checkPoisoned(t *testing.T, o tinymodel.Options, name string, bad float64, 
 	poison(t, f, name, 3, bad)
 	with.Threads, with.MaxRows = 1, 32
 	m, err := Load(f, with)
+	if name == "attn_rel_b.weight" {
+		if err == nil || !strings.Contains(err.Error(), "not finite") {
+			t.Errorf("%s with %v: %v", name, bad, err)
+		}
+		return
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,15 +86,34 @@ func checkPoisoned(t *testing.T, o tinymodel.Options, name string, bad float64, 
 		t.Fatal(err)
 	}
 	defer c.Close()
-	logits := m.Forward(prefillBatch(20), c)
+	b := prefillBatch(20)
+	logits := results(m, b, c)
 	rows := m.NotFinite()
-	if !slices.Contains(rows, 19) && finite(logits) {
+	last := int32(19)
+	if name == "position_embd.weight" {
+		last = 0 // the place that is poisoned
+	}
+	if !slices.Contains(rows, last) && finite(logits) {
 		t.Errorf("%s, %v, %v: %s has %v, and nothing is noticed", o.Arch, with.Tier, with.KV, name, bad)
 	}
 	// Rows that nobody wants logits of see all but the last layer's second half.
 	if strings.HasPrefix(name, "blk.0.") && len(rows) != 20 {
 		t.Errorf("%s, %v, %v: %s has %v: rows %v of 20", o.Arch, with.Tier, with.KV, name, bad, rows)
 	}
+}
+
+// results are the logits that a batch asks for; of an encoder, the embeddings that are
+// made of these rows' states.
+func results(m *Model, b *batch.Batch, c *kvcache.Cache) (all []float32) {
+	if !m.Config().Encoder {
+		return m.Forward(b, c)
+	}
+	b.Hidden, b.Logits = append(b.Hidden[:0], b.Logits...), nil
+	m.Forward(b, c)
+	for i := range b.Hidden {
+		all = append(all, m.Finish(slices.Clone(m.Hidden(i)))...)
+	}
+	return all
 }
 
 func finite(logits []float32) bool {
@@ -130,11 +156,10 @@ func checkRows(t *testing.T, f *gguf.File, o Options, token int32, bad float64) 
 		t.Fatal(err)
 	}
 	defer c.Close()
-	alone := slices.Clone(m.Forward(pair(nil, []int32{20, 21, 22, 23}), c))
+	alone := slices.Clone(results(m, pair(nil, []int32{20, 21, 22, 23}), c))
 	b := pair([]int32{30, 31, token, 32, 33}, []int32{20, 21, 22, 23})
-	logits := m.Forward(b, c)
-	vocab := m.Config().Vocab
-	if !slices.Equal(logits[len(logits)-vocab:], alone[len(alone)-vocab:]) {
+	logits := results(m, b, c)
+	if !slices.Equal(logits[len(logits)-len(alone):], alone) {
 		t.Errorf("%+v with %v: the neighbour's logits differ", o, bad)
 	}
 	rows := fmt.Sprint(m.NotFinite())
@@ -144,11 +169,14 @@ func checkRows(t *testing.T, f *gguf.File, o Options, token int32, bad float64) 
 	}
 	if o.Reference && bad != 0 {
 		want = "[2 3 4]" // and here as they are
+		if m.Config().Encoder {
+			want = "[0 1 2 3 4]"
+		}
 	}
 	if rows != want {
 		t.Errorf("%+v with %v: rows %v, want %v", o, bad, rows, want)
 	}
-	if m.Forward(pair(nil, []int32{20, 21, 22, 23}), c); len(m.NotFinite()) != 0 {
+	if results(m, pair(nil, []int32{20, 21, 22, 23}), c); len(m.NotFinite()) != 0 {
 		t.Errorf("%+v with %v: the next step lists rows %v", o, bad, m.NotFinite())
 	}
 }

@@ -26,6 +26,9 @@ func bindQwen3(b *binder) network {
 	}
 	m.norm = b.norm("output_norm", c.Dim)
 	m.output = b.output()
+	if _, ok := b.file.Tensor("cls.output.weight"); ok { // a reranker: the states of yes and no
+		b.head = &head{layers: []dense{b.dense("cls.output", c.Dim)}, softmax: true}
+	}
 	return m
 }
 

@@ -25,8 +25,14 @@ type architecture struct {
 // bind and forward, and a line here.
 func architectures() []architecture {
 	return []architecture{
+		{name: "bert", bind: bindBert},
+		{name: "gemma-embedding", bind: bindGemmaEmbedding},
 		{name: "gemma3", bind: bindGemma3},
+		{name: "jina-bert-v2", bind: bindJinaBertV2},
 		{name: "llama", bind: bindLlama, mixed: true},
+		{name: "modern-bert", bind: bindModernBert},
+		{name: "mpnet", bind: bindMPNet},
+		{name: "nomic-bert", bind: bindNomicBert},
 		{name: "qwen2", bind: bindQwen2},
 		{name: "qwen3", bind: bindQwen3},
 		{name: "qwen3moe", bind: bindQwen3MoE, mixed: true},

@@ -48,6 +48,7 @@ type Fast struct {
 
 	embed   embedJob
 	norm    normJob
+	stay    stayJob
 	head    headJob
 	settle  settleJob
 	project projectJob
@@ -56,6 +57,7 @@ type Fast struct {
 	decode  decodeJob
 	repack  quantizeJob
 	gated   gatedJob
+	single  activateJob
 	refined refineJob
 	mix     *mixture // nil: no layer has experts
 }
@@ -159,6 +161,7 @@ func (f *Fast) initJobs() {
 	w := f.pool.Workers()
 	f.embed = embedJob{f: f}
 	f.norm = normJob{f: f}
+	f.stay = stayJob{f: f}
 	f.head = headJob{f: f}
 	f.settle = settleJob{f: f}
 	f.project = projectJob{f: f, spans: newSpans(w)}
@@ -167,6 +170,7 @@ func (f *Fast) initJobs() {
 	f.decode = decodeJob{ready: newFlags(f.lim.Seqs * f.lim.KVHeads), spans: newSpans(w)}
 	f.repack = quantizeJob{f: f}
 	f.gated = gatedJob{f: f, spans: newSpans(w)}
+	f.single = activateJob{f: f, spans: newSpans(w)}
 	f.refined = newRefineJob(f)
 }
 

@@ -57,19 +57,25 @@ func (f *Fast) heading(a *Attention) heading {
 	q, kv := pad(a.Heads*a.HeadDim), pad(a.KVHeads*a.HeadDim)
 	c := f.cache
 	layer := kernel.KV{Type: c.Config().Type, HeadDim: a.HeadDim, Stride: c.Stride(), Run: c.Run(), Pitch: c.Pitch()}
-	return heading{f: f, a: a, kv: layer, rope: f.rotation(a.Rope), offK: q, offV: q + kv}
+	var rope *ropeRows
+	if a.Rope != nil {
+		rope = f.rotation(a.Rope)
+	}
+	return heading{f: f, a: a, kv: layer, rope: rope, offK: q, offV: q + kv}
 }
 
 // prepare sets dst to the query or key at the beginning of x, normalised and rotated.
 func (h *heading) prepare(dst, x []float32, n *Norm, row int) {
 	if n != nil {
-		if !h.f.set.RMSNorm(dst, x[:len(dst)], n.Weight, n.Eps) {
+		if !h.f.apply(n, dst, x[:len(dst)], 0) {
 			h.f.faults.add(row)
 		}
 	} else {
 		copy(dst, x)
 	}
-	h.f.rotate(dst, h.rope, row)
+	if h.rope != nil {
+		h.f.rotate(dst, h.rope, row)
+	}
 }
 
 // keep stores the keys and values of a row for one kv head.
@@ -108,7 +114,14 @@ func (h *heading) ask(own *private, i, row, head int) {
 	t.Q[i] = own.q[i*hd:][:hd]
 	h.prepare(t.Q[i], h.f.qkv[row*h.f.ldq+head*hd:], h.a.QNorm, row)
 	t.Out[i] = own.out[i*hd:][:hd]
-	t.From[i], t.Len[i] = h.a.start(pos), pos+1
+	t.From[i], t.Len[i] = h.a.sees(pos, h.f.end(row))
+	t.Bias[i] = h.a.bias(head, pos)
+}
+
+// end is one more than the last position of a row's sequence in the batch.
+func (f *Fast) end(row int) int32 {
+	last := f.batch.Start[f.tiling.seqOf[row]+1] - 1
+	return f.batch.Positions[last] + 1
 }
 
 // slots are the slots of a tile that hold one head's outputs of n consecutive

@@ -86,6 +86,8 @@ func (f *Fast) activate(act Activation, y []float32, n int) {
 	switch act {
 	case GELU:
 		f.set.GeluMulRows(y, n, ld, pairRows)
+	case GELUErf:
+		f.set.GeluErfMulRows(y, n, ld, pairRows)
 	case SwiGLUOAI:
 		for r := range n {
 			row := y[r*ld:][:ld]

@@ -6,26 +6,15 @@ import "math"
 // the head.
 type headJob struct {
 	f     *Fast
-	n     *Norm
+	n     *Norm // nil: they are normalised already
 	tasks counter
 }
 
 // Head normalises the wanted rows and returns the logits of those that have any.
 func (f *Fast) Head(n *Norm, o *Output) []float32 {
-	if f.rows != len(f.out.rows) {
-		panic("nn: Head without Narrow")
-	}
-	if f.rows == 0 {
+	if f.finish(n); f.rows == 0 {
 		return nil
 	}
-	f.prof.begin(KindNorm)
-	if len(f.batch.Logits) > 0 {
-		f.final.Reset(len(f.batch.Logits))
-	}
-	f.head.n = n
-	f.rowwise(&f.head, &f.head.tasks, f.rows)
-	f.h, f.post = f.final, nil
-	f.prof.end(f.rows)
 	if f.rows = len(f.batch.Logits); f.rows == 0 {
 		return nil
 	}
@@ -52,6 +41,27 @@ func (f *Fast) Head(n *Norm, o *Output) []float32 {
 	return logits
 }
 
+// States normalises the wanted rows.
+func (f *Fast) States(n *Norm) { f.finish(n) }
+
+// finish normalises the wanted rows, and quantises those with logits for the head.
+func (f *Fast) finish(n *Norm) {
+	if f.rows != len(f.out.rows) {
+		panic("nn: Head without Narrow")
+	}
+	if f.rows == 0 {
+		return
+	}
+	f.prof.begin(KindNorm)
+	if len(f.batch.Logits) > 0 {
+		f.final.Reset(len(f.batch.Logits))
+	}
+	f.head.n = n
+	f.rowwise(&f.head, &f.head.tasks, f.rows)
+	f.h, f.post = f.final, nil
+	f.prof.end(f.rows)
+}
+
 // Hidden is a row whose final hidden state is wanted.
 func (f *Fast) Hidden(i int) []float32 {
 	return f.x[int(f.out.hidden[i])*f.ldx:][:f.lim.Dim]
@@ -65,7 +75,10 @@ func (j *headJob) Do(worker, _ int) {
 		if f.post != nil {
 			f.addPost(x, row, r)
 		}
-		if !f.set.RMSNorm(x, x, j.n.Weight, j.n.Eps) {
+		if j.n != nil && !f.apply(j.n, x, x, 0) {
+			f.faults.add(int(f.tiling.wanted[r]))
+		}
+		if len(f.batch.Hidden) > 0 && !f.set.Finite(x) { // nobody looks at it after this
 			f.faults.add(int(f.tiling.wanted[r]))
 		}
 		if at := f.out.logit[r]; at >= 0 {

@@ -48,13 +48,21 @@ func (f *Fast) Embed(e *Embedding) {
 	f.prof.end(f.rows)
 }
 
-func (j *embedJob) Do(_, _ int) {
+func (j *embedJob) Do(worker, _ int) {
 	f := j.f
+	scratch := f.own[worker].row
 	for r := j.tasks.next(); r < f.rows; r = j.tasks.next() {
 		x := f.x[r*f.ldx:][:j.e.Dim]
 		j.e.row(x, f.batch.Tokens[r])
 		if s := j.e.Scale; s != 0 && s != 1 {
 			f.set.Scale(x, s)
+		}
+		if p := j.e.Places; p != nil {
+			p.row(scratch, int32(j.e.First)+f.batch.Positions[r])
+			f.set.Add(x, scratch)
+		}
+		if j.e.Add != nil {
+			f.set.Add(x, j.e.Add)
 		}
 	}
 }
@@ -85,6 +93,15 @@ func (f *Fast) Norm(n *Norm) {
 	}
 	f.normalise(n, to)
 	f.prof.end(f.rows)
+}
+
+// apply sets dst to the elements of the normalised x from from on, as many as dst
+// has, and says whether x was finite.
+func (f *Fast) apply(n *Norm, dst, x []float32, from int) (finite bool) {
+	if n.Bias == nil {
+		return f.set.RMSNormPart(dst, x, n.Weight, n.Eps, from)
+	}
+	return f.set.LayerNorm(dst, x, &kernel.Affine{W: n.Weight, B: n.Bias, Eps: n.Eps}, from)
 }
 
 // normalise shares the rows out among the workers. A task is a whole panel, because
@@ -122,7 +139,7 @@ func (j *normJob) Do(worker, _ int) {
 			if f.post != nil {
 				f.addPost(x, own.row, first+r)
 			}
-			if !f.set.RMSNormPart(own.rows[r*ld:][:ld], x, j.n.Weight, j.n.Eps, from) {
+			if !f.apply(j.n, own.rows[r*ld:][:ld], x, from) {
 				f.faults.add(int(f.tiling.wanted[first+r]))
 			}
 		}
@@ -132,10 +149,46 @@ func (j *normJob) Do(worker, _ int) {
 
 // addPost adds the normalised y to a row of x.
 func (f *Fast) addPost(x, scratch []float32, row int) {
-	if !f.set.RMSNorm(scratch, f.y[row*f.ldx:][:f.lim.Dim], f.post.Weight, f.post.Eps) {
+	if !f.apply(f.post, scratch, f.y[row*f.ldx:][:f.lim.Dim], 0) {
 		f.faults.add(int(f.tiling.wanted[row]))
 	}
 	f.set.Add(x, scratch)
+}
+
+// stayJob normalises the rows of x where they are, a panel at a time.
+type stayJob struct {
+	f     *Fast
+	n     *Norm
+	tasks counter
+}
+
+// NormStay sets x and h to the normalised x.
+func (f *Fast) NormStay(n *Norm) {
+	f.prof.begin(KindNorm)
+	f.normed.Reset(f.rows)
+	f.stay.n = n
+	f.rowwise(&f.stay, &f.stay.tasks, f.rows)
+	f.h, f.post = f.normed, nil
+	f.prof.end(f.rows)
+}
+
+func (j *stayJob) Do(worker, _ int) {
+	f := j.f
+	scratch := f.own[worker].row
+	for first := j.tasks.next() * kernel.PanelCols; first < f.rows; first = j.tasks.next() * kernel.PanelCols {
+		n := min(kernel.PanelCols, f.rows-first)
+		rows := f.x[first*f.ldx:]
+		for r := range n {
+			x := rows[r*f.ldx:][:f.lim.Dim]
+			if f.post != nil {
+				f.addPost(x, scratch, first+r)
+			}
+			if !f.apply(j.n, x, x, 0) {
+				f.faults.add(int(f.tiling.wanted[first+r]))
+			}
+		}
+		f.set.QuantizeColumns(f.normed, first, 0, kernel.Columns{X: rows, N: n, LD: f.ldx, Len: f.lim.Dim})
+	}
 }
 
 // settleJob is addPost for all rows, before several workers read each of them.

@@ -41,6 +41,9 @@ type Backend interface {
 	Embed(e *Embedding)
 	// Norm sets h to the normalised x.
 	Norm(n *Norm)
+	// NormStay sets x and h to the normalised x: for models that normalise after
+	// each addition, whose residual stream is normalised itself.
+	NormStay(n *Norm)
 	// Project computes queries, keys and values from h.
 	Project(p *QKV)
 	// Narrow drops the rows of which nobody wants logits or hidden states; only the
@@ -57,10 +60,15 @@ type Backend interface {
 	// Experts adds the outputs of each row's experts to x. h stays as it is; it is
 	// what a Norm with Routed has left.
 	Experts(e *Experts)
+	// Activate sets h to act(l(h)): a feed-forward layer without a gate.
+	Activate(l *Linear, act Activation)
 	// Head normalises the rows that the batch wants, and returns the logits of those
 	// in b.Logits: [len(b.Logits), vocabulary], valid until the next step.
 	Head(n *Norm, o *Output) []float32
-	// Hidden is row b.Hidden[i] as Head has normalised it: [dim], valid until the
+	// States normalises the rows that the batch wants, for Hidden; with n nil they stay
+	// as they are. It is what models without a vocabulary end with.
+	States(n *Norm)
+	// Hidden is row b.Hidden[i] as Head or States has left it: [dim], valid until the
 	// next step.
 	Hidden(i int) []float32
 
@@ -102,11 +110,16 @@ type Embedding struct {
 	Dim   int
 	Data  []byte  // [vocabulary] rows
 	Scale float32 // multiplies every row; 0 means 1
+
+	Places *Embedding // a table with a row for each position, which is added; nil: none
+	First  int        // row of position 0 in it
+	Add    []float32  // [Dim] is added to every row; nil: nothing is
 }
 
-// Norm is a root-mean-square normalisation.
+// Norm is a root-mean-square normalisation, or with a bias a layer normalisation.
 type Norm struct {
 	Weight []float32
+	Bias   []float32 // not nil: the mean is subtracted before, and the bias added after
 	Eps    float32
 	Routed bool // Experts reads the result
 }
@@ -129,6 +142,7 @@ const (
 	SiLU      Activation = iota // x * sigmoid(x)
 	GELU                        // the tanh form
 	SwiGLUOAI                   // gpt-oss: x * sigmoid(1.702 x) with x at most 7, times up + 1 with up in [-7, 7]
+	GELUErf                     // as it is defined, by the error function
 )
 
 const (
@@ -158,10 +172,40 @@ type Attention struct {
 	HeadDim int
 	QNorm   *Norm // per head, before the rotation; nil: none
 	KNorm   *Norm
-	Rope    *Rope
-	Window  int // > 0: a row sees that many positions, itself included
+	Rope    *Rope // nil: none
+	Window  int   // > 0: a row sees that many positions, itself included
 	Scale   float32
 	Softcap float32
+
+	// Both lets a row see the whole of its text, which must be in the batch from its
+	// first position to its last. With a Window it sees so many positions before it and
+	// after it, halved, and itself.
+	Both bool
+	// Bias[head] is added to a score by how far the key is from the query: the entry in
+	// the middle where they are the same, the ones after it for keys that come later.
+	// It is as long for every head and odd, and covers all distances. nil: none.
+	Bias [][]float32
+}
+
+// sees is the range of positions that a row at position pos sees; end is one more
+// than the last position of its sequence in the batch.
+func (a *Attention) sees(pos, end int32) (from, to int32) {
+	if !a.Both {
+		return a.start(pos), pos + 1
+	}
+	if half := int32(a.Window / 2); a.Window > 0 {
+		return max(0, pos-half), min(end, pos+half+1)
+	}
+	return 0, end
+}
+
+// bias is what is added to the scores of a row at position pos, from position 0 on.
+func (a *Attention) bias(head int, pos int32) []float32 {
+	if a.Bias == nil {
+		return nil
+	}
+	b := a.Bias[head]
+	return b[len(b)/2-int(pos):]
 }
 
 // start is the first position that a row at position pos sees.

@@ -84,6 +84,12 @@ func (r *Reference) Embed(e *Embedding) {
 				r.x[i][d] *= e.Scale
 			}
 		}
+		if e.Places != nil {
+			place := make([]float32, e.Dim)
+			e.Places.row(place, int32(e.First)+r.batch.Positions[i])
+			addTo(r.x[i], place)
+		}
+		addTo(r.x[i], e.Add)
 	}
 	r.prof.end(len(r.rows))
 }
@@ -98,8 +104,12 @@ func table(rows, n int) [][]float32 {
 	return t
 }
 
-// apply returns x / sqrt(mean(x²) + eps) * weight.
+// apply returns x / sqrt(mean(x²) + eps) * weight, or with a bias
+// (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias.
 func (n *Norm) apply(x []float32) []float32 {
+	if n.Bias != nil {
+		return n.applyLayer(x)
+	}
 	sum := 0.0
 	for _, v := range x {
 		sum += float64(v) * float64(v)
@@ -110,6 +120,32 @@ func (n *Norm) apply(x []float32) []float32 {
 		y[i] = float32(float64(v) * scale * float64(n.Weight[i]))
 	}
 	return y
+}
+
+// Apply normalises x in place.
+func (n *Norm) Apply(x []float32) { copy(x, n.apply(x)) }
+
+func (n *Norm) applyLayer(x []float32) []float32 {
+	mean, variance := 0.0, 0.0
+	for _, v := range x {
+		mean += float64(v)
+	}
+	mean /= float64(len(x))
+	for _, v := range x {
+		variance += (float64(v) - mean) * (float64(v) - mean)
+	}
+	scale := 1 / math.Sqrt(variance/float64(len(x))+float64(n.Eps))
+	y := make([]float32, len(x))
+	for i, v := range x {
+		y[i] = float32((float64(v)-mean)*scale*float64(n.Weight[i]) + float64(n.Bias[i]))
+	}
+	return y
+}
+
+// NormStay sets x and h to the normalised x.
+func (r *Reference) NormStay(n *Norm) {
+	r.Norm(n)
+	r.x = r.h // the next operation replaces h before anything is added to x
 }
 
 // Norm sets h to the normalised x.
@@ -184,6 +220,8 @@ func (a Activation) gate(gate, up [][]float32) {
 
 func (a Activation) apply(x, up float64) float64 {
 	switch a {
+	case GELUErf:
+		return 0.5 * x * math.Erfc(-x/math.Sqrt2) * up
 	case GELU:
 		return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) * up
 	case SwiGLUOAI:
@@ -191,6 +229,17 @@ func (a Activation) apply(x, up float64) float64 {
 		return x * sigmoid(oaiAlpha*x) * (min(max(up, -oaiLimit), oaiLimit) + 1)
 	}
 	return x * sigmoid(x) * up
+}
+
+// Activate sets h to act(l(h)).
+func (r *Reference) Activate(l *Linear, act Activation) {
+	h := r.linear(KindGated, l, r.h)
+	for i := range h {
+		for j, v := range h[i] {
+			h[i][j] = float32(act.apply(float64(v), 1))
+		}
+	}
+	r.h = h
 }
 
 // Narrow keeps the rows that are wanted.
@@ -206,11 +255,8 @@ func (r *Reference) Narrow() {
 
 // Head normalises the wanted rows and returns the logits of those that have any.
 func (r *Reference) Head(n *Norm, o *Output) []float32 {
-	if len(r.rows) != len(r.out.rows) {
-		panic("nn: Head without Narrow")
-	}
-	r.Norm(n)
-	r.final, r.h = r.h, nil
+	r.States(n)
+	r.h = nil
 	for i, logit := range r.out.logit {
 		if logit >= 0 {
 			r.h = append(r.h, r.final[i])
@@ -224,6 +270,21 @@ func (r *Reference) Head(n *Norm, o *Output) []float32 {
 		softcap(logits, o.Softcap)
 	}
 	return logits
+}
+
+// States normalises the wanted rows.
+func (r *Reference) States(n *Norm) {
+	if len(r.rows) != len(r.out.rows) {
+		panic("nn: Head without Narrow")
+	}
+	r.final = r.x
+	if n != nil {
+		r.Norm(n)
+		r.final = r.h
+	}
+	for i, x := range r.final {
+		r.look(r.rows[i], x)
+	}
 }
 
 // Hidden is a row whose final hidden state is wanted.

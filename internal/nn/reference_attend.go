@@ -29,6 +29,9 @@ func (a *Attention) turn(x []float32, n *Norm, pos int32) {
 	if n != nil {
 		copy(x, n.apply(x))
 	}
+	if a.Rope == nil {
+		return
+	}
 	pairs := a.Rope.Pairs
 	cos, sin := make([]float32, pairs), make([]float32, pairs)
 	a.Rope.Fill(cos, sin, pos)
@@ -63,8 +66,8 @@ func (j *headsJob) head(i, head int) {
 	q := r.q[r.rows[i]][head*a.HeadDim:][:a.HeadDim]
 	a.turn(q, a.QNorm, pos)
 	kv := head / (a.Heads / a.KVHeads) * a.HeadDim
-	first := a.start(pos)
-	scores := make([]float64, pos+1-first)
+	first, end := a.sees(pos, r.batch.Positions[r.batch.Start[seq+1]-1]+1)
+	scores, bias := make([]float64, end-first), a.bias(head, pos)
 	peak := math.Inf(-1)
 	for t := range scores {
 		k := r.keys[a.Layer][r.slot(seq, first+int32(t))][kv:][:a.HeadDim]
@@ -75,6 +78,9 @@ func (j *headsJob) head(i, head int) {
 		sum *= float64(a.Scale)
 		if c := float64(a.Softcap); c > 0 {
 			sum = c * math.Tanh(sum/c)
+		}
+		if bias != nil {
+			sum += float64(bias[first+int32(t)])
 		}
 		scores[t] = sum
 		peak = max(peak, sum)

@@ -16,6 +16,9 @@
 // left of the step's rows. When blocks run out, the youngest sequence of the
 // lowest class loses its own and is computed again later.
 //
+// For encoders, whose tokens see the whole of their text, one rule is different: a
+// prompt is computed in one step, whole, as many prompts as the step has rows for.
+//
 // Reading order: sequence.go, scheduler.go, prompts.go, queue.go, blocks.go.
 // The scripts in testdata show each rule at work.
 package sched

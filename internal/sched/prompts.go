@@ -16,6 +16,13 @@ func (s *Scheduler) planPrompts(p *Plan, b Budget) {
 	if len(list) == 0 {
 		return
 	}
+	if s.cfg.Whole { // admit has seen to it that all fit
+		for _, sh := range list {
+			s.give(p, sh.seq, sh.most)
+		}
+		clear(list)
+		return
+	}
 	left := s.promptRows(p.StreamRows, list, b)
 	list[0].rows = min(list[0].most, (left+1)/2)
 	left -= list[0].rows

@@ -58,11 +58,13 @@ func (s *Scheduler) drop(seq *Seq) {
 
 // admit moves sequences from the queue into free slots while there are blocks
 // for their prompts. Whoever is next and does not fit holds up all others, or
-// small requests would starve a large one.
-func (s *Scheduler) admit(p *Plan) {
+// small requests would starve a large one. Texts that are computed whole join while
+// the step has rows for them; the first may have more than the budget.
+func (s *Scheduler) admit(p *Plan, b Budget) {
 	if len(s.waiting) == 0 {
 		return
 	}
+	rows := 0
 	for len(s.running) < s.cfg.MaxSeqs {
 		i := s.next()
 		if i < 0 {
@@ -71,6 +73,9 @@ func (s *Scheduler) admit(p *Plan) {
 		seq := s.waiting[i]
 		parent := s.match(seq)
 		if !s.fits(seq) {
+			return
+		}
+		if rows += len(seq.tokens); s.cfg.Whole && rows > len(seq.tokens) && rows > min(b.Alone, s.cfg.MaxRows) {
 			return
 		}
 		s.remove(i)

@@ -39,6 +39,10 @@ type Config struct {
 	AgeSteps    int     // waiting requests rise by one class after so many steps without an admission from theirs; 0: 256
 	PrefixCache bool    // share blocks between sequences that begin alike
 	EOG         []int32 // tokens that end a generation
+
+	// Whole is for encoders, whose tokens see the whole of their text: a prompt is
+	// computed in one step, and nothing is generated. Context is at most MaxRows.
+	Whole bool
 }
 
 func (c *Config) validate() error {
@@ -50,6 +54,9 @@ func (c *Config) validate() error {
 		c.AgeSteps = 256
 	}
 	c.Context = min(c.Context, c.Blocks*c.BlockSize)
+	if c.Whole {
+		c.Context, c.MaxLogits = min(c.Context, c.MaxRows), c.MaxSeqs // there are no logits
+	}
 	switch {
 	case c.Blocks < 1 || c.BlockSize < 1 || c.Context < 1 || c.MaxSeqs < 1 || c.MaxQueue < 0:
 		return fmt.Errorf("sched: blocks %d, block size %d, context %d, sequences %d, queue %d: too small",
@@ -257,7 +264,7 @@ func (s *Scheduler) Schedule(b Budget) *Plan {
 	p.reset()
 	s.step++
 	s.planDecoders(p)
-	s.admit(p)
+	s.admit(p, b)
 	s.planPrompts(p, b)
 	if len(p.Entries) > 0 {
 		s.counters.Steps++

@@ -130,6 +130,8 @@ func (s *session) config(args []string) string {
 		switch field := fields[key]; {
 		case err != nil:
 			return fmt.Sprintf("%s: %v\n", arg, err)
+		case key == "whole":
+			cfg.Whole = n != 0
 		case key == "prefixcache":
 			cfg.PrefixCache = n != 0
 		case key == "eog":

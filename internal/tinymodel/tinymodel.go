@@ -19,7 +19,7 @@ import (
 // Options describe a model. A field that is zero takes the default given in
 // its comment; those of Gemma and Qwen2 keep to what these models allow.
 type Options struct {
-	Arch    string // llama (default), qwen2, qwen3, qwen3moe or gemma3
+	Arch    string // llama (default), qwen2, qwen3, qwen3moe, gemma3, or one of encoders
 	Dim     int    // 64
 	Layers  int    // 2; gemma3: 6, the last of which attends globally
 	Heads   int    // 4; qwen2: 2
@@ -27,13 +27,14 @@ type Options struct {
 	HeadDim int    // 32
 	FF      int    // 96
 	Context int    // 512
-	Window  int    // sliding window, gemma3 only: 16
+	Window  int    // sliding window, gemma3, gemma-embedding and modern-bert: 16
+	Labels  int    // > 0: an encoder that scores pairs of texts
 
 	// Experts of a layer, how many of them a row uses, and how wide they are. llama
 	// has none unless Experts is given; in the mixtures 8, 3 and 64.
 	Experts, ExpertsUsed, ExpertFF int
 
-	Vocabulary string // smollm (default of llama), qwen2 (of qwen2 and qwen3) or gemma (of gemma3)
+	Vocabulary string // smollm (default of llama), qwen2 (of qwen2 and qwen3), gemma (of gemma3 and gemma-embedding) or bert (of other encoders)
 	Vocab      int    // tokens: 400, gemma: 512
 	Template   string // chat template; default: chatML, for gemma: its own
 	Infill     bool   // smollm only: its last tokens are those of fill-in-the-middle
@@ -107,8 +108,18 @@ func (o *Options) complete() error {
 		setDefault(&o.Experts, 8)
 	case "gemma3":
 		layers, vocabulary = 6, "gemma"
+	case "gemma-embedding":
+		layers, vocabulary, o.Untied = 6, "gemma", false
 	default:
-		return fmt.Errorf("architecture %q is not llama, qwen2, qwen3, qwen3moe or gemma3", o.Arch)
+		if !o.encodes() {
+			return fmt.Errorf("architecture %q is not llama, qwen2, qwen3, qwen3moe, gemma3 or one of %v", o.Arch, encoders)
+		}
+		vocabulary, o.Untied = "bert", false
+		setDefault(&o.HeadDim, 16)
+		setDefault(&o.KVHeads, max(o.Heads, heads))
+		if o.Heads > 0 {
+			o.KVHeads = o.Heads
+		}
 	}
 	if o.Experts > 0 {
 		setDefault(&o.ExpertsUsed, min(3, o.Experts))
@@ -162,12 +173,17 @@ func (o *Options) metadata() []gguf.KV {
 		{Key: a + "attention.head_count_kv", Value: uint32(o.KVHeads)},
 		{Key: a + "attention.key_length", Value: uint32(o.HeadDim)},
 		{Key: a + "attention.value_length", Value: uint32(o.HeadDim)},
-		{Key: a + "attention.layer_norm_rms_epsilon", Value: o.Eps},
 		{Key: a + "rope.dimension_count", Value: uint32(o.HeadDim)},
 		{Key: a + "rope.freq_base", Value: o.RopeBase},
 		{Key: a + "vocab_size", Value: uint32(o.Vocab)},
 	}
-	if o.Arch == "gemma3" {
+	if !o.encodes() || o.gemma() {
+		meta = append(meta, gguf.KV{Key: a + "attention.layer_norm_rms_epsilon", Value: o.Eps})
+	}
+	if o.encodes() {
+		meta = append(meta, o.encoderMetadata()...)
+	}
+	if o.gemma() {
 		meta = append(meta, gguf.KV{Key: a + "attention.sliding_window", Value: uint32(o.Window)})
 	}
 	if o.Experts > 0 {

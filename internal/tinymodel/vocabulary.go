@@ -48,8 +48,13 @@ func (o *Options) vocabulary() ([]gguf.KV, error) {
 		v.add("<unk>", unknown, 0)
 		v.special("<start_of_turn>", "<end_of_turn>")
 		v.pieces(o.Vocab)
+	case "bert":
+		v.special("[PAD]")
+		v.add("[UNK]", unknown, 0)
+		v.special("[CLS]", "[SEP]", "[MASK]")
+		v.wordPieces(o.Vocab)
 	default:
-		return nil, fmt.Errorf("vocabulary %q is not smollm, qwen2 or gemma", o.Vocabulary)
+		return nil, fmt.Errorf("vocabulary %q is not smollm, qwen2, gemma or bert", o.Vocabulary)
 	}
 	if len(v.tokens) != o.Vocab {
 		return nil, fmt.Errorf("vocabulary %s has at least %d tokens, not %d", o.Vocabulary, len(v.tokens), o.Vocab)
@@ -79,6 +84,15 @@ func (v *vocabulary) metadata(o *Options) []gguf.KV {
 			gguf.KV{Key: "tokenizer.ggml.add_eos_token", Value: false},
 			gguf.KV{Key: "tokenizer.ggml.add_space_prefix", Value: false},
 			gguf.KV{Key: "tokenizer.chat_template", Value: o.Template})
+	}
+	if o.Vocabulary == "bert" {
+		return append(meta,
+			gguf.KV{Key: "tokenizer.ggml.model", Value: "bert"},
+			gguf.KV{Key: "tokenizer.ggml.pre", Value: "default"},
+			gguf.KV{Key: "tokenizer.ggml.bos_token_id", Value: id("[CLS]")},
+			gguf.KV{Key: "tokenizer.ggml.seperator_token_id", Value: id("[SEP]")},
+			gguf.KV{Key: "tokenizer.ggml.unknown_token_id", Value: id("[UNK]")},
+			gguf.KV{Key: "tokenizer.ggml.padding_token_id", Value: id("[PAD]")})
 	}
 	bos := "<|im_start|>"
 	if o.Vocabulary == "qwen2" {

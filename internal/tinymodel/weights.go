@@ -25,9 +25,16 @@ const (
 // tensors lists the architecture's tensors by llama.cpp's names.
 func (o *Options) tensors() ([]gguf.Tensor, error) {
 	w := weights{o: o}
+	if o.encodes() && !o.gemma() {
+		w.encoder()
+		for layer := range o.Layers {
+			w.encoderLayer(fmt.Sprintf("blk.%d.", layer), layer == 0)
+		}
+		return w.tensors, w.err
+	}
 	// Gemma multiplies embeddings by the root of dim on their way in.
 	scale := 1.0
-	if o.Arch == "gemma3" {
+	if o.gemma() {
 		scale = math.Sqrt(float64(o.Dim))
 	}
 	w.matrix("token_embd.weight", o.Dim, o.Vocab, embeddingDeviation/scale)
@@ -39,6 +46,10 @@ func (o *Options) tensors() ([]gguf.Tensor, error) {
 	w.norm("output_norm.weight", o.Dim, logitDeviation/(head*math.Sqrt(float64(o.Dim))))
 	if len(o.RopeFactors) > 0 {
 		w.add("rope_freqs.weight", quant.F32, []int{len(o.RopeFactors)}, o.RopeFactors)
+	}
+	if o.Arch == "gemma-embedding" {
+		w.matrix("dense_2.weight", o.Dim, 2*o.Dim, 1/root(o.Dim))
+		w.matrix("dense_3.weight", 2*o.Dim, o.Dim, 1/root(2*o.Dim))
 	}
 	for layer := range o.Layers {
 		w.layer(fmt.Sprintf("blk.%d.", layer))
@@ -57,7 +68,7 @@ type weights struct {
 func (w *weights) layer(blk string) {
 	o := w.o
 	q, kv := o.Heads*o.HeadDim, o.KVHeads*o.HeadDim
-	gain := func(g float64, in int) float64 { return g / math.Sqrt(float64(in)) }
+	gain := func(g float64, in int) float64 { return g / root(in) }
 
 	w.norm(blk+"attn_norm.weight", o.Dim, 1)
 	w.matrix(blk+"attn_q.weight", o.Dim, q, gain(keyGain, o.Dim))
@@ -68,12 +79,12 @@ func (w *weights) layer(blk string) {
 		w.bias(blk+"attn_k.bias", kv)
 		w.bias(blk+"attn_v.bias", kv)
 	}
-	if o.Arch == "qwen3" || o.Arch == "qwen3moe" || o.Arch == "gemma3" {
+	if o.Arch == "qwen3" || o.Arch == "qwen3moe" || o.gemma() {
 		w.norm(blk+"attn_q_norm.weight", o.HeadDim, keyGain)
 		w.norm(blk+"attn_k_norm.weight", o.HeadDim, keyGain)
 	}
 	w.matrix(blk+"attn_output.weight", q, o.Dim, gain(1.5, q))
-	if o.Arch == "gemma3" {
+	if o.gemma() {
 		w.norm(blk+"post_attention_norm.weight", o.Dim, 1)
 	}
 	w.norm(blk+"ffn_norm.weight", o.Dim, 1)
@@ -84,7 +95,7 @@ func (w *weights) layer(blk string) {
 	w.matrix(blk+"ffn_gate.weight", o.Dim, o.FF, gain(1.5, o.Dim))
 	w.matrix(blk+"ffn_up.weight", o.Dim, o.FF, gain(1.5, o.Dim))
 	w.matrix(blk+"ffn_down.weight", o.FF, o.Dim, gain(1, o.FF))
-	if o.Arch == "gemma3" {
+	if o.gemma() {
 		w.norm(blk+"post_ffw_norm.weight", o.Dim, 1)
 	}
 }
@@ -104,6 +115,7 @@ func (w *weights) experts(blk string) {
 	stack(blk+"ffn_up_exps.weight", o.Dim, o.ExpertFF, gain(1.5, o.Dim))
 	stack(blk+"ffn_down_exps.weight", o.ExpertFF, o.Dim, gain(1, o.ExpertFF))
 }
+func root(n int) float64 { return math.Sqrt(float64(n)) }
 
 func (w *weights) matrix(name string, cols, rows int, deviation float64) {
 	w.add(name, w.o.typeOf(name, cols), []int{cols, rows}, w.normal(name, cols*rows, 0, deviation))

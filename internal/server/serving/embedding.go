@@ -44,6 +44,9 @@ func (d *Deployment) Embed(ctx context.Context, call *Call, in *Inputs) (*Embedd
 // EmbedAll computes the embeddings of several lists of inputs. All inputs are checked
 // and tokenised before any is computed.
 func (d *Deployment) EmbedAll(ctx context.Context, call *Call, lists ...*Inputs) ([]*Embedded, *Error) {
+	if d.Config.Labels > 0 {
+		return nil, Bad("model", "this model scores pairs of texts, and makes no embeddings: use /rerank or /score")
+	}
 	bytes := 0
 	for _, in := range lists {
 		if err := in.check(d); err != nil {
@@ -51,7 +54,7 @@ func (d *Deployment) EmbedAll(ctx context.Context, call *Call, lists ...*Inputs)
 		}
 		bytes += in.bytes()
 	}
-	if err := d.Admit(lists[0].Param, 1); err != nil {
+	if err := d.room(); err != nil {
 		return nil, err
 	}
 	all := make([]*Embedded, len(lists))

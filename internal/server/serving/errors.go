@@ -176,6 +176,8 @@ func FromEngine(err error) *Error {
 			Message: "too many requests are waiting: try again in a few seconds", RetryAfter: 5}
 	case errors.Is(err, engine.ErrNoStates):
 		return &Error{Status: http.StatusNotImplemented, Type: "not_supported_error", Message: "this model gives no embeddings", Final: true}
+	case errors.Is(err, engine.ErrEncoder):
+		return Bad("model", "this model reads texts and generates none: use /v1/embeddings, /rerank or /score")
 	case errors.Is(err, engine.ErrEmpty):
 		return Bad("prompt", "the prompt has no tokens")
 	case errors.Is(err, engine.ErrToken):

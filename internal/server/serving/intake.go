@@ -53,9 +53,17 @@ func (d *Deployment) Prepare(ctx context.Context, bytes int, make func() *Error)
 // for them, and 429 if the queue is full at present.
 func (d *Deployment) Admit(param string, n int) *Error {
 	c := d.Engine.Config()
+	if c.Encoder {
+		return FromEngine(engine.ErrEncoder)
+	}
 	if most := c.MaxBatch + c.MaxQueue; n > most {
 		return Bad(param, "%s asks for %d generations, but only %d can run or wait at once", param, n, most)
 	}
+	return d.room()
+}
+
+// room refuses a request with 429 if the queue is full at present.
+func (d *Deployment) room() *Error {
 	if err := d.Engine.Room(); err != nil {
 		if errors.Is(err, engine.ErrQueueFull) {
 			d.intake.refused.Add(1)
