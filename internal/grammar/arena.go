@@ -71,18 +71,29 @@ type arena struct {
 	ids     map[string]int32
 	covers  map[coverKey]cover
 	masks   map[uint64][]*mask
-	rests   map[int32]*mask
+	sliced  map[regex.ID]*lexMask
+	rests   map[regex.ID]*lexMask
+	clamps  map[regex.ID]regex.ID
+	starts  map[uint64]int32 // states behind a lexeme, by its frames and the tag of its name
+	lexRows []*[256]regex.ID // [expressions]
+	tmp     []uint64
 	members memberStates
 	key     []byte
 	closure closure
 	stack   []int32       // of a walk: the states on the way
 	rows    []*[256]int32 // and their rows
+
+	lexStack     []regex.ID // of a walk with a lexeme only
+	lexStackRows []*[256]regex.ID
 }
 
 func (g *Grammar) newArena(v *Vocabulary) *arena {
 	a := &arena{
 		p: &g.program, set: g.set.Clone(g.limits.Memory / 256), v: v, limit: g.limits.Memory,
-		contIDs: map[string]int32{}, ids: map[string]int32{}, covers: map[coverKey]cover{}, masks: map[uint64][]*mask{}, rests: map[int32]*mask{},
+		contIDs: map[string]int32{}, ids: map[string]int32{}, covers: map[coverKey]cover{}, masks: map[uint64][]*mask{},
+		sliced: map[regex.ID]*lexMask{}, rests: map[regex.ID]*lexMask{}, clamps: map[regex.ID]regex.ID{}, starts: map[uint64]int32{},
+		tmp: make([]uint64, v.words), stack: make([]int32, v.deepest+2), rows: make([]*[256]int32, v.deepest+2),
+		lexStack: make([]regex.ID, v.deepest+2), lexStackRows: make([]*[256]regex.ID, v.deepest+2),
 		members: memberStates{ids: map[string]int32{}, ends: map[endsKey][2]int32{}},
 	}
 	a.closure = closure{a: a, seen: map[frame]bool{}, lexemes: map[regex.ID][]frame{}, calls: map[int32][]frame{}}
@@ -211,15 +222,24 @@ func (a *arena) merge(threads []thread) []thread {
 // step returns the state behind byte b.
 func (a *arena) step(id int32, b byte) int32 {
 	c := &a.configs[id]
-	if c.row != nil && c.row[b] != unfound {
-		return c.row[b]
-	}
 	if c.row == nil {
-		c.row = new([256]int32)
+		c.row = new([256]int32) // dead
+		var first [4]uint64
+		for _, t := range c.threads {
+			f := a.set.First(t.rest)
+			for i := range f {
+				first[i] |= f[i]
+			}
+		}
 		for i := range c.row {
-			c.row[i] = unfound
+			if first[i>>6]>>(i&63)&1 != 0 {
+				c.row[i] = unfound
+			}
 		}
 		a.used += 1024
+	}
+	if c.row[b] != unfound {
+		return c.row[b]
 	}
 	row, edges := c.row, c.edges
 	next := a.advance(c.threads, b)

@@ -36,52 +36,15 @@ func (a *arena) maskOf(id int32, scratch []uint64) *mask {
 	}
 	clear(scratch)
 	w := walk{a: a, bits: scratch, limit: never}
-	w.overSlices(id)
-	if c := a.clamped(id); c != id {
-		r := a.restOf(c)
-		r.addTo(scratch)
-		// The texts behind it end as much later as the state's own.
-		w.worst = max(w.worst, min(never, r.worst+a.configs[id].dist-a.configs[c].dist))
-	} else {
+	if !w.threads(id) {
+		clear(scratch)
+		w.overSlices(id)
 		w.over(a.v.rest, id)
 	}
 	m := a.keep(scratch, a.finish(id, scratch), w.worst)
-	if a.err == nil {
+	if a.full() == nil {
 		a.configs[id].mask = m
 	}
-	return m
-}
-
-// clamped returns a state that allows the same tokens outside of the slices, but
-// does not count the characters of a long string: one for many.
-func (a *arena) clamped(id int32) int32 {
-	if a.configs[id].complete {
-		return id
-	}
-	var out []thread
-	for i, t := range a.configs[id].threads {
-		if c := a.set.Clamp(t.rest, a.v.reach); c != t.rest {
-			if out == nil {
-				out = slices.Clone(a.configs[id].threads)
-			}
-			out[i].rest = c
-		}
-	}
-	if out == nil || a.full() != nil {
-		return id
-	}
-	return a.config(out, false)
-}
-
-// restOf returns the tokens outside of the slices that a state allows.
-func (a *arena) restOf(id int32) *mask {
-	if m := a.rests[id]; m != nil {
-		return m
-	}
-	w := walk{a: a, bits: make([]uint64, a.v.words), limit: never}
-	w.over(a.v.rest, id)
-	m := a.keep(w.bits, count(w.bits), w.worst)
-	a.rests[id] = m
 	return m
 }
 
@@ -145,13 +108,21 @@ func (a *arena) keep(bits []uint64, count int, worst int32) *mask {
 	return m
 }
 
-func hashWords(bits []uint64) (h uint64) {
-	h = 14695981039346656037
-	for _, b := range bits {
-		h = (h ^ b) * 1099511628211
-		h ^= h >> 32
+// hashWords mixes four words at a time, because a mask has thousands.
+func hashWords(bits []uint64) uint64 {
+	const prime = 1099511628211
+	h := [4]uint64{14695981039346656037, 1, 2, 3}
+	for len(bits) >= 4 {
+		for i := range h {
+			h[i] = (h[i] ^ bits[i]) * prime
+			h[i] ^= h[i] >> 32
+		}
+		bits = bits[4:]
 	}
-	return h
+	for i, b := range bits {
+		h[i] = (h[i] ^ b) * prime
+	}
+	return ((h[0]*prime^h[1])*prime^h[2])*prime ^ h[3]
 }
 
 // walk visits the tokens that a state allows.
@@ -170,6 +141,9 @@ func (w *walk) overSlices(id int32) {
 	allowed := true
 	for i := range w.a.v.slices {
 		s := &w.a.v.slices[i]
+		if i > 0 && s.word != w.a.v.slices[i-1].word {
+			allowed = true
+		}
 		dist := int32(0)
 		if allowed {
 			dist, allowed = w.a.allows(id, i)
@@ -189,15 +163,16 @@ func (w *walk) overSlices(id int32) {
 	}
 }
 
-// over sets the bits of a trie's tokens. It leaves out the subtree of a byte that
+// over sets the bits of a trie's tokens.
+func (w *walk) over(t trie, id int32) { w.under(t, 0, id) }
+
+// under sets the bits of the tokens of a part of a trie whose first bytes are depth
+// bytes behind the beginning of a token. It leaves out the subtree of a byte that
 // the state does not allow.
-func (w *walk) over(t trie, id int32) {
+func (w *walk) under(t trie, depth int, id int32) {
 	a := w.a
-	if cap(a.stack) < a.v.deepest+2 {
-		a.stack, a.rows = make([]int32, a.v.deepest+2), make([]*[256]int32, a.v.deepest+2)
-	}
-	stack, rows := a.stack[:a.v.deepest+2], a.rows[:a.v.deepest+2]
-	stack[0], rows[0] = id, a.configs[id].row
+	stack, rows := a.stack, a.rows
+	stack[depth], rows[depth] = id, a.configs[id].row
 	for i := 0; i < len(t); {
 		n := &t[i]
 		next := unfound
@@ -250,18 +225,26 @@ func (a *arena) within(id int32, limit int32, bits []uint64) {
 // the largest distance to the end of the text behind them.
 func (a *arena) allows(id int32, slice int) (int32, bool) {
 	for _, t := range a.configs[id].threads {
-		k := coverKey{t.rest, slice}
-		c, ok := a.covers[k]
-		if !ok {
-			c = a.covered(t.rest, a.v.slices[slice].chars)
-			a.covers[k] = c
-			a.used += 48
+		if a.inName[t.cont] {
+			continue
 		}
-		if c.all {
+		if c := a.cover(t.rest, slice); c.all {
 			return min(never, c.dist+a.dists[t.cont]), true
 		}
 	}
 	return 0, false
+}
+
+// cover reports whether a lexeme's rest allows all tokens of a slice.
+func (a *arena) cover(r regex.ID, slice int) cover {
+	k := coverKey{r, slice}
+	c, ok := a.covers[k]
+	if !ok {
+		c = a.covered(r, a.v.slices[slice].class)
+		a.covers[k] = c
+		a.used += 48
+	}
+	return c
 }
 
 // coverLimit is how many states covered looks at. Beyond, a walk costs less.
@@ -269,16 +252,25 @@ const coverLimit = 320
 
 // covered computes whether every string of so many characters of a slice may come
 // next in r.
-func (a *arena) covered(r regex.ID, chars int) cover {
+func (a *arena) covered(r regex.ID, c class) cover {
 	s := a.set
-	chars = min(chars, a.v.deepest)
+	chars := min(c.chars, a.v.deepest)
 	if n, dist := s.Free(r); n >= chars {
 		return cover{true, int32(dist)}
 	}
-	if s.Deriv(r, 'a') == regex.Empty || s.Deriv(r, '}') == regex.Empty {
-		return cover{} // the usual case, without a search
+	samples := "a}"
+	if c.word {
+		samples = "a0z"
+	}
+	for i := range len(samples) {
+		if s.Deriv(r, samples[i]) == regex.Empty {
+			return cover{} // the usual case, without a search
+		}
 	}
 	class := s.Runes(regex.Range{Lo: 0x20, Hi: 0x21}, regex.Range{Lo: 0x23, Hi: 0x5B}, regex.Range{Lo: 0x5D, Hi: 0x7E}, regex.Range{Lo: 0x80, Hi: 0x10FFFF})
+	if c.word {
+		class = s.Runes(regex.Range{Lo: '0', Hi: '9'}, regex.Range{Lo: 'A', Hi: 'Z'}, regex.Range{Lo: 'a', Hi: 'z'})
+	}
 	type pair struct{ r, char regex.ID }
 	seen := map[pair]bool{}
 	dist := int32(0)

@@ -70,6 +70,7 @@ type memberList struct {
 	min, max   int
 	order      MemberOrder
 	least      []int32 // [names] those that have texts and are not required, the cheapest first
+	dearest    int32   // the largest cost
 	otherLeast int32   // least bytes of another member and a comma
 	commaLen   int32
 	lack       []lack // [1 << owed] by the obligations that are met
@@ -162,6 +163,9 @@ func (c *compiler) price(l *memberList) {
 			d = min(never, 1+int32(regex.NameLength(name))+rest+l.commaLen)
 		}
 		l.cost = append(l.cost, d)
+		if d < never {
+			l.dearest = max(l.dearest, d)
+		}
 		if d < never && !l.required.has(int32(i)) {
 			l.least = append(l.least, int32(i))
 		}

@@ -14,22 +14,30 @@ type Vocabulary struct {
 	words   int // 64-bit words of a mask
 	deepest int // bytes of the longest token
 	slices  []slice
+	sliced  []uint64 // the tokens of all slices
 	rest    trie
 	reach   int        // most bytes before a control character in a token of rest
 	twins   [][2]int32 // tokens with the same bytes: the first one, another one
 	sorted  []int32    // tokens by their bytes, once each
 }
 
-// slice is the tokens of one class, which a state may allow as a whole: whole
-// characters that a JSON string holds as they are, at most chars of them.
+// slice is the tokens of one class, which a state may allow as a whole.
 type slice struct {
-	chars int
-	trie  trie
-	bits  []uint64
+	class
+	trie trie
+	bits []uint64
 }
 
-// sliceChars is the lengths that tell slices apart.
-var sliceChars = []int{10, 30, 1 << 16}
+// class is what tells slices apart: tokens of at most chars characters, which are
+// letters and digits of ASCII, or any that a JSON string holds as they are.
+type class struct {
+	word  bool
+	chars int
+}
+
+// classes are those of the slices. A token belongs to the first one that has it.
+// One that allows more characters than the one before it has its kind.
+var classes = []class{{true, 10}, {true, 30}, {false, 10}, {false, 30}, {false, 1 << 16}}
 
 // trie is a tree of tokens, flat, in depth-first order.
 type trie []trieNode
@@ -60,7 +68,7 @@ func NewVocabulary(pieces [][]byte, ends []int32) *Vocabulary {
 		}
 	}
 	slices.SortStableFunc(order, func(a, b int32) int { return bytes.Compare(v.pieces[a], v.pieces[b]) })
-	var parts [4][]int32 // slices, rest
+	parts := make([][]int32, len(classes)+1) // slices, rest
 	for i, t := range order {
 		if i > 0 && bytes.Equal(v.pieces[t], v.pieces[v.sorted[len(v.sorted)-1]]) {
 			v.twins = append(v.twins, [2]int32{v.sorted[len(v.sorted)-1], t})
@@ -70,16 +78,22 @@ func NewVocabulary(pieces [][]byte, ends []int32) *Vocabulary {
 		k := sliceOf(v.pieces[t])
 		parts[k] = append(parts[k], t)
 	}
-	for k, chars := range sliceChars {
-		s := slice{chars: chars, trie: v.plant(parts[k]), bits: make([]uint64, v.words)}
+	for k, c := range classes {
+		s := slice{class: c, trie: v.plant(parts[k]), bits: make([]uint64, v.words)}
 		for _, t := range parts[k] {
 			setBit(s.bits, t)
 		}
 		v.spread(s.bits)
 		v.slices = append(v.slices, s)
 	}
-	v.rest = v.plant(parts[3])
-	for _, t := range parts[3] {
+	v.sliced = make([]uint64, v.words)
+	for _, s := range v.slices {
+		for i, b := range s.bits {
+			v.sliced[i] |= b
+		}
+	}
+	v.rest = v.plant(parts[len(classes)])
+	for _, t := range parts[len(classes)] {
 		n := slices.IndexFunc(v.pieces[t], func(b byte) bool { return b < 0x20 })
 		if n < 0 {
 			n = len(v.pieces[t])
@@ -104,16 +118,18 @@ func (v *Vocabulary) spread(bits []uint64) {
 
 // sliceOf returns which slice a token belongs to, or how many there are.
 func sliceOf(piece []byte) int {
+	word := true
 	for _, b := range piece {
 		if b < 0x20 || b == '"' || b == '\\' || b == 0x7F {
-			return len(sliceChars)
+			return len(classes)
 		}
+		word = word && (b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'z')
 	}
 	if !utf8.Valid(piece) {
-		return len(sliceChars)
+		return len(classes)
 	}
 	n := utf8.RuneCount(piece)
-	return slices.IndexFunc(sliceChars, func(chars int) bool { return n <= chars })
+	return slices.IndexFunc(classes, func(c class) bool { return n <= c.chars && (word || !c.word) })
 }
 
 // plant makes a trie of tokens that are sorted by their bytes.

@@ -129,7 +129,7 @@ func (s *Set) Dist(r ID) int {
 	case kindTag:
 		d = 0
 	case kindMultiple:
-		d = multipleDist(n)
+		d = s.multipleDist(n)
 	case kindQuoted:
 		d = s.quotedDist(n)
 	default:

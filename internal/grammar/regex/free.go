@@ -28,6 +28,13 @@ func (s *Set) Free(r ID) (chars, dist int) {
 		if n.aux[0] == plain {
 			return s.Free(n.args[0])
 		}
+	case kindAnd: // texts but for some
+		for _, a := range n.args {
+			if o := &s.nodes[a]; a != s.text && (o.kind != kindNot || !s.nodes[o.args[0]].finite) {
+				return 0, 0
+			}
+		}
+		return math.MaxInt, 4 // more texts of four plain characters than a Set has expressions
 	case kindOr:
 		for _, a := range n.args {
 			if c, d := s.Free(a); c > chars {

@@ -7,6 +7,7 @@ package regex
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"math/bits"
 )
 
@@ -38,7 +39,7 @@ const (
 	kindAnd           // args, ascending
 	kindNot           // args[0]
 	kindRepeat        // args[0], aux[0] to aux[1] times
-	kindMultiple      // digits of a multiple: aux is the unit and the remainder so far
+	kindMultiple      // digits of a multiple: aux is the unit with its places, and the remainder with those that were read
 	kindTag           // the empty string, and which of Names it ends: aux
 	kindQuoted        // texts of args[0] as the inside of a JSON string; aux is where in an escape
 )
@@ -66,25 +67,30 @@ type node struct {
 	life     uint8 // unknown, inhabited, void
 	bounded  bool  // edges is filled
 	text     bool  // known to have texts only
+	finite   bool  // known to have a finite number of strings, fewer than there are expressions
 	dist     int32 // bytes of a shortest string; -1: not computed
 	args     []ID
 	arms     []arm
 	aux      [2]int32
 	edges    [4]uint64 // bit b: bytes b-1 and b may lead to different derivatives
+	first    [4]uint64 // filled if begun
+	begun    bool
 }
 
 // Set holds expressions. It is not safe for concurrent use.
 type Set struct {
-	nodes  []node
-	index  map[string]ID
-	base   map[string]ID // of the Set that this is a clone of; not changed any more
-	derivs map[uint64]ID
-	limit  int
-	err    error
-	work   int // of the pattern that is being made
-	key    []byte
-	rune   ID // one UTF-8 character
-	text   ID // any number of them
+	nodes     []node
+	index     map[string]ID
+	base      map[string]ID // of the Set that this is a clone of
+	shared    int           // expressions of that Set
+	derivs    map[uint64]ID
+	limit     int
+	err       error
+	work      int // of the pattern that is being made
+	key       []byte
+	rune      ID // one UTF-8 character
+	multiples map[multiples][]int32
+	text      ID // any number of them
 }
 
 // NewSet returns a Set of at most limit expressions, derivatives included.
@@ -103,8 +109,9 @@ func NewSet(limit int) *Set {
 func (s *Set) Clone(limit int) *Set {
 	c := &Set{limit: max(limit, len(s.nodes)), err: s.err, rune: s.rune, text: s.text}
 	c.nodes = append(make([]node, 0, len(s.nodes)+64), s.nodes...)
-	c.index, c.base = make(map[string]ID, 64), s.index
+	c.index, c.base, c.shared = make(map[string]ID, 64), s.index, len(s.nodes)
 	c.derivs = make(map[uint64]ID, 256)
+	c.multiples = maps.Clone(s.multiples)
 	return c
 }
 
@@ -135,13 +142,14 @@ func (s *Set) intern(n node) ID {
 	if id, ok := s.index[string(k)]; ok {
 		return id
 	}
-	if id, ok := s.base[string(k)]; ok {
+	if id, ok := s.base[string(k)]; ok && int(id) < s.shared {
 		return id
 	}
 	if len(s.nodes) >= s.limit {
 		s.err = ErrBudget
 		return Empty
 	}
+	n.finite = s.isFinite(&n)
 	if n.kind > kindAll {
 		n.text = s.onlyTexts(&n)
 		n.dist = -1
@@ -163,6 +171,30 @@ func (s *Set) onlyTexts(n *node) bool {
 		}
 	}
 	return n.kind == kindConcat || n.kind == kindOr || n.kind == kindRepeat || n.kind == kindTag
+}
+
+// isFinite reports whether n has as many strings as its form has ends, or none. It
+// looks at tries only.
+func (s *Set) isFinite(n *node) bool {
+	switch n.kind {
+	case kindEmpty, kindEps, kindTag:
+		return true
+	case kindSwitch:
+		for _, a := range n.arms {
+			if a.lo != a.hi || !s.nodes[a.next].finite {
+				return false
+			}
+		}
+		return true
+	case kindOr:
+		for _, a := range n.args {
+			if !s.nodes[a].finite {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }
 
 // Nullable reports whether the empty string belongs to r.
@@ -201,7 +233,7 @@ func (s *Set) Edges(r ID) [4]uint64 {
 			join(&e, s.Edges(a))
 		}
 	case kindMultiple:
-		for b := '0'; b <= '9'+1; b++ {
+		for b := '.'; b <= '9'+1; b++ {
 			mark(&e, int(b))
 		}
 	case kindQuoted:

@@ -136,9 +136,6 @@ func (n *numbers) value(x *big.Rat) regex.ID {
 	return out
 }
 
-// maxUnit bounds the numbers whose multiples are served.
-const maxUnit = 4096
-
 // maxEndings bounds the list of endings that tell a multiple.
 const maxEndings = 2000
 
@@ -150,18 +147,18 @@ func (n *numbers) multiples(x *big.Rat) (regex.ID, bool) {
 	}
 	scale := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(places)), nil)
 	scaled := new(big.Rat).Mul(x, new(big.Rat).SetInt(scale)).Num()
-	if !scaled.IsInt64() || scaled.Int64() > maxUnit {
+	if !scaled.IsInt64() || scaled.Int64() > 1<<30 || places > 30 {
 		return regex.Empty, false
 	}
 	unit := int(scaled.Int64())
 	minus := n.Opt(n.Literal("-"))
+	if unit*(places+2) <= regex.MaxMultiple {
+		return n.And(n.plain, n.Concat(minus, n.Multiple(unit, places))), true
+	}
 	if length, ok := endingLength(unit, places); ok {
 		return n.And(n.plain, n.Concat(minus, n.endings(unit, places, length))), true
 	}
-	if places > 0 {
-		return regex.Empty, false
-	}
-	return n.And(n.plain, n.Concat(minus, n.Multiple(unit), n.zeros)), true
+	return regex.Empty, false
 }
 
 // endingLength is how many digits at the end of a whole number tell whether unit divides it.
@@ -264,7 +261,7 @@ func (c *compiler) bound(n *node, keyword string) regex.ID {
 	}
 	out, ok := c.num.multiples(x)
 	if !ok {
-		fail(n, keyword, "multiples of %.40s are not served; those of whole numbers up to 4096 and of decimals such as 0.01, 0.25 and 2.5 are", v.text)
+		fail(n, keyword, "multiples of %.40s are not served; those of whole numbers up to 32768 and of decimals of few digits are", v.text)
 	}
 	return out
 }

@@ -1,0 +1,249 @@
+package grammar
+
+import "github.com/penstock-llm/penstock/internal/grammar/regex"
+
+// lexMask is what a lexeme's rest allows, whatever follows the lexeme: most of the
+// work of a mask, kept for all states that are inside of the lexeme.
+type lexMask struct {
+	slices uint8 // bits: the slices that are allowed as a whole
+	mask         // tokens that end inside of the lexeme, or with it
+	tails  []tail
+	many   bool // there are too many tails to look at each
+}
+
+// tail is a place in a token where the lexeme may end: what follows it must be
+// allowed behind the lexeme.
+type tail struct {
+	trie int8 // which of the vocabulary's tries: a slice, or the rest
+	node int32
+	rest regex.ID // nullable
+}
+
+// maxTails bounds the tails of a lexeme.
+const maxTails = 1 << 12
+
+// trieOf returns a trie of the vocabulary by its number.
+func (v *Vocabulary) trieOf(i int8) trie {
+	if int(i) < len(v.slices) {
+		return v.slices[i].trie
+	}
+	return v.rest
+}
+
+// lexRow returns the derivatives of a lexeme's rest by byte; unfound ones are -1.
+func (a *arena) lexRow(r regex.ID) *[256]regex.ID {
+	if int(r) >= len(a.lexRows) {
+		a.lexRows = append(a.lexRows, make([]*[256]regex.ID, int(r)+256-len(a.lexRows))...)
+	}
+	if row := a.lexRows[r]; row != nil {
+		return row
+	}
+	row := new([256]regex.ID)
+	first := a.set.First(r)
+	for b := range row {
+		if first[b>>6]>>(b&63)&1 != 0 {
+			row[b] = -1
+		}
+	}
+	a.lexRows[r] = row
+	a.used += 1032
+	return row
+}
+
+func (a *arena) lexStep(r regex.ID, row *[256]regex.ID, b byte) regex.ID {
+	next := a.set.Deriv(r, b)
+	edges := a.set.Edges(r)
+	lo := int(b)
+	for edges[lo>>6]>>(lo&63)&1 == 0 {
+		lo--
+	}
+	for end := regex.NextEdge(&edges, int(b)); lo < end; lo++ {
+		row[lo] = next
+	}
+	return next
+}
+
+// inSlices returns what a lexeme's rest allows of the slices' tokens. A slice that
+// it allows as a whole is not walked. What is not allowed for short tokens is not
+// for long ones.
+func (a *arena) inSlices(r regex.ID) *lexMask {
+	if m := a.sliced[r]; m != nil {
+		return m
+	}
+	m := &lexMask{}
+	clear(a.tmp)
+	allowed := true
+	for i := range a.v.slices {
+		if i > 0 && a.v.slices[i].word != a.v.slices[i-1].word {
+			allowed = true
+		}
+		if allowed {
+			c := a.cover(r, i)
+			if allowed = c.all; allowed {
+				m.slices |= 1 << i
+				m.worst = max(m.worst, c.dist)
+				continue
+			}
+		}
+		a.lexWalk(m, int8(i), r)
+	}
+	a.keepLex(m, a.sliced, r)
+	return m
+}
+
+// outside returns what a lexeme's rest allows of the other tokens.
+func (a *arena) outside(r regex.ID) *lexMask {
+	if m := a.rests[r]; m != nil {
+		return m
+	}
+	m := &lexMask{}
+	clear(a.tmp)
+	a.lexWalk(m, int8(len(a.v.slices)), r)
+	a.keepLex(m, a.rests, r)
+	return m
+}
+
+func (a *arena) keepLex(m *lexMask, in map[regex.ID]*lexMask, r regex.ID) {
+	m.mask = *a.keep(a.tmp, count(a.tmp), m.worst)
+	a.used += 16*len(m.tails) + 120
+	if a.full() == nil {
+		in[r] = m
+	}
+}
+
+// lexWalk walks a trie with a lexeme's rest.
+func (a *arena) lexWalk(m *lexMask, number int8, r regex.ID) {
+	t := a.v.trieOf(number)
+	stack, rows := a.lexStack, a.lexStackRows
+	stack[0], rows[0] = r, a.lexRow(r)
+	for i := 0; i < len(t); {
+		n := &t[i]
+		next := rows[n.depth][n.b]
+		if next < 0 {
+			next = a.lexStep(stack[n.depth], rows[n.depth], n.b)
+		}
+		if next == regex.Empty {
+			i += int(n.size)
+			continue
+		}
+		if n.token >= 0 {
+			setBit(a.tmp, n.token)
+			m.worst = max(m.worst, int32(a.set.Dist(next)))
+		}
+		if n.size == 1 {
+			i++
+			continue
+		}
+		if a.set.Nullable(next) {
+			if len(m.tails) == maxTails {
+				m.many = true
+				return
+			}
+			m.tails = append(m.tails, tail{number, int32(i), next})
+			if a.set.Over(next) {
+				i += int(n.size)
+				continue
+			}
+		}
+		i++
+		stack[n.depth+1], rows[n.depth+1] = next, a.lexRow(next)
+	}
+}
+
+// clampedRest is a rest that allows the same tokens outside of the slices, but does
+// not count the characters of a long string: one for many.
+func (a *arena) clampedRest(r regex.ID) regex.ID {
+	if c, ok := a.clamps[r]; ok {
+		return c
+	}
+	c := a.set.Clamp(r, a.v.reach)
+	a.clamps[r] = c
+	a.used += 24
+	return c
+}
+
+// threads sets the bits of the tokens that each thread of a state allows. It
+// returns false, with some bits set, if a walk over the state costs less.
+func (w *walk) threads(id int32) bool {
+	a := w.a
+	for _, t := range a.configs[id].threads {
+		s := a.inSlices(t.rest)
+		clamped := a.clampedRest(t.rest)
+		o := a.outside(clamped)
+		if s.many || o.many {
+			return false
+		}
+		w.addSlices(s.slices)
+		s.addTo(w.bits)
+		o.addTo(w.bits)
+		// Behind the clamped rest, the lexeme may end as much sooner.
+		more := max(0, int32(a.set.Dist(t.rest)-a.set.Dist(clamped)))
+		w.worst = max(w.worst, min(never, max(s.worst, o.worst+more)+a.worstBehind(t.cont)))
+		w.behind(t.cont, s.tails)
+		w.behind(t.cont, o.tails)
+	}
+	return true
+}
+
+// addSlices sets the bits of whole slices.
+func (w *walk) addSlices(set uint8) {
+	v := w.a.v
+	if int(set) == 1<<len(v.slices)-1 {
+		join(w.bits, v.sliced)
+		return
+	}
+	for i := range v.slices {
+		if set>>i&1 != 0 {
+			join(w.bits, v.slices[i].bits)
+		}
+	}
+}
+
+func join(bits, more []uint64) {
+	bits = bits[:len(more)]
+	for i, b := range more {
+		bits[i] |= b
+	}
+}
+
+// worstBehind returns a bound of the bytes from the end of a lexeme to the end of
+// the text.
+func (a *arena) worstBehind(cont int32) int32 {
+	if !a.inName[cont] {
+		return a.dists[cont]
+	}
+	d := int32(0)
+	for _, f := range a.conts[cont] {
+		if a.isNaming(f.pc) {
+			s := &a.members.all[f.pc-dynamic]
+			l := &a.p.lists[s.list]
+			d = max(d, s.need.required+s.need.extraSize+l.dearest+a.p.dist[l.pc+1]+a.dists[f.cont])
+		} else {
+			d = max(d, a.distAt(f.pc)+a.dists[f.cont])
+		}
+	}
+	return min(d, never)
+}
+
+// behind sets the bits of the tokens whose tails are allowed behind a lexeme.
+func (w *walk) behind(cont int32, tails []tail) {
+	a := w.a
+	for _, t := range tails {
+		tag := int32(-1)
+		if a.inName[cont] {
+			tag = a.set.Tag(t.rest)
+		}
+		k := uint64(uint32(cont))<<32 | uint64(uint32(tag))
+		id, ok := a.starts[k]
+		if !ok {
+			a.closure.begin()
+			a.closure.end(t.rest, cont)
+			id = a.config(a.closure.run(nil))
+			a.starts[k] = id
+			a.used += 32
+		}
+		trie := a.v.trieOf(t.trie)
+		n := &trie[t.node]
+		w.under(trie[t.node+1:t.node+n.size], int(n.depth)+1, id)
+	}
+}
