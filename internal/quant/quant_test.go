@@ -27,7 +27,9 @@ var supported = []struct {
 	{F32, 0}, {F16, 0.00025}, {BF16, 0.002}, {Q8_0, 0.006},
 	{Q4_0, 0.09}, {Q4_1, 0.08}, {Q5_0, 0.045}, {Q5_1, 0.04},
 	{Q2_K, 0.28}, {Q3_K, 0.15}, {Q4_K, 0.076}, {Q5_K, 0.038}, {Q6_K, 0.0175},
-	{IQ4_NL, 0.078}, {IQ4_XS, 0.079}, {MXFP4, 0.13},
+	{IQ4_NL, 0.078}, {IQ4_XS, 0.079}, {MXFP4, 0.118},
+	{IQ2_XXS, 0.39}, {IQ2_XS, 0.33}, {IQ2_S, 0.28}, {IQ3_XXS, 0.21}, {IQ3_S, 0.156},
+	{TQ1_0, 0.45}, {TQ2_0, 0.45}, {Q1_0, 0.62}, {Q2_0, 0.365},
 }
 
 func normals(seed uint64, n int) []float32 {
@@ -79,7 +81,8 @@ func TestExactValuesSurvive(t *testing.T) {
 		x     []float32
 		types []Type
 	}{
-		"zeros": {make([]float32, 256), []Type{F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4}},
+		"zeros": {make([]float32, 256), []Type{F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4,
+			IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S, TQ1_0, TQ2_0, Q2_0}},
 		"ramp":  {ramp, []Type{F32, F16, BF16, Q4_0, Q4_1}},
 	} {
 		for _, typ := range c.types {
@@ -112,7 +115,7 @@ func TestKnownBlocks(t *testing.T) {
 	for _, c := range []struct {
 		typ   Type
 		block string
-		value func(i int) float32 // element i of 32
+		value func(i int) float32 // element i
 	}{
 		{Q4_0, "0040" + nibbles, func(i int) float32 { return 2 * float32(nibble(i)-8) }},
 		{Q4_1, "004000c2" + nibbles, func(i int) float32 { return 2*float32(nibble(i)) - 3 }},
@@ -122,13 +125,15 @@ func TestKnownBlocks(t *testing.T) {
 		{MXFP4, "81" + nibbles, func(i int) float32 { return 2 * float32(mxfp4Levels[nibble(i)]) }},
 		{MXFP4, "00" + nibbles, func(i int) float32 { return 0x1p-128 * float32(mxfp4Levels[nibble(i)]) }},
 		{MXFP4, "ff" + nibbles, func(i int) float32 { return 0x1p127 * float32(mxfp4Levels[nibble(i)]) }},
+		{Q1_0, "0040" + "01" + strings.Repeat("00", 14) + "80", func(i int) float32 { return []float32{2, -2}[min(1, i*(127-i))] }},
+		{Q2_0, "0040" + strings.Repeat("e4", 16), func(i int) float32 { return 2 * float32(i%4-1) }},
 		{IQ4_NL, "0040" + nibbles, func(i int) float32 { return 2 * float32(iq4Values[nibble(i)]) }},
 	} {
 		block, err := hex.DecodeString(c.block)
 		if err != nil {
 			t.Fatal(err)
 		}
-		y := make([]float32, 32)
+		y := make([]float32, c.typ.BlockSize())
 		if err := Dequantize(c.typ, y, block); err != nil {
 			t.Fatal(err)
 		}
@@ -151,11 +156,12 @@ func ends(i int) int {
 }
 
 // testdata/dequantize.txt holds blocks of random bytes and what becomes of
-// them. Its values were compared with those of gguf-py when it was made.
+// them, and the grids of the IQ formats. check.py, beside it, compares them with
+// gguf-py.
 func TestDequantizeGolden(t *testing.T) {
 	const path = "testdata/dequantize.txt"
 	var got strings.Builder
-	got.WriteString("# type, block, first four values, SHA-256 of all values as little-endian float32.\n" +
+	got.WriteString("# type, block, first four values, SHA-256 of all values as little-endian float32;\n# or a grid: type, number of entries, SHA-256 of their values as bytes.\n" +
 		"# Blocks: random bytes with halves in [2^-8, 2^-4). check.py compares the values with gguf-py 0.19.0.\n" +
 		"# Rewrite: go test ./internal/quant -run Golden -rewrite\n")
 	for _, s := range supported {
@@ -169,6 +175,18 @@ func TestDequantizeGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Fprintf(&got, "%v %x %v %x\n", s.typ, block, y[:4], sum.Sum(nil))
+	}
+	for typ, g := range grids {
+		if g == nil {
+			continue
+		}
+		sum := sha256.New()
+		for _, entry := range g.entries {
+			for i := range g.values {
+				sum.Write([]byte{byte(g.Levels[entry>>(8*i)&7])})
+			}
+		}
+		fmt.Fprintf(&got, "grid %v %d %x\n", Type(typ), len(g.entries), sum.Sum(nil))
 	}
 	if *rewrite {
 		if err := os.WriteFile(path, []byte(got.String()), 0o644); err != nil {
@@ -193,6 +211,7 @@ func goldenBlock(typ Type) []byte {
 	scales := map[Type][]int{
 		F16: {0, 2, 4, 6}, Q4_0: {0}, Q4_1: {0, 2}, Q5_0: {0}, Q5_1: {0, 2}, Q8_0: {0}, IQ4_NL: {0},
 		Q2_K: {80, 82}, Q3_K: {108}, Q4_K: {0, 2}, Q5_K: {0, 2}, Q6_K: {208}, IQ4_XS: {0},
+		IQ2_XXS: {0}, IQ2_XS: {0}, IQ2_S: {0}, IQ3_XXS: {0}, IQ3_S: {0}, TQ1_0: {52}, TQ2_0: {64}, Q1_0: {0}, Q2_0: {0},
 	}
 	rng := rand.New(rand.NewPCG(uint64(typ), 7))
 	b := make([]byte, typ.BlockBytes()*max(1, 4/typ.BlockSize()))
@@ -219,7 +238,8 @@ func TestLengthsAreChecked(t *testing.T) {
 		"too few bytes":        Dequantize(Q4_K, make([]float32, 512), make([]byte, 144)),
 		"too many bytes":       Quantize(Q8_0, make([]byte, 35), make([]float32, 32)),
 		"unknown type":         Dequantize(Type(99), make([]float32, 32), make([]byte, 32)),
-		"no decoder":           Dequantize(IQ2_XXS, make([]float32, 256), make([]byte, 66)),
+		"no decoder":           Dequantize(IQ1_S, make([]float32, 256), make([]byte, 50)),
+		"refused":              Dequantize(NVFP4, make([]float32, 64), make([]byte, 36)),
 		"no encoder":           Quantize(Q8_K, make([]byte, 292), make([]float32, 256)),
 		"unknown type, encode": Quantize(Type(4), nil, nil),
 	} {
