@@ -85,7 +85,7 @@ func dotHalves(acc *[Lanes]float32, f *format, u *unpacked, s *blockScales, x co
 	dots0, dots1 := dot(u, x, 0, 4), dot(u, x, 4, 8)
 	for r := range Lanes {
 		var t float32
-		if f.shift > 0 {
+		if !f.minimum {
 			t = s.d[0][r] * float32(dots0[r]+corr0>>f.shift)
 			t = fma32(float32(dots1[r]+corr1>>f.shift), s.d[1][r], t)
 		} else {

@@ -23,35 +23,53 @@ type floatFunc func(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
 type floatAVX2Func func(weights *byte, x, y *float32, k, groups, ldy, cols, width, add int)
 
 var vnniFuncs = [...]vnniFunc{
-	quant.Q8_0:   vnniQ8_0,
-	quant.Q4_0:   vnniQ4_0,
-	quant.Q4_1:   vnniQ4_1,
-	quant.Q5_0:   vnniQ5_0,
-	quant.Q5_1:   vnniQ5_1,
-	quant.Q2_K:   vnniQ2_K,
-	quant.Q3_K:   vnniQ3_K,
-	quant.Q4_K:   vnniQ4_K,
-	quant.Q5_K:   vnniQ5_K,
-	quant.Q6_K:   vnniQ6_K,
-	quant.IQ4_NL: vnniIQ4_NL,
-	quant.IQ4_XS: vnniIQ4_XS,
-	quant.MXFP4:  vnniMXFP4,
+	quant.Q8_0:    vnniQ8_0,
+	quant.Q4_0:    vnniQ4_0,
+	quant.Q4_1:    vnniQ4_1,
+	quant.Q5_0:    vnniQ5_0,
+	quant.Q5_1:    vnniQ5_1,
+	quant.Q2_K:    vnniQ2_K,
+	quant.Q3_K:    vnniQ3_K,
+	quant.Q4_K:    vnniQ4_K,
+	quant.Q5_K:    vnniQ5_K,
+	quant.Q6_K:    vnniQ6_K,
+	quant.IQ4_NL:  vnniIQ4_NL,
+	quant.IQ4_XS:  vnniIQ4_XS,
+	quant.MXFP4:   vnniMXFP4,
+	quant.IQ2_XXS: vnniIQ2_XXS,
+	quant.IQ2_XS:  vnniIQ2_XS,
+	quant.IQ2_S:   vnniIQ2_XS, // packed alike
+	quant.IQ3_XXS: vnniIQ3_XXS,
+	quant.IQ3_S:   vnniIQ3_S,
+	quant.TQ1_0:   vnniTQ2_0, // packed alike
+	quant.TQ2_0:   vnniTQ2_0,
+	quant.Q2_0:    vnniQ2_0,
+	quant.Q1_0:    vnniQ1_0,
 }
 
 var avx2Funcs = [...]avx2Func{
-	quant.Q8_0:   avx2Q8_0,
-	quant.Q4_0:   avx2Q4_0,
-	quant.Q4_1:   avx2Q4_1,
-	quant.Q5_0:   avx2Q5_0,
-	quant.Q5_1:   avx2Q5_1,
-	quant.Q2_K:   avx2Q2_K,
-	quant.Q3_K:   avx2Q3_K,
-	quant.Q4_K:   avx2Q4_K,
-	quant.Q5_K:   avx2Q5_K,
-	quant.Q6_K:   avx2Q6_K,
-	quant.IQ4_NL: avx2IQ4_NL,
-	quant.IQ4_XS: avx2IQ4_XS,
-	quant.MXFP4:  avx2MXFP4,
+	quant.Q8_0:    avx2Q8_0,
+	quant.Q4_0:    avx2Q4_0,
+	quant.Q4_1:    avx2Q4_1,
+	quant.Q5_0:    avx2Q5_0,
+	quant.Q5_1:    avx2Q5_1,
+	quant.Q2_K:    avx2Q2_K,
+	quant.Q3_K:    avx2Q3_K,
+	quant.Q4_K:    avx2Q4_K,
+	quant.Q5_K:    avx2Q5_K,
+	quant.Q6_K:    avx2Q6_K,
+	quant.IQ4_NL:  avx2IQ4_NL,
+	quant.IQ4_XS:  avx2IQ4_XS,
+	quant.MXFP4:   avx2MXFP4,
+	quant.IQ2_XXS: avx2IQ2_XXS,
+	quant.IQ2_XS:  avx2IQ2_XS,
+	quant.IQ2_S:   avx2IQ2_XS, // packed alike
+	quant.IQ3_XXS: avx2IQ3_XXS,
+	quant.IQ3_S:   avx2IQ3_S,
+	quant.TQ1_0:   avx2TQ2_0, // packed alike
+	quant.TQ2_0:   avx2TQ2_0,
+	quant.Q2_0:    avx2Q2_0,
+	quant.Q1_0:    avx2Q1_0,
 }
 
 var floatAVX512 = [...]floatFunc{
@@ -106,6 +124,27 @@ func vnniIQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy
 func vnniMXFP4(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
+func vnniIQ2_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+
+//go:noescape
+func vnniIQ2_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+
+//go:noescape
+func vnniIQ3_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+
+//go:noescape
+func vnniIQ3_S(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+
+//go:noescape
+func vnniTQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+
+//go:noescape
+func vnniQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+
+//go:noescape
+func vnniQ1_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+
+//go:noescape
 func avx2Q8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
@@ -143,6 +182,27 @@ func avx2IQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy
 
 //go:noescape
 func avx2MXFP4(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+
+//go:noescape
+func avx2IQ2_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+
+//go:noescape
+func avx2IQ2_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+
+//go:noescape
+func avx2IQ3_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+
+//go:noescape
+func avx2IQ3_S(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+
+//go:noescape
+func avx2TQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+
+//go:noescape
+func avx2Q2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+
+//go:noescape
+func avx2Q1_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
 
 //go:noescape
 func floatF32AVX512(weights *byte, x, y *float32, k, groups, ldy, cols, add int)

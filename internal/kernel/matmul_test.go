@@ -30,12 +30,21 @@ func randomWeights(r *rand.Rand, t quant.Type, rows, cols int) []byte {
 		le.PutUint64(src[i:], r.Uint64())
 	}
 	src = src[: len(src)-7 : len(src)-7]
+	setScales(r, t, src)
+	return src
+}
+
+// setScales puts float16 factors of a sensible size in their places, or moderate
+// numbers where the format has floats.
+func setScales(r *rand.Rand, t quant.Type, src []byte) {
 	half := func(b []byte) { le.PutUint16(b, quant.F32ToF16(float32(r.NormFloat64())*0.01)) }
 	size := t.BlockBytes()
 	halves := map[quant.Type][]int{
 		quant.F16: {0}, quant.Q8_0: {0}, quant.Q4_0: {0}, quant.Q5_0: {0}, quant.IQ4_NL: {0}, quant.IQ4_XS: {0},
 		quant.Q4_1: {0, 2}, quant.Q5_1: {0, 2}, quant.Q4_K: {0, 2}, quant.Q5_K: {0, 2},
 		quant.Q6_K: {208}, quant.Q3_K: {108}, quant.Q2_K: {80, 82},
+		quant.IQ2_XXS: {0}, quant.IQ2_XS: {0}, quant.IQ2_S: {0}, quant.IQ3_XXS: {0}, quant.IQ3_S: {0},
+		quant.TQ1_0: {52}, quant.TQ2_0: {64}, quant.Q2_0: {0}, quant.Q1_0: {0},
 	}[t]
 	for b := 0; b+size <= len(src); b += size {
 		for _, at := range halves {
@@ -50,7 +59,6 @@ func randomWeights(r *rand.Rand, t quant.Type, rows, cols int) []byte {
 			le.PutUint16(src[b:], quant.F32ToBF16(float32(r.NormFloat64())))
 		}
 	}
-	return src
 }
 
 func dequantize(t *testing.T, typ quant.Type, src []byte, n int) []float32 {
@@ -286,4 +294,32 @@ func fma32Big(a, b, c float32) float32 {
 	exact.Add(exact, big.NewFloat(float64(c)))
 	v, _ := exact.Float32()
 	return v
+}
+
+// TestMulExtremes: sums of the largest products fit, wherever a tier adds them in
+// 16 bits.
+func TestMulExtremes(t *testing.T) {
+	forEachTier(t, func(t *testing.T, s Set) {
+		for _, typ := range allTypes() {
+			if formatOf(typ).float {
+				continue
+			}
+			for _, fill := range []byte{0, 0x0f, 0x77, 0x7f, 0x80, 0xf8, 0xff} {
+				r := rand.New(rand.NewPCG(uint64(typ), uint64(fill)))
+				pr := newProduct(t, r, s, typ, extent{16, 256, 3})
+				for i := range pr.src {
+					pr.src[i] = fill
+				}
+				setScales(r, typ, pr.src)
+				s.Pack(pr.m, 0, pr.src, 16)
+				for i := range pr.x {
+					pr.x[i] = float32(1 - i/256) // columns of 1, 0 and -1
+				}
+				s.QuantizeColumns(pr.p, 0, 0, Columns{X: pr.x, N: 3, LD: 256, Len: 256})
+				if got, want := pr.run(s, false, nil), pr.run(Set{}, false, nil); firstDifference(got, want) >= 0 {
+					t.Errorf("%v, %#x: got %v, want %v", typ, fill, got, want)
+				}
+			}
+		}
+	})
 }

@@ -85,6 +85,33 @@ var mxfp4Levels = [16]byte{128, 129, 130, 131, 132, 134, 136, 140, 128, 127, 126
 func unpackIQ4(q []byte) unpacked   { return lookUp(&iq4Levels, unpackNibbles(q)) }
 func unpackMXFP4(q []byte) unpacked { return lookUp(&mxfp4Levels, unpackNibbles(q)) }
 
+// iq2Levels are those of the IQ2 formats plus 128, the negative ones from 4 on.
+var iq2Levels = [16]byte{136, 153, 171, 0, 120, 103, 85}
+
+// iq3Levels are those of IQ3_XXS plus 128, in order.
+var iq3Levels = [16]byte{66, 76, 84, 92, 100, 108, 116, 124, 132, 140, 148, 156, 164, 172, 180, 190}
+
+func unpackIQ2(q []byte) unpacked     { return lookUp(&iq2Levels, unpackThree(q)) }
+func unpackIQ3_XXS(q []byte) unpacked { return lookUp(&iq3Levels, unpackNibbles(q)) }
+
+// unpackOddNibbles makes 2q+1 of q.
+func unpackOddNibbles(q []byte) unpacked {
+	u := unpackNibbles(q)
+	for i := range u {
+		u[i] = u[i]<<1 | eachLow1
+	}
+	return u
+}
+
+// unpackOddBits makes 3 of a bit that is set, and 1 of another.
+func unpackOddBits(q []byte) (u unpacked) {
+	addBits(&u, q, 1)
+	for i := range u {
+		u[i] |= eachLow1
+	}
+	return u
+}
+
 // lookUp replaces codes by their levels.
 func lookUp(levels *[16]byte, u unpacked) unpacked {
 	for i, codes := range u {
@@ -129,6 +156,27 @@ func expandDM(s []byte, _ int) (f blockScales) {
 func expandIQ4_XS(s []byte, i int) (f blockScales) {
 	for r := range Lanes {
 		f.d[0][r] = halfFactor(s, 0, r) * float32(int8(byteFactor(s, 1, i, r)))
+	}
+	return f
+}
+
+func expandIQ2_XXS(s []byte, i int) blockScales { return expandDivided(s, i, 8) }
+func expandIQ3_XXS(s []byte, i int) blockScales { return expandDivided(s, i, 4) }
+
+// expandDivided is expandIQ4_XS with a float16 factor that is to be divided.
+func expandDivided(s []byte, i int, by float32) (f blockScales) {
+	for r := range Lanes {
+		f.d[0][r] = halfFactor(s, 0, r) / by * float32(byteFactor(s, 1, i, r))
+	}
+	return f
+}
+
+// expandIQ2_XS has a nibble for either half of a block.
+func expandIQ2_XS(s []byte, i int) (f blockScales) {
+	for r := range Lanes {
+		d, v := halfFactor(s, 0, r)/4, byteFactor(s, 1, i, r)
+		f.d[0][r] = d * (float32(v&15) + 0.5)
+		f.d[1][r] = d * (float32(v>>4) + 0.5)
 	}
 	return f
 }

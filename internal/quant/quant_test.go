@@ -83,7 +83,7 @@ func TestExactValuesSurvive(t *testing.T) {
 	}{
 		"zeros": {make([]float32, 256), []Type{F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4,
 			IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S, TQ1_0, TQ2_0, Q2_0}},
-		"ramp":  {ramp, []Type{F32, F16, BF16, Q4_0, Q4_1}},
+		"ramp": {ramp, []Type{F32, F16, BF16, Q4_0, Q4_1}},
 	} {
 		for _, typ := range c.types {
 			if y := roundTrip(t, typ, c.x); !slices.Equal(y, c.x) {

@@ -22,7 +22,7 @@ import (
 // Kernels measures the matrix products of every format alone, and the share that each reaches of what the machine can do:
 // `penstock bench kernels`. One column is bound by reading the weights, many columns by the arithmetic.
 type Kernels struct {
-	Formats        []string      `help:"Weight formats." default:"Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q4_K,Q5_K,Q6_K,Q2_K,Q3_K,IQ4_NL,IQ4_XS,MXFP4"`
+	Formats        []string      `help:"Weight formats." default:"Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q4_K,Q5_K,Q6_K,Q2_K,Q3_K,IQ4_NL,IQ4_XS,MXFP4,IQ3_S,IQ3_XXS,IQ2_S,IQ2_XS,IQ2_XXS,TQ2_0,TQ1_0,Q2_0,Q1_0"`
 	Rows           int           `help:"Rows of the matrix." default:"3072"`
 	Cols           int           `help:"Columns of the matrix: the length of an activation." default:"1024"`
 	Columns        []int         `help:"Activations multiplied at once." default:"1,2,4,8,64"`

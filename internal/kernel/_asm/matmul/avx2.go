@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -71,11 +72,11 @@ func (k *avx2) loop(label string) {
 	k.param("fields", fields)
 	k.param("blocks", blocks)
 	if k.f.blocks > 1 {
-		k.SHRQ(operand.Imm(3), blocks)
+		k.SHRQ(k.f.unitShift(), blocks)
 		k.Label(label + "_unit")
 		k.MOVQ(scales, unit)
 		k.ADDQ(operand.Imm(uint64(k.f.header)), scales)
-		k.MOVQ(operand.U32(8), inUnit)
+		k.MOVQ(operand.U32(uint32(k.f.blocks)), inUnit)
 	}
 	k.Label(label + "_block")
 	k.block()
@@ -99,7 +100,7 @@ func (k *avx2) rewind() {
 	k.IMUL3Q(operand.U32(uint32(k.f.quants)), blocks, tmp)
 	k.SUBQ(tmp, quants)
 	if k.f.blocks > 1 {
-		k.SHRQ(operand.Imm(3), blocks)
+		k.SHRQ(k.f.unitShift(), blocks)
 	}
 	k.IMUL3Q(operand.U32(uint32(k.f.header+k.f.blocks*k.f.scales)), blocks, tmp)
 	k.SUBQ(tmp, scales)
@@ -137,7 +138,9 @@ func (k *avx2) block() {
 		k.addHalves()
 	}
 	k.ADDQ(operand.U32(uint32(k.f.quants)), quants)
-	k.ADDQ(operand.Imm(uint64(k.f.scales)), scales)
+	if k.f.scales > 0 {
+		k.ADDQ(operand.Imm(uint64(k.f.scales)), scales)
+	}
 	for range k.f.stream.fields() {
 		k.ADDQ(stride, fields)
 	}
@@ -193,14 +196,14 @@ func (k *avx2) value(j int) {
 	case planes[0] == 8:
 		k.VMOVDQU(k.quant(j), k.v)
 		k.VPXOR(k.repeat(0x80808080), k.v, k.v)
+	case planes[0] == 4 && k.f.odd:
+		k.plane(k.quant(j%4), 1-4*(j/4), 0x1e1e1e1e, k.v)
 	case planes[0] == 4:
 		k.plane(k.quant(j%4), -4*(j/4), 0x0f0f0f0f, k.v)
-		if k.f.levels != nil {
-			k.VBROADCASTI128(k.levelTable(k.f, true), k.u)
-			k.VPSHUFB(k.v, k.u, k.v)
-		}
 	case planes[0] == 2:
 		k.plane(k.quant(j/4), -2*(j%4), 0x03030303, k.v)
+	case planes[0] == 1: // odd
+		k.plane(k.quant(0), 1-j, 0x02020202, k.v)
 	}
 	switch planes := k.f.planes; {
 	case planes == [2]int{4, 1}:
@@ -212,6 +215,13 @@ func (k *avx2) value(j int) {
 	case planes == [2]int{2, 1}:
 		k.plane(k.quant(2), 2-j, 0x04040404, k.u)
 		k.VPOR(k.u, k.v, k.v)
+	}
+	if k.f.odd {
+		k.VPOR(k.repeat(0x01010101), k.v, k.v)
+	}
+	if k.f.levels != nil {
+		k.VBROADCASTI128(k.levelTable(k.f, true), k.u)
+		k.VPSHUFB(k.v, k.u, k.v)
 	}
 }
 
@@ -237,6 +247,16 @@ func (k *avx2) scaleFactor(h int, d vec) {
 	case k.f.blocks == 1:
 		k.VCVTPH2PS(k.half(scales, 0), d)
 		return
+	case k.f.scales == 0:
+		k.VCVTPH2PS(k.half(unit, 0), d)
+		return
+	case k.f.nibbles:
+		k.VPMOVZXBD(k.byteScale(0), d)
+		if h == 0 {
+			k.VPAND(k.repeat(15), d, d)
+		} else {
+			k.VPSRLD(operand.Imm(4), d, d)
+		}
 	case k.f.stream == affine:
 		k.VPMOVZXBD(k.byteScale(0), d)
 	case k.f.minimum:
@@ -246,7 +266,13 @@ func (k *avx2) scaleFactor(h int, d vec) {
 		k.VPMOVSXBD(k.byteScale(h), d)
 	}
 	k.VCVTDQ2PS(d, d)
+	if k.f.nibbles {
+		k.VADDPS(k.repeat(math.Float32bits(0.5)), d, d)
+	}
 	k.VCVTPH2PS(k.half(unit, 0), k.p)
+	if k.f.divide > 0 {
+		k.VMULPS(k.repeat(math.Float32bits(1/float32(k.f.divide))), d, d)
+	}
 	k.VMULPS(k.p, d, d)
 }
 

@@ -35,15 +35,18 @@ type format struct {
 
 	levels   []int8 // what the codes stand for, if values are looked up
 	exponent bool   // the factor of a block is a power of two, its exponent a byte
+	nibbles  bool   // a byte of the scales has a nibble for either half of a block
 }
 
 // visit multiplies one unpacked vector, values 4j..4j+3 of 16 rows.
 type visit func(j int)
 
-// The levels of IQ4_NL and IQ4_XS, and those of MXFP4.
+// The levels of IQ4_NL and IQ4_XS, of MXFP4, of the IQ2 formats and of IQ3_XXS.
 var (
 	iq4   = []int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
 	mxfp4 = []int8{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}
+	iq2   = []int8{8, 25, 43, 0, -8, -25, -43, 0}
+	iq3   = []int8{-62, -52, -44, -36, -28, -20, -12, -4, 4, 12, 20, 28, 36, 44, 52, 62}
 )
 
 var formats = []*format{
@@ -53,6 +56,13 @@ var formats = []*format{
 	{name: "IQ4_NL", run: 1, signed: true, unpack: (*vnni).levels, expand: (*vnni).scaleD, masks: []uint32{0x0f0f0f0f}, levels: iq4},
 	{name: "IQ4_XS", run: 1, signed: true, unpack: (*vnni).levels, expand: (*vnni).scaleByte, masks: []uint32{0x0f0f0f0f}, levels: iq4},
 	{name: "MXFP4", run: 8, signed: true, unpack: (*vnni).levels, expand: (*vnni).scaleExponent, masks: []uint32{0x0f0f0f0f}, levels: mxfp4, exponent: true},
+	{name: "IQ2_XXS", run: 2, signed: true, unpack: (*vnni).threeLevels, expand: (*vnni).scaleByte, masks: []uint32{0x03030303, 0x04040404}, levels: iq2},
+	{name: "IQ2_XS", run: 2, signed: true, unpack: (*vnni).threeLevels, expand: (*vnni).scaleHalfNibbles, masks: []uint32{0x03030303, 0x04040404}, levels: iq2, nibbles: true},
+	{name: "IQ3_XXS", run: 2, signed: true, unpack: (*vnni).levels, expand: (*vnni).scaleByte, masks: []uint32{0x0f0f0f0f}, levels: iq3},
+	{name: "IQ3_S", run: 4, unpack: (*vnni).oddNibbles, expand: (*vnni).scaleByte, masks: []uint32{0xf0f0f0f0, 0x08080808}},
+	{name: "TQ2_0", run: 8, unpack: (*vnni).highTwos, expand: (*vnni).scaleUnit, masks: []uint32{0xc0c0c0c0}},
+	{name: "Q2_0", run: 8, unpack: (*vnni).highTwos, expand: (*vnni).scaleUnit, masks: []uint32{0xc0c0c0c0}},
+	{name: "Q1_0", run: 8, unpack: (*vnni).oddBits, expand: (*vnni).scaleUnit, masks: []uint32{0x80808080, 0x40404040}},
 	{name: "Q4_1", run: 8, unpack: (*vnni).nibbles, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f}},
 	{name: "Q5_1", run: 4, unpack: (*vnni).fives, expand: (*vnni).scaleDM, masks: []uint32{0x0f0f0f0f, 0x10101010}},
 	{name: "Q4_K", run: 8, unpack: (*vnni).nibbles, expand: (*vnni).scaleBytes, masks: []uint32{0x0f0f0f0f}},
@@ -163,6 +173,55 @@ func (k *vnni) highThrees(mul visit) {
 	}
 }
 
+// threeLevels are looked up by two bits of magnitude and a sign.
+func (k *vnni) threeLevels(mul visit) {
+	for h := range 2 {
+		k.VMOVDQU64(k.quant(h), k.t)
+		for f := range 4 {
+			k.shift(k.quant(2), 2-(f+4*h), k.u)
+			k.shift(k.t, -2*f, k.v)
+			k.and(0x03030303, k.v, k.v)
+			k.orAnd(0x04040404, k.u, k.v)
+			k.VPSHUFB(k.v, k.table, k.v)
+			mul(f + 4*h)
+		}
+	}
+}
+
+// oddNibbles are 2q+1, 8 times as large.
+func (k *vnni) oddNibbles(mul visit) {
+	for j := range 4 {
+		k.VMOVDQU64(k.quant(j), k.t)
+		k.VMOVDQA64(k.t, k.v)
+		k.andOr(0xf0f0f0f0, 0x08080808, k.v)
+		mul(j + 4)
+		k.VPSLLW(operand.Imm(4), k.t, k.v)
+		k.andOr(0xf0f0f0f0, 0x08080808, k.v)
+		mul(j)
+	}
+}
+
+// oddBits are 2q+1, 64 times as large.
+func (k *vnni) oddBits(mul visit) {
+	for j := range 8 {
+		k.shift(k.quant(0), 7-j, k.v)
+		k.andOr(0x80808080, 0x40404040, k.v)
+		mul(j)
+	}
+}
+
+// highTwos are 64 times as large.
+func (k *vnni) highTwos(mul visit) {
+	for h := range 2 {
+		k.VMOVDQU64(k.quant(h), k.t)
+		for f := range 4 {
+			k.shift(k.t, 6-2*f, k.v)
+			k.and(0xc0c0c0c0, k.v, k.v)
+			mul(f + 4*h)
+		}
+	}
+}
+
 func (k *vnni) twos(mul visit) {
 	for h := range 2 {
 		k.VMOVDQU64(k.quant(h), k.t)
@@ -183,6 +242,21 @@ func (k *vnni) scaleDM() { k.scaleD(); k.VCVTPH2PS(at(scales, 32), k.m0) }
 func (k *vnni) scaleExponent() {
 	k.VPMOVZXBD(at(scales, 0), k.d0)
 	k.VPSLLD(operand.Imm(23), k.d0, k.d0)
+}
+
+// scaleUnit is the factor of the unit.
+func (k *vnni) scaleUnit() { k.d0 = k.unitD }
+
+// scaleHalfNibbles is d times a nibble and a half, for either half of the block.
+func (k *vnni) scaleHalfNibbles() {
+	k.VPMOVZXBD(at(scales, 0), k.d0)
+	k.VPSRLD(operand.Imm(4), k.d0, k.d1)
+	k.and(15, k.d0, k.d0)
+	for _, d := range []vec{k.d0, k.d1} {
+		k.VCVTDQ2PS(d, d)
+		k.VADDPS_BCST(k.constant(math.Float32bits(0.5)), d, d)
+		k.VMULPS(k.unitD, d, d)
+	}
 }
 
 // scaleByte is d times a signed byte.

@@ -11,13 +11,15 @@ import (
 
 // geometry is the generator's view of the type of that name in package kernel.
 type geometry struct {
-	blocks  int    // blocks of a unit of the scales: 1 or 8
+	blocks  int    // blocks of a unit of the scales: 1, 2, 4 or 8
 	header  int    // bytes at the start of a unit of the scales: the float16 factors
 	scales  int    // and then of each block; if a unit is a block, all its bytes
 	quants  int    // bytes of quants of a block
 	planes  [2]int // bits of a value in the first and in the second plane
 	stream  stream
 	minimum bool // what the affine part subtracts rather than adds
+	odd     bool // the values have one bit less, the lowest is 1
+	divide  int  // what the float16 factor is divided by, if not 0
 
 	// The VNNI kernels unpack to 128 + gain·(q-offset), so that one correction
 	// serves all offset formats. gain is a power of two.
@@ -68,7 +70,8 @@ func readGeometry(entry *ast.CompositeLit) (g geometry, err error) {
 			if g.stream = max(g.stream, s); !ok && v.Name != "true" {
 				err = fmt.Errorf("unknown value %s", v.Name)
 			}
-			g.minimum = g.minimum || v.Name == "true"
+			g.minimum = g.minimum || name == "minimum"
+			g.odd = g.odd || name == "odd"
 		}
 		if err != nil {
 			return g, err
@@ -77,6 +80,7 @@ func readGeometry(entry *ast.CompositeLit) (g geometry, err error) {
 	const rows = 16
 	g.blocks, g.gain = ints["unit"]/32, 1<<ints["shift"]
 	g.quants = 32 * rows / 8 * (g.planes[0] + g.planes[1])
+	g.divide = ints["divide"]
 	g.header, g.scales = 2*rows*ints["halves"], rows*ints["bytes"]
 	if g.blocks == 1 {
 		g.header, g.scales = 0, g.header+g.scales

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/bits"
 
 	"github.com/mmcloughlin/avo/operand"
 )
@@ -31,6 +32,11 @@ func (a *asm) nextGroup(label string) {
 	a.JNZ(operand.LabelRef(label + "_group"))
 	a.VZEROUPPER()
 	a.RET()
+}
+
+// unitShift turns a number of blocks into one of units.
+func (f *format) unitShift() operand.Constant {
+	return operand.Imm(uint64(bits.TrailingZeros(uint(f.blocks))))
 }
 
 // nextBlock ends the loops over the blocks of a unit and over units.

@@ -106,14 +106,17 @@ func (k *vnni) loop(label string) {
 	k.param("fields", fields)
 	k.param("blocks", blocks)
 	if k.f.blocks > 1 {
-		k.SHRQ(operand.Imm(3), blocks)
+		k.SHRQ(k.f.unitShift(), blocks)
 		k.Label(label + "_unit")
 		k.VCVTPH2PS(at(scales, 0), k.unitD)
+		if k.f.divide > 0 {
+			k.VMULPS_BCST(k.constant(math.Float32bits(1/float32(k.f.divide))), k.unitD, k.unitD)
+		}
 		if k.f.header == 64 {
 			k.VCVTPH2PS(at(scales, 32), k.unitM)
 		}
 		k.ADDQ(operand.Imm(uint64(k.f.header)), scales)
-		k.MOVQ(operand.U32(8), inUnit)
+		k.MOVQ(operand.U32(uint32(k.f.blocks)), inUnit)
 	}
 	k.Label(label + "_block")
 	k.block()
@@ -131,7 +134,9 @@ func (k *vnni) loop(label string) {
 // long as there are any.
 func (k *vnni) constants() {
 	if k.f.levels != nil {
-		k.table, k.spare = k.spare[0], k.spare[1:]
+		if k.table = k.unitM; len(k.spare) > 0 { // no format with levels has a second factor
+			k.table, k.spare = k.spare[0], k.spare[1:]
+		}
 		k.VBROADCASTI32X4(k.levelTable(k.f, false), k.table)
 	}
 	for _, m := range k.f.masks {
@@ -178,7 +183,9 @@ func (k *vnni) block() {
 		k.scaleHalf()
 	}
 	k.ADDQ(operand.U32(uint32(k.f.quants)), quants)
-	k.ADDQ(operand.Imm(uint64(k.f.scales)), scales)
+	if k.f.scales > 0 {
+		k.ADDQ(operand.Imm(uint64(k.f.scales)), scales)
+	}
 	k.ADDQ(operand.U32(uint32(32*k.cols)), xs)
 	k.ADDQ(operand.Imm(uint64(4*k.f.stream.fields()*k.cols)), fields)
 }
@@ -247,6 +254,12 @@ func (k *vnni) orAnd(mask uint32, src, dst vec) {
 		return
 	}
 	k.VPTERNLOGD_BCST(operand.Imm(orOfAnd), k.constant(mask), src, dst)
+}
+
+// andOr is dst = dst & mask | bits in every dword.
+func (k *vnni) andOr(mask, bits uint32, dst vec) {
+	const andOr = 0xea
+	k.VPTERNLOGD(operand.Imm(andOr), k.masks[bits], k.masks[mask], dst)
 }
 
 // shift moves the bits of every word of src to the left, or to the right if n
