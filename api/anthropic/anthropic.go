@@ -18,6 +18,7 @@ type Conversation struct {
 	Tools      []Tool          `json:"tools,omitempty"`
 	ToolChoice *ToolChoice     `json:"tool_choice,omitempty"`
 	Thinking   *Thinking       `json:"thinking,omitempty"`
+	Output     *OutputConfig   `json:"output_config,omitempty"`
 }
 
 // MessagesRequest is the body of POST /v1/messages.
@@ -29,7 +30,7 @@ type MessagesRequest struct {
 	TopP          *float64        `json:"top_p,omitempty"`
 	TopK          *int            `json:"top_k,omitempty"`
 	StopSequences []string        `json:"stop_sequences,omitempty"`
-	OutputFormat  json.RawMessage `json:"output_format,omitempty"` // {"type": "json_schema", "schema": {…}}
+	OutputFormat  json.RawMessage `json:"output_format,omitempty"` // an older place of output_config.format
 }
 
 // Message is one turn. Its content is a string or an array of blocks.
@@ -45,6 +46,13 @@ type Tool struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description,omitempty"`
 	InputSchema json.RawMessage `json:"input_schema,omitempty"`
+	Strict      bool            `json:"strict,omitempty"`
+}
+
+// OutputConfig is what an answer is to be like.
+type OutputConfig struct {
+	Format json.RawMessage `json:"format,omitempty"` // {"type": "json_schema", "schema": {…}}
+	Effort *string         `json:"effort,omitempty"` // low, medium, high, xhigh, max
 }
 
 // ToolChoice is whether a tool is called.

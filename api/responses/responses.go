@@ -75,6 +75,7 @@ type Tool struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description"`
 	Parameters  json.RawMessage `json:"parameters"`
+	Strict      bool            `json:"strict"`
 	Format      *struct {
 		Type       string `json:"type"`
 		Syntax     string `json:"syntax"`

@@ -23,7 +23,7 @@ var levels = map[string]int{
 	"internal/sched":      2,
 	"internal/sample":     2,
 	"internal/chat":       2,
-	"internal/grammar":    2,
+	"internal/grammar":    1,
 	"internal/hub":        2,
 	"internal/tinymodel":  2,
 	"internal/model":      3,

@@ -162,7 +162,7 @@ func TestAnthropicPrefill(t *testing.T) {
 }
 
 func TestAnthropicToolChoice(t *testing.T) {
-	f := withTools(t, "{\"city\": \"Bonn\"}}\n</tool_call>\x00")
+	f := withTools(t, bonn+"\x00")
 	v := f.post(t, "/v1/messages", `{"max_tokens":90,"messages":[{"role":"user","content":"hi"}],"tools":[`+anthropicTool+`],"tool_choice":{"type":"tool","name":"weather"}}`).get(t)
 	if at(t, v, "content", 0, "input", "city") != "Bonn" {
 		t.Errorf("%v", v)

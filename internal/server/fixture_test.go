@@ -30,7 +30,9 @@ const testVocab, testDim = 400, 64
 type script struct {
 	mu     sync.Mutex
 	tokens []int32
-	first  map[int32]int32 // first block of a sequence -> position before its answer; -1: not known yet
+	pieces [][]byte         // [vocabulary]
+	first  map[int32]int32  // first block of a sequence -> position before its answer; -1: not known yet
+	said   map[[2]int32]int // first block and position -> bytes of the answer up to there, which may be several for a token
 	logits []float32
 	states [][]float32  // of the rows that are wanted: a function of the last tokens
 	delay  atomic.Int64 // of a step
@@ -41,7 +43,7 @@ type script struct {
 const byteToken = 3 // the token of byte 0 in tinymodel's vocabulary
 
 func newScript(text string) *script {
-	s := &script{first: map[int32]int32{}, logits: make([]float32, 64*testVocab)}
+	s := &script{first: map[int32]int32{}, said: map[[2]int32]int{}, logits: make([]float32, 64*testVocab)}
 	s.say(text)
 	return s
 }
@@ -92,6 +94,14 @@ func (s *script) Forward(b *batch.Batch) []float32 {
 			if pos == 0 {
 				s.first[id] = -1
 			}
+			s.said[[2]int32{id, pos}] = 0
+			if s.first[id] >= 0 && pos > s.first[id] {
+				n := 1
+				if s.pieces != nil {
+					n = max(n, len(s.pieces[b.Tokens[r]]))
+				}
+				s.said[[2]int32{id, pos}] = s.said[[2]int32{id, pos - 1}] + n
+			}
 			if next >= len(b.Logits) || b.Logits[next] != r {
 				continue
 			}
@@ -100,7 +110,7 @@ func (s *script) Forward(b *batch.Batch) []float32 {
 			}
 			row := s.logits[next*testVocab : (next+1)*testVocab]
 			clear(row)
-			row[s.tokens[int(pos-s.first[id])%len(s.tokens)]] = 30
+			row[s.tokens[s.said[[2]int32{id, pos}]%len(s.tokens)]] = 30
 			next++
 		}
 	}
@@ -122,6 +132,12 @@ func newFixture(t testing.TB, text string, options ...option) *fixture {
 	sc := newScript(text)
 	f := serve(t, sc, options...)
 	f.script = sc
+	for id := range testVocab {
+		sc.pieces = append(sc.pieces, f.model.Tokenizer.Piece(int32(id)))
+		if f.model.Tokenizer.IsSpecial(int32(id)) {
+			sc.pieces[id] = nil
+		}
+	}
 	return f
 }
 

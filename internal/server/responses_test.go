@@ -186,7 +186,7 @@ func TestResponsesAgent(t *testing.T) {
 }
 
 func TestResponsesToolChoice(t *testing.T) {
-	f := withTools(t, "{\"city\": \"Bonn\"}}\n</tool_call>\x00")
+	f := withTools(t, bonn+"\x00")
 	for _, choice := range []string{`"required"`, `{"type":"function","name":"weather"}`, `{"type":"allowed_tools","mode":"required","tools":[{"type":"function","name":"weather"}]}`} {
 		v := f.post(t, "/v1/responses", `{"input":"hi","tools":[`+responsesTool+`],"tool_choice":`+choice+`}`).get(t)
 		if at(t, v, "output", 0, "type") != "function_call" || at(t, v, "output", 0, "arguments") != `{"city": "Bonn"}` {

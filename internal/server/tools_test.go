@@ -109,6 +109,8 @@ func TestToolCalls(t *testing.T) {
 	}
 }
 
+const bonn = "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Bonn\"}}\n</tool_call>"
+
 func TestToolChoice(t *testing.T) {
 	const ask = `{"messages":[{"role":"user","content":"hi"}],"max_tokens":300,"tools":[` + weatherTool + `]`
 	t.Run("none", func(t *testing.T) {
@@ -118,8 +120,8 @@ func TestToolChoice(t *testing.T) {
 		}
 	})
 	for name, choice := range map[string]string{"required": `"required"`, "named": `{"type":"function","function":{"name":"weather"}}`} {
-		t.Run(name, func(t *testing.T) { // the prompt ends with the beginning of the call
-			m, reason := whole(t, withTools(t, "{\"city\": \"Bonn\"}}\n</tool_call>\x00"), ask+`,"tool_choice":`+choice+`}`)
+		t.Run(name, func(t *testing.T) {
+			m, reason := whole(t, withTools(t, bonn+"\x00"), ask+`,"tool_choice":`+choice+`}`)
 			if len(m.ToolCalls) != 1 || m.ToolCalls[0].Function.Arguments != `{"city": "Bonn"}` || m.Content != nil || reason != "tool_calls" {
 				t.Errorf("%+v, %s", m, reason)
 			}

@@ -10,47 +10,44 @@ type Format struct {
 	Name    string
 	markers []string // a template of this format contains all of them
 	parse   func(r *reader)
-	opening string // of a call, with NAME for the tool's name
+	frame   *frame   // nil: an answer is text but for its calls
+	layouts []layout // the ones that models of the family know best come first
 }
 
-// Opening returns the text with which the call of a tool begins, up to its
-// arguments; up to the tool's name if that is empty. A prompt that ends with it
-// makes the model call the tool. The parser must be fed with it before the
-// answer.
-func (f *Format) Opening(tool string) string {
-	before, after, _ := strings.Cut(f.opening, "NAME")
-	if tool == "" {
-		return before
-	}
-	return before + tool + after
-}
+// Framed reports whether answers of the format that have no calls need to be read
+// with it, too.
+func (f *Format) Framed() bool { return f.frame != nil }
 
 // formats are tried in this order: the more telling markers come first.
 var formats = []*Format{
-	{"harmony", []string{"<|channel|>", "<|message|>"}, harmony, "<|channel|>commentary to=functions.NAME <|constrain|>json<|message|>"},
-	{"deepseek-dsml", []string{"DSML", "function_calls"}, dsml("function_calls").parse, dsml("function_calls").opening()},
-	{"deepseek-dsml-tool-calls", []string{"DSML"}, dsml("tool_calls").parse, dsml("tool_calls").opening()},
-	{"deepseek", []string{"<｜tool▁call▁begin｜>"}, deepseek, "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>NAME<｜tool▁sep｜>"},
-	{"kimi", []string{"<|tool_call_begin|>"}, kimi, "<|tool_calls_section_begin|><|tool_call_begin|>functions.NAME:0<|tool_call_argument_begin|>"},
-	{"minimax", []string{"<minimax:tool_call>"}, minimaxElements.parse, minimaxElements.opening()},
-	{"seed", []string{"<seed:tool_call>"}, functionElements("seed:").parse, functionElements("seed:").opening()},
-	{"glm", []string{"<arg_key>"}, glm, "<tool_call>NAME\n"},
-	{"qwen3-coder", []string{"<function=", "<parameter="}, functionElements("").parse, functionElements("").opening()},
-	{"functionary", []string{"'>>>'"}, functionary, "NAME\n"},
-	{"gemma4", []string{"<|tool_call>call:"}, gemma("<|tool_call>", "<tool_call|>", gemma4Values), "<|tool_call>call:NAME{"},
-	{"functiongemma", []string{"<start_function_call>"}, gemma("<start_function_call>", "<end_function_call>", functionGemma), "<start_function_call>call:NAME{"},
-	{"lfm2", []string{"<|tool_call_start|>"}, lfm, "<|tool_call_start|>[NAME("},
-	{"lfm2", []string{"<|tool_list_start|>"}, lfm, "<|tool_call_start|>[NAME("},
-	{"mistral", []string{"[TOOL_CALLS]", "[ARGS]"}, mistral, "[TOOL_CALLS]NAME[ARGS]"},
-	{"mistral", []string{"[TOOL_CALLS]"}, mistral, `[TOOL_CALLS][{"name": "NAME", "arguments": `},
-	{"cohere", []string{"<|START_ACTION|>"}, fences([]string{"<|START_ACTION|>"}, "<|END_ACTION|>"), "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"NAME\", \"parameters\": "},
-	{"apertus", []string{"<|tools_prefix|>"}, apertus, `<|tools_prefix|>[{"NAME": `},
-	{"nemotron", []string{"<TOOLCALL>"}, fences([]string{"<TOOLCALL>"}, "</TOOLCALL>"), `<TOOLCALL>[{"name": "NAME", "arguments": `},
-	{"granite", []string{"<|tool_call|>"}, fences([]string{"<|tool_call|>", "<tool_call>"}, "</tool_call>"), `<|tool_call|>[{"name": "NAME", "arguments": `},
-	{"hermes", []string{"<tool_call>"}, fences([]string{"<tool_call>", "<tools>", "```json"}, "</tool_call>", "</tools>", "```"), "<tool_call>\n{\"name\": \"NAME\", \"arguments\": "},
-	{"llama3", []string{"<|python_tag|>"}, llama, `{"name": "NAME", "parameters": `},
-	{"llama3", []string{"<|eot_id|>", "tools"}, llama, `{"name": "NAME", "parameters": `},
-	{"json", nil, fences([]string{"<tool_call>", "```json"}, "</tool_call>", "```"), `{"name": "NAME", "arguments": `},
+	{"harmony", []string{"<|channel|>", "<|message|>"}, harmony, harmonyFrame, one(harmonyLayout)},
+	{"deepseek-dsml", []string{"DSML", "function_calls"}, dsml("function_calls").parse, nil, dsml("function_calls").layouts()},
+	{"deepseek-dsml-tool-calls", []string{"DSML"}, dsml("tool_calls").parse, nil, dsml("tool_calls").layouts()},
+	{"deepseek", []string{"<｜tool▁call▁begin｜>"}, deepseek, nil, deepseekLayouts()},
+	{"kimi", []string{"<|tool_call_begin|>"}, kimi, nil, kimiLayouts()},
+	{"minimax", []string{"<minimax:tool_call>"}, minimaxElements.parse, nil, minimaxElements.layouts()},
+	{"seed", []string{"<seed:tool_call>"}, functionElements("seed:").parse, nil, functionElements("seed:").layouts()},
+	{"glm", []string{"<arg_key>"}, glm, nil, one(glmLayout)},
+	{"qwen3-coder", []string{"<function=", "<parameter="}, functionElements("").parse, nil, functionElements("").layouts()},
+	{"functionary", []string{"'>>>'"}, functionary, functionaryFrame, one(layout{calls: []string{"$NAME\n$ARGS"}})},
+	{"gemma4", []string{"<|tool_call>call:"}, gemma("<|tool_call>", "<tool_call|>", gemma4Values), nil, one(gemmaCalls("<|tool_call>", "<tool_call|>", `<|"|>`))},
+	{"functiongemma", []string{"<start_function_call>"}, gemma("<start_function_call>", "<end_function_call>", functionGemma), nil,
+		one(gemmaCalls("<start_function_call>", "<end_function_call>", "<escape>"))},
+	{"lfm2", []string{"<|tool_call_start|>"}, lfm, nil, lfmLayouts()},
+	{"lfm2", []string{"<|tool_list_start|>"}, lfm, nil, lfmLayouts()},
+	{"mistral", []string{"[TOOL_CALLS]", "[ARGS]"}, mistral, nil, []layout{mistralNamed, mistralArray}},
+	{"mistral", []string{"[TOOL_CALLS]"}, mistral, nil, []layout{mistralArray, mistralNamed}},
+	{"cohere", []string{"<|START_ACTION|>"}, fences([]string{"<|START_ACTION|>"}, "<|END_ACTION|>"), nil,
+		withBare(arrayBetween("<|START_ACTION|>", `{~"tool_call_id":~"$N",~"tool_name":~"$NAME",~"parameters":~$ARGS~}`, "~<|END_ACTION|>"))},
+	{"apertus", []string{"<|tools_prefix|>"}, apertus, nil, one(arrayBetween("<|tools_prefix|>", `{~"$NAME":~$ARGS~}`, "~<|tools_suffix|>"))},
+	{"nemotron", []string{"<TOOLCALL>"}, fences([]string{"<TOOLCALL>"}, "</TOOLCALL>"), nil, withBare(arrayBetween("<TOOLCALL>", plainObjectCall, "~</TOOLCALL>"))},
+	{"granite", []string{"<|tool_call|>"}, fences([]string{"<|tool_call|>", "<tool_call>"}, "</tool_call>"), nil,
+		withBare(arrayBetween("<|tool_call|>", plainObjectCall, ""), objectsBetween("<tool_call>", "</tool_call>"))},
+	{"hermes", []string{"<tool_call>"}, fences([]string{"<tool_call>", "<tools>", "```json"}, "</tool_call>", "</tools>", "```"), nil,
+		append(fencedObjects("<tool_call>", "</tool_call>"), loose("<tools>~", "~</tools>")...)},
+	{"llama3", []string{"<|python_tag|>"}, llama, nil, llamaLayouts()},
+	{"llama3", []string{"<|eot_id|>", "tools"}, llama, nil, llamaLayouts()},
+	{"json", nil, fences([]string{"<tool_call>", "```json"}, "</tool_call>", "```"), nil, jsonLayouts()},
 }
 
 // Detect returns the format that a chat template asks for. One without any
@@ -104,12 +101,17 @@ func (m *Reasoner) Begun(prompt string) bool {
 	return strings.LastIndex(prompt, m.Open) > strings.LastIndex(prompt, m.Close) && strings.HasSuffix(strings.TrimRight(prompt, spaces), m.Open)
 }
 
+// Ended reports whether a prompt ends behind reasoning, so that the answer follows it.
+func (m *Reasoner) Ended(prompt string) bool {
+	return strings.HasSuffix(strings.TrimRight(prompt, spaces), m.Close)
+}
+
 // functionElements is the layout of Qwen3-Coder, and of Seed-OSS, whose outer
 // element has a prefix.
 func functionElements(prefix string) tagged {
 	return tagged{
 		open: "<" + prefix + "tool_call>", close: "</" + prefix + "tool_call>", call: "<function=", callEnd: "</function>", named: ">",
-		param: "<parameter=", paramEnd: "</parameter>", keyed: []string{">"},
+		param: "<parameter=", paramEnd: "</parameter>", keyed: []string{">"}, pad: "\n",
 	}
 }
 

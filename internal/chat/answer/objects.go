@@ -12,7 +12,7 @@ var (
 	idKeys       = []string{"id", "tool_call_id"}
 )
 
-func one(keys []string, key string) bool {
+func among(keys []string, key string) bool {
 	for _, k := range keys {
 		if k == key {
 			return true
@@ -60,20 +60,22 @@ func (c *objectCall) read() bool {
 
 func (c *objectCall) member(key string) (ok bool) {
 	switch {
+	case c.o.Exact && c.name == "" && key != "function" && !among(nameKeys, key):
+		return c.preface(key)
 	case key == "function" && !c.inner && c.peek() == '{': // {"type": "function", "function": {…}}
 		c.inner = true
 		defer func() { c.inner = false }()
 		return c.read()
-	case one(nameKeys, key) || key == "function":
+	case among(nameKeys, key) || key == "function":
 		if c.name, ok = c.str(); !ok {
 			return false
 		}
 		c.name = strings.TrimPrefix(c.name, "functions.")
 		return c.tools[c.name] != nil
-	case one(idKeys, key) && c.peek() == '"':
+	case among(idKeys, key) && c.peek() == '"':
 		c.id, ok = c.str()
 		return ok
-	case !one(argumentKeys, key):
+	case !among(argumentKeys, key):
 		return c.value(false)
 	case c.name == "" || c.peek() != '{':
 		from := c.pos
@@ -85,6 +87,17 @@ func (c *objectCall) member(key string) (ok bool) {
 	}
 	c.begun = c.begin(c.name, c.id)
 	return c.value(true)
+}
+
+// preface reads a member that may stand before the name in a call of the format's
+// Grammar.
+func (c *objectCall) preface(key string) bool {
+	value, ok := c.str()
+	if key != "tool_call_id" {
+		return ok && key == "type" && value == "function"
+	}
+	c.id = value
+	return ok && strings.Trim(value, "0123456789") == ""
 }
 
 // end begins a call whose arguments came before its name, or not at all.
@@ -174,7 +187,7 @@ func (r *reader) word(markers ...string) (text, marker string, ok bool) {
 // fences reads calls that stand between an opener and a closer as objects.
 func fences(openers []string, closers ...string) func(r *reader) {
 	return func(r *reader) {
-		r.bare()
+		r.bare(false)
 		for {
 			which, began := r.text(openers...)
 			if which < 0 {
@@ -196,15 +209,16 @@ func fences(openers []string, closers ...string) func(r *reader) {
 }
 
 // bare reads calls that begin the answer, or follow the reasoning, without any
-// marker: small models forget the markers, and Llama 3 has none.
-func (r *reader) bare() {
+// marker: small models forget the markers, and Llama 3 has none. python says
+// that the format has Python's calls.
+func (r *reader) bare(python bool) {
 	if r.o.Reasoning != nil && r.acceptSpaced(r.o.Reasoning.Open) {
 		r.reasoning()
 	}
 	if r.attempt(func() bool {
 		r.space()
 		c := r.peek()
-		return (c == '{' || c == '[') && (r.attempt(r.objects) || c == '[' && r.pythonCalls())
+		return (c == '{' || c == '[') && (r.attempt(r.objects) || c == '[' && (python || !r.o.Exact) && r.pythonCalls())
 	}) {
 		r.fresh = true
 	}

@@ -32,6 +32,7 @@ type Options struct {
 	Control     func(string) bool  // reports whether a marker is a control token of the vocabulary; nil: none is
 	NewID       func(n int) string // makes the id of call n, unless the model wrote one
 	Reasoning   *Reasoner          // nil: the model marks no reasoning
+	Exact       bool               // the answer is of the format's Grammar, which is narrower than what is read otherwise
 }
 
 // Parser follows one answer. Feed it with Write and Control, then take what is
@@ -81,7 +82,7 @@ func (f *Format) New(o Options) *Parser {
 		if o.InReasoning {
 			r.reasoning()
 		}
-		if len(o.Tools) > 0 {
+		if len(o.Tools) > 0 || f.Framed() {
 			f.parse(r)
 		}
 		r.rest()

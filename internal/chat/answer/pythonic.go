@@ -250,7 +250,7 @@ func lfm(r *reader) {
 // llama reads Llama 3's calls: objects without a marker, or after the marker of
 // Python code, where calls of built-in tools stand, too.
 func llama(r *reader) {
-	r.bare()
+	r.bare(true)
 	for {
 		which, began := r.text("<|python_tag|>", "<function=")
 		if which < 0 {

@@ -13,6 +13,7 @@ type tagged struct {
 	named           string   // ends the tool's name
 	param, paramEnd string   // around one parameter; its name follows param
 	keyed           []string // ends the parameter's name; one that says string="true" says what the value is
+	pad             string   // stands around a value
 }
 
 func (t tagged) parse(r *reader) {
@@ -33,9 +34,6 @@ func (t tagged) parse(r *reader) {
 		})
 	}
 }
-
-// opening returns how a call begins, with NAME for the tool's name.
-func (t tagged) opening() string { return t.open + "\n" + t.call + "NAME" + t.named + "\n" }
 
 // one reads a call after its opening.
 func (t tagged) one(r *reader) bool {

@@ -4,7 +4,10 @@ import "encoding/json"
 
 // Tool is a function that the model may call.
 type Tool struct {
-	Name    string
+	Name       string
+	Parameters []byte // the JSON Schema of its arguments; may be empty
+	Strict     bool   // they are of the schema, or there is no answer
+
 	strings map[string]bool // parameters that only take strings
 }
 
@@ -19,7 +22,7 @@ func NewTool(name string, parameters []byte) Tool {
 			Enum []any `json:"enum"`
 		} `json:"properties"`
 	}
-	t := Tool{Name: name, strings: map[string]bool{}}
+	t := Tool{Name: name, Parameters: parameters, strings: map[string]bool{}}
 	if json.Unmarshal(parameters, &schema) != nil {
 		return t
 	}
@@ -29,6 +32,8 @@ func NewTool(name string, parameters []byte) Tool {
 			t.strings[key] = kind == "string"
 		case nil:
 			t.strings[key] = onlyStrings(p.Enum)
+		default:
+			t.strings[key] = false
 		}
 	}
 	return t

@@ -24,25 +24,35 @@ const maxText = 1 << 20
 
 // Compile makes the grammar of the rule root.
 func Compile(text string, limits grammar.Limits) (*grammar.Grammar, error) {
+	b := grammar.NewBuilder(limits)
+	root, err := Add(b, text)
+	if err != nil {
+		return nil, err
+	}
+	return b.Compile(root)
+}
+
+// Add adds the rules of a grammar to those of b, and returns the rule root.
+func Add(b *grammar.Builder, text string) (grammar.Rule, error) {
 	if len(text) > maxText {
-		return nil, fmt.Errorf("the grammar has %d bytes, of at most %d", len(text), maxText)
+		return 0, fmt.Errorf("the grammar has %d bytes, of at most %d", len(text), maxText)
 	}
 	p := &parser{text: text, line: 1, rules: map[string]*rule{}}
 	if err := p.parse(); err != nil {
-		return nil, err
+		return 0, err
 	}
 	root := p.rules["root"]
 	if root == nil {
-		return nil, &Error{p.line, `there is no rule "root"`}
+		return 0, &Error{p.line, `there is no rule "root"`}
 	}
 	for _, r := range p.order {
 		for _, c := range r.calls {
 			if p.rules[c.name] == nil {
-				return nil, &Error{c.line, fmt.Sprintf("the rule %.60q is not defined", c.name)}
+				return 0, &Error{c.line, fmt.Sprintf("the rule %.60q is not defined", c.name)}
 			}
 		}
 	}
-	t := &translator{b: grammar.NewBuilder(limits), rules: p.rules}
+	t := &translator{b: b, rules: p.rules}
 	t.s = t.b.Regex()
 	t.recursive(p.order)
 	for _, r := range p.order {
@@ -51,7 +61,7 @@ func Compile(text string, limits grammar.Limits) (*grammar.Grammar, error) {
 	for _, r := range p.order {
 		t.b.Define(r.id, t.node(t.rule(r)))
 	}
-	return t.b.Compile(root.id)
+	return root.id, nil
 }
 
 // rule is a rule of the text.

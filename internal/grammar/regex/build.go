@@ -400,3 +400,6 @@ func (s *Set) Repeat(r ID, low, high int) ID {
 	}
 	return s.intern(node{kind: kindRepeat, args: []ID{r}, aux: [2]int32{int32(low), int32(high)}, nullable: low == 0, definite: n.definite})
 }
+
+// Containing is the byte strings that have a string of r in them.
+func (s *Set) Containing(r ID) ID { return s.Concat(All, r, All) }

@@ -56,21 +56,36 @@ type compiler struct {
 	plans    map[string]*plan
 	rules    map[string]grammar.Rule
 	space    regex.ID
+	notation Notation
 	size     int // rules
 }
 
 // Compile makes the grammar of a schema.
 func Compile(text []byte, limits Limits) (g *grammar.Grammar, err error) {
+	b := grammar.NewBuilder(limits.Grammar)
+	var start grammar.Rule
+	err = with(b, text, limits, func(c *compiler) { start = c.root() })
+	if err != nil {
+		return nil, err
+	}
+	if g, err = b.Compile(start); err != nil {
+		return nil, fmt.Errorf("schema: %w", err)
+	}
+	return g, nil
+}
+
+// with reads a schema and has its compiler make something of it in b.
+func with(b *grammar.Builder, text []byte, limits Limits, do func(c *compiler)) (err error) {
 	limits = limits.withDefaults()
 	if len(text) > limits.Bytes {
-		return nil, fmt.Errorf("schema: %d bytes, more than %d", len(text), limits.Bytes)
+		return fmt.Errorf("schema: %d bytes, more than %d", len(text), limits.Bytes)
 	}
 	root, err := parseValue(text)
 	if err != nil {
-		return nil, fmt.Errorf("schema: not JSON: %w", err)
+		return fmt.Errorf("schema: not JSON: %w", err)
 	}
 	if !isSchema(root) {
-		return nil, errors.New("schema: must be an object or a boolean")
+		return errors.New("schema: must be an object or a boolean")
 	}
 	defer func() {
 		if r := recover(); r != nil {
@@ -78,22 +93,19 @@ func Compile(text []byte, limits Limits) (g *grammar.Grammar, err error) {
 			if !ok {
 				panic(r)
 			}
-			g, err = nil, refusal
+			err = refusal
 		}
 	}()
-	c := newCompiler(root, limits)
-	start := c.root()
+	c := newCompiler(root, limits, b)
+	do(c)
 	if err := c.set.Err(); err != nil {
-		return nil, fmt.Errorf("schema: %w", err)
+		return fmt.Errorf("schema: %w", err)
 	}
-	if g, err = c.b.Compile(start); err != nil {
-		return nil, fmt.Errorf("schema: %w", err)
-	}
-	return g, nil
+	return nil
 }
 
-func newCompiler(root *value, limits Limits) *compiler {
-	c := &compiler{b: grammar.NewBuilder(limits.Grammar), deadline: time.Now().Add(limits.Time), order: limits.Order, formulas: map[*node]*formula{},
+func newCompiler(root *value, limits Limits, b *grammar.Builder) *compiler {
+	c := &compiler{b: b, deadline: time.Now().Add(limits.Time), order: limits.Order, formulas: map[*node]*formula{},
 		patterns: map[string]regex.ID{}, exact: map[*value]*node{}, consts: map[*value]*node{},
 		plans: map[string]*plan{}, rules: map[string]grammar.Rule{}}
 	c.doc = newDocument(root)

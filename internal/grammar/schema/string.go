@@ -69,8 +69,11 @@ func (c *compiler) format(n *node) regex.ID {
 	return id
 }
 
-// written is a JSON string of a language of characters.
+// written is a string of a language of characters: of JSON, unless the notation has others.
 func (c *compiler) written(texts regex.ID) regex.ID {
+	if c.notation.Quote != "" {
+		return c.fenced(texts)
+	}
 	quote := c.set.Literal(`"`)
 	return c.set.Concat(quote, c.set.Quoted(c.set.And(c.set.Text(), texts)), quote)
 }

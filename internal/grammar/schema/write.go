@@ -59,7 +59,7 @@ func (c *compiler) value(j conjunction) grammar.Node {
 // scalars is the language of the null, booleans, numbers and strings of a conjunction, as JSON.
 func (c *compiler) scalars(j conjunction) regex.ID {
 	var out []regex.ID
-	for t, text := range []string{"null", "false", "true"} {
+	for t, text := range c.notation.words() {
 		if c.planFor(j, jsonType(t)).ok {
 			out = append(out, c.set.Literal(text))
 		}
@@ -94,11 +94,14 @@ func (c *compiler) between(first bool) grammar.Node {
 
 // pair is a member without a name of its own: a name, a colon and a value.
 func (c *compiler) pair(f freeKeys) grammar.Node {
-	return c.b.Seq(c.b.Lexeme(c.set.Concat(c.written(f.keys), c.space, c.set.Literal(":"), c.space)), c.value(f.value))
+	return c.b.Seq(c.b.Lexeme(c.set.Concat(c.name(f.keys), c.space, c.set.Literal(":"), c.space)), c.value(f.value))
 }
 
 // object1 writes one alternative of an object.
 func (c *compiler) object1(o *object) grammar.Node {
+	if c.notation.BareKeys {
+		return c.bareObject(o)
+	}
 	m := grammar.Members{Owed: o.owed, Min: o.min, Max: o.max, Comma: c.comma(), Order: c.order}
 	for _, p := range o.members {
 		m.Named = append(m.Named, grammar.Member{Name: p.key, Value: c.behindName(p.value), Required: p.required})

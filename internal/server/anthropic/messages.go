@@ -3,6 +3,8 @@ package anthropic
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	api "github.com/penstock-llm/penstock/api/anthropic"
 	"github.com/penstock-llm/penstock/api/sampling"
@@ -51,11 +53,15 @@ func countTokens(call *serving.Call) *serving.Error {
 		return err
 	}
 	defer m.Release()
-	var j serving.Job
-	if err := converse(call, m.Deployment, &req, &j); err != nil {
+	c, bad := conversation(&req)
+	if bad != nil {
+		return serving.FromChat(bad)
+	}
+	n, err := m.Measure(call.R.Context(), c)
+	if err != nil {
 		return err
 	}
-	return call.JSON(200, api.CountResponse{InputTokens: len(j.Prompt)})
+	return call.JSON(200, api.CountResponse{InputTokens: n})
 }
 
 // job makes the job of a request.
@@ -69,7 +75,13 @@ func job(call *serving.Call, m *serving.Deployment, req *api.MessagesRequest) (*
 	j.MaxTokens = c.Int("max_tokens", req.MaxTokens, -1, 1, math.MaxInt32)
 	j.Stop = c.Stops("stop_sequences", req.StopSequences)
 	j.Stream = req.Stream
-	c.Form(call, m, j, "output_format", req.OutputFormat)
+	c.Form(j, "output_format", req.OutputFormat)
+	if o := req.Output; o != nil && len(o.Format) > 0 {
+		c.Form(j, "output_config.format", o.Format)
+		if len(req.OutputFormat) > 0 {
+			c.Fail(serving.Bad("output_format", "output_format and output_config.format both say what the answer must be: use one of them"))
+		}
+	}
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
@@ -85,7 +97,7 @@ func converse(call *serving.Call, m *serving.Deployment, req *api.Conversation, 
 	if err != nil {
 		return serving.FromChat(err)
 	}
-	return m.Converse(call.R.Context(), c, j)
+	return m.Converse(call, c, j)
 }
 
 func conversation(req *api.Conversation) (c *serving.Conversation, err error) {
@@ -105,12 +117,30 @@ func conversation(req *api.Conversation) (c *serving.Conversation, err error) {
 		if err != nil {
 			return nil, chat.Wrong(at+".input_schema", "is not valid JSON")
 		}
+		tool.Strict = t.Strict
 		c.Tools = append(c.Tools, tool)
 	}
 	if err := chooseTool(c, req.ToolChoice); err != nil {
 		return nil, err
 	}
+	if err := effort(c, req.Output); err != nil {
+		return nil, err
+	}
 	return c, think(c, req.Thinking)
+}
+
+var efforts = []string{"low", "medium", "high", "xhigh", "max"}
+
+// effort tells the template how much the model is to think, if it can.
+func effort(c *serving.Conversation, o *api.OutputConfig) error {
+	if o == nil || o.Effort == nil {
+		return nil
+	}
+	if !slices.Contains(efforts, *o.Effort) {
+		return chat.Wrong("output_config.effort", "must be one of %s", strings.Join(efforts, ", "))
+	}
+	c.Variables.SetText("reasoning_effort", *o.Effort)
+	return nil
 }
 
 func chooseTool(c *serving.Conversation, choice *api.ToolChoice) error {

@@ -35,7 +35,7 @@ func chatHandler(call *serving.Call) *serving.Error {
 	if err != nil {
 		return err
 	}
-	if err := m.Converse(call.R.Context(), c, j); err != nil {
+	if err := m.Converse(call, c, j); err != nil {
 		return err
 	}
 	ctx, cancel := call.Context()

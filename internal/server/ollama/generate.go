@@ -75,7 +75,7 @@ func generateJob(call *serving.Call, m *serving.Deployment, req *api.GenerateReq
 	if err := think(conversation, m, req.Think); err != nil {
 		return nil, err
 	}
-	if err := m.Converse(call.R.Context(), conversation, j); err != nil {
+	if err := m.Converse(call, conversation, j); err != nil {
 		return nil, err
 	}
 	j.Prompt = slices.Concat(req.Context, j.Prompt)

@@ -47,9 +47,9 @@ func job(call *serving.Call, m *serving.Deployment, r *api.Common) (*serving.Job
 	switch format := string(r.Format); {
 	case format == "" || format == "null" || format == `""`:
 	case format == `"json"`:
-		c.Schema(call, m, j, "format", []byte(`{"type":"object"}`))
+		c.Schema(j, "format", []byte(`{"type":"object"}`))
 	case format[0] == '{':
-		c.Schema(call, m, j, "format", r.Format)
+		c.Schema(j, "format", r.Format)
 	default:
 		c.Fail(serving.Bad("format", "format must be json, or a JSON Schema"))
 	}

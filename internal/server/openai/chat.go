@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"context"
 	"math"
 	"slices"
 	"strings"
@@ -21,7 +20,7 @@ func chatCompletions(call *serving.Call) *serving.Error {
 	defer m.Release()
 	ctx, cancel := call.Context()
 	defer cancel()
-	jobs, err := chatJobs(ctx, call, m.Deployment, &req)
+	jobs, err := chatJobs(call, m.Deployment, &req)
 	if err != nil {
 		return err
 	}
@@ -43,7 +42,7 @@ func chatCompletions(call *serving.Call) *serving.Error {
 	return call.JSON(200, chatAnswer(m.Deployment, h, all, req.Logprobs))
 }
 
-func chatJobs(ctx context.Context, call *serving.Call, m *serving.Deployment, req *api.ChatRequest) ([]*serving.Job, *serving.Error) {
+func chatJobs(call *serving.Call, m *serving.Deployment, req *api.ChatRequest) ([]*serving.Job, *serving.Error) {
 	var c serving.Check
 	j := job(&c, &req.Sampling, call, m)
 	n := count(&c, &req.Sampling)
@@ -69,7 +68,7 @@ func chatJobs(ctx context.Context, call *serving.Call, m *serving.Deployment, re
 	if err != nil {
 		return nil, err
 	}
-	if err := m.Converse(ctx, conversation, j); err != nil {
+	if err := m.Converse(call, conversation, j); err != nil {
 		return nil, err
 	}
 	return choices(j, n), nil

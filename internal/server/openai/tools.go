@@ -35,6 +35,7 @@ func parseTool(t *serving.Tool, raw []byte, at string) error {
 	var function struct {
 		Name       string          `json:"name"`
 		Parameters json.RawMessage `json:"parameters"`
+		Strict     bool            `json:"strict"`
 	}
 	switch {
 	case json.Unmarshal(raw, &tool) != nil:
@@ -47,7 +48,7 @@ func parseTool(t *serving.Tool, raw []byte, at string) error {
 	if p := function.Parameters; len(p) > 0 && p[0] != '{' && string(p) != "null" {
 		return chat.Wrong(at+".function.parameters", "must be a JSON Schema, which is an object")
 	}
-	*t = serving.Tool{Name: function.Name, Parameters: function.Parameters, Definition: raw}
+	*t = serving.Tool{Name: function.Name, Parameters: function.Parameters, Definition: raw, Strict: function.Strict}
 	return nil
 }
 

@@ -41,7 +41,7 @@ func (h handlers) create(call *serving.Call) *serving.Error {
 	if err := m.Admit("", 1); err != nil {
 		return err
 	}
-	if err := m.Converse(call.R.Context(), w.conversation, j); err != nil {
+	if err := m.Converse(call, w.conversation, j); err != nil {
 		return err
 	}
 	w.response = response(call, &req, j, m.Name)
@@ -76,11 +76,11 @@ func (h handlers) inputTokens(call *serving.Call) *serving.Error {
 	if err != nil {
 		return err
 	}
-	var j serving.Job
-	if err := m.Converse(call.R.Context(), w.conversation, &j); err != nil {
+	n, err := m.Measure(call.R.Context(), w.conversation)
+	if err != nil {
 		return err
 	}
-	return call.JSON(200, api.InputTokens{Object: "response.input_tokens", InputTokens: len(j.Prompt)})
+	return call.JSON(200, api.InputTokens{Object: "response.input_tokens", InputTokens: n})
 }
 
 // get is GET /v1/responses/{id}.
@@ -189,7 +189,7 @@ func job(call *serving.Call, m *serving.Deployment, req *api.Request) (*serving.
 	j.MaxTokens = c.Int("max_output_tokens", req.MaxOutputTokens, -1, 1, math.MaxInt32)
 	j.Stream = req.Stream
 	if req.Text != nil {
-		c.Form(call, m, j, "text.format", req.Text.Format)
+		c.Form(j, "text.format", req.Text.Format)
 	}
 	return j, c.Err()
 }

@@ -52,6 +52,7 @@ func parseTools(raw json.RawMessage) (tools []serving.Tool, custom []string, err
 		if err != nil {
 			return nil, nil, chat.Wrong(at+".parameters", "is not valid JSON")
 		}
+		tool.Strict = t.Strict
 		tools = append(tools, tool)
 	}
 	return tools, custom, nil

@@ -2,6 +2,7 @@ package serving
 
 import (
 	"bytes"
+	"unicode/utf8"
 
 	"github.com/penstock-llm/penstock/internal/chat/answer"
 	"github.com/penstock-llm/penstock/internal/tokenizer"
@@ -31,13 +32,23 @@ func newThinkingBudget(tokens int, t *tokenizer.Tokenizer, marks *answer.Reasone
 
 // Allowed leaves only the next token of the closing mark when the budget is used up.
 func (b *thinkingBudget) Allowed() []uint64 {
-	if b.over || !b.thinking || b.left > 0 {
+	if !b.spent() {
 		return nil
 	}
 	clear(b.mask)
 	id := b.closing[b.forced]
 	b.mask[id/64] |= 1 << (id % 64)
 	return b.mask
+}
+
+// spent reports whether the model must stop thinking now. It may still complete a
+// character that it has begun.
+func (b *thinkingBudget) spent() bool {
+	if b.over || !b.thinking || b.left > 0 {
+		return false
+	}
+	last, _ := utf8.DecodeLastRune(b.tail)
+	return b.forced > 0 || b.left <= -utf8.UTFMax || last != utf8.RuneError || len(b.tail) == 0
 }
 
 // Prepare has nothing to do: what is allowed is known without work.
@@ -48,7 +59,7 @@ func (b *thinkingBudget) Accept(token int32) (forced []int32, err error) {
 	if b.over {
 		return nil, nil
 	}
-	if b.thinking && b.left == 0 {
+	if b.spent() {
 		b.forced++
 		b.over = b.forced == len(b.closing)
 		return nil, nil

@@ -33,6 +33,7 @@ type Tool struct {
 	Name       string
 	Parameters json.RawMessage // a JSON Schema; may be empty
 	Definition json.RawMessage // the whole tool in OpenAI's form, which templates show to the model
+	Strict     bool            // a schema that the model can't be held to is refused
 }
 
 // NewTool makes a tool from its parts, for protocols whose form is not OpenAI's.
@@ -69,13 +70,36 @@ const (
 type Reading struct {
 	format  *answer.Format
 	options answer.Options
-	opening []int32 // tokens at the end of the prompt that are part of the answer
 	oneCall bool
 }
 
-// Converse makes the prompt of a conversation, and says how its answer is to be
-// read: both go into j.
-func (m *Deployment) Converse(ctx context.Context, c *Conversation, j *Job) *Error {
+// Converse makes the prompt of a conversation, and says what its answer may be and
+// how it is to be read: all of it goes into j.
+func (m *Deployment) Converse(call *Call, c *Conversation, j *Job) *Error {
+	tools := c.offered()
+	text := ""
+	err := m.prepared(call.R.Context(), c, func() (err *Error) {
+		text, j.Prompt, err = m.prompt(call.R.Context(), c, tools)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return m.answers(call, c, text, j)
+}
+
+// Measure counts the tokens of a conversation's prompt.
+func (m *Deployment) Measure(ctx context.Context, c *Conversation) (tokens int, err *Error) {
+	err = m.prepared(ctx, c, func() *Error {
+		_, ids, err := m.prompt(ctx, c, c.offered())
+		tokens = len(ids)
+		return err
+	})
+	return tokens, err
+}
+
+// prepared runs make, which makes the prompt, when it is its turn.
+func (m *Deployment) prepared(ctx context.Context, c *Conversation, make func() *Error) *Error {
 	size := c.size()
 	// Templates may leave parts of a conversation out, such as what the model once
 	// thought, so one that is only somewhat too long is rendered.
@@ -83,7 +107,7 @@ func (m *Deployment) Converse(ctx context.Context, c *Conversation, j *Job) *Err
 	if err := m.fits(size / leftOut); err != nil {
 		return err
 	}
-	return m.Prepare(ctx, size, func() *Error { return m.converse(ctx, c, j) })
+	return m.Prepare(ctx, size, make)
 }
 
 // size is how many bytes of text a conversation has.
@@ -104,58 +128,54 @@ func (c *Conversation) size() (n int) {
 	return n
 }
 
-func (m *Deployment) converse(ctx context.Context, c *Conversation, j *Job) *Error {
-	tools := c.Tools
+// offered are the tools that the model is told of.
+func (c *Conversation) offered() []Tool {
 	if c.Choice.Mode == None {
-		tools = nil
+		return nil
 	}
+	return c.Tools
+}
+
+func (m *Deployment) prompt(ctx context.Context, c *Conversation, tools []Tool) (text string, ids []int32, err *Error) {
 	if err := c.check(tools); err != nil {
-		return err
-	}
-	if j.form != nil && len(tools) > 0 {
-		return Bad(j.formParam, "%s and tools cannot be used together: a call is not of that form", j.formParam)
+		return "", nil, err
 	}
 	p, err := m.render(ctx, c, tools)
 	if err != nil {
-		return err
+		return "", nil, err
 	}
-	if j.Prompt, err = m.EncodePrompt(p); err != nil {
-		return err
-	}
-	reasoner := m.Chat.Reasoner()
-	if len(tools) == 0 && (reasoner == nil || c.RawReasoning) {
-		return nil // all of the answer is text
-	}
-	format := m.Chat.Answers()
+	ids, err = m.EncodePrompt(p)
+	return p.Text, ids, err
+}
+
+// answers says what may answer a prompt and how that is to be read.
+func (m *Deployment) answers(call *Call, c *Conversation, prompt string, j *Job) *Error {
+	tools := c.offered()
+	reasoner, format := m.Chat.Reasoner(), m.Chat.Answers()
+	begun := reasoner != nil && reasoner.Begun(prompt)
 	r := &Reading{format: format, oneCall: c.OneCall}
 	r.options = answer.Options{Control: m.isControl, NewID: callIDs(format)}
 	if !c.RawReasoning {
-		r.options.Reasoning = reasoner
-		r.options.InReasoning = reasoner != nil && reasoner.Begun(p.Text)
+		r.options.Reasoning, r.options.InReasoning = reasoner, begun
+		j.thinking = thinking{marks: reasoner, begun: begun, budget: c.ThinkingBudget}
 	}
 	for _, t := range tools {
-		r.options.Tools = append(r.options.Tools, answer.NewTool(t.Name, t.Parameters))
+		if c.Choice.Name == "" || c.Choice.Name == t.Name {
+			tool := answer.NewTool(t.Name, t.Parameters)
+			tool.Strict = t.Strict
+			r.options.Tools = append(r.options.Tools, tool)
+		}
 	}
-	if c.Choice.Mode == Required {
-		m.force(r, c.Choice.Name, j)
+	if len(tools) > 0 || format.Framed() || r.options.Reasoning != nil {
+		j.Reading = r // else all of the answer is text
 	}
-	j.thinking = c.ThinkingBudget
-	j.Reading = r
-	return nil
-}
-
-// force ends the prompt with the beginning of a call, so that the model makes
-// one. A model that was about to think does not.
-func (m *Deployment) force(r *Reading, tool string, j *Job) {
-	if tool == "" && len(r.options.Tools) == 1 {
-		tool = r.options.Tools[0].Name
+	if len(tools) == 0 && (j.form == nil || reasoner == nil && !format.Framed()) {
+		return nil // the form's own grammar will do
 	}
-	if r.options.InReasoning {
-		j.Prompt = append(j.Prompt, m.Tokenizer.Encode("\n"+r.options.Reasoning.Close+"\n\n", false, true)...)
-		r.options.InReasoning = false
-	}
-	r.opening = m.Tokenizer.Encode(r.format.Opening(tool), false, true)
-	j.Prompt = append(j.Prompt, r.opening...)
+	return m.restrict(call, j, r, answer.Shape{
+		Tools: r.options.Tools, Required: c.Choice.Mode == Required, One: c.OneCall,
+		Reasoning: reasoner, InReasoning: begun, Thought: reasoner != nil && reasoner.Ended(prompt),
+	})
 }
 
 func (c *Conversation) check(tools []Tool) *Error {

@@ -2,16 +2,10 @@ package serving
 
 import (
 	"bytes"
-	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"math"
-	"slices"
-	"sync"
 
 	"github.com/penstock-llm/penstock/api/sampling"
-	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/grammar"
 	"github.com/penstock-llm/penstock/internal/grammar/gbnf"
 	"github.com/penstock-llm/penstock/internal/grammar/schema"
@@ -37,39 +31,7 @@ const (
 // anyObject is the schema of JSON mode.
 var anyObject = []byte(`{"type":"object"}`)
 
-// forms are the grammars that a deployment has compiled last.
-type forms struct {
-	mu     sync.Mutex
-	recent []compiled // the latest last
-	once   sync.Once
-	vocab  *grammar.Vocabulary
-}
-
-type compiled struct {
-	key     [sha256.Size]byte
-	grammar *grammar.Grammar
-}
-
-// maxForms is how many grammars are kept, each with the masks that it has needed.
-const maxForms = 16
-
-// grammarOf compiles a form, or finds it compiled.
-func (d *Deployment) grammarOf(ctx context.Context, f *form) (g *grammar.Grammar, failed *Error) {
-	key := sha256.Sum256(append([]byte{byte(f.notation)}, f.text...))
-	if g := d.forms.find(key); g != nil {
-		return g, nil
-	}
-	failed = d.Prepare(ctx, short+1, func() *Error {
-		var err error
-		if g, err = f.compile(); err != nil {
-			return Bad(f.param, "%s: %s", f.param, err.Error())
-		}
-		d.forms.keep(compiled{key, g})
-		return nil
-	})
-	return g, failed
-}
-
+// compile makes the grammar of the form's texts.
 func (f *form) compile() (*grammar.Grammar, error) {
 	switch f.notation {
 	case asSchema:
@@ -79,46 +41,34 @@ func (f *form) compile() (*grammar.Grammar, error) {
 	case asPattern:
 		return grammar.Regex(string(f.text), grammar.Limits{})
 	}
-	var texts []string
-	if json.Unmarshal(f.text, &texts) != nil || len(texts) == 0 {
-		return nil, errors.New("must be an array of texts")
+	texts, err := f.choices()
+	if err != nil {
+		return nil, err
 	}
 	return grammar.Choice(texts, grammar.Limits{})
 }
 
-func (c *forms) find(key [sha256.Size]byte) *grammar.Grammar {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	i := slices.IndexFunc(c.recent, func(x compiled) bool { return x.key == key })
-	if i < 0 {
-		return nil
+func (f *form) choices() (texts []string, err error) {
+	if json.Unmarshal(f.text, &texts) != nil || len(texts) == 0 {
+		return nil, errors.New("must be an array of texts")
 	}
-	x := c.recent[i]
-	c.recent = append(slices.Delete(c.recent, i, i+1), x)
-	return x.grammar
+	return texts, nil
 }
 
-func (c *forms) keep(x compiled) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.recent) == maxForms {
-		c.recent = slices.Delete(c.recent, 0, 1)
+// add adds the texts of the form to the grammar that b builds.
+func (f *form) add(b *grammar.Builder) (grammar.Node, error) {
+	switch f.notation {
+	case asSchema:
+		return schema.Add(b, f.text, schema.Limits{})
+	case asGrammar:
+		r, err := gbnf.Add(b, string(f.text))
+		return b.Call(r), err
+	case asPattern:
+		r, err := b.Regex().Whole(string(f.text))
+		return b.Lexeme(r), err
 	}
-	c.recent = append(c.recent, x)
-}
-
-// vocabulary is the model's tokens, arranged for grammars.
-func (d *Deployment) vocabulary() *grammar.Vocabulary {
-	d.forms.once.Do(func() {
-		pieces := make([][]byte, d.Tokenizer.Vocab())
-		for id := range pieces {
-			if !d.Tokenizer.IsSpecial(int32(id)) {
-				pieces[id] = d.Tokenizer.Piece(int32(id))
-			}
-		}
-		d.forms.vocab = grammar.NewVocabulary(pieces, d.Tokenizer.EOG())
-	})
-	return d.forms.vocab
+	texts, err := f.choices()
+	return b.Lexeme(b.Regex().Literals(texts)), err
 }
 
 // formOf finds the form that a request asks for, nil if it asks for none. Requests
@@ -197,109 +147,19 @@ func (c *Check) responseFormat(param string, raw json.RawMessage, add func(strin
 }
 
 // Form gives a job the form that a field of OpenAI's kind asks for.
-func (c *Check) Form(call *Call, m *Deployment, j *Job, param string, raw json.RawMessage) {
+func (c *Check) Form(j *Job, param string, raw json.RawMessage) {
 	var found *form
 	c.responseFormat(param, raw, func(param string, n notation, text json.RawMessage) { found = &form{param, n, text} })
-	c.useForm(call, m, j, found)
+	c.useForm(j, found)
 }
 
 // Schema gives a job the form of a JSON Schema.
-func (c *Check) Schema(call *Call, m *Deployment, j *Job, param string, raw json.RawMessage) {
-	c.useForm(call, m, j, &form{param, asSchema, raw})
+func (c *Check) Schema(j *Job, param string, raw json.RawMessage) {
+	c.useForm(j, &form{param, asSchema, raw})
 }
 
-func (c *Check) useForm(call *Call, m *Deployment, j *Job, f *form) {
-	if f == nil || c.Err() != nil {
-		return
+func (c *Check) useForm(j *Job, f *form) {
+	if f != nil {
+		j.form = f
 	}
-	g, err := m.grammarOf(call.R.Context(), f)
-	if err != nil {
-		c.Fail(err)
-		return
-	}
-	j.form, j.formParam = g, f.param
-}
-
-// constraint makes what restricts the tokens of a job's generations, or nil.
-func (d *Deployment) constraint(j *Job) func() engine.Constraint {
-	r := j.Reading
-	var thinks func(most int) *thinkingBudget
-	if r != nil && r.options.Reasoning != nil {
-		thinks = func(most int) *thinkingBudget {
-			return newThinkingBudget(most, d.Tokenizer, r.options.Reasoning, r.options.InReasoning)
-		}
-	}
-	switch {
-	case j.form == nil && (j.thinking == 0 || thinks == nil):
-		return nil
-	case j.form == nil:
-		return func() engine.Constraint { return thinks(j.thinking) }
-	}
-	return func() engine.Constraint {
-		c := &formConstraint{matcher: j.form.Matcher(d.vocabulary()), encode: d.encodeForced}
-		if thinks != nil && r.options.InReasoning {
-			c.before = thinks(or(j.thinking, math.MaxInt))
-		}
-		return c
-	}
-}
-
-func or(n, otherwise int) int {
-	if n == 0 {
-		return otherwise
-	}
-	return n
-}
-
-// encodeForced tokenises text that continues an answer.
-func (d *Deployment) encodeForced(text []byte) []int32 {
-	return d.Tokenizer.Encode(string(text), false, false)
-}
-
-// formConstraint has the engine obey a grammar, once the model has thought.
-type formConstraint struct {
-	before  *thinkingBudget // nil: the answer begins with the form
-	matcher *grammar.Matcher
-	encode  func(text []byte) []int32
-	mask    []uint64
-}
-
-func (c *formConstraint) thinking() bool { return c.before != nil && !c.before.over }
-
-// Prepare finds the tokens that may come next.
-func (c *formConstraint) Prepare(left int) (err error) {
-	if c.thinking() {
-		c.mask = nil
-		return c.before.Prepare(left)
-	}
-	c.mask, err = c.matcher.Allowed(left)
-	return err
-}
-
-// Allowed returns what Prepare found.
-func (c *formConstraint) Allowed() []uint64 {
-	if c.thinking() {
-		return c.before.Allowed()
-	}
-	return c.mask
-}
-
-// Accept takes a token, and returns those that must follow it.
-func (c *formConstraint) Accept(token int32) (forced []int32, err error) {
-	if c.thinking() {
-		return c.before.Accept(token)
-	}
-	if err := c.matcher.Accept(token); err != nil {
-		return nil, err
-	}
-	forced, err = c.matcher.ForcedTokens(c.encode)
-	if err != nil {
-		return nil, err
-	}
-	for i, t := range forced {
-		if c.matcher.Accept(t) != nil {
-			return forced[:i], nil
-		}
-	}
-	return forced, nil
 }

@@ -86,7 +86,7 @@ func newGeneration(m *Deployment, j *Job, s *engine.Stream) *Generation {
 		stops:  newStops(j.Stop),
 	}
 	if j.Reading != nil {
-		g.reading = j.Reading.start(m.Tokenizer, g.dec)
+		g.reading = j.Reading.start()
 	}
 	return g
 }

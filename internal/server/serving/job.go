@@ -29,9 +29,9 @@ type Job struct {
 	NoPrefix    bool          // the whole prompt is computed
 	MaxPredict  time.Duration // after which the answer ends at a line feed; 0: no limit
 
-	thinking  int              // tokens that the model thinks for at most; 0: as many as it likes
-	form      *grammar.Grammar // that the answer is a text of; nil: any
-	formParam string           // the field that asked for it
+	thinking thinking
+	form     *form            // that the answer has; nil: any
+	grammar  *grammar.Grammar // that the answer is a text of; nil: any, or the form's
 
 	BadWords, Breakers []string // as the request gave them, for answers that repeat them
 }
@@ -50,6 +50,13 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 		wake = engine.WakeEach
 	case len(j.Stop) > 0, j.MaxPredict > 0, j.Reading != nil && j.Reading.oneCall:
 		wake = stopWake
+	}
+	if j.form != nil && j.grammar == nil {
+		c, err := m.formGrammar(ctx, j.form)
+		if err != nil {
+			return nil, err
+		}
+		j.grammar = c.g
 	}
 	stream, err := m.Engine.Submit(ctx, engine.Request{
 		Prompt:       j.Prompt,

@@ -190,7 +190,7 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	honoured(OnResponses, "reasoning.summary", ""),
 	honoured(OnResponses, "include", ""),
 	honoured(OnResponses, "text", ""),
-	honoured(OnResponses, "text.format", "text, json_object, json_schema; not with tools"),
+	honoured(OnResponses, "text.format", "text, json_object, json_schema; with tools, the answer is a call or of that form"),
 	ignored(OnResponses, "text.verbosity", "a hint to OpenAI's own models"),
 	ignored(OnResponses, "max_tool_calls", "it counts the calls of tools that OpenAI runs"),
 	refused(OnResponses, "truncation", `"disabled"`),
@@ -224,7 +224,7 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	honoured(OnTokenize, "return_token_strs", "with prompt or messages, which make the request vLLM's"),
 	honoured(OnDetokenize, "tokens", ""),
 
-	honoured(onAll, "response_format", "text, json_object, json_schema; not with tools"),
+	honoured(onAll, "response_format", "text, json_object, json_schema; with tools, the answer is a call or of that form"),
 	honoured(onAll, "structured_outputs", "vLLM's"),
 	honoured(onAll, "structured_outputs.json", ""),
 	honoured(onAll, "structured_outputs.regex", ""),
@@ -262,7 +262,9 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	refused(OnChat, "prediction"),
 	refused(OnChat, "web_search_options"),
 	{Name: "output_format", Honoured: OnMessages, Ignored: OnCount, Note: "json_schema; it does not change the prompt"},
-	refused(onClaude, "output_config", "{}"),
+	honoured(onClaude, "output_config", ""),
+	{Name: "output_config.format", Honoured: OnMessages, Ignored: OnCount, Note: "json_schema; it does not change the prompt"},
+	honoured(onClaude, "output_config.effort", "low, medium, high, xhigh or max; the template decides what it means"),
 	refused(onClaude, "mcp_servers", "[]"),
 	refused(onClaude, "container"),
 

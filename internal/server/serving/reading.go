@@ -5,7 +5,6 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/chat/answer"
-	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
 // reading takes the text of one generation apart.
@@ -22,17 +21,9 @@ type mark struct {
 	name string
 }
 
-// start begins to read the answer, with what the prompt has of it already.
-func (r *Reading) start(t *tokenizer.Tokenizer, dec *tokenizer.Decoder) *reading {
-	g := &reading{parser: r.format.New(r.options), oneCall: r.oneCall}
-	for _, id := range r.opening {
-		if t.IsSpecial(id) {
-			g.parser.Control(string(t.Piece(id)))
-		} else {
-			g.parser.Write(dec.Append(nil, id))
-		}
-	}
-	return g
+// start begins to read the answer.
+func (r *Reading) start() *reading {
+	return &reading{parser: r.format.New(r.options), oneCall: r.oneCall}
 }
 
 // take gives the parser a piece of the text, which begins at an offset, with the

@@ -30,8 +30,8 @@ type Deployment struct {
 
 	ParseSpecial bool // parse control tokens in the messages of clients
 
-	intake intake
-	forms  forms
+	intake   intake
+	grammars grammars
 }
 
 // Names are all names that clients may use, the id first.

@@ -53,7 +53,7 @@ func (c *Check) Job(call *Call, m *Deployment, f *sampling.Fields, strict Strict
 	p.LogitBias = c.bias(m, f.LogitBias)
 	p.BadWords = c.badWords(m, f.BadWords)
 	p.Allowed = c.allowed(f.AllowedTokenIDs, vocab)
-	c.useForm(call, m, j, c.formOf(f))
+	c.useForm(j, c.formOf(f))
 	return j
 }
 
