@@ -7,7 +7,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: agents bfcl clients parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-serve grammar-set vet staticcheck fmt generate generated race clean
+.PHONY: agents bfcl clients parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -133,6 +133,15 @@ GRAMMAR_SET ?= maskbench-dev.tar.xz
 grammar-set: build ## a set of schemas with instances through the masks: GRAMMAR_SET=file, folder or archive (5 minutes)
 	@test -e "$(GRAMMAR_SET)" || { echo "$(GRAMMAR_SET) is missing: GRAMMAR_SET=file, folder, .tar or .tar.xz of {\"schema\": ..., \"tests\": [...]}"; exit 1; }
 	$(BIN) bench grammar "$(GRAMMAR_SET)" --model qwen2.5-coder:0.5b $(ARGS)
+
+# EVERY=30 takes each thirtieth schema: XGrammar compiles for a second on average.
+grammar-peers: EVERY = 30
+grammar-peers: build ## llguidance and XGrammar over the same set, the same vocabulary and one thread, beside ours (5 minutes)
+	@test -e "$(GRAMMAR_SET)" || { echo "$(GRAMMAR_SET) is missing: GRAMMAR_SET=file, folder, .tar or .tar.xz"; exit 1; }
+	bench/peers.sh $(PEERS) grammar
+	$(BIN) bench grammar "$(GRAMMAR_SET)" --model qwen2.5-coder:0.5b --every $(EVERY) --export $(PEERS)/grammar/walk.jsonl
+	$(BIN) bench grammar "$(GRAMMAR_SET)" --model qwen2.5-coder:0.5b --every $(EVERY) --cpu
+	$(PEERS)/grammar/bin/python bench/grammar_peers.py $(PEERS)/grammar/walk.jsonl $(ARGS)
 
 grammar-serve: build ## tokens per second under schemas beside free text, on two models (10 minutes)
 	$(BIN) bench structured --model smollm2 $(ARGS)

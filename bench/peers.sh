@@ -10,11 +10,12 @@
 #   sdk       DIR/sdk: the official Python clients, for `make clients`
 #   node      DIR/node: the Vercel AI SDK, for `make clients` (needs npm)
 #   schemathesis  DIR/schemathesis: requests made from /openapi.json, for `make schemathesis`
+#   grammar   DIR/grammar: llguidance and XGrammar, for `make grammar-peers`
 #   guidellm  DIR/guidellm: the load generator that `make bench-crosscheck` compares `penstock bench load` with
 #
 # Each part is skipped when it is there already, so the script may be run again.
 set -euo pipefail
-dir=${1:?usage: peers.sh DIR [llama] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl]}
+dir=${1:?usage: peers.sh DIR [llama] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl] [grammar]}
 shift
 parts=${*:-llama openvino shapes clients}
 mkdir -p "$dir"
@@ -23,6 +24,7 @@ llama_version=0.3.36
 schemathesis_version=4.32.5
 openvino_version=2026.4.1.0
 sdk_packages="openai==3.57.0 anthropic==2.14.0 ollama==0.6.3 langchain-openai==1.7.4 litellm==1.110.2"
+grammar_packages="llguidance==1.7.6 xgrammar==0.2.9 apache-tvm-ffi==0.1.15.post2 typing-extensions==4.16.0 numpy==2.4.6 pydantic==2.14.4 pydantic-core==2.50.5 annotated-types==0.8.0 typing-inspection==0.4.5"
 node_packages="ai@6.0.326 @ai-sdk/openai@3.0.141 @ai-sdk/openai-compatible@2.0.92 @ai-sdk/anthropic@3.0.140 zod@4.6.7"
 
 venv() { # venv NAME PACKAGE...
@@ -60,6 +62,8 @@ for part in $parts; do
       mkdir -p "$dir/node"
       npm install --prefix "$dir/node" --no-audit --no-fund --save-exact $node_packages >/dev/null
       ;;
+    # XGrammar's masks run without PyTorch and transformers, which it names as dependencies.
+    grammar) venv grammar --no-deps $grammar_packages ;;
     schemathesis) venv schemathesis "schemathesis==$schemathesis_version" openapi-spec-validator ;;
     guidellm) venv guidellm guidellm ;;
     *) echo "peers.sh: unknown part $part" >&2; exit 1 ;;

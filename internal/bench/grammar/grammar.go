@@ -26,6 +26,8 @@ type Grammar struct {
 	Threads  int       `help:"Files that are measured at the same time. More than one disturbs the times." default:"1"`
 	Every    int       `help:"Measure each N-th file only." default:"1"`
 	JSON     bool      `help:"Print a JSON object for each file, one a line."`
+	CPU      bool      `name:"cpu" help:"Measure processor time instead of time, where the system knows it: what others do on the machine disturbs it less."`
+	Export   string    `help:"Measure nothing, but write the vocabulary and the tokens of all instances to this file, for bench/grammar_peers.py." type:"path"`
 	Progress io.Writer `kong:"-"`
 }
 
@@ -44,6 +46,12 @@ func (g *Grammar) Run(ctx context.Context, out io.Writer) error {
 	}
 	v, err := open(g.Model)
 	if err != nil {
+		return err
+	}
+	if g.Export != "" {
+		return v.export(g.Export, sample)
+	}
+	if v.clock, err = clock(g.CPU); err != nil {
 		return err
 	}
 	outcomes, err := g.measure(ctx, v, sample)
@@ -73,7 +81,10 @@ func open(path string) (*vocabulary, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newVocabulary(tok), nil
+	v := newVocabulary(tok)
+	v.spelt, _ = f.Strs("tokenizer.ggml.tokens")
+	v.merges, _ = f.Strs("tokenizer.ggml.merges")
+	return v, nil
 }
 
 // measure shares the files out among the threads. The outcomes are in the files' order.
@@ -83,6 +94,8 @@ func (g *Grammar) measure(ctx context.Context, v *vocabulary, files []file) ([]*
 	var wait sync.WaitGroup
 	for range g.Threads {
 		wait.Go(func() {
+			runtime.LockOSThread() // whose processor time is measured
+			defer runtime.UnlockOSThread()
 			for i := range next {
 				if outcomes[i], errs[i] = v.measure(files[i]); outcomes[i] != nil && len(outcomes[i].Masks) > 0 {
 					outcomes[i].MaskMean, outcomes[i].MaskMax = stats.Mean(outcomes[i].Masks), slices.Max(outcomes[i].Masks)

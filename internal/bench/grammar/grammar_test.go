@@ -5,8 +5,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -123,7 +126,7 @@ func TestRun(t *testing.T) {
 	if o := got["B---open.json"]; o.Compiled || o.Right || o.Keyword != "uniqueItems" {
 		t.Errorf("a schema that is refused: %+v", o)
 	}
-	g.JSON = false
+	g.JSON, g.CPU = false, runtime.GOOS == "linux"
 	out.Reset()
 	if err := g.Run(context.Background(), &out); err != nil {
 		t.Fatal(err)
@@ -132,5 +135,41 @@ func TestRun(t *testing.T) {
 		if !strings.Contains(out.String(), part) {
 			t.Errorf("the table lacks %q:\n%s", part, out.String())
 		}
+	}
+}
+
+// TestExport: each instance's tokens are its text, and the control tokens have none.
+func TestExport(t *testing.T) {
+	dir := t.TempDir()
+	model, walk := filepath.Join(dir, "tiny.gguf"), filepath.Join(dir, "walk.jsonl")
+	if err := tinymodel.Write(model, tinymodel.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "A---good.json"), []byte(goodFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := &Grammar{Files: []string{dir}, Model: model, Threads: 1, Every: 1, Export: walk}
+	if err := g.Run(context.Background(), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(walk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	var head exported
+	var line exportedFile
+	if err := errors.Join(dec.Decode(&head), dec.Decode(&line)); err != nil {
+		t.Fatal(err)
+	}
+	var written []byte
+	for _, id := range line.Tests[0].Tokens {
+		written = append(written, head.Pieces[id]...)
+	}
+	if string(written) != `{"n": 12, "x": [1.0, "é"]}` || !line.Tests[0].Valid || line.Tests[1].Valid || line.Set != "A" {
+		t.Errorf("%s, %+v", written, line)
+	}
+	if len(head.Ends) == 0 || len(head.Special) == 0 || len(head.Pieces[head.Special[0]]) != 0 {
+		t.Errorf("ends %v, control tokens %v", head.Ends, head.Special)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/grammar"
 	"github.com/penstock-llm/penstock/internal/grammar/schema"
 	"github.com/penstock-llm/penstock/internal/tokenizer"
@@ -33,9 +34,28 @@ type Outcome struct {
 
 // vocabulary is a model's tokens for the grammar, and the tokenizer that cuts the instances.
 type vocabulary struct {
-	tok  *tokenizer.Tokenizer
-	ends []int32
-	v    *grammar.Vocabulary
+	tok    *tokenizer.Tokenizer
+	pieces [][]byte
+	ends   []int32
+	v      *grammar.Vocabulary
+	spelt  []string // the tokens as the model's file has them
+	merges []string
+	clock  func() time.Duration
+}
+
+// clock returns the clock that times are taken with.
+func clock(processor bool) (func() time.Duration, error) {
+	if !processor {
+		start := time.Now()
+		return func() time.Duration { return time.Since(start) }, nil
+	}
+	if _, known := cpu.ThreadUsed(); !known {
+		return nil, errors.New("bench: this system does not tell the processor time of a thread: leave out --cpu")
+	}
+	return func() time.Duration {
+		used, _ := cpu.ThreadUsed()
+		return used
+	}, nil
 }
 
 func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
@@ -45,7 +65,7 @@ func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
 			pieces[t] = tok.Piece(int32(t))
 		}
 	}
-	return &vocabulary{tok, tok.EOG(), grammar.NewVocabulary(pieces, tok.EOG())}
+	return &vocabulary{tok: tok, pieces: pieces, ends: tok.EOG(), v: grammar.NewVocabulary(pieces, tok.EOG())}
 }
 
 // measure compiles a file's schema and walks its instances.
@@ -55,9 +75,9 @@ func (v *vocabulary) measure(f file) (*Outcome, error) {
 		return nil, fmt.Errorf("bench: %s: not a schema with tests: %w", f.name, err)
 	}
 	o := &Outcome{File: f.name, Set: f.set(), Tests: len(c.Tests)}
-	start := time.Now()
+	start := v.clock()
 	g, err := schema.Compile(c.Schema, schema.Limits{})
-	o.CompileTime = us(time.Since(start))
+	o.CompileTime = us(v.clock() - start)
 	if err != nil {
 		o.Refused = err.Error()
 		var refusal *schema.Error
@@ -72,7 +92,7 @@ func (v *vocabulary) measure(f file) (*Outcome, error) {
 		o.Compiled, o.Refused = false, err.Error()
 		return o, nil
 	}
-	o.FirstMask = us(time.Since(start))
+	o.FirstMask = us(v.clock() - start)
 	for i, t := range c.Tests {
 		text, err := written(t.Data)
 		if err != nil {
@@ -109,12 +129,12 @@ func (v *vocabulary) walk(g *grammar.Grammar, text []byte, o *Outcome) string {
 		if mask[t>>6]>>(t&63)&1 == 0 {
 			return fmt.Sprintf("the token %q is not allowed behind %.60q", v.tok.Piece(t), text[max(0, at-60):at])
 		}
-		start := time.Now()
+		start := v.clock()
 		if err := m.Accept(t); err != nil {
 			return err.Error()
 		}
 		mask, err = m.Allowed(-1)
-		o.Masks = append(o.Masks, us(time.Since(start)))
+		o.Masks = append(o.Masks, us(v.clock()-start))
 		at = min(len(text), at+len(v.tok.Piece(t)))
 	}
 	if err != nil {
