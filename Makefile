@@ -7,7 +7,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: agents bfcl clients parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean
+.PHONY: agents bfcl clients parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -142,6 +142,11 @@ grammar-peers: build ## llguidance and XGrammar over the same set, the same voca
 	$(BIN) bench grammar "$(GRAMMAR_SET)" --model qwen2.5-coder:0.5b --every $(EVERY) --export $(PEERS)/grammar/walk.jsonl
 	$(BIN) bench grammar "$(GRAMMAR_SET)" --model qwen2.5-coder:0.5b --every $(EVERY) --cpu
 	$(PEERS)/grammar/bin/python bench/grammar_peers.py $(PEERS)/grammar/walk.jsonl $(ARGS)
+
+# The suite is not a module. This one carries a copy of the cases that every validator has to pass.
+SUITE := github.com/google/jsonschema-go@v0.4.3
+schema-suite: ## the JSON-Schema-Test-Suite, drafts 2020-12 and 7: right about every instance of a schema that is served, and what is refused
+	$(GO) test ./internal/grammar/schema -count=1 -run TestSuite -v -suite "$$($(GO) mod download -json $(SUITE) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')/jsonschema/testdata"
 
 grammar-serve: build ## tokens per second under schemas beside free text, on two models (10 minutes)
 	$(BIN) bench structured --model smollm2 $(ARGS)
