@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/gguf/safetensors"
 	"github.com/penstock-llm/penstock/internal/instance"
 )
 
@@ -61,7 +62,7 @@ func (c *inspectCommand) Run(cli *commands, term terminal) error {
 	if err != nil {
 		return err
 	}
-	file, err := gguf.Open(c.File)
+	file, err := safetensors.Open(c.File)
 	if err != nil {
 		return err
 	}

@@ -11,14 +11,15 @@ import (
 
 // engineFlags are the flags of every command that runs a model.
 type engineFlags struct {
-	Threads     int          `help:"Compute threads; 0: all that the cgroup quota and the affinity mask allow." env:"PENSTOCK_THREADS" default:"0"`
-	Ctx         int          `help:"Tokens of a sequence; 0: the model's, capped by memory." env:"PENSTOCK_CTX" default:"0"`
-	MaxBatch    int          `help:"Sequences that run at once; 0: 32." env:"PENSTOCK_MAX_BATCH" default:"0"`
-	StepBudget  int          `help:"Rows of a step; 0: 256." env:"PENSTOCK_STEP_BUDGET" default:"0"`
-	KVMemory    byteSize     `name:"kv-memory" help:"Memory of the KV cache, such as 2GiB; 0: by context and batch." env:"PENSTOCK_KV_MEMORY" default:"0"`
-	KVType      model.KVType `name:"kv-type" help:"Numbers of the KV cache: i16 (as small as f16, nearer to float32), f16, or q8 (half the memory)." env:"PENSTOCK_KV_TYPE" default:"i16"`
-	MemoryLimit byteSize     `help:"Memory of the whole process; 0: what the cgroup or the machine has." env:"PENSTOCK_MEMORY_LIMIT" default:"0"`
-	PrefixCache bool         `help:"Share the cache blocks of common prefixes." env:"PENSTOCK_PREFIX_CACHE" default:"true" negatable:""`
+	Threads     int           `help:"Compute threads; 0: all that the cgroup quota and the affinity mask allow." env:"PENSTOCK_THREADS" default:"0"`
+	Ctx         int           `help:"Tokens of a sequence; 0: the model's, capped by memory." env:"PENSTOCK_CTX" default:"0"`
+	MaxBatch    int           `help:"Sequences that run at once; 0: 32." env:"PENSTOCK_MAX_BATCH" default:"0"`
+	StepBudget  int           `help:"Rows of a step; 0: 256." env:"PENSTOCK_STEP_BUDGET" default:"0"`
+	KVMemory    byteSize      `name:"kv-memory" help:"Memory of the KV cache, such as 2GiB; 0: by context and batch." env:"PENSTOCK_KV_MEMORY" default:"0"`
+	KVType      model.KVType  `name:"kv-type" help:"Numbers of the KV cache: i16 (as small as f16, nearer to float32), f16, or q8 (half the memory)." env:"PENSTOCK_KV_TYPE" default:"i16"`
+	Weights     model.Weights `help:"Matrices that a file has in floats: exact, q8_0 (rounded while loading; about three times as fast), or auto (q8_0 for embedding models of the encoder kind, exact for others)." env:"PENSTOCK_WEIGHTS" default:"auto"`
+	MemoryLimit byteSize      `help:"Memory of the whole process; 0: what the cgroup or the machine has." env:"PENSTOCK_MEMORY_LIMIT" default:"0"`
+	PrefixCache bool          `help:"Share the cache blocks of common prefixes." env:"PENSTOCK_PREFIX_CACHE" default:"true" negatable:""`
 }
 
 // options are the instance's options that the flags ask for.
@@ -33,7 +34,7 @@ func (f *engineFlags) options(cli *commands) (instance.Options, error) {
 	}
 	return instance.Options{
 		Tier: tier, Threads: f.Threads, Context: f.Ctx, MaxBatch: f.MaxBatch, StepBudget: f.StepBudget,
-		KVMemory: uint64(f.KVMemory), KV: f.KVType, MemoryLimit: limit, NoPrefix: !f.PrefixCache,
+		KVMemory: uint64(f.KVMemory), KV: f.KVType, Weights: f.Weights, MemoryLimit: limit, NoPrefix: !f.PrefixCache,
 	}, nil
 }
 

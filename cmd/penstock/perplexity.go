@@ -11,6 +11,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/eval"
 	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/gguf/safetensors"
 	"github.com/penstock-llm/penstock/internal/instance"
 	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/tokenizer"
@@ -37,7 +38,7 @@ func (c *perplexityCommand) Run(ctx context.Context, cli *commands, term termina
 	if err != nil {
 		return err
 	}
-	file, err := gguf.Open(path)
+	file, err := safetensors.Open(path)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/gguf/safetensors"
 	"github.com/penstock-llm/penstock/internal/model"
 )
 
@@ -44,7 +44,7 @@ func (c *showCommand) Run(cli *commands, term terminal) error {
 	if !have {
 		return fmt.Errorf("%s is not on this machine: `penstock pull %s` fetches it", c.Model, c.Model)
 	}
-	file, err := gguf.Open(path)
+	file, err := safetensors.Open(path)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/chat"
-	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/gguf/safetensors"
 	"github.com/penstock-llm/penstock/internal/server/openai"
 )
 
@@ -103,7 +103,7 @@ func (c *templateCommand) load(ctx context.Context, cli *commands, term terminal
 	if err != nil {
 		return nil, err
 	}
-	file, err := gguf.Open(path)
+	file, err := safetensors.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/gguf/safetensors"
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
@@ -22,7 +22,7 @@ func (c *tokenizeCommand) Run(ctx context.Context, cli *commands, term terminal)
 	if err != nil {
 		return err
 	}
-	file, err := gguf.Open(path)
+	file, err := safetensors.Open(path)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,8 @@ type File struct {
 	path    string
 	version uint32
 	data    []byte
-	mapped  bool // data is a mapping of ours, not the caller's memory
+	mapped  bool       // data is a mapping of ours, not the caller's memory
+	maps    []*Mapping // of an assembled file, which has no data
 
 	meta    []KV
 	byKey   map[string]int
@@ -104,7 +105,13 @@ func (f *File) Path() string { return f.path }
 func (f *File) Version() uint32 { return f.version }
 
 // Size is the length of the file in bytes.
-func (f *File) Size() int64 { return int64(len(f.data)) }
+func (f *File) Size() int64 {
+	n := int64(len(f.data))
+	for _, m := range f.maps {
+		n += int64(len(m.Data))
+	}
+	return n
+}
 
 // Keys lists the metadata in the file's order.
 func (f *File) Keys() []string {

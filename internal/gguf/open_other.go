@@ -11,20 +11,26 @@ const Mapped = false
 
 // Open reads the whole file at path into memory, because mmap is not used here.
 func Open(path string) (*File, error) {
-	if err := checkPath(path); err != nil {
-		return nil, err
-	}
-	data, err := os.ReadFile(path)
+	data, err := mapFile(path)
 	if err != nil {
 		return nil, err
 	}
 	return Parse(path, data)
 }
 
+func mapFile(path string) ([]byte, error) {
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
+func unmap([]byte) error { return nil }
+
 // Close releases the file. The Data of its tensors must not be touched again.
 func (f *File) Close() error {
-	f.data, f.tensors, f.byName = nil, nil, nil
-	return nil
+	f.data = nil
+	return f.closeMaps()
 }
 
 // Release does nothing: the data is not a mapping.

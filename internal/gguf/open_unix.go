@@ -59,10 +59,17 @@ func mapFile(path string) ([]byte, error) {
 	return data, nil
 }
 
+func unmap(data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	return unix.Munmap(data)
+}
+
 // Close releases the file. The Data of its tensors must not be touched again.
 func (f *File) Close() error {
 	if !f.mapped {
-		return nil
+		return f.closeMaps()
 	}
 	data := f.data
 	f.data, f.mapped, f.tensors, f.byName = nil, false, nil, nil

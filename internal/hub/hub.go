@@ -24,6 +24,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/penstock-llm/penstock/internal/gguf/safetensors"
 )
 
 // ErrUnknown is wrapped by the error for a name that cannot stand for a model.
@@ -113,7 +115,7 @@ func (s *Store) find(ref reference) (path string, ok bool, err error) {
 		if err != nil {
 			return "", false, err
 		}
-		if !info.Mode().IsRegular() {
+		if !info.Mode().IsRegular() && !safetensors.IsFolder(ref.file) {
 			return "", false, fmt.Errorf("%s is not a file", ref.file)
 		}
 		return ref.file, true, nil

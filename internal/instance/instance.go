@@ -12,6 +12,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/gguf/safetensors"
 	"github.com/penstock-llm/penstock/internal/kernel"
 	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/model"
@@ -31,8 +32,9 @@ type Options struct {
 	ChunkTokens int      // prompt rows of a step while streams decode
 	KVMemory    uint64   // bytes of the KV cache
 	KV          model.KVType
-	MemoryLimit uint64 // bytes of the process; 0: no limit
-	NoPrefix    bool   // do not share the blocks of common prefixes
+	Weights     model.Weights // what becomes of matrices of floats
+	MemoryLimit uint64        // bytes of the process; 0: no limit
+	NoPrefix    bool          // do not share the blocks of common prefixes
 	OnPanic     func(value any, stack []byte)
 	Progress    func(done, total int64) // bytes of weights loaded
 }
@@ -74,7 +76,7 @@ const (
 // model is the part of the options that the model is loaded with.
 func (o Options) model() model.Options {
 	return model.Options{
-		Tier: o.Tier, Threads: o.Threads, Pool: o.Pool, MaxRows: o.StepBudget, MaxLogits: max(o.MaxBatch, 64), KV: o.KV, Progress: o.Progress,
+		Tier: o.Tier, Threads: o.Threads, Pool: o.Pool, MaxRows: o.StepBudget, MaxLogits: max(o.MaxBatch, 64), KV: o.KV, Weights: o.Weights, Progress: o.Progress,
 	}
 }
 
@@ -88,10 +90,10 @@ type Instance struct {
 	Loaded    time.Duration // what loading took
 }
 
-// Open loads the model in a GGUF file.
+// Open loads the model in a GGUF file, or in a folder as Hugging Face keeps models.
 func Open(path string, o Options) (*Instance, error) {
 	start := time.Now()
-	file, err := gguf.Open(path)
+	file, err := safetensors.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,11 @@ type llamaLayer struct {
 
 func bindLlama(b *binder) network {
 	c := &b.config
-	scaling := b.meta.ropeConfig(c, nn.Adjacent)
+	style := nn.Adjacent
+	if halves, _ := b.file.Bool(b.meta.key("rope.halves")); halves { // as Hugging Face keeps queries and keys
+		style = nn.Halves
+	}
+	scaling := b.meta.ropeConfig(c, style)
 	scaling.Factors = b.vector("rope_freqs.weight", true, c.HeadDim/2) // Llama 3.1's scaling
 	rope := b.rope(scaling)
 	m := &llama{embedding: b.embedding()}

@@ -23,6 +23,7 @@ func Need(f *gguf.File, o Options) (Memory, error) {
 	if err != nil {
 		return Memory{}, err
 	}
+	b.requantize(o)
 	weights, err := b.weightBytes(o)
 	if err != nil {
 		return Memory{}, err

@@ -32,6 +32,7 @@ type Options struct {
 	MaxLogits int      // rows of a step whose logits may be asked for; 0: 64, at most MaxRows
 	Reference bool     // float32 instead of the fast path
 	KV        KVType   // of the cache; the reference has its own
+	Weights   Weights  // what becomes of matrices of floats; the reference has its own
 
 	// Progress is told how many bytes of the file's weights are loaded.
 	Progress func(done, total int64)
@@ -112,6 +113,7 @@ func Load(f *gguf.File, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.requantize(o)
 	weights, err := b.weightBytes(o)
 	if err != nil {
 		return nil, err
@@ -180,9 +182,21 @@ func (m *Model) loadOne(l *load) error {
 	m.pool.Lease()
 	defer m.pool.Release()
 	if l.twin != nil {
-		return m.be.LoadPair(l.m, l.twin, l.src.Data, l.twinOf.Data)
+		src, err := m.rounded(l.src, l.m.Type)
+		if err != nil {
+			return err
+		}
+		twin, err := m.rounded(l.twinOf, l.twin.Type)
+		if err != nil {
+			return err
+		}
+		return m.be.LoadPair(l.m, l.twin, src, twin)
 	}
-	return m.be.Load(l.m, l.src.Data)
+	src, err := m.rounded(l.src, l.m.Type)
+	if err != nil {
+		return err
+	}
+	return m.be.Load(l.m, src)
 }
 
 // Config describes the model.

@@ -1,0 +1,63 @@
+package gguf
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Mapping is a whole file in memory, as Open has it.
+type Mapping struct {
+	Data []byte // not to be written to
+	path string
+}
+
+// Map maps the file at path into memory, or reads it where there is no mmap.
+func Map(path string) (*Mapping, error) {
+	data, err := mapFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Mapping{Data: data, path: path}, nil
+}
+
+// Close releases the memory.
+func (m *Mapping) Close() error {
+	data := m.Data
+	m.Data = nil
+	if err := unmap(data); err != nil {
+		return fmt.Errorf("%s: %w", m.path, err)
+	}
+	return nil
+}
+
+// Assemble makes a File of metadata and tensors that come from files of another
+// format. The mappings are what the tensors' Data lie in; Close closes them.
+func Assemble(path string, meta []KV, tensors []Tensor, maps ...*Mapping) (*File, error) {
+	f := &File{path: path, version: 3, meta: meta, tensors: tensors, byKey: map[string]int{}, byName: map[string]int{}, maps: maps}
+	for i, kv := range meta {
+		if _, twice := f.byKey[kv.Key]; twice {
+			return nil, fmt.Errorf("%s: key %q twice", path, kv.Key)
+		}
+		f.byKey[kv.Key] = i
+	}
+	for i, t := range tensors {
+		if _, twice := f.byName[t.Name]; twice {
+			return nil, fmt.Errorf("%s: tensor %q twice", path, t.Name)
+		}
+		if len(t.Shape) == 0 || len(t.Data) != t.Rows()*t.Type.RowBytes(t.Cols()) {
+			return nil, fmt.Errorf("%s: tensor %q: %d bytes for the shape %v of %v", path, t.Name, len(t.Data), t.Shape, t.Type)
+		}
+		f.byName[t.Name] = i
+	}
+	return f, nil
+}
+
+// closeMaps closes the mappings of an assembled file.
+func (f *File) closeMaps() error {
+	var errs []error
+	for _, m := range f.maps {
+		errs = append(errs, m.Close())
+	}
+	f.maps, f.tensors, f.byName = nil, nil, nil
+	return errors.Join(errs...)
+}
