@@ -82,8 +82,8 @@ row "Gemma 3 Q4_K_M, f16 cache" "$gemma" "--kv-type f16" ""
 row "Gemma 3 Q4_K_M, q8 cache" "$gemma" "--kv-type q8" "-ctk q8_0 -ctv q8_0 -fa on"
 # Weights of one format throughout, from the float32 form of the file.
 "$penstock" quantize "$smollm2" "$work/smollm2-f32.gguf" F32 2>/dev/null
-formats SmolLM2 "$work/smollm2-f32.gguf" F32 F16 BF16 Q8_0 Q5_1 Q5_0 Q4_1 Q4_0 IQ4_NL
+formats SmolLM2 "$work/smollm2-f32.gguf" F32 F16 BF16 Q8_0 Q5_1 Q5_0 Q4_1 Q4_0 IQ4_NL MXFP4 Q2_0
 # Blocks of 256 divide some of Gemma's rows (the others keep Q5_0 and Q8_0), and none of SmolLM2's.
-formats "Gemma 3" "$gemma" Q6_K Q5_K Q4_K IQ4_XS Q3_K Q2_K
+formats "Gemma 3" "$gemma" Q6_K Q5_K Q4_K IQ4_XS Q3_K Q2_K IQ3_S IQ3_XXS IQ2_S IQ2_XS IQ2_XXS TQ2_0 TQ1_0 Q1_0
 rm -f "$work/smollm2-f32.gguf" "$work/base" "$work/base.of"
 exit $worse

@@ -1,0 +1,29 @@
+package model
+
+import (
+	"testing"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/quant"
+	"github.com/penstock-llm/penstock/internal/tinymodel"
+)
+
+// TestFewBitsFollowReference is TestFastFollowsReference for a small model of the
+// formats that are rarer than those there. Rows of 256 values are whole blocks of all.
+func TestFewBitsFollowReference(t *testing.T) {
+	for _, typ := range []quant.Type{
+		quant.MXFP4, quant.IQ3_S, quant.IQ3_XXS, quant.IQ2_S, quant.IQ2_XXS, quant.TQ1_0, quant.Q2_0, quant.Q1_0,
+	} {
+		t.Run(typ.String(), func(t *testing.T) {
+			o := tinymodel.Options{Arch: "qwen3", Type: typ, Dim: 256, FF: 256, Layers: 1}
+			ref, rc := tiny(t, o, Options{Reference: true, Threads: 2}, 8)
+			fast, fc := tiny(t, o, Options{Tier: cpu.Detect(), Threads: 2}, 8)
+			vocab := ref.Config().Vocab
+			want := all(ref, rc, newTalk(1, vocab, 20, 3, 2), 20)
+			got := all(fast, fc, newTalk(1, vocab, 20, 3, 2), 20)
+			if d := distance(got, want); !(d < 0.08) {
+				t.Errorf("logits differ by %.5f of their deviation, bound 0.08", d)
+			}
+		})
+	}
+}
