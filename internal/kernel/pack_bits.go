@@ -37,6 +37,17 @@ var trits = func() (tab [256]uint16) {
 	return
 }()
 
+// fourTrits are the digits of four bytes, a byte each: the first four digits two
+// bits each in low, the fifth in high.
+func fourTrits(q []byte) (low, high uint32) {
+	for i, b := range q {
+		t := uint32(trits[b])
+		low |= t & 255 << (8 * i)
+		high |= t >> 8 << (8 * i)
+	}
+	return low, high
+}
+
 // packTQ1_0 makes the codes of TQ2_0 of the digits.
 func packTQ1_0(dst groupRow, src []byte) {
 	const block = 54
@@ -44,14 +55,20 @@ func packTQ1_0(dst groupRow, src []byte) {
 		s := (*[block]byte)(src[u*block:])
 		dst.negativeHalfAt(u, s[52:])
 		var fours [64]uint32 // codes of values 4j to 4j+3
-		for i := range 16 {
-			shift := 8 * (i % 4)
-			for k := range 5 {
-				fours[8*k+i/4] |= uint32(trits[s[i]]>>(2*k)&3) << shift
-				fours[8*k+4+i/4] |= uint32(trits[s[16+i]]>>(2*k)&3) << shift
-				fours[40+4*k+i/4] |= uint32(trits[s[32+i]]>>(2*k)&3) << shift
+		for i := range 12 {
+			first, step := i, 8 // of 32 bytes, and then of 16
+			if i >= 8 {
+				first, step = 32+i, 4
 			}
-			fours[60+i/4] |= uint32(trits[s[48+i%4]]>>(2*(i/4))&3) << shift
+			low, high := fourTrits(s[4*i:][:4])
+			for k := range 4 {
+				fours[first+k*step] = low >> (2 * k) & low2
+			}
+			fours[first+4*step] = high
+		}
+		low, _ := fourTrits(s[48:52])
+		for k := range 4 {
+			fours[60+k] = low >> (2 * k) & low2
 		}
 		for b := range 8 {
 			f := (*[8]uint32)(fours[8*b:])

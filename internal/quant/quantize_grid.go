@@ -134,7 +134,7 @@ func (g *Grid) nearestEntries() []uint16 {
 	return table
 }
 
-// The writers are the inverses of the readers in grid.go; the block is cleared.
+// The writers are the inverses of the readers in grid.go. The block was cleared.
 
 func putIQ2_XXS(b []byte, i int, index [2]int, signs byte) {
 	b[2+i/4*8+i%4] = byte(index[0])
