@@ -251,7 +251,11 @@ func (a *arena) only(id int32) (only byte, next int32) {
 }
 
 // ForcedTokens returns tokens that must come next, with encode as the tokenizer.
-// It drops the last ones as long as a longer token could cross their end.
+// Their text is certain: there is no other way on. Their spelling is the
+// tokenizer's own of all that is forced, without what came before; of its last four
+// tokens those are dropped at whose beginning a longer token could cross the end of
+// what is forced, because the model might choose that one. A model that was asked
+// for every token could spell the same text in another way.
 func (m *Matcher) ForcedTokens(encode func(text []byte) []int32) ([]int32, error) {
 	forced, err := m.Forced()
 	if err != nil || len(forced) == 0 {
