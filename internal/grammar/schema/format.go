@@ -36,7 +36,7 @@ var formats = map[string]string{
 	"date":          `^` + date + `$`,
 	"time":          `^` + clock + `$`,
 	"duration":      `^P(?:\d+W|(?:\d+Y(?:\d+M(?:\d+D)?)?|\d+M(?:\d+D)?|\d+D)(?:` + timeAmount + `)?|` + timeAmount + `)$`,
-	"email":         `^` + atom + `(?:\.` + atom + `)*@` + hostname + `$`,
+	"email":         `^(?=[^@]{1,64}@)` + atom + `(?:\.` + atom + `)*@` + hostname + `$`,
 	"hostname":      `^` + hostname + `$`,
 	"ipv4":          `^` + ipv4 + `$`,
 	"ipv6":          `^` + ipv6 + `$`,

@@ -106,7 +106,7 @@ func TestFormats(t *testing.T) {
 		"date":          {"2000-02-29 1999-12-31", "1900-02-29 2024-04-31 24-01-01"},
 		"time":          {"12:00:00Z 23:59:59.5-01:00", "24:00:00Z 12:00:00 12:60:00Z"},
 		"duration":      {"P1D PT5M P1Y2M3DT4H5M6S P3W", "P PT 1D P1S P1WT1H"},
-		"email":         {"a.b@example.com x+y@z", "a @x a@ .a@b a..b@c"},
+		"email":         {"a.b@example.com x+y@z " + strings.Repeat("x", 64) + "@y", "a @x a@ .a@b a..b@c " + strings.Repeat("x", 65) + "@y"},
 		"hostname":      {"a example.com a-b.c1", "-a a- a..b " + strings.Repeat("x", 64)},
 		"ipv4":          {"0.0.0.0 255.249.199.9", "256.0.0.1 1.2.3 01.2.3.4"},
 		"ipv6":          {"::1 2001:db8::ff00:42:8329 1:2:3:4:5:6:7:8 ::ffff:1.2.3.4 1::", "1:2:3:4:5:6:7 ::1::2 12345::"},
