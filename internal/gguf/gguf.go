@@ -57,11 +57,6 @@ func (t Tensor) Elements() int {
 	return n
 }
 
-// Part is n bytes of a tensor from byte at on, as a tensor without a shape.
-func (f *File) Part(t Tensor, at, n int) Tensor {
-	return Tensor{Name: t.Name, Type: t.Type, Data: t.Data[at : at+n : at+n], offset: t.offset + at}
-}
-
 // Cols is the length of a row.
 func (t Tensor) Cols() int {
 	if len(t.Shape) == 0 {
@@ -76,6 +71,15 @@ func (t Tensor) Rows() int {
 		return 1
 	}
 	return Tensor{Shape: t.Shape[1:]}.Elements()
+}
+
+// Part is rows [first, first+rows) of t, as a matrix.
+func (t Tensor) Part(first, rows int) Tensor {
+	size := t.Type.RowBytes(t.Cols())
+	t.Shape = []int{t.Cols(), rows}
+	t.offset += first * size
+	t.Data = t.Data[first*size : (first+rows)*size]
+	return t
 }
 
 // Parse reads a file that is already in memory. name stands for the file in

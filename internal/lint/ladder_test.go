@@ -25,7 +25,7 @@ var levels = map[string]int{
 	"internal/chat":       2,
 	"internal/grammar":    1,
 	"internal/hub":        2,
-	"internal/tinymodel":  2,
+	"internal/tinymodel":  4,
 	"internal/model":      3,
 	"internal/eval":       4,
 	"internal/engine":     5,

@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"flag"
@@ -12,6 +12,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/kvcache"
+	. "github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/nn"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )

@@ -51,16 +51,16 @@ func (b *binder) bert(rope *nn.Rope, bind func(l *bertLayer, prefix string)) *be
 	if t, ok := b.file.Tensor("token_types.weight"); ok { // texts are of the first type
 		if types, ok := b.find(t.Name, false, c.Dim, t.Rows()); ok {
 			m.embedding.Add = make([]float32, c.Dim)
-			if err := dequantize(b.file.Part(types, 0, types.Type.RowBytes(c.Dim)), m.embedding.Add); err != nil {
+			if err := dequantize(types.Part(0, 1), m.embedding.Add); err != nil {
 				b.meta.fail("tensor %q: %v", t.Name, err)
 			}
 		}
 	}
 	for i := range c.Layers {
-		p := layer(i)
+		p := prefix(i)
 		l := bertLayer{
-			qkv:      b.fused(p),
-			attn:     c.attention(0, rope),
+			qkv:      b.qkv(p),
+			attn:     b.attention(0, rope),
 			out:      b.linear(p+"attn_output", c.Dim, c.Heads*c.HeadDim),
 			attnNorm: b.layerNorm(p+"attn_output_norm", c.Dim),
 			down:     b.linear(p+"ffn_down", c.Dim, c.FF),
@@ -104,7 +104,7 @@ func (m *bert) forward(be nn.Backend) []float32 {
 		be.Attend(&l.attn)
 		be.ProjectAdd(&l.out)
 		be.NormStay(&l.attnNorm)
-		if l.ffn.Gate != nil {
+		if l.ffn.Gate.W != nil {
 			be.Gated(&l.ffn)
 		} else {
 			be.Activate(&l.up, nn.GELUErf)

@@ -18,6 +18,8 @@ type binder struct {
 	file   *gguf.File
 	meta   *metadata
 	config Config
+	arch   architecture
+	opts   Options
 	limits nn.Limits
 	loads  []load
 	ropes  []*nn.Rope
@@ -26,6 +28,8 @@ type binder struct {
 	head    *head        // of what is pooled; nil: none
 	used    map[string]bool
 	params  int64
+	scale   float64 // of the embeddings; 0 means 1
+	sketch  *sketch // makes up the file's tensors; nil: they are in the file
 }
 
 // load is one matrix to bring into the backend's form, or two that belong
@@ -36,13 +40,15 @@ type load struct {
 }
 
 // bind finds the file's architecture and ties the file to it.
-func bind(f *gguf.File) (*binder, network, error) {
+func bind(f *gguf.File, o Options) (*binder, network, error) { return bindTo(f, o, nil) }
+
+func bindTo(f *gguf.File, o Options, s *sketch) (*binder, network, error) {
 	arch, err := find(f)
 	if err != nil {
 		return nil, nil, err
 	}
-	config, meta := readConfig(f, arch.name)
-	b := &binder{file: f, meta: meta, config: config, used: map[string]bool{}}
+	config, meta := readConfig(f, arch)
+	b := &binder{file: f, meta: meta, config: config, arch: arch, opts: o, sketch: s, used: map[string]bool{}}
 	if config.Experts > 0 && !arch.mixed {
 		meta.fail("architecture %s with %d experts is not supported", arch.name, config.Experts)
 	}
@@ -78,7 +84,11 @@ func bind(f *gguf.File) (*binder, network, error) {
 // find returns a tensor after checking its shape. ok is false if it is missing,
 // which is an error unless optional.
 func (b *binder) find(name string, optional bool, shape ...int) (t gguf.Tensor, ok bool) {
-	t, ok = b.file.Tensor(name)
+	if b.sketch != nil {
+		t, ok = b.sketch.tensor(name, optional, shape)
+	} else {
+		t, ok = b.file.Tensor(name)
+	}
 	if !ok {
 		if !optional {
 			b.meta.fail("tensor %q is missing: expected %s", name, shapeText(shape))
@@ -104,6 +114,18 @@ func (b *binder) find(name string, optional bool, shape ...int) (t gguf.Tensor, 
 	b.params += int64(t.Elements())
 	return t, true
 }
+
+// has reports whether there is a tensor of this name.
+func (b *binder) has(name string) bool {
+	if b.sketch != nil {
+		return b.sketch.with(name)
+	}
+	_, ok := b.file.Tensor(name)
+	return ok
+}
+
+// require refuses a model without a vector that is optional in other architectures.
+func (b *binder) require(name string, n int) { b.vector(name, false, n) }
 
 // trimmed drops trailing ones: a vector may be stored as [n] or [n, 1].
 func trimmed(shape []int) []int {
@@ -153,164 +175,179 @@ func (b *binder) matrix(name string, rows, cols int) *nn.Matrix {
 	return m
 }
 
-// norm binds a normalisation over n elements.
+// norm binds a normalisation over n elements, of the kind that the architecture has.
 func (b *binder) norm(name string, n int) nn.Norm {
+	if b.arch.layerNorm {
+		return b.layerNorm(name, n)
+	}
 	return nn.Norm{Weight: b.vector(name+".weight", false, n), Eps: float32(b.config.NormEps)}
-}
-
-// routedNorm is norm before a layer of experts.
-func (b *binder) routedNorm(name string, n int) nn.Norm {
-	norm := b.norm(name, n)
-	norm.Routed = true
-	return norm
 }
 
 // layerNorm binds a layer normalisation, whose bias may be missing.
 func (b *binder) layerNorm(name string, n int) nn.Norm {
-	norm := b.norm(name, n)
+	norm := nn.Norm{Weight: b.vector(name+".weight", false, n), Eps: float32(b.config.NormEps)}
 	if norm.Bias = b.vector(name+".bias", true, n); norm.Bias == nil {
 		norm.Bias = make([]float32, n)
 	}
 	return norm
 }
 
-// rows is a part of a tensor that holds several matrices, one after the other:
-// rows [from, from+n) of them.
-func (b *binder) rows(t gguf.Tensor, from, n int) (*nn.Matrix, gguf.Tensor) {
-	size := t.Type.RowBytes(t.Shape[0])
-	part := b.file.Part(t, from*size, n*size)
-	part.Shape = []int{t.Shape[0], n}
-	return &nn.Matrix{Type: t.Type, Rows: n, Cols: t.Shape[0]}, part
+// linear binds a projection, with its bias and its scale if the file has them.
+func (b *binder) linear(name string, rows, cols int) nn.Linear {
+	l := nn.Linear{W: b.matrix(name+".weight", rows, cols)}
+	l.Bias, l.Scale = b.vector(name+".bias", true, rows), b.scalar(name+".scale")
+	return l
 }
 
-// fused binds queries, keys and values, which are one tensor where a file has
-// attn_qkv.
-func (b *binder) fused(prefix string) nn.QKV {
-	c := &b.config
-	if _, ok := b.file.Tensor(prefix + "attn_qkv.weight"); !ok {
-		return b.qkv(prefix)
+// scalar reads a tensor of one number; 0: the file has none.
+func (b *binder) scalar(name string) float32 {
+	if v := b.vector(name, true, 1); v != nil {
+		return v[0]
 	}
-	counts := []int{c.Heads * c.HeadDim, c.KVHeads * c.HeadDim, c.KVHeads * c.HeadDim}
-	all := counts[0] + counts[1] + counts[2]
-	t, ok := b.find(prefix+"attn_qkv.weight", false, c.Dim, all)
-	bias := b.vector(prefix+"attn_qkv.bias", true, all)
-	if !ok {
-		return nn.QKV{}
-	}
-	var parts [3]nn.Linear
-	from := 0
-	for i, n := range counts {
-		m, part := b.rows(t, from, n)
-		b.loads = append(b.loads, load{m: m, src: part})
-		parts[i].W = m
-		if bias != nil {
-			parts[i].Bias = bias[from : from+n]
+	return 0
+}
+
+// scaledBias makes l scale*(W h + b), as the feed-forward network has it.
+func scaledBias(l nn.Linear) nn.Linear {
+	if l.Scale != 0 {
+		for i := range l.Bias {
+			l.Bias[i] *= l.Scale
 		}
+	}
+	return l
+}
+
+// multiplied is l with its result multiplied by c; 0 means 1.
+func multiplied(l nn.Linear, c float32) nn.Linear {
+	if c == 0 || c == 1 {
+		return l
+	}
+	if l.Scale == 0 {
+		l.Scale = 1
+	}
+	l.Scale *= c
+	for i := range l.Bias {
+		l.Bias[i] *= c
+	}
+	return l
+}
+
+// parts binds a matrix as several, of so many rows each. Vectors are cut by cut.
+func (b *binder) parts(name string, cols int, rows ...int) []nn.Linear {
+	all := 0
+	for _, n := range rows {
+		all += n
+	}
+	t, ok := b.find(name+".weight", false, cols, all)
+	bias, scale := b.vector(name+".bias", true, all), b.scalar(name+".scale")
+	lines := make([]nn.Linear, len(rows))
+	from := 0
+	for i, n := range rows {
+		l := nn.Linear{W: &nn.Matrix{Type: t.Type, Rows: n, Cols: cols}, Scale: scale}
+		if bias != nil {
+			l.Bias = bias[from : from+n]
+		}
+		if ok {
+			b.loads = append(b.loads, load{m: l.W, src: t.Part(from, n)})
+		}
+		lines[i] = l
 		from += n
 	}
-	return nn.QKV{Q: parts[0], K: parts[1], V: parts[2]}
+	return lines
 }
 
-// fusedGated binds the first half of a feed-forward layer whose gate lies in
-// ffn_up, before it.
-func (b *binder) fusedGated(prefix string, act nn.Activation) nn.FFN {
+// gated binds the first half of a feed-forward network that has a gate.
+func (b *binder) gated(prefix string, act nn.Activation) nn.FFN {
 	c := &b.config
-	t, ok := b.find(prefix+"ffn_up.weight", false, c.Dim, 2*c.FF)
-	if !ok {
-		return nn.FFN{}
-	}
-	gate, gatePart := b.rows(t, 0, c.FF)
-	up, upPart := b.rows(t, c.FF, c.FF)
-	b.loads = append(b.loads, load{m: gate, twin: up, src: gatePart, twinOf: upPart})
-	b.limits.Hidden = max(b.limits.Hidden, c.FF)
+	gate := scaledBias(b.linear(prefix+"ffn_gate", c.FF, c.Dim))
+	up := scaledBias(b.linear(prefix+"ffn_up", c.FF, c.Dim))
+	b.pair()
 	return nn.FFN{Gate: gate, Up: up, Act: act}
 }
 
-// linear binds a projection, with its bias if the file has one.
-func (b *binder) linear(name string, rows, cols int) nn.Linear {
-	return nn.Linear{W: b.matrix(name+".weight", rows, cols), Bias: b.vector(name+".bias", true, rows)}
-}
-
-// gated binds the first half of a feed-forward layer.
-func (b *binder) gated(prefix string, act nn.Activation) nn.FFN {
+// fusedGated is gated where the gate lies in ffn_up, before it.
+func (b *binder) fusedGated(prefix string, act nn.Activation) nn.FFN {
 	c := &b.config
-	gate, ok := b.find(prefix+"ffn_gate.weight", false, c.Dim, c.FF)
-	up, ok2 := b.find(prefix+"ffn_up.weight", false, c.Dim, c.FF)
-	if !ok || !ok2 {
-		return nn.FFN{}
-	}
-	f := nn.FFN{
-		Gate: &nn.Matrix{Type: gate.Type, Rows: c.FF, Cols: c.Dim},
-		Up:   &nn.Matrix{Type: up.Type, Rows: c.FF, Cols: c.Dim},
-		Act:  act,
-	}
-	b.loads = append(b.loads, load{m: f.Gate, twin: f.Up, src: gate, twinOf: up})
-	b.limits.Hidden = max(b.limits.Hidden, c.FF)
-	return f
+	halves := b.parts(prefix+"ffn_up", c.Dim, c.FF, c.FF)
+	b.pair()
+	return nn.FFN{Gate: scaledBias(halves[0]), Up: scaledBias(halves[1]), Act: act}
 }
 
-// qkv binds the projections that attention starts from.
+// ungated binds the first half of a feed-forward network without a gate.
+func (b *binder) ungated(prefix string, act nn.Activation) nn.FFN {
+	c := &b.config
+	b.limits.Hidden = max(b.limits.Hidden, c.FF)
+	return nn.FFN{Up: scaledBias(b.linear(prefix+"ffn_up", c.FF, c.Dim)), Act: act}
+}
+
+// pair makes one of the last two loads, whose matrices will be read side by side.
+func (b *binder) pair() {
+	b.limits.Hidden = max(b.limits.Hidden, b.config.FF)
+	if b.meta.err != nil {
+		return
+	}
+	n := len(b.loads)
+	gate, up := b.loads[n-2], b.loads[n-1]
+	gate.twin, gate.twinOf = up.m, up.src
+	b.loads = append(b.loads[:n-2], gate)
+}
+
+// qkv binds the projections that attention starts from: three matrices, or one.
 func (b *binder) qkv(prefix string) nn.QKV {
 	c := &b.config
-	return nn.QKV{
-		Q: b.linear(prefix+"attn_q", c.Heads*c.HeadDim, c.Dim),
-		K: b.linear(prefix+"attn_k", c.KVHeads*c.HeadDim, c.Dim),
-		V: b.linear(prefix+"attn_v", c.KVHeads*c.HeadDim, c.Dim),
+	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	if !b.has(prefix + "attn_qkv.weight") {
+		return nn.QKV{
+			Q: b.linear(prefix+"attn_q", q, c.Dim),
+			K: b.linear(prefix+"attn_k", kv, c.Dim),
+			V: b.linear(prefix+"attn_v", kv, c.Dim),
+		}
 	}
+	all := b.parts(prefix+"attn_qkv", c.Dim, q, kv, kv)
+	return nn.QKV{Q: all[0], K: all[1], V: all[2]}
 }
 
 // embedding binds the token table, whose size is the vocabulary's.
 func (b *binder) embedding() nn.Embedding {
 	const name = "token_embd.weight"
-	t, ok := b.file.Tensor(name)
-	if ok && (len(t.Shape) < 2 || t.Shape[1] > maxVocab) {
-		b.meta.fail("tensor %q: expected [%d x vocabulary], found %s", name, b.config.Dim, shapeText(t.Shape))
-		return nn.Embedding{}
-	}
 	vocab := 1
-	if ok {
+	if t, ok := b.file.Tensor(name); ok {
+		if len(t.Shape) < 2 || t.Shape[1] > maxVocab {
+			b.meta.fail("tensor %q: expected [%d x vocabulary], found %s", name, b.config.Dim, shapeText(t.Shape))
+			return nn.Embedding{}
+		}
 		vocab = t.Shape[1]
+	} else if b.sketch != nil {
+		vocab = b.meta.count("vocab_size", maxVocab)
 	}
-	if t, ok = b.find(name, false, b.config.Dim, vocab); !ok {
+	t, ok := b.find(name, false, b.config.Dim, vocab)
+	if !ok {
 		return nn.Embedding{}
 	}
 	if tokens, ok := b.file.Strs("tokenizer.ggml.tokens"); ok && len(tokens) > vocab {
 		b.meta.fail("tensor %q has %d rows for a vocabulary of %d tokens", name, vocab, len(tokens))
 	}
 	b.config.Vocab = vocab
-	return nn.Embedding{Type: t.Type, Dim: b.config.Dim, Data: t.Data}
+	return nn.Embedding{Type: t.Type, Dim: b.config.Dim, Data: t.Data, Scale: float32(b.scale)}
 }
 
 // output binds the projection to the vocabulary, which is the token table where
 // the file has none of its own.
 func (b *binder) output() nn.Output {
-	name := "output.weight"
-	t, ok := b.file.Tensor(name)
-	if !ok {
-		name = "token_embd.weight"
-		t, _ = b.file.Tensor(name)
-	}
 	c := &b.config
-	l := nn.Linear{W: b.matrix(name, c.Vocab, c.Dim), Bias: b.vector("output.bias", true, c.Vocab)}
-	return nn.Output{Linear: l, Rows: t.Data}
-}
-
-// rope makes the tables of a rotation.
-func (b *binder) rope(c nn.RopeConfig) *nn.Rope {
-	if b.meta.err != nil {
-		return nil
+	name := "output.weight"
+	if !b.has(name) {
+		name = "token_embd.weight"
 	}
-	r, err := nn.NewRope(c, b.config.Context)
-	if err != nil {
-		b.meta.fail("%v", err)
-		return nil
+	t, ok := b.find(name, false, c.Dim, c.Vocab)
+	if !ok {
+		return nn.Output{}
 	}
-	b.ropes = append(b.ropes, r)
-	return r
+	l := nn.Linear{W: &nn.Matrix{Type: t.Type, Rows: c.Vocab, Cols: c.Dim}}
+	b.loads = append(b.loads, load{m: l.W, src: t})
+	l.Bias, l.Scale = b.vector("output.bias", true, c.Vocab), b.scalar("output.scale")
+	return nn.Output{Linear: l, Rows: t.Data, Softcap: b.meta.factor("final_logit_softcapping")}
 }
-
-// layer is the prefix of a layer's tensors.
-func layer(i int) string { return fmt.Sprintf("blk.%d.", i) }
 
 // checkLeftovers refuses a file with tensors that nobody bound: leaving out a
 // bias or a norm that the model was trained with would be silently wrong.

@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
+	. "github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
@@ -120,9 +121,9 @@ func TestTensorsAreChecked(t *testing.T) {
 		},
 		"unknown": {
 			edit: func(ts []gguf.Tensor) []gguf.Tensor {
-				return append(ts, gguf.Tensor{Name: "blk.0.ffn_up.bias", Type: quant.F32, Shape: []int{96}, Data: make([]byte, 4*96)})
+				return append(ts, gguf.Tensor{Name: "blk.0.attn_sinks.weight", Type: quant.F32, Shape: []int{4}, Data: make([]byte, 4*4)})
 			},
-			want: []string{"blk.0.ffn_up.bias", "llama"},
+			want: []string{"blk.0.attn_sinks.weight", "llama"},
 		},
 		"vocabulary": {
 			edit: func(ts []gguf.Tensor) []gguf.Tensor {
@@ -160,14 +161,14 @@ func TestMetadataIsChecked(t *testing.T) {
 		float32(0), float32(-1), float32(1e-30), math.NaN(), math.Inf(1), "", "yarn", "longrope", strings.Repeat("x\n", 1000), true,
 		[]bool{true}, []uint32{1, 2}, []float32{}, []string{"a"},
 	}
-	for _, arch := range architectureNames() {
+	for _, arch := range Architectures() {
 		base, err := tinymodel.Open(tinymodel.Options{Arch: arch})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, key := range keys {
 			for _, v := range values {
-				_, _, err := bind(rewrite(t, base, gguf.KV{Key: arch + "." + key, Value: v}, base.Tensors()))
+				err := Bind(rewrite(t, base, gguf.KV{Key: arch + "." + key, Value: v}, base.Tensors()))
 				if err != nil && (strings.Contains(err.Error(), "\n") || len(err.Error()) > 300) {
 					t.Errorf("%s = %v: error is not one short line: %q", key, v, err)
 				}
@@ -191,8 +192,12 @@ func TestBadMetadata(t *testing.T) {
 		"more layers":     {"block_count", uint32(3), "blk.2."},
 		"text for number": {"embedding_length", "sixty-four", "embedding_length"},
 		"no epsilon":      {"attention.layer_norm_rms_epsilon", float32(0), "epsilon"},
-		"part rotation":   {"rope.dimension_count", uint32(16), "rotation"},
-		"scaling":         {"rope.scaling.type", "longrope", "longrope"},
+		"odd rotation":    {"rope.dimension_count", uint32(15), "rotation"},
+		"more rotation":   {"rope.dimension_count", uint32(48), "rotation"},
+		"scaling":         {"rope.scaling.type", "dynamic", "dynamic"},
+		"no factors":      {"rope.scaling.type", "longrope", "rope_factors_long"},
+		"layers differ":   {"feed_forward_length", []uint32{96, 64}, "feed_forward_length"},
+		"no layers":       {"attention.head_count", []uint32{}, "head_count"},
 		"experts":         {"expert_count", uint32(8), "expert_used_count"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,6 +207,42 @@ func TestBadMetadata(t *testing.T) {
 			}
 			wantError(t, f, c.want)
 		})
+	}
+}
+
+// TestNeutralKeys: writers that write every key write 0, or nothing, for what a model
+// does not have, and lists where layers could differ.
+func TestNeutralKeys(t *testing.T) {
+	open := func(o tinymodel.Options) Config {
+		t.Helper()
+		f, err := tinymodel.Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Describe(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for _, arch := range Architectures() {
+		var extra []gguf.KV
+		for key, v := range map[string]any{
+			"expert_count": uint32(0), "rope.scaling.factor": float32(0), "rope.scaling.attn_factor": float32(0), "rope.scaling.type": "none",
+			"rope.scaling.yarn_log_multiplier": float32(0), "rope.scaling.original_context_length": uint32(0), "attention.scale": float32(0),
+			"final_logit_softcapping": float32(0), "pooling_type": uint32(0), "rope.freq_base_swa": float32(0),
+			"attention.head_count_kv": []uint32{4, 4}, "feed_forward_length": []int32{96, 96}, "attention.head_count": []uint64{4, 4},
+		} {
+			if traits, _ := TraitsOf(arch); key != "expert_count" || !traits.Experts {
+				extra = append(extra, gguf.KV{Key: arch + "." + key, Value: v})
+			}
+		}
+		o := tinymodel.Options{Arch: arch, Heads: 4, KVHeads: 4}
+		want := open(o)
+		o.Extra = extra
+		if got := open(o); got != want {
+			t.Errorf("%s: got %+v, want %+v", arch, got, want)
+		}
 	}
 }
 
@@ -224,7 +265,7 @@ func TestConfig(t *testing.T) {
 	vectors := 3*(2*96+2*64) + 96
 	want := Config{
 		Arch: "qwen3", Name: "Tiny qwen3", Quantization: "Q8_0", Vocab: 411, Dim: 96, Layers: 3, Heads: 6, KVHeads: 2,
-		HeadDim: 64, FF: 160, Context: 300, RopeBase: 10000, Params: int64(3*layer + 411*96 + vectors),
+		HeadDim: 64, FF: 160, Context: 300, RopeBase: 10000, RopeDim: 64, Params: int64(3*layer + 411*96 + vectors),
 	}
 	if c != want {
 		t.Errorf("got %+v\nwant %+v", c, want)

@@ -3,10 +3,10 @@ package model
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
-	"github.com/penstock-llm/penstock/internal/nn"
 )
 
 // Config describes a model as its file does.
@@ -29,6 +29,7 @@ type Config struct {
 	ExpertFF    int // hidden units of an expert
 
 	RopeBase float64
+	RopeDim  int // elements of a head that rotate
 	NormEps  float64
 	Window   int // positions that a sliding layer sees; 0: none slides
 	Pooling  Pooling
@@ -66,24 +67,45 @@ func (m *metadata) fail(format string, args ...any) {
 
 func (m *metadata) key(name string) string { return m.arch + "." + name }
 
+// has reports whether the file says something for a key. Some writers write every key,
+// and 0 or nothing for what a model does not have: that says nothing.
 func (m *metadata) has(name string) bool {
-	_, ok := m.file.Value(m.key(name))
-	return ok
+	v, ok := m.file.Value(m.key(name))
+	if n, whole := m.integer(name); whole {
+		return n != 0
+	}
+	if f, number := m.file.Float(m.key(name)); number {
+		return f != 0
+	}
+	return ok && v != ""
+}
+
+// integer reads an integer. A list with an entry for each layer is an integer where all
+// of its entries are the same.
+func (m *metadata) integer(name string) (n int64, ok bool) {
+	list, ok := m.file.Ints(m.key(name))
+	if !ok {
+		return m.file.Int(m.key(name))
+	}
+	if len(list) == 0 || slices.Max(list) != slices.Min(list) {
+		return 0, false
+	}
+	return list[0], true
 }
 
 // count reads an integer in [1, limit].
 func (m *metadata) count(name string, limit int) int {
-	if !m.has(name) {
+	raw, ok := m.file.Value(m.key(name))
+	if !ok {
 		m.fail("key %q is missing", m.key(name))
 		return 0
 	}
-	v, ok := m.file.Uint(m.key(name))
-	if !ok || v < 1 || v > uint64(limit) {
-		raw, _ := m.file.Value(m.key(name))
+	n, ok := m.integer(name)
+	if !ok || n < 1 || n > int64(limit) {
 		m.fail("key %q is %s, want an integer from 1 to %d", m.key(name), brief(raw), limit)
 		return 0
 	}
-	return int(v)
+	return int(n)
 }
 
 // countOr is count with a default.
@@ -96,7 +118,8 @@ func (m *metadata) countOr(name string, limit, otherwise int) int {
 
 // positive reads a finite number above zero.
 func (m *metadata) positive(name string, otherwise float64) float64 {
-	if !m.has(name) {
+	raw, ok := m.file.Value(m.key(name))
+	if !m.has(name) && (otherwise != 0 || !ok) {
 		if otherwise == 0 {
 			m.fail("key %q is missing", m.key(name))
 		}
@@ -104,7 +127,6 @@ func (m *metadata) positive(name string, otherwise float64) float64 {
 	}
 	v, ok := m.file.Float(m.key(name))
 	if !ok || !(v > 0) || math.IsInf(v, 0) {
-		raw, _ := m.file.Value(m.key(name))
 		m.fail("key %q is %s, want a number above 0", m.key(name), brief(raw))
 		return 1
 	}
@@ -112,12 +134,20 @@ func (m *metadata) positive(name string, otherwise float64) float64 {
 }
 
 // normEps is what is added to a variance, or to a mean square.
-func (m *metadata) normEps() float64 {
+func (m *metadata) normEps(a architecture) float64 {
 	const rms, layer = "attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"
-	if !m.has(rms) && m.has(layer) {
+	if a.layerNorm || !m.has(rms) && m.has(layer) {
 		return m.positive(layer, 0)
 	}
 	return m.positive(rms, 0)
+}
+
+// factor reads a number by which something is multiplied; 0: the file has none.
+func (m *metadata) factor(name string) float32 {
+	if !m.has(name) {
+		return 0
+	}
+	return float32(m.positive(name, 0))
 }
 
 // brief keeps an error to one line, whatever the file holds.
@@ -135,16 +165,16 @@ func brief(v any) string {
 }
 
 // readConfig reads what every supported architecture has.
-func readConfig(f *gguf.File, arch string) (Config, *metadata) {
-	m := &metadata{file: f, arch: arch}
+func readConfig(f *gguf.File, a architecture) (Config, *metadata) {
+	m := &metadata{file: f, arch: a.name}
 	c := Config{
-		Arch:    arch,
+		Arch:    a.name,
 		Dim:     m.count("embedding_length", maxDim),
 		Layers:  m.count("block_count", maxLayers),
 		Heads:   m.count("attention.head_count", maxHeads),
 		FF:      m.count("feed_forward_length", maxDim),
 		Context: m.count("context_length", maxContext),
-		NormEps: m.normEps(),
+		NormEps: m.normEps(a),
 	}
 	c.KVHeads = m.countOr("attention.head_count_kv", maxHeads, c.Heads)
 	c.RopeBase = m.positive("rope.freq_base", 10000)
@@ -152,6 +182,17 @@ func readConfig(f *gguf.File, arch string) (Config, *metadata) {
 	if m.err != nil {
 		return c, m
 	}
+	m.heads(&c)
+	if c.Name, _ = f.Str("general.name"); c.Name == "" {
+		c.Name = f.Label()
+	}
+	c.Quantization = quantization(f)
+	c.Pooling = m.pooling()
+	return c, m
+}
+
+// heads reads the sizes of a head.
+func (m *metadata) heads(c *Config) {
 	if c.Heads%c.KVHeads != 0 {
 		m.fail("%d query heads cannot share %d key-value heads", c.Heads, c.KVHeads)
 	}
@@ -162,41 +203,10 @@ func readConfig(f *gguf.File, arch string) (Config, *metadata) {
 	if c.HeadDim < 2 || c.HeadDim > 256 || c.HeadDim%2 != 0 {
 		m.fail("head size %d is not supported: want an even number up to 256", c.HeadDim)
 	}
-	if r := m.countOr("rope.dimension_count", maxDim, c.HeadDim); r != c.HeadDim {
-		m.fail("rotation of %d of a head's %d elements is not supported", r, c.HeadDim)
+	c.RopeDim = m.countOr("rope.dimension_count", maxDim, c.HeadDim)
+	if c.RopeDim > c.HeadDim || c.RopeDim%2 != 0 {
+		m.fail("rotation of %d of a head's %d elements is not supported", c.RopeDim, c.HeadDim)
 	}
-	if c.Name, _ = f.Str("general.name"); c.Name == "" {
-		c.Name = f.Label()
-	}
-	c.Quantization = quantization(f)
-	c.Pooling = m.pooling()
-	return c, m
-}
-
-// ropeConfig reads how positions rotate heads, scaling included.
-func (m *metadata) ropeConfig(c *Config, style nn.RopeStyle) nn.RopeConfig {
-	r := nn.RopeConfig{Style: style, Dim: c.HeadDim, Base: c.RopeBase}
-	kind, ok := m.file.Str(m.key("rope.scaling.type"))
-	if !ok {
-		kind = "linear"
-	}
-	factor := m.positive("rope.scaling.factor", m.positive("rope.scale_linear", 1))
-	switch kind {
-	case "none":
-		return r
-	case "linear":
-		r.Scale = 1 / factor
-	case "yarn":
-		r.YaRN = true
-		r.Scale = 1 / factor
-		r.Original = m.countOr("rope.scaling.original_context_length", maxContext, c.Context)
-		r.BetaFast = m.positive("rope.scaling.yarn_beta_fast", 32)
-		r.BetaSlow = m.positive("rope.scaling.yarn_beta_slow", 1)
-	default:
-		m.fail("rope scaling %q is not supported: want none, linear or yarn", brief(kind))
-	}
-	r.Attn = m.positive("rope.scaling.attn_factor", 1)
-	return r
 }
 
 // mixes are the names of general.file_type.

@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/kernel"
+	. "github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
@@ -110,7 +111,7 @@ func TestWindowsAreSymmetric(t *testing.T) {
 	o := tinymodel.Options{Arch: "modern-bert", Layers: 2, Window: 4}
 	b := textsOf(300, 12)
 	m, c := tiny(t, o, Options{Reference: true, Threads: 1}, 8)
-	m.net.(*modernBert).layers = m.net.(*modernBert).layers[1:] // the first is global
+	DropFirstLayer(m) // the first is global
 	one := func() (all [][]float32) {
 		m.Forward(b, c)
 		for i := range b.Hidden {
@@ -158,7 +159,7 @@ func TestDistanceRanges(t *testing.T) {
 		0: 0, -1: 1, -7: 7, -8: 8, -11: 8, -12: 9, -16: 10, -23: 11, -32: 12, -46: 13, -64: 14, -91: 15, -128: 15, -500: 15,
 		1: 17, 7: 23, 8: 24, 12: 25, 16: 26, 127: 31, 500: 31,
 	} {
-		if got := distanceRange(distance, 32); got != want {
+		if got := DistanceRange(distance, 32); got != want {
 			t.Errorf("distance %d: range %d, want %d", distance, got, want)
 		}
 	}
@@ -166,7 +167,7 @@ func TestDistanceRanges(t *testing.T) {
 
 // TestAlibiSlopes: for 8 heads 1/2 to 1/256; for 12 the first 8 as these.
 func TestAlibiSlopes(t *testing.T) {
-	bias := alibi(&Config{Heads: 12, Context: 4})
+	bias := Alibi(&Config{Heads: 12, Context: 4})
 	for h, exponent := range []float64{-1, -2, -3, -4, -5, -6, -7, -8, -0.5, -1.5, -2.5, -3.5} {
 		if got := float64(bias[h][3+2]); math.Abs(got+2*math.Exp2(exponent)) > 1e-7 {
 			t.Errorf("head %d: %g at a distance of 2, want %g", h, got, -2*math.Exp2(exponent))

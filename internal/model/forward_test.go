@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"fmt"
@@ -9,8 +9,10 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/kernel"
 	"github.com/penstock-llm/penstock/internal/kvcache"
+	. "github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
@@ -293,6 +295,27 @@ func TestWantedRowsOnly(t *testing.T) {
 			t.Errorf("%d logits that nobody wanted", len(l))
 		}
 	})
+}
+
+// TestWindowPatterns: a list of the layers that slide may hold numbers or truth values.
+func TestWindowPatterns(t *testing.T) {
+	logits := func(pattern any) [][]float32 {
+		o := tinymodel.Options{Arch: "gemma3", Layers: 2, Window: 5}
+		if pattern != nil {
+			o.Extra = []gguf.KV{{Key: "gemma3.attention.sliding_window_pattern", Value: pattern}}
+		}
+		m, c := tiny(t, o, Options{Reference: true, Threads: 2}, 4)
+		return all(m, c, newTalk(1, 500, 20, 0, 1), 20)
+	}
+	want := logits(uint32(2))
+	if distance(logits(nil), want) == 0 {
+		t.Error("the pattern has no influence")
+	}
+	for _, pattern := range []any{[]bool{true, false}, []uint32{1, 0}, []int32{1, 0}} {
+		if d := distance(logits(pattern), want); d != 0 {
+			t.Errorf("%v: logits differ by %g from those of a period of 2", pattern, d)
+		}
+	}
 }
 
 // TestSlidingWindow: what lies before the window of all layers has no influence.

@@ -6,133 +6,43 @@ import (
 	"github.com/penstock-llm/penstock/internal/nn"
 )
 
-// gemma3 is Gemma 3's text model. Most layers see a sliding window and rotate by
-// a base of their own, every sixth sees everything; queries and keys are
-// normalised; there are norms after attention and after the feed-forward layer,
-// too; embeddings are scaled by sqrt(dim). GGUF stores norm weights with their
-// +1 added.
-type gemma3 struct {
-	embedding nn.Embedding
-	layers    []gemma3Layer
-	norm      nn.Norm
-	output    nn.Output
-}
-
-type gemma3Layer struct {
-	attnNorm nn.Norm
-	qkv      nn.QKV
-	attn     nn.Attention
-	out      nn.Linear
-	postAttn nn.Norm
-	ffnNorm  nn.Norm
-	ffn      nn.FFN
-	down     nn.Linear
-	postFFN  nn.Norm
-}
-
 const (
-	gemma3Pattern   = 6     // one layer in so many is global, unless the file says otherwise
+	gemma3Period    = 6     // one layer in so many is global, unless the file says otherwise
 	gemma3LocalBase = 10000 // of the rotation in sliding layers
 	gemma3Layers27B = 62    // the 27B model scales attention by its width
 )
 
-func bindGemma3(b *binder) network {
-	m := b.gemma3Layers()
-	if b.meta.err != nil {
-		return nil
-	}
-	m.output = b.output()
-	if b.meta.has("final_logit_softcapping") {
-		m.output.Softcap = float32(b.meta.positive("final_logit_softcapping", 0))
-	}
-	return &m
-}
+// bindGemma3 binds Gemma 3's text model.
+func bindGemma3(b *binder) network { return b.gemma3(func(*nn.Attention) {}) }
 
-// gemma3Layers binds all but the output.
-func (b *binder) gemma3Layers() (m gemma3) {
+// gemma3 binds a model whose attention is as adapt makes it. Most layers see a sliding window and rotate
+// by a base of their own, every sixth sees everything; queries and keys are
+// normalised; there are norms after attention and after the feed-forward network,
+// too; embeddings are scaled by sqrt(dim). GGUF stores norm weights with their +1
+// added.
+func (b *binder) gemma3(adapt func(a *nn.Attention)) network {
 	c := &b.config
-	c.Window = b.meta.countOr("attention.sliding_window", maxContext, 0)
-	sliding := b.meta.slidingLayers(c, gemma3Pattern)
-	global := b.rope(b.meta.ropeConfig(c, nn.Halves))
-	local := b.rope(nn.RopeConfig{
-		Style: nn.Halves, Dim: c.HeadDim,
+	b.scale = math.Sqrt(float64(c.Dim))
+	sliding := b.meta.sliding(c, gemma3Period)
+	global := b.rope(nn.Halves)
+	local := b.rotation(nn.RopeConfig{
+		Style: nn.Halves, Dim: c.RopeDim,
 		Base: b.meta.positive("rope.freq_base_swa", gemma3LocalBase),
 	})
-	m = gemma3{embedding: b.embedding()}
-	m.embedding.Scale = float32(math.Sqrt(float64(c.Dim)))
-	for i := range c.Layers {
-		p := layer(i)
-		l := gemma3Layer{
-			attnNorm: b.norm(p+"attn_norm", c.Dim),
-			qkv:      b.qkv(p),
-			attn:     b.normedAttention(i, global),
-			out:      b.linear(p+"attn_output", c.Dim, c.Heads*c.HeadDim),
-			postAttn: b.norm(p+"post_attention_norm", c.Dim),
-			ffnNorm:  b.norm(p+"ffn_norm", c.Dim),
-			ffn:      b.gated(p, nn.GELU),
-			down:     b.linear(p+"ffn_down", c.Dim, c.FF),
-			postFFN:  b.norm(p+"post_ffw_norm", c.Dim),
-		}
+	return b.decoder(func(i int) layer {
+		a := b.attention(i, global)
 		if sliding[i] {
-			l.attn.Rope, l.attn.Window = local, c.Window
+			a.Rope, a.Window = local, c.Window
 		}
 		if c.Layers == gemma3Layers27B {
-			l.attn.Scale = float32(1 / math.Sqrt(float64(c.Dim/c.Heads)))
+			a.Scale = float32(1 / math.Sqrt(float64(c.Dim/c.Heads)))
 		}
-		if b.meta.err != nil {
-			return m
-		}
-		m.layers = append(m.layers, l)
-	}
-	m.norm = b.norm("output_norm", c.Dim)
-	return m
-}
-
-// slidingLayers says which layers slide: the last of every period sees all,
-// where a file does not list them one by one.
-func (m *metadata) slidingLayers(c *Config, period int) []bool {
-	sliding := make([]bool, c.Layers)
-	if c.Window == 0 {
-		return sliding
-	}
-	const name = "attention.sliding_window_pattern"
-	raw, _ := m.file.Value(m.key(name))
-	if list, ok := raw.([]bool); ok {
-		if len(list) < c.Layers {
-			m.fail("key %q has %d entries for %d layers", m.key(name), len(list), c.Layers)
-			return sliding
-		}
-		return list[:c.Layers]
-	}
-	period = m.countOr(name, maxLayers, period)
-	if m.err != nil {
-		return sliding
-	}
-	for i := range sliding {
-		sliding[i] = i%period < period-1
-	}
-	return sliding
-}
-
-func (m *gemma3) forward(be nn.Backend) []float32 {
-	m.compute(be)
-	return be.Head(&m.norm, &m.output)
-}
-
-// compute is all but the output.
-func (m *gemma3) compute(be nn.Backend) {
-	be.Embed(&m.embedding)
-	for i := range m.layers {
-		l := &m.layers[i]
-		be.Norm(&l.attnNorm)
-		be.Project(&l.qkv)
-		if i == len(m.layers)-1 {
-			be.Narrow()
-		}
-		be.Attend(&l.attn)
-		be.ProjectNormAdd(&l.out, &l.postAttn)
-		be.Norm(&l.ffnNorm)
-		be.Gated(&l.ffn)
-		be.ProjectNormAdd(&l.down, &l.postFFN)
-	}
+		b.headNorms(&a, i)
+		adapt(&a)
+		l := b.layer(i, a)
+		b.feed(&l, i, b.gated(prefix(i), nn.GELU))
+		b.before(&l, i)
+		b.after(&l, i)
+		return l
+	})
 }

@@ -45,7 +45,7 @@ func (b *binder) dense(name string, in int) dense {
 func (b *binder) classifier(act func(float64) float64) {
 	var h head
 	n := b.config.Dim
-	if _, ok := b.file.Tensor("cls.weight"); ok {
+	if b.has("cls.weight") {
 		d := b.dense("cls", n)
 		d.act = act
 		n = d.out(n)
@@ -54,7 +54,7 @@ func (b *binder) classifier(act func(float64) float64) {
 		}
 		h.layers = append(h.layers, d)
 	}
-	if _, ok := b.file.Tensor("cls.output.weight"); ok {
+	if b.has("cls.output.weight") {
 		h.layers = append(h.layers, b.dense("cls.output", n))
 	}
 	if len(h.layers) > 0 {

@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"math"
@@ -10,6 +10,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/hub/hubtest"
+	. "github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 	"github.com/penstock-llm/penstock/internal/tokenizer"

@@ -19,7 +19,7 @@ type Memory struct {
 // Need estimates the memory that a model takes, before any of it is taken.
 func Need(f *gguf.File, o Options) (Memory, error) {
 	o = o.withDefaults()
-	b, _, err := bind(f)
+	b, _, err := bind(f, o)
 	if err != nil {
 		return Memory{}, err
 	}

@@ -6,7 +6,7 @@
 // a batch (package sched) and it knows no text. The engine and the evaluation
 // call it.
 //
-// Reading order: model.go, registry.go, llama.go, bind.go.
+// Reading order: model.go, registry.go, decoder.go, llama.go, bind.go.
 package model
 
 import (
@@ -31,6 +31,7 @@ type Options struct {
 	MaxRows   int      // rows of a step; 0: 512
 	MaxLogits int      // rows of a step whose logits may be asked for; 0: 64, at most MaxRows
 	Reference bool     // float32 instead of the fast path
+	Context   int      // positions of the longest sequence; 0: as many as the model was made for
 	KV        KVType   // of the cache; the reference has its own
 	Weights   Weights  // what becomes of matrices of floats; the reference has its own
 
@@ -98,7 +99,7 @@ type Model struct {
 
 // Describe says what a file's model is, without loading it.
 func Describe(f *gguf.File) (Config, error) {
-	b, _, err := bind(f)
+	b, _, err := bind(f, Options{})
 	if err != nil {
 		return Config{}, err
 	}
@@ -109,7 +110,7 @@ func Describe(f *gguf.File) (Config, error) {
 // the embeddings and single rows of the output are read from it.
 func Load(f *gguf.File, o Options) (*Model, error) {
 	o = o.withDefaults()
-	b, net, err := bind(f)
+	b, net, err := bind(f, o)
 	if err != nil {
 		return nil, err
 	}

@@ -36,19 +36,18 @@ func bindModernBert(b *binder) network {
 	default:
 		b.meta.fail("key %q is %s: supported are gelu and silu", b.meta.key("hidden_activation"), brief(name))
 	}
-	c.Window = b.meta.countOr("attention.sliding_window", maxContext, 0)
-	sliding := b.meta.slidingLayersFrom(c, modernBertPattern)
-	global := b.rope(b.meta.ropeConfig(c, nn.Halves))
+	sliding := b.meta.slidingFrom(c, modernBertPattern)
+	global := b.rope(nn.Halves)
 	local := global
 	if base := b.meta.positive("rope.freq_base_swa", c.RopeBase); base != c.RopeBase {
-		local = b.rope(nn.RopeConfig{Style: nn.Halves, Dim: c.HeadDim, Base: base})
+		local = b.rotation(nn.RopeConfig{Style: nn.Halves, Dim: c.RopeDim, Base: base})
 	}
 	m := &modernBert{embedding: b.embedding(), embedNorm: b.layerNorm("token_embd_norm", c.Dim)}
 	for i := range c.Layers {
-		p := layer(i)
+		p := prefix(i)
 		l := modernBertLayer{
-			qkv:     b.fused(p),
-			attn:    c.attention(0, global),
+			qkv:     b.qkv(p),
+			attn:    b.attention(0, global),
 			out:     b.linear(p+"attn_output", c.Dim, c.Heads*c.HeadDim),
 			ffnNorm: b.layerNorm(p+"ffn_norm", c.Dim),
 			ffn:     b.fusedGated(p, act),
@@ -76,11 +75,10 @@ func bindModernBert(b *binder) network {
 	return m
 }
 
-// slidingLayersFrom is slidingLayers where the first layer of every period sees all.
-func (m *metadata) slidingLayersFrom(c *Config, period int) []bool {
-	sliding := m.slidingLayers(c, period)
-	raw, _ := m.file.Value(m.key("attention.sliding_window_pattern"))
-	if _, listed := raw.([]bool); listed || c.Window == 0 || m.err != nil {
+// slidingFrom is sliding where the first layer of every period sees all.
+func (m *metadata) slidingFrom(c *Config, period int) []bool {
+	sliding := m.sliding(c, period)
+	if m.flags("attention.sliding_window_pattern") != nil || c.Window == 0 || m.err != nil {
 		return sliding
 	}
 	period = m.countOr("attention.sliding_window_pattern", maxLayers, period)

@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"encoding/binary"
@@ -12,6 +12,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/kernel"
 	"github.com/penstock-llm/penstock/internal/kvcache"
+	. "github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
@@ -45,7 +46,7 @@ func poison(t *testing.T, f *gguf.File, name string, element int, bad float64) {
 // integer queries would hide it.
 func TestNotFiniteAnywhere(t *testing.T) {
 	tiers := kernel.Tiers()
-	for _, arch := range architectureNames() {
+	for _, arch := range Architectures() {
 		o := tinymodel.Options{Arch: arch, Type: quant.Q8_0, Layers: 2, Untied: true}
 		f, err := tinymodel.Open(o)
 		if err != nil {
@@ -124,7 +125,7 @@ func finite(logits []float32) bool {
 // the others have the same bits as without it.
 func TestNotFiniteRows(t *testing.T) {
 	const token = 7
-	for _, arch := range architectureNames() {
+	for _, arch := range Architectures() {
 		o := tinymodel.Options{Arch: arch, Type: quant.Q8_0, Layers: 2, Untied: true}
 		o.Types = map[string]quant.Type{"token_embd.weight": quant.F32}
 		for _, bad := range []float64{0, math.NaN(), math.Inf(-1)} {

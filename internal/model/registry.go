@@ -16,26 +16,31 @@ type network interface {
 
 // architecture is one entry of the registry.
 type architecture struct {
-	name  string // general.architecture
-	bind  func(b *binder) network
-	mixed bool // its layers may have experts
+	name   string // general.architecture
+	bind   func(b *binder) network
+	mixed  bool // its layers may have experts
+	needs  bool // and must have them
+	period int  // layers after which the kinds of layers repeat; 0: all are alike
+	square bool // see Traits
+
+	layerNorm bool // its norms subtract the mean
 }
 
 // architectures is everything that can be loaded. Adding one is a file with its
-// bind and forward, and a line here.
+// bind, and a line here.
 func architectures() []architecture {
 	return []architecture{
 		{name: "bert", bind: bindBert},
-		{name: "gemma-embedding", bind: bindGemmaEmbedding},
-		{name: "gemma3", bind: bindGemma3},
+		{name: "gemma-embedding", bind: bindGemmaEmbedding, period: gemma3Period},
+		{name: "gemma3", bind: bindGemma3, period: gemma3Period},
 		{name: "jina-bert-v2", bind: bindJinaBertV2},
 		{name: "llama", bind: bindLlama, mixed: true},
 		{name: "modern-bert", bind: bindModernBert},
 		{name: "mpnet", bind: bindMPNet},
 		{name: "nomic-bert", bind: bindNomicBert},
-		{name: "qwen2", bind: bindQwen2},
+		{name: "qwen2", bind: bindQwen2, square: true},
 		{name: "qwen3", bind: bindQwen3},
-		{name: "qwen3moe", bind: bindQwen3MoE, mixed: true},
+		{name: "qwen3moe", bind: bindQwen3MoE, mixed: true, needs: true},
 	}
 }
 

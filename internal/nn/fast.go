@@ -25,9 +25,9 @@ type Fast struct {
 	rows  int // rows of x: of the batch, then of its outputs, then of its logits
 	seqs  int
 
-	x, y   []float32 // [rows][ldx] residual stream; result of a ProjectNormAdd
+	x, y   []float32 // [rows][ldx] residual stream; a product that joins it later
 	ldx    int
-	post   *Norm     // normalises y before it joins x, at the next Norm
+	post   post
 	qkv    []float32 // [rows][ldq] queries, keys, values
 	ldq    int
 	heads  []float32 // [rows][heads*hd], only if heads are not whole blocks
@@ -52,6 +52,7 @@ type Fast struct {
 	head    headJob
 	settle  settleJob
 	project projectJob
+	normQK  normQKJob
 	store   storeJob
 	attend  attendJob
 	decode  decodeJob
@@ -165,6 +166,7 @@ func (f *Fast) initJobs() {
 	f.head = headJob{f: f}
 	f.settle = settleJob{f: f}
 	f.project = projectJob{f: f, spans: newSpans(w)}
+	f.normQK = normQKJob{f: f}
 	f.store = storeJob{spans: newSpans(w)}
 	f.attend = attendJob{spans: newSpans(w)}
 	f.decode = decodeJob{ready: newFlags(f.lim.Seqs * f.lim.KVHeads), spans: newSpans(w)}
@@ -264,7 +266,7 @@ func (f *Fast) Begin(b *batch.Batch, c *kvcache.Cache) {
 	f.lim.accept(b)
 	f.batch, f.cache = b, c
 	f.rows, f.seqs = b.Rows(), b.Seqs()
-	f.h, f.post = nil, nil
+	f.h, f.post = nil, post{}
 	for i := range f.ropes {
 		f.ropes[i].filled = false
 	}

@@ -50,10 +50,12 @@ func (j *activateJob) chunk(own *private, c int) {
 	n := min(activateRows, j.l.W.Rows-first)
 	j.l.W.view(&own.part, first/kernel.Lanes, (first+n)/kernel.Lanes)
 	f.set.Mul(&own.part, f.h, 0, n/kernel.Lanes, kernel.Output{Y: y, LD: activateRows})
-	if b := j.l.Bias; b != nil {
-		for r := range f.rows {
-			f.set.Add(y[r*activateRows:][:n], b[first:first+n])
-		}
+	bias := j.l.Bias
+	if bias != nil {
+		bias = bias[first : first+n]
+	}
+	for r := range f.rows {
+		f.finish(y[r*activateRows:], j.l.Scale, bias, 0, n)
 	}
 	switch j.act {
 	case GELU:

@@ -19,8 +19,11 @@ func newRopeRows(r *Rope, rows int) ropeRows {
 	return ropeRows{r: r, cos: make([]float32, rows*r.Pairs), sin: make([]float32, rows*r.Pairs)}
 }
 
-// rotation finds the rows of r, filled for this step.
+// rotation finds the rows of r, filled for this step; nil if r is.
 func (f *Fast) rotation(r *Rope) *ropeRows {
+	if r == nil {
+		return nil
+	}
 	for i := range f.ropes {
 		rr := &f.ropes[i]
 		if rr.r != r {
@@ -37,10 +40,10 @@ func (f *Fast) rotation(r *Rope) *ropeRows {
 	panic("nn: a rotation that the backend was not made with")
 }
 
-// rotate turns one head of a row.
+// rotate turns one head of a row, or the part of it that rotates.
 func (f *Fast) rotate(x []float32, rr *ropeRows, row int) {
 	n := rr.r.Pairs
-	f.set.Rope(x, rr.cos[row*n:][:n], rr.sin[row*n:][:n], rr.r.Style == Halves)
+	f.set.Rope(x[:2*n], rr.cos[row*n:][:n], rr.sin[row*n:][:n], rr.r.Style == Halves)
 }
 
 // heading is what the tasks of one layer's attention share.

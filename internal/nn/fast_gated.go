@@ -3,7 +3,7 @@ package nn
 import "github.com/penstock-llm/penstock/internal/kernel"
 
 // gatedJob computes hidden units: gate and up of a chunk of them for all
-// columns, then their product, quantised into the next projection's panel while
+// columns, then their activation, quantised into the next projection's panel while
 // it is still in the cache. A unit of work is one chunk of pairRows hidden
 // units.
 type gatedJob struct {
@@ -24,34 +24,34 @@ func (f *Fast) Gated(ffn *FFN) {
 	f.hidden.Reset(f.rows)
 	j := &f.gated
 	j.ffn = ffn
-	chunks := (ffn.Gate.Rows + pairRows - 1) / pairRows
-	bytes := int(ffn.Gate.bytes()+ffn.Up.bytes()) / chunks
+	chunks := (ffn.Gate.W.Rows + pairRows - 1) / pairRows
+	bytes := int(ffn.Gate.W.bytes()+ffn.Up.W.bytes()) / chunks
 	n := chunkGroups(f.h, chunks*2*groupsPerChunk, bytes/(2*groupsPerChunk), f.pool.Workers()) / (2 * groupsPerChunk)
 	j.spans.even(chunks, min(n, gatedChunks))
 	f.pool.Share(j)
 	f.h = f.hidden
-	f.prof.end(f.rows, ffn.Gate, ffn.Up)
+	f.prof.end(f.rows, ffn.Gate.W, ffn.Up.W)
 }
 
 func (j *gatedJob) Do(worker, _ int) {
-	f := j.f
+	f, gate := j.f, j.ffn.Gate.W
 	own := &f.own[worker]
 	y := own.gated
-	one := j.ffn.Gate.twin && f.rows == 1
+	one := gate.twin && f.rows == 1
 	for lo, hi, ok := j.spans.next(worker); ok; lo, hi, ok = j.spans.next(worker) {
 		if one { // a single row has room for all of the stream
-			j.multiply(own, j.ffn.Gate, y, lo*2*groupsPerChunk, hi*2*groupsPerChunk)
+			j.multiply(own, gate, y, lo*2*groupsPerChunk, hi*2*groupsPerChunk)
 			for c := lo; c < hi; c++ {
 				j.activate(y[(c-lo)*2*pairRows:], c)
 			}
 			continue
 		}
 		for c := lo; c < hi; c++ {
-			if j.ffn.Gate.twin {
-				j.multiply(own, j.ffn.Gate, y, c*2*groupsPerChunk, (c+1)*2*groupsPerChunk)
+			if gate.twin {
+				j.multiply(own, gate, y, c*2*groupsPerChunk, (c+1)*2*groupsPerChunk)
 			} else {
-				j.multiply(own, j.ffn.Gate, y, c*groupsPerChunk, (c+1)*groupsPerChunk)
-				j.multiply(own, j.ffn.Up, y[pairRows:], c*groupsPerChunk, (c+1)*groupsPerChunk)
+				j.multiply(own, gate, y, c*groupsPerChunk, (c+1)*groupsPerChunk)
+				j.multiply(own, j.ffn.Up.W, y[pairRows:], c*groupsPerChunk, (c+1)*groupsPerChunk)
 			}
 			j.activate(y, c)
 		}
@@ -70,6 +70,11 @@ func (j *gatedJob) multiply(own *private, w *Matrix, y []float32, g0, g1 int) {
 func (j *gatedJob) activate(y []float32, c int) {
 	f := j.f
 	const ld = 2 * pairRows
+	if j.ffn.finishes() {
+		for r := range f.rows {
+			j.finish(y[r*ld:][:ld], c*pairRows)
+		}
+	}
 	f.activate(j.ffn.Act, y, f.rows)
 	if f.mix != nil && f.mix.open != nil {
 		for r, by := range f.mix.open {
@@ -106,5 +111,21 @@ func prepareOAI(gate, up []float32) {
 	for i, g := range gate {
 		gate[i] = min(g, oaiLimit) * oaiAlpha
 		up[i] = (min(max(up[i], -oaiLimit), oaiLimit) + 1) / oaiAlpha
+	}
+}
+
+// finishes reports whether the products of gate or up have scales or biases.
+func (f *FFN) finishes() bool {
+	return f.Gate.Bias != nil || f.Up.Bias != nil || f.Gate.Scale != 0 || f.Up.Scale != 0
+}
+
+// finish scales the products of a row's units from first on, and adds their biases.
+func (j *gatedJob) finish(y []float32, first int) {
+	for half, l := range []*Linear{&j.ffn.Gate, &j.ffn.Up} {
+		bias := l.Bias
+		if bias != nil {
+			bias = bias[first:][:pairRows]
+		}
+		j.f.finish(y[half*pairRows:], l.Scale, bias, 0, pairRows)
 	}
 }

@@ -12,7 +12,7 @@ type headJob struct {
 
 // Head normalises the wanted rows and returns the logits of those that have any.
 func (f *Fast) Head(n *Norm, o *Output) []float32 {
-	if f.finish(n); f.rows == 0 {
+	if f.last(n); f.rows == 0 {
 		return nil
 	}
 	if f.rows = len(f.batch.Logits); f.rows == 0 {
@@ -42,10 +42,10 @@ func (f *Fast) Head(n *Norm, o *Output) []float32 {
 }
 
 // States normalises the wanted rows.
-func (f *Fast) States(n *Norm) { f.finish(n) }
+func (f *Fast) States(n *Norm) { f.last(n) }
 
-// finish normalises the wanted rows, and quantises those with logits for the head.
-func (f *Fast) finish(n *Norm) {
+// last normalises the wanted rows, and quantises those with logits for the head.
+func (f *Fast) last(n *Norm) {
 	if f.rows != len(f.out.rows) {
 		panic("nn: Head without Narrow")
 	}
@@ -58,7 +58,7 @@ func (f *Fast) finish(n *Norm) {
 	}
 	f.head.n = n
 	f.rowwise(&f.head, &f.head.tasks, f.rows)
-	f.h, f.post = f.final, nil
+	f.h, f.post.pending = f.final, false
 	f.prof.end(f.rows)
 }
 
@@ -72,7 +72,7 @@ func (j *headJob) Do(worker, _ int) {
 	row := f.own[worker].row
 	for r := j.tasks.next(); r < f.rows; r = j.tasks.next() {
 		x := f.x[r*f.ldx:][:f.lim.Dim]
-		if f.post != nil {
+		if f.post.pending {
 			f.addPost(x, row, r)
 		}
 		if j.n != nil && !f.apply(j.n, x, x, 0) {

@@ -98,7 +98,11 @@ func (f *Fast) Norm(n *Norm) {
 // apply sets dst to the elements of the normalised x from from on, as many as dst
 // has, and says whether x was finite.
 func (f *Fast) apply(n *Norm, dst, x []float32, from int) (finite bool) {
-	if n.Bias == nil {
+	switch {
+	case n.Weight == nil:
+		copy(dst, x[from:][:len(dst)])
+		return f.set.Finite(x)
+	case n.Bias == nil:
 		return f.set.RMSNormPart(dst, x, n.Weight, n.Eps, from)
 	}
 	return f.set.LayerNorm(dst, x, &kernel.Affine{W: n.Weight, B: n.Bias, Eps: n.Eps}, from)
@@ -116,13 +120,13 @@ func (f *Fast) normalise(n *Norm, to *kernel.Panels) {
 	j.n, j.to, j.parts = n, to, 1
 	if f.rows > inlineRows && panels < 2*workers {
 		j.parts = workers
-		if f.post != nil {
+		if f.post.pending {
 			f.rowwise(&f.settle, &f.settle.tasks, f.rows)
-			f.post = nil
+			f.post.pending = false
 		}
 	}
 	f.rowwise(j, &j.tasks, f.rows)
-	f.h, f.post = to, nil
+	f.h, f.post.pending = to, false
 }
 
 func (j *normJob) Do(worker, _ int) {
@@ -136,7 +140,7 @@ func (j *normJob) Do(worker, _ int) {
 		n, ld := min(kernel.PanelCols, f.rows-first), to-from
 		for r := range n {
 			x := f.x[(first+r)*f.ldx:][:f.lim.Dim]
-			if f.post != nil {
+			if f.post.pending {
 				f.addPost(x, own.row, first+r)
 			}
 			if !f.apply(j.n, own.rows[r*ld:][:ld], x, from) {
@@ -147,12 +151,22 @@ func (j *normJob) Do(worker, _ int) {
 	}
 }
 
-// addPost adds the normalised y to a row of x.
+// post says how y joins x, at the next Norm.
+type post struct {
+	pending bool
+	norm    *Norm // normalises y first; nil: it joins as it is
+}
+
+// addPost adds a row of y, normalised, to x. y is not used afterwards.
 func (f *Fast) addPost(x, scratch []float32, row int) {
-	if !f.apply(f.post, scratch, f.y[row*f.ldx:][:f.lim.Dim], 0) {
-		f.faults.add(int(f.tiling.wanted[row]))
+	y := f.y[row*f.ldx:][:f.lim.Dim]
+	if n := f.post.norm; n != nil {
+		if !f.apply(n, scratch, y, 0) {
+			f.faults.add(int(f.tiling.wanted[row]))
+		}
+		y = scratch
 	}
-	f.set.Add(x, scratch)
+	f.set.Add(x, y)
 }
 
 // stayJob normalises the rows of x where they are, a panel at a time.
@@ -168,7 +182,7 @@ func (f *Fast) NormStay(n *Norm) {
 	f.normed.Reset(f.rows)
 	f.stay.n = n
 	f.rowwise(&f.stay, &f.stay.tasks, f.rows)
-	f.h, f.post = f.normed, nil
+	f.h, f.post.pending = f.normed, false
 	f.prof.end(f.rows)
 }
 
@@ -180,7 +194,7 @@ func (j *stayJob) Do(worker, _ int) {
 		rows := f.x[first*f.ldx:]
 		for r := range n {
 			x := rows[r*f.ldx:][:f.lim.Dim]
-			if f.post != nil {
+			if f.post.pending {
 				f.addPost(x, scratch, first+r)
 			}
 			if !f.apply(j.n, x, x, 0) {
@@ -220,9 +234,10 @@ type projectJob struct {
 type segment struct {
 	m     *kernel.Matrix
 	bias  []float32
-	off   int // column of y
-	first int // number of its first group
-	bytes int // of one group
+	scale float32 // 0 means 1
+	off   int     // column of y
+	first int     // number of its first group
+	bytes int     // of one group
 }
 
 func (j *projectJob) start(y []float32, ldy int, add bool) {
@@ -237,7 +252,7 @@ func (j *projectJob) append(l *Linear, off int) {
 		last := &j.segs[j.n-1]
 		first = last.first + last.m.Groups()
 	}
-	j.segs[j.n] = segment{m: m, bias: l.Bias, off: off, first: first, bytes: m.GroupBytes()}
+	j.segs[j.n] = segment{m: m, bias: l.Bias, scale: l.Scale, off: off, first: first, bytes: m.GroupBytes()}
 	j.n++
 }
 
@@ -302,12 +317,20 @@ func (j *projectJob) multiply(s *segment, g0, g1 int) {
 	f := j.f
 	y := j.y[s.off:]
 	f.set.Mul(s.m, f.h, g0, g1, kernel.Output{Y: y, LD: j.ldy, Add: j.add})
-	if s.bias == nil {
-		return
-	}
-	from, to := g0*kernel.Lanes, min(g1*kernel.Lanes, len(s.bias))
+	from, to := g0*kernel.Lanes, g1*kernel.Lanes
 	for c := range f.h.Cols {
-		f.set.Add(y[c*j.ldy:][from:to], s.bias[from:to])
+		f.finish(y[c*j.ldy:], s.scale, s.bias, from, to)
+	}
+}
+
+// finish multiplies the products y[from:to] of a row by scale and adds their bias.
+func (f *Fast) finish(y []float32, scale float32, bias []float32, from, to int) {
+	if scale != 0 {
+		f.set.Scale(y[from:to], scale)
+	}
+	if bias != nil {
+		to = min(to, len(bias))
+		f.set.Add(y[from:to], bias[from:to])
 	}
 }
 
@@ -324,16 +347,51 @@ func (f *Fast) Project(p *QKV) {
 	j.append(&p.K, q)
 	j.append(&p.V, q+kv)
 	j.run()
+	if p.QNorm != nil || p.KNorm != nil {
+		f.normQK.p = p
+		f.rowwise(&f.normQK, &f.normQK.tasks, f.rows)
+	}
 	f.prof.end(f.rows, p.Q.W, p.K.W, p.V.W)
 }
 
-// ProjectAdd adds l(h) to x.
-func (f *Fast) ProjectAdd(l *Linear) { f.into(l, f.x, true) }
+// normQKJob normalises a row's queries, and its keys, of all heads together.
+type normQKJob struct {
+	f     *Fast
+	p     *QKV
+	tasks counter
+}
+
+func (j *normQKJob) Do(_, _ int) {
+	f, p := j.f, j.p
+	for r := j.tasks.next(); r < f.rows; r = j.tasks.next() {
+		row := f.qkv[r*f.ldq:]
+		q, k := row[:p.Q.W.Rows], row[pad(p.Q.W.Rows):][:p.K.W.Rows]
+		finite := p.QNorm == nil || f.apply(p.QNorm, q, q, 0)
+		if finite = (p.KNorm == nil || f.apply(p.KNorm, k, k, 0)) && finite; !finite {
+			f.faults.add(r)
+		}
+	}
+}
+
+// ProjectAdd adds l(h) to x. Where the product has a scale it goes by way of y: in x
+// it would be too late to scale it.
+func (f *Fast) ProjectAdd(l *Linear) {
+	if l.Scale == 0 {
+		f.into(l, f.x, true)
+		return
+	}
+	f.later(l, nil)
+}
 
 // ProjectNormAdd leaves l(h) in y; the next Norm adds it to x.
-func (f *Fast) ProjectNormAdd(l *Linear, n *Norm) {
+func (f *Fast) ProjectNormAdd(l *Linear, n *Norm) { f.later(l, n) }
+
+func (f *Fast) later(l *Linear, n *Norm) {
+	if f.post.pending {
+		panic("nn: two products wait for the next Norm")
+	}
 	f.into(l, f.y, false)
-	f.post = n
+	f.post = post{pending: true, norm: n}
 }
 
 func (f *Fast) into(l *Linear, y []float32, add bool) {

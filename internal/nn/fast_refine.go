@@ -108,6 +108,9 @@ func (j *refineJob) compute(own *private, logits []float32, row int, ids []int32
 	size := w.Type.RowBytes(w.Cols)
 	for _, id := range ids {
 		logit := f.set.DotRow(w.Type, j.o.Rows[int(id)*size:][:size], x, own.row)
+		if j.o.Scale != 0 {
+			logit *= j.o.Scale
+		}
 		if j.o.Bias != nil {
 			logit += j.o.Bias[id]
 		}

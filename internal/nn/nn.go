@@ -118,24 +118,26 @@ type Embedding struct {
 
 // Norm is a root-mean-square normalisation, or with a bias a layer normalisation.
 type Norm struct {
-	Weight []float32
+	Weight []float32 // nil: the row stays as it is
 	Bias   []float32 // not nil: the mean is subtracted before, and the bias added after
 	Eps    float32
 	Routed bool // Experts reads the result
 }
 
-// Linear is y = W h + b.
+// Linear is y = scale * W h + b.
 type Linear struct {
-	W    *Matrix
-	Bias []float32 // nil: none
+	W     *Matrix
+	Bias  []float32 // nil: none
+	Scale float32   // 0 means 1
 }
 
 // QKV is the three projections that attention starts from.
 type QKV struct {
-	Q, K, V Linear
+	Q, K, V      Linear
+	QNorm, KNorm *Norm // over the queries, or the keys, of all heads together; nil: none
 }
 
-// Activation is the non-linearity of a gated feed-forward layer.
+// Activation is the non-linearity of a feed-forward layer.
 type Activation uint8
 
 const (
@@ -153,7 +155,7 @@ const (
 // FFN is the first half of a gated feed-forward layer; the second half is a
 // Linear.
 type FFN struct {
-	Gate, Up *Matrix // loaded by LoadPair
+	Gate, Up Linear // loaded by LoadPair
 	Act      Activation
 }
 
@@ -170,9 +172,9 @@ type Attention struct {
 	Heads   int // query heads
 	KVHeads int
 	HeadDim int
-	QNorm   *Norm // per head, before the rotation; nil: none
+	QNorm   *Norm // of each head, before the rotation; nil: none
 	KNorm   *Norm
-	Rope    *Rope // nil: none
+	Rope    *Rope // nil: positions do not rotate
 	Window  int   // > 0: a row sees that many positions, itself included
 	Scale   float32
 	Softcap float32

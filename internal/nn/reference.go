@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/kernel"
@@ -105,9 +106,12 @@ func table(rows, n int) [][]float32 {
 }
 
 // apply returns x / sqrt(mean(x²) + eps) * weight, or with a bias
-// (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias.
+// (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias, or without a weight x.
 func (n *Norm) apply(x []float32) []float32 {
-	if n.Bias != nil {
+	switch {
+	case n.Weight == nil:
+		return slices.Clone(x)
+	case n.Bias != nil:
 		return n.applyLayer(x)
 	}
 	sum := 0.0
@@ -159,7 +163,7 @@ func (r *Reference) Norm(n *Norm) {
 	r.prof.end(len(r.rows))
 }
 
-// linear computes y = W x + b for every x.
+// linear computes y = scale * W x + b for every x.
 func (r *Reference) linear(k Kind, l *Linear, x [][]float32) [][]float32 {
 	r.prof.begin(k)
 	y := table(len(x), l.W.Rows)
@@ -167,6 +171,11 @@ func (r *Reference) linear(k Kind, l *Linear, x [][]float32) [][]float32 {
 		r.pool.Share(&denseJob{w: l.W, x: widen(x), y: y})
 	}
 	for _, row := range y {
+		if l.Scale != 0 {
+			for i := range row {
+				row[i] *= l.Scale
+			}
+		}
 		for i, b := range l.Bias {
 			row[i] += b
 		}
@@ -180,6 +189,14 @@ func (r *Reference) Project(p *QKV) {
 	r.q = r.linear(KindQKV, &p.Q, r.h)
 	r.k = r.linear(KindQKV, &p.K, r.h)
 	r.v = r.linear(KindQKV, &p.V, r.h)
+	for i := range r.h {
+		if p.QNorm != nil {
+			r.q[i] = p.QNorm.apply(r.q[i])
+		}
+		if p.KNorm != nil {
+			r.k[i] = p.KNorm.apply(r.k[i])
+		}
+	}
 }
 
 // ProjectAdd adds l(h) to x.
@@ -203,10 +220,12 @@ func addTo(x, y []float32) {
 }
 
 // Gated sets h to act(gate h) * (up h).
-func (r *Reference) Gated(f *FFN) {
-	gate := r.linear(KindGated, &Linear{W: f.Gate}, r.h)
-	f.Act.gate(gate, r.linear(KindGated, &Linear{W: f.Up}, r.h))
-	r.h = gate
+func (r *Reference) Gated(f *FFN) { r.h = r.gated(f) }
+
+func (r *Reference) gated(f *FFN) [][]float32 {
+	gate := r.linear(KindGated, &f.Gate, r.h)
+	f.Act.gate(gate, r.linear(KindGated, &f.Up, r.h))
+	return gate
 }
 
 // gate sets gate to act(gate) * up.

@@ -34,9 +34,7 @@ func (r *Reference) expert(e *Experts, id int, h [][]float32) [][]float32 {
 
 // shared adds the output of the network that all rows use.
 func (r *Reference) shared(s *Shared, out [][]float32) {
-	gate := r.linear(KindGated, &Linear{W: s.FFN.Gate}, r.h)
-	s.FFN.Act.gate(gate, r.linear(KindGated, &Linear{W: s.FFN.Up}, r.h))
-	y := r.linear(KindDown, &s.Down, gate)
+	y := r.linear(KindDown, &s.Down, r.gated(&s.FFN))
 	var open [][]float32
 	if s.Gate != nil {
 		open = r.linear(KindRouter, &Linear{W: s.Gate}, r.h)

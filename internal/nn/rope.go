@@ -10,13 +10,13 @@ type RopeStyle uint8
 
 const (
 	Adjacent RopeStyle = iota // x[2i] with x[2i+1], as GGUF stores llama
-	Halves                    // x[i] with x[i+n/2], as in qwen and gemma
+	Halves                    // x[i] with x[i+n/2] of the n that rotate, as in qwen and gemma
 )
 
 // RopeConfig is how far each pair of a head turns per position.
 type RopeConfig struct {
 	Style   RopeStyle
-	Dim     int // elements that rotate: all of a head
+	Dim     int // elements that rotate: all of a head, or its first ones
 	Base    float64
 	Factors []float32 // [Dim/2] divides each pair's frequency (llama 3); nil: none
 

@@ -1,10 +1,12 @@
 package tinymodel
 
 import (
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 )
 
@@ -18,6 +20,20 @@ func (o *Options) gemma() bool { return o.Arch == "gemma3" || o.Arch == "gemma-e
 
 // firstPlace is the row of the first position in MPNet's table.
 const firstPlace = 2
+
+// encoderDefaults fills in what encoders have instead of the other models' defaults.
+func (o *Options) encoderDefaults() {
+	if !o.encodes() {
+		return
+	}
+	o.Untied = false
+	if !o.gemma() {
+		setDefault(&o.Vocabulary, "bert")
+		setDefault(&o.HeadDim, 16)
+		setDefault(&o.Heads, 4)
+		o.KVHeads = o.Heads
+	}
+}
 
 // encoder lists the tensors of BERT and its relatives.
 func (w *weights) encoder() {
@@ -81,28 +97,44 @@ func (w *weights) encoderLayer(blk string, first bool) {
 	w.layerNorm(blk+"layer_output_norm", o.Dim)
 }
 
+func (w *weights) matrix(name string, cols, rows int, deviation float64) {
+	w.stack(model.Shape{Name: name, Shape: []int{cols, rows}}, cols*rows, deviation)
+}
+
+func (w *weights) norm(name string, n int, mean float64) {
+	w.vector(model.Shape{Name: name, Shape: []int{n}}, n, mean, mean/8)
+}
+
+func (w *weights) bias(name string, n int) {
+	w.vector(model.Shape{Name: name, Shape: []int{n}}, n, 0, 0.5)
+}
+
+func root(n int) float64 { return math.Sqrt(float64(n)) }
+
 func (w *weights) layerNorm(name string, n int) {
 	w.norm(name+".weight", n, 1)
 	w.bias(name+".bias", n)
 }
 
-// encoderMetadata is what only encoders have.
+// encoderMetadata is what only encoders have, without the architecture's name.
 func (o *Options) encoderMetadata() []gguf.KV {
-	a := o.Arch + "."
+	if !o.encodes() {
+		return nil
+	}
 	meta := []gguf.KV{
-		{Key: a + "attention.causal", Value: false},
-		{Key: a + "attention.layer_norm_epsilon", Value: o.Eps},
-		{Key: a + "pooling_type", Value: uint32(1)},
+		{Key: "attention.causal", Value: false},
+		{Key: "attention.layer_norm_epsilon", Value: o.Eps},
+		{Key: "pooling_type", Value: uint32(1)},
 	}
 	if o.Labels > 0 {
 		meta[2].Value = uint32(4)
 	}
 	switch o.Arch {
 	case "mpnet":
-		meta = append(meta, gguf.KV{Key: a + "first_position", Value: uint32(firstPlace)})
+		meta = append(meta, gguf.KV{Key: "first_position", Value: uint32(firstPlace)})
 	case "modern-bert":
-		meta = append(meta, gguf.KV{Key: a + "attention.sliding_window", Value: uint32(o.Window)},
-			gguf.KV{Key: a + "rope.freq_base_swa", Value: float32(1000)})
+		meta = append(meta, gguf.KV{Key: "attention.sliding_window", Value: uint32(o.Window)},
+			gguf.KV{Key: "rope.freq_base_swa", Value: float32(1000)})
 	}
 	return meta
 }

@@ -3,7 +3,8 @@
 // always the same, and it varies enough that a mistake in any part changes it.
 //
 // Tests of the packages above it load them, and so do benchmarks of everything
-// but the arithmetic. It knows how files look, not how models are computed.
+// but the arithmetic. Which tensors a model has, and of which shapes, it asks package
+// model: an architecture that can be loaded can also be made up.
 package tinymodel
 
 import (
@@ -11,30 +12,33 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 )
 
 // Options describe a model. A field that is zero takes the default given in
-// its comment; those of Gemma and Qwen2 keep to what these models allow.
+// its comment.
 type Options struct {
-	Arch    string // llama (default), qwen2, qwen3, qwen3moe, gemma3, or one of encoders
+	Arch    string // any that model.Architectures lists; llama
 	Dim     int    // 64
-	Layers  int    // 2; gemma3: 6, the last of which attends globally
-	Heads   int    // 4; qwen2: 2
+	Layers  int    // 2, or as many as the architecture has kinds of layers in a row
+	Heads   int    // 4, or what llama.cpp wants of the architecture
 	KVHeads int    // half the heads
 	HeadDim int    // 32
 	FF      int    // 96
 	Context int    // 512
-	Window  int    // sliding window, gemma3, gemma-embedding and modern-bert: 16
+	Window  int    // sliding window of those that have one: 16
 	Labels  int    // > 0: an encoder that scores pairs of texts
 
-	// Experts of a layer, how many of them a row uses, and how wide they are. llama
-	// has none unless Experts is given; in the mixtures 8, 3 and 64.
+	// Experts of a layer, how many of them a row uses, and how wide they are. Where
+	// an architecture does without experts there are none unless Experts is given; in
+	// the others 8, 3 and 64.
 	Experts, ExpertsUsed, ExpertFF int
 
-	Vocabulary string // smollm (default of llama), qwen2 (of qwen2 and qwen3), gemma (of gemma3 and gemma-embedding) or bert (of other encoders)
+	Vocabulary string // smollm (default of most), qwen2 (of qwen…), gemma (of gemma…) or bert (of other encoders)
 	Vocab      int    // tokens: 400, gemma: 512
 	Template   string // chat template; default: chatML, for gemma: its own
 	Infill     bool   // smollm only: its last tokens are those of fill-in-the-middle
@@ -46,11 +50,13 @@ type Options struct {
 	Types map[string]quant.Type
 
 	Untied      bool      // separate output.weight instead of the embedding
+	With        []string  // endings of the names of other optional tensors that are there
 	RopeBase    float32   // 10000
 	RopeFactors []float32 // rope_freqs.weight, HeadDim/2 divisors: llama 3
 	Eps         float32   // 1e-5
 
-	Extra []gguf.KV // metadata that is added, or replaces what has the same key
+	Keys  []gguf.KV // metadata of the architecture without its name, such as "expert_count": it decides which tensors there are
+	Extra []gguf.KV // metadata that is added, or replaces what has the same key, and changes no tensor
 	Seed  uint64    // of the weights
 }
 
@@ -96,44 +102,37 @@ func encode(o Options) ([]byte, error) {
 // complete fills in the defaults and refuses what no model can be.
 func (o *Options) complete() error {
 	setDefault(&o.Arch, "llama")
-	layers, heads, vocabulary, vocab := 2, 4, "smollm", 400
-	switch o.Arch {
-	case "llama":
-	case "qwen2":
-		heads, vocabulary = 2, "qwen2" // llama.cpp wants Heads*HeadDim = Dim
-	case "qwen3":
-		vocabulary = "qwen2"
-	case "qwen3moe":
-		vocabulary = "qwen2"
-		setDefault(&o.Experts, 8)
-	case "gemma3":
-		layers, vocabulary = 6, "gemma"
-	case "gemma-embedding":
-		layers, vocabulary, o.Untied = 6, "gemma", false
-	default:
-		if !o.encodes() {
-			return fmt.Errorf("architecture %q is not llama, qwen2, qwen3, qwen3moe, gemma3 or one of %v", o.Arch, encoders)
-		}
-		vocabulary, o.Untied = "bert", false
-		setDefault(&o.HeadDim, 16)
-		setDefault(&o.KVHeads, max(o.Heads, heads))
-		if o.Heads > 0 {
-			o.KVHeads = o.Heads
-		}
+	traits, ok := model.TraitsOf(o.Arch)
+	if !ok {
+		return fmt.Errorf("architecture %q is not one of %s", o.Arch, strings.Join(model.Architectures(), ", "))
 	}
-	if o.Experts > 0 {
-		setDefault(&o.ExpertsUsed, min(3, o.Experts))
-		setDefault(&o.ExpertFF, 64)
+	o.encoderDefaults()
+	vocabulary, vocab := "smollm", 400
+	switch {
+	case strings.HasPrefix(o.Arch, "qwen"):
+		vocabulary = "qwen2"
+	case strings.HasPrefix(o.Arch, "gemma"):
+		vocabulary = "gemma"
 	}
 	setDefault(&o.Vocabulary, vocabulary)
 	if o.Vocabulary == "gemma" {
 		vocab = 512
 	}
 	setDefault(&o.Dim, 64)
-	setDefault(&o.Layers, layers)
-	setDefault(&o.Heads, heads)
-	setDefault(&o.KVHeads, max(1, o.Heads/2))
+	setDefault(&o.Layers, max(2, traits.Period))
 	setDefault(&o.HeadDim, 32)
+	if traits.Square {
+		setDefault(&o.Heads, max(1, o.Dim/o.HeadDim))
+	}
+	setDefault(&o.Heads, 4)
+	setDefault(&o.KVHeads, max(1, o.Heads/2))
+	if traits.Experts {
+		setDefault(&o.Experts, 8)
+	}
+	if o.Experts > 0 {
+		setDefault(&o.ExpertsUsed, min(3, o.Experts))
+		setDefault(&o.ExpertFF, 64)
+	}
 	setDefault(&o.FF, 96)
 	setDefault(&o.Context, 512)
 	setDefault(&o.Window, 16)
@@ -173,6 +172,8 @@ func (o *Options) metadata() []gguf.KV {
 		{Key: a + "attention.head_count_kv", Value: uint32(o.KVHeads)},
 		{Key: a + "attention.key_length", Value: uint32(o.HeadDim)},
 		{Key: a + "attention.value_length", Value: uint32(o.HeadDim)},
+		{Key: a + "attention.layer_norm_epsilon", Value: o.Eps},
+		{Key: a + "attention.sliding_window", Value: uint32(o.Window)},
 		{Key: a + "rope.dimension_count", Value: uint32(o.HeadDim)},
 		{Key: a + "rope.freq_base", Value: o.RopeBase},
 		{Key: a + "vocab_size", Value: uint32(o.Vocab)},
@@ -180,19 +181,17 @@ func (o *Options) metadata() []gguf.KV {
 	if !o.encodes() || o.gemma() {
 		meta = append(meta, gguf.KV{Key: a + "attention.layer_norm_rms_epsilon", Value: o.Eps})
 	}
-	if o.encodes() {
-		meta = append(meta, o.encoderMetadata()...)
-	}
-	if o.gemma() {
-		meta = append(meta, gguf.KV{Key: a + "attention.sliding_window", Value: uint32(o.Window)})
+	var keys []gguf.KV
+	for _, kv := range append(o.encoderMetadata(), o.Keys...) {
+		keys = append(keys, gguf.KV{Key: a + kv.Key, Value: kv.Value})
 	}
 	if o.Experts > 0 {
-		meta = append(meta,
+		keys = append(keys,
 			gguf.KV{Key: a + "expert_count", Value: uint32(o.Experts)},
 			gguf.KV{Key: a + "expert_used_count", Value: uint32(o.ExpertsUsed)},
 			gguf.KV{Key: a + "expert_feed_forward_length", Value: uint32(o.ExpertFF)})
 	}
-	return meta
+	return replace(meta, keys)
 }
 
 // replace returns meta with the entries of extra: each takes the place of the entry

@@ -5,9 +5,11 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 )
 
@@ -22,112 +24,106 @@ const (
 	routerGain         = 4
 )
 
-// tensors lists the architecture's tensors by llama.cpp's names.
+// tensors fills the tensors that the architecture asks for.
 func (o *Options) tensors() ([]gguf.Tensor, error) {
-	w := weights{o: o}
 	if o.encodes() && !o.gemma() {
+		w := weights{o: o}
 		w.encoder()
 		for layer := range o.Layers {
 			w.encoderLayer(fmt.Sprintf("blk.%d.", layer), layer == 0)
 		}
 		return w.tensors, w.err
 	}
-	// Gemma multiplies embeddings by the root of dim on their way in.
-	scale := 1.0
-	if o.gemma() {
-		scale = math.Sqrt(float64(o.Dim))
+	drawn, err := model.Draw(o.metadata(), o.has)
+	if err != nil {
+		return nil, err
 	}
-	w.matrix("token_embd.weight", o.Dim, o.Vocab, embeddingDeviation/scale)
-	head := embeddingDeviation / scale
+	w := weights{o: o, head: embeddingDeviation / drawn.EmbeddingScale}
+	w.embedding = w.head
 	if o.Untied {
-		head = 1 / math.Sqrt(float64(o.Dim))
-		w.matrix("output.weight", o.Dim, o.Vocab, head)
+		w.head = 1 / math.Sqrt(float64(o.Dim))
 	}
-	w.norm("output_norm.weight", o.Dim, logitDeviation/(head*math.Sqrt(float64(o.Dim))))
-	if len(o.RopeFactors) > 0 {
-		w.add("rope_freqs.weight", quant.F32, []int{len(o.RopeFactors)}, o.RopeFactors)
+	for _, s := range drawn.Tensors {
+		w.fill(s)
 	}
 	if o.Arch == "gemma-embedding" {
 		w.matrix("dense_2.weight", o.Dim, 2*o.Dim, 1/root(o.Dim))
 		w.matrix("dense_3.weight", 2*o.Dim, o.Dim, 1/root(2*o.Dim))
 	}
-	for layer := range o.Layers {
-		w.layer(fmt.Sprintf("blk.%d.", layer))
-	}
 	return w.tensors, w.err
 }
 
+// has reports whether an optional tensor is part of the model.
+func (o *Options) has(name string) bool {
+	switch name {
+	case "output.weight":
+		return o.Untied
+	case "rope_freqs.weight":
+		return len(o.RopeFactors) > 0
+	}
+	return slices.ContainsFunc(o.With, func(ending string) bool { return strings.HasSuffix(name, ending) })
+}
+
 type weights struct {
-	o       *Options
-	tensors []gguf.Tensor
-	err     error
+	o               *Options
+	embedding, head float64 // deviation of the token table and of what the logits are computed with
+	tensors         []gguf.Tensor
+	err             error
 }
 
-// layer adds one transformer block. Matrices are [in, out], so that a product
-// of a vector around 1 is around the gain.
-func (w *weights) layer(blk string) {
-	o := w.o
-	q, kv := o.Heads*o.HeadDim, o.KVHeads*o.HeadDim
-	gain := func(g float64, in int) float64 { return g / root(in) }
+// gains are what a product of a vector around 1 is around, by the name of the matrix.
+// That of others is 1.
+var gains = map[string]float64{
+	"attn_q": keyGain, "attn_k": keyGain, "attn_qkv": keyGain, "attn_output": 1.5, "ffn_gate": 1.5, "ffn_up": 1.5,
+}
 
-	w.norm(blk+"attn_norm.weight", o.Dim, 1)
-	w.matrix(blk+"attn_q.weight", o.Dim, q, gain(keyGain, o.Dim))
-	w.matrix(blk+"attn_k.weight", o.Dim, kv, gain(keyGain, o.Dim))
-	w.matrix(blk+"attn_v.weight", o.Dim, kv, gain(1, o.Dim))
-	if o.Arch == "qwen2" {
-		w.bias(blk+"attn_q.bias", q)
-		w.bias(blk+"attn_k.bias", kv)
-		w.bias(blk+"attn_v.bias", kv)
+// fill adds a tensor with weights as they are usual for its name.
+func (w *weights) fill(s model.Shape) {
+	dot := strings.LastIndexByte(s.Name, '.') // blk.0.attn_q.weight
+	stem, kind := s.Name[:dot], s.Name[dot+1:]
+	stem = stem[strings.LastIndexByte(stem, '.')+1:]
+	n, cols := 1, s.Shape[0]
+	for _, size := range s.Shape {
+		n *= size
 	}
-	if o.Arch == "qwen3" || o.Arch == "qwen3moe" || o.gemma() {
-		w.norm(blk+"attn_q_norm.weight", o.HeadDim, keyGain)
-		w.norm(blk+"attn_k_norm.weight", o.HeadDim, keyGain)
-	}
-	w.matrix(blk+"attn_output.weight", q, o.Dim, gain(1.5, q))
-	if o.gemma() {
-		w.norm(blk+"post_attention_norm.weight", o.Dim, 1)
-	}
-	w.norm(blk+"ffn_norm.weight", o.Dim, 1)
-	if o.Experts > 0 {
-		w.experts(blk)
-		return
-	}
-	w.matrix(blk+"ffn_gate.weight", o.Dim, o.FF, gain(1.5, o.Dim))
-	w.matrix(blk+"ffn_up.weight", o.Dim, o.FF, gain(1.5, o.Dim))
-	w.matrix(blk+"ffn_down.weight", o.FF, o.Dim, gain(1, o.FF))
-	if o.gemma() {
-		w.norm(blk+"post_ffw_norm.weight", o.Dim, 1)
+	switch {
+	case stem == "rope_freqs":
+		w.add(s.Name, quant.F32, s.Shape, w.o.RopeFactors)
+	case strings.HasPrefix(stem, "rope_factors"), kind == "scale":
+		w.vector(s, n, 1, 0.25)
+	case stem == "output_norm" && kind == "weight":
+		mean := logitDeviation / (w.head * math.Sqrt(float64(n)))
+		w.vector(s, n, mean, mean/8)
+	case stem == "attn_q_norm", stem == "attn_k_norm":
+		w.vector(s, n, keyGain, keyGain/8)
+	case strings.HasSuffix(stem, "norm") && kind == "weight": // scattered, so that mixing them up matters
+		w.vector(s, n, 1, 1.0/8)
+	case kind == "bias":
+		w.vector(s, n, 0, 0.5)
+	case stem == "token_embd":
+		w.stack(s, n, w.embedding)
+	case stem == "output":
+		w.stack(s, n, w.head)
+	case stem == "ffn_gate_inp":
+		// Files have the router in float32, whatever the type of the other matrices. Its
+		// gain makes the last of a row's experts count little: where rounding changes
+		// which that is, the row changes little.
+		w.vector(s, n, 0, routerGain/math.Sqrt(float64(cols)))
+	default:
+		gain, ok := gains[strings.TrimSuffix(stem, "_exps")]
+		if !ok {
+			gain = 1
+		}
+		w.stack(s, n, gain/math.Sqrt(float64(cols)))
 	}
 }
 
-// experts adds the experts of one block. Files have the router in float32, whatever
-// the type of the other matrices. Its gain makes the last of a row's experts count
-// little: where rounding changes which that is, the row changes little.
-func (w *weights) experts(blk string) {
-	o, n := w.o, w.o.Experts
-	gain := func(g float64, in int) float64 { return g / math.Sqrt(float64(in)) }
-	stack := func(name string, cols, rows int, deviation float64) {
-		w.add(name, o.typeOf(name, cols), []int{cols, rows, n}, w.normal(name, cols*rows*n, 0, deviation))
-	}
-	router := blk + "ffn_gate_inp.weight"
-	w.add(router, quant.F32, []int{o.Dim, n}, w.normal(router, o.Dim*n, 0, gain(routerGain, o.Dim)))
-	stack(blk+"ffn_gate_exps.weight", o.Dim, o.ExpertFF, gain(1.5, o.Dim))
-	stack(blk+"ffn_up_exps.weight", o.Dim, o.ExpertFF, gain(1.5, o.Dim))
-	stack(blk+"ffn_down_exps.weight", o.ExpertFF, o.Dim, gain(1, o.ExpertFF))
-}
-func root(n int) float64 { return math.Sqrt(float64(n)) }
-
-func (w *weights) matrix(name string, cols, rows int, deviation float64) {
-	w.add(name, w.o.typeOf(name, cols), []int{cols, rows}, w.normal(name, cols*rows, 0, deviation))
+func (w *weights) stack(s model.Shape, n int, deviation float64) {
+	w.add(s.Name, w.o.typeOf(s.Name, s.Shape[0]), s.Shape, w.normal(s.Name, n, 0, deviation))
 }
 
-// norm adds weights scattered around mean, so that mixing them up matters.
-func (w *weights) norm(name string, n int, mean float64) {
-	w.add(name, quant.F32, []int{n}, w.normal(name, n, mean, mean/8))
-}
-
-func (w *weights) bias(name string, n int) {
-	w.add(name, quant.F32, []int{n}, w.normal(name, n, 0, 0.5))
+func (w *weights) vector(s model.Shape, n int, mean, deviation float64) {
+	w.add(s.Name, quant.F32, s.Shape, w.normal(s.Name, n, mean, deviation))
 }
 
 // normal draws a tensor's weights. They depend on its name and the seed only,
