@@ -135,11 +135,10 @@ func (m *metadata) positive(name string, otherwise float64) float64 {
 
 // normEps is what is added to a variance, or to a mean square.
 func (m *metadata) normEps(a architecture) float64 {
-	const rms, layer = "attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"
-	if a.layerNorm || !m.has(rms) && m.has(layer) {
-		return m.positive(layer, 0)
+	if a.layerNorm {
+		return m.positive("attention.layer_norm_epsilon", 0)
 	}
-	return m.positive(rms, 0)
+	return m.positive("attention.layer_norm_rms_epsilon", 0)
 }
 
 // factor reads a number by which something is multiplied; 0: the file has none.

@@ -2,7 +2,7 @@ package model
 
 import "github.com/penstock-llm/penstock/internal/nn"
 
-// bindLlama binds Llama 2 and 3, Mistral, SmolLM2 and many others: RMS norms before
+// bindLlama binds Llama 2 and 3, Mistral, SmolLM2, InternLM 2 and many others: RMS norms before
 // attention and before a gated feed-forward network, rotated adjacent pairs, grouped
 // heads. Biases are bound where a file has them. Mixtral has experts instead of the
 // feed-forward network, whose weights sum to 1.

@@ -30,17 +30,33 @@ type architecture struct {
 // bind, and a line here.
 func architectures() []architecture {
 	return []architecture{
-		{name: "bert", bind: bindBert},
+		{name: "bert", bind: bindBert, layerNorm: true},
+		{name: "cohere2", bind: bindCohere2, period: cohere2Period, square: true, layerNorm: true},
+		{name: "command-r", bind: bindCommandR, square: true, layerNorm: true},
+		{name: "exaone4", bind: bindEXAONE4, square: true},
+		{name: "falcon", bind: bindFalcon, square: true, layerNorm: true},
+		{name: "gemma", bind: bindGemma},
 		{name: "gemma-embedding", bind: bindGemmaEmbedding, period: gemma3Period},
+		{name: "gemma2", bind: bindGemma2, period: gemma2Period},
 		{name: "gemma3", bind: bindGemma3, period: gemma3Period},
-		{name: "jina-bert-v2", bind: bindJinaBertV2},
+		{name: "glm4", bind: bindGLM4},
+		{name: "granite", bind: bindGranite},
+		{name: "internlm2", bind: bindLlama, square: true},
+		{name: "jina-bert-v2", bind: bindJinaBertV2, layerNorm: true},
 		{name: "llama", bind: bindLlama, mixed: true},
-		{name: "modern-bert", bind: bindModernBert},
-		{name: "mpnet", bind: bindMPNet},
-		{name: "nomic-bert", bind: bindNomicBert},
+		{name: "mistral3", bind: bindMistral3},
+		{name: "modern-bert", bind: bindModernBert, layerNorm: true},
+		{name: "mpnet", bind: bindMPNet, layerNorm: true},
+		{name: "nomic-bert", bind: bindNomicBert, layerNorm: true},
+		{name: "olmo2", bind: bindOLMo2, period: olmo2Period, square: true},
+		{name: "phi3", bind: bindPhi3, square: true},
 		{name: "qwen2", bind: bindQwen2, square: true},
 		{name: "qwen3", bind: bindQwen3},
 		{name: "qwen3moe", bind: bindQwen3MoE, mixed: true, needs: true},
+		{name: "seed_oss", bind: bindSeedOSS},
+		{name: "smollm3", bind: bindSmolLM3, period: smolLM3Period},
+		{name: "stablelm", bind: bindStableLM, square: true, layerNorm: true},
+		{name: "starcoder2", bind: bindStarCoder2, square: true, layerNorm: true},
 	}
 }
 

@@ -1,10 +1,10 @@
 package model
 
-// sliding reads the model's window and says which layers see no more than it: all but
+// sliding reads the model's window, which c has a default for, and says which layers see no more than it: all but
 // the last of every period, where the file does not list them one by one.
 func (m *metadata) sliding(c *Config, period int) []bool {
 	sliding := make([]bool, c.Layers)
-	c.Window = m.countOr("attention.sliding_window", maxContext, 0)
+	c.Window = m.countOr("attention.sliding_window", maxContext, c.Window)
 	if c.Window == 0 {
 		return sliding
 	}

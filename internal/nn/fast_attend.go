@@ -116,6 +116,9 @@ func (h *heading) ask(own *private, i, row, head int) {
 	own.rowOf[i] = row
 	t.Q[i] = own.q[i*hd:][:hd]
 	h.prepare(t.Q[i], h.f.qkv[row*h.f.ldq+head*hd:], h.a.QNorm, row)
+	if c := h.a.Temper.at(pos); c != 1 {
+		h.f.set.Scale(t.Q[i], c)
+	}
 	t.Out[i] = own.out[i*hd:][:hd]
 	t.From[i], t.Len[i] = h.a.sees(pos, h.f.end(row))
 	t.Bias[i] = h.a.bias(head, pos)

@@ -21,6 +21,8 @@
 package nn
 
 import (
+	"math"
+
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/quant"
@@ -178,6 +180,7 @@ type Attention struct {
 	Window  int   // > 0: a row sees that many positions, itself included
 	Scale   float32
 	Softcap float32
+	Temper  Temper
 
 	// Both lets a row see the whole of its text, which must be in the batch from its
 	// first position to its last. With a Window it sees so many positions before it and
@@ -187,6 +190,20 @@ type Attention struct {
 	// the middle where they are the same, the ones after it for keys that come later.
 	// It is as long for every head and odd, and covers all distances. nil: none.
 	Bias [][]float32
+}
+
+// Temper makes queries grow with their position: that at position p is multiplied by
+// 1 + Scale * log(1 + floor(p / Every)).
+type Temper struct {
+	Scale float32 // 0: they do not
+	Every int
+}
+
+func (t Temper) at(pos int32) float32 {
+	if t.Scale == 0 {
+		return 1
+	}
+	return 1 + t.Scale*float32(math.Log(1+float64(int(pos)/t.Every)))
 }
 
 // sees is the range of positions that a row at position pos sees; end is one more

@@ -65,6 +65,7 @@ func (j *headsJob) head(i, head int) {
 	seq, pos := r.position(r.rows[i])
 	q := r.q[r.rows[i]][head*a.HeadDim:][:a.HeadDim]
 	a.turn(q, a.QNorm, pos)
+	temper := float64(a.Temper.at(pos))
 	kv := head / (a.Heads / a.KVHeads) * a.HeadDim
 	first, end := a.sees(pos, r.batch.Positions[r.batch.Start[seq+1]-1]+1)
 	scores, bias := make([]float64, end-first), a.bias(head, pos)
@@ -75,7 +76,7 @@ func (j *headsJob) head(i, head int) {
 		for d, x := range q {
 			sum += float64(x) * float64(k[d])
 		}
-		sum *= float64(a.Scale)
+		sum *= float64(a.Scale) * temper
 		if c := float64(a.Softcap); c > 0 {
 			sum = c * math.Tanh(sum/c)
 		}

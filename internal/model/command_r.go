@@ -1,0 +1,42 @@
+package model
+
+import "github.com/penstock-llm/penstock/internal/nn"
+
+const cohere2Period = 4 // one layer in so many is global
+
+// bindCommandR binds Command R: layer normalisations without biases, attention and the
+// feed-forward network beside each other, a factor for the logits. Command R+, which
+// normalises queries and keys, is not supported: its tensors are refused.
+func bindCommandR(b *binder) network {
+	rope := b.rope(nn.Adjacent)
+	return b.cohere(func(i int) nn.Attention { return b.attention(i, rope) })
+}
+
+// bindCohere2 binds Command R7B and its successors: Command R with windows in most
+// layers; the others know no positions.
+func bindCohere2(b *binder) network {
+	c := &b.config
+	sliding := b.meta.sliding(c, cohere2Period)
+	rope := b.rope(nn.Adjacent)
+	return b.cohere(func(i int) nn.Attention {
+		a := b.attention(i, nil)
+		if sliding[i] {
+			a.Rope, a.Window = rope, c.Window
+		}
+		return a
+	})
+}
+
+func (b *binder) cohere(attention func(i int) nn.Attention) network {
+	m := b.decoder(func(i int) layer {
+		l := b.layer(i, attention(i))
+		b.feed(&l, i, b.gated(prefix(i), nn.SiLU))
+		l.attnNorm = b.norm(prefix(i)+"attn_norm", b.config.Dim)
+		l.ffnNorm, l.parallel = l.attnNorm, true
+		return l
+	})
+	if m != nil {
+		m.output.Linear = multiplied(m.output.Linear, b.meta.factor("logit_scale"))
+	}
+	return m
+}
