@@ -1,9 +1,10 @@
-package model
+package model_test
 
 import (
 	"testing"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
+	. "github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
