@@ -173,3 +173,23 @@ func TestThinkingThenForm(t *testing.T) {
 	}
 	valid(t, personSchema, at(t, v, "content", 1, "text").(string))
 }
+
+// TestEndsThatArePutOff: answers that should not end do so where nothing else may
+// follow.
+func TestEndsThatArePutOff(t *testing.T) {
+	f := eager(t)
+	for _, c := range []struct{ fields, want string }{
+		{`"guided_choice":["yes"],"ignore_eos":true`, "yes"},
+		{`"guided_choice":["yes","yesterday"],"min_tokens":5`, "yesterday"},
+		{`"guided_regex":"a{2,40}","ignore_eos":true`, strings.Repeat("a", 40)},
+	} {
+		v := f.post(t, "/v1/completions", `{"prompt":"x","max_tokens":60,`+c.fields+`}`).get(t)
+		if at(t, v, "choices", 0, "text") != c.want || at(t, v, "choices", 0, "finish_reason") != "stop" {
+			t.Errorf("%s: %v", c.fields, v)
+		}
+	}
+	v := f.post(t, "/v1/chat/completions", `{`+hello+`,"max_tokens":60,"ignore_eos":true,"tools":`+twoTools+`}`).get(t)
+	if at(t, v, "usage", "completion_tokens") != 60.0 {
+		t.Errorf("%v", v)
+	}
+}

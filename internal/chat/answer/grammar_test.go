@@ -3,6 +3,7 @@ package answer
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -273,5 +274,81 @@ func TestRandomForms(t *testing.T) {
 		if texts == 0 || calls == 0 {
 			t.Errorf("%s: %d texts and %d answers with calls", f.Name, texts, calls)
 		}
+	}
+}
+
+// TestMessages: answers in messages are taken apart without tools, too.
+func TestMessages(t *testing.T) {
+	f := Named("harmony")
+	text := "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes."
+	got := readBack(t, f, Options{}, []byte(spell(text)))
+	if got.reasoning != "Hm." || got.text != "Yes." || len(got.calls) > 0 {
+		t.Errorf("%+v", got)
+	}
+	g, _, err := f.Grammar(Shape{Spell: spell, Limits: patient})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !g.Match([]byte(spell(text))) || g.Match([]byte(spell("Yes."))) {
+		t.Error("the grammar is another one")
+	}
+}
+
+// TestReasoningAroundCalls: reasoning is free, whatever is in it, and a forced call
+// comes behind it.
+func TestReasoningAroundCalls(t *testing.T) {
+	s := Shape{Tools: bookTools(), Reasoning: &Reasoner{"<think>", "</think>"}, Spell: spell, Limits: patient}
+	call := "<tool_call>\n{\"name\": \"book_all\", \"arguments\": {}}\n</tool_call>"
+	thought := "<think>\nI may write <tool_call>{5} here.\n</think>\n\n"
+	for _, c := range []struct {
+		text               string
+		auto, must, within bool // accepted: as it is; with a call required; behind the opening mark
+	}{
+		{call, true, true, true},
+		{thought + call, true, true, true},
+		{thought + "So.\n" + call + " Then.", true, false, true},
+		{thought, true, false, true},
+		{strings.TrimPrefix(thought, "<think>") + "<tool_call>\n{", false, false, false},
+		{strings.TrimPrefix(thought, "<think>") + call, false, false, true},
+		{"<think>\nstill", true, false, true},
+		{"So. " + thought + call, true, false, true},
+		{thought + "<tool_call>\n{5}", false, false, false},
+	} {
+		for want, shape := range map[*bool]Shape{&c.auto: s, &c.must: required(s), &c.within: within(s)} {
+			g, _, err := Named("hermes").Grammar(shape)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := g.Match([]byte(c.text)); got != *want {
+				t.Errorf("%q, required %v, in reasoning %v: %v", c.text, shape.Required, shape.InReasoning, got)
+			}
+		}
+	}
+}
+
+func required(s Shape) Shape { s.Required = true; return s }
+
+func within(s Shape) Shape { s.InReasoning = true; return s }
+
+func TestStrictTools(t *testing.T) {
+	odd := NewTool("odd", []byte(`{"type":"object","properties":{"a":{"pattern":"(b)\\1","type":"string"}}}`))
+	tools := append(bookTools(), odd)
+	g, loose, err := Named("hermes").Grammar(Shape{Tools: tools, Required: true, One: true, Spell: spell, Limits: patient})
+	if err != nil || len(loose) != 1 || loose[0].Tool != "odd" || !strings.Contains(loose[0].Error(), "pattern") {
+		t.Fatal(err, loose)
+	}
+	for text, want := range map[string]bool{
+		`{"name": "odd", "arguments": {"a": "bb"}}`:   true,
+		`{"name": "odd", "arguments": {"x": [1]}}`:    true,
+		`{"name": "book_all", "arguments": {"x": 1}}`: false,
+	} {
+		if got := g.Match([]byte("<tool_call>\n" + text + "\n</tool_call>")); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	tools[3].Strict = true
+	var failed *ToolError
+	if _, _, err := Named("hermes").Grammar(Shape{Tools: tools, Spell: spell, Limits: patient}); !errors.As(err, &failed) || failed.Tool != "odd" {
+		t.Errorf("%v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package serving
 
 import (
+	"math"
 	"slices"
 
 	"github.com/penstock-llm/penstock/internal/chat/answer"
@@ -28,7 +29,14 @@ func (d *Deployment) constraint(j *Job) func() engine.Constraint {
 	}
 	v := d.vocabulary()
 	return func() engine.Constraint {
-		return &obedience{matcher: j.grammar.Matcher(v), encode: d.encodeForced, free: d.grammars.free, budget: thinks()}
+		c := &obedience{matcher: j.grammar.Matcher(v), encode: d.encodeForced, free: d.grammars.free, budget: thinks(), least: j.Params.MinTokens}
+		if j.IgnoreEOS {
+			c.least = math.MaxInt
+		}
+		if c.least > 0 {
+			c.ends, c.open = slices.Concat(d.Tokenizer.EOG(), j.StopTokens), make([]uint64, len(c.free))
+		}
+		return c
 	}
 }
 
@@ -39,15 +47,35 @@ type obedience struct {
 	encode  func(text []byte) []int32
 	free    []uint64 // all tokens that a text may have
 	mask    []uint64 // nil: any
+
+	least int      // tokens before which the answer ends only where nothing else may follow
+	count int      // tokens so far
+	ends  []int32  // that end the answer
+	open  []uint64 // mask without them
 }
 
 // Prepare finds the tokens that may come next.
 func (c *obedience) Prepare(left int) (err error) {
 	c.mask, err = c.matcher.Allowed(left)
+	if err == nil && c.count < c.least {
+		c.goOn()
+	}
 	if err == nil && slices.Equal(c.mask, c.free) {
 		c.mask = nil // spares the engine the masking
 	}
 	return err
+}
+
+// goOn takes the tokens that end the answer out of the mask, unless there are no
+// others.
+func (c *obedience) goOn() {
+	copy(c.open, c.mask)
+	for _, t := range c.ends {
+		c.open[t/64] &^= 1 << (t % 64)
+	}
+	if slices.ContainsFunc(c.open, func(bits uint64) bool { return bits != 0 }) {
+		c.mask = c.open
+	}
 }
 
 // Allowed returns what Prepare found, unless the model has thought for too long.
@@ -78,6 +106,7 @@ func (c *obedience) Accept(token int32) (forced []int32, err error) {
 }
 
 func (c *obedience) take(token int32) error {
+	c.count++
 	if c.budget != nil {
 		if _, err := c.budget.Accept(token); err != nil {
 			return err

@@ -36,6 +36,7 @@ type compiled struct {
 
 const (
 	maxGrammars = 32              // that are kept, each with the masks that it has needed
+	maxBytes    = 256 << 20       // of them
 	maxTools    = 512             // that a grammar is made for
 	compileTime = 2 * time.Second // for all schemas of a request
 )
@@ -129,7 +130,12 @@ func (r *grammars) find(key [sha256.Size]byte) *compiled {
 func (r *grammars) keep(c *compiled) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.recent) == maxGrammars {
+	bytes := c.g.Bytes()
+	for _, o := range r.recent {
+		bytes += o.g.Bytes()
+	}
+	for len(r.recent) > 0 && (len(r.recent) == maxGrammars || bytes > maxBytes) {
+		bytes -= r.recent[0].g.Bytes()
 		r.recent = slices.Delete(r.recent, 0, 1)
 	}
 	r.recent = append(r.recent, c)

@@ -58,12 +58,16 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 		}
 		j.grammar = c.g
 	}
+	params, ignoreEOS := j.Params, j.IgnoreEOS
+	if j.grammar != nil { // it knows where an answer can go on
+		params.MinTokens, ignoreEOS = 0, false
+	}
 	stream, err := m.Engine.Submit(ctx, engine.Request{
 		Prompt:       j.Prompt,
 		MaxTokens:    j.MaxTokens,
-		Params:       j.Params,
+		Params:       params,
 		StopTokens:   j.StopTokens,
-		IgnoreEOS:    j.IgnoreEOS,
+		IgnoreEOS:    ignoreEOS,
 		Wake:         wake,
 		Priority:     j.Priority,
 		Client:       j.Client,
