@@ -1,8 +1,11 @@
 package answer
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/penstock-llm/penstock/internal/grammar"
 	"github.com/penstock-llm/penstock/internal/grammar/regex"
@@ -23,7 +26,7 @@ type Shape struct {
 	// Spell returns a text of the format as the vocabulary of the grammar has it,
 	// which has control tokens as bytes that no text has.
 	Spell  func(text string) string
-	Limits schema.Limits // of each tool's schema, and of the whole grammar
+	Limits schema.Limits // of each tool's schema, but for the time, which all of them share
 }
 
 // ToolError says why the arguments of a tool can't be held to its schema.
@@ -46,39 +49,40 @@ const anyArguments = `{"type":"object"}`
 // ToolError, or one of the form.
 func (f *Format) Grammar(s Shape) (g *grammar.Grammar, loose []*ToolError, err error) {
 	anyhow := make([]error, len(s.Tools))
-	for range 3 {
-		w := &composer{format: f, shape: s, b: grammar.NewBuilder(s.Limits.Grammar), anyhow: anyhow, args: map[argsKey]grammar.Node{}}
-		w.s = w.b.Regex()
+	// The first attempt finds the tools that do not compile, the second does without
+	// them, and the third holds no tool to its schema.
+	for attempt := range 3 {
+		w := newComposer(f, s, anyhow)
 		g, err = w.grammar()
-		if w.failed == nil && err == nil {
-			break
-		}
-		if w.formErr != nil {
+		switch {
+		case w.formErr != nil:
 			return nil, nil, w.formErr
+		case w.failed == nil && err == nil:
+			return g, looseTools(s.Tools, anyhow), nil
 		}
-		if w.failed == nil { // all of it is too large
-			for i, t := range s.Tools {
-				if t.Strict {
-					return nil, nil, &ToolError{t.Name, err}
-				}
-				if anyhow[i] == nil {
-					anyhow[i] = err
-				}
+		for i, t := range s.Tools {
+			reason := w.failed[i]
+			if reason == nil && (err != nil || attempt > 0) { // all of it is too large
+				reason = cmp.Or(err, errTime)
 			}
-			continue
-		}
-		for i, reason := range w.failed {
-			if anyhow[i] = reason; s.Tools[i].Strict {
-				return nil, nil, &ToolError{s.Tools[i].Name, reason}
+			if reason != nil && t.Strict {
+				return nil, nil, &ToolError{t.Name, reason}
 			}
+			anyhow[i] = cmp.Or(anyhow[i], reason)
 		}
 	}
+	return nil, nil, cmp.Or(err, errTime)
+}
+
+var errTime = errors.New("the schemas of all tools together take too long to compile")
+
+func looseTools(tools []Tool, anyhow []error) (all []*ToolError) {
 	for i, reason := range anyhow {
 		if reason != nil {
-			loose = append(loose, &ToolError{s.Tools[i].Name, reason})
+			all = append(all, &ToolError{tools[i].Name, reason})
 		}
 	}
-	return g, loose, err
+	return all
 }
 
 // composer makes one grammar.
@@ -92,6 +96,18 @@ type composer struct {
 	formErr error
 	args    map[argsKey]grammar.Node
 	wide    bool // ~ is any white space
+	until   time.Time
+}
+
+// compileTime is how long the schemas of all tools may take, unless the limits say
+// otherwise.
+const compileTime = 2 * time.Second
+
+func newComposer(f *Format, s Shape, anyhow []error) *composer {
+	w := &composer{format: f, shape: s, b: grammar.NewBuilder(s.Limits.Grammar), anyhow: anyhow, args: map[argsKey]grammar.Node{}}
+	w.s = w.b.Regex()
+	w.until = time.Now().Add(cmp.Or(s.Limits.Time, compileTime))
+	return w
 }
 
 type argsKey struct {

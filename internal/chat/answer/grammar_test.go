@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -350,5 +351,20 @@ func TestStrictTools(t *testing.T) {
 	var failed *ToolError
 	if _, _, err := Named("hermes").Grammar(Shape{Tools: tools, Spell: spell, Limits: patient}); !errors.As(err, &failed) || failed.Tool != "odd" {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestDocumented: docs/api.md says of every format what calls are held to.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "| Formats | Arguments | Held to |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	for _, f := range formats {
+		if name := strings.TrimSuffix(f.Name, "-tool-calls"); !strings.Contains(table, "`"+name+"`") {
+			t.Errorf("%s is not there", f.Name)
+		}
 	}
 }

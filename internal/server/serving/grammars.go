@@ -9,11 +9,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/penstock-llm/penstock/internal/chat/answer"
 	"github.com/penstock-llm/penstock/internal/grammar"
-	"github.com/penstock-llm/penstock/internal/grammar/schema"
 )
 
 // grammars are the grammars of answers that a deployment has compiled last.
@@ -35,10 +33,9 @@ type compiled struct {
 }
 
 const (
-	maxGrammars = 32              // that are kept, each with the masks that it has needed
-	maxBytes    = 256 << 20       // of them
-	maxTools    = 512             // that a grammar is made for
-	compileTime = 2 * time.Second // for all schemas of a request
+	maxGrammars = 32        // that are kept, each with the masks that it has needed
+	maxBytes    = 256 << 20 // of them
+	maxTools    = 512       // that a grammar is made for
 )
 
 // formGrammar compiles a form, or finds it compiled.
@@ -77,7 +74,6 @@ func (d *Deployment) answerGrammar(ctx context.Context, format *answer.Format, s
 		}
 	}
 	s.Spell = d.spell
-	s.Limits = schema.Limits{Time: compileTime}
 	var failure error
 	c, failed := d.grammar(ctx, k.sum(), func() (*compiled, *Error) {
 		if len(s.Tools) > maxTools {
