@@ -140,7 +140,7 @@ grammar-peers: build ## llguidance and XGrammar over the same set, the same voca
 	@test -e "$(GRAMMAR_SET)" || { echo "$(GRAMMAR_SET) is missing: GRAMMAR_SET=file, folder, .tar or .tar.xz"; exit 1; }
 	bench/peers.sh $(PEERS) grammar
 	$(BIN) bench grammar "$(GRAMMAR_SET)" --model qwen2.5-coder:0.5b --every $(EVERY) --export $(PEERS)/grammar/walk.jsonl
-	$(BIN) bench grammar "$(GRAMMAR_SET)" --model qwen2.5-coder:0.5b --every $(EVERY) --cpu
+	$(BIN) bench grammar "$(GRAMMAR_SET)" --model qwen2.5-coder:0.5b --every $(EVERY) --cpu-time
 	$(PEERS)/grammar/bin/python bench/grammar_peers.py $(PEERS)/grammar/walk.jsonl $(ARGS)
 
 # The suite is not a module. This one carries a copy of the cases that every validator has to pass.

@@ -26,7 +26,7 @@ type Grammar struct {
 	Threads  int       `help:"Files that are measured at the same time. More than one disturbs the times." default:"1"`
 	Every    int       `help:"Measure each N-th file only." default:"1"`
 	JSON     bool      `help:"Print a JSON object for each file, one a line."`
-	CPU      bool      `name:"cpu" help:"Measure processor time instead of time, where the system knows it: what others do on the machine disturbs it less."`
+	CPUTime  bool      `name:"cpu-time" help:"Measure processor time instead of time, where the system knows it: what others do on the machine disturbs it less."`
 	Export   string    `help:"Measure nothing, but write the vocabulary and the tokens of all instances to this file, for bench/grammar_peers.py." type:"path"`
 	Progress io.Writer `kong:"-"`
 }
@@ -51,7 +51,7 @@ func (g *Grammar) Run(ctx context.Context, out io.Writer) error {
 	if g.Export != "" {
 		return v.export(g.Export, sample)
 	}
-	if v.clock, err = clock(g.CPU); err != nil {
+	if v.clock, err = clock(g.CPUTime); err != nil {
 		return err
 	}
 	outcomes, err := g.measure(ctx, v, sample)

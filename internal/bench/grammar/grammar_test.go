@@ -126,7 +126,7 @@ func TestRun(t *testing.T) {
 	if o := got["B---open.json"]; o.Compiled || o.Right || o.Keyword != "uniqueItems" {
 		t.Errorf("a schema that is refused: %+v", o)
 	}
-	g.JSON, g.CPU = false, runtime.GOOS == "linux"
+	g.JSON, g.CPUTime = false, runtime.GOOS == "linux"
 	out.Reset()
 	if err := g.Run(context.Background(), &out); err != nil {
 		t.Fatal(err)

@@ -50,7 +50,7 @@ func clock(processor bool) (func() time.Duration, error) {
 		return func() time.Duration { return time.Since(start) }, nil
 	}
 	if _, known := cpu.ThreadUsed(); !known {
-		return nil, errors.New("bench: this system does not tell the processor time of a thread: leave out --cpu")
+		return nil, errors.New("bench: this system does not tell the processor time of a thread: leave out --cpu-time")
 	}
 	return func() time.Duration {
 		used, _ := cpu.ThreadUsed()
