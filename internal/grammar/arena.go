@@ -76,15 +76,10 @@ type arena struct {
 	clamps  map[regex.ID]regex.ID
 	starts  map[uint64]int32 // states behind a lexeme, by its frames and the tag of its name
 	lexRows []*[256]regex.ID // [expressions]
-	tmp     []uint64
+	idle    []*scratch       // of walks that are over
 	members memberStates
 	key     []byte
 	closure closure
-	stack   []int32       // of a walk: the states on the way
-	rows    []*[256]int32 // and their rows
-
-	lexStack     []regex.ID // of a walk with a lexeme only
-	lexStackRows []*[256]regex.ID
 }
 
 func (g *Grammar) newArena(v *Vocabulary) *arena {
@@ -92,8 +87,6 @@ func (g *Grammar) newArena(v *Vocabulary) *arena {
 		p: &g.program, set: g.set.Clone(g.limits.Memory / 256), v: v, limit: g.limits.Memory,
 		contIDs: map[string]int32{}, ids: map[string]int32{}, covers: map[coverKey]cover{}, masks: map[uint64][]*mask{},
 		sliced: map[regex.ID]*lexMask{}, rests: map[regex.ID]*lexMask{}, clamps: map[regex.ID]regex.ID{}, starts: map[uint64]int32{},
-		tmp: make([]uint64, v.words), stack: make([]int32, v.deepest+2), rows: make([]*[256]int32, v.deepest+2),
-		lexStack: make([]regex.ID, v.deepest+2), lexStackRows: make([]*[256]regex.ID, v.deepest+2),
 		members: memberStates{ids: map[string]int32{}, ends: map[endsKey][2]int32{}},
 	}
 	a.closure = closure{a: a, seen: map[frame]bool{}, lexemes: map[regex.ID][]frame{}, calls: map[int32][]frame{}}

@@ -8,6 +8,7 @@ import (
 type Limits struct {
 	Instructions int // of the compiled rules: 1 << 19
 	Expressions  int // regular expressions while the rules are built: 1 << 17
+	Work         int // of making the rules and compiling them, see regex.Set.Spend: 1,500,000, at most 200 ms
 	Memory       int // bytes of states and masks that are kept: 64 MB
 }
 
@@ -18,7 +19,7 @@ func (l Limits) withDefaults() Limits {
 		}
 		return v
 	}
-	return Limits{def(l.Instructions, 1<<19), def(l.Expressions, 1<<17), def(l.Memory, 64<<20)}
+	return Limits{def(l.Instructions, 1<<19), def(l.Expressions, 1<<17), def(l.Work, 1_500_000), def(l.Memory, 64<<20)}
 }
 
 // Node is a part of a rule: what a method of its Builder returned.
@@ -65,7 +66,9 @@ type ruleDef struct {
 // NewBuilder returns a Builder without rules.
 func NewBuilder(limits Limits) *Builder {
 	limits = limits.withDefaults()
-	return &Builder{limits: limits, set: regex.NewSet(limits.Expressions)}
+	set := regex.NewSet(limits.Expressions)
+	set.SetBudget(limits.Work)
+	return &Builder{limits: limits, set: set}
 }
 
 // Regex returns the Set to make lexemes with.

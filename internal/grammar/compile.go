@@ -204,8 +204,9 @@ func (c *compiler) distances() {
 		r := work[len(work)-1]
 		work, queued[r] = work[:len(work)-1], false
 		before := c.dist[c.entry[r]]
-		for changed := true; changed; {
+		for changed := true; changed && c.b.set.Err() == nil; {
 			changed = false
+			c.b.set.Spend(1 + int(ends[r]-c.entry[r])/12)
 			for pc := int(ends[r]) - 1; pc >= int(c.entry[r]); pc-- {
 				if d := c.distance(pc); d < c.dist[pc] {
 					c.dist[pc], changed = d, true

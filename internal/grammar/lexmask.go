@@ -66,12 +66,13 @@ func (a *arena) lexStep(r regex.ID, row *[256]regex.ID, b byte) regex.ID {
 // inSlices returns what a lexeme's rest allows of the slices' tokens. A slice that
 // it allows as a whole is not walked. What is not allowed for short tokens is not
 // for long ones.
-func (a *arena) inSlices(r regex.ID) *lexMask {
+func (w *walk) inSlices(r regex.ID) *lexMask {
+	a := w.a
 	if m := a.sliced[r]; m != nil {
 		return m
 	}
 	m := &lexMask{}
-	clear(a.tmp)
+	clear(w.tmp)
 	allowed := true
 	for i := range a.v.slices {
 		if i > 0 && a.v.slices[i].word != a.v.slices[i-1].word {
@@ -85,26 +86,28 @@ func (a *arena) inSlices(r regex.ID) *lexMask {
 				continue
 			}
 		}
-		a.lexWalk(m, int8(i), r)
+		w.lexWalk(m, int8(i), r)
 	}
-	a.keepLex(m, a.sliced, r)
+	w.keepLex(m, a.sliced, r)
 	return m
 }
 
 // outside returns what a lexeme's rest allows of the other tokens.
-func (a *arena) outside(r regex.ID) *lexMask {
+func (w *walk) outside(r regex.ID) *lexMask {
+	a := w.a
 	if m := a.rests[r]; m != nil {
 		return m
 	}
 	m := &lexMask{}
-	clear(a.tmp)
-	a.lexWalk(m, int8(len(a.v.slices)), r)
-	a.keepLex(m, a.rests, r)
+	clear(w.tmp)
+	w.lexWalk(m, int8(len(a.v.slices)), r)
+	w.keepLex(m, a.rests, r)
 	return m
 }
 
-func (a *arena) keepLex(m *lexMask, in map[regex.ID]*lexMask, r regex.ID) {
-	m.mask = *a.keep(a.tmp, count(a.tmp), m.worst)
+func (w *walk) keepLex(m *lexMask, in map[regex.ID]*lexMask, r regex.ID) {
+	a := w.a
+	m.mask = *a.keep(w.tmp, count(w.tmp), m.worst)
 	a.used += 16*len(m.tails) + 120
 	if a.full() == nil {
 		in[r] = m
@@ -112,11 +115,17 @@ func (a *arena) keepLex(m *lexMask, in map[regex.ID]*lexMask, r regex.ID) {
 }
 
 // lexWalk walks a trie with a lexeme's rest.
-func (a *arena) lexWalk(m *lexMask, number int8, r regex.ID) {
+func (w *walk) lexWalk(m *lexMask, number int8, r regex.ID) {
+	a := w.a
 	t := a.v.trieOf(number)
-	stack, rows := a.lexStack, a.lexStackRows
+	stack, rows := w.lexStack, w.lexRows
 	stack[0], rows[0] = r, a.lexRow(r)
-	for i := 0; i < len(t); {
+	for i, steps := 0, 0; i < len(t); steps++ {
+		if steps == pauseAfter {
+			if steps = 0; !w.pause() {
+				return
+			}
+		}
 		n := &t[i]
 		next := rows[n.depth][n.b]
 		if next < 0 {
@@ -127,7 +136,7 @@ func (a *arena) lexWalk(m *lexMask, number int8, r regex.ID) {
 			continue
 		}
 		if n.token >= 0 {
-			setBit(a.tmp, n.token)
+			setBit(w.tmp, n.token)
 			m.worst = max(m.worst, int32(a.set.Dist(next)))
 		}
 		if n.size == 1 {
@@ -167,9 +176,9 @@ func (a *arena) clampedRest(r regex.ID) regex.ID {
 func (w *walk) threads(id int32) bool {
 	a := w.a
 	for _, t := range a.configs[id].threads {
-		s := a.inSlices(t.rest)
+		s := w.inSlices(t.rest)
 		clamped := a.clampedRest(t.rest)
-		o := a.outside(clamped)
+		o := w.outside(clamped)
 		if s.many || o.many {
 			return false
 		}

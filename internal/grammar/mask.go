@@ -35,7 +35,8 @@ func (a *arena) maskOf(id int32, scratch []uint64) *mask {
 		return m
 	}
 	clear(scratch)
-	w := walk{a: a, bits: scratch, limit: never}
+	w := a.walk(scratch, never)
+	defer w.done()
 	if !w.threads(id) {
 		clear(scratch)
 		w.overSlices(id)
@@ -125,8 +126,45 @@ func hashWords(bits []uint64) uint64 {
 	return ((h[0]*prime^h[1])*prime^h[2])*prime ^ h[3]
 }
 
+// scratch is what a walk writes to. Each walk has its own, because another one may
+// go on while it pauses.
+type scratch struct {
+	tmp      []uint64
+	stack    []int32 // the states on the way
+	rows     []*[256]int32
+	lexStack []regex.ID // the rests of a lexeme on the way
+	lexRows  []*[256]regex.ID
+}
+
+func (a *arena) walk(bits []uint64, limit int32) *walk {
+	w := &walk{a: a, bits: bits, limit: limit}
+	if n := len(a.idle); n > 0 {
+		w.scratch, a.idle = a.idle[n-1], a.idle[:n-1]
+		return w
+	}
+	n := a.v.deepest + 2
+	w.scratch = &scratch{make([]uint64, a.v.words), make([]int32, n), make([]*[256]int32, n), make([]regex.ID, n), make([]*[256]regex.ID, n)}
+	return w
+}
+
+func (w *walk) done() { w.a.idle = append(w.a.idle, w.scratch) }
+
+// pauseAfter is how many nodes of a trie are looked at between two pauses.
+const pauseAfter = 1 << 10
+
+// pause lets others have the arena, so that nobody waits for a long walk. It
+// returns false if the walk has cost too much.
+func (w *walk) pause() bool {
+	a := w.a
+	a.set.Spend(pauseAfter / 16)
+	a.mu.Unlock()
+	a.mu.Lock()
+	return a.set.Err() == nil
+}
+
 // walk visits the tokens that a state allows.
 type walk struct {
+	*scratch
 	a     *arena
 	bits  []uint64
 	limit int32 // largest distance to the end of the text behind a token
@@ -171,9 +209,14 @@ func (w *walk) over(t trie, id int32) { w.under(t, 0, id) }
 // the state does not allow.
 func (w *walk) under(t trie, depth int, id int32) {
 	a := w.a
-	stack, rows := a.stack, a.rows
+	stack, rows := w.stack, w.rows
 	stack[depth], rows[depth] = id, a.configs[id].row
-	for i := 0; i < len(t); {
+	for i, steps := 0, 0; i < len(t); steps++ {
+		if steps == pauseAfter {
+			if steps = 0; !w.pause() {
+				return
+			}
+		}
 		n := &t[i]
 		next := unfound
 		if row := rows[n.depth]; row != nil {
@@ -210,9 +253,10 @@ func (w *walk) under(t trie, depth int, id int32) {
 func (a *arena) within(id int32, limit int32, bits []uint64) {
 	for range 2 {
 		clear(bits)
-		w := walk{a: a, bits: bits, limit: limit}
+		w := a.walk(bits, limit)
 		w.overSlices(id)
 		w.over(a.v.rest, id)
+		w.done()
 		a.finish(id, bits)
 		if a.configs[id].complete || !w.any || w.least <= limit {
 			return

@@ -55,11 +55,16 @@ func (g *Grammar) arena(v *Vocabulary, old *arena) *arena {
 	return a
 }
 
+// maxWork bounds the work of one call of a matcher, in the units of
+// regex.Set.Spend: a second or two, a thousand times what a mask usually takes.
+const maxWork = 1 << 24
+
 // run calls f with the arena locked. If the arena is full it moves to a new one
 // and calls f again.
 func (m *Matcher) run(f func(a *arena) error) error {
 	for fresh := false; ; fresh = true {
 		m.a.mu.Lock()
+		m.a.set.SetBudget(maxWork)
 		err := m.a.full()
 		if err == nil {
 			if err = f(m.a); m.a.err != nil {
@@ -81,6 +86,7 @@ func (m *Matcher) move() error {
 	m.a = m.g.arena(m.v, m.a)
 	m.a.mu.Lock()
 	defer m.a.mu.Unlock()
+	m.a.set.SetBudget(maxWork)
 	for i, b := range m.text {
 		m.states[i+1] = m.a.advance(m.a.configs[m.states[i]].threads, b) // without a row: most are not walked again
 	}

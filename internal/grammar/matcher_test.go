@@ -464,6 +464,58 @@ func TestSharedGrammar(t *testing.T) {
 	all.Wait()
 }
 
+// TestPausedWalks has many texts of one grammar at a time, over a vocabulary so large that walks pause for one another, and expects the masks that
+// one text alone has.
+func TestPausedWalks(t *testing.T) {
+	var extra []string
+	for a := 'a'; a < 'a'+24; a++ {
+		for b := 'a'; b < 'a'+24; b++ {
+			extra = append(extra, string([]rune{a, b, '"', ','}), string([]rune{'\n', a, b, a}), string([]rune{a, b, '\\', 'n'}))
+		}
+	}
+	v := letters(extra...)
+	if len(v.rest) <= 2*pauseAfter {
+		t.Fatalf("walks over %d nodes do not pause", len(v.rest))
+	}
+	shared, alone := jsonGrammar(t), jsonGrammar(t)
+	var all sync.WaitGroup
+	var checked sync.Mutex
+	for i := range 4 {
+		all.Go(func() {
+			m := shared.Matcher(v)
+			r := rand.New(rand.NewPCG(uint64(i), 3))
+			for range 30 {
+				bits, err := m.Allowed(-1)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				checked.Lock()
+				o := alone.Matcher(v)
+				if len(m.text) > 0 {
+					err = o.AcceptBytes(m.text)
+				}
+				want, err2 := o.Allowed(-1)
+				checked.Unlock()
+				if err != nil || err2 != nil || !slices.Equal(bits, want) {
+					t.Errorf("after %q: %v, %v, %d tokens, want %d", m.text, err, err2, len(tokensOf(bits)), len(tokensOf(want)))
+					return
+				}
+				may := tokensOf(bits)
+				may = slices.DeleteFunc(may, func(tok int32) bool { return tok == 256 })
+				if len(may) == 0 {
+					return
+				}
+				if err := m.Accept(may[r.IntN(len(may))]); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
 // FuzzJSON compares the grammar of JSON with encoding/json.
 func FuzzJSON(f *testing.F) {
 	for _, seed := range []string{`{"a":[1,-2.5e+3,"\u00e9\ud83d\ude00"],"b":null}`, `[[],{}]`, `"\ud800"`, `01`, "\"\xff\""} {

@@ -154,6 +154,7 @@ func (c *compiler) tag(name string) int32 {
 // price computes the least lengths of a list's members from those of its parts.
 func (c *compiler) price(l *memberList) {
 	set := c.b.set
+	set.Spend(4 + len(l.names)/3)
 	l.commaLen = int32(set.Dist(l.comma))
 	l.cost = l.cost[:0]
 	l.least = l.least[:0]

@@ -32,6 +32,7 @@ func (s *Set) deriv(r ID, b byte) ID {
 	if d, ok := s.derivs[key]; ok {
 		return d
 	}
+	s.Spend(3 + len(s.nodes[r].args)/2)
 	d := s.derive(s.nodes[r], b)
 	s.derivs[key] = d
 	return d

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"maps"
+	"math"
 	"math/bits"
 )
 
@@ -85,6 +86,8 @@ type Set struct {
 	shared    int           // expressions of that Set
 	derivs    map[uint64]ID
 	limit     int
+	spent     int // work so far, see Spend
+	budget    int
 	err       error
 	work      int // of the pattern that is being made
 	key       []byte
@@ -95,7 +98,7 @@ type Set struct {
 
 // NewSet returns a Set of at most limit expressions, derivatives included.
 func NewSet(limit int) *Set {
-	s := &Set{index: map[string]ID{}, derivs: map[uint64]ID{}, limit: max(limit, 256)}
+	s := &Set{index: map[string]ID{}, derivs: map[uint64]ID{}, limit: max(limit, 256), budget: math.MaxInt}
 	s.intern(node{kind: kindEmpty, life: void, definite: true, dist: far, text: true})
 	s.intern(node{kind: kindEps, nullable: true, definite: true, life: inhabited, text: true})
 	s.intern(node{kind: kindAll, nullable: true, definite: true, life: inhabited})
@@ -107,13 +110,27 @@ func NewSet(limit int) *Set {
 // Clone returns a copy that grows on its own, with the same IDs. s must not be
 // changed from then on, and must not be a copy itself.
 func (s *Set) Clone(limit int) *Set {
-	c := &Set{limit: max(limit, len(s.nodes)), err: s.err, rune: s.rune, text: s.text}
+	c := &Set{limit: max(limit, len(s.nodes)), budget: math.MaxInt, err: s.err, rune: s.rune, text: s.text}
 	c.nodes = append(make([]node, 0, len(s.nodes)+64), s.nodes...)
 	c.index, c.base, c.shared = make(map[string]ID, 64), s.index, len(s.nodes)
 	c.derivs = make(map[uint64]ID, 256)
 	c.multiples = maps.Clone(s.multiples)
 	return c
 }
+
+// SetBudget bounds the work from here on.
+func (s *Set) SetBudget(n int) { s.spent, s.budget = 0, n }
+
+// Spend counts work, about eight for each microsecond, whatever the machine does
+// besides. Work beyond the budget fills the Set.
+func (s *Set) Spend(n int) {
+	if s.spent += n; s.spent > s.budget && s.err == nil {
+		s.err = ErrBudget
+	}
+}
+
+// Spent returns the work so far.
+func (s *Set) Spent() int { return s.spent }
 
 // Err returns ErrBudget once the Set is full. From then on what its methods
 // return means nothing.
@@ -139,12 +156,14 @@ func (s *Set) intern(n node) ID {
 		k = binary.LittleEndian.AppendUint32(k, uint32(n.aux[1]))
 	}
 	s.key = k
+	s.Spend(1)
 	if id, ok := s.index[string(k)]; ok {
 		return id
 	}
 	if id, ok := s.base[string(k)]; ok && int(id) < s.shared {
 		return id
 	}
+	s.Spend(3)
 	if len(s.nodes) >= s.limit {
 		s.err = ErrBudget
 		return Empty

@@ -117,7 +117,7 @@ func (c *compiler) alternatives(j conjunction, t jsonType) [][]*constraint {
 
 func (e *expansion) run(tasks *task, done *trail) {
 	for tasks != nil {
-		e.c.step()
+		e.c.step(3)
 		f, no := tasks.f, tasks.not
 		tasks = tasks.next
 		switch f.op {

@@ -296,7 +296,7 @@ type algebra[T any] struct {
 }
 
 func interpret[T any](c *compiler, a *algebra[T], f *formula) T {
-	c.step()
+	c.step(3)
 	switch f.op {
 	case opAnd, opOr:
 		kids := make([]T, len(f.kids))

@@ -132,6 +132,7 @@ type objectPlan struct {
 }
 
 func (c *compiler) planObject(constraints []*constraint) *objectPlan {
+	c.step(4 + 4*len(constraints))
 	p := &objectPlan{c: c, declare: map[string]bool{}, present: map[string]conjunction{}, absent: map[string]bool{}, max: -1}
 	var others []string
 	for _, x := range constraints {
@@ -167,6 +168,7 @@ func (c *compiler) planObject(constraints []*constraint) *objectPlan {
 }
 
 func (p *objectPlan) addShape(n *node) {
+	p.c.step(1 + len(n.v.get("properties").names())/2)
 	p.shapes = append(p.shapes, n)
 	props := n.v.get("properties")
 	if props == nil {
@@ -309,6 +311,7 @@ func (p *objectPlan) where() *node {
 
 // valueOf is what the shapes ask of the value of a key.
 func (p *objectPlan) valueOf(key string) conjunction {
+	p.c.step(2 + 2*len(p.shapes))
 	var out conjunction
 	for _, n := range p.shapes {
 		matched := false

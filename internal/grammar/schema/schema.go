@@ -20,7 +20,7 @@ import (
 // Limits bound a compilation and the texts of its grammar. Zero means the default.
 type Limits struct {
 	Bytes   int           // of the schema's text: 1 MB
-	Time    time.Duration // 200 ms
+	Time    time.Duration // by the clock, besides Grammar.Work, which does not depend on what else the machine does: no bound
 	Grammar grammar.Limits
 	Order   grammar.MemberOrder // of properties: any; or that of the schema, others behind them
 }
@@ -29,10 +29,14 @@ func (l Limits) withDefaults() Limits {
 	if l.Bytes <= 0 {
 		l.Bytes = 1 << 20
 	}
-	if l.Time <= 0 {
-		l.Time = 200 * time.Millisecond
-	}
 	return l
+}
+
+func (l Limits) deadline() time.Time {
+	if l.Time <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(l.Time)
 }
 
 // compiler is one compilation.
@@ -41,9 +45,9 @@ type compiler struct {
 	b        *grammar.Builder
 	set      *regex.Set
 	num      *numbers
+	order    grammar.MemberOrder
 	deadline time.Time
 	steps    int
-	order    grammar.MemberOrder
 
 	formulas map[*node]*formula
 	patterns map[string]regex.ID
@@ -105,7 +109,7 @@ func with(b *grammar.Builder, text []byte, limits Limits, do func(c *compiler)) 
 }
 
 func newCompiler(root *value, limits Limits, b *grammar.Builder) *compiler {
-	c := &compiler{b: b, deadline: time.Now().Add(limits.Time), order: limits.Order, formulas: map[*node]*formula{},
+	c := &compiler{b: b, order: limits.Order, deadline: limits.deadline(), formulas: map[*node]*formula{},
 		patterns: map[string]regex.ID{}, exact: map[*value]*node{}, consts: map[*value]*node{},
 		plans: map[string]*plan{}, rules: map[string]grammar.Rule{}}
 	c.doc = newDocument(root)
@@ -124,11 +128,12 @@ func newCompiler(root *value, limits Limits, b *grammar.Builder) *compiler {
 // maxIndent bounds the blanks at the beginning of a line, so that a model cannot write white space without end.
 const maxIndent = 64
 
-// step keeps the compilation within its time.
-func (c *compiler) step() {
-	if c.steps++; c.steps%64 == 0 {
-		if c.set.Err() != nil || time.Now().After(c.deadline) {
-			fail(c.doc.root, "", "the schema is too large: its grammar does not fit into the time or memory of a compilation")
-		}
+// step counts work, and ends the compilation when it has been too much.
+func (c *compiler) step(work int) {
+	c.set.Spend(work)
+	c.steps++
+	late := c.steps%64 == 0 && !c.deadline.IsZero() && time.Now().After(c.deadline)
+	if late || c.set.Err() != nil {
+		fail(c.doc.root, "", "the schema is too large: its grammar does not fit into the time or memory of a compilation")
 	}
 }

@@ -76,7 +76,7 @@ func (g *suiteGroup) run(t *testing.T, name, draft string) (tests int, refused s
 	if json.Unmarshal(text, &object) == nil && object["$schema"] == nil && len(object) > 0 {
 		text = slices.Concat([]byte(`{"$schema":"`+draft+`",`), bytes.TrimSpace(text)[1:])
 	}
-	c, err := Compile(text, patient)
+	c, err := Compile(text, Limits{})
 	if err != nil {
 		if strings.Contains(err.Error(), "no text matches") || strings.Contains(err.Error(), "no value satisfies") {
 			for _, i := range g.Tests {

@@ -31,6 +31,7 @@ type value struct {
 	items []*value
 	keys  []string // of an object: the names, in order; vals[i] belongs to keys[i]
 	vals  []*value
+	place map[string]int // of a large object: where names are in keys
 }
 
 // maxDepth bounds the nesting of a schema's text.
@@ -126,17 +127,40 @@ func (v *value) with(key string, member *value) *value {
 	return v
 }
 
+// manyNames is from how many names on an object has an index of them.
+const manyNames = 12
+
 // get returns an object's member, or nil.
 func (v *value) get(key string) *value {
 	if v == nil || v.kind != kindObject {
 		return nil
 	}
-	for i, k := range v.keys {
-		if k == key {
-			return v.vals[i]
+	if len(v.keys) < manyNames {
+		for i, k := range v.keys {
+			if k == key {
+				return v.vals[i]
+			}
+		}
+		return nil
+	}
+	if len(v.place) != len(v.keys) {
+		v.place = make(map[string]int, len(v.keys))
+		for i, k := range v.keys {
+			v.place[k] = i
 		}
 	}
+	if i, ok := v.place[key]; ok {
+		return v.vals[i]
+	}
 	return nil
+}
+
+// names returns the names of an object, or none.
+func (v *value) names() []string {
+	if v == nil {
+		return nil
+	}
+	return v.keys
 }
 
 // number returns a number's exact value. An exponent beyond 400 is refused: its digits would fill the memory.

@@ -30,7 +30,7 @@ func (c *compiler) rule(name string) grammar.Rule {
 
 // value is the values of a conjunction: a lexeme where they are scalars, otherwise a rule, because values can hold themselves.
 func (c *compiler) value(j conjunction) grammar.Node {
-	c.step()
+	c.step(3)
 	key := j.key()
 	if r, ok := c.rules[key]; ok {
 		return c.b.Call(r)
@@ -202,7 +202,7 @@ func (w *arrayWriter) state(s arrayState) grammar.Rule {
 	if r, ok := w.states[s]; ok {
 		return r
 	}
-	w.c.step()
+	w.c.step(3)
 	r := w.c.rule("items")
 	w.states[s] = r
 	b, a := w.c.b, w.a
@@ -253,7 +253,7 @@ func (w *arrayWriter) distinct(used int) grammar.Rule {
 	if r, ok := w.states[s]; ok {
 		return r
 	}
-	w.c.step()
+	w.c.step(3)
 	r := w.c.rule("distinct items")
 	w.states[s] = r
 	b, n := w.c.b, bits.OnesCount(uint(used))
