@@ -129,9 +129,6 @@ func (s *Set) Spend(n int) {
 	}
 }
 
-// Spent returns the work so far.
-func (s *Set) Spent() int { return s.spent }
-
 // Err returns ErrBudget once the Set is full. From then on what its methods
 // return means nothing.
 func (s *Set) Err() error { return s.err }
