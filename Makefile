@@ -7,7 +7,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: agents bfcl clients parity run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
+.PHONY: agents bfcl clients parity parity-archs run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -71,6 +71,10 @@ test-arm64: ## the packages that compute, as an arm64 processor runs them (about
 
 parity: ## chat templates against Python Jinja2, on those that llama.cpp ships (needs python3 and a package index)
 	internal/chat/jinja/testdata/parity.sh
+
+parity-archs: ## logits of every architecture against llama.cpp's, on tiny models (needs cmake, ninja, a C++ compiler, a package index)
+	bench/peers.sh $(PEERS) archs
+	PARITY_DIR=$(PEERS)/archs $(GO) test -tags parity -count=1 -v -run TestParityWithLlamaCpp ./internal/model
 
 # What Penstock is compared with, and the models for it, go to PEERS (5 GB with the shapes); bench/peers.sh says what it needs.
 PEERS ?= $(HOME)/.cache/penstock-peers

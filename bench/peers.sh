@@ -3,6 +3,8 @@
 #
 #   llama     llama.cpp's programs in DIR/llama/bin, built for this CPU from the source in the Python package llama-cpp-python
 #             (about 10 minutes on two cores; needs cmake, ninja, a C++ compiler)
+#   archs     DIR/archs: llama.cpp's test that makes up a model of any architecture, and bench/logits.cpp, for
+#             `make parity-archs`
 #   openvino  OpenVINO GenAI in the virtual environment DIR/openvino
 #   shapes    DIR/venv, in which bench/shapes.py runs (gguf, numpy)
 #   clients   DIR/clients: requests, httpx and the openai package, for the Python axes of `penstock bench layers`
@@ -15,7 +17,7 @@
 #
 # Each part is skipped when it is there already, so the script may be run again.
 set -euo pipefail
-dir=${1:?usage: peers.sh DIR [llama] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl] [grammar]}
+dir=${1:?usage: peers.sh DIR [llama] [archs] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl] [grammar]}
 shift
 parts=${*:-llama openvino shapes clients}
 mkdir -p "$dir"
@@ -49,9 +51,24 @@ llama() {
   ninja -C "$dir/llama" llama-server llama-bench llama-batched-bench llama-quantize llama-tokenize llama-perplexity
 }
 
+# archs needs what llama has built.
+archs() {
+  llama
+  local source="$dir/llama_cpp_python-$llama_version/vendor/llama.cpp" built="$dir/llama" here
+  here=$(cd "$(dirname "$0")" && pwd)
+  mkdir -p "$dir/archs"
+  local libraries="$built/common/libllama-common.a $built/common/libllama-common-base.a $built/src/libllama.a
+    $built/ggml/src/libggml.a $built/ggml/src/libggml-cpu.a $built/ggml/src/libggml-base.a -lpthread -lgomp -ldl -lm"
+  local includes="-I$source/common -I$source/include -I$source/ggml/include -I$source/src -I$source/vendor"
+  # The lists are split into words: each word is an option.
+  g++ -O1 -std=c++17 $includes "$source/tests/test-llama-archs.cpp" -o "$dir/archs/test-llama-archs" $libraries
+  g++ -O1 -std=c++17 $includes "$here/logits.cpp" -o "$dir/archs/logits" $libraries
+}
+
 for part in $parts; do
   case $part in
     llama) llama ;;
+    archs) archs ;;
     openvino) venv openvino "openvino-genai==$openvino_version" "openvino-tokenizers==$openvino_version" ;;
     shapes) venv venv gguf numpy ;;
     clients) venv clients requests httpx openai ;;

@@ -196,8 +196,13 @@ func (b *binder) layerNorm(name string, n int) nn.Norm {
 func (b *binder) linear(name string, rows, cols int) nn.Linear {
 	l := nn.Linear{W: b.matrix(name+".weight", rows, cols)}
 	l.Bias, l.Scale = b.vector(name+".bias", true, rows), b.scalar(name+".scale")
+	b.inputScale(name)
 	return l
 }
+
+// inputScale accepts the scale that a file may have for rounding a projection's input
+// to 4 bits, which nothing here does.
+func (b *binder) inputScale(name string) { b.scalar(name + ".input_scale") }
 
 // scalar reads a tensor of one number; 0: the file has none.
 func (b *binder) scalar(name string) float32 {
@@ -240,6 +245,7 @@ func (b *binder) parts(name string, cols int, rows ...int) []nn.Linear {
 	}
 	t, ok := b.find(name+".weight", false, cols, all)
 	bias, scale := b.vector(name+".bias", true, all), b.scalar(name+".scale")
+	b.inputScale(name)
 	lines := make([]nn.Linear, len(rows))
 	from := 0
 	for i, n := range rows {

@@ -25,6 +25,8 @@ type Shape struct {
 type Traits struct {
 	Period  int  // layers after which the kinds of layers repeat: 1 where all are alike
 	Experts bool // there is no such model without experts
+	Mixed   bool // there are such models with experts
+	Encoder bool // it makes embeddings only
 	Square  bool // llama.cpp wants the heads together to be as wide as the residual stream
 }
 
@@ -35,7 +37,7 @@ func Architectures() []string { return architectureNames() }
 func TraitsOf(name string) (t Traits, ok bool) {
 	for _, a := range architectures() {
 		if a.name == name {
-			return Traits{Period: max(1, a.period), Experts: a.needs, Square: a.square}, true
+			return Traits{Period: max(1, a.period), Experts: a.needs, Mixed: a.mixed, Encoder: a.encoder, Square: a.square}, true
 		}
 	}
 	return Traits{}, false

@@ -5,11 +5,17 @@ import "github.com/penstock-llm/penstock/internal/nn"
 const cohere2Period = 4 // one layer in so many is global
 
 // bindCommandR binds Command R: layer normalisations without biases, attention and the
-// feed-forward network beside each other, a factor for the logits. Command R+, which
-// normalises queries and keys, is not supported: its tensors are refused.
+// feed-forward network beside each other, a factor for the logits. Command R+ normalises
+// queries and keys, each head by weights of its own.
 func bindCommandR(b *binder) network {
 	rope := b.rope(nn.Adjacent)
-	return b.cohere(func(i int) nn.Attention { return b.attention(i, rope) })
+	return b.cohere(func(i int) nn.Attention {
+		a := b.attention(i, rope)
+		if b.has(prefix(i) + "attn_q_norm.weight") {
+			b.normsOfHeads(&a, i)
+		}
+		return a
+	})
 }
 
 // bindCohere2 binds Command R7B and its successors: Command R with windows in most

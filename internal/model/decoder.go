@@ -153,5 +153,26 @@ func (b *binder) headNorms(a *nn.Attention, i int) {
 	a.QNorm, a.KNorm = &q, &k
 }
 
+// normsOfHeads binds norms of queries and keys that differ from head to head.
+func (b *binder) normsOfHeads(a *nn.Attention, i int) {
+	a.QNorms = b.normOfEach(prefix(i)+"attn_q_norm", a.Heads, a.HeadDim)
+	a.KNorms = b.normOfEach(prefix(i)+"attn_k_norm", a.KVHeads, a.HeadDim)
+}
+
+func (b *binder) normOfEach(name string, heads, n int) []nn.Norm {
+	t, ok := b.find(name+".weight", false, n, heads)
+	if !ok {
+		return nil
+	}
+	all, norms := b.floats(t), make([]nn.Norm, heads)
+	for h := range norms {
+		norms[h] = nn.Norm{Weight: all[h*n:][:n], Eps: float32(b.config.NormEps)}
+		if b.arch.layerNorm {
+			norms[h].Bias = make([]float32, n)
+		}
+	}
+	return norms
+}
+
 // prefix is that of layer i's tensors.
 func prefix(i int) string { return fmt.Sprintf("blk.%d.", i) }

@@ -23,6 +23,9 @@ func (m *metadata) pooling() Pooling {
 		return NoPooling
 	}
 	v, ok := m.file.Uint(m.key(name))
+	if n, whole := m.integer(name); whole && int32(n) == -1 { // unspecified, in files that have every key
+		return NoPooling
+	}
 	switch {
 	case ok && v == uint64(rankPooling) && m.arch == "qwen3":
 		m.ranks = true

@@ -23,6 +23,7 @@ type architecture struct {
 	period int  // layers after which the kinds of layers repeat; 0: all are alike
 	square bool // see Traits
 
+	encoder   bool // it makes embeddings only
 	layerNorm bool // its norms subtract the mean
 }
 
@@ -30,24 +31,24 @@ type architecture struct {
 // bind, and a line here.
 func architectures() []architecture {
 	return []architecture{
-		{name: "bert", bind: bindBert, layerNorm: true},
+		{name: "bert", bind: bindBert, encoder: true, layerNorm: true},
 		{name: "cohere2", bind: bindCohere2, period: cohere2Period, square: true, layerNorm: true},
 		{name: "command-r", bind: bindCommandR, square: true, layerNorm: true},
 		{name: "exaone4", bind: bindEXAONE4, square: true},
 		{name: "falcon", bind: bindFalcon, square: true, layerNorm: true},
 		{name: "gemma", bind: bindGemma},
-		{name: "gemma-embedding", bind: bindGemmaEmbedding, period: gemma3Period},
+		{name: "gemma-embedding", bind: bindGemmaEmbedding, encoder: true, period: gemma3Period},
 		{name: "gemma2", bind: bindGemma2, period: gemma2Period},
 		{name: "gemma3", bind: bindGemma3, period: gemma3Period},
 		{name: "glm4", bind: bindGLM4},
 		{name: "granite", bind: bindGranite},
 		{name: "internlm2", bind: bindLlama, square: true},
-		{name: "jina-bert-v2", bind: bindJinaBertV2, layerNorm: true},
+		{name: "jina-bert-v2", bind: bindJinaBertV2, encoder: true, layerNorm: true},
 		{name: "llama", bind: bindLlama, mixed: true},
 		{name: "mistral3", bind: bindMistral3},
-		{name: "modern-bert", bind: bindModernBert, layerNorm: true},
-		{name: "mpnet", bind: bindMPNet, layerNorm: true},
-		{name: "nomic-bert", bind: bindNomicBert, layerNorm: true},
+		{name: "modern-bert", bind: bindModernBert, encoder: true, layerNorm: true},
+		{name: "mpnet", bind: bindMPNet, encoder: true, layerNorm: true},
+		{name: "nomic-bert", bind: bindNomicBert, encoder: true, layerNorm: true},
 		{name: "olmo2", bind: bindOLMo2, period: olmo2Period, square: true},
 		{name: "phi3", bind: bindPhi3, square: true},
 		{name: "qwen2", bind: bindQwen2, square: true},

@@ -85,7 +85,7 @@ func (h *heading) prepare(dst, x []float32, n *Norm, row int) {
 func (h *heading) keep(own *private, seq, row, head int) {
 	f, hd := h.f, h.a.HeadDim
 	k := own.q[:hd]
-	h.prepare(k, f.qkv[row*f.ldq+h.offK+head*hd:], h.a.KNorm, row)
+	h.prepare(k, f.qkv[row*f.ldq+h.offK+head*hd:], h.a.keyNorm(head), row)
 	pos := int(f.batch.Positions[row])
 	block, slot := f.batch.Blocks[seq][pos/kernel.BlockTokens], pos%kernel.BlockTokens
 	key := f.set.StoreK(&own.kv, block, slot, k)
@@ -115,7 +115,7 @@ func (h *heading) ask(own *private, i, row, head int) {
 	t := &own.tile
 	own.rowOf[i] = row
 	t.Q[i] = own.q[i*hd:][:hd]
-	h.prepare(t.Q[i], h.f.qkv[row*h.f.ldq+head*hd:], h.a.QNorm, row)
+	h.prepare(t.Q[i], h.f.qkv[row*h.f.ldq+head*hd:], h.a.queryNorm(head), row)
 	if c := h.a.Temper.at(pos); c != 1 {
 		h.f.set.Scale(t.Q[i], c)
 	}

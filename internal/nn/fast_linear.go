@@ -120,10 +120,7 @@ func (f *Fast) normalise(n *Norm, to *kernel.Panels) {
 	j.n, j.to, j.parts = n, to, 1
 	if f.rows > inlineRows && panels < 2*workers {
 		j.parts = workers
-		if f.post.pending {
-			f.rowwise(&f.settle, &f.settle.tasks, f.rows)
-			f.post.pending = false
-		}
+		f.settleRows()
 	}
 	f.rowwise(j, &j.tasks, f.rows)
 	f.h, f.post.pending = to, false
@@ -209,6 +206,13 @@ func (j *stayJob) Do(worker, _ int) {
 type settleJob struct {
 	f     *Fast
 	tasks counter
+}
+
+func (f *Fast) settleRows() {
+	if f.post.pending {
+		f.rowwise(&f.settle, &f.settle.tasks, f.rows)
+		f.post.pending = false
+	}
 }
 
 func (j *settleJob) Do(worker, _ int) {
@@ -387,9 +391,7 @@ func (f *Fast) ProjectAdd(l *Linear) {
 func (f *Fast) ProjectNormAdd(l *Linear, n *Norm) { f.later(l, n) }
 
 func (f *Fast) later(l *Linear, n *Norm) {
-	if f.post.pending {
-		panic("nn: two products wait for the next Norm")
-	}
+	f.settleRows() // there is one y
 	f.into(l, f.y, false)
 	f.post = post{pending: true, norm: n}
 }

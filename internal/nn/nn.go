@@ -176,6 +176,8 @@ type Attention struct {
 	HeadDim int
 	QNorm   *Norm // of each head, before the rotation; nil: none
 	KNorm   *Norm
+	QNorms  []Norm // instead of QNorm and KNorm, one for each head; nil: none
+	KNorms  []Norm
 	Rope    *Rope // nil: positions do not rotate
 	Window  int   // > 0: a row sees that many positions, itself included
 	Scale   float32
@@ -190,6 +192,22 @@ type Attention struct {
 	// the middle where they are the same, the ones after it for keys that come later.
 	// It is as long for every head and odd, and covers all distances. nil: none.
 	Bias [][]float32
+}
+
+// queryNorm is the norm of a head's queries; nil: none.
+func (a *Attention) queryNorm(head int) *Norm {
+	if a.QNorms != nil {
+		return &a.QNorms[head]
+	}
+	return a.QNorm
+}
+
+// keyNorm is the norm of the keys of a kv head; nil: none.
+func (a *Attention) keyNorm(head int) *Norm {
+	if a.KNorms != nil {
+		return &a.KNorms[head]
+	}
+	return a.KNorm
 }
 
 // Temper makes queries grow with their position: that at position p is multiplied by

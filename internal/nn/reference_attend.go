@@ -13,7 +13,7 @@ func (r *Reference) Attend(a *Attention) {
 		r.look(i, r.k[i])
 		r.look(i, r.v[i])
 		for head := range a.KVHeads {
-			a.turn(r.k[i][head*a.HeadDim:][:a.HeadDim], a.KNorm, pos)
+			a.turn(r.k[i][head*a.HeadDim:][:a.HeadDim], a.keyNorm(head), pos)
 		}
 		r.keys[a.Layer][at], r.vals[a.Layer][at] = r.k[i], r.v[i]
 	}
@@ -64,7 +64,7 @@ func (j *headsJob) head(i, head int) {
 	r, a := j.r, j.a
 	seq, pos := r.position(r.rows[i])
 	q := r.q[r.rows[i]][head*a.HeadDim:][:a.HeadDim]
-	a.turn(q, a.QNorm, pos)
+	a.turn(q, a.queryNorm(head), pos)
 	temper := float64(a.Temper.at(pos))
 	kv := head / (a.Heads / a.KVHeads) * a.HeadDim
 	first, end := a.sees(pos, r.batch.Positions[r.batch.Start[seq+1]-1]+1)
