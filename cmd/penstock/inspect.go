@@ -69,6 +69,9 @@ func (c *inspectCommand) Run(cli *commands, term terminal) error {
 	defer file.Close()
 	in := inspect(file, c.Tensors, instance.Options{Tier: tier, MemoryLimit: cpu.MemoryLimit()})
 	if c.JSON {
+		for key, v := range in.Metadata {
+			in.Metadata[key] = finite(v)
+		}
 		return json.NewEncoder(term.out).Encode(in)
 	}
 	return in.print(term.out)
@@ -106,6 +109,34 @@ func fits(file *gguf.File, o instance.Options) fit {
 		f.Problem = err.Error()
 	}
 	return f
+}
+
+// finite is a value of which JSON has every number: null stands for an infinity and for
+// a NaN.
+func finite(v any) any {
+	switch v := v.(type) {
+	case float32:
+		if v-v != 0 {
+			return nil
+		}
+	case float64:
+		if v-v != 0 {
+			return nil
+		}
+	case []float32:
+		return finiteList(v)
+	case []float64:
+		return finiteList(v)
+	}
+	return v
+}
+
+func finiteList[T float32 | float64](list []T) []any {
+	all := make([]any, len(list))
+	for i, v := range list {
+		all[i] = finite(v)
+	}
+	return all
 }
 
 // shorten cuts values that are too long to print, such as vocabularies and

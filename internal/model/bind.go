@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -351,8 +352,35 @@ func (b *binder) output() nn.Output {
 	}
 	l := nn.Linear{W: &nn.Matrix{Type: t.Type, Rows: c.Vocab, Cols: c.Dim}}
 	b.loads = append(b.loads, load{m: l.W, src: t})
+	if table, ok := b.file.Tensor("token_embd.weight"); ok && name == "output.weight" && sameWeights(table, t) {
+		b.params -= int64(t.Elements())
+	}
 	l.Bias, l.Scale = b.vector("output.bias", true, c.Vocab), b.scalar("output.scale")
 	return nn.Output{Linear: l, Rows: t.Data, Softcap: b.meta.factor("final_logit_softcapping")}
+}
+
+// sameWeights reports whether two matrices hold the same weights but for rounding: some
+// files have the token table a second time, in another format, as the output. Rows of
+// different matrices have next to nothing in common.
+func sameWeights(a, b gguf.Tensor) bool {
+	n, rows := a.Cols(), a.Rows()
+	x, y := make([]float32, n), make([]float32, n)
+	for i := range 8 {
+		row := rows / 8 * i
+		if dequantize(a.Part(row, 1), x) != nil || dequantize(b.Part(row, 1), y) != nil {
+			return false
+		}
+		var xy, xx, yy float64
+		for d := range x {
+			xy += float64(x[d]) * float64(y[d])
+			xx += float64(x[d]) * float64(x[d])
+			yy += float64(y[d]) * float64(y[d])
+		}
+		if !(xy > 0.9*math.Sqrt(xx*yy)) && xx+yy > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // checkLeftovers refuses a file with tensors that nobody bound: leaving out a

@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -143,7 +144,51 @@ func TestUnsupportedArchitecture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, f, "mamba?2", "llama", "qwen2", "qwen3", "gemma3")
+	wantError(t, f, "mamba?2", "is not served", "served: bert, ", "llama", "qwen2", "qwen3", "gemma3")
+	for name, near := range map[string]string{"qwen3next": "qwen3", "llama4": "llama", "granitehybrid": "granite", "glm4moe": "glm4", "mamba": "", "": ""} {
+		f, err := tinymodel.Open(tinymodel.Options{Extra: []gguf.KV{{Key: "general.architecture", Value: name}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = Bind(f)
+		if got := strings.Contains(err.Error(), "nearest: "+near+";"); got != (near != "") {
+			t.Errorf("%q: %v, nearest should be %q", name, err, near)
+		}
+	}
+}
+
+// TestParametersAreCountedOnce: a file may have the token table a second time, in another
+// format, as the output.
+func TestParametersAreCountedOnce(t *testing.T) {
+	tied := tinymodel.Options{Type: quant.Q8_0}
+	count := func(o tinymodel.Options, twice bool) int64 {
+		f := rebuild(t, o, func(ts []gguf.Tensor) []gguf.Tensor {
+			if twice {
+				i := slices.IndexFunc(ts, func(t gguf.Tensor) bool { return t.Name == "token_embd.weight" })
+				x := make([]float32, ts[i].Elements())
+				data := make([]byte, quant.Q4_0.RowBytes(len(x)))
+				if err := errors.Join(quant.Dequantize(ts[i].Type, x, ts[i].Data), quant.Quantize(quant.Q4_0, data, x)); err != nil {
+					t.Fatal(err)
+				}
+				ts = append(ts, gguf.Tensor{Name: "output.weight", Type: quant.Q4_0, Shape: ts[i].Shape, Data: data})
+			}
+			return ts
+		})
+		c, err := Describe(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Params
+	}
+	want := count(tied, false)
+	if got := count(tied, true); got != want {
+		t.Errorf("with the table twice: %d parameters, want %d", got, want)
+	}
+	untied := tied
+	untied.Untied = true
+	if got := count(untied, false); got != want+64*400 {
+		t.Errorf("with an output of its own: %d parameters, want %d", got, want+64*400)
+	}
 }
 
 // TestMetadataIsChecked: whatever a key says, loading is an error or works.

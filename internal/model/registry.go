@@ -81,6 +81,26 @@ func find(f *gguf.File) (architecture, error) {
 			return a, nil
 		}
 	}
-	return architecture{}, fmt.Errorf("model: %s: architecture %q is not supported; supported are %s",
-		f.Path(), brief(name), strings.Join(architectureNames(), ", "))
+	advice := ""
+	if near := nearest(name); near != "" {
+		advice = fmt.Sprintf("nearest: %s; ", near)
+	}
+	return architecture{}, fmt.Errorf("model: %s: architecture %q is not served; %sserved: %s",
+		f.Path(), brief(name), advice, strings.Join(architectureNames(), ", "))
+}
+
+// nearest is the architecture whose name has the most letters in common with name, from
+// the first on; "" if there are fewer than three.
+func nearest(name string) (best string) {
+	most := 2
+	for _, candidate := range architectureNames() {
+		n := 0
+		for n < min(len(candidate), len(name)) && candidate[n] == name[n] {
+			n++
+		}
+		if n > most || n == most && best != "" && len(candidate) < len(best) {
+			best, most = candidate, n
+		}
+	}
+	return best
 }

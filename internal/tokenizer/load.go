@@ -25,6 +25,8 @@ func load(f *gguf.File) (*Tokenizer, error) {
 		t.loadWordPiece(v)
 	case "t5":
 		err = t.loadUnigram(v)
+	case "test", "none", "no_vocab":
+		t.loadPieces(v)
 	default:
 		err = fmt.Errorf("tokenizer.ggml.model %q is not supported", model)
 	}

@@ -100,6 +100,36 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestPieces: a file without an algorithm takes its tokens' texts, or numbers where it
+// has none.
+func TestPieces(t *testing.T) {
+	tok, err := build(map[string]any{"model": "test", "tokens": []string{"tok_0", "tok_1", "tok_12"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := tok.Encode("tok_1tok_12, tok_0", true, true), []int32{1, 2, 0}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := tok.Decode([]int32{2, 0}, false); got != "tok_12tok_0" {
+		t.Errorf("decoded %q", got)
+	}
+	var b bytes.Buffer
+	meta := []gguf.KV{{Key: "general.architecture", Value: "llama"}, {Key: "llama.vocab_size", Value: uint32(12)}, {Key: "tokenizer.ggml.model", Value: "none"}}
+	if err := gguf.Write(&b, meta, nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := gguf.Parse("none.gguf", b.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tok, err = New(f); err != nil {
+		t.Fatal(err)
+	}
+	if got := tok.Decode(tok.Encode("<11><3>", true, true), false); got != "<11><3>" {
+		t.Errorf("decoded %q", got)
+	}
+}
+
 // TestOddVocabularies: symbols that no merge makes a token are spelled, and what
 // can't be spelled is lost.
 func TestOddVocabularies(t *testing.T) {

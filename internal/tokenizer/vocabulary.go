@@ -52,6 +52,9 @@ const maxTokens = 1 << 24
 // readVocabulary reads the tokens of a file, their types and their scores.
 func readVocabulary(f *gguf.File) (*vocabulary, error) {
 	texts, _ := f.Strs("tokenizer.ggml.tokens")
+	if model, _ := f.Str("tokenizer.ggml.model"); len(texts) == 0 && (model == "none" || model == "no_vocab") {
+		texts = numbered(f)
+	}
 	if len(texts) == 0 || len(texts) > maxTokens {
 		return nil, fmt.Errorf("tokenizer.ggml.tokens has %d entries", len(texts))
 	}
