@@ -105,7 +105,7 @@ func (b *binder) find(name string, optional bool, shape ...int) (t gguf.Tensor, 
 		return t, false
 	}
 	if err := quant.Dequantize(t.Type, nil, nil); err != nil {
-		b.meta.fail("tensor %q: type %v is not supported", name, t.Type)
+		b.meta.fail("tensor %q: type %v is not supported: take another quantisation of the model, such as Q4_K_M", name, t.Type)
 		return t, false
 	}
 	if n := shape[0]; n%t.Type.BlockSize() != 0 {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/gguf"
 	. "github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
@@ -26,5 +27,29 @@ func TestFewBitsFollowReference(t *testing.T) {
 				t.Errorf("logits differ by %.5f of their deviation, bound 0.08", d)
 			}
 		})
+	}
+}
+
+// Formats that have no decoder are refused by their names.
+func TestOtherFormatsAreRefused(t *testing.T) {
+	refused := 0
+	for typ := range quant.Type(64) {
+		if !typ.Known() || quant.Dequantize(typ, nil, nil) == nil {
+			continue
+		}
+		refused++
+		f := rebuild(t, tinymodel.Options{Dim: 256}, func(ts []gguf.Tensor) []gguf.Tensor {
+			for i := range ts {
+				if ts[i].Name == "blk.0.attn_q.weight" {
+					ts[i].Type = typ
+					ts[i].Data = make([]byte, ts[i].Rows()*typ.RowBytes(ts[i].Cols()))
+				}
+			}
+			return ts
+		})
+		wantError(t, f, "blk.0.attn_q.weight", "type "+typ.String(), "not supported", "another quantisation")
+	}
+	if refused != 10 { // integers, F64, activations' formats, IQ1 and NVFP4
+		t.Errorf("%d formats are refused, want 10", refused)
 	}
 }
