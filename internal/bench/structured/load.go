@@ -63,7 +63,7 @@ func (b *bench) run(ctx context.Context, l *Lane) (*outcome, error) {
 	var g *grammar.Grammar
 	if l.bound > 0 {
 		var err error
-		if g, err = schema.Compile(l.schema, schema.Limits{}); err != nil {
+		if g, err = schema.Compile(l.schema, schema.Limits{Order: grammar.InOrder}); err != nil {
 			return nil, err
 		}
 	}
@@ -105,14 +105,15 @@ type answer struct {
 	intervals     []float64
 }
 
-// request sends request i, bound to the grammar or free.
+// request sends request i, bound to the grammar or free. One that is bound has room for a whole answer, and is cut off after as many tokens as
+// are asked for: near its limit it would be in a hurry to end.
 func (b *bench) request(ctx context.Context, l *Lane, g *grammar.Grammar, bound bool, i int) (a answer, err error) {
 	r := engine.Request{Prompt: b.prompt, MaxTokens: b.Tokens, IgnoreEOS: true, Params: sample.Params{Temperature: float32(b.Temperature), TopP: 1, Seed: uint64(i) + 1}}
 	if l.of != nil {
 		r.MaxTokens = l.of.lengths[i]
 	}
 	if bound {
-		r.IgnoreEOS = false
+		r.IgnoreEOS, r.MaxTokens = false, -1
 		r.Constraint = func() engine.Constraint { return follow(g, b.vocab, b.in.Tokenizer, l.forced) }
 	}
 	s, err := b.in.Engine.Submit(ctx, r)
@@ -121,7 +122,7 @@ func (b *bench) request(ctx context.Context, l *Lane, g *grammar.Grammar, bound 
 	}
 	defer s.Close()
 	last := time.Time{}
-	for {
+	for n := 1; ; n++ {
 		_, more, err := s.Next(ctx)
 		if err != nil {
 			return a, err
@@ -130,6 +131,9 @@ func (b *bench) request(ctx context.Context, l *Lane, g *grammar.Grammar, bound 
 			f := s.Finish()
 			a.tokens, a.steps = f.Usage.Completion, f.Timings.Steps
 			return a, nil
+		}
+		if n == b.Tokens && bound {
+			s.Close()
 		}
 		now := time.Now()
 		if !bound && !last.IsZero() {

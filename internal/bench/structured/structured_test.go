@@ -32,7 +32,7 @@ func TestRun(t *testing.T) {
 		t.Fatalf("%d lanes, %d ratios", len(res.Lanes), len(res.Ratios))
 	}
 	for _, l := range res.Lanes {
-		if len(l.Speed) != 1 || l.Speed[0] <= 0 || l.Length <= 0 || l.Length > 60 || strings.Contains(l.Name, "others") && len(l.P99) != 1 {
+		if len(l.Speed) != 1 || l.Speed[0] <= 0 || l.Length <= 0 || l.Length > 200 || strings.Contains(l.Name, "others") && len(l.P99) != 1 {
 			t.Errorf("%+v", l)
 		}
 		if !(l.Steps[0] > 0) {
