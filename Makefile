@@ -51,9 +51,9 @@ test: build fmt vet staticcheck generated
 # The race detector needs a C compiler, on the machine that runs the tests only. Left out are packages without goroutines of their own, and
 # those that are mostly assembly, which it does not see: internal/nn and internal/engine share the same workers. Of the tests, those that
 # run long in one goroutine are left out.
-RACE_WITHOUT := kernel|model|quant|eval|tinymodel|lint|chat/jinja|chat/answer|sample|grammar/regex|grammar/schema
+RACE_WITHOUT := kernel|model|quant|eval|tinymodel|lint|chat/jinja|chat/answer|sample|grammar/regex|grammar/schema|grammar/gbnf|cpu|kvcache|metrics|sched|bench/(draw|figure|kernels|report|stats|steps)|server/(anthropic|llamaserver|openai)
 RACE_PACKAGES = $(shell $(GO) list ./... | grep -vE '/internal/($(RACE_WITHOUT))$$')
-RACE_SKIP := ^(TestEncodeIsLinear|TestSplitIsLinear|TestRoles|TestMany.*|TestHugePromptsCostNothing|TestStreamedTokenAllocs|TestErrorsDoNotEcho)$$
+RACE_SKIP := ^(TestEncodeIsLinear|TestSplitIsLinear|TestRoles|TestMany.*|TestHugePromptsCostNothing|TestStreamedTokenAllocs|TestErrorsDoNotEcho)$$|^TestScripts$$/^(cli|config|environment|inspect|show|template|tokenize)$$
 race:
 	CGO_ENABLED=1 $(GO) test -race -short -skip '$(RACE_SKIP)' $(RACE_PACKAGES)
 

@@ -39,6 +39,9 @@ type Compare struct {
 
 	// Executable is this program, for Self. cmd/penstock sets it.
 	Executable string `kong:"-"`
+
+	// probe measures how fast so many threads read memory; nil: limits.Bandwidth.
+	probe func(threads int) float64
 }
 
 // level is the most that the chance of calling equal servers different may be.
@@ -221,8 +224,11 @@ func (c *Compare) contender(ctx context.Context, name, value string) (contender,
 
 // round sends the same prompts to every server, one after the other. Each round begins with another server.
 func (c *Compare) round(ctx context.Context, contenders []contender, i int) (*CompareRound, error) {
-	n := len(contenders)
-	r := &CompareRound{Bandwidth: limits.Bandwidth(c.setup().Threads), Runs: make([]loadtest.Summary, n), CPU: make([]float64, n)}
+	n, probe := len(contenders), c.probe
+	if probe == nil {
+		probe = limits.Bandwidth
+	}
+	r := &CompareRound{Bandwidth: probe(c.setup().Threads), Runs: make([]loadtest.Summary, n), CPU: make([]float64, n)}
 	prompts, err := c.PromptSet(c.NextSeed() + uint64(i))
 	if err != nil {
 		return nil, err

@@ -22,6 +22,9 @@ func work() loadtest.Work {
 	return loadtest.Work{Requests: 8, Concurrency: 2, Gen: 5, Words: 3, IgnoreEOS: true, Timeout: time.Minute, Warmup: -1, Turns: 1}
 }
 
+// quickly is a probe that takes no time.
+func quickly(int) float64 { return 1e9 }
+
 // A comparison is refused as a run is: no round of it is printed.
 func TestCompareRefusesFalseFigures(t *testing.T) {
 	n := 0
@@ -38,7 +41,7 @@ func TestCompareRefusesFalseFigures(t *testing.T) {
 		}, "different models"},
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { c.answer(w) }))
-		x := &Compare{Peer: []string{"a=" + s.URL, "b=" + s.URL}, API: "completions", Rounds: 1, Work: work()}
+		x := &Compare{Peer: []string{"a=" + s.URL, "b=" + s.URL}, API: "completions", Rounds: 1, Work: work(), probe: quickly}
 		x.Concurrency = 1
 		var out bytes.Buffer
 		if err := x.Run(t.Context(), &out); err == nil || !strings.Contains(err.Error(), c.want) || out.Len() > 0 {
@@ -51,7 +54,7 @@ func TestCompareRefusesFalseFigures(t *testing.T) {
 func TestCompare(t *testing.T) {
 	fast, slow := fakeserver.New(t, "m", time.Millisecond, fakeserver.All), fakeserver.New(t, "m", 20*time.Millisecond, fakeserver.All)
 	dir := t.TempDir()
-	c := &Compare{Peer: []string{"fast=" + fast.URL, "slow=" + slow.URL}, API: "completions", Rounds: 4, Work: work(), Output: results.Output{Out: filepath.Join(dir, "c.json")}}
+	c := &Compare{Peer: []string{"fast=" + fast.URL, "slow=" + slow.URL}, API: "completions", Rounds: 4, Work: work(), probe: quickly, Output: results.Output{Out: filepath.Join(dir, "c.json")}}
 	var out bytes.Buffer
 	if err := c.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)
@@ -75,7 +78,7 @@ func TestCompare(t *testing.T) {
 func TestCompareRefusesUnequalWork(t *testing.T) {
 	a := fakeserver.New(t, "m", 0, fakeserver.All)
 	short := fakeserver.New(t, "m", 0, func(n int) int { return n - 1 })
-	c := &Compare{Peer: []string{"a=" + a.URL, "b=" + short.URL}, API: "completions", Rounds: 1, Work: work()}
+	c := &Compare{Peer: []string{"a=" + a.URL, "b=" + short.URL}, API: "completions", Rounds: 1, Work: work(), probe: quickly}
 	if err := c.Run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "unequal work: a generated 40 tokens, b 32") {
 		t.Errorf("%v", err)
 	}
@@ -87,7 +90,7 @@ func TestCompareRefusesUnequalWork(t *testing.T) {
 
 func TestCompareBadPeers(t *testing.T) {
 	for _, peers := range [][]string{nil, {"x"}, {"=http://a"}, {"a=http://127.0.0.1:1"}, {"a=http://x", "a=http://x"}, {"a=/bin/true", "b=/bin/true"}} {
-		c := &Compare{Peer: peers, API: "completions", Rounds: 1, Work: work()}
+		c := &Compare{Peer: peers, API: "completions", Rounds: 1, Work: work(), probe: quickly}
 		if err := c.Run(t.Context(), io.Discard); err == nil {
 			t.Errorf("%q was accepted", peers)
 		}
