@@ -25,6 +25,8 @@ type Generation struct {
 	TimingsPerToken bool     `json:"timings_per_token,omitempty"`
 	ReturnProgress  bool     `json:"return_progress,omitempty"`
 	ResponseFields  []string `json:"response_fields,omitempty"`
+
+	PostSamplingProbs bool `json:"post_sampling_probs,omitempty"`
 }
 
 // CompletionRequest is the body of POST /completion.
@@ -106,6 +108,7 @@ type Settings struct {
 	CachePrompt         bool     `json:"cache_prompt"`
 	Stream              bool     `json:"stream"`
 	NProbs              int      `json:"n_probs"`
+	PostSamplingProbs   bool     `json:"post_sampling_probs"`
 	ReturnTokens        bool     `json:"return_tokens"`
 	TimingsPerToken     bool     `json:"timings_per_token"`
 	ReturnProgress      bool     `json:"return_progress"`
@@ -118,19 +121,19 @@ type Bias [2]any
 
 // TokenLogprobs is one token with its likeliest alternatives.
 type TokenLogprobs struct {
-	ID          int32          `json:"id"`
-	Token       string         `json:"token"`
-	Bytes       []int          `json:"bytes"`
-	Logprob     float32        `json:"logprob"`
-	TopLogprobs []TokenLogprob `json:"top_logprobs"`
+	TokenLogprob
+	TopLogprobs []TokenLogprob `json:"top_logprobs,omitzero"`
+	TopProbs    []TokenLogprob `json:"top_probs,omitzero"` // in their place with post_sampling_probs
 }
 
-// TokenLogprob is one alternative.
+// TokenLogprob is a token and how likely it was: by the model's own probability,
+// or with post_sampling_probs by the one that it was drawn with.
 type TokenLogprob struct {
-	ID      int32   `json:"id"`
-	Token   string  `json:"token"`
-	Bytes   []int   `json:"bytes"`
-	Logprob float32 `json:"logprob"`
+	ID      int32    `json:"id"`
+	Token   string   `json:"token"`
+	Bytes   []int    `json:"bytes"`
+	Logprob *float32 `json:"logprob,omitempty"`
+	Prob    *float32 `json:"prob,omitempty"`
 }
 
 // Progress is how much of a prompt is computed, as streams tell it.

@@ -46,6 +46,14 @@ type ChatRequest struct {
 	MaxCompletionTokens *int `json:"max_completion_tokens,omitempty"`
 	Logprobs            bool `json:"logprobs,omitempty"`
 	TopLogprobs         *int `json:"top_logprobs,omitempty"`
+	ReturnProgress      bool `json:"return_progress,omitempty"`
+	Legacy
+}
+
+// Legacy are the names that tools had before there were tools.
+type Legacy struct {
+	Functions    json.RawMessage `json:"functions,omitempty"`
+	FunctionCall json.RawMessage `json:"function_call,omitempty"`
 }
 
 // Conversation are the fields of a chat request that become its prompt.

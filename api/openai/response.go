@@ -55,6 +55,8 @@ type ChatMessage struct {
 	Reasoning string     `json:"reasoning_content,omitempty"`
 	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
 	Refusal   *string    `json:"refusal"`
+
+	FunctionCall *FunctionCall `json:"function_call,omitempty"` // in place of ToolCalls where the request had functions
 }
 
 // ToolCall is a call that the model made.
@@ -78,6 +80,16 @@ type ChatChunk struct {
 	Model   string            `json:"model"`
 	Choices []ChatDeltaChoice `json:"choices"`
 	Usage   *Usage            `json:"usage,omitempty"`
+
+	PromptProgress *Progress `json:"prompt_progress,omitempty"` // llama-server's, with return_progress
+}
+
+// Progress is how much of a prompt is computed.
+type Progress struct {
+	Total     int   `json:"total"`     // tokens of the prompt
+	Cache     int   `json:"cache"`     // of which the cache had so many
+	Processed int   `json:"processed"` // and so many are computed, the cached ones included
+	TimeMS    int64 `json:"time_ms"`   // since the first message of this kind
 }
 
 // ChatDeltaChoice is what an event adds to one answer.
@@ -94,6 +106,8 @@ type ChatDelta struct {
 	Content   *string         `json:"content,omitempty"`
 	Reasoning string          `json:"reasoning_content,omitempty"`
 	ToolCalls []ToolCallDelta `json:"tool_calls,omitempty"`
+
+	FunctionCall *FunctionCall `json:"function_call,omitempty"`
 }
 
 // ToolCallDelta is a piece of a call. The first one of a call has its id, type
@@ -204,4 +218,12 @@ type Error struct {
 	Code          *string `json:"code"`
 	NPromptTokens int     `json:"n_prompt_tokens,omitempty"`
 	NCtx          int     `json:"n_ctx,omitempty"`
+}
+
+// Rendered is what the model would be given for a request.
+type Rendered struct {
+	RequestID string  `json:"request_id"`
+	Model     string  `json:"model"`
+	TokenIDs  []int32 `json:"token_ids"`
+	Prompt    string  `json:"prompt"` // the same as text
 }

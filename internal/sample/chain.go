@@ -18,7 +18,7 @@ type chain struct {
 	scale float64   // 1 / temperature, once the temperature has run
 }
 
-func (s *Sampler) chain(x []float32, in *Input) int32 {
+func (s *Sampler) chain(x []float32, in *Input, out *Output) int32 {
 	c := chain{Sampler: s, in: *in, row: x, scale: 1}
 	order := in.Params.Order
 	if order == nil {
@@ -26,6 +26,12 @@ func (s *Sampler) chain(x []float32, in *Input) int32 {
 	}
 	for _, stage := range order {
 		c.run(stage)
+	}
+	if in.Params.Logprobs && in.Params.PostProbs {
+		c.gather(negInf)
+		token := c.draw()
+		c.report(token, out)
+		return token
 	}
 	if c.ids == nil {
 		m := c.measure()
@@ -457,6 +463,26 @@ func (c *chain) draw() int32 {
 		}
 	}
 	return c.ids[last] // rounding may leave a little of u at the end
+}
+
+// report notes the probability that a token was drawn with, and the candidates
+// that are likeliest to be drawn.
+func (c *chain) report(token int32, out *Output) {
+	w, sum := c.weights()
+	logOf := func(weight float32) float32 { return float32(math.Log(float64(weight) / sum)) }
+	at, _ := slices.BinarySearch(c.ids, token)
+	out.Logprob = logOf(w[at])
+	n := min(c.in.Params.TopLogprobs, len(c.Sampler.vals), len(w))
+	if n == 0 {
+		return
+	}
+	found := c.set.TopK(w, n, c.Sampler.vals, c.Sampler.ids)
+	c.found = 0 // those lists are not of the row
+	for i := range found {
+		if weight := c.Sampler.vals[i]; weight > 0 {
+			out.Top = append(out.Top, Logprob{c.ids[c.Sampler.ids[i]], logOf(weight)})
+		}
+	}
 }
 
 // keyEdge is the end of a set of the largest keys: those above key, and the

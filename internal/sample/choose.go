@@ -19,14 +19,14 @@ func (in *Input) draw() float64 { return float64(in.Rand.Uint64()>>11) / (1 << 5
 // measures of a token's weight: rank, at temperature 1, decides who is a
 // candidate, and weigh, at the temperature of the request, is the weight in the
 // draw.
-func (s *Sampler) choose(x []float32, top peak, in *Input) (int32, error) {
+func (s *Sampler) choose(x []float32, top peak, in *Input, out *Output) (int32, error) {
 	if err := possible(top.value); err != nil {
 		return 0, err
 	}
 	p := in.Params
 	s.last = nothing
 	if p.chained() {
-		return s.chain(x, in), nil
+		return s.chain(x, in, out), nil
 	}
 	if p.Temperature < coldest || p.TopK == 1 {
 		return s.lowest(x, top), nil

@@ -44,6 +44,7 @@ type Params struct {
 
 	Logprobs    bool // report the chosen token's log-probability
 	TopLogprobs int  // and those of the likeliest, at most MaxTop
+	PostProbs   bool // of the probabilities that the token was drawn by, after all stages; else of the model's own
 }
 
 // Bias is added to one token's logit.
@@ -165,6 +166,9 @@ func (p *Params) xtc() bool { return p.XTCProbability > 0 && p.XTCThreshold <= 0
 // these parameters all that the stages do is one cut and one draw, for which
 // choose has shorter ways.
 func (p *Params) chained() bool {
+	if p.Logprobs && p.PostProbs {
+		return true // the chain knows the probabilities of the draw
+	}
 	unusual := p.typical() || p.xtc() || p.DynatempRange > 0
 	if p.Temperature < coldest && p.Order == nil {
 		return unusual // nothing else can move the likeliest token

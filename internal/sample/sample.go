@@ -154,7 +154,8 @@ func (s *Sampler) Sample(in Input, out *Output) error {
 	var logSum float64
 	out.Top = out.Top[:0]
 	s.found = 0
-	if p.Logprobs {
+	own := p.Logprobs && !p.PostProbs
+	if own {
 		if !finite(top.value) {
 			return ErrNotFinite
 		}
@@ -166,7 +167,7 @@ func (s *Sampler) Sample(in Input, out *Output) error {
 		s.top(x, logSum, p.TopLogprobs, more, out)
 	}
 	if changes {
-		if p.Logprobs {
+		if own {
 			raw = s.raw[:copy(s.raw, x)]
 		}
 		s.bias(x, p)
@@ -178,12 +179,12 @@ func (s *Sampler) Sample(in Input, out *Output) error {
 		top, _ = s.peak(x)
 		s.found = 0
 	}
-	token, err := s.choose(x, top, &in)
+	token, err := s.choose(x, top, &in, out)
 	if err != nil {
 		return err
 	}
 	out.Token = token
-	if p.Logprobs {
+	if own {
 		out.Logprob = float32(float64(raw[token]) - logSum)
 	}
 	return nil

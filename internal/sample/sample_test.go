@@ -524,3 +524,54 @@ func TestSeedDefectNoSortNoAllocation(t *testing.T) {
 		}
 	}
 }
+
+// With PostProbs the reported probabilities are those of the draw.
+func TestPostProbs(t *testing.T) {
+	forEachTier(t, func(t *testing.T, set kernel.Set) {
+		const vocab = 3000
+		s := New(set, vocab, 4096)
+		x := row(vocab, 9, 2)
+		history := []int32{5, 6, 7, 5, 6}
+		for name, p := range map[string]Params{
+			"plain":       {Temperature: 1, TopP: 1},
+			"greedy":      {TopP: 1},
+			"top-k":       {Temperature: 0.7, TopK: 3, TopP: 1},
+			"nucleus":     {Temperature: 0.7, TopP: 0.5},
+			"floor":       {Temperature: 1.3, TopP: 1, MinP: 0.2},
+			"typical":     {Temperature: 1, TopP: 1, TypicalP: 0.4},
+			"everything":  {Temperature: 0.9, TopK: 40, TopP: 0.95, MinP: 0.05, RepeatPenalty: 1.5, PresencePenalty: 0.5, RepeatLastN: -1, LogitBias: []Bias{{7, 9}, {11, negInf}}},
+			"own order":   {Temperature: 0.5, TopP: 0.7, Order: []Stage{Temperature, TopP}},
+			"temperature": {Temperature: 2, TopP: 1, DynatempRange: 0.5, DynatempExponent: 1},
+		} {
+			p.Logprobs, p.PostProbs, p.TopLogprobs = true, true, 6
+			in := Input{Params: &p, History: history, Prompt: 2, Rand: rand.NewPCG(1, 1)}
+			want := oracle(x, in)
+			in.Logits = slices.Clone(x)
+			var out Output
+			if err := s.Sample(in, &out); err != nil {
+				t.Fatal(err)
+			}
+			if d := math.Exp(float64(out.Logprob)) - want[out.Token]; math.Abs(d) > 1e-4 {
+				t.Errorf("%s: the probability of token %d is off by %v from %v", name, out.Token, d, want[out.Token])
+			}
+			best := slices.Sorted(slices.Values(want))
+			slices.Reverse(best)
+			possible := slices.Index(append(slices.Clone(best), 0), 0)
+			if len(out.Top) != min(possible, 6) {
+				t.Errorf("%s: %d of %d candidates", name, len(out.Top), possible)
+			}
+			for i, top := range out.Top {
+				if got := math.Exp(float64(top.Value)); math.Abs(got-want[top.Token]) > 1e-4 || math.Abs(got-best[i]) > 1e-4 {
+					t.Errorf("%s: candidate %d is token %d with %v, want %v", name, i, top.Token, got, best[i])
+				}
+			}
+			// The token is the one that is chosen without the report.
+			p.Logprobs, p.PostProbs = false, false
+			in.Logits, in.Rand = slices.Clone(x), rand.NewPCG(1, 1)
+			token := out.Token
+			if err := s.Sample(in, &out); err != nil || out.Token != token {
+				t.Errorf("%s: token %d, without the report %d, %v", name, token, out.Token, err)
+			}
+		}
+	})
+}

@@ -242,3 +242,22 @@ func TestAnthropicOverloaded(t *testing.T) {
 		t.Errorf("statuses %v", got)
 	}
 }
+
+// The model is told which of its tools failed.
+func TestAnthropicFailedTool(t *testing.T) {
+	f := withTools(t, "x\x00")
+	tokens := func(fields string) any {
+		a := f.post(t, "/v1/messages", `{"max_tokens":5,"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"tool_use","id":"a1","name":"weather","input":{}}]},`+
+			`{"role":"user","content":[{"type":"tool_result","tool_use_id":"a1"`+fields+`}]}]}`)
+		if a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		return at(t, a.get(t), "usage", "input_tokens")
+	}
+	for content, text := range map[string]string{`,"content":"no such city"`: "no such city", `,"content":[{"type":"text","text":"no such city"}]`: "no such city", `,"content":""`: "", "": ""} {
+		failed, told := tokens(`,"is_error":true`+content), tokens(`,"content":"The tool failed: `+text+`"`)
+		if failed != told || failed == tokens(content) {
+			t.Errorf("%s: %v tokens, want %v", content, failed, told)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -178,5 +179,52 @@ func TestTokenizeAsVLLM(t *testing.T) {
 		if a := f.post(t, "/tokenize", body); a.status != 400 || !strings.Contains(a.body, text) {
 			t.Errorf("%s: %d %s", body, a.status, a.body)
 		}
+	}
+}
+
+// With post_sampling_probs tokens come with the probabilities that they were
+// drawn with, under names of their own.
+func TestPostSamplingProbs(t *testing.T) {
+	f := newFixture(t, "abc") // the next token has a logit of 30, all others of 0
+	ask := func(fields string) map[string]any {
+		a := f.post(t, "/completion", `{"prompt":"x","n_predict":1,"n_probs":5,"post_sampling_probs":true,`+fields+`}`)
+		if a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		m := a.get(t)
+		if at(t, m, "generation_settings", "post_sampling_probs") != true {
+			t.Errorf("%v", m["generation_settings"])
+		}
+		return at(t, m, "completion_probabilities", 0).(map[string]any)
+	}
+	for name, c := range map[string]struct {
+		fields string
+		probs  []float64
+	}{
+		"greedy":      {`"temperature":0`, []float64{1}},
+		"one left":    {`"temperature":15,"top_k":1`, []float64{1}},
+		"two left":    {`"temperature":15,"top_k":2,"logit_bias":[[101,15]],"samplers":["top_k","temperature"]`, []float64{0.731059, 0.268941}},
+		"three equal": {`"temperature":15,"top_k":3,"logit_bias":[[100,false],[101,1],[102,1],[103,1]],"samplers":["top_k","temperature"]`, []float64{1. / 3, 1. / 3, 1. / 3}},
+	} {
+		p := ask(c.fields)
+		top := p["top_probs"].([]any)
+		if p["logprob"] != nil || p["top_logprobs"] != nil || len(top) != len(c.probs) {
+			t.Fatalf("%s: %v", name, p)
+		}
+		for i, one := range top {
+			if got := at(t, one, "prob").(float64); math.Abs(got-c.probs[i]) > 1e-5 {
+				t.Errorf("%s: probability %d is %v, want %v", name, i, got, c.probs[i])
+			}
+			if at(t, one, "id") == p["id"] && at(t, one, "prob") != p["prob"] {
+				t.Errorf("%s: %v", name, p)
+			}
+		}
+	}
+	streamed := decodeAll(t, events(t, f.post(t, "/completion", `{"prompt":"x","n_predict":2,"n_probs":2,"post_sampling_probs":true,"temperature":0,"stream":true}`).body))
+	if p := at(t, streamed[0], "completion_probabilities", 0, "prob"); p != 1.0 {
+		t.Errorf("streamed: %v", streamed[0])
+	}
+	if a := f.post(t, "/v1/completions", `{"prompt":"x","post_sampling_probs":true}`); a.status != 400 || !strings.Contains(a.body, "post_sampling_probs") {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }

@@ -235,3 +235,47 @@ func TestResponsesStore(t *testing.T) {
 		}
 	}
 }
+
+// A stream that has no text sends the items that the whole answer has.
+func TestEmptyResponses(t *testing.T) {
+	for name, c := range map[string]struct {
+		says  string
+		most  int
+		types []string
+	}{
+		"nothing":            {"\x00", 50, []string{"message"}},
+		"only reasoning":     {"<think>\nhm\n</think>\n\n\x00", 50, []string{"reasoning", "message"}},
+		"cut in its thought": {"<think>\nhm hm hm hm hm hm hm", 15, []string{"reasoning", "message"}},
+	} {
+		f := withTools(t, c.says)
+		body := fmt.Sprintf(`{"input":"hi","max_output_tokens":%d`, c.most)
+		kinds := func(response any) (list []string) {
+			for _, item := range at(t, response, "output").([]any) {
+				m := item.(map[string]any)
+				list = append(list, fmt.Sprint(m["type"], m["status"], m["content"]))
+			}
+			return list
+		}
+		plain := kinds(f.post(t, "/v1/responses", body+"}").get(t))
+		_, data := named(t, f.post(t, "/v1/responses", body+`,"stream":true}`).body)
+		last := data[len(data)-1]
+		if streamed := kinds(last["response"]); !slices.Equal(streamed, plain) || len(plain) != len(c.types) {
+			t.Errorf("%s: streamed %q, whole %q", name, streamed, plain)
+		}
+		added, done := 0, 0
+		for _, e := range data {
+			switch e["type"] {
+			case "response.output_item.added":
+				if at(t, e, "item", "type") != c.types[added] || e["output_index"] != float64(added) {
+					t.Errorf("%s: %v", name, e)
+				}
+				added++
+			case "response.output_item.done":
+				done++
+			}
+		}
+		if added != len(c.types) || done != added {
+			t.Errorf("%s: %d items were added, %d done", name, added, done)
+		}
+	}
+}

@@ -137,6 +137,9 @@ func (t *turns) user(blocks []api.Block, at string) error {
 	return nil
 }
 
+// failed comes before what a tool says that could not do its work.
+const failed = "The tool failed: "
+
 // result makes the message of a tool. Some templates want the tool's name, which
 // stands at the call.
 func (t *turns) result(b api.Block, at string) (chat.Message, error) {
@@ -147,18 +150,24 @@ func (t *turns) result(b api.Block, at string) (chat.Message, error) {
 	if m.Name == "" {
 		return m, chat.Wrong(at+".tool_use_id", "is %.60q, but no earlier tool_use block has that id", b.ToolUseID)
 	}
-	if len(b.Content) == 0 {
-		return m, nil
-	}
-	blocks, err := parseContent(b.Content, at+".content")
-	if err != nil {
-		return m, err
+	var blocks []api.Block
+	if len(b.Content) > 0 {
+		var err error
+		if blocks, err = parseContent(b.Content, at+".content"); err != nil {
+			return m, err
+		}
 	}
 	for i, inner := range blocks {
 		if inner.Type != "text" {
 			return m, unknown(inner.Type, fmt.Sprintf("%s.content[%d]", at, i))
 		}
 		m.Parts = append(m.Parts, chat.Part{Kind: chat.Text, Text: inner.Text})
+	}
+	if b.IsError { // no template has a place for it, so that it is said in words
+		if len(m.Parts) == 0 {
+			m.Parts = []chat.Part{{Kind: chat.Text}}
+		}
+		m.Parts[0].Text = failed + m.Parts[0].Text
 	}
 	return m, nil
 }

@@ -96,6 +96,7 @@ func settings(j *serving.Job, r *api.Generation) *api.Settings {
 		CachePrompt:         !j.NoPrefix,
 		Stream:              j.Stream,
 		NProbs:              p.TopLogprobs,
+		PostSamplingProbs:   r.PostSamplingProbs,
 		ReturnTokens:        r.ReturnTokens,
 		TimingsPerToken:     r.TimingsPerToken,
 		ReturnProgress:      j.Progress,
@@ -177,15 +178,34 @@ func finite(p float32) float32 {
 func (w *writer) probabilities(tokens []serving.TokenInfo) []api.TokenLogprobs {
 	var out []api.TokenLogprobs
 	for _, t := range tokens {
-		p := api.TokenLogprobs{ID: t.ID, Logprob: finite(t.Logprob), TopLogprobs: []api.TokenLogprob{}}
-		p.Token, p.Bytes = w.piece(t.ID)
+		top := []api.TokenLogprob{}
 		for _, alt := range t.Top {
-			text, raw := w.piece(alt.Token)
-			p.TopLogprobs = append(p.TopLogprobs, api.TokenLogprob{ID: alt.Token, Token: text, Bytes: raw, Logprob: finite(alt.Value)})
+			top = append(top, w.probability(alt.Token, alt.Value))
+		}
+		p := api.TokenLogprobs{TokenLogprob: w.probability(t.ID, t.Logprob)}
+		if w.request.PostSamplingProbs {
+			p.TopProbs = top
+		} else {
+			p.TopLogprobs = top
 		}
 		out = append(out, p)
 	}
 	return out
+}
+
+// probability is a token with its log-probability, or with post_sampling_probs
+// its probability.
+func (w *writer) probability(id int32, logprob float32) api.TokenLogprob {
+	t := api.TokenLogprob{ID: id}
+	t.Token, t.Bytes = w.piece(id)
+	if w.request.PostSamplingProbs {
+		prob := float32(math.Exp(float64(logprob)))
+		t.Prob = &prob
+	} else {
+		logprob = finite(logprob)
+		t.Logprob = &logprob
+	}
+	return t
 }
 
 // piece is a token's text and bytes; bytes that are no character show as U+FFFD.

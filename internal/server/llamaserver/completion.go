@@ -91,6 +91,7 @@ func job(call *serving.Call, m *serving.Deployment, r *api.Generation) (*serving
 	j.Stream, j.Progress = r.Stream, r.Stream && r.ReturnProgress
 	j.Params.TopLogprobs = c.Int("n_probs", r.NProbs, 0, 0, sample.MaxTop)
 	j.Params.Logprobs = j.Params.TopLogprobs > 0
+	j.Params.PostProbs = r.PostSamplingProbs
 	return j, c.Err()
 }
 

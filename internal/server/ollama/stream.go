@@ -23,8 +23,9 @@ type encoder struct {
 	tokens   *serving.Deployment // whose tokens they are
 	logprobs []wire.TokenLogprob // of tokens whose text has not been written
 
-	call  *chat.Call // that is being written
-	calls int        // that were written
+	call      *chat.Call // that is being written
+	arguments []byte     // its arguments so far
+	calls     int        // that were written
 }
 
 // Begin appends nothing: the first line has the first text.
@@ -40,9 +41,9 @@ func (e *encoder) Delta(f *serving.Frames, _ int, d serving.Delta) {
 		if p.Kind == answer.Call {
 			if p.Name != "" {
 				e.endCall(f)
-				e.call = &chat.Call{ID: p.ID, Name: p.Name}
+				e.call, e.arguments = &chat.Call{ID: p.ID, Name: p.Name}, e.arguments[:0]
 			}
-			e.call.Arguments += string(p.Text)
+			e.arguments = append(e.arguments, p.Text...)
 			continue
 		}
 		e.endCall(f)
@@ -89,6 +90,7 @@ func (e *encoder) endCall(f *serving.Frames) {
 	if e.call == nil {
 		return
 	}
+	e.call.Arguments = string(e.arguments)
 	f.JSON(api.ChatResponse{Model: e.model, CreatedAt: now(), Message: api.Message{Role: "assistant", ToolCalls: []api.ToolCall{toolCall(e.calls, *e.call)}}})
 	e.call = nil
 	e.calls++

@@ -32,14 +32,18 @@ func chatCompletions(call *serving.Call) *serving.Error {
 	h := head{id: serving.NewID("chatcmpl-"), object: "chat.completion", model: m.Name, created: call.Start.Unix()}
 	if req.Stream {
 		h.object = "chat.completion.chunk"
-		enc := &chatEncoder{envelope: newEnvelope(m.Deployment, h, &req.Sampling, len(gens)), logprobs: req.Logprobs}
+		enc := &chatEncoder{envelope: newEnvelope(m.Deployment, h, &req.Sampling, len(gens)), logprobs: req.Logprobs, gens: gens, legacy: legacy(&req)}
 		return call.Stream(ctx, gens, serving.SSE, enc)
 	}
 	all, err := serving.CollectAll(ctx, gens)
 	if err != nil {
 		return err
 	}
-	return call.JSON(200, chatAnswer(m.Deployment, h, all, req.Logprobs))
+	answer := chatAnswer(m.Deployment, h, all, req.Logprobs)
+	if legacy(&req) {
+		answerLegacy(answer)
+	}
+	return call.JSON(200, answer)
 }
 
 func chatJobs(call *serving.Call, m *serving.Deployment, req *api.ChatRequest) ([]*serving.Job, *serving.Error) {
@@ -50,6 +54,7 @@ func chatJobs(call *serving.Call, m *serving.Deployment, req *api.ChatRequest) (
 	if req.MaxCompletionTokens != nil { // the newer name wins
 		j.MaxTokens = c.Int("max_completion_tokens", req.MaxCompletionTokens, -1, 1, math.MaxInt32)
 	}
+	j.Progress = req.Stream && req.ReturnProgress
 	j.Params.Logprobs = req.Logprobs
 	j.Params.TopLogprobs = c.Int("top_logprobs", req.TopLogprobs, 0, 0, 20)
 	if j.Params.TopLogprobs > 0 && !req.Logprobs {
@@ -64,7 +69,7 @@ func chatJobs(call *serving.Call, m *serving.Deployment, req *api.ChatRequest) (
 	if err := m.Admit("n", n); err != nil {
 		return nil, err
 	}
-	conversation, err := Conversation(&req.Conversation)
+	conversation, err := chatConversation(req)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +82,19 @@ func chatJobs(call *serving.Call, m *serving.Deployment, req *api.ChatRequest) (
 // efforts are the values of reasoning_effort: OpenAI's, and the further ones of
 // models that read it.
 var efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
+
+// chatConversation reads what becomes the prompt of a chat request.
+func chatConversation(req *api.ChatRequest) (*serving.Conversation, *serving.Error) {
+	part, err := withFunctions(req)
+	if err != nil {
+		return nil, serving.FromChat(err)
+	}
+	c, failed := Conversation(part)
+	if failed == nil && legacy(req) {
+		c.OneCall = true // function_call has room for one
+	}
+	return c, failed
+}
 
 // Conversation reads the part of a request that becomes its prompt.
 func Conversation(req *api.Conversation) (*serving.Conversation, *serving.Error) {

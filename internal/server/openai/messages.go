@@ -93,6 +93,11 @@ func parseMessage(m *chat.Message, raw []byte, at string) error {
 			}
 		case "tool_calls":
 			m.Calls, err = parseCalls(f, at)
+		case "function_call": // the older form
+			if !f.null() {
+				m.Calls = make([]chat.Call, 1)
+				err = parseFunction(&m.Calls[0], f, at)
+			}
 		case "tool_call_id":
 			err = parseText(&m.CallID, f, at)
 		default:

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"strconv"
+	"time"
 
 	api "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/chat/answer"
@@ -112,6 +113,9 @@ func appendLogprobs(f *serving.Frames, l any) {
 type chatEncoder struct {
 	envelope
 	logprobs bool
+	legacy   bool // a call is a function_call
+	gens     []*serving.Generation
+	begun    []time.Time // of each choice, when the first news of its prompt came
 }
 
 // Begin appends the role, which comes with an empty text.
@@ -121,15 +125,45 @@ func (e *chatEncoder) Begin(f *serving.Frames, choice int) {
 	e.close(f)
 }
 
+// progress appends a message that says how much of the prompt is computed.
+func (e *chatEncoder) progress(f *serving.Frames, choice int) {
+	if e.begun == nil {
+		e.begun = make([]time.Time, len(e.gens))
+	}
+	if e.begun[choice].IsZero() {
+		e.begun[choice] = time.Now()
+	}
+	p := e.gens[choice].Progress()
+	e.open(f, choice)
+	f.Buf = append(f.Buf, `,"delta":{},"logprobs":null,"finish_reason":null}],"prompt_progress":`...)
+	f.Value(api.Progress{Total: p.Prompt, Cache: p.Cached, Processed: p.Computed, TimeMS: time.Since(e.begun[choice]).Milliseconds()})
+	if e.usage {
+		f.Buf = append(f.Buf, `,"usage":null`...)
+	}
+	f.Buf = append(f.Buf, '}')
+	f.Close()
+}
+
 // Delta appends a message for each part. Log-probabilities, of which one part
 // may have several and several parts one, come with the first.
 func (e *chatEncoder) Delta(f *serving.Frames, choice int, d serving.Delta) {
+	if d.Progress {
+		e.progress(f, choice)
+		if len(d.Parts)+len(d.Tokens) == 0 {
+			return
+		}
+	}
 	if len(d.Parts) == 0 {
 		d.Parts = noText
 	}
 	for i, p := range d.Parts {
 		e.open(f, choice)
-		f.Buf = appendPart(append(f.Buf, `,"delta":{`...), p)
+		f.Buf = append(f.Buf, `,"delta":{`...)
+		if e.legacy && p.Kind == answer.Call {
+			f.Buf = appendLegacyCall(f.Buf, p.Name, p.Text)
+		} else {
+			f.Buf = appendPart(f.Buf, p)
+		}
 		f.Buf = append(f.Buf, '}')
 		if e.logprobs && i == 0 {
 			appendLogprobs(f, chatLogprobs(e.model, d.Tokens))
@@ -171,7 +205,11 @@ func appendPart(b []byte, p answer.Part) []byte {
 func (e *chatEncoder) End(f *serving.Frames, choice int, r *serving.Result) {
 	e.open(f, choice)
 	f.Buf = append(f.Buf, `,"delta":{},"logprobs":null`...)
-	e.end(f, r, finishReason(r))
+	reason := finishReason(r)
+	if e.legacy && reason == "tool_calls" {
+		reason = "function_call"
+	}
+	e.end(f, r, reason)
 }
 
 // textEncoder writes the stream of a text completion.

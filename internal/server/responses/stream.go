@@ -176,13 +176,21 @@ func (e *encoder) ended(f *serving.Frames, item any) {
 	f.JSON(itemEvent{Type: name, Sequence: e.next(), OutputIndex: len(e.response.Output) - 1, Item: item})
 }
 
-// End ends the last item.
+// End ends the last item. An answer has a message or a call, as it has where it
+// is not streamed: a message without text if the model said nothing, or was cut
+// while it reasoned.
 func (e *encoder) End(f *serving.Frames, _ int, r *serving.Result) {
+	status := completed
 	if r.Reason == "length" {
-		e.done(f, incomplete)
-		return
+		status = incomplete
 	}
-	e.done(f, completed)
+	if e.open && e.kind == answer.Reasoning {
+		e.done(f, completed)
+	}
+	if !e.open && len(e.answer.Parts)+len(e.answer.Calls) == 0 {
+		e.add(f, answer.Part{Kind: answer.Text})
+	}
+	e.done(f, status)
 }
 
 // Finish appends the whole response.

@@ -42,9 +42,9 @@ const (
 // RouteOf is the set of the one route with a path.
 func RouteOf(path string) Routes {
 	switch path {
-	case "/v1/chat/completions", "/chat/completions":
+	case "/v1/chat/completions", "/chat/completions", "/v1/chat/completions/render":
 		return OnChat
-	case "/v1/completions":
+	case "/v1/completions", "/v1/completions/render":
 		return OnText
 	case "/completion", "/completions":
 		return OnCompletion
@@ -238,8 +238,8 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	honoured(onAll, "grammar", "GBNF"),
 	honoured(onAll, "json_schema", ""),
 
-	refused(onAll, "functions", "[]"),
-	refused(onAll, "function_call", `"none"`, `"auto"`),
+	{Name: "functions", Honoured: OnChat, Refused: onAll &^ OnChat, Inert: []string{"[]"}, Note: "the older name of tools; the answer has a function_call"},
+	{Name: "function_call", Honoured: OnChat, Refused: onAll &^ OnChat, Inert: []string{`"none"`, `"auto"`}, Note: "the older name of tool_choice"},
 	refused(onAll, "mirostat", "0"),
 	refused(onAll, "adaptive_target", "-1"),
 	refused(onAll, "logits_processors", "[]"),
@@ -249,8 +249,8 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	refused(onAll, "truncate_prompt_tokens", "-1"),
 	refused(onAll, "return_tokens_as_token_ids", "false"),
 	refused(onAll, "return_token_ids", "false"),
-	refused(onAll, "post_sampling_probs", "false"),
-	{Name: "return_progress", Honoured: onLlama, Refused: onOpenAI | OnGenerate, Inert: []string{"false"}, Note: "in streams"},
+	{Name: "post_sampling_probs", Honoured: onLlama, Refused: onOpenAI | OnGenerate, Inert: []string{"false"}, Note: "with n_probs: the probabilities that the token was drawn with, after all samplers"},
+	{Name: "return_progress", Honoured: onLlama | OnChat, Refused: OnText | OnGenerate, Inert: []string{"false"}, Note: "in streams"},
 	refused(onAll, "lora", "[]"),
 	refused(onAll, "image_data", "[]"),
 	refused(onLlama, "n_indent", "0"),
