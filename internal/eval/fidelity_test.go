@@ -16,19 +16,22 @@ import (
 // fidelity is what llama.cpp 0.5.0-dev (0c1e570) says of testdata/english.txt:
 //
 //	llama-quantize --allow-requantize MODEL.gguf F32.gguf F32
-//	llama-perplexity -m F32.gguf -f english.txt -c 512 --chunks 4 -ctk f32 -ctv f32 -fa off --kl-divergence-base BASE
+//	llama-perplexity -m F32.gguf -f english.txt -c 512 --chunks 2 -ctk f32 -ctv f32 -fa off --kl-divergence-base BASE
 //	llama-perplexity -m MODEL.gguf --kl-divergence-base BASE --kl-divergence
 //
 // ppl is the first's perplexity, that of the weights with nothing rounded; the
 // rest is how far the second, what llama.cpp serves with, is from it.
+// docs/fidelity.md has the same of all 1,020 positions of the text; the float64
+// sums of the reference take as long as all other tests, so that half of them
+// have to do here.
 var fidelity = []struct {
 	model     string
 	ppl       float64
 	kl, kl99  float64
 	agreement float64
 }{
-	{"smollm2", 30.1882, 0.002505, 0.009561, 0.97157},
-	{"gemma3:270m", 29.2924, 0.004578, 0.018127, 0.94804},
+	{"smollm2", 31.2208, 0.002530, 0.008661, 0.96471},
+	{"gemma3:270m", 26.5947, 0.004423, 0.019304, 0.95294},
 }
 
 // Bounds on what is ours alone.
@@ -36,13 +39,13 @@ const (
 	referenceBound = 0.0001 // the reference's perplexity from llama.cpp's
 
 	// perplexityBound is how far the fast path's perplexity may be from the
-	// reference's: four standard errors, sqrt(2·0.002/1020) each, that a KL divergence
-	// of 0.002 gives the mean of 1,020 positions by chance.
-	perplexityBound = 0.008
+	// reference's: four standard errors, sqrt(2·0.002/510) each, that a KL divergence
+	// of 0.002 gives the mean of 510 positions by chance.
+	perplexityBound = 0.0112
 
-	// agreementNoise is what chance adds to or takes from the agreement: 5 of 1020
-	// positions, of some 30 where two tokens are almost as likely.
-	agreementNoise = 0.005
+	// agreementNoise is what chance adds to or takes from the agreement: 4 of 510
+	// positions, of some 15 where two tokens are almost as likely.
+	agreementNoise = 0.008
 )
 
 // TestFidelity: on real models and English text the fast path is as close to the
@@ -56,7 +59,7 @@ func TestFidelity(t *testing.T) {
 			fast := load(t, file, model.Options{Tier: cpu.Detect(), MaxRows: 256})
 			reference := load(t, file, model.Options{Reference: true, MaxRows: 256})
 			start := time.Now()
-			r, err := Compare(t.Context(), fast, reference, ids, Options{Chunks: 4, BOS: bos})
+			r, err := Compare(t.Context(), fast, reference, ids, Options{Chunks: 2, BOS: bos})
 			if err != nil {
 				t.Fatal(err)
 			}
