@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"runtime"
@@ -57,10 +58,14 @@ func TestStreamedTokenAllocs(t *testing.T) {
 			return after.Mallocs - before.Mallocs, w.flushes
 		}
 		run(100)
-		short, _ := run(100)
 		const more = 2000
-		long, flushes := run(100 + more)
-		perToken := float64(long-min(short, long)) / more
+		short, flushes, perToken := uint64(0), 0, math.Inf(1)
+		for range 3 { // what else the process does is counted, too
+			var long uint64
+			short, _ = run(100)
+			long, flushes = run(100 + more)
+			perToken = min(perToken, float64(long-min(short, long))/more)
+		}
 		t.Logf("%s: %.3f allocations a token, %d for a request; %d flushes", path, perToken, short, flushes)
 		if perToken > 0.03 {
 			t.Errorf("%s: %.3f allocations a token", path, perToken)
