@@ -35,6 +35,11 @@ type Tile struct {
 	Scale   float32                // multiplies every score
 	Softcap float32                // c > 0: a score s becomes c*tanh(s/c)
 	Bias    [TileQueries][]float32 // Bias[i][t] is added to the score of position t; nil: nothing is. All queries of a tile have one or none has
+
+	// Sinks adds to each query's scores one of a position without a value: the
+	// weights of all others shrink. It is neither scaled nor capped.
+	Sinks bool
+	Sink  [TileQueries]float32
 }
 
 // attendState is a tile at work. Rows are MaxHeadDim or attendChunk apart
@@ -71,8 +76,8 @@ const noScore = -math.MaxFloat32
 // its range contribute exactly nothing. The softmax runs online in chunks of
 // positions, so scratch does not depend on the context.
 //
-// What the cache holds is finite, but a query may not be: bit i of notFinite is
-// set if query i has a NaN or an infinity. Its result then means nothing.
+// What the cache holds is finite, but a query or its sink may not be: bit i of
+// notFinite is set if query i has a NaN or an infinity. Its result then means nothing.
 func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) (notFinite uint8) {
 	from, end := t.check(kv, blocks, scratch)
 	st := s.newAttendState(t, kv, blocks, scratch)
@@ -163,11 +168,15 @@ func (s Set) newAttendState(t *Tile, kv *KV, blocks []int32, scratch []float32) 
 			scale, finite = s.keyInts(kv, q, t.Q[i], 1.0/intMax)
 			st.scale[i] = t.Scale * scale
 		}
+		st.peak[i], st.sum[i] = noScore, 0
+		if sink := t.Sink[i]; t.Sinks {
+			st.peak[i], st.sum[i] = sink, 1
+			finite = finite && sink-sink == 0
+		}
 		if !finite {
 			st.notFinite |= 1 << i
 		}
 		clear(st.o[i*MaxHeadDim:][:t.HeadDim])
-		st.peak[i], st.sum[i] = noScore, 0
 	}
 	return st
 }

@@ -133,6 +133,9 @@ func (h *history) attend64(tile *Tile, i int) []float64 {
 	q, from, end, scale, cap := tile.Q[i], int(tile.From[i]), int(tile.Len[i]), float64(tile.Scale), float64(tile.Softcap)
 	out := make([]float64, len(q))
 	s, peak, sum := make([]float64, max(end, 0)), math.Inf(-1), 0.0
+	if tile.Sinks {
+		peak = float64(tile.Sink[i])
+	}
 	for t := from; t < end; t++ {
 		for d := range q {
 			s[t] += float64(q[d]) * float64(h.k[t][d]) * scale
@@ -144,6 +147,9 @@ func (h *history) attend64(tile *Tile, i int) []float64 {
 			s[t] += float64(tile.Bias[i][t])
 		}
 		peak = max(peak, s[t])
+	}
+	if tile.Sinks {
+		sum = math.Exp(float64(tile.Sink[i]) - peak)
 	}
 	for t := from; t < end; t++ {
 		w := math.Exp(s[t] - peak)
@@ -211,6 +217,11 @@ func TestAttend(t *testing.T) {
 					if rapid.Bool().Draw(r, "bias") {
 						tile.biased(t, rng)
 					}
+					if tile.Sinks = rapid.Bool().Draw(r, "sinks"); tile.Sinks {
+						for i := range tile.N {
+							tile.Sink[i] = rapid.SampledFrom([]float32{-100, -3, 0, 2, 20, 200}).Draw(r, "sink")
+						}
+					}
 					s.Attend(tile, h.kv, h.blocks, scratchOf(t, nan32))
 					for i := range tile.N {
 						want := h.attend64(tile, i)
@@ -252,9 +263,13 @@ func TestAttendAlone(t *testing.T) {
 			if rapid.Bool().Draw(r, "bias") {
 				tile.biased(t, rng)
 			}
+			if tile.Sinks = rapid.Bool().Draw(r, "sinks"); tile.Sinks {
+				copy(tile.Sink[:], randomRow(rng, TileQueries))
+			}
 			s.Attend(tile, h.kv, h.blocks, scratchOf(t, nan32))
 			for i := range tile.N {
-				one := Tile{N: 1, HeadDim: hd, Scale: tile.Scale, Softcap: tile.Softcap}
+				one := Tile{N: 1, HeadDim: hd, Scale: tile.Scale, Softcap: tile.Softcap, Sinks: tile.Sinks}
+				one.Sink[0] = tile.Sink[i]
 				one.Q[0], one.Out[0], one.From[0], one.Len[0] = tile.Q[i], make([]float32, hd), tile.From[i], tile.Len[i]
 				one.Bias[0] = tile.Bias[i]
 				s.Attend(&one, h.kv, h.blocks, scratchOf(t, 1e30))

@@ -122,6 +122,9 @@ func (h *heading) ask(own *private, i, row, head int) {
 	t.Out[i] = own.out[i*hd:][:hd]
 	t.From[i], t.Len[i] = h.a.sees(pos, h.f.end(row))
 	t.Bias[i] = h.a.bias(head, pos)
+	if h.a.Sinks != nil {
+		t.Sink[i] = h.a.Sinks[head]
+	}
 }
 
 // end is one more than the last position of a row's sequence in the batch.
@@ -150,7 +153,7 @@ func (h *heading) answer(own *private, from slots, at, head int) {
 
 func (h *heading) run(own *private, n int, blocks []int32) {
 	t := &own.tile
-	t.N, t.HeadDim, t.Scale, t.Softcap = n, h.a.HeadDim, h.a.Scale, h.a.Softcap
+	t.N, t.HeadDim, t.Scale, t.Softcap, t.Sinks = n, h.a.HeadDim, h.a.Scale, h.a.Softcap, h.a.Sinks != nil
 	for bad := h.f.set.Attend(t, &own.kv, blocks, own.attend); bad != 0; bad &= bad - 1 {
 		h.f.faults.add(own.rowOf[bits.TrailingZeros8(bad)])
 	}

@@ -192,6 +192,10 @@ type Attention struct {
 	// the middle where they are the same, the ones after it for keys that come later.
 	// It is as long for every head and odd, and covers all distances. nil: none.
 	Bias [][]float32
+
+	// Sinks has a score of each query head for a position without a value, which
+	// takes part in the softmax. [Heads]; nil: none.
+	Sinks []float32
 }
 
 // queryNorm is the norm of a head's queries; nil: none.

@@ -70,6 +70,9 @@ func (j *headsJob) head(i, head int) {
 	first, end := a.sees(pos, r.batch.Positions[r.batch.Start[seq+1]-1]+1)
 	scores, bias := make([]float64, end-first), a.bias(head, pos)
 	peak := math.Inf(-1)
+	if a.Sinks != nil {
+		peak = float64(a.Sinks[head])
+	}
 	for t := range scores {
 		k := r.keys[a.Layer][r.slot(seq, first+int32(t))][kv:][:a.HeadDim]
 		sum := 0.0
@@ -87,6 +90,9 @@ func (j *headsJob) head(i, head int) {
 		peak = max(peak, sum)
 	}
 	total := 0.0
+	if a.Sinks != nil {
+		total = math.Exp(float64(a.Sinks[head]) - peak)
+	}
 	out := make([]float64, a.HeadDim)
 	for t, s := range scores {
 		w := math.Exp(s - peak)
