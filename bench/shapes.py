@@ -3,16 +3,20 @@
 
     shapes.py --vocabulary VOCAB.gguf --quantize LLAMA_QUANTIZE --out DIR [--shape qwen3-0.6b] [--types Q8_0 Q4_0 Q4_K_M]
 
+    shapes.py --vocabulary VOCAB.gguf --out DIR --shape gpt-oss-20b|qwen3-30b-a3b [--layers N]
+
 The tokenizer comes from VOCAB.gguf (llama.cpp's source ships models/ggml-vocab-qwen2.gguf), so prompts tokenize as they do
 for the real model. The weights are the same at every run (seeded). The F16 file is removed when the quantised ones are there.
+Mixtures of experts would take very long that way: their blocks are random bytes below scales that make sense, written directly
+in the one mix of formats that people run. --layers makes a smaller file; a step's time is then that of fewer layers.
 """
 import argparse
 import pathlib
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from gguf import GGUFReader, GGUFWriter
+from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, RopeScalingType
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -42,6 +46,33 @@ SHAPES = {
 }
 
 
+@dataclass(frozen=True)
+class Mixture(Shape):
+    experts: int = 0
+    used: int = 0
+    expert_ff: int = 0
+    window: int = 0
+    eps: float = 1e-6
+    biases: bool = False  # and sinks, and YaRN: as in gpt-oss
+    mix: str = "Q4_K_M"
+
+
+MIXTURES = {
+    "qwen3-30b-a3b": Mixture("qwen3moe", 48, 2048, 6144, 32, 4, 128, 151936, 1e6, 40960, True, 128, 8, 768),
+    "gpt-oss-20b": Mixture(
+        "gpt-oss", 24, 2880, 2880, 64, 8, 64, 201088, 150000, 131072, False, 32, 4, 2880, 128, 1e-5, True, "MXFP4"
+    ),
+}
+
+# Of a format: bytes of a block, values of a block, where its scales are and what they are, so that weights have a deviation of 0.02.
+BLOCKS = {
+    "Q8_0": (34, 32, {0: np.float16(0.02 / 74)}),
+    "Q4_K": (144, 256, {0: np.float16(7.75e-5), 2: np.float16(7.5 * 7.75e-5)}),
+    "Q6_K": (210, 256, {208: np.float16(1.46e-5)}),
+    "MXFP4": (17, 32, {0: np.uint8(120)}),
+}
+
+
 def write_settings(w, name, s):
     w.add_name(name + " random")
     w.add_context_length(s.context)
@@ -54,7 +85,7 @@ def write_settings(w, name, s):
     w.add_value_length(s.head_dim)
     w.add_rope_dimension_count(s.head_dim)
     w.add_rope_freq_base(s.rope_base)
-    w.add_layer_norm_rms_eps(1e-6)
+    w.add_layer_norm_rms_eps(getattr(s, "eps", 1e-6))
     w.add_vocab_size(s.vocab)
 
 
@@ -108,6 +139,75 @@ def write_weights(w, s):
     ones("output_norm.weight", s.dim)
 
 
+def mixture_tensors(s):
+    """Name, format and shape of each tensor, the fastest dimension last."""
+    more, plain = ("Q6_K", "Q4_K") if s.mix == "Q4_K_M" else ("Q8_0", "Q8_0")
+    experts = "Q4_K" if s.mix == "Q4_K_M" else "MXFP4"
+    q, kv = s.heads * s.head_dim, s.kv_heads * s.head_dim
+    yield "token_embd.weight", plain, (s.vocab, s.dim)
+    yield "output.weight", more, (s.vocab, s.dim)
+    yield "output_norm.weight", "F32", (s.dim,)
+    for i in range(s.layers):
+        p = f"blk.{i}."
+        finer = s.mix == "Q4_K_M" and (i < s.layers // 8 or i >= 7 * s.layers // 8 or (i - s.layers // 8) % 3 == 2)
+        for name, kind, shape, bias in (
+            ("attn_norm", "F32", (s.dim,), False),
+            ("attn_q", plain, (q, s.dim), True),
+            ("attn_k", plain, (kv, s.dim), True),
+            ("attn_v", more if finer else plain, (kv, s.dim), True),
+            ("attn_output", plain, (s.dim, q), True),
+            ("post_attention_norm" if s.biases else "ffn_norm", "F32", (s.dim,), False),
+            ("ffn_gate_inp", "F32", (s.experts, s.dim), True),
+            ("ffn_gate_exps", experts, (s.experts, s.expert_ff, s.dim), True),
+            ("ffn_up_exps", experts, (s.experts, s.expert_ff, s.dim), True),
+            ("ffn_down_exps", "Q6_K" if finer else experts, (s.experts, s.dim, s.expert_ff), True),
+        ):
+            yield p + name + ".weight", kind, shape
+            if bias and s.biases:
+                yield p + name + ".bias", "F32", shape[:-1]
+        if s.qk_norm:
+            yield p + "attn_q_norm.weight", "F32", (s.head_dim,)
+            yield p + "attn_k_norm.weight", "F32", (s.head_dim,)
+        if s.biases:
+            yield p + "attn_sinks.weight", "F32", (s.heads,)
+
+
+def random_tensor(random, name, kind, shape):
+    if kind == "F32":
+        return np.ones(shape, np.float32) if "norm" in name else random.standard_normal(shape, np.float32) * np.float32(0.02)
+    size, values, scales = BLOCKS[kind]
+    blocks = np.frombuffer(random.bytes(int(np.prod(shape)) // values * size), np.uint8).reshape(-1, size).copy()
+    for at, scale in scales.items():
+        blocks[:, at : at + scale.nbytes] = np.frombuffer(scale.tobytes(), np.uint8)
+    return blocks.reshape(*shape[:-1], -1)
+
+
+def write_mixture(path, name, s, vocabulary):
+    w = GGUFWriter(path, s.arch)
+    write_settings(w, name, s)
+    w.add_expert_count(s.experts)
+    w.add_expert_used_count(s.used)
+    w.add_expert_feed_forward_length(s.expert_ff)
+    if s.biases:
+        w.add_sliding_window(s.window)
+        w.add_rope_scaling_type(RopeScalingType.YARN)
+        w.add_rope_scaling_factor(32.0)
+        w.add_rope_scaling_orig_ctx_len(4096)
+    write_vocabulary(w, vocabulary, s.vocab)
+    tensors = list(mixture_tensors(s))
+    for tensor, kind, shape in tensors:
+        size, values, _ = BLOCKS.get(kind, (4, 1, None))
+        nbytes = int(np.prod(shape)) // values * size
+        w.add_tensor_info(tensor, shape, np.dtype(np.float32), nbytes, GGMLQuantizationType[kind])
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_ti_data_to_file()
+    random = np.random.default_rng(7)
+    for tensor, kind, shape in tensors:
+        w.write_tensor_data(random_tensor(random, tensor, kind, shape))
+    w.close()
+
+
 def write_f16(path, name, vocabulary):
     shape = SHAPES[name]
     w = GGUFWriter(path, shape.arch)
@@ -123,12 +223,23 @@ def write_f16(path, name, vocabulary):
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--vocabulary", required=True, type=pathlib.Path)
-    p.add_argument("--quantize", required=True, help="path of llama-quantize")
+    p.add_argument("--quantize", help="path of llama-quantize; mixtures do without")
     p.add_argument("--out", required=True, type=pathlib.Path)
-    p.add_argument("--shape", default="qwen3-0.6b", choices=sorted(SHAPES))
+    p.add_argument("--shape", default="qwen3-0.6b", choices=sorted(SHAPES) + sorted(MIXTURES))
+    p.add_argument("--layers", type=int, help="of a mixture: fewer than the real model has")
     p.add_argument("--types", nargs="+", default=["Q8_0", "Q4_0", "Q4_K_M"])
     p.add_argument("--keep-f16", action="store_true")
     a = p.parse_args()
+
+    if a.shape in MIXTURES:
+        s = MIXTURES[a.shape]
+        s = replace(s, layers=a.layers or s.layers)
+        path = a.out / f"{a.shape}-{s.mix.lower()}{f'-{a.layers}l' if a.layers else ''}.gguf"
+        if not path.exists():
+            write_mixture(path.with_suffix(".part"), a.shape, s, a.vocabulary)
+            path.with_suffix(".part").rename(path)
+        print(path)
+        return
 
     wanted = {t: a.out / f"{a.shape}-{t.lower()}.gguf" for t in a.types}
     missing = {t: f for t, f in wanted.items() if not f.exists()}
