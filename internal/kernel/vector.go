@@ -8,6 +8,8 @@ import (
 // Exactness of the elementwise family, tested for every tier against float64:
 //
 //	Add, Scale             correctly rounded
+//	AddScaled              error <= 2^-23 * (|dst| + |x*c|)
+//	SwigluOAIRows          error <= (expRelErr + 1.702*|gate|*expArgErr) * |result|
 //	ExpSum, SiluMulRows    relative error of an element of argument x <= expRelErr + |x| * expArgErr
 //	GeluErfMulRows         error <= 3e-5 * |up|, of GELU as it is defined
 //	GeluMulRows            error <= geluRelErr * max(|result|, |gate*up|)
@@ -76,6 +78,12 @@ func (s Set) Add(dst, x []float32) {
 	s.add(dst, x)
 }
 
+// AddScaled sets dst += x*c.
+func (s Set) AddScaled(dst, x []float32, c float32) {
+	sameLength("AddScaled", len(dst), len(x))
+	s.addScaled(dst, x, c)
+}
+
 // Scale sets dst *= c.
 func (s Set) Scale(dst []float32, c float32) { s.scaleTo(dst, dst, c) }
 
@@ -86,6 +94,15 @@ func (s Set) SiluMulRows(x []float32, rows, ld, n int) {
 	for r := range rows {
 		row := x[r*ld:][:2*n]
 		s.siluMul(row[:n], row[:n], row[n:])
+	}
+}
+
+// SwigluOAIRows sets gate = g / (1 + exp(-1.702g)) * (u + 1), with g = min(gate, 7) and
+// u = up within [-7, 7], in rows that lie as for SiluMulRows: gpt-oss's activation.
+func (s Set) SwigluOAIRows(x []float32, rows, ld, n int) {
+	for r := range rows {
+		row := x[r*ld:][:2*n]
+		s.swigluOAI(row[:n], row[:n], row[n:])
 	}
 }
 

@@ -77,6 +77,28 @@ func (s Set) siluMul(dst, gate, up []float32) {
 	siluMulGeneric(dst[done:], gate[done:], up[done:])
 }
 
+func (s Set) swigluOAI(dst, gate, up []float32) {
+	n, done := s.registers(len(dst))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		vecSwigluOAIAVX512(ptr(dst), ptr(gate), ptr(up), n)
+	case cpu.AVX2:
+		vecSwigluOAIAVX2(ptr(dst), ptr(gate), ptr(up), n)
+	}
+	swigluOAIGeneric(dst[done:], gate[done:], up[done:])
+}
+
+func (s Set) addScaled(dst, x []float32, c float32) {
+	n, done := s.registers(len(dst))
+	switch s.tier {
+	case cpu.AVX512VNNI:
+		vecAddScaledAVX512(ptr(dst), ptr(x), n, c)
+	case cpu.AVX2:
+		vecAddScaledAVX2(ptr(dst), ptr(x), n, c)
+	}
+	addScaled(dst[done:], x[done:], c)
+}
+
 func (s Set) geluMul(dst, gate, up []float32) {
 	n, done := s.registers(len(dst))
 	switch s.tier {

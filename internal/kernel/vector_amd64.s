@@ -88,6 +88,51 @@ done8:
 	VZEROUPPER
 	RET
 
+// func vecAddScaledAVX512(dst *float32, x *float32, n int, c float32)
+// Requires: AVX, AVX512F
+TEXT ·vecAddScaledAVX512(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS c+24(FP), Z0
+
+wide9:
+	CMPQ        DX, $0x00000004
+	JLT         rest10
+	VMOVUPS     (AX), Z1
+	VFMADD231PS (CX), Z0, Z1
+	VMOVUPS     Z1, (AX)
+	VMOVUPS     64(AX), Z1
+	VFMADD231PS 64(CX), Z0, Z1
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     128(AX), Z1
+	VFMADD231PS 128(CX), Z0, Z1
+	VMOVUPS     Z1, 128(AX)
+	VMOVUPS     192(AX), Z1
+	VFMADD231PS 192(CX), Z0, Z1
+	VMOVUPS     Z1, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
+	SUBQ        $0x00000004, DX
+	JMP         wide9
+
+rest10:
+	TESTQ DX, DX
+	JLE   done12
+
+loop11:
+	VMOVUPS     (AX), Z1
+	VFMADD231PS (CX), Z0, Z1
+	VMOVUPS     Z1, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	DECQ        DX
+	JNZ         loop11
+
+done12:
+	VZEROUPPER
+	RET
+
 // func vecScaleMulAVX512(dst *float32, x *float32, w *float32, n int, c float32)
 // Requires: AVX, AVX512F
 TEXT ·vecScaleMulAVX512(SB), NOSPLIT, $0-36
@@ -97,9 +142,9 @@ TEXT ·vecScaleMulAVX512(SB), NOSPLIT, $0-36
 	MOVQ         w+16(FP), BX
 	VBROADCASTSS c+32(FP), Z0
 
-wide9:
+wide13:
 	CMPQ    DX, $0x00000004
-	JLT     rest10
+	JLT     rest14
 	VMULPS  (CX), Z0, Z1
 	VMULPS  (BX), Z1, Z1
 	VMOVUPS Z1, (AX)
@@ -116,13 +161,13 @@ wide9:
 	ADDQ    $+256, CX
 	ADDQ    $+256, BX
 	SUBQ    $0x00000004, DX
-	JMP     wide9
+	JMP     wide13
 
-rest10:
+rest14:
 	TESTQ DX, DX
-	JLE   done12
+	JLE   done16
 
-loop11:
+loop15:
 	VMULPS  (CX), Z0, Z1
 	VMULPS  (BX), Z1, Z1
 	VMOVUPS Z1, (AX)
@@ -130,9 +175,9 @@ loop11:
 	ADDQ    $+64, CX
 	ADDQ    $+64, BX
 	DECQ    DX
-	JNZ     loop11
+	JNZ     loop15
 
-done12:
+done16:
 	VZEROUPPER
 	RET
 
@@ -147,9 +192,9 @@ TEXT ·vecDotAVX512(SB), NOSPLIT, $0-28
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 
-wide13:
+wide17:
 	CMPQ        DX, $0x00000004
-	JLT         rest14
+	JLT         rest18
 	VMOVUPS     (AX), Z4
 	VFMADD231PS (CX), Z4, Z0
 	VMOVUPS     64(AX), Z4
@@ -161,21 +206,21 @@ wide13:
 	ADDQ        $+256, AX
 	ADDQ        $+256, CX
 	SUBQ        $0x00000004, DX
-	JMP         wide13
+	JMP         wide17
 
-rest14:
+rest18:
 	TESTQ DX, DX
-	JLE   done16
+	JLE   done20
 
-loop15:
+loop19:
 	VMOVUPS     (AX), Z4
 	VFMADD231PS (CX), Z4, Z0
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	DECQ        DX
-	JNZ         loop15
+	JNZ         loop19
 
-done16:
+done20:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z2, Z0, Z0
@@ -210,9 +255,9 @@ TEXT ·vecExpSumAVX512(SB), NOSPLIT, $0-28
 	VPXORD       Z4, Z4, Z4
 	VPXORD       Z5, Z5, Z5
 
-wide17:
+wide21:
 	CMPQ        CX, $0x00000002
-	JLT         rest18
+	JLT         rest22
 	VMOVUPS     (AX), Z12
 	VSUBPS      Z0, Z12, Z12
 	VMULPS      Z1, Z12, Z12
@@ -245,13 +290,13 @@ wide17:
 	VADDPS      Z12, Z5, Z5
 	ADDQ        $+128, AX
 	SUBQ        $0x00000002, CX
-	JMP         wide17
+	JMP         wide21
 
-rest18:
+rest22:
 	TESTQ CX, CX
-	JLE   done20
+	JLE   done24
 
-loop19:
+loop23:
 	VMOVUPS     (AX), Z12
 	VSUBPS      Z0, Z12, Z12
 	VMULPS      Z1, Z12, Z12
@@ -269,9 +314,9 @@ loop19:
 	VADDPS      Z12, Z4, Z4
 	ADDQ        $+64, AX
 	DECQ        CX
-	JNZ         loop19
+	JNZ         loop23
 
-done20:
+done24:
 	VADDPS        Z5, Z4, Z4
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y0
@@ -322,28 +367,28 @@ TEXT ·vecSumAVX512(SB), NOSPLIT, $0-20
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 
-wide21:
+wide25:
 	CMPQ   CX, $0x00000004
-	JLT    rest22
+	JLT    rest26
 	VADDPS (AX), Z0, Z0
 	VADDPS 64(AX), Z1, Z1
 	VADDPS 128(AX), Z2, Z2
 	VADDPS 192(AX), Z3, Z3
 	ADDQ   $+256, AX
 	SUBQ   $0x00000004, CX
-	JMP    wide21
+	JMP    wide25
 
-rest22:
+rest26:
 	TESTQ CX, CX
-	JLE   done24
+	JLE   done28
 
-loop23:
+loop27:
 	VADDPS (AX), Z0, Z0
 	ADDQ   $+64, AX
 	DECQ   CX
-	JNZ    loop23
+	JNZ    loop27
 
-done24:
+done28:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z2, Z0, Z0
@@ -370,9 +415,9 @@ TEXT ·vecSquaresAVX512(SB), NOSPLIT, $0-28
 	VPXORD       Z3, Z3, Z3
 	VPXORD       Z4, Z4, Z4
 
-wide25:
+wide29:
 	CMPQ        CX, $0x00000004
-	JLT         rest26
+	JLT         rest30
 	VMOVUPS     (AX), Z5
 	VSUBPS      Z0, Z5, Z5
 	VFMADD231PS Z5, Z5, Z1
@@ -387,21 +432,21 @@ wide25:
 	VFMADD231PS Z5, Z5, Z4
 	ADDQ        $+256, AX
 	SUBQ        $0x00000004, CX
-	JMP         wide25
+	JMP         wide29
 
-rest26:
+rest30:
 	TESTQ CX, CX
-	JLE   done28
+	JLE   done32
 
-loop27:
+loop31:
 	VMOVUPS     (AX), Z5
 	VSUBPS      Z0, Z5, Z5
 	VFMADD231PS Z5, Z5, Z1
 	ADDQ        $+64, AX
 	DECQ        CX
-	JNZ         loop27
+	JNZ         loop31
 
-done28:
+done32:
 	VADDPS        Z2, Z1, Z1
 	VADDPS        Z4, Z3, Z3
 	VADDPS        Z3, Z1, Z1
@@ -428,9 +473,9 @@ TEXT ·vecCentreAVX512(SB), NOSPLIT, $0-48
 	VBROADCASTSS mean+40(FP), Z0
 	VBROADCASTSS c+44(FP), Z1
 
-wide29:
+wide33:
 	CMPQ        SI, $0x00000002
-	JLT         rest30
+	JLT         rest34
 	VMOVUPS     (CX), Z2
 	VSUBPS      Z0, Z2, Z2
 	VMULPS      Z1, Z2, Z2
@@ -448,13 +493,13 @@ wide29:
 	ADDQ        $+128, DX
 	ADDQ        $+128, BX
 	SUBQ        $0x00000002, SI
-	JMP         wide29
+	JMP         wide33
 
-rest30:
+rest34:
 	TESTQ SI, SI
-	JLE   done32
+	JLE   done36
 
-loop31:
+loop35:
 	VMOVUPS     (CX), Z2
 	VSUBPS      Z0, Z2, Z2
 	VMULPS      Z1, Z2, Z2
@@ -466,9 +511,9 @@ loop31:
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	DECQ        SI
-	JNZ         loop31
+	JNZ         loop35
 
-done32:
+done36:
 	VZEROUPPER
 	RET
 
@@ -490,9 +535,9 @@ TEXT ·vecSiluMulAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS word3f31725d<>+0(SB), Z8
 	VPXORD       Z9, Z9, Z9
 
-wide33:
+wide37:
 	CMPQ        BX, $0x00000002
-	JLT         rest34
+	JLT         rest38
 	VMOVUPS     (CX), Z10
 	VSUBPS      Z10, Z9, Z11
 	VMAXPS      Z0, Z11, Z11
@@ -531,13 +576,13 @@ wide33:
 	ADDQ        $+128, CX
 	ADDQ        $+128, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide33
+	JMP         wide37
 
-rest34:
+rest38:
 	TESTQ BX, BX
-	JLE   done36
+	JLE   done40
 
-loop35:
+loop39:
 	VMOVUPS     (CX), Z10
 	VSUBPS      Z10, Z9, Z11
 	VMAXPS      Z0, Z11, Z11
@@ -559,9 +604,9 @@ loop35:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	DECQ        BX
-	JNZ         loop35
+	JNZ         loop39
 
-done36:
+done40:
 	VZEROUPPER
 	RET
 
@@ -584,9 +629,9 @@ TEXT ·vecGeluMulAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS wordbfcc422a<>+0(SB), Z9
 	VBROADCASTSS wordbd922279<>+0(SB), Z10
 
-wide37:
+wide41:
 	CMPQ        BX, $0x00000002
-	JLT         rest38
+	JLT         rest42
 	VMOVUPS     (CX), Z11
 	VMULPS      Z11, Z11, Z12
 	VFMADD213PS Z9, Z10, Z12
@@ -629,13 +674,13 @@ wide37:
 	ADDQ        $+128, CX
 	ADDQ        $+128, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide37
+	JMP         wide41
 
-rest38:
+rest42:
 	TESTQ BX, BX
-	JLE   done40
+	JLE   done44
 
-loop39:
+loop43:
 	VMOVUPS     (CX), Z11
 	VMULPS      Z11, Z11, Z12
 	VFMADD213PS Z9, Z10, Z12
@@ -659,9 +704,9 @@ loop39:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	DECQ        BX
-	JNZ         loop39
+	JNZ         loop43
 
-done40:
+done44:
 	VZEROUPPER
 	RET
 
@@ -692,9 +737,9 @@ TEXT ·vecGeluErfMulAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS word3a384bce<>+0(SB), Z11
 	VBROADCASTSS word41c80000<>+0(SB), Z12
 
-wide41:
+wide45:
 	CMPQ        BX, $0x00000002
-	JLT         rest42
+	JLT         rest46
 	VMOVUPS     (CX), Z13
 	VMULPS      Z13, Z13, Z14
 	VMINPS      Z12, Z14, Z14
@@ -743,13 +788,13 @@ wide41:
 	ADDQ        $+128, CX
 	ADDQ        $+128, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide41
+	JMP         wide45
 
-rest42:
+rest46:
 	TESTQ BX, BX
-	JLE   done44
+	JLE   done48
 
-loop43:
+loop47:
 	VMOVUPS     (CX), Z13
 	VMULPS      Z13, Z13, Z14
 	VMINPS      Z12, Z14, Z14
@@ -776,9 +821,9 @@ loop43:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	DECQ        BX
-	JNZ         loop43
+	JNZ         loop47
 
-done44:
+done48:
 	VZEROUPPER
 	RET
 
@@ -794,6 +839,125 @@ GLOBL word3a384bce<>(SB), RODATA|NOPTR, $4
 DATA word41c80000<>+0(SB)/4, $0x41c80000
 GLOBL word41c80000<>(SB), RODATA|NOPTR, $4
 
+// func vecSwigluOAIAVX512(dst *float32, gate *float32, up *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·vecSwigluOAIAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         gate+8(FP), CX
+	MOVQ         up+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS wordc2ae0000<>+0(SB), Z0
+	VBROADCASTSS word42b00000<>+0(SB), Z1
+	VBROADCASTSS word3fb8aa3b<>+0(SB), Z2
+	VBROADCASTSS word3f800000<>+0(SB), Z3
+	VBROADCASTSS word3af4ba82<>+0(SB), Z4
+	VBROADCASTSS word3c13bc29<>+0(SB), Z5
+	VBROADCASTSS word3d648e74<>+0(SB), Z6
+	VBROADCASTSS word3e75edab<>+0(SB), Z7
+	VBROADCASTSS word3f31725d<>+0(SB), Z8
+	VBROADCASTSS word40e00000<>+0(SB), Z9
+	VBROADCASTSS wordc0e00000<>+0(SB), Z10
+	VBROADCASTSS wordbfd9db23<>+0(SB), Z11
+
+wide49:
+	CMPQ        BX, $0x00000002
+	JLT         rest50
+	VMOVUPS     (CX), Z12
+	VMINPS      Z12, Z9, Z12
+	VMULPS      Z11, Z12, Z13
+	VMAXPS      Z0, Z13, Z13
+	VMINPS      Z1, Z13, Z13
+	VMULPS      Z2, Z13, Z13
+	VREDUCEPS   $0x09, Z13, Z14
+	VMOVUPS     Z4, Z15
+	VFMADD213PS Z5, Z14, Z15
+	VFMADD213PS Z6, Z14, Z15
+	VFMADD213PS Z7, Z14, Z15
+	VFMADD213PS Z8, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VSCALEFPS   Z13, Z15, Z13
+	VADDPS      Z3, Z13, Z13
+	VDIVPS      Z13, Z12, Z12
+	VMOVUPS     (DX), Z13
+	VMINPS      Z13, Z9, Z13
+	VMAXPS      Z13, Z10, Z13
+	VADDPS      Z3, Z13, Z13
+	VMULPS      Z13, Z12, Z12
+	VMOVUPS     Z12, (AX)
+	VMOVUPS     64(CX), Z12
+	VMINPS      Z12, Z9, Z12
+	VMULPS      Z11, Z12, Z13
+	VMAXPS      Z0, Z13, Z13
+	VMINPS      Z1, Z13, Z13
+	VMULPS      Z2, Z13, Z13
+	VREDUCEPS   $0x09, Z13, Z14
+	VMOVUPS     Z4, Z15
+	VFMADD213PS Z5, Z14, Z15
+	VFMADD213PS Z6, Z14, Z15
+	VFMADD213PS Z7, Z14, Z15
+	VFMADD213PS Z8, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VSCALEFPS   Z13, Z15, Z13
+	VADDPS      Z3, Z13, Z13
+	VDIVPS      Z13, Z12, Z12
+	VMOVUPS     64(DX), Z13
+	VMINPS      Z13, Z9, Z13
+	VMAXPS      Z13, Z10, Z13
+	VADDPS      Z3, Z13, Z13
+	VMULPS      Z13, Z12, Z12
+	VMOVUPS     Z12, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $0x00000002, BX
+	JMP         wide49
+
+rest50:
+	TESTQ BX, BX
+	JLE   done52
+
+loop51:
+	VMOVUPS     (CX), Z12
+	VMINPS      Z12, Z9, Z12
+	VMULPS      Z11, Z12, Z13
+	VMAXPS      Z0, Z13, Z13
+	VMINPS      Z1, Z13, Z13
+	VMULPS      Z2, Z13, Z13
+	VREDUCEPS   $0x09, Z13, Z14
+	VMOVUPS     Z4, Z15
+	VFMADD213PS Z5, Z14, Z15
+	VFMADD213PS Z6, Z14, Z15
+	VFMADD213PS Z7, Z14, Z15
+	VFMADD213PS Z8, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VSCALEFPS   Z13, Z15, Z13
+	VADDPS      Z3, Z13, Z13
+	VDIVPS      Z13, Z12, Z12
+	VMOVUPS     (DX), Z13
+	VMINPS      Z13, Z9, Z13
+	VMAXPS      Z13, Z10, Z13
+	VADDPS      Z3, Z13, Z13
+	VMULPS      Z13, Z12, Z12
+	VMOVUPS     Z12, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	DECQ        BX
+	JNZ         loop51
+
+done52:
+	VZEROUPPER
+	RET
+
+DATA word40e00000<>+0(SB)/4, $0x40e00000
+GLOBL word40e00000<>(SB), RODATA|NOPTR, $4
+
+DATA wordc0e00000<>+0(SB)/4, $0xc0e00000
+GLOBL wordc0e00000<>(SB), RODATA|NOPTR, $4
+
+DATA wordbfd9db23<>+0(SB)/4, $0xbfd9db23
+GLOBL wordbfd9db23<>(SB), RODATA|NOPTR, $4
+
 // func vecRopeHalvesAVX512(lo *float32, hi *float32, cos *float32, sin *float32, n int)
 // Requires: AVX, AVX512F
 TEXT ·vecRopeHalvesAVX512(SB), NOSPLIT, $0-40
@@ -803,9 +967,9 @@ TEXT ·vecRopeHalvesAVX512(SB), NOSPLIT, $0-40
 	MOVQ  cos+16(FP), BX
 	MOVQ  sin+24(FP), SI
 	TESTQ DX, DX
-	JLE   done46
+	JLE   done54
 
-loop45:
+loop53:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (BX), Z2
@@ -821,9 +985,9 @@ loop45:
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	DECQ        DX
-	JNZ         loop45
+	JNZ         loop53
 
-done46:
+done54:
 	VZEROUPPER
 	RET
 
@@ -835,9 +999,9 @@ TEXT ·vecRopePairsAVX512(SB), NOSPLIT, $0-32
 	MOVQ  cos+8(FP), DX
 	MOVQ  sin+16(FP), BX
 	TESTQ CX, CX
-	JLE   done48
+	JLE   done56
 
-loop47:
+loop55:
 	VMOVUPS        (AX), Z0
 	VPMOVZXDQ      (DX), Z1
 	VPMOVZXDQ      (BX), Z2
@@ -851,9 +1015,9 @@ loop47:
 	ADDQ           $+32, DX
 	ADDQ           $+32, BX
 	DECQ           CX
-	JNZ            loop47
+	JNZ            loop55
 
-done48:
+done56:
 	VZEROUPPER
 	RET
 
@@ -864,9 +1028,9 @@ TEXT ·vecAddAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 
-wide49:
+wide57:
 	CMPQ    DX, $0x00000004
-	JLT     rest50
+	JLT     rest58
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -882,22 +1046,22 @@ wide49:
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $0x00000004, DX
-	JMP     wide49
+	JMP     wide57
 
-rest50:
+rest58:
 	TESTQ DX, DX
-	JLE   done52
+	JLE   done60
 
-loop51:
+loop59:
 	VMOVUPS (AX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	DECQ    DX
-	JNZ     loop51
+	JNZ     loop59
 
-done52:
+done60:
 	VZEROUPPER
 	RET
 
@@ -909,9 +1073,9 @@ TEXT ·vecScaleAVX2(SB), NOSPLIT, $0-28
 	MOVQ         n+16(FP), DX
 	VBROADCASTSS c+24(FP), Y0
 
-wide53:
+wide61:
 	CMPQ    DX, $0x00000004
-	JLT     rest54
+	JLT     rest62
 	VMULPS  (CX), Y0, Y1
 	VMOVUPS Y1, (AX)
 	VMULPS  32(CX), Y0, Y1
@@ -923,21 +1087,66 @@ wide53:
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $0x00000004, DX
-	JMP     wide53
+	JMP     wide61
 
-rest54:
+rest62:
 	TESTQ DX, DX
-	JLE   done56
+	JLE   done64
 
-loop55:
+loop63:
 	VMULPS  (CX), Y0, Y1
 	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	DECQ    DX
-	JNZ     loop55
+	JNZ     loop63
 
-done56:
+done64:
+	VZEROUPPER
+	RET
+
+// func vecAddScaledAVX2(dst *float32, x *float32, n int, c float32)
+// Requires: AVX, FMA3
+TEXT ·vecAddScaledAVX2(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS c+24(FP), Y0
+
+wide65:
+	CMPQ        DX, $0x00000004
+	JLT         rest66
+	VMOVUPS     (AX), Y1
+	VFMADD231PS (CX), Y0, Y1
+	VMOVUPS     Y1, (AX)
+	VMOVUPS     32(AX), Y1
+	VFMADD231PS 32(CX), Y0, Y1
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     64(AX), Y1
+	VFMADD231PS 64(CX), Y0, Y1
+	VMOVUPS     Y1, 64(AX)
+	VMOVUPS     96(AX), Y1
+	VFMADD231PS 96(CX), Y0, Y1
+	VMOVUPS     Y1, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	SUBQ        $0x00000004, DX
+	JMP         wide65
+
+rest66:
+	TESTQ DX, DX
+	JLE   done68
+
+loop67:
+	VMOVUPS     (AX), Y1
+	VFMADD231PS (CX), Y0, Y1
+	VMOVUPS     Y1, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	DECQ        DX
+	JNZ         loop67
+
+done68:
 	VZEROUPPER
 	RET
 
@@ -950,9 +1159,9 @@ TEXT ·vecScaleMulAVX2(SB), NOSPLIT, $0-36
 	MOVQ         w+16(FP), BX
 	VBROADCASTSS c+32(FP), Y0
 
-wide57:
+wide69:
 	CMPQ    DX, $0x00000004
-	JLT     rest58
+	JLT     rest70
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -969,13 +1178,13 @@ wide57:
 	ADDQ    $+128, CX
 	ADDQ    $+128, BX
 	SUBQ    $0x00000004, DX
-	JMP     wide57
+	JMP     wide69
 
-rest58:
+rest70:
 	TESTQ DX, DX
-	JLE   done60
+	JLE   done72
 
-loop59:
+loop71:
 	VMULPS  (CX), Y0, Y1
 	VMULPS  (BX), Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -983,9 +1192,9 @@ loop59:
 	ADDQ    $+32, CX
 	ADDQ    $+32, BX
 	DECQ    DX
-	JNZ     loop59
+	JNZ     loop71
 
-done60:
+done72:
 	VZEROUPPER
 	RET
 
@@ -1000,9 +1209,9 @@ TEXT ·vecDotAVX2(SB), NOSPLIT, $0-28
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-wide61:
+wide73:
 	CMPQ        DX, $0x00000004
-	JLT         rest62
+	JLT         rest74
 	VMOVUPS     (AX), Y4
 	VFMADD231PS (CX), Y4, Y0
 	VMOVUPS     32(AX), Y4
@@ -1014,21 +1223,21 @@ wide61:
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	SUBQ        $0x00000004, DX
-	JMP         wide61
+	JMP         wide73
 
-rest62:
+rest74:
 	TESTQ DX, DX
-	JLE   done64
+	JLE   done76
 
-loop63:
+loop75:
 	VMOVUPS     (AX), Y4
 	VFMADD231PS (CX), Y4, Y0
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	DECQ        DX
-	JNZ         loop63
+	JNZ         loop75
 
-done64:
+done76:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y2, Y0, Y0
@@ -1052,9 +1261,9 @@ TEXT ·vecExpSumAVX2(SB), NOSPLIT, $0-28
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 
-wide65:
+wide77:
 	CMPQ        CX, $0x00000002
-	JLT         rest66
+	JLT         rest78
 	VMOVUPS     (AX), Y4
 	VSUBPS      Y0, Y4, Y4
 	VMULPS      Y1, Y4, Y4
@@ -1099,13 +1308,13 @@ wide65:
 	VADDPS      Y4, Y3, Y3
 	ADDQ        $+64, AX
 	SUBQ        $0x00000002, CX
-	JMP         wide65
+	JMP         wide77
 
-rest66:
+rest78:
 	TESTQ CX, CX
-	JLE   done68
+	JLE   done80
 
-loop67:
+loop79:
 	VMOVUPS     (AX), Y4
 	VSUBPS      Y0, Y4, Y4
 	VMULPS      Y1, Y4, Y4
@@ -1129,9 +1338,9 @@ loop67:
 	VADDPS      Y4, Y2, Y2
 	ADDQ        $+32, AX
 	DECQ        CX
-	JNZ         loop67
+	JNZ         loop79
 
-done68:
+done80:
 	VADDPS       Y3, Y2, Y2
 	VEXTRACTF128 $0x01, Y2, X0
 	VADDPS       X0, X2, X0
@@ -1243,28 +1452,28 @@ TEXT ·vecSumAVX2(SB), NOSPLIT, $0-20
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-wide69:
+wide81:
 	CMPQ   CX, $0x00000004
-	JLT    rest70
+	JLT    rest82
 	VADDPS (AX), Y0, Y0
 	VADDPS 32(AX), Y1, Y1
 	VADDPS 64(AX), Y2, Y2
 	VADDPS 96(AX), Y3, Y3
 	ADDQ   $+128, AX
 	SUBQ   $0x00000004, CX
-	JMP    wide69
+	JMP    wide81
 
-rest70:
+rest82:
 	TESTQ CX, CX
-	JLE   done72
+	JLE   done84
 
-loop71:
+loop83:
 	VADDPS (AX), Y0, Y0
 	ADDQ   $+32, AX
 	DECQ   CX
-	JNZ    loop71
+	JNZ    loop83
 
-done72:
+done84:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y2, Y0, Y0
@@ -1289,9 +1498,9 @@ TEXT ·vecSquaresAVX2(SB), NOSPLIT, $0-28
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 
-wide73:
+wide85:
 	CMPQ        CX, $0x00000004
-	JLT         rest74
+	JLT         rest86
 	VMOVUPS     (AX), Y5
 	VSUBPS      Y0, Y5, Y5
 	VFMADD231PS Y5, Y5, Y1
@@ -1306,21 +1515,21 @@ wide73:
 	VFMADD231PS Y5, Y5, Y4
 	ADDQ        $+128, AX
 	SUBQ        $0x00000004, CX
-	JMP         wide73
+	JMP         wide85
 
-rest74:
+rest86:
 	TESTQ CX, CX
-	JLE   done76
+	JLE   done88
 
-loop75:
+loop87:
 	VMOVUPS     (AX), Y5
 	VSUBPS      Y0, Y5, Y5
 	VFMADD231PS Y5, Y5, Y1
 	ADDQ        $+32, AX
 	DECQ        CX
-	JNZ         loop75
+	JNZ         loop87
 
-done76:
+done88:
 	VADDPS       Y2, Y1, Y1
 	VADDPS       Y4, Y3, Y3
 	VADDPS       Y3, Y1, Y1
@@ -1345,9 +1554,9 @@ TEXT ·vecCentreAVX2(SB), NOSPLIT, $0-48
 	VBROADCASTSS mean+40(FP), Y0
 	VBROADCASTSS c+44(FP), Y1
 
-wide77:
+wide89:
 	CMPQ        SI, $0x00000002
-	JLT         rest78
+	JLT         rest90
 	VMOVUPS     (CX), Y2
 	VSUBPS      Y0, Y2, Y2
 	VMULPS      Y1, Y2, Y2
@@ -1365,13 +1574,13 @@ wide77:
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	SUBQ        $0x00000002, SI
-	JMP         wide77
+	JMP         wide89
 
-rest78:
+rest90:
 	TESTQ SI, SI
-	JLE   done80
+	JLE   done92
 
-loop79:
+loop91:
 	VMOVUPS     (CX), Y2
 	VSUBPS      Y0, Y2, Y2
 	VMULPS      Y1, Y2, Y2
@@ -1383,9 +1592,9 @@ loop79:
 	ADDQ        $+32, DX
 	ADDQ        $+32, BX
 	DECQ        SI
-	JNZ         loop79
+	JNZ         loop91
 
-done80:
+done92:
 	VZEROUPPER
 	RET
 
@@ -1398,9 +1607,9 @@ TEXT ·vecSiluMulAVX2(SB), NOSPLIT, $0-32
 	MOVQ   n+24(FP), BX
 	VXORPS Y0, Y0, Y0
 
-wide81:
+wide93:
 	CMPQ        BX, $0x00000002
-	JLT         rest82
+	JLT         rest94
 	VMOVUPS     (CX), Y1
 	VSUBPS      Y1, Y0, Y2
 	VMAXPS      spreadc2ae0000<>+0(SB), Y2, Y2
@@ -1445,13 +1654,13 @@ wide81:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide81
+	JMP         wide93
 
-rest82:
+rest94:
 	TESTQ BX, BX
-	JLE   done84
+	JLE   done96
 
-loop83:
+loop95:
 	VMOVUPS     (CX), Y1
 	VSUBPS      Y1, Y0, Y2
 	VMAXPS      spreadc2ae0000<>+0(SB), Y2, Y2
@@ -1476,9 +1685,9 @@ loop83:
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
 	DECQ        BX
-	JNZ         loop83
+	JNZ         loop95
 
-done84:
+done96:
 	VZEROUPPER
 	RET
 
@@ -1492,9 +1701,9 @@ TEXT ·vecGeluMulAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS wordbfcc422a<>+0(SB), Y0
 	VBROADCASTSS wordbd922279<>+0(SB), Y1
 
-wide85:
+wide97:
 	CMPQ        BX, $0x00000002
-	JLT         rest86
+	JLT         rest98
 	VMOVUPS     (CX), Y2
 	VMULPS      Y2, Y2, Y3
 	VFMADD213PS Y0, Y1, Y3
@@ -1543,13 +1752,13 @@ wide85:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide85
+	JMP         wide97
 
-rest86:
+rest98:
 	TESTQ BX, BX
-	JLE   done88
+	JLE   done100
 
-loop87:
+loop99:
 	VMOVUPS     (CX), Y2
 	VMULPS      Y2, Y2, Y3
 	VFMADD213PS Y0, Y1, Y3
@@ -1576,9 +1785,9 @@ loop87:
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
 	DECQ        BX
-	JNZ         loop87
+	JNZ         loop99
 
-done88:
+done100:
 	VZEROUPPER
 	RET
 
@@ -1594,9 +1803,9 @@ TEXT ·vecGeluErfMulAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS word3a384bce<>+0(SB), Y2
 	VBROADCASTSS word41c80000<>+0(SB), Y3
 
-wide89:
+wide101:
 	CMPQ        BX, $0x00000002
-	JLT         rest90
+	JLT         rest102
 	VMOVUPS     (CX), Y4
 	VMULPS      Y4, Y4, Y5
 	VMINPS      Y3, Y5, Y5
@@ -1651,13 +1860,13 @@ wide89:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	SUBQ        $0x00000002, BX
-	JMP         wide89
+	JMP         wide101
 
-rest90:
+rest102:
 	TESTQ BX, BX
-	JLE   done92
+	JLE   done104
 
-loop91:
+loop103:
 	VMOVUPS     (CX), Y4
 	VMULPS      Y4, Y4, Y5
 	VMINPS      Y3, Y5, Y5
@@ -1687,9 +1896,119 @@ loop91:
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
 	DECQ        BX
-	JNZ         loop91
+	JNZ         loop103
 
-done92:
+done104:
+	VZEROUPPER
+	RET
+
+// func vecSwigluOAIAVX2(dst *float32, gate *float32, up *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·vecSwigluOAIAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         gate+8(FP), CX
+	MOVQ         up+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS word40e00000<>+0(SB), Y0
+	VBROADCASTSS wordc0e00000<>+0(SB), Y1
+	VBROADCASTSS wordbfd9db23<>+0(SB), Y2
+
+wide105:
+	CMPQ        BX, $0x00000002
+	JLT         rest106
+	VMOVUPS     (CX), Y3
+	VMINPS      Y3, Y0, Y3
+	VMULPS      Y2, Y3, Y4
+	VMAXPS      spreadc2ae0000<>+0(SB), Y4, Y4
+	VMINPS      spread42b00000<>+0(SB), Y4, Y4
+	VMULPS      spread3fb8aa3b<>+0(SB), Y4, Y4
+	VROUNDPS    $0x09, Y4, Y5
+	VSUBPS      Y5, Y4, Y4
+	VMOVUPS     spread3af4ba82<>+0(SB), Y6
+	VFMADD213PS spread3c13bc29<>+0(SB), Y4, Y6
+	VFMADD213PS spread3d648e74<>+0(SB), Y4, Y6
+	VFMADD213PS spread3e75edab<>+0(SB), Y4, Y6
+	VFMADD213PS spread3f31725d<>+0(SB), Y4, Y6
+	VFMADD213PS spread3f800000<>+0(SB), Y4, Y6
+	VCVTPS2DQ   Y5, Y5
+	VPSLLD      $0x17, Y5, Y5
+	VPADDD      Y5, Y6, Y4
+	VADDPS      spread3f800000<>+0(SB), Y4, Y4
+	VDIVPS      Y4, Y3, Y3
+	VMOVUPS     (DX), Y4
+	VMINPS      Y4, Y0, Y4
+	VMAXPS      Y4, Y1, Y4
+	VADDPS      spread3f800000<>+0(SB), Y4, Y4
+	VMULPS      Y4, Y3, Y3
+	VMOVUPS     Y3, (AX)
+	VMOVUPS     32(CX), Y3
+	VMINPS      Y3, Y0, Y3
+	VMULPS      Y2, Y3, Y4
+	VMAXPS      spreadc2ae0000<>+0(SB), Y4, Y4
+	VMINPS      spread42b00000<>+0(SB), Y4, Y4
+	VMULPS      spread3fb8aa3b<>+0(SB), Y4, Y4
+	VROUNDPS    $0x09, Y4, Y5
+	VSUBPS      Y5, Y4, Y4
+	VMOVUPS     spread3af4ba82<>+0(SB), Y6
+	VFMADD213PS spread3c13bc29<>+0(SB), Y4, Y6
+	VFMADD213PS spread3d648e74<>+0(SB), Y4, Y6
+	VFMADD213PS spread3e75edab<>+0(SB), Y4, Y6
+	VFMADD213PS spread3f31725d<>+0(SB), Y4, Y6
+	VFMADD213PS spread3f800000<>+0(SB), Y4, Y6
+	VCVTPS2DQ   Y5, Y5
+	VPSLLD      $0x17, Y5, Y5
+	VPADDD      Y5, Y6, Y4
+	VADDPS      spread3f800000<>+0(SB), Y4, Y4
+	VDIVPS      Y4, Y3, Y3
+	VMOVUPS     32(DX), Y4
+	VMINPS      Y4, Y0, Y4
+	VMAXPS      Y4, Y1, Y4
+	VADDPS      spread3f800000<>+0(SB), Y4, Y4
+	VMULPS      Y4, Y3, Y3
+	VMOVUPS     Y3, 32(AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	SUBQ        $0x00000002, BX
+	JMP         wide105
+
+rest106:
+	TESTQ BX, BX
+	JLE   done108
+
+loop107:
+	VMOVUPS     (CX), Y3
+	VMINPS      Y3, Y0, Y3
+	VMULPS      Y2, Y3, Y4
+	VMAXPS      spreadc2ae0000<>+0(SB), Y4, Y4
+	VMINPS      spread42b00000<>+0(SB), Y4, Y4
+	VMULPS      spread3fb8aa3b<>+0(SB), Y4, Y4
+	VROUNDPS    $0x09, Y4, Y5
+	VSUBPS      Y5, Y4, Y4
+	VMOVUPS     spread3af4ba82<>+0(SB), Y6
+	VFMADD213PS spread3c13bc29<>+0(SB), Y4, Y6
+	VFMADD213PS spread3d648e74<>+0(SB), Y4, Y6
+	VFMADD213PS spread3e75edab<>+0(SB), Y4, Y6
+	VFMADD213PS spread3f31725d<>+0(SB), Y4, Y6
+	VFMADD213PS spread3f800000<>+0(SB), Y4, Y6
+	VCVTPS2DQ   Y5, Y5
+	VPSLLD      $0x17, Y5, Y5
+	VPADDD      Y5, Y6, Y4
+	VADDPS      spread3f800000<>+0(SB), Y4, Y4
+	VDIVPS      Y4, Y3, Y3
+	VMOVUPS     (DX), Y4
+	VMINPS      Y4, Y0, Y4
+	VMAXPS      Y4, Y1, Y4
+	VADDPS      spread3f800000<>+0(SB), Y4, Y4
+	VMULPS      Y4, Y3, Y3
+	VMOVUPS     Y3, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	DECQ        BX
+	JNZ         loop107
+
+done108:
 	VZEROUPPER
 	RET
 
@@ -1702,9 +2021,9 @@ TEXT ·vecRopeHalvesAVX2(SB), NOSPLIT, $0-40
 	MOVQ  cos+16(FP), BX
 	MOVQ  sin+24(FP), SI
 	TESTQ DX, DX
-	JLE   done94
+	JLE   done110
 
-loop93:
+loop109:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VMOVUPS     (BX), Y2
@@ -1720,9 +2039,9 @@ loop93:
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	DECQ        DX
-	JNZ         loop93
+	JNZ         loop109
 
-done94:
+done110:
 	VZEROUPPER
 	RET
 
@@ -1734,9 +2053,9 @@ TEXT ·vecRopePairsAVX2(SB), NOSPLIT, $0-32
 	MOVQ  cos+8(FP), DX
 	MOVQ  sin+16(FP), BX
 	TESTQ CX, CX
-	JLE   done96
+	JLE   done112
 
-loop95:
+loop111:
 	VMOVUPS        (AX), Y0
 	VPMOVZXDQ      (DX), Y1
 	VPMOVZXDQ      (BX), Y2
@@ -1750,9 +2069,9 @@ loop95:
 	ADDQ           $+16, DX
 	ADDQ           $+16, BX
 	DECQ           CX
-	JNZ            loop95
+	JNZ            loop111
 
-done96:
+done112:
 	VZEROUPPER
 	RET
 
@@ -1762,13 +2081,13 @@ TEXT ·vecPrefetch(SB), NOSPLIT, $0-16
 	MOVQ  x+0(FP), AX
 	MOVQ  lines+8(FP), CX
 	TESTQ CX, CX
-	JLE   done98
+	JLE   done114
 
-loop97:
+loop113:
 	PREFETCHT0 (AX)
 	ADDQ       $0x40, AX
 	DECQ       CX
-	JNZ        loop97
+	JNZ        loop113
 
-done98:
+done114:
 	RET

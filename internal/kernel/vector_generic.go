@@ -148,6 +148,19 @@ func siluMulGeneric(dst, gate, up []float32) {
 	}
 }
 
+// Constants of gpt-oss's activation.
+const (
+	oaiAlpha = 1.702
+	oaiLimit = 7
+)
+
+func swigluOAIGeneric(dst, gate, up []float32) {
+	for i, g := range gate {
+		g = min(g, oaiLimit)
+		dst[i] = g / (1 + exp32(-oaiAlpha*g)) * (max(min(up[i], oaiLimit), -oaiLimit) + 1)
+	}
+}
+
 // geluMulGeneric uses 0.5*(1+tanh(z)) = 1/(1+exp(-2z)).
 func geluMulGeneric(dst, gate, up []float32) {
 	for i, g := range gate {

@@ -16,3 +16,5 @@ func (Set) sum(x []float32) float32                        { return sumGeneric(x
 func (Set) squares(x []float32, mean float32) float32      { return squaresGeneric(x, mean) }
 func (Set) centre(dst, x, w, b []float32, m moments)       { centreGeneric(dst, x, w, b, m) }
 func (Set) geluErfMul(dst, gate, up []float32)             { geluErfMulGeneric(dst, gate, up) }
+func (Set) swigluOAI(dst, gate, up []float32)              { swigluOAIGeneric(dst, gate, up) }
+func (Set) addScaled(dst, x []float32, c float32)          { addScaled(dst, x, c) }

@@ -14,6 +14,11 @@ func vecAddAVX512(dst *float32, x *float32, n int)
 //go:noescape
 func vecScaleAVX512(dst *float32, x *float32, n int, c float32)
 
+// vecAddScaled: dst += x*c.
+//
+//go:noescape
+func vecAddScaledAVX512(dst *float32, x *float32, n int, c float32)
+
 // vecScaleMul: dst = x*c*w.
 //
 //go:noescape
@@ -59,6 +64,11 @@ func vecGeluMulAVX512(dst *float32, gate *float32, up *float32, n int)
 //go:noescape
 func vecGeluErfMulAVX512(dst *float32, gate *float32, up *float32, n int)
 
+// vecSwigluOAI: dst = g/(1+exp(-1.702g))*(up+1), g at most 7, up in [-7, 7].
+//
+//go:noescape
+func vecSwigluOAIAVX512(dst *float32, gate *float32, up *float32, n int)
+
 // vecRopeHalves: (lo, hi) = (lo*cos-hi*sin, lo*sin+hi*cos).
 //
 //go:noescape
@@ -78,6 +88,11 @@ func vecAddAVX2(dst *float32, x *float32, n int)
 //
 //go:noescape
 func vecScaleAVX2(dst *float32, x *float32, n int, c float32)
+
+// vecAddScaled: dst += x*c.
+//
+//go:noescape
+func vecAddScaledAVX2(dst *float32, x *float32, n int, c float32)
 
 // vecScaleMul: dst = x*c*w.
 //
@@ -123,6 +138,11 @@ func vecGeluMulAVX2(dst *float32, gate *float32, up *float32, n int)
 //
 //go:noescape
 func vecGeluErfMulAVX2(dst *float32, gate *float32, up *float32, n int)
+
+// vecSwigluOAI: dst = g/(1+exp(-1.702g))*(up+1), g at most 7, up in [-7, 7].
+//
+//go:noescape
+func vecSwigluOAIAVX2(dst *float32, gate *float32, up *float32, n int)
 
 // vecRopeHalves: (lo, hi) = (lo*cos-hi*sin, lo*sin+hi*cos).
 //

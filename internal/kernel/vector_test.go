@@ -97,6 +97,46 @@ func TestNorms(t *testing.T) {
 	})
 }
 
+// The ends of SwigluOAI's ranges, and what is not finite.
+func TestSwigluOAILimits(t *testing.T) {
+	forEachTier(t, func(t *testing.T, s Set) {
+		inf := float32(math.Inf(1))
+		for _, c := range []struct{ gate, up, want float32 }{
+			{1, 8, 1 / (1 + float32(math.Exp(-1.702))) * 8}, {1, -8, 1 / (1 + float32(math.Exp(-1.702))) * -6}, {100, 0, 7}, {inf, 0, 7},
+			{-inf, 0, nan32}, {nan32, 1, nan32}, {1, nan32, nan32},
+		} {
+			const n = 16
+			row := make([]float32, 2*n)
+			for i := range n {
+				row[i], row[n+i] = c.gate, c.up
+			}
+			s.SwigluOAIRows(row, 1, 2*n, n)
+			for _, got := range row[:n] {
+				if !within(got, float64(c.want), 1e-4) && !(got-got != 0 && c.want-c.want != 0) {
+					t.Fatalf("swiglu(%g, %g) = %g, want %g", c.gate, c.up, got, c.want)
+				}
+			}
+		}
+	})
+}
+
+func TestAddScaled(t *testing.T) {
+	forEachTier(t, func(t *testing.T, s Set) {
+		rng := testRand()
+		for n := range 70 {
+			x, y := randomRow(rng, n), randomRow(rng, n)
+			got := placed(t, y, n%2 == 0)
+			s.AddScaled(got, placed(t, x, n%2 == 1), 1.7)
+			for i := range got {
+				want := float64(y[i]) + float64(x[i])*float64(float32(1.7))
+				if !within(got[i], want, 0x1p-23*(math.Abs(float64(y[i]))+2*math.Abs(float64(x[i])))) {
+					t.Fatalf("%d of %d: %g, want %g", i, n, got[i], want)
+				}
+			}
+		}
+	})
+}
+
 func TestActivations(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
 		var gate []float32
@@ -111,6 +151,14 @@ func TestActivations(t *testing.T) {
 			want := float64(g) / (1 + math.Exp(-float64(g))) * float64(up[i])
 			if !within(dst[i], want, (expRelErr+expArgErr*math.Abs(float64(g)))*math.Abs(want)+1e-35) {
 				t.Fatalf("silu(%g)*%g = %g, want %g", g, up[i], dst[i], want)
+			}
+		}
+		s.swigluOAI(dst, placed(t, gate, false), placed(t, up, false))
+		for i, g := range gate {
+			x := math.Min(float64(g), 7)
+			want := x / (1 + math.Exp(-1.702*x)) * (float64(up[i]) + 1)
+			if !within(dst[i], want, 2*(expRelErr+1.702*expArgErr*math.Abs(x))*math.Abs(want)+1e-35) {
+				t.Fatalf("swiglu(%g, %g) = %g, want %g", g, up[i], dst[i], want)
 			}
 		}
 		erf := guarded[float32](t, len(gate), false)

@@ -342,7 +342,6 @@ func (j *expertDownJob) add(own *private, run *expertRun, lo, hi int) {
 		if b := j.e.DownBias; b != nil {
 			f.set.Add(out, b[run.expert*dim+lo*kernel.Lanes:][:ld])
 		}
-		f.set.Scale(out, m.weightOf[run.first+c])
-		f.set.Add(f.x[int(m.rowOf[run.first+c])*f.ldx+lo*kernel.Lanes:][:ld], out)
+		f.set.AddScaled(f.x[int(m.rowOf[run.first+c])*f.ldx+lo*kernel.Lanes:][:ld], out, m.weightOf[run.first+c])
 	}
 }

@@ -94,23 +94,9 @@ func (f *Fast) activate(act Activation, y []float32, n int) {
 	case GELUErf:
 		f.set.GeluErfMulRows(y, n, ld, pairRows)
 	case SwiGLUOAI:
-		for r := range n {
-			row := y[r*ld:][:ld]
-			prepareOAI(row[:pairRows], row[pairRows:])
-		}
-		f.set.SiluMulRows(y, n, ld, pairRows)
+		f.set.SwigluOAIRows(y, n, ld, pairRows)
 	default:
 		f.set.SiluMulRows(y, n, ld, pairRows)
-	}
-}
-
-// prepareOAI turns gates and ups of SwiGLUOAI into those of SiLU:
-// x·sigmoid(αx)·(u+1) = silu(αx)·(u+1)/α.
-func prepareOAI(gate, up []float32) {
-	up = up[:len(gate)]
-	for i, g := range gate {
-		gate[i] = min(g, oaiLimit) * oaiAlpha
-		up[i] = (min(max(up[i], -oaiLimit), oaiLimit) + 1) / oaiAlpha
 	}
 }
 

@@ -20,6 +20,7 @@ func main() {
 		centring(a)
 		activations(a)
 		geluErf(a)
+		swigluOAI(a)
 		ropeHalves(a)
 		ropePairs(a)
 	}
@@ -72,6 +73,17 @@ func elementwise(a lanes.Arch) {
 	lanes.Unrolled(n, 4, func(k int) {
 		r := a.Reg()
 		VMULPS(at(a, x, k), c, r)
+		VMOVUPS(r, at(a, dst, k))
+	}, advance(a, dst, x))
+	lanes.Finish()
+
+	begin(a, "vecAddScaled", "func(dst, x *float32, n int, c float32)", "vecAddScaled: dst += x*c.")
+	dst, x, n = lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")
+	c = a.Param("c")
+	lanes.Unrolled(n, 4, func(k int) {
+		r := a.Reg()
+		VMOVUPS(at(a, dst, k), r)
+		VFMADD231PS(at(a, x, k), c, r)
 		VMOVUPS(r, at(a, dst, k))
 	}, advance(a, dst, x))
 	lanes.Finish()
@@ -208,6 +220,31 @@ func geluErf(a lanes.Arch) {
 		VMULPS(v, t, t)
 		e.Emit(t, false)
 		gated(e.One(), v, t, at(a, up, k))
+		VMOVUPS(v, at(a, dst, k))
+	}, advance(a, dst, g, up))
+	lanes.Finish()
+}
+
+// swigluOAI takes minima and maxima with the value as the second source, which is the
+// result where it is NaN.
+func swigluOAI(a lanes.Arch) {
+	begin(a, "vecSwigluOAI", "func(dst, gate, up *float32, n int)", "vecSwigluOAI: dst = g/(1+exp(-1.702g))*(up+1), g at most 7, up in [-7, 7].")
+	dst, g, up, n := lanes.Pointer("dst"), lanes.Pointer("gate"), lanes.Pointer("up"), lanes.Pointer("n")
+	e := a.NewExp()
+	most, least, alpha := a.Const(7), a.Const(-7), a.Const(-1.702)
+	lanes.Unrolled(n, 2, func(k int) {
+		v, t, u := a.Reg(), a.Reg(), a.Reg()
+		VMOVUPS(at(a, g, k), v)
+		VMINPS(v, most, v)
+		VMULPS(alpha, v, t)
+		e.Emit(t, false)
+		VADDPS(e.One(), t, t)
+		VDIVPS(t, v, v)
+		VMOVUPS(at(a, up, k), u)
+		VMINPS(u, most, u)
+		VMAXPS(u, least, u)
+		VADDPS(e.One(), u, u)
+		VMULPS(u, v, v)
 		VMOVUPS(v, at(a, dst, k))
 	}, advance(a, dst, g, up))
 	lanes.Finish()
