@@ -50,6 +50,9 @@ func bindTo(f *gguf.File, o Options, s *sketch) (*binder, network, error) {
 	}
 	config, meta := readConfig(f, arch)
 	b := &binder{file: f, meta: meta, config: config, arch: arch, opts: o, sketch: s, used: map[string]bool{}}
+	if arch.needs && config.Experts == 0 && meta.err == nil {
+		meta.fail("key %q is missing", meta.key("expert_count"))
+	}
 	if config.Experts > 0 && !arch.mixed {
 		meta.fail("architecture %s with %d experts is not supported", arch.name, config.Experts)
 	}

@@ -27,6 +27,7 @@ type Config struct {
 	Experts     int // of a layer; 0: none
 	ExpertsUsed int // by a row
 	ExpertFF    int // hidden units of an expert
+	SharedFF    int // hidden units of the network that every row uses beside its experts; 0: there is none
 
 	RopeBase float64
 	RopeDim  int // elements of a head that rotate

@@ -18,14 +18,7 @@ func (m *metadata) expertConfig(c *Config) {
 	}
 	c.ExpertsUsed = m.count("expert_used_count", c.Experts)
 	c.ExpertFF = m.countOr("expert_feed_forward_length", maxDim, c.FF)
-}
-
-// needExperts reports whether the file has experts, which it is wrong without.
-func (b *binder) needExperts() bool {
-	if b.config.Experts == 0 && b.meta.err == nil {
-		b.meta.fail("key %q is missing", b.meta.key("expert_count"))
-	}
-	return b.meta.err == nil
+	c.SharedFF = m.countOr("expert_shared_feed_forward_length", maxDim, 0)
 }
 
 // experts binds a layer's experts, which are chosen by r. Biases are bound where a
@@ -45,7 +38,7 @@ func (b *binder) experts(prefix string, r nn.Routing, act nn.Activation) *nn.Exp
 		return nil
 	}
 	e := &nn.Experts{
-		Router:   b.linear(prefix+"ffn_gate_inp", n, c.Dim),
+		Router:   b.router(prefix+"ffn_gate_inp", n),
 		Routing:  r,
 		Gate:     &nn.Matrix{Type: gate.Type, Rows: n * ff, Cols: c.Dim},
 		Up:       &nn.Matrix{Type: up.Type, Rows: n * ff, Cols: c.Dim},
@@ -56,10 +49,43 @@ func (b *binder) experts(prefix string, r nn.Routing, act nn.Activation) *nn.Exp
 		Act:      act,
 	}
 	b.loads = append(b.loads, load{m: e.Gate, twin: e.Up, src: gate, twinOf: up}, load{m: e.Down, src: down})
-	b.routers = append(b.routers, e.Router.W)
 	l := &b.limits
 	l.Experts, l.Used, l.ExpertFF = n, r.Used, ff
 	return e
+}
+
+// router binds a projection that reads the rows of a routed norm.
+func (b *binder) router(name string, rows int) nn.Linear {
+	l := b.linear(name, rows, b.config.Dim)
+	b.routers = append(b.routers, l.W)
+	return l
+}
+
+// shared binds the network that every row uses beside its experts. It is as wide as
+// those of other models are where the file gives it no width of its own.
+func (b *binder) shared(prefix string, act nn.Activation) *nn.Shared {
+	c := &b.config
+	if c.SharedFF == 0 {
+		c.SharedFF = c.FF
+	}
+	s := &nn.Shared{FFN: nn.FFN{
+		Gate: b.linear(prefix+"ffn_gate_shexp", c.SharedFF, c.Dim),
+		Up:   b.linear(prefix+"ffn_up_shexp", c.SharedFF, c.Dim),
+		Act:  act,
+	}}
+	b.pair()
+	s.Down = b.linear(prefix+"ffn_down_shexp", c.Dim, c.SharedFF)
+	b.limits.Hidden = max(b.limits.Hidden, c.SharedFF)
+	return s
+}
+
+// requireExpertBiases refuses a model without the biases that others do without.
+func (b *binder) requireExpertBiases(prefix string) {
+	c := &b.config
+	b.require(prefix+"ffn_gate_inp.bias", c.Experts)
+	b.find(prefix+"ffn_gate_exps.bias", false, c.ExpertFF, c.Experts)
+	b.find(prefix+"ffn_up_exps.bias", false, c.ExpertFF, c.Experts)
+	b.find(prefix+"ffn_down_exps.bias", false, c.Dim, c.Experts)
 }
 
 // table reads an optional tensor of n rows of width numbers; nil if it is missing.

@@ -68,6 +68,12 @@ func TestHiddenStatesGiveTheLogits(t *testing.T) {
 		tokens := newTalk(1, m.Config().Vocab, 20).tokens
 		logits, hidden := pass(t, m, tokens, allRows(20), allRows(20))
 		dim := m.Config().Dim
+		multiplier := 1.0
+		for _, kv := range o.Keys {
+			if kv.Key == "logit_scale" {
+				multiplier = 1 / float64(kv.Value.(float32))
+			}
+		}
 		weights := make([]float32, len(table.Data)/4)
 		if err := quant.Dequantize(table.Type, weights, table.Data); err != nil {
 			t.Fatal(err)
@@ -76,7 +82,7 @@ func TestHiddenStatesGiveTheLogits(t *testing.T) {
 			for id, got := range l {
 				want := 0.0
 				for d, w := range weights[id*dim:][:dim] {
-					want += float64(w) * float64(hidden[r][d])
+					want += float64(w) * float64(hidden[r][d]) * multiplier
 				}
 				if math.Abs(float64(got)-want) > 1e-4*(1+math.Abs(want)) {
 					t.Fatalf("row %d, token %d: logit %v, from the hidden state %v", r, id, got, want)

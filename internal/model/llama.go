@@ -7,6 +7,7 @@ import "github.com/penstock-llm/penstock/internal/nn"
 // heads. Biases are bound where a file has them. Mixtral has experts instead of the
 // feed-forward network, whose weights sum to 1.
 func bindLlama(b *binder) network {
+	b.config.ExpertFF = min(b.config.Experts, 1) * b.config.FF // Mixtral has no other width
 	style := nn.Adjacent
 	if halves, _ := b.file.Bool(b.meta.key("rope.halves")); halves { // as Hugging Face keeps queries and keys
 		style = nn.Halves

@@ -27,7 +27,13 @@ func poison(t *testing.T, f *gguf.File, name string, element int, bad float64) {
 	}
 	switch tensor.Type {
 	case quant.F32:
-		binary.LittleEndian.PutUint32(tensor.Data[4*element:], math.Float32bits(float32(bad)))
+		width := len(tensor.Data)
+		if strings.HasSuffix(name, "_exps.bias") {
+			width = 4 * tensor.Shape[0]
+		}
+		for at := 4 * element; at < len(tensor.Data); at += width {
+			binary.LittleEndian.PutUint32(tensor.Data[at:], math.Float32bits(float32(bad)))
+		}
 	case quant.Q8_0:
 		experts := 1
 		if len(tensor.Shape) > 2 {
@@ -57,6 +63,9 @@ func TestNotFiniteAnywhere(t *testing.T) {
 				continue // see below; of the other table the first rows are never read
 			}
 			for j, bad := range []float64{math.NaN(), math.Inf(1)} {
+				if arch == "gpt-oss" && math.IsInf(bad, 0) && (strings.Contains(tensor.Name, "ffn_gate_exps") || strings.Contains(tensor.Name, "ffn_up_exps")) {
+					continue // its activation cuts them to 7
+				}
 				checkPoisoned(t, o, tensor.Name, bad, Options{Tier: tiers[(i+j)%len(tiers)], KV: KVType((i + j) % 3)})
 			}
 		}

@@ -121,10 +121,15 @@ func (j *chooseJob) Do(_, _ int) {
 	f, m, r := j.f, j.f.mix, &j.e.Routing
 	for row := j.tasks.next(); row < f.rows; row = j.tasks.next() {
 		logits, at := m.logits[row*m.ld:][:m.ld], row*r.Used
-		if !r.choose(logits, m.ids[at:][:r.Used], m.weights[at:][:r.Used]) {
+		finite := r.choose(logits, m.ids[at:][:r.Used], m.weights[at:][:r.Used])
+		if s := j.e.Shared; s != nil && s.Gate != nil {
+			gate := logits[pad(f.lim.Experts)]
+			m.sigmoids[row] = float32(sigmoid(float64(gate)))
+			finite = finite && gate-gate == 0
+		}
+		if !finite {
 			f.faults.add(int(f.tiling.wanted[row]))
 		}
-		m.sigmoids[row] = float32(sigmoid(float64(logits[pad(f.lim.Experts)])))
 	}
 }
 

@@ -42,6 +42,7 @@ func (r *Reference) shared(s *Shared, out [][]float32) {
 	for i := range y {
 		by := float32(1)
 		if open != nil {
+			r.look(r.rows[i], open[i])
 			by = float32(sigmoid(float64(open[i][0])))
 		}
 		for d, v := range y[i] {

@@ -104,7 +104,11 @@ func (w *weights) fill(s model.Shape) {
 		w.stack(s, n, w.embedding)
 	case stem == "output":
 		w.stack(s, n, w.head)
-	case stem == "ffn_gate_inp":
+	case stem == "attn_sinks":
+		w.vector(s, n, 0, 1)
+	case stem == "ffn_gate_inp_shexp" && kind == "weight":
+		w.vector(s, n, 0, 1/math.Sqrt(float64(n)))
+	case stem == "ffn_gate_inp" && kind == "weight":
 		// Files have the router in float32, whatever the type of the other matrices. Its
 		// gain makes the last of a row's experts count little: where rounding changes
 		// which that is, the row changes little.
