@@ -32,6 +32,9 @@ type shown struct {
 	KVHeads      int    `json:"kv_heads"`
 	HeadSize     int    `json:"head_size"`
 	FeedForward  int    `json:"feed_forward_length"`
+	Experts      int    `json:"experts,omitempty"`
+	ExpertsUsed  int    `json:"experts_used,omitempty"`
+	ExpertWidth  int    `json:"expert_feed_forward_length,omitempty"`
 	Template     bool   `json:"chat_template"`
 	Base         bool   `json:"base_model"`
 }
@@ -57,7 +60,8 @@ func (c *showCommand) Run(cli *commands, term terminal) error {
 	s := shown{
 		File: path, Size: file.Size(), Name: m.Name, Architecture: m.Arch, Parameters: m.Params, Quantization: m.Quantization,
 		Context: m.Context, Window: m.Window, Vocabulary: m.Vocab, Layers: m.Layers, Width: m.Dim,
-		Heads: m.Heads, KVHeads: m.KVHeads, HeadSize: m.HeadDim, FeedForward: m.FF, Template: template != "", Base: isBase(path),
+		Heads: m.Heads, KVHeads: m.KVHeads, HeadSize: m.HeadDim, FeedForward: m.FF,
+		Experts: m.Experts, ExpertsUsed: m.ExpertsUsed, ExpertWidth: m.ExpertFF, Template: template != "", Base: isBase(path),
 	}
 	if c.JSON {
 		return json.NewEncoder(term.out).Encode(s)
@@ -69,6 +73,10 @@ func (s *shown) print(out io.Writer) error {
 	context := fmt.Sprint(s.Context)
 	if s.Window > 0 {
 		context += fmt.Sprintf(" (a sliding window of %d in some layers)", s.Window)
+	}
+	feed := fmt.Sprint(s.FeedForward)
+	if s.Experts > 0 {
+		feed = fmt.Sprintf("%d experts of %d, of which each token uses %d", s.Experts, s.ExpertWidth, s.ExpertsUsed)
 	}
 	template := "none: ChatML is used"
 	if s.Template {
@@ -86,7 +94,7 @@ func (s *shown) print(out io.Writer) error {
 		{"parameters", fmt.Sprintf("%.1f M", float64(s.Parameters)/1e6)}, {"quantization", s.Quantization},
 		{"context", context}, {"vocabulary", s.Vocabulary}, {"layers", s.Layers}, {"width", s.Width},
 		{"heads", fmt.Sprintf("%d of %d, %d for keys and values", s.Heads, s.HeadSize, s.KVHeads)},
-		{"feed-forward", s.FeedForward}, {"chat template", template},
+		{"feed-forward", feed}, {"chat template", template},
 	} {
 		fmt.Fprintf(table, "%s\t%v\n", row.name, row.value)
 	}
