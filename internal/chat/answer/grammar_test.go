@@ -368,3 +368,46 @@ func TestDocumented(t *testing.T) {
 		}
 	}
 }
+
+// plainly writes a text of a layout without white space and with its last
+// alternatives.
+func plainly(text string) string {
+	for {
+		at := strings.Index(text, "⟨")
+		if at < 0 {
+			return strings.NewReplacer("~", "", "$N", "1", "$ID", "abcdefghi").Replace(text)
+		}
+		all, rest := alternation(text[at:])
+		text = text[:at] + all[len(all)-1] + rest
+	}
+}
+
+// TestRandomAnswers: whatever a model writes behind the beginning of a call, in any
+// of its format's layouts, there is a call, and all calls are valid.
+func TestRandomAnswers(t *testing.T) {
+	tools := bookTools()
+	for _, f := range formats {
+		g, _, err := f.Grammar(Shape{Tools: tools, Spell: spell, Limits: patient})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, l := range f.layouts {
+			for j, c := range l.calls {
+				name, after, _ := strings.Cut(c, "$NAME")
+				begin := plainly(l.open + name)
+				if l.soft {
+					begin += "book" + plainly(after[:strings.IndexAny(after, "~⟨$")])
+				}
+				if !l.start && f.frame == nil {
+					begin = "So [1]: " + begin
+				}
+				answer, _ := random(t, g, rand.New(rand.NewPCG(uint64(i), uint64(j))), begin, 300)
+				got := readBack(t, f, Options{Tools: tools}, answer)
+				if len(got.calls) == 0 {
+					t.Errorf("%s: no call in %q", f.Name, answer)
+				}
+				validCalls(t, got.calls, tools, answer)
+			}
+		}
+	}
+}
