@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/penstock-llm/penstock/internal/grammar"
 	"github.com/penstock-llm/penstock/internal/grammar/regex"
@@ -26,7 +25,7 @@ type Shape struct {
 	// Spell returns a text of the format as the vocabulary of the grammar has it,
 	// which has control tokens as bytes that no text has.
 	Spell  func(text string) string
-	Limits schema.Limits // of each tool's schema, but for the time, which all of them share
+	Limits schema.Limits // of each tool's schema, and of the grammar, which is all of them
 }
 
 // ToolError says why the arguments of a tool can't be held to its schema.
@@ -63,7 +62,7 @@ func (f *Format) Grammar(s Shape) (g *grammar.Grammar, loose []*ToolError, err e
 		for i, t := range s.Tools {
 			reason := w.failed[i]
 			if reason == nil && (err != nil || attempt > 0) { // all of it is too large
-				reason = cmp.Or(err, errTime)
+				reason = cmp.Or(err, errSize)
 			}
 			if reason != nil && t.Strict {
 				return nil, nil, &ToolError{t.Name, reason}
@@ -71,10 +70,10 @@ func (f *Format) Grammar(s Shape) (g *grammar.Grammar, loose []*ToolError, err e
 			anyhow[i] = cmp.Or(anyhow[i], reason)
 		}
 	}
-	return nil, nil, cmp.Or(err, errTime)
+	return nil, nil, cmp.Or(err, errSize)
 }
 
-var errTime = errors.New("the schemas of all tools together take too long to compile")
+var errSize = errors.New("the schemas of all tools together are too large")
 
 func looseTools(tools []Tool, anyhow []error) (all []*ToolError) {
 	for i, reason := range anyhow {
@@ -96,17 +95,17 @@ type composer struct {
 	formErr error
 	args    map[argsKey]grammar.Node
 	wide    bool // ~ is any white space
-	until   time.Time
 }
 
-// compileTime is how long the schemas of all tools may take, unless the limits say
-// otherwise.
-const compileTime = 2 * time.Second
+// compileWork is how much work the schemas of all tools may be, unless the limits
+// say otherwise: about a second.
+const compileWork = 8_000_000
 
 func newComposer(f *Format, s Shape, anyhow []error) *composer {
-	w := &composer{format: f, shape: s, b: grammar.NewBuilder(s.Limits.Grammar), anyhow: anyhow, args: map[argsKey]grammar.Node{}}
+	limits := s.Limits.Grammar
+	limits.Work = cmp.Or(limits.Work, compileWork)
+	w := &composer{format: f, shape: s, b: grammar.NewBuilder(limits), anyhow: anyhow, args: map[argsKey]grammar.Node{}}
 	w.s = w.b.Regex()
-	w.until = time.Now().Add(cmp.Or(s.Limits.Time, compileTime))
 	return w
 }
 

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -28,9 +27,6 @@ const bookSchema = `{"type":"object","properties":{
 	"tags":{"type":"array","items":{"type":"string","maxLength":3},"maxItems":2},
 	"at":{"type":"object","properties":{"lat":{"type":"number","minimum":-90,"maximum":90},"label":{"type":"string","maxLength":5}},"required":["lat"],"additionalProperties":false}
 },"required":["city","days","at"],"additionalProperties":false}`
-
-// patient lets a busy machine compile.
-var patient = schema.Limits{Time: time.Minute}
 
 const noneSchema = `{"type":"object","properties":{},"additionalProperties":false}`
 
@@ -179,7 +175,7 @@ func TestRandomCalls(t *testing.T) {
 		t.Run(f.Name, func(t *testing.T) {
 			tools := bookTools()
 			for _, one := range []bool{false, true} {
-				g, loose, err := f.Grammar(Shape{Tools: tools, Required: true, One: one, Spell: spell, Limits: patient})
+				g, loose, err := f.Grammar(Shape{Tools: tools, Required: true, One: one, Spell: spell})
 				if err != nil || len(loose) > 0 {
 					t.Fatal(err, loose)
 				}
@@ -205,7 +201,7 @@ func TestCallsInText(t *testing.T) {
 	tools := []Tool{NewTool("get_weather", weatherSchema)}
 	for _, w := range writers {
 		f := Named(w.format)
-		g, loose, err := f.Grammar(Shape{Tools: tools, Spell: spell, Limits: patient})
+		g, loose, err := f.Grammar(Shape{Tools: tools, Spell: spell})
 		if err != nil || len(loose) > 0 {
 			t.Fatal(err, loose)
 		}
@@ -246,11 +242,11 @@ func TestCallsInText(t *testing.T) {
 
 func TestRandomForms(t *testing.T) {
 	form := func(b *grammar.Builder) (grammar.Node, error) {
-		return schema.Add(b, []byte(`{"type":"array","items":{"type":"integer"},"maxItems":4}`), patient)
+		return schema.Add(b, []byte(`{"type":"array","items":{"type":"integer"},"maxItems":4}`), schema.Limits{})
 	}
 	for _, f := range formats {
 		tools := bookTools()
-		g, loose, err := f.Grammar(Shape{Tools: tools, Form: form, Spell: spell, Limits: patient})
+		g, loose, err := f.Grammar(Shape{Tools: tools, Form: form, Spell: spell})
 		if err != nil || len(loose) > 0 {
 			t.Fatal(f.Name, err, loose)
 		}
@@ -286,7 +282,7 @@ func TestMessages(t *testing.T) {
 	if got.reasoning != "Hm." || got.text != "Yes." || len(got.calls) > 0 {
 		t.Errorf("%+v", got)
 	}
-	g, _, err := f.Grammar(Shape{Spell: spell, Limits: patient})
+	g, _, err := f.Grammar(Shape{Spell: spell})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +294,7 @@ func TestMessages(t *testing.T) {
 // TestReasoningAroundCalls: reasoning is free, whatever is in it, and a forced call
 // comes behind it.
 func TestReasoningAroundCalls(t *testing.T) {
-	s := Shape{Tools: bookTools(), Reasoning: &Reasoner{"<think>", "</think>"}, Spell: spell, Limits: patient}
+	s := Shape{Tools: bookTools(), Reasoning: &Reasoner{"<think>", "</think>"}, Spell: spell}
 	call := "<tool_call>\n{\"name\": \"book_all\", \"arguments\": {}}\n</tool_call>"
 	thought := "<think>\nI may write <tool_call>{5} here.\n</think>\n\n"
 	for _, c := range []struct {
@@ -334,7 +330,7 @@ func within(s Shape) Shape { s.InReasoning = true; return s }
 func TestStrictTools(t *testing.T) {
 	odd := NewTool("odd", []byte(`{"type":"object","properties":{"a":{"pattern":"(b)\\1","type":"string"}}}`))
 	tools := append(bookTools(), odd)
-	g, loose, err := Named("hermes").Grammar(Shape{Tools: tools, Required: true, One: true, Spell: spell, Limits: patient})
+	g, loose, err := Named("hermes").Grammar(Shape{Tools: tools, Required: true, One: true, Spell: spell})
 	if err != nil || len(loose) != 1 || loose[0].Tool != "odd" || !strings.Contains(loose[0].Error(), "pattern") {
 		t.Fatal(err, loose)
 	}
@@ -349,7 +345,7 @@ func TestStrictTools(t *testing.T) {
 	}
 	tools[3].Strict = true
 	var failed *ToolError
-	if _, _, err := Named("hermes").Grammar(Shape{Tools: tools, Spell: spell, Limits: patient}); !errors.As(err, &failed) || failed.Tool != "odd" {
+	if _, _, err := Named("hermes").Grammar(Shape{Tools: tools, Spell: spell}); !errors.As(err, &failed) || failed.Tool != "odd" {
 		t.Errorf("%v", err)
 	}
 }
@@ -387,7 +383,7 @@ func plainly(text string) string {
 func TestRandomAnswers(t *testing.T) {
 	tools := bookTools()
 	for _, f := range formats {
-		g, _, err := f.Grammar(Shape{Tools: tools, Spell: spell, Limits: patient})
+		g, _, err := f.Grammar(Shape{Tools: tools, Spell: spell})
 		if err != nil {
 			t.Fatal(err)
 		}

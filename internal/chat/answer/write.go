@@ -2,7 +2,6 @@ package answer
 
 import (
 	"strings"
-	"time"
 
 	"github.com/penstock-llm/penstock/internal/grammar"
 	"github.com/penstock-llm/penstock/internal/grammar/regex"
@@ -177,9 +176,6 @@ func (w *composer) arguments(tool int, v values) grammar.Node {
 
 func (w *composer) written(t *Tool, text []byte, v values) (grammar.Node, error) {
 	limits := w.shape.Limits
-	if limits.Time = time.Until(w.until); limits.Time <= 0 {
-		return 0, errTime
-	}
 	switch v.kind {
 	case asJSON:
 		return schema.AddObjects(w.b, text, schema.Notation{}, limits)
