@@ -13,17 +13,19 @@
 #   node      DIR/node: the Vercel AI SDK, for `make clients` (needs npm)
 #   schemathesis  DIR/schemathesis: requests made from /openapi.json, for `make schemathesis`
 #   grammar   DIR/grammar: llguidance and XGrammar, for `make grammar-peers`
+#   embed     DIR/embed: sentence-transformers (torch) and ONNX Runtime, for `make embeddings` (6 GB, most of which torch brings for GPUs)
 #   guidellm  DIR/guidellm: the load generator that `make bench-crosscheck` compares `penstock bench load` with
 #
 # Each part is skipped when it is there already, so the script may be run again.
 set -euo pipefail
-dir=${1:?usage: peers.sh DIR [llama] [archs] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl] [grammar]}
+dir=${1:?usage: peers.sh DIR [llama] [archs] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl] [grammar] [embed]}
 shift
 parts=${*:-llama openvino shapes clients}
 mkdir -p "$dir"
 
 llama_version=0.3.36
 schemathesis_version=4.32.5
+sentence_transformers_version=6.2.0
 openvino_version=2026.4.1.0
 sdk_packages="openai==3.57.0 anthropic==2.14.0 ollama==0.6.3 langchain-openai==1.7.4 litellm==1.110.2"
 grammar_packages="llguidance==1.7.6 xgrammar==0.2.9 apache-tvm-ffi==0.1.15.post2 typing-extensions==4.16.0 numpy==2.4.6 pydantic==2.14.4 pydantic-core==2.50.5 annotated-types==0.8.0 typing-inspection==0.4.5"
@@ -82,6 +84,7 @@ for part in $parts; do
     # XGrammar's masks run without PyTorch and transformers, which it names as dependencies.
     grammar) venv grammar --no-deps $grammar_packages ;;
     schemathesis) venv schemathesis "schemathesis==$schemathesis_version" openapi-spec-validator ;;
+    embed) venv embed "sentence-transformers==$sentence_transformers_version" onnxruntime onnx ;;
     guidellm) venv guidellm guidellm ;;
     *) echo "peers.sh: unknown part $part" >&2; exit 1 ;;
   esac

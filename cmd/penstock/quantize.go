@@ -11,11 +11,12 @@ import (
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/gguf/safetensors"
 	"github.com/penstock-llm/penstock/internal/quant"
 )
 
 type quantizeCommand struct {
-	In   string `arg:"" help:"The .gguf file to read." type:"existingfile"`
+	In   string `arg:"" help:"The .gguf file to read, or a folder as Hugging Face keeps models."`
 	Out  string `arg:"" help:"The .gguf file to write."`
 	Type string `arg:"" help:"Weight type, such as Q8_0."`
 }
@@ -42,7 +43,7 @@ func (c *quantizeCommand) Run(ctx context.Context, term terminal) error {
 	if same(c.In, c.Out) {
 		return fmt.Errorf("%s: cannot be both input and output: name another file to write", c.In)
 	}
-	in, err := gguf.Open(c.In)
+	in, err := safetensors.Open(c.In)
 	if err != nil {
 		return err
 	}

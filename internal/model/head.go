@@ -11,7 +11,7 @@ import (
 // plain code over floats.
 type head struct {
 	layers  []dense
-	softmax bool // over the results: scores that sum to 1
+	softmax bool // the result is the first label's probability
 }
 
 // dense is y = norm(act(W x + b)).
@@ -76,12 +76,15 @@ func (b *binder) checkHead() {
 		b.meta.fail("key %q is 4 (rank), but the file has no tensor %q", b.meta.key("pooling_type"), "cls.output.weight")
 		return
 	}
-	c.Labels = b.head.out(c.Dim)
+	c.Labels, c.Probable = b.head.out(c.Dim), b.head.softmax
 }
 
 func (h *head) out(in int) int {
 	for i := range h.layers {
 		in = h.layers[i].out(in)
+	}
+	if h.softmax {
+		return 1
 	}
 	return in
 }
@@ -94,16 +97,11 @@ func (h *head) apply(x []float32) []float32 {
 		x = h.layers[i].apply(x)
 	}
 	if h.softmax {
-		sum, peak := 0.0, float64(x[0])
+		sum := 0.0
 		for _, v := range x {
-			peak = max(peak, float64(v))
+			sum += math.Exp(float64(v) - float64(x[0]))
 		}
-		for _, v := range x {
-			sum += math.Exp(float64(v) - peak)
-		}
-		for i, v := range x {
-			x[i] = float32(math.Exp(float64(v)-peak) / sum)
-		}
+		return []float32{float32(1 / sum)}
 	}
 	return x
 }

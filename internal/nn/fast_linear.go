@@ -62,7 +62,7 @@ func (j *embedJob) Do(worker, _ int) {
 			f.set.Add(x, scratch)
 		}
 		if j.e.Add != nil {
-			f.set.Add(x, j.e.Add)
+			f.set.Add(x, j.e.Part(f.batch.Tokens, int(f.batch.Start[f.tiling.seqOf[r]]), r))
 		}
 	}
 }

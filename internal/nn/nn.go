@@ -22,6 +22,7 @@ package nn
 
 import (
 	"math"
+	"slices"
 
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/kvcache"
@@ -116,6 +117,19 @@ type Embedding struct {
 	Places *Embedding // a table with a row for each position, which is added; nil: none
 	First  int        // row of position 0 in it
 	Add    []float32  // [Dim] is added to every row; nil: nothing is
+
+	// Second is added in place of Add to the rows of a text's second part, which begins
+	// after the first Separator. nil: all is one part.
+	Second    []float32
+	Separator int32
+}
+
+// Part is what is added to a row of a text whose first row is first.
+func (e *Embedding) Part(tokens []int32, first, row int) []float32 {
+	if e.Second != nil && slices.Contains(tokens[first:row], e.Separator) {
+		return e.Second
+	}
+	return e.Add
 }
 
 // Norm is a root-mean-square normalisation, or with a bias a layer normalisation.

@@ -90,7 +90,8 @@ func (r *Reference) Embed(e *Embedding) {
 			e.Places.row(place, int32(e.First)+r.batch.Positions[i])
 			addTo(r.x[i], place)
 		}
-		addTo(r.x[i], e.Add)
+		seq, _ := r.position(i)
+		addTo(r.x[i], e.Part(r.batch.Tokens, int(r.batch.Start[seq]), i))
 	}
 	r.prof.end(len(r.rows))
 }

@@ -66,6 +66,28 @@ func (t *Tokenizer) EncodeLimit(text string, addBOS, parseSpecial bool, limit in
 	return t.encode(&source{text: text, controls: parseSpecial}, addBOS, limit)
 }
 
+// EncodePair returns the tokens of two texts as models read them that score pairs:
+// each text ends with the token that ends texts; vocabularies of the XLM-RoBERTa kind
+// have another one between the two. Control tokens in the texts are text.
+func (t *Tokenizer) EncodePair(first, second string, limit int) ([]int32, error) {
+	ids, err := t.encode(&source{text: first}, true, limit)
+	if err != nil {
+		return nil, err
+	}
+	if _, unigram := t.algorithm.(*unigram); unigram && t.last >= 0 {
+		ids = append(ids, t.last)
+	}
+	after, err := t.encode(&source{text: second}, false, limit)
+	if err != nil {
+		return nil, err
+	}
+	ids = append(ids, after...)
+	if t.last >= 0 {
+		ids = append(ids, t.last)
+	}
+	return ids, nil
+}
+
 // EncodeMarked returns the tokens of a rendered conversation, of which clients
 // wrote the given parts, in ascending order. The tokens are those of Encode with
 // parseSpecial, except that no control token is recognised if any of its bytes is

@@ -34,6 +34,7 @@ type config struct {
 	Scaling       json.RawMessage `json:"rope_scaling"`
 	Rope          json.RawMessage `json:"rope_parameters"` // newer files: base and scaling together
 	Tied          bool            `json:"tie_word_embeddings"`
+	Types         uint32          `json:"type_vocab_size"`
 	Window        uint32          `json:"sliding_window"`
 	LayerTypes    []string        `json:"layer_types"`
 	Quantized     json.RawMessage `json:"quantization_config"`
@@ -176,6 +177,9 @@ func (f *folder) describeBert() error {
 	f.describeBoth()
 	f.set("ARCH.attention.layer_norm_epsilon", c.LayerEps)
 	f.set("ARCH.attention.causal", false)
+	if c.Types > 0 {
+		f.meta = append(f.meta, gguf.KV{Key: "tokenizer.ggml.token_type_count", Value: c.Types}) // llama.cpp wants it
+	}
 	return f.pooling()
 }
 

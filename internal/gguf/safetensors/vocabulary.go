@@ -234,10 +234,11 @@ func (f *folder) roles(s *settings, tokens []string) {
 			f.meta = append(f.meta, gguf.KV{Key: "tokenizer.ggml." + r.key + "_token_id", Value: uint32(i)})
 		}
 	}
-	for key, flag := range map[string]*bool{"add_bos_token": s.AddBOS, "add_eos_token": s.AddEOS} {
-		if flag != nil {
-			f.meta = append(f.meta, gguf.KV{Key: "tokenizer.ggml." + key, Value: *flag})
-		}
+	if s.AddBOS != nil {
+		f.meta = append(f.meta, gguf.KV{Key: "tokenizer.ggml.add_bos_token", Value: *s.AddBOS})
+	}
+	if s.AddEOS != nil {
+		f.meta = append(f.meta, gguf.KV{Key: "tokenizer.ggml.add_eos_token", Value: *s.AddEOS})
 	}
 }
 

@@ -1,10 +1,9 @@
 // Package rerank orders documents by how near they are to a query, on the routes of
 // Cohere, Jina, vLLM and Text Embeddings Inference, and serves vLLM's /score.
 //
-// No model that this server loads has a rank head, which computes a score from both
-// texts at once. So scores are what vLLM gives for embedding models: cosines of
-// embeddings. Answers say so. Embeddings themselves are package serving's, and
-// package server mounts the routes.
+// A model that was trained to score pairs of texts computes the scores. Those of other
+// models are what vLLM gives for embedding models: cosines of embeddings. Answers say
+// which. Both are package serving's, and package server mounts the routes.
 package rerank
 
 import (
@@ -34,8 +33,13 @@ func Routes() []serving.Route {
 	}
 }
 
-// method is what answers call their scores.
-const method = "cosine"
+// method is what answers call a model's scores.
+func method(m *serving.Deployment) string {
+	if m.Scorer() {
+		return "rank"
+	}
+	return "cosine"
+}
 
 // rerank is POST /rerank.
 func rerank(call *serving.Call) *serving.Error {
@@ -65,7 +69,7 @@ func rerank(call *serving.Call) *serving.Error {
 		return err
 	}
 	query := &serving.Inputs{Param: "query", Texts: []string{req.Query}, Truncate: req.Truncate}
-	scores, tokens, err := scoresOf(call, m.Deployment, req.Priority, query, documents)
+	scores, tokens, err := scoresOf(call, m.Deployment, query, documents.With(req.Priority, req.RawScores))
 	if err != nil {
 		return err
 	}
@@ -80,7 +84,7 @@ func rerank(call *serving.Call) *serving.Error {
 	if req.Texts != nil {
 		return call.JSON(200, ranks(&req, order, scores))
 	}
-	answer := api.Response{ID: serving.NewID("rerank-"), Object: "list", Model: m.Name, Method: method, Results: make([]api.Result, len(order)),
+	answer := api.Response{ID: serving.NewID("rerank-"), Object: "list", Model: m.Name, Method: method(m.Deployment), Results: make([]api.Result, len(order)),
 		Usage: api.Usage{PromptTokens: tokens, TotalTokens: tokens}}
 	with := call.R.URL.Path != "/v2/rerank" // Cohere's newer route does not send them back
 	if req.ReturnDocuments != nil {
@@ -130,11 +134,11 @@ func score(call *serving.Call) *serving.Error {
 	if n := len(left.Texts); n > 1 && n != len(right.Texts) {
 		return serving.Bad(left.Param, "%s has %d elements and %s %d: want one for all, or as many", left.Param, n, right.Param, len(right.Texts))
 	}
-	scores, tokens, err := scoresOf(call, m.Deployment, req.Priority, left, right)
+	scores, tokens, err := scoresOf(call, m.Deployment, left, right.With(req.Priority, false))
 	if err != nil {
 		return err
 	}
-	answer := api.ScoreResponse{ID: serving.NewID("score-"), Object: "list", Created: call.Start.Unix(), Model: m.Name, Method: method,
+	answer := api.ScoreResponse{ID: serving.NewID("score-"), Object: "list", Created: call.Start.Unix(), Model: m.Name, Method: method(m.Deployment),
 		Data: make([]api.Score, len(scores)), Usage: api.Usage{PromptTokens: tokens, TotalTokens: tokens}}
 	for i, s := range scores {
 		answer.Data[i] = api.Score{Index: i, Object: "score", Score: s}
@@ -144,11 +148,12 @@ func score(call *serving.Call) *serving.Error {
 
 // scoresOf compares each text on the right with the one on the left, or with its
 // own. All texts are computed as one request.
-func scoresOf(call *serving.Call, m *serving.Deployment, priority *int, left, right *serving.Inputs) (scores []float64, tokens int, err *serving.Error) {
+func scoresOf(call *serving.Call, m *serving.Deployment, left, right *serving.Inputs) (scores []float64, tokens int, err *serving.Error) {
 	ctx, cancel := call.Context()
 	defer cancel()
-	if priority != nil {
-		left.Priority, right.Priority = *priority, *priority
+	left.Priority = right.Priority
+	if m.Scorer() {
+		return m.Scores(ctx, call, left, right)
 	}
 	all, err := m.EmbedAll(ctx, call, left, right)
 	if err != nil {

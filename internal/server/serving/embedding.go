@@ -24,6 +24,16 @@ type Inputs struct {
 	Truncate bool // texts that are too long lose their end; otherwise they are refused
 	Limit    int  // tokens of a text; 0: the context
 	Priority int  // of the request, if it asks for one that is lower than its client's
+	Raw      bool // scores are as a reranker made them, instead of between 0 and 1
+}
+
+// With sets what a request for scores asks for besides its texts.
+func (in *Inputs) With(priority *int, raw bool) *Inputs {
+	if priority != nil {
+		in.Priority = *priority
+	}
+	in.Raw = raw
+	return in
 }
 
 // Embedded are the embeddings of a request's inputs, in their order.
@@ -76,11 +86,7 @@ func (d *Deployment) EmbedAll(ctx context.Context, call *Call, lists ...*Inputs)
 	if err != nil {
 		return nil, err
 	}
-	r := engine.Request{Pooling: d.Pooling(), Wake: engine.WakeEnd, Priority: call.Client.Priority, Client: call.Client.Name}
-	if lists[0].Priority > 0 { // as in vLLM, larger numbers are less urgent
-		r.Priority = min(r.Priority, engine.Low)
-	}
-	vectors, err := d.embed(ctx, prompts, r)
+	vectors, err := d.embed(ctx, prompts, d.embedding(call, lists[0]))
 	if err != nil {
 		return nil, err
 	}

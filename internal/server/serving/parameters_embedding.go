@@ -54,7 +54,7 @@ var embeddingParameters = []Parameter{
 	honoured(OnRerank, "top_n", "so many of the best; 0: all"),
 	honoured(OnRerank, "return_documents", "default true, on /v2/rerank false"),
 	honoured(OnRerank, "return_text", "with texts"),
-	ignored(OnRerank, "raw_scores", "scores are cosines, to which no sigmoid is applied"),
+	honoured(OnRerank, "raw_scores", "of a reranker: true for scores as the model made them, instead of between 0 and 1; cosines are cosines"),
 	honoured(OnScore, "text_1", "a text, or as many as text_2 has"),
 	honoured(OnScore, "text_2", "a text or up to 2048"),
 	honoured(OnScore, "queries", "another name of text_1"),

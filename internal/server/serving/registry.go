@@ -30,6 +30,8 @@ type Deployment struct {
 
 	ParseSpecial bool // parse control tokens in the messages of clients
 
+	PairTemplate string // how a reranker is asked, with {query} and {document}; empty: the texts one after the other
+
 	intake   intake
 	grammars grammars
 }
