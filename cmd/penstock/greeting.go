@@ -22,6 +22,18 @@ type greeting struct {
 	keyFile  string // empty: no keys
 }
 
+// chatBody is a request for an answer, to try.
+const chatBody = `{"messages":[{"role":"user","content":"Why is the sky blue?"}]}`
+
+// encoderText is for models that make embeddings and generate nothing.
+const encoderText = `%s (%s, %.0f M parameters) loaded in %.1f s: %.0f MB of weights
+%s kernels on %d threads of %s; texts of up to %d tokens
+
+  ask                   %s
+%s
+Ctrl-C stops the server.
+`
+
 const greetingText = `%s (%s, %.0f M parameters) loaded in %.1f s: %.0f MB of weights
 %s kernels on %d threads of %s; context %d, batch %d, KV cache (%s) up to %.0f MB
 
@@ -38,10 +50,19 @@ func (g greeting) print(out io.Writer, in *instance.Instance, kv fmt.Stringer) {
 	if g.keyFile != "" {
 		note = fmt.Sprintf("\nAPI_KEY is one of the keys in %s.", g.keyFile)
 	}
+	if config.Encoder {
+		path, body := "/v1/embeddings", `{"input":"Why is the sky blue?"}`
+		if config.Labels > 0 {
+			path, body = "/rerank", `{"query":"Why is the sky blue?","documents":["Air scatters blue light.","Bread is baked."]}`
+		}
+		fmt.Fprintf(out, encoderText, config.Name, config.Quantization, float64(config.Params)/1e6, in.Loaded.Seconds(), float64(config.WeightBytes)/1e6,
+			e.Kernels.Tier(), in.Model.Pool().Workers(), cpu.Name(), e.Context, g.ask(path, body), note)
+		return
+	}
 	url := g.target().url
 	fmt.Fprintf(out, greetingText, config.Name, config.Quantization, float64(config.Params)/1e6, in.Loaded.Seconds(), float64(config.WeightBytes)/1e6,
 		e.Kernels.Tier(), in.Model.Pool().Workers(), cpu.Name(), e.Context, e.MaxBatch, kv, float64(in.Cache.Bytes())/1e6,
-		url, g.ask(), g.measure(), note)
+		url, g.ask("/v1/chat/completions", chatBody), g.measure(), note)
 }
 
 // target is how a client on this machine reaches the server.
@@ -103,7 +124,7 @@ func nameIn(leaf *x509.Certificate) string {
 }
 
 // ask is a command that asks the model something.
-func (g greeting) ask() string {
+func (g greeting) ask(path, body string) string {
 	t := g.target()
 	words := []string{"curl"}
 	switch {
@@ -115,11 +136,11 @@ func (g greeting) ask() string {
 	if t.resolve != "" {
 		words = append(words, "--resolve", quote(t.resolve))
 	}
-	words = append(words, quote(t.url+"/v1/chat/completions"), "-H 'Content-Type: application/json'")
+	words = append(words, quote(t.url+path), "-H 'Content-Type: application/json'")
 	if g.keyFile != "" {
 		words = append(words, `-H "Authorization: Bearer $API_KEY"`)
 	}
-	return strings.Join(append(words, `-d '{"messages":[{"role":"user","content":"Why is the sky blue?"}]}'`), " ")
+	return strings.Join(append(words, "-d '"+body+"'"), " ")
 }
 
 // measure is a command that puts the server under load.

@@ -213,7 +213,7 @@ func TestGreetingForCurl(t *testing.T) {
 			"curl -k https://127.0.0.1:80/v1/chat/completions" + body, "--url https://127.0.0.1:80 --insecure"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := c.g.ask(); got != c.want {
+			if got := c.g.ask("/v1/chat/completions", chatBody); got != c.want {
 				t.Errorf("%s\nwant %s", got, c.want)
 			}
 			if got := strings.TrimPrefix(c.g.measure(), "penstock bench load "); got != c.measure {

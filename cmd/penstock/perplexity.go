@@ -43,6 +43,11 @@ func (c *perplexityCommand) Run(ctx context.Context, cli *commands, term termina
 		return err
 	}
 	defer file.Close()
+	if config, err := model.Describe(file); err != nil {
+		return err
+	} else if config.Encoder {
+		return readsOnly(path)
+	}
 	tok, err := tokenizer.New(file)
 	if err != nil {
 		return err

@@ -49,6 +49,9 @@ func (c *runCommand) Run(ctx context.Context, cli *commands, term terminal) erro
 		return err
 	}
 	defer in.Close()
+	if in.Model.Config().Encoder {
+		return readsOnly(c.Model)
+	}
 	template, err := chat.Load(in.File)
 	if err != nil {
 		return err
@@ -67,6 +70,11 @@ func (c *runCommand) Run(ctx context.Context, cli *commands, term terminal) erro
 		return t.chat(c.History)
 	}
 	return t.once(ctx, prompt)
+}
+
+// readsOnly is the error of a command that would have an encoder write.
+func readsOnly(name string) error {
+	return fmt.Errorf("%s reads texts and writes none: start it with `penstock serve %s` and ask for embeddings or scores", name, name)
 }
 
 func isTerminal(file any) bool {

@@ -6,12 +6,16 @@ import (
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/model"
 )
 
 // Guesses names, in one line, what a file lacks and what is taken in its place.
 // It is empty if the file says all that a model needs: a wrong guess makes a good
 // model talk nonsense, and whoever serves it should know where to look.
 func Guesses(f *gguf.File) string {
+	if c, err := model.Describe(f); err == nil && c.Encoder {
+		return "" // nobody chats with it, and it writes no answers
+	}
 	var lacks []string
 	if template, _ := f.Str("tokenizer.chat_template"); strings.TrimSpace(template) == "" {
 		lacks = append(lacks, "how chats are written (ChatML is used)")
