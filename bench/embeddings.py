@@ -200,9 +200,12 @@ def main():
             print(f"{name}: no ONNX model: {e}")
         llama = os.path.join(peers, "llama", "bin", "llama-server")
         if os.path.exists(llama) and name != "all-mpnet-base-v2":  # which llama.cpp does not serve
+            exact = os.path.join(tempfile.gettempdir(), f"{name}-F32.gguf")
+            subprocess.run([penstock, "quantize", folder, exact, "F32"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             for kind in ("F32", "Q8_0"):
-                gguf = os.path.join(tempfile.gettempdir(), f"{name}-{kind}.gguf")
-                subprocess.run([penstock, "quantize", folder, gguf, kind], check=True, stdout=subprocess.DEVNULL)
+                gguf = exact.replace("F32", kind)
+                if kind != "F32":
+                    subprocess.run([llama.replace("llama-server", "llama-quantize"), exact, gguf, kind], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 programs["llama-server " + kind] = lambda gguf=gguf: Server(
                     [llama, "-m", gguf, "--embedding", "--port", "PORT", "-t", str(THREADS), "-np", "8", "-c", "4096", "-ub", "2048", "-b", "2048"], "/health")
         rates = {}

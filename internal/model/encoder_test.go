@@ -178,38 +178,6 @@ func TestAlibiSlopes(t *testing.T) {
 	}
 }
 
-// TestSecondPart: of a pair of texts the second has a type of its own, from the row
-// after the separator on.
-func TestSecondPart(t *testing.T) {
-	const separator = 3
-	m, c := tiny(t, tinymodel.Options{Arch: "bert", Labels: 1, Layers: 1}, Options{Reference: true, Threads: 1}, 8)
-	b := textsOf(300, 7, 7)
-	for i := range b.Tokens {
-		b.Tokens[i] = int32(20 + i)
-	}
-	b.Tokens[3] = separator
-	e := &m.net.(*bert).embedding
-	if e.Separator != separator || e.Second == nil {
-		t.Fatalf("separator %d, second %v", e.Separator, e.Second)
-	}
-	for row, second := range []bool{false, false, false, false, true, true, true, false, false} {
-		want := e.Add
-		if second {
-			want = e.Second
-		}
-		if got := e.Part(b.Tokens, row/7*7, row); &got[0] != &want[0] {
-			t.Errorf("row %d: second %v", row, !second)
-		}
-	}
-	m.Forward(b, c)
-	typed := slices.Clone(m.Hidden(0))
-	e.Second = nil
-	m.Forward(b, c)
-	if slices.Equal(typed, m.Hidden(0)) {
-		t.Error("the type of the second part changes nothing")
-	}
-}
-
 // TestWeightsAreRounded: an encoder's matrices of floats become Q8_0 while they are
 // loaded, unless they are to stay exact; others' stay unless they are not to.
 func TestWeightsAreRounded(t *testing.T) {
