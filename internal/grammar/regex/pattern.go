@@ -139,11 +139,19 @@ func (t *term) before(s *Set, k tail) (tail, error) {
 // unrolled puts a repetition before what follows it, whose part holds anchors or
 // lookaheads and must therefore be counted out.
 func (t *term) unrolled(s *Set, k tail) (tail, error) {
-	if t.high == Unbounded || t.high > 32 {
-		return k, &PatternError{"an anchor or lookahead inside of a repetition is not supported"}
+	times := t.high
+	if t.high == Unbounded {
+		var err error
+		if k, err = t.parts[0].looped(s, k); err != nil {
+			return k, err
+		}
+		times = t.low
+	}
+	if times > 32 {
+		return k, errAnchor
 	}
 	sum := k
-	for i := t.high; i > 0; i-- {
+	for i := times; i > 0; i-- {
 		l, err := t.parts[0].before(s, sum)
 		if err != nil {
 			return l, err
@@ -153,6 +161,43 @@ func (t *term) unrolled(s *Set, k tail) (tail, error) {
 		}
 	}
 	return sum, nil
+}
+
+var errAnchor = &PatternError{"an anchor or lookahead inside of a repetition is not supported, but for $ at its end"}
+
+// looped puts t, any number of times, before what follows it. t has no anchors but $,
+// behind which only the end of the text can follow, and no more of t.
+func (t *term) looped(s *Set, k tail) (tail, error) {
+	open := t.withoutEnd()
+	if open.asserts() || k.start != k.inside {
+		return k, errAnchor
+	}
+	loop := s.Star(open.language(s))
+	r := s.Concat(loop, k.inside)
+	if s.Nullable(k.inside) {
+		last, err := t.before(s, tail{Epsilon, Epsilon})
+		if err != nil {
+			return k, err
+		}
+		r = s.Or(r, s.Concat(loop, last.inside))
+	}
+	return tail{r, r}, nil
+}
+
+// withoutEnd is t where it does not take a $.
+func (t *term) withoutEnd() *term {
+	if t.kind == termEnd {
+		return &term{kind: termLang, lang: Empty}
+	}
+	if !t.asserts() {
+		return t
+	}
+	o := *t
+	o.parts = nil
+	for _, p := range t.parts {
+		o.parts = append(o.parts, p.withoutEnd())
+	}
+	return &o
 }
 
 // language is what t matches, if it asserts nothing.

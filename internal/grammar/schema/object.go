@@ -132,7 +132,7 @@ type objectPlan struct {
 }
 
 func (c *compiler) planObject(constraints []*constraint) *objectPlan {
-	c.step(4 + 4*len(constraints))
+	c.step(8 + 8*len(constraints))
 	p := &objectPlan{c: c, declare: map[string]bool{}, present: map[string]conjunction{}, absent: map[string]bool{}, max: -1}
 	var others []string
 	for _, x := range constraints {
@@ -311,7 +311,7 @@ func (p *objectPlan) where() *node {
 
 // valueOf is what the shapes ask of the value of a key.
 func (p *objectPlan) valueOf(key string) conjunction {
-	p.c.step(2 + 2*len(p.shapes))
+	p.c.step(4 + 4*len(p.shapes))
 	var out conjunction
 	for _, n := range p.shapes {
 		matched := false

@@ -17,7 +17,7 @@ type plan struct {
 
 // planFor returns the values of type t. While a plan is being made, it is returned unfinished.
 func (c *compiler) planFor(j conjunction, t jsonType) *plan {
-	c.step(1 + len(j))
+	c.step(4 + 2*len(j))
 	key := strconv.Itoa(int(t)) + ":" + j.key()
 	if p := c.plans[key]; p != nil {
 		return p

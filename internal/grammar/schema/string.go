@@ -59,6 +59,9 @@ func (c *compiler) format(n *node) regex.ID {
 	if contains(refusedFormats, v.text) {
 		fail(n, "format", "%.40q is not served; use pattern", v.text)
 	}
+	if v.text == "regex" {
+		return c.expression()
+	}
 	if !ok {
 		return regex.All // the specification has unknown formats pass
 	}

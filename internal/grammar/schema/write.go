@@ -134,7 +134,7 @@ func (c *compiler) array1(a *array) grammar.Node {
 		body = c.b.Call(w.distinct(0))
 	case len(a.counts) > 0:
 		if len(a.counts) > maxCounts {
-			fail(c.doc.root, "contains", "more than four counts of items in one array are not served")
+			fail(c.doc.root, "contains", "more than six counts of items in one array are not served")
 		}
 		body = c.b.Call(w.state(arrayState{}))
 	default:
@@ -151,7 +151,7 @@ type arrayWriter struct {
 }
 
 // maxCounts bounds the kinds of items that are counted in one array.
-const maxCounts = 4
+const maxCounts = 6
 
 // arrayState is what has been written of an array: items, those that count, and the set of values where each may occur once.
 type arrayState struct {
