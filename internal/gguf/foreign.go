@@ -54,7 +54,7 @@ var pieces = regexp.MustCompile(`-(\d{5})-of-(\d{5})\.gguf$`)
 // it is a whole one. A file that was split by llama.cpp's tools says so in its
 // metadata; one that was cut at any byte is recognised by its name.
 func onePiece(name string, f *File) string {
-	const join = "join its parts first: llama-gguf-split --merge FIRST-PART OUT.gguf"
+	const join = "put all its parts beside it, under the names that they had, or join them: llama-gguf-split --merge FIRST-PART OUT.gguf"
 	if f != nil {
 		no, _ := f.Uint("split.no")
 		if count, _ := f.Uint("split.count"); count > 1 {

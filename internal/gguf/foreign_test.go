@@ -30,9 +30,9 @@ func TestFilesThatAreNoModels(t *testing.T) {
 		{"old.bin", []byte("tjgg\x03\x00\x00\x00"), "is from before GGUF, which replaced that format in 2023: download the model again as GGUF"},
 		{"m.gguf.gz", []byte("\x1f\x8b\x08"), "is compressed: unpack it with gunzip"},
 		{"m.gguf", whole[:len(whole)-100], "is incomplete: 1724 of 1808 bytes are here, fetch it again"},
-		{"m.gguf", part.Bytes(), "is part 2 of 3 of a model: join its parts first: llama-gguf-split --merge FIRST-PART OUT.gguf"},
-		{"m-00001-of-00003.gguf", whole[:len(whole)-100], "is part 1 of 3 of a model: join its parts first: llama-gguf-split --merge FIRST-PART OUT.gguf"},
-		{"m-00012-of-00013.gguf", []byte("the middle of something"), "is part 12 of 13 of a model: join its parts first: llama-gguf-split --merge FIRST-PART OUT.gguf"},
+		{"m.gguf", part.Bytes(), "is part 2 of 3 of a model: put all its parts beside it, under the names that they had, or join them: llama-gguf-split --merge FIRST-PART OUT.gguf"},
+		{"m-00001-of-00003.gguf", whole[:len(whole)-100], "is part 1 of 3 of a model: put all its parts beside it, under the names that they had, or join them: llama-gguf-split --merge FIRST-PART OUT.gguf"},
+		{"m-00012-of-00013.gguf", []byte("the middle of something"), "is part 12 of 13 of a model: put all its parts beside it, under the names that they had, or join them: llama-gguf-split --merge FIRST-PART OUT.gguf"},
 	} {
 		path := filepath.Join(t.TempDir(), c.name)
 		if err := os.WriteFile(path, c.data, 0o644); err != nil {

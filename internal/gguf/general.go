@@ -80,7 +80,7 @@ var empty = regexp.MustCompile(`(?i)^((ggml|hf|llm|my|the|new)[-_.])?(model|weig
 // the name in its metadata if the file's name says nothing. It is never a path,
 // because clients see it.
 func (f *File) Label() string {
-	stem := filepath.Base(f.path)
+	stem := pieces.ReplaceAllString(filepath.Base(f.path), ".gguf")
 	if strings.EqualFold(filepath.Ext(stem), ".gguf") {
 		stem = stem[:len(stem)-len(".gguf")]
 	}

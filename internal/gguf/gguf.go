@@ -85,16 +85,24 @@ func (t Tensor) Part(first, rows int) Tensor {
 // Parse reads a file that is already in memory. name stands for the file in
 // errors; data must not change while the File is in use.
 func Parse(name string, data []byte) (*File, error) {
+	f, err := parseAny(name, data)
+	if err != nil {
+		return nil, err
+	}
+	if part := onePiece(name, f); part != "" {
+		return nil, &FormatError{File: name, Reason: part}
+	}
+	return f, nil
+}
+
+// parseAny is Parse for a file that may be a part of a model.
+func parseAny(name string, data []byte) (*File, error) {
 	d := decoder{data: data}
 	f := d.file()
-	whole := f
 	if d.err != nil {
-		whole = nil
-	}
-	if part := onePiece(name, whole); part != "" {
-		d.err = &FormatError{Reason: part}
-	}
-	if d.err != nil {
+		if part := onePiece(name, nil); part != "" {
+			d.err = &FormatError{Reason: part}
+		}
 		d.err.File = name
 		return nil, d.err
 	}

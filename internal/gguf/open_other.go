@@ -11,6 +11,9 @@ const Mapped = false
 
 // Open reads the whole file at path into memory, because mmap is not used here.
 func Open(path string) (*File, error) {
+	if paths := partsOf(path); paths != nil {
+		return openParts(paths)
+	}
 	data, err := mapFile(path)
 	if err != nil {
 		return nil, err

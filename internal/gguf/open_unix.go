@@ -5,6 +5,7 @@ package gguf
 import (
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,8 +15,12 @@ const Mapped = true
 
 // Open maps the file at path into memory, read-only. A page is read from the disk
 // when it is first touched. If the file is cut in the meantime, touching what is
-// gone panics, or ends the process; see Fault.
+// gone panics, or ends the process; see Fault. Of a model that is split into several
+// files, any of which may be at path, Open opens all.
 func Open(path string) (*File, error) {
+	if paths := partsOf(path); paths != nil {
+		return openParts(paths)
+	}
 	data, err := mapFile(path)
 	if err != nil {
 		return nil, err
@@ -83,6 +88,7 @@ func (f *File) Close() error {
 // copy. The data stays readable: touching it reads the file again.
 func (f *File) Release(t Tensor) {
 	if !f.mapped {
+		f.releaseFromMaps(t.Data)
 		return
 	}
 	page := os.Getpagesize()
@@ -92,3 +98,22 @@ func (f *File) Release(t Tensor) {
 		unix.Madvise(f.data[start:end], unix.MADV_DONTNEED) // advice: failing costs memory only
 	}
 }
+
+// releaseFromMaps is Release where the data may lie in one of several mappings.
+func (f *File) releaseFromMaps(data []byte) {
+	for _, m := range f.maps {
+		start := address(data) - address(m.Data) // not below it: enormous
+		if len(data) == 0 || start >= uintptr(len(m.Data)) {
+			continue
+		}
+		page := uintptr(os.Getpagesize())
+		first := (start + page - 1) / page * page
+		end := (start + uintptr(len(data))) / page * page
+		if first < end {
+			unix.Madvise(m.Data[first:end], unix.MADV_DONTNEED) // advice: failing costs memory only
+		}
+		return
+	}
+}
+
+func address(data []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(data))) }
