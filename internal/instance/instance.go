@@ -138,6 +138,7 @@ func (in *Instance) load(o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	options.Context = p.context
 	// The vocabulary and the weights are loaded side by side: neither needs the other.
 	type vocabulary struct {
 		tok *tokenizer.Tokenizer

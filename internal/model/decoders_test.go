@@ -28,6 +28,7 @@ func parityVariants() map[string]tinymodel.Options {
 		"smollm3":         {Arch: "smollm3", Layers: 5},
 		"phi3":            {Arch: "phi3", With: []string{"attn_qkv.weight"}, Keys: []gguf.KV{key("rope.dimension_count", uint32(24))}, Extra: phi},
 		"phi3-long":       {Arch: "phi3", With: []string{"rope_factors_long.weight", "rope_factors_short.weight"}, Keys: []gguf.KV{key("rope.scaling.attn_factor", float32(1.19)), key("rope.scaling.original_context_length", uint32(128))}, Extra: phi},
+		"phi3-short":      {Arch: "phi3", With: []string{"rope_factors_long.weight", "rope_factors_short.weight"}, Keys: []gguf.KV{key("rope.scaling.original_context_length", uint32(512))}, Extra: phi},
 		"olmo2":           {Arch: "olmo2", Untied: true, Keys: []gguf.KV{key("attention.sliding_window", uint32(0))}},
 		"olmo3":           {Arch: "olmo2", Untied: true, Layers: 5, Keys: []gguf.KV{key("rope.scaling.type", "yarn"), key("rope.scaling.factor", float32(4)), key("rope.scaling.original_context_length", uint32(128))}},
 		"granite":         {Arch: "granite", Keys: []gguf.KV{key("embedding_scale", float32(3)), key("residual_scale", float32(0.22)), key("attention.scale", float32(0.05)), key("logit_scale", float32(8))}},

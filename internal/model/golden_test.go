@@ -71,3 +71,20 @@ func TestGoldenLogits(t *testing.T) {
 		})
 	}
 }
+
+// TestLongRoPEFollowsTheContext: the factors are those of the longest sequence that may
+// come, not of the model's context.
+func TestLongRoPEFollowsTheContext(t *testing.T) {
+	o := parityVariants()["phi3-long"] // trained with 128 positions, made for 512
+	logits := func(context int) [][]float32 {
+		m, c := tiny(t, o, Options{Reference: true, Threads: 1, Context: context}, 2)
+		return all(m, c, newTalk(1, m.Config().Vocab, 20, 0, 1), 20)
+	}
+	long := logits(0)
+	if d := distance(logits(129), long); d != 0 {
+		t.Errorf("with 129 positions logits differ by %g from those with 512", d)
+	}
+	if d := distance(logits(128), long); d < 0.01 {
+		t.Errorf("with 128 positions logits differ by only %g", d)
+	}
+}
