@@ -15,12 +15,18 @@ func bindLlama(b *binder) network {
 	rope := b.rope(style)
 	return b.decoder(func(i int) layer {
 		l := b.layer(i, b.attention(i, rope))
-		if b.config.Experts > 0 { // Mixtral
-			l.experts = b.experts(prefix(i), nn.Routing{Normalised: true}, nn.SiLU)
-		} else {
-			b.feed(&l, i, b.gated(prefix(i), nn.SiLU))
-		}
+		b.feedOrExperts(&l, i)
 		b.before(&l, i)
 		return l
 	})
+}
+
+// feedOrExperts binds a gated feed-forward network or, of a model like Mixtral, the
+// experts.
+func (b *binder) feedOrExperts(l *layer, i int) {
+	if b.config.Experts > 0 {
+		l.experts = b.experts(prefix(i), nn.Routing{Normalised: true}, nn.SiLU)
+		return
+	}
+	b.feed(l, i, b.gated(prefix(i), nn.SiLU))
 }

@@ -3,7 +3,8 @@ package model
 import "github.com/penstock-llm/penstock/internal/nn"
 
 // bindMistral3 binds Ministral 3 and its relatives: llama whose queries grow a little
-// with their position beyond the context that the model was trained with.
+// with their position beyond the context that the model was trained with. Some have
+// experts.
 func bindMistral3(b *binder) network {
 	rope := b.rope(nn.Adjacent)
 	temper := nn.Temper{Scale: b.meta.factor("attention.temperature_scale")}
@@ -14,7 +15,7 @@ func bindMistral3(b *binder) network {
 		a := b.attention(i, rope)
 		a.Temper = temper
 		l := b.layer(i, a)
-		b.feed(&l, i, b.gated(prefix(i), nn.SiLU))
+		b.feedOrExperts(&l, i)
 		b.before(&l, i)
 		return l
 	})

@@ -47,7 +47,7 @@ func architectures() []architecture {
 		{name: "internlm2", bind: bindLlama, square: true},
 		{name: "jina-bert-v2", bind: bindJinaBertV2, encoder: true, layerNorm: true},
 		{name: "llama", bind: bindLlama, mixed: true},
-		{name: "mistral3", bind: bindMistral3},
+		{name: "mistral3", bind: bindMistral3, mixed: true},
 		{name: "modern-bert", bind: bindModernBert, encoder: true, layerNorm: true},
 		{name: "mpnet", bind: bindMPNet, encoder: true, layerNorm: true},
 		{name: "nomic-bert", bind: bindNomicBert, encoder: true, layerNorm: true},
