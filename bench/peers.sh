@@ -38,6 +38,32 @@ venv() { # venv NAME PACKAGE...
   "$env/bin/pip" install -q "$@"
 }
 
+# tiles reports whether AMX works if the processor says that it has it: some virtual machines show it to their guests and do
+# not let them use it, and a llama.cpp that was built for the processor dies there at its first long prompt.
+tiles() {
+  grep -qw amx_tile /proc/cpuinfo || return 0
+  local work ok=0
+  work=$(mktemp -d)
+  cat >"$work/tiles.c" <<'C'
+#include <immintrin.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void) {
+  if (syscall(SYS_arch_prctl, 0x1023, 18)) return 1; // ARCH_REQ_XCOMP_PERM for the tiles' data
+  uint8_t config[64] __attribute__((aligned(64))) = {1};
+  config[16] = 64, config[48] = 16; // tile 0: 16 rows of 64 bytes
+  _tile_loadconfig(config);
+  _tile_zero(0);
+  _tile_release();
+  return 0;
+}
+C
+  { cc -O1 -march=native "$work/tiles.c" -o "$work/tiles" && "$work/tiles"; } 2>/dev/null || ok=1
+  rm -r "$work"
+  return $ok
+}
+
 llama() {
   local source="$dir/llama_cpp_python-$llama_version"
   if [ -x "$dir/llama/bin/llama-server" ] && [ -x "$dir/llama/bin/llama-batched-bench" ] && [ -x "$dir/llama/bin/llama-quantize" ]; then
@@ -47,7 +73,10 @@ llama() {
     python3 -m pip download -q --no-deps --no-binary llama-cpp-python -d "$dir" "llama-cpp-python==$llama_version"
     tar xzf "$source.tar.gz" -C "$dir"
   fi
+  local flags=
+  tiles || flags="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
   cmake -S "$source/vendor/llama.cpp" -B "$dir/llama" -G Ninja -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON \
+    -DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags" \
     -DBUILD_SHARED_LIBS=OFF -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
     -DLLAMA_BUILD_SERVER=ON -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_WEBUI=OFF
   ninja -C "$dir/llama" llama-server llama-bench llama-batched-bench llama-quantize llama-tokenize llama-perplexity
