@@ -18,7 +18,7 @@ import (
 // comes after the same one. The first round, which also sets the lengths of the answers, goes forwards and is followed by itself.
 func (b *bench) rounds(ctx context.Context, lanes []*Lane) error {
 	for _, l := range lanes { // a round to warm up
-		if _, err := b.run(ctx, l); err != nil {
+		if _, err := b.run(ctx, l, 0); err != nil {
 			return err
 		}
 	}
@@ -32,7 +32,7 @@ func (b *bench) rounds(ctx context.Context, lanes []*Lane) error {
 			if b.Progress != nil {
 				fmt.Fprintf(b.Progress, "round %d of %d, %s\n", round+1, b.Rounds, l.Name)
 			}
-			r, err := b.run(ctx, l)
+			r, err := b.run(ctx, l, round+1)
 			if err != nil {
 				return fmt.Errorf("%s: %w", l.Name, err)
 			}
@@ -56,14 +56,13 @@ type outcome struct {
 	intervals []float64 // ms between the tokens of free clients
 }
 
-// run has the clients of a lane send their share of the requests, each one after the other. Request i has the same seed in every run,
-// so that its answer is the same one in every round. The schema is compiled anew for each run, so that none finds the masks of another.
-func (b *bench) run(ctx context.Context, l *Lane) (*outcome, error) {
+// run has the clients of a lane send their share of the requests, each one after the other. Requests have other seeds in each round, so
+// that answers are not those that the masks of a schema that is kept are from.
+func (b *bench) run(ctx context.Context, l *Lane, round int) (*outcome, error) {
 	clients := l.bound + l.free
-	var g *grammar.Grammar
-	if l.bound > 0 {
+	if l.bound > 0 && (b.Fresh || l.grammar == nil) {
 		var err error
-		if g, err = schema.Compile(l.schema, schema.Limits{Order: grammar.InOrder}); err != nil {
+		if l.grammar, err = schema.Compile(l.schema, schema.Limits{Order: grammar.InOrder}); err != nil {
 			return nil, err
 		}
 	}
@@ -75,7 +74,7 @@ func (b *bench) run(ctx context.Context, l *Lane) (*outcome, error) {
 		wait.Go(func() {
 			for i := c; i < b.Requests && errs[c] == nil; i += clients {
 				var a answer
-				if a, errs[c] = b.request(ctx, l, g, c < l.bound, i); errs[c] != nil {
+				if a, errs[c] = b.request(ctx, l, c < l.bound, i, round); errs[c] != nil {
 					return
 				}
 				lengths[i] = a.tokens
@@ -105,16 +104,17 @@ type answer struct {
 	intervals     []float64
 }
 
-// request sends request i, bound to the grammar or free. One that is bound has room for a whole answer, and is cut off after as many tokens as
+// request sends request i of a round, bound to the grammar or free. One that is bound has room for a whole answer, and is cut off after as many tokens as
 // are asked for: near its limit it would be in a hurry to end.
-func (b *bench) request(ctx context.Context, l *Lane, g *grammar.Grammar, bound bool, i int) (a answer, err error) {
-	r := engine.Request{Prompt: b.prompt, MaxTokens: b.Tokens, IgnoreEOS: true, Params: sample.Params{Temperature: float32(b.Temperature), TopP: 1, Seed: uint64(i) + 1}}
+func (b *bench) request(ctx context.Context, l *Lane, bound bool, i, round int) (a answer, err error) {
+	seed := uint64(round*b.Requests + i + 1)
+	r := engine.Request{Prompt: b.prompt, MaxTokens: b.Tokens, IgnoreEOS: true, Params: sample.Params{Temperature: float32(b.Temperature), TopP: 1, Seed: seed}}
 	if l.of != nil {
 		r.MaxTokens = l.of.lengths[i]
 	}
 	if bound {
 		r.IgnoreEOS, r.MaxTokens = false, -1
-		r.Constraint = func() engine.Constraint { return follow(g, b.vocab, b.in.Tokenizer, l.forced) }
+		r.Constraint = func() engine.Constraint { return follow(l.grammar, b.vocab, b.in.Tokenizer, l.forced) }
 	}
 	s, err := b.in.Engine.Submit(ctx, r)
 	if err != nil {

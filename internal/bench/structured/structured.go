@@ -30,6 +30,7 @@ type Structured struct {
 	Temperature    float64 `help:"Temperature of all requests." default:"0.8"`
 	Simple         string  `help:"File with the simple schema; a list of function calls if there is none." type:"path"`
 	Hard           string  `help:"File with the hard schema; many alternatives, patterns and bounds if there is none." type:"path"`
+	Fresh          bool    `help:"Compile the schemas anew for each run, so that no mask is left from the one before. A server keeps those that it has compiled last, as runs do without this flag."`
 	Threads        int     `help:"Compute threads (0: all that this process may use)."`
 	results.Output `embed:""`
 	Tier           cpu.Tier  `kong:"-"`
@@ -54,11 +55,12 @@ type Lane struct {
 	Length float64   `json:"tokens_per_answer"`
 
 	schema  []byte
-	bound   int   // clients that have the schema
-	forced  bool  // whether what must follow is taken without the model
-	free    int   // clients without a schema
-	lengths []int // [requests] of the answers
-	of      *Lane // whose answers' lengths the free requests have
+	grammar *grammar.Grammar // of the schema, if it is kept
+	bound   int              // clients that have the schema
+	forced  bool             // whether what must follow is taken without the model
+	free    int              // clients without a schema
+	lengths []int            // [requests] of the answers
+	of      *Lane            // whose answers' lengths the free requests have
 }
 
 // Ratio compares two lanes by their rounds.
@@ -101,7 +103,7 @@ func (s *Structured) Run(ctx context.Context, out io.Writer) error {
 	defer in.Close()
 	b := &bench{Structured: s, in: in, vocab: vocabularyOf(in.Tokenizer), prompt: in.Tokenizer.Encode(prompt, true, true)}
 	res := &Result{Record: results.NewRecord("structured"), Settings: map[string]any{"model": filepath.Base(s.Model), "tier": s.Tier.String(),
-		"threads": s.Threads, "clients": s.Clients, "requests": s.Requests, "tokens": s.Tokens, "temperature": s.Temperature, "rounds": s.Rounds}}
+		"threads": s.Threads, "clients": s.Clients, "requests": s.Requests, "tokens": s.Tokens, "temperature": s.Temperature, "rounds": s.Rounds, "fresh": s.Fresh}}
 	res.Lanes = s.lanes(simple, hard)
 	if err := b.rounds(ctx, res.Lanes); err != nil {
 		return err
