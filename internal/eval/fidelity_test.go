@@ -13,12 +13,13 @@ import (
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
-// fidelity is what llama.cpp 0.5.0-dev (0c1e570) says of testdata/english.txt:
+// fidelity is what llama.cpp, of llama-cpp-python 0.3.36, says of testdata/english.txt:
 //
 //	llama-quantize --allow-requantize MODEL.gguf F32.gguf F32
 //	llama-perplexity -m F32.gguf -f english.txt -c 512 --chunks 2 -ctk f32 -ctv f32 -fa off --kl-divergence-base BASE
-//	llama-perplexity -m MODEL.gguf --kl-divergence-base BASE --kl-divergence
+//	llama-perplexity -m MODEL.gguf -f english.txt -c 512 --chunks 2 -fa on --no-repack --kl-divergence-base OTHER
 //
+// The divergences are those of the logits in OTHER from those in BASE.
 // ppl is the first's perplexity, that of the weights with nothing rounded; the
 // rest is how far the second, what llama.cpp serves with, is from it.
 // docs/fidelity.md has the same of all 1,020 positions of the text; the float64
