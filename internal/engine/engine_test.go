@@ -144,6 +144,7 @@ func TestUsageCountsCachedTokens(t *testing.T) {
 		if got := read(t, s); !slices.Equal(got, expect(m, tokens(0, 40), 5)) || s.Finish().Usage.Cached != 32 {
 			t.Errorf("got %v, %+v", got, s.Finish().Usage)
 		}
+		synctest.Wait()
 		if st := e.Stats(); st.PrefixHitTokens != 32 || st.PrefixQueryTokens != 80 || st.PromptTokens != 80 || st.GeneratedTokens != 7 {
 			t.Errorf("stats %+v", st)
 		}
@@ -166,6 +167,7 @@ func TestCrowd(t *testing.T) {
 				t.Errorf("request %d got %v", i, got)
 			}
 		}
+		synctest.Wait()
 		if st := e.Stats(); st.Preemptions == 0 || st.PrefixHitTokens == 0 {
 			t.Errorf("the test shows too little: %+v", st)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -23,6 +24,7 @@ func TestBrokenEngineRestarts(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		}
+		synctest.Wait() // the loop pauses; the last stream may have ended a moment before that
 		var broken *BrokenError
 		_, err := e.Submit(t.Context(), Request{Prompt: tokens(0, 5)})
 		if !errors.As(err, &broken) || !errors.Is(err, ErrBroken) || broken.Retry != firstPause {
@@ -47,6 +49,7 @@ func TestBrokenEngineRestarts(t *testing.T) {
 		if got := read(t, submit(t, e, Request{Prompt: tokens(9, 20), MaxTokens: 5})); !slices.Equal(got, expect(x.Mock, tokens(9, 20), 5)) {
 			t.Errorf("a request after the restart: %v", got)
 		}
+		synctest.Wait()
 		if s := e.Stats(); s.Broken || s.RestartIn != 0 || s.Restarts != 1 || s.GeneratedTokens < 45 {
 			t.Errorf("after the restart: %+v", s)
 		}
@@ -76,6 +79,7 @@ func TestBrokenAgainAndAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			synctest.Wait()
 			if got := e.Stats().RestartIn; got != want*time.Second {
 				t.Errorf("a pause of %v, want %v", got, want*time.Second)
 			}
@@ -85,6 +89,7 @@ func TestBrokenAgainAndAgain(t *testing.T) {
 		for range panicsToBreak {
 			drainError(t, submit(t, e, Request{Prompt: tokens(0, 20), MaxTokens: 20}))
 		}
+		synctest.Wait()
 		if got := e.Stats().RestartIn; got != firstPause {
 			t.Errorf("after a long calm a pause of %v", got)
 		}
@@ -105,6 +110,7 @@ func TestPanicsFarApart(t *testing.T) {
 			} else {
 				read(t, submit(t, e, Request{Prompt: tokens(1, 20), MaxTokens: 20}))
 			}
+			synctest.Wait()
 			if s := e.Stats(); s.Broken || s.Restarts != 0 {
 				t.Fatalf("broken by panic %d: %+v", i, s)
 			}

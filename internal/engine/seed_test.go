@@ -212,6 +212,7 @@ func TestSeedDefectCancellationIgnored(t *testing.T) {
 				if x.steps.Load() > steps {
 					t.Errorf("%d more steps were taken", x.steps.Load()-steps)
 				}
+				synctest.Wait()
 				if st := e.Stats(); st.FreeBlocks != 256 || s.Finish().Reason != Aborted {
 					t.Errorf("%v, %d blocks free", s.Finish().Reason, st.FreeBlocks)
 				}
