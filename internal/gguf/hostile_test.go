@@ -236,7 +236,7 @@ func TestLargeVocabularyIsFast(t *testing.T) {
 	start := cpu.Used()
 	f := parse(t, data)
 	took := cpu.Used() - start
-	if limit := 2 * time.Second; took > limit { // about 5 ms; the race detector and a busy machine are slow
+	if limit := 20 * time.Second; took > limit { // about 5 ms; the race detector and a busy machine are slow
 		t.Errorf("took %v", took)
 	}
 	if tokens, ok := f.Strs("tokenizer.ggml.tokens"); !ok || tokens[149_999] != "token149999" {
