@@ -16,9 +16,12 @@
 // left of the step's rows. When blocks run out, the youngest sequence of the
 // lowest class loses its own and is computed again later.
 //
+// A decoding stream may come with a draft, a guess of its next tokens: these get rows
+// beside its last token's, and the stream is given as many as were guessed right.
+//
 // For encoders, whose tokens see the whole of their text, one rule is different: a
 // prompt is computed in one step, whole, as many prompts as the step has rows for.
 //
-// Reading order: sequence.go, scheduler.go, prompts.go, queue.go, blocks.go.
+// Reading order: sequence.go, scheduler.go, draft.go, prompts.go, queue.go, blocks.go.
 // The scripts in testdata show each rule at work.
 package sched

@@ -12,13 +12,13 @@ type share struct {
 // always advances; what is left goes to those that need least, so that a short
 // prompt is not stuck behind a long one.
 func (s *Scheduler) planPrompts(p *Plan, b Budget) {
-	list := s.behind()
+	list := s.behind(p)
 	if len(list) == 0 {
 		return
 	}
 	if s.cfg.Whole { // admit has seen to it that all fit
 		for _, sh := range list {
-			s.give(p, sh.seq, sh.most)
+			s.give(p, sh.seq, sh.most, 0)
 		}
 		clear(list)
 		return
@@ -43,9 +43,9 @@ func (s *Scheduler) planPrompts(p *Plan, b Budget) {
 
 // behind lists the running sequences without a row in this step, in the order
 // of arrival, each with the rows it could use.
-func (s *Scheduler) behind() []share {
+func (s *Scheduler) behind(p *Plan) []share {
 	list := s.prompts[:0]
-	spare := s.cfg.MaxLogits - len(s.running) // logits beyond one for each
+	spare := s.cfg.MaxLogits - len(s.running) - p.DraftRows // logits beyond one for each
 	for _, seq := range s.running {
 		if seq.planned {
 			continue
@@ -107,6 +107,6 @@ func (s *Scheduler) promptRows(streams int, list []share, b Budget) int {
 func (s *Scheduler) givePrompt(p *Plan, seq *Seq, n int) {
 	room := (len(seq.blocks)+s.blocks.free())*s.cfg.BlockSize - seq.computed
 	if n = min(n, room); n > 0 {
-		s.give(p, seq, n)
+		s.give(p, seq, n, 0)
 	}
 }

@@ -18,6 +18,9 @@ type machine struct {
 	plan *Plan
 }
 
+// vocab is small, so that stop tokens come often.
+const vocab = 40
+
 func drawConfig(t *rapid.T) Config {
 	seqs := rapid.IntRange(1, 5).Draw(t, "maxseqs")
 	size := rapid.IntRange(1, 5).Draw(t, "blocksize")
@@ -73,6 +76,12 @@ func (m *machine) schedule(t *rapid.T) {
 		return
 	}
 	cfg := m.s.cfg
+	for _, seq := range m.live {
+		if rapid.Bool().Draw(t, "drafts") {
+			right, wrong := rapid.IntRange(0, 9).Draw(t, "right"), rapid.IntRange(0, 3).Draw(t, "wrong")
+			m.s.Draft(seq, guess(seq, right, wrong, vocab))
+		}
+	}
 	b := Budget{Alone: rapid.IntRange(1, 30).Draw(t, "alone"), Beside: rapid.IntRange(0, 10).Draw(t, "beside")}
 	p := m.s.Schedule(b)
 	if len(p.Entries) == 0 {
@@ -104,10 +113,11 @@ func (m *machine) update(t *rapid.T) {
 	}
 	var tokens []int32
 	starts := []int32{0}
-	for _, sampled := range m.kv.run(m.plan) {
-		for k := range rapid.SampledFrom([]int{1, 1, 1, 0, 2, 5, 12}).Draw(t, "given") {
-			tokens = append(tokens, (sampled+int32(k))%40)
-		}
+	m.kv.run(m.plan)
+	for i := range m.plan.Entries {
+		tokens = append(tokens, m.kv.given(m.plan, i, vocab, func() int {
+			return rapid.SampledFrom([]int{0, 0, 0, -1, 1, 4, 11}).Draw(t, "forced")
+		})...)
 		starts = append(starts, int32(len(tokens)))
 	}
 	before := map[*Seq]int{}
@@ -116,8 +126,8 @@ func (m *machine) update(t *rapid.T) {
 	}
 	m.s.Update(m.plan, tokens, starts)
 	for _, e := range m.plan.Entries {
-		if e.Seq.Len() != before[e.Seq]+e.Taken {
-			t.Fatalf("%d tokens, then %d; taken %d", before[e.Seq], e.Seq.Len(), e.Taken)
+		if e.Seq.Len() != before[e.Seq]+e.Taken || e.Accepted > min(e.Draft, e.Taken) {
+			t.Fatalf("%d tokens, then %d; taken %d, %d of a draft of %d", before[e.Seq], e.Seq.Len(), e.Taken, e.Accepted, e.Draft)
 		}
 	}
 	for _, seq := range m.plan.Finished {

@@ -106,6 +106,7 @@ type Plan struct {
 	Streams int     // the first so many entries are streams, which were decoding already
 
 	StreamRows int // rows of those
+	DraftRows  int // rows of these that are drafts
 
 	Admitted  []*Seq // left the queue in this step
 	Preempted []*Seq // lost their blocks in this step
@@ -113,22 +114,25 @@ type Plan struct {
 }
 
 // Entry is the part of one sequence in a step. Of its rows some have logits: first
-// those that are scored, then one that is sampled.
+// those that are scored, then one that is sampled, then those of the draft.
 type Entry struct {
 	Seq    *Seq
-	Rows   int  // tokens computed
+	Rows   int  // tokens computed, those of the draft included
 	Logit  int  // index in Batch.Logits of the first row with logits
 	Scored int  // rows of the prompt whose next token is known and gets its probability
-	Sample bool // the last row gives the sequence's next token
+	Sample bool // the last row before the draft gives the sequence's next token
+	Draft  int  // the last rows are so many tokens of the draft; each gives one more token if its own is right
 	Hidden int  // index in Batch.Hidden of the first row whose hidden state is needed
 	States int  // number of those rows
-	Taken  int  // set by Update: tokens that the sequence was given, a stop token not included
+
+	Taken    int // set by Update: tokens that the sequence was given, a stop token not included
+	Accepted int // set by Update: tokens of the draft that the sequence was given
 }
 
 // Logits is the number of rows with logits.
 func (e *Entry) Logits() int {
 	if e.Sample {
-		return e.Scored + 1
+		return e.Scored + 1 + e.Draft
 	}
 	return e.Scored
 }
@@ -141,6 +145,7 @@ func (p *Plan) reset() {
 	p.Batch.Start = append(p.Batch.Start, 0)
 	clear(p.Entries)
 	p.Entries = p.Entries[:0]
+	p.DraftRows = 0
 	for _, list := range []*[]*Seq{&p.Admitted, &p.Preempted, &p.Finished} {
 		clear(*list)
 		*list = (*list)[:0]
@@ -292,15 +297,23 @@ func (s *Scheduler) planDecoders(p *Plan) {
 		}
 	}
 	spare := s.cfg.MaxRows - len(streams) // rows beyond one for each
+	owed := 0                             // blocks that streams lack for what they have to compute
+	for _, seq := range streams {
+		owed += max(0, s.lacking(seq, min(seq.want(), together)))
+	}
 	for _, seq := range streams {
 		n := min(seq.want(), together, 1+spare)
 		for seq.state == running && s.lacking(seq, n) > s.blocks.free() {
 			s.preempt(p, s.victim())
 		}
 		if seq.state == running {
-			s.give(p, seq, n)
-			spare -= n - 1
+			owed -= max(0, s.lacking(seq, min(seq.want(), together)))
+			draft := s.draftRows(p, seq, n, spare-(n-1), owed)
+			s.give(p, seq, n, draft)
+			p.DraftRows += draft
+			spare -= n - 1 + draft
 		}
+		seq.draft = 0
 	}
 	clear(streams)
 	p.Streams, p.StreamRows = len(p.Entries), len(p.Batch.Tokens)
@@ -322,10 +335,10 @@ func (s *Scheduler) lacking(seq *Seq, n int) int {
 	return s.blocksFor(seq.computed+n) - len(seq.blocks)
 }
 
-// give plans n rows of a sequence; there are blocks for them.
-func (s *Scheduler) give(p *Plan, seq *Seq, n int) {
+// give plans n rows of a sequence, and some of its draft; there are blocks for them.
+func (s *Scheduler) give(p *Plan, seq *Seq, n, draft int) {
 	const spread = 64 // blocks that a sequence is given room for, so that neighbours do not interleave
-	for lack := s.lacking(seq, n); lack > 0; lack-- {
+	for lack := s.lacking(seq, n+draft); lack > 0; lack-- {
 		prev := int32(none)
 		if len(seq.blocks) > 0 {
 			prev = seq.blocks[len(seq.blocks)-1]
@@ -334,19 +347,20 @@ func (s *Scheduler) give(p *Plan, seq *Seq, n int) {
 		seq.blocks = append(seq.blocks, s.blocks.alloc(prev, min(max(expect, 1), spread)))
 	}
 	b := &p.Batch
-	e := Entry{Seq: seq, Rows: n, Logit: len(b.Logits), Hidden: len(b.Hidden)}
+	e := Entry{Seq: seq, Rows: n + draft, Logit: len(b.Logits), Draft: draft, Hidden: len(b.Hidden)}
 	e.Scored, e.Sample = seq.logits(n)
 	end := seq.computed + n
-	for pos := seq.computed; pos < end; pos++ {
+	tokens := seq.Drafted(draft)
+	for pos := seq.computed; pos < end+draft; pos++ {
 		scored := seq.promptLogits && pos >= seq.scored && pos < seq.prompt-1
-		if scored || e.Sample && pos == end-1 {
+		if scored || e.Sample && pos >= end-1 {
 			b.Logits = append(b.Logits, int32(len(b.Tokens)))
 		}
 		if pos >= seq.hidden.From && pos < seq.hidden.To {
 			b.Hidden = append(b.Hidden, int32(len(b.Tokens)))
 			e.States++
 		}
-		b.Tokens = append(b.Tokens, seq.tokens[pos])
+		b.Tokens = append(b.Tokens, tokens[pos])
 		b.Positions = append(b.Positions, int32(pos))
 	}
 	b.Start = append(b.Start, int32(len(b.Tokens)))
@@ -360,7 +374,7 @@ func (s *Scheduler) give(p *Plan, seq *Seq, n int) {
 func (s *Scheduler) preempt(p *Plan, seq *Seq) {
 	s.leave(seq)
 	s.release(seq)
-	seq.computed, seq.stream = 0, false
+	seq.computed, seq.draft, seq.stream = 0, 0, false
 	seq.preemptions++
 	s.counters.Preemptions++
 	seq.state = waiting
@@ -399,9 +413,13 @@ func (s *Scheduler) release(seq *Seq) {
 
 // Update ends the step of plan p: its rows are computed, and p.Entries[i] is given
 // tokens[starts[i]:starts[i+1]] if it samples. The first is what was sampled;
-// others are known to follow it and need no logits. A stream with several tokens
-// has them computed together in the next step. An entry that samples but is given
-// nothing has its last row computed again in the next step.
+// others were sampled from rows of the draft, or are known to follow and need no
+// logits. A stream with several tokens that are not computed has them computed
+// together in the next step. An entry that samples but is given nothing has its last
+// row before the draft computed again in the next step.
+//
+// Rows of the draft count as computed as far as the entry is given the same tokens.
+// What the others wrote is overwritten by the next step and never offered to others.
 //
 // Sequences that ended since Schedule get nothing. p.Finished lists those that
 // ended in between or now.
@@ -419,10 +437,15 @@ func (s *Scheduler) Update(p *Plan, tokens, starts []int32) {
 		if given := tokens[starts[i]:starts[i+1]]; !e.Sample {
 			s.computed(seq, e.Rows)
 		} else if len(given) == 0 {
-			s.computed(seq, e.Rows-1)
+			s.computed(seq, e.Rows-e.Draft-1)
 		} else {
-			s.computed(seq, e.Rows)
+			s.computed(seq, e.Rows-e.Draft)
+			right := seq.agrees(given, e.Draft)
 			e.Taken = s.take(seq, given)
+			e.Accepted = min(right, e.Taken)
+			// The last token is computed in the next step in any case: only rows of a
+			// step give logits.
+			s.computed(seq, min(e.Accepted, len(given)-1))
 		}
 		if seq.limit == 0 && seq.want() == 0 {
 			seq.reason = Length

@@ -19,6 +19,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts print into tes
 //	config KEY=N…                        first command; keys are Config's and Budget's fields in lower case
 //	add NAME prompt=N|LABEL:N+LABEL:N|@NAME+N [max=N] [stop=N] [class=N] [client=KEY] [echo] [hidden=FROM-TO]
 //	force NAME=N…                        so many tokens follow each that is sampled; -1: none is given
+//	draft NAME=RIGHT+WRONG…              proposes tokens for the next step: such as will be sampled, then others
 //	step [N]                             N steps: Schedule, compute, Update
 //	plan / update                        the two halves of a step
 //	abort NAME / fail NAME
@@ -110,6 +111,8 @@ func (s *session) do(args []string) string {
 		return describeEnd(s.seqs[name])
 	case "force":
 		return s.force(args[1:])
+	case "draft":
+		return s.draft(args[1:])
 	case "state":
 		return s.state()
 	}
@@ -197,17 +200,69 @@ func (s *session) force(args []string) string {
 	return "ok\n"
 }
 
+func (s *session) draft(args []string) string {
+	var b strings.Builder
+	for _, arg := range args {
+		name, counts, _ := strings.Cut(arg, "=")
+		right, wrong, _ := strings.Cut(counts, "+")
+		seq := s.seqs[name]
+		if seq == nil {
+			return fmt.Sprintf("%s: no such sequence\n", arg)
+		}
+		nright, _ := strconv.Atoi(right)
+		nwrong, _ := strconv.Atoi(wrong)
+		fmt.Fprintf(&b, "%s: %d kept\n", name, s.s.Draft(seq, guess(seq, nright, nwrong, 1000)))
+	}
+	return b.String()
+}
+
+// guess makes a draft: tokens that fakeKV will say, then wrong ones.
+func guess(seq *Seq, right, wrong int, vocab int32) []int32 {
+	h := digest(seq.tokens)
+	var draft []int32
+	for range right + wrong {
+		t := int32(h%1000) % vocab
+		if len(draft) >= right {
+			t = (t + 1) % vocab
+		}
+		draft = append(draft, t)
+		h = chainHash(h, draft[len(draft)-1:])
+	}
+	return draft
+}
+
 // update computes a plan and gives its sequences what was sampled and forced.
 func (s *session) update(p *Plan) {
 	var tokens []int32
 	starts := []int32{0}
-	for i, t := range s.kv.run(p) {
-		for k := range s.forced[p.Entries[i].Seq] + 1 {
-			tokens = append(tokens, t+int32(k))
-		}
+	s.kv.run(p)
+	for i := range p.Entries {
+		tokens = append(tokens, s.kv.given(p, i, 1000, func() int { return s.forced[p.Entries[i].Seq] })...)
 		starts = append(starts, int32(len(tokens)))
 	}
 	s.s.Update(p, tokens, starts)
+}
+
+// given is what a sequence is given: what is sampled of its rows for as long as they
+// agree with the draft. After each token that is sampled as many are forced as
+// forced says; none is sampled if that is negative.
+func (kv fakeKV) given(p *Plan, i int, vocab int32, forced func() int) (given []int32) {
+	e := &p.Entries[i]
+	if !e.Sample {
+		return nil
+	}
+	first := int(p.Batch.Start[i+1]) - e.Draft - 1
+	for len(given) <= e.Draft && e.Seq.agrees(given, e.Draft) == len(given) {
+		n := forced()
+		if n < 0 {
+			break
+		}
+		t := kv.said[first+len(given)] % vocab
+		for k := range n + 1 {
+			given = append(given, (t+int32(k))%max(vocab, 1))
+		}
+	}
+	return given
 }
 
 // update gives every sequence of a plan one token.
@@ -325,6 +380,9 @@ func describePlan(p *Plan) string {
 		if e.Sample {
 			b.WriteString(" -> token")
 		}
+		if e.Draft > 0 {
+			fmt.Fprintf(&b, ", draft of %d", e.Draft)
+		}
 		b.WriteByte('\n')
 	}
 	if b.Len() == 0 {
@@ -335,6 +393,11 @@ func describePlan(p *Plan) string {
 
 func describeFinished(p *Plan) string {
 	var b strings.Builder
+	for _, e := range p.Entries {
+		if e.Draft > 0 {
+			fmt.Fprintf(&b, "%s: %d of %d accepted, %d tokens\n", e.Seq.Owner, e.Accepted, e.Draft, e.Taken)
+		}
+	}
 	for _, q := range p.Finished {
 		b.WriteString(describeEnd(q))
 	}
@@ -369,10 +432,11 @@ func ranges(ids []int32) string {
 type fakeKV struct {
 	size int
 	slot []uint64 // [blocks*size]
+	said []int32  // [rows] of the last plan: the token that each row gives
 }
 
 func newFakeKV(cfg Config) fakeKV {
-	return fakeKV{size: cfg.BlockSize, slot: make([]uint64, cfg.Blocks*cfg.BlockSize)}
+	return fakeKV{size: cfg.BlockSize, slot: make([]uint64, cfg.Blocks*cfg.BlockSize), said: make([]int32, cfg.MaxRows)}
 }
 
 // run computes the plan and returns its tokens. It panics if a row's context is
@@ -391,9 +455,10 @@ func (kv fakeKV) run(p *Plan) []int32 {
 				before = *at(pos - 1)
 			}
 			*at(pos) = chainHash(before, b.Tokens[r:r+1])
-			tokens[i] = int32(*at(pos) % 1000)
+			kv.said[r] = int32(*at(pos) % 1000)
 		}
-		want := digest(e.Seq.tokens[:b.Positions[b.Start[i+1]-1]+1])
+		tokens[i] = kv.said[int(b.Start[i+1])-e.Draft-1]
+		want := digest(e.Seq.Drafted(e.Draft)[:b.Positions[b.Start[i+1]-1]+1])
 		if got := *at(b.Positions[b.Start[i+1]-1]); got != want {
 			panic(fmt.Sprintf("%v: context of row %d is not its own", e.Seq.Owner, b.Start[i+1]-1))
 		}

@@ -55,7 +55,8 @@ const (
 type Seq struct {
 	Owner any // from the request
 
-	tokens   []int32 // prompt, then generated
+	tokens   []int32 // prompt, then generated; behind them, in the slice's capacity, the draft
+	draft    int     // tokens of the draft, which the next Schedule uses or drops
 	prompt   int     // tokens of the prompt
 	limit    int     // generated tokens allowed
 	computed int     // tokens whose keys and values are in blocks
@@ -94,6 +95,14 @@ func (q *Seq) Len() int { return len(q.tokens) }
 
 // Tokens is the prompt and all that was generated; read-only.
 func (q *Seq) Tokens() []int32 { return q.tokens }
+
+// Drafted is Tokens and the first n tokens of the draft behind them; read-only, and
+// valid until the next Update.
+func (q *Seq) Drafted(n int) []int32 { return q.tokens[:len(q.tokens)+n] }
+
+// Streams reports whether the sequence is decoding: its last token was sampled, and
+// it has kept its blocks since.
+func (q *Seq) Streams() bool { return q.state == running && q.stream }
 
 // Prompt is the number of tokens of the prompt.
 func (q *Seq) Prompt() int { return q.prompt }
@@ -165,9 +174,14 @@ func (q *Seq) logits(n int) (scored int, sample bool) {
 // remaining is the number of tokens that may still be generated.
 func (q *Seq) remaining() int { return q.prompt + q.limit - len(q.tokens) }
 
+// ends reports whether a token would end the sequence.
+func (q *Seq) ends(token int32, eog []int32) bool {
+	return slices.Contains(q.stop, token) || !q.ignoreEOS && slices.Contains(eog, token)
+}
+
 // append takes a generated token and says whether the sequence ends with it.
 func (q *Seq) append(token int32, eog []int32) bool {
-	if slices.Contains(q.stop, token) || !q.ignoreEOS && slices.Contains(eog, token) {
+	if q.ends(token, eog) {
 		q.reason, q.last = Stop, token
 		return true
 	}
