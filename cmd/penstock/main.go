@@ -64,20 +64,37 @@ func main() {
 
 // execute parses the arguments and runs the command that they name.
 func execute(ctx context.Context, args []string, term terminal) error {
+	p, err := parse(args, term)
+	if err != nil {
+		return err
+	}
+	p.context.BindTo(ctx, (*context.Context)(nil))
+	return p.context.Run()
+}
+
+// parsed is a command line with what the environment and the configuration file
+// add to it.
+type parsed struct {
+	cli     *commands
+	context *kong.Context
+}
+
+// parse reads the arguments, the environment and the configuration file.
+func parse(args []string, term terminal) (*parsed, error) {
 	config, err := readConfig(args)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var cli commands
-	parser, err := newParser(&cli, config, term)
+	cli := new(commands)
+	parser, err := newParser(cli, config, term)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := config.check(parser.Model); err != nil {
-		return err
+		return nil, err
 	}
 	if err := checkVariables(parser.Model); err != nil {
-		return err
+		return nil, err
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -85,14 +102,17 @@ func execute(ctx context.Context, args []string, term terminal) error {
 	command, err := parser.Parse(args)
 	var wrong *kong.ParseError
 	if errors.As(err, &wrong) {
-		return misused(wrong)
+		return nil, misused(wrong)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	command.BindTo(ctx, (*context.Context)(nil))
-	return command.Run()
+	command.Bind(commandLine(args))
+	return &parsed{cli, command}, nil
 }
+
+// commandLine is the arguments of the process, for what reads them again.
+type commandLine []string
 
 // newParser makes the parser of the command line, which fills in cli.
 func newParser(cli *commands, config *config, term terminal) (*kong.Kong, error) {

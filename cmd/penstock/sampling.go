@@ -1,6 +1,9 @@
 package main
 
 import (
+	"reflect"
+	"strings"
+
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/hub"
 	"github.com/penstock-llm/penstock/internal/sample"
@@ -18,6 +21,30 @@ type samplingFlags struct {
 	PresencePenalty  *float64 `help:"Subtract this from the logits of tokens that the answer has." env:"PENSTOCK_PRESENCE_PENALTY" placeholder:"0"`
 	FrequencyPenalty *float64 `help:"Subtract this for each time that the answer has the token." env:"PENSTOCK_FREQUENCY_PENALTY" placeholder:"0"`
 	Seed             *int64   `help:"Makes answers repeatable; -1: another each time." env:"PENSTOCK_SEED" placeholder:"-1"`
+}
+
+// samplingNames are the names of these flags.
+func samplingNames() (names []string) {
+	for f := range reflect.TypeFor[samplingFlags]().Fields() {
+		name := f.Tag.Get("name")
+		if name == "" {
+			name = kebab(f.Name)
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// kebab turns a field's name into that of its flag: TopK becomes top-k.
+func kebab(field string) string {
+	var b strings.Builder
+	for i, r := range field {
+		if i > 0 && r >= 'A' && r <= 'Z' {
+			b.WriteByte('-')
+		}
+		b.WriteRune(r)
+	}
+	return strings.ToLower(b.String())
 }
 
 // recommended are the catalogue's settings for a model.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -42,7 +43,7 @@ type serveCommand struct {
 	Alias          []string      `help:"Further name that clients may use for the model." env:"PENSTOCK_ALIAS" placeholder:"NAME"`
 }
 
-func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, cli *commands, term terminal) error {
+func (c *serveCommand) Run(ctx context.Context, args commandLine, parsed *kong.Context, cli *commands, term terminal) error {
 	options, err := c.Engine.options(cli)
 	if err != nil {
 		return err
@@ -51,13 +52,23 @@ func (c *serveCommand) Run(ctx context.Context, parsed *kong.Context, cli *comma
 	if c.MaxQueue == 0 {
 		options.MaxQueue = -1 // the engine's 0 stands for its default, -1 for no queue
 	}
-	logger := c.logger(term)
+	level := new(slog.LevelVar)
+	logger, err := c.logger(term, level)
+	if err != nil {
+		return err
+	}
 	options.OnPanic = func(value any, stack []byte) { logger.Error("a step failed", "panic", value, "stack", string(stack)) }
 	front, err := c.open(ctx, parsed, cli.store(nil), logger, term)
 	if err != nil {
 		return err
 	}
-	in, err := c.attach(ctx, cli, term, front.server, options)
+	ctx, hangUp := context.WithCancel(ctx)
+	defer hangUp()
+	front.reloads = &reloading{args: args, started: parsed, term: term, log: logger}
+	c.reloadSettings(front, level)
+	front.reloads.watch(ctx, hangUp)
+	defer front.reloads.settle()
+	in, err := c.attach(ctx, cli, term, front, options)
 	if err != nil {
 		front.http.Close()
 		return err
@@ -77,6 +88,9 @@ type front struct {
 	server *server.Server
 	http   *http.Server
 	failed chan error // gets the error of a listener that ended
+
+	reloads      *reloading
+	drainTimeout atomic.Int64 // ns
 }
 
 // open reads keys and certificate and begins to listen, before the model is
@@ -119,6 +133,7 @@ func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, store *hu
 		greeting: greeting{at: at, cert: cert, certFile: c.TLSCert, keyFile: c.APIKeyFile},
 		server:   srv, http: srv.HTTP(at.String(), encrypted), failed: make(chan error, len(listeners)),
 	}
+	f.drainTimeout.Store(int64(c.DrainTimeout))
 	for _, l := range listeners {
 		go func() { f.failed <- f.accept(l) }()
 	}
@@ -140,17 +155,18 @@ func (f *front) accept(l net.Listener) (err error) {
 // drain ends the server: what runs may finish within the time given.
 func (c *serveCommand) drain(f *front, term terminal) error {
 	fmt.Fprintln(term.err, "penstock: finishing the running requests")
-	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
+	limit := time.Duration(f.drainTimeout.Load())
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	err := f.server.Shutdown(ctx, f.http)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("requests were still running after %v and were ended", c.DrainTimeout)
+		return fmt.Errorf("requests were still running after %v and were ended", limit)
 	}
 	return err
 }
 
 // attach loads the model and makes the server ready.
-func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal, srv *server.Server, o instance.Options) (*instance.Instance, error) {
+func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal, f *front, o instance.Options) (*instance.Instance, error) {
 	path, err := cli.fetch(ctx, term, c.Model)
 	if err != nil {
 		return nil, err
@@ -170,12 +186,17 @@ func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal,
 	if !ok && in.Model.Config().Probable {
 		pair = serving.QwenPairTemplate
 	}
-	srv.Attach(&server.Deployment{
+	deployment := &server.Deployment{
 		ID: modelID(c.Model, in.File), Aliases: aliases(c.Model, c.Alias), Path: path, Created: time.Now(), Config: in.Model.Config(),
 		CPU: o.Tier.String(), Threads: in.Model.Pool().Workers(),
 		Engine: in.Engine, Tokenizer: in.Tokenizer, Chat: template, ParseSpecial: c.ParseSpecial, PairTemplate: pair,
 		Sampling: c.Defaults.settings(in.File.Sampling(), recommended(c.Model)),
-	})
+	}
+	f.reloads.register(reloadable{what: "sampling defaults", flags: samplingNames(), apply: func(fresh *serveCommand) error {
+		deployment.SetDefaults(fresh.Defaults.settings(in.File.Sampling(), recommended(c.Model)))
+		return nil
+	}})
+	f.server.Attach(deployment)
 	return in, nil
 }
 
@@ -213,18 +234,18 @@ func (c *serveCommand) server(store *hub.Store, keys []string, logger *slog.Logg
 		AllowedHosts: c.Pages.AllowedHosts, RequestTimeout: c.RequestTimeout,
 		MetricsVLLM:     c.MetricsCompat == "vllm" || c.MetricsCompat == "both",
 		MetricsLlamaCPP: c.MetricsCompat == "llamacpp" || c.MetricsCompat == "both",
-		AccessLog:       logger.Enabled(context.Background(), slog.LevelInfo), Log: logger,
+		AccessLog:       true, Log: logger,
 	})
 }
 
-func (c *serveCommand) logger(term terminal) *slog.Logger {
-	var level slog.Level
+// logger makes the log. Its level can be changed later.
+func (c *serveCommand) logger(term terminal, level *slog.LevelVar) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		level = slog.LevelWarn // cannot happen: the parser accepts these four names only
+		return nil, err
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(term.err, options))
+		return slog.New(slog.NewJSONHandler(term.err, options)), nil
 	}
-	return slog.New(slog.NewTextHandler(term.err, options))
+	return slog.New(slog.NewTextHandler(term.err, options)), nil
 }

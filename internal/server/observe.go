@@ -50,7 +50,7 @@ func (l *accessLog) ended(x *exchange, sent int) {
 		}
 		l.log.LogAttrs(context.Background(), slog.LevelError, "request failed", attrs...)
 	}
-	if !l.all {
+	if !l.all || !l.log.Enabled(context.Background(), slog.LevelInfo) {
 		return
 	}
 	attrs := []slog.Attr{

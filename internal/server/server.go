@@ -53,7 +53,7 @@ type Config struct {
 
 	MetricsVLLM     bool // serve metrics under vLLM's names, too
 	MetricsLlamaCPP bool // and under llama-server's
-	AccessLog       bool // log each request
+	AccessLog       bool // log each request, at the level Info
 	Log             *slog.Logger
 }
 
@@ -108,15 +108,15 @@ func New(cfg Config) *Server {
 	s := &Server{
 		cfg: cfg,
 		app: &serving.App{
-			Version:        cfg.Version,
-			MaxBody:        cfg.MaxBody,
-			RequestTimeout: cfg.RequestTimeout,
-			PingInterval:   cfg.PingInterval,
-			Started:        time.Now(),
+			Version:      cfg.Version,
+			MaxBody:      cfg.MaxBody,
+			PingInterval: cfg.PingInterval,
+			Started:      time.Now(),
 		},
 		mux:  http.NewServeMux(),
 		keys: clients(cfg.APIKeys),
 	}
+	s.app.SetRequestTimeout(cfg.RequestTimeout)
 	s.origins = origins{hosts: cfg.AllowedHosts, pages: cfg.AllowedOrigins}
 	if cfg.CORSOrigin != "" {
 		s.origins.pages = append(s.origins.pages[:len(s.origins.pages):len(s.origins.pages)], cfg.CORSOrigin)
@@ -155,6 +155,10 @@ func (s *Server) protocols() []openapi.Protocol {
 
 // Attach makes the server ready to serve m.
 func (s *Server) Attach(m *Deployment) { s.app.Models.Attach(m) }
+
+// SetRequestTimeout changes the time that a generation may take, from the next
+// request on; 0: any.
+func (s *Server) SetRequestTimeout(d time.Duration) { s.app.SetRequestTimeout(d) }
 
 // HTTP returns an http.Server for this handler, with HTTP/1.1 and HTTP/2, the
 // latter over TLS and in clear. It sets no limit on the time of a whole answer,

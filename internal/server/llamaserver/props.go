@@ -18,7 +18,7 @@ func defaults(m *serving.Deployment) api.Settings {
 	j := c.Job(&serving.Call{}, m, &r.Fields, serving.Lenient)
 	j.MaxTokens = -1
 	s := settings(j, &r)
-	if m.Sampling.Seed == nil || *m.Sampling.Seed < 0 {
+	if seed := m.Defaults().Seed; seed == nil || *seed < 0 {
 		s.Seed = sample.RandomSeed
 	}
 	return *s

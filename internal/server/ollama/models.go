@@ -124,7 +124,8 @@ func capabilities(m *serving.Deployment) []string {
 
 // settings are how tokens are chosen unless a request says otherwise, as lines.
 func settings(m *serving.Deployment) string {
-	p := m.Sampling.Params()
+	defaults := m.Defaults()
+	p := defaults.Params()
 	var b strings.Builder
 	for _, s := range []struct {
 		name  string

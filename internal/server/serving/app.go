@@ -2,18 +2,23 @@ package serving
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
 // App is what all requests share: the models and the limits.
 type App struct {
-	Version        string
-	Models         Registry
-	MaxBody        int64         // bytes of a request's body
-	RequestTimeout time.Duration // for a generation; 0: none
-	PingInterval   time.Duration // of signs of life in a stream that has nothing to send; 0: none
-	Started        time.Time
+	Version      string
+	Models       Registry
+	MaxBody      int64         // bytes of a request's body
+	PingInterval time.Duration // of signs of life in a stream that has nothing to send; 0: none
+	Started      time.Time
+	timeout      atomic.Int64 // ns that a generation may take; 0: any
 }
+
+// SetRequestTimeout changes the time that a generation may take, from the next
+// request on; 0: any.
+func (a *App) SetRequestTimeout(d time.Duration) { a.timeout.Store(int64(d)) }
 
 // Acquire returns the model that a request names; the caller must Release it.
 func (c *Call) Acquire(name string) (*Lease, *Error) {
@@ -32,8 +37,9 @@ func (c *Call) Open(dst any, model *string) (*Lease, *Error) {
 // Context is the request's, which ends with the client's connection, with the
 // time that a generation may take.
 func (c *Call) Context() (context.Context, context.CancelFunc) {
-	if c.App.RequestTimeout <= 0 {
+	limit := time.Duration(c.App.timeout.Load())
+	if limit <= 0 {
 		return c.R.Context(), func() {}
 	}
-	return context.WithTimeout(c.R.Context(), c.App.RequestTimeout)
+	return context.WithTimeout(c.R.Context(), limit)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/chat"
@@ -32,9 +33,22 @@ type Deployment struct {
 
 	PairTemplate string // how a reranker is asked, with {query} and {document}; empty: the texts one after the other
 
+	reset atomic.Pointer[sample.Settings] // replaces Sampling, once it is set
+
 	intake   intake
 	grammars grammars
 }
+
+// Defaults are what requests leave open.
+func (d *Deployment) Defaults() sample.Settings {
+	if s := d.reset.Load(); s != nil {
+		return *s
+	}
+	return d.Sampling
+}
+
+// SetDefaults changes what requests leave open, from the next request on.
+func (d *Deployment) SetDefaults(s sample.Settings) { d.reset.Store(&s) }
 
 // Names are all names that clients may use, the id first.
 func (d *Deployment) Names() []string { return append([]string{d.ID}, d.Aliases...) }

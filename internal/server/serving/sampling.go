@@ -60,7 +60,7 @@ func (c *Check) Job(call *Call, m *Deployment, f *sampling.Fields, strict Strict
 // params reads the parameters that are one number each. What the request leaves
 // open is the deployment's.
 func (c *Check) params(m *Deployment, f *sampling.Fields, strict Strictness) sample.Params {
-	settings := m.Sampling
+	settings := m.Defaults()
 	settings.Seed = c.seed(f.Seed, settings.Seed)
 	p := settings.Params()
 	number := func(to *float32, param string, v *float64, low, high float64) {
