@@ -66,14 +66,14 @@ func snippets(t *testing.T, path string) []snippet {
 			in = false
 		case in && mark == "sh":
 			all[len(all)-1].text += line + "\n"
-		case in && mark == "" && commandLine.MatchString(line):
+		case in && mark == "" && typed.MatchString(line):
 			t.Errorf("%s: %q is in a block that is not marked as sh", place, line)
 		}
 	}
 	return all
 }
 
-var commandLine = regexp.MustCompile(`^\s*(\$ )?(penstock|make|curl) \S`)
+var typed = regexp.MustCompile(`^\s*(\$ )?(penstock|make|curl) \S`)
 
 // programs are what snippets run. The shell itself splits the words: a function
 // with the program's name writes its arguments down and does nothing else. What
