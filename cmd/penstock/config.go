@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -63,7 +64,13 @@ func readConfig(args []string) (*config, error) {
 	if c.path == "" {
 		return c, nil
 	}
-	text, err := os.ReadFile(c.path)
+	return openConfig(c.path)
+}
+
+// openConfig reads a file.
+func openConfig(path string) (*config, error) {
+	c := &config{path: path}
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, c.wrong(nil, "%w", reason(err))
 	}
@@ -151,30 +158,59 @@ func (c *config) text(key string, value any) (any, error) {
 	}
 }
 
-// check returns an error for the first key that is unknown.
+// check returns an error for the first key, in the file's order, that is unknown.
 func (c *config) check(app *kong.Application) error {
-	known := []string{"model"}
+	known := keysOf(app)
+	for _, key := range c.keys() {
+		if err := c.checkKey(key, known); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkKey returns an error if a key is unknown.
+func (c *config) checkKey(key string, known map[string]*kong.Value) error {
+	if _, ok := known[key]; !ok {
+		return c.wrong(c.places[key], "unknown key %q%s: the keys are model and the flags of `penstock serve` and `penstock run`",
+			clip(key), suggest(key, slices.Collect(maps.Keys(known))))
+	}
+	if _, list := c.values[key].([]any); list && key == "model" {
+		return c.wrong(c.places[key], `"model" wants one value`)
+	}
+	return nil
+}
+
+// keys are the keys of the file, in its order.
+func (c *config) keys() []string {
+	return slices.SortedFunc(maps.Keys(c.places), func(a, b string) int { return c.places[a].Offset - c.places[b].Offset })
+}
+
+// keysOf are the keys that a file may have, each with the flag or argument that it sets.
+func keysOf(app *kong.Application) map[string]*kong.Value {
+	known := map[string]*kong.Value{}
+	add := func(v *kong.Value) {
+		if known[v.Name] == nil && !slices.Contains(notKeys, v.Name) {
+			known[v.Name] = v
+		}
+	}
 	for _, flag := range app.Flags {
-		known = append(known, flag.Name)
+		add(flag.Value)
 	}
 	for _, node := range app.Children {
-		if node.Name == "serve" || node.Name == "run" {
-			for _, flag := range node.Flags {
-				known = append(known, flag.Name)
+		if node.Name != "serve" && node.Name != "run" {
+			continue
+		}
+		for _, flag := range node.Flags {
+			add(flag.Value)
+		}
+		for _, arg := range node.Positional {
+			if arg.Name == "model" {
+				add(arg)
 			}
 		}
 	}
-	known = slices.DeleteFunc(known, func(name string) bool { return slices.Contains(notKeys, name) })
-	for key, at := range c.places {
-		if !slices.Contains(known, key) {
-			return c.wrong(at, "unknown key %q%s: the keys are model and the flags of `penstock serve` and `penstock run`",
-				clip(key), suggest(key, known))
-		}
-	}
-	if _, list := c.values["model"].([]any); list {
-		return c.wrong(c.places["model"], `"model" wants one value`)
-	}
-	return nil
+	return known
 }
 
 // notKeys are the flags that have no meaning in a file: --config names the file,
@@ -204,13 +240,24 @@ func (c *config) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (a
 	if _, set := variable(flag.Value); set {
 		return nil, nil
 	}
-	target := flag.Target.Type()
+	if err := c.try(flag.Value, value); err != nil {
+		return nil, err
+	}
+	return value, nil
+}
+
+// try reports whether a flag takes a value of the file.
+func (c *config) try(flag *kong.Value, value any) error {
+	at, target := c.places[flag.Name], flag.Target.Type()
 	if _, list := value.([]any); list && target.Kind() != reflect.Slice {
-		return nil, c.wrong(c.places[flag.Name], "%q wants one value, not a list", flag.Name)
+		return c.wrong(at, "%q wants one value, not a list", flag.Name)
 	}
 	trial := reflect.New(target).Elem()
 	if err := flag.Parse(kong.Scan().PushTyped(value, kong.FlagValueToken), trial); err != nil {
-		return nil, c.wrong(c.places[flag.Name], "%w", plain(err))
+		return c.wrong(at, "%w", plain(err))
 	}
-	return value, nil
+	if among := strings.Split(flag.Enum, ","); flag.Enum != "" && !slices.Contains(among, fmt.Sprint(trial.Interface())) {
+		return c.wrong(at, "--%s must be one of %s, not %q", flag.Name, strings.Join(among, ", "), clip(fmt.Sprint(value)))
+	}
+	return nil
 }

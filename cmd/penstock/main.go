@@ -34,6 +34,7 @@ type commands struct {
 	Inspect    inspectCommand    `cmd:"" help:"Show a GGUF file's header, tensors and memory fit."`
 	Quantize   quantizeCommand   `cmd:"" help:"Convert a GGUF file to another weight type."`
 	Doctor     doctorCommand     `cmd:"" help:"Show what this machine offers: CPU, kernels, threads, memory."`
+	Settings   configCommand     `cmd:"" name:"config" help:"Check a configuration file."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`

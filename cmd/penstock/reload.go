@@ -25,8 +25,9 @@ import (
 //		apply: func(c *serveCommand) error { … read c.APIKeyFile, check it, swap … },
 //	})
 //
-// A setting whose new value no part takes up is named in the log: it needs a
-// restart. Whoever watches files calls reload when one of them has changed.
+// The field of such a flag has the tag reload:"", which docs/configuration.md is
+// made from; TestReload holds the tags against what is registered. A setting whose
+// new value no part takes up is named in the log: it needs a restart. Whoever watches files calls reload when one of them has changed.
 type reloading struct {
 	args    []string      // the command line, which stays
 	started *kong.Context // the settings that the server began with
@@ -100,7 +101,7 @@ func (r *reloading) reload() {
 			r.log.Error("not reloaded: "+p.what, "error", plain(err))
 			continue
 		}
-		done = append(done, p.what)
+		done = append(done, fmt.Sprintf("%s (%s)", p.what, strings.Join(p.flags, ", ")))
 	}
 	for _, c := range changed(r.started, fresh.context) {
 		if !taken[c.name] {
@@ -108,7 +109,7 @@ func (r *reloading) reload() {
 		}
 	}
 	slices.Sort(done)
-	fmt.Fprintf(r.term.err, "penstock: reloaded: %s\n", strings.Join(slices.Compact(done), ", "))
+	fmt.Fprintf(r.term.err, "penstock: reloaded: %s\n", strings.Join(slices.Compact(done), "; "))
 }
 
 // settle waits for a reload that is under way.

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,11 +67,37 @@ func TestReload(t *testing.T) {
 	}
 	s.stop(t)
 	for _, want := range []string{`level=WARN msg="a setting needs a restart" setting=max-batch in_force=2 configured=4`,
-		"penstock: reloaded: sampling defaults, the log level, time limits", "level=INFO msg=request method=GET path=/props"} {
+		"penstock: reloaded: ", "level=INFO msg=request method=GET path=/props"} {
 		if !strings.Contains(s.stderr.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, &s.stderr)
 		}
 	}
+	// The tag, from which the documentation is made, is on what is registered.
+	_, line, _ := strings.Cut(s.stderr.String(), "penstock: reloaded: ")
+	line, _, _ = strings.Cut(line, "\n")
+	var said []string
+	for _, flags := range regexp.MustCompile(`\(([^)]*)\)`).FindAllStringSubmatch(line, -1) {
+		said = append(said, strings.Split(flags[1], ", ")...)
+	}
+	slices.Sort(said)
+	if tagged := reloadTags(t); !slices.Equal(said, tagged) {
+		t.Errorf("taken up by a reload: %v\nwith the tag reload:  %v", said, tagged)
+	}
+}
+
+// reloadTags are the flags of serve whose fields have the tag.
+func reloadTags(t *testing.T) (names []string) {
+	p, err := parse([]string{"serve", "m.gguf"}, terminal{out: io.Discard, err: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range p.context.Flags() {
+		if f.Tag.Has("reload") {
+			names = append(names, f.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // TestReloadRefused: what is wrong in the file or in a part is logged, and leaves
@@ -96,7 +125,7 @@ func TestReloadRefused(t *testing.T) {
 		{"log-level: loud\n", "", `msg="settings were not reloaded"`},
 		{"log-levle: info\n", "", "unknown key"},
 		{"log-level: info\nctx: 100\n", "info", `msg="not reloaded: a part that fails" error="no luck"`},
-		{"log-level: error\nmodel: other.gguf\n", "error", "penstock: reloaded: the level\n"}, // the model is on the command line
+		{"log-level: error\nmodel: other.gguf\n", "error", "penstock: reloaded: the level (log-level)\n"}, // the model is on the command line
 		{"log-level: error\nalias: [a, b]\n", "error", `setting=alias in_force=[] configured="[a, b]"`},
 	} {
 		write(step.file)

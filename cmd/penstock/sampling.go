@@ -12,15 +12,15 @@ import (
 // samplingFlags say how tokens are chosen. What they leave out is the model's:
 // the settings in its file, else the catalogue's, else what sample.Settings takes as usual.
 type samplingFlags struct {
-	Temperature      *float64 `help:"0 always picks the likeliest token; higher is more varied." env:"PENSTOCK_TEMPERATURE" placeholder:"0.8"`
-	TopK             *int     `help:"Choose among so many tokens; 0: all." env:"PENSTOCK_TOP_K" placeholder:"40"`
-	TopP             *float64 `help:"Choose among the likeliest tokens that have this probability together; 1: all." env:"PENSTOCK_TOP_P" placeholder:"0.95"`
-	MinP             *float64 `help:"Leave out tokens below this fraction of the likeliest one's probability; 0: none." env:"PENSTOCK_MIN_P" placeholder:"0.05"`
-	RepeatPenalty    *float64 `help:"Make tokens that have occurred less likely by this factor; 1: off." env:"PENSTOCK_REPEAT_PENALTY" placeholder:"1"`
-	RepeatLastN      *int     `name:"repeat-last-n" help:"The penalties look back at so many tokens; 0: none, -1: all." env:"PENSTOCK_REPEAT_LAST_N" placeholder:"64"`
-	PresencePenalty  *float64 `help:"Subtract this from the logits of tokens that the answer has." env:"PENSTOCK_PRESENCE_PENALTY" placeholder:"0"`
-	FrequencyPenalty *float64 `help:"Subtract this for each time that the answer has the token." env:"PENSTOCK_FREQUENCY_PENALTY" placeholder:"0"`
-	Seed             *int64   `help:"Makes answers repeatable; -1: another each time." env:"PENSTOCK_SEED" placeholder:"-1"`
+	Temperature      *float64 `help:"0 always picks the likeliest token; higher is more varied." env:"PENSTOCK_TEMPERATURE" reload:"" placeholder:"0.8"`
+	TopK             *int     `help:"Choose among so many tokens; 0: all." env:"PENSTOCK_TOP_K" reload:"" placeholder:"40"`
+	TopP             *float64 `help:"Choose among the likeliest tokens that have this probability together; 1: all." env:"PENSTOCK_TOP_P" reload:"" placeholder:"0.95"`
+	MinP             *float64 `help:"Leave out tokens below this fraction of the likeliest one's probability; 0: none." env:"PENSTOCK_MIN_P" reload:"" placeholder:"0.05"`
+	RepeatPenalty    *float64 `help:"Make tokens that have occurred less likely by this factor; 1: off." env:"PENSTOCK_REPEAT_PENALTY" reload:"" placeholder:"1"`
+	RepeatLastN      *int     `name:"repeat-last-n" help:"The penalties look back at so many tokens; 0: none, -1: all." env:"PENSTOCK_REPEAT_LAST_N" reload:"" placeholder:"64"`
+	PresencePenalty  *float64 `help:"Subtract this from the logits of tokens that the answer has." env:"PENSTOCK_PRESENCE_PENALTY" reload:"" placeholder:"0"`
+	FrequencyPenalty *float64 `help:"Subtract this for each time that the answer has the token." env:"PENSTOCK_FREQUENCY_PENALTY" reload:"" placeholder:"0"`
+	Seed             *int64   `help:"Makes answers repeatable; -1: another each time." env:"PENSTOCK_SEED" reload:"" placeholder:"-1"`
 }
 
 // samplingNames are the names of these flags.
