@@ -108,12 +108,12 @@ func parse(args []string, term terminal) (*parsed, error) {
 	if err != nil {
 		return nil, err
 	}
-	command.Bind(commandLine(args))
+	command.Bind(givenArgs(args))
 	return &parsed{cli, command}, nil
 }
 
-// commandLine is the arguments of the process, for what reads them again.
-type commandLine []string
+// givenArgs are the arguments of the process, for what reads them again.
+type givenArgs []string
 
 // newParser makes the parser of the command line, which fills in cli.
 func newParser(cli *commands, config *config, term terminal) (*kong.Kong, error) {

@@ -43,7 +43,7 @@ type serveCommand struct {
 	Alias          []string      `help:"Further name that clients may use for the model." env:"PENSTOCK_ALIAS" placeholder:"NAME"`
 }
 
-func (c *serveCommand) Run(ctx context.Context, args commandLine, parsed *kong.Context, cli *commands, term terminal) error {
+func (c *serveCommand) Run(ctx context.Context, args givenArgs, parsed *kong.Context, cli *commands, term terminal) error {
 	options, err := c.Engine.options(cli)
 	if err != nil {
 		return err
