@@ -14,11 +14,12 @@
 #   schemathesis  DIR/schemathesis: requests made from /openapi.json, for `make schemathesis`
 #   grammar   DIR/grammar: llguidance and XGrammar, for `make grammar-peers`
 #   embed     DIR/embed: sentence-transformers (torch) and ONNX Runtime, for `make embeddings` (6 GB, most of which torch brings for GPUs)
+#   site      DIR/site: MkDocs with its theme, for `make site`
 #   guidellm  DIR/guidellm: the load generator that `make bench-crosscheck` compares `penstock bench load` with
 #
 # Each part is skipped when it is there already, so the script may be run again.
 set -euo pipefail
-dir=${1:?usage: peers.sh DIR [llama] [archs] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl] [grammar] [embed]}
+dir=${1:?usage: peers.sh DIR [llama] [archs] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl] [grammar] [embed] [site]}
 shift
 parts=${*:-llama openvino shapes clients}
 mkdir -p "$dir"
@@ -114,6 +115,7 @@ for part in $parts; do
     grammar) venv grammar --no-deps $grammar_packages ;;
     schemathesis) venv schemathesis "schemathesis==$schemathesis_version" openapi-spec-validator ;;
     embed) venv embed "sentence-transformers==$sentence_transformers_version" onnxruntime onnx ;;
+    site) venv site mkdocs==1.6.1 mkdocs-material==9.8.2 ;;
     guidellm) venv guidellm guidellm ;;
     *) echo "peers.sh: unknown part $part" >&2; exit 1 ;;
   esac
