@@ -16,5 +16,5 @@ done
 repository=https://github.com/penstock-llm/penstock/blob/main
 sed -i -E -e 's#\]\(\.\./((bench|internal|deploy|test)/[^)]*)\)#]('"$repository"'/\1)#g' \
   -e 's#\]\(\.\./([A-Z_]+\.md)#](\1#g' -e 's#\]\(README\.md#](index.md#g' -e 's#\]\(LICENSE\)#]('"$repository"'/LICENSE)#g' "$source"/*.md
-NO_MKDOCS_2_WARNING=1 "$1" -m mkdocs build -q --strict -f docs/site/mkdocs.yml
+NO_MKDOCS_2_WARNING=1 "$1" -m mkdocs build --strict -f docs/site/mkdocs.yml
 echo "the site is in bin/site: $(find bin/site -name '*.html' | wc -l) pages"
