@@ -72,8 +72,8 @@ type Engine struct {
 	resume   atomic.Int64             // ns of Unix time
 	aborts   atomic.Bool              // some stream is to be aborted
 	kill     atomic.Bool              // all are
-	live     atomic.Int64             // requests that were accepted and have not ended
-	emptied  chan struct{}            // live has come down to 0
+	requests population               // that were accepted and have not ended
+	emptied  chan struct{}            // the last of them has ended
 	kick     chan struct{}            // rouses the loop
 	flushes  chan chan int            // who wants the prefix cache to be emptied
 	places   []atomic.Pointer[Stream] // [MaxBatch] requests that take part in the steps
@@ -198,7 +198,7 @@ func (e *Engine) Room() error {
 		return ErrClosed
 	case e.draining.Load():
 		return ErrDraining
-	case e.live.Load() >= int64(cap(e.inbox)):
+	case e.requests.live() >= cap(e.inbox):
 		return ErrQueueFull
 	}
 	return nil
@@ -213,7 +213,7 @@ func (e *Engine) accept(s *Stream) error {
 		}
 		return err
 	}
-	e.live.Add(1)
+	e.requests.enter()
 	// Wake the pool's helpers, so that they are spinning when the step begins. They
 	// are woken before the loop is: the runtime runs the goroutine that was woken
 	// last first. If a helper ran in the loop's place, it would keep a core busy
@@ -221,7 +221,7 @@ func (e *Engine) accept(s *Stream) error {
 	if w, ok := e.run.(waker); ok {
 		w.Wake()
 	}
-	e.inbox <- s // there is room: live bounds it
+	e.inbox <- s // there is room: Room has seen to it
 	return nil
 }
 
@@ -231,7 +231,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 	e.mu.Lock()
 	e.draining.Store(true)
 	e.mu.Unlock()
-	for e.live.Load() > 0 {
+	for e.requests.live() > 0 {
 		select {
 		case <-e.emptied:
 		case <-e.done:
@@ -275,7 +275,7 @@ func (e *Engine) loop() {
 		e.collect()
 		e.flush()
 		if e.broken.Load() {
-			if e.rest(); e.closed.Load() && e.live.Load() == 0 {
+			if e.rest(); e.closed.Load() && e.requests.live() == 0 {
 				return
 			}
 			continue
@@ -283,7 +283,7 @@ func (e *Engine) loop() {
 		if e.step() {
 			continue
 		}
-		if e.closed.Load() && e.live.Load() == 0 {
+		if e.closed.Load() && e.requests.live() == 0 {
 			return
 		}
 		if len(e.inbox) > 0 || e.aborts.Load() || e.kill.Load() {

@@ -10,10 +10,10 @@ import (
 
 // counters is what the loop writes and anyone reads, never under a lock.
 type counters struct {
-	running, waiting, free, cached            atomic.Int64
+	free, cached                              atomic.Int64
 	steps, rows, preemptions, evictions       atomic.Uint64
 	prefixQuery, prefixHit, prompt, generated atomic.Uint64
-	promptRows                                atomic.Uint64
+	promptRows, promptCached                  atomic.Uint64
 	refused, restarts                         atomic.Uint64
 	finished                                  [5]atomic.Uint64 // by Reason
 	occupancy                                 []atomic.Uint64  // [MaxBatch+1] steps by sequences
@@ -24,28 +24,48 @@ type counters struct {
 	retired sched.Counters // of the schedulers before the last restart; the loop's own
 }
 
-// Histograms are in seconds, but StepTokens, which is in rows.
+// Histograms are in seconds, but StepTokens, which is in rows, and those of
+// tokens.
 type Histograms struct {
 	Queue      *metrics.Histogram // from submission to the first step
 	FirstToken *metrics.Histogram // from submission to the first token
 	Interval   *metrics.Histogram // between tokens
 	Total      *metrics.Histogram // from submission to the end
+	Prefill    *metrics.Histogram // from the first step to the first token
+	Decode     *metrics.Histogram // from the first token to the last
+	Inference  *metrics.Histogram // from the first step to the last token
+	PerToken   *metrics.Histogram // mean time between the tokens of a request
 	StepTokens *metrics.Histogram
+
+	Prompt, Computed    *metrics.Histogram // tokens of a prompt; those that the prefix cache did not have
+	Generated, MaxToken *metrics.Histogram // tokens of an answer; how many were allowed
 }
+
+// tokenBounds are the buckets of numbers of tokens.
+var tokenBounds = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000}
 
 func (c *counters) init(maxBatch int) {
 	c.occupancy = make([]atomic.Uint64, maxBatch+1)
+	phase := func() *metrics.Histogram {
+		return metrics.NewHistogram(.01, .03, .1, .3, .5, .8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680)
+	}
+	tokens := func() *metrics.Histogram { return metrics.NewHistogram(tokenBounds...) }
+	interval := func() *metrics.Histogram {
+		return metrics.NewHistogram(.002, .005, .01, .015, .02, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5, 5, 7.5, 10, 20, 40, 80)
+	}
 	c.hist = Histograms{
-		Queue:      metrics.NewHistogram(.001, .003, .01, .03, .1, .3, 1, 3, 10, 30, 100),
-		FirstToken: metrics.NewHistogram(.003, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 20, 40, 80),
-		Interval:   metrics.NewHistogram(.002, .005, .01, .015, .02, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5),
-		Total:      metrics.NewHistogram(.01, .03, .1, .3, .5, .8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120),
+		Queue:      metrics.NewHistogram(.001, .003, .01, .03, .1, .3, 1, 3, 10, 30, 100, 300, 1000),
+		FirstToken: metrics.NewHistogram(.001, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560),
+		Interval:   interval(), PerToken: interval(),
+		Total: phase(), Prefill: phase(), Decode: phase(), Inference: phase(),
 		StepTokens: metrics.NewHistogram(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+		Prompt:     tokens(), Computed: tokens(), Generated: tokens(), MaxToken: tokens(),
 	}
 }
 
 func (c *counters) admitted(s *Stream) {
 	c.prompt.Add(uint64(len(s.request.Prompt)))
+	c.promptCached.Add(uint64(s.cached.Load()))
 	c.hist.Queue.Observe(s.timings.Queued().Seconds())
 }
 
@@ -57,9 +77,30 @@ func (c *counters) token(s *Stream, now time.Time) {
 	}
 }
 
-func (c *counters) ended(s *Stream, why Reason) {
-	c.finished[why].Add(1)
+// ended counts a request that has ended. What only means something for requests
+// that ran to their end is left out for others.
+func (c *counters) ended(s *Stream) {
+	f := &s.finish
+	c.finished[f.Reason].Add(1)
 	c.hist.Total.Observe(s.timings.Finished.Sub(s.timings.Submitted).Seconds())
+	if f.Reason != Stop && f.Reason != Length {
+		return
+	}
+	c.hist.Prompt.Observe(float64(f.Usage.Prompt))
+	c.hist.Computed.Observe(float64(f.Usage.Prompt - f.Usage.Cached))
+	c.hist.Generated.Observe(float64(f.Usage.Completion))
+	if s.request.MaxTokens >= 0 {
+		c.hist.MaxToken.Observe(float64(s.request.MaxTokens))
+	}
+	if s.timings.FirstToken.IsZero() {
+		return // it asked for no tokens
+	}
+	c.hist.Prefill.Observe(s.timings.Prefill().Seconds())
+	c.hist.Decode.Observe(s.timings.Decode().Seconds())
+	c.hist.Inference.Observe(s.timings.LastToken.Sub(s.timings.Scheduled).Seconds())
+	if n := f.Usage.Completion - 1; n > 0 {
+		c.hist.PerToken.Observe(s.timings.Decode().Seconds() / float64(n))
+	}
 }
 
 func (c *counters) step(e *Engine, plan *sched.Plan, start, forward, now time.Time) {
@@ -80,8 +121,6 @@ func (c *counters) publish(e *Engine) {
 	s := e.sched
 	n := c.retired
 	n.Add(s.Counters())
-	c.running.Store(int64(s.Running()))
-	c.waiting.Store(int64(s.Waiting()))
 	c.free.Store(int64(s.FreeBlocks()))
 	c.cached.Store(int64(s.CachedBlocks()))
 	c.steps.Store(n.Steps)
@@ -107,6 +146,7 @@ type Stats struct {
 	Steps, Rows, Preemptions, Evictions uint64
 	PrefixQueryTokens, PrefixHitTokens  uint64
 	PromptTokens, GeneratedTokens       uint64
+	PromptTokensCached                  uint64   // of PromptTokens: those that the prefix cache had
 	PromptRows                          uint64   // computed rows of prompts, also those computed again
 	Refused                             uint64   // by a full queue
 	Finished                            []uint64 // by Reason
@@ -120,31 +160,31 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	c := &e.stats
 	s := Stats{
-		Running:           int(c.running.Load()),
-		Waiting:           int(c.waiting.Load()) + len(e.inbox),
-		Blocks:            e.cfg.Blocks,
-		FreeBlocks:        int(c.free.Load()),
-		CachedBlocks:      int(c.cached.Load()),
-		Broken:            e.broken.Load(),
-		Restarts:          c.restarts.Load(),
-		Steps:             c.steps.Load(),
-		Rows:              c.rows.Load(),
-		Preemptions:       c.preemptions.Load(),
-		Evictions:         c.evictions.Load(),
-		PrefixQueryTokens: c.prefixQuery.Load(),
-		PrefixHitTokens:   c.prefixHit.Load(),
-		PromptTokens:      c.prompt.Load(),
-		GeneratedTokens:   c.generated.Load(),
-		PromptRows:        c.promptRows.Load(),
-		Refused:           c.refused.Load(),
-		BusySteps:         c.busySteps.Load(),
-		BusySeqs:          c.busySeqs.Load(),
-		StepTime:          time.Duration(c.stepTime.Load()),
-		ForwardTime:       time.Duration(c.forwardTime.Load()),
-		SampleTime:        time.Duration(c.sampleTime.Load()),
-		Finished:          loadAll(c.finished[:]),
-		Occupancy:         loadAll(c.occupancy),
+		Blocks:             e.cfg.Blocks,
+		FreeBlocks:         int(c.free.Load()),
+		CachedBlocks:       int(c.cached.Load()),
+		Broken:             e.broken.Load(),
+		Restarts:           c.restarts.Load(),
+		Steps:              c.steps.Load(),
+		Rows:               c.rows.Load(),
+		Preemptions:        c.preemptions.Load(),
+		Evictions:          c.evictions.Load(),
+		PrefixQueryTokens:  c.prefixQuery.Load(),
+		PrefixHitTokens:    c.prefixHit.Load(),
+		PromptTokens:       c.prompt.Load(),
+		PromptTokensCached: c.promptCached.Load(),
+		GeneratedTokens:    c.generated.Load(),
+		PromptRows:         c.promptRows.Load(),
+		Refused:            c.refused.Load(),
+		BusySteps:          c.busySteps.Load(),
+		BusySeqs:           c.busySeqs.Load(),
+		StepTime:           time.Duration(c.stepTime.Load()),
+		ForwardTime:        time.Duration(c.forwardTime.Load()),
+		SampleTime:         time.Duration(c.sampleTime.Load()),
+		Finished:           loadAll(c.finished[:]),
+		Occupancy:          loadAll(c.occupancy),
 	}
+	s.Running, s.Waiting = e.requests.places(e.cfg.MaxBatch, e.cfg.MaxQueue)
 	if s.Broken {
 		s.RestartIn = max(0, time.Until(time.Unix(0, e.resume.Load())))
 	}

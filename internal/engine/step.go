@@ -83,6 +83,7 @@ func (e *Engine) begin(plan *sched.Plan, start time.Time) {
 			continue // it comes back after a preemption
 		}
 		s.started = true
+		e.requests.begin()
 		s.cached.Store(int64(seq.Cached()))
 		e.settle(s)
 		s.timings.Scheduled, s.stepped = start, start
@@ -177,8 +178,9 @@ func (e *Engine) end(s *Stream, f Finish, now time.Time) {
 	f.Timings = s.timings
 	s.finish = f
 	s.published.Store(int64(s.written))
+	e.stats.ended(s)
+	left := e.requests.leave(s.started) // all numbers are right when a reader learns of the end
 	s.ended.Store(true)
-	e.stats.ended(s, f.Reason)
 	if s.at >= 0 {
 		last := len(e.streams) - 1
 		e.streams[s.at] = e.streams[last]
@@ -192,7 +194,7 @@ func (e *Engine) end(s *Stream, f Finish, now time.Time) {
 		s.constraint = nil
 	}
 	s.seq, s.request.Constraint = nil, nil
-	if e.live.Add(-1) == 0 {
+	if left == 0 {
 		signal(e.emptied)
 	}
 	s.rouse()

@@ -42,8 +42,8 @@ func TestStorm(t *testing.T) {
 		stops.Wait()
 		e.Close()
 		clients.Wait()
-		if s := e.Stats(); e.live.Load() != 0 || s.Running+s.Waiting != 0 || s.FreeBlocks != s.Blocks {
-			t.Fatalf("round %d left %d requests: %+v", round, e.live.Load(), s)
+		if s := e.Stats(); e.requests.live() != 0 || s.Running+s.Waiting != 0 || s.FreeBlocks != s.Blocks {
+			t.Fatalf("round %d left %d requests: %+v", round, e.requests.live(), s)
 		}
 	}
 	for deadline := time.Now().Add(2 * time.Minute); runtime.NumGoroutine() > before; {

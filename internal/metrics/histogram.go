@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// Histogram counts observations in fixed buckets. One goroutine observes, any
-// may take snapshots.
+// Histogram counts observations in fixed buckets. Any goroutine may observe and
+// take snapshots.
 type Histogram struct {
 	bounds []float64 // upper bounds, ascending; a last bucket has none
 	counts []atomic.Uint64
@@ -28,7 +28,12 @@ func (h *Histogram) Observe(v float64) {
 		i++
 	}
 	h.counts[i].Add(1)
-	h.sum.Store(math.Float64bits(math.Float64frombits(h.sum.Load()) + v))
+	for {
+		old := h.sum.Load()
+		if h.sum.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+v)) {
+			return
+		}
+	}
 }
 
 // Snapshot is a histogram at one moment.

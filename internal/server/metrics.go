@@ -117,20 +117,21 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 
 // load are the gauges that balancers decide by.
 func (e *emitter) load(s *engine.Stats) {
-	e.gauge(names{"requests_running", "num_requests_running", "requests in the batch"}, float64(s.Running))
-	e.gauge(names{"requests_waiting", "num_requests_waiting", "requests that have not begun"}, float64(s.Waiting))
+	e.gauge(names{"requests_running", "num_requests_running", "requests that have a place in the batch"}, float64(s.Running))
+	e.gauge(names{"requests_waiting", "num_requests_waiting", "requests in the queue"}, float64(s.Waiting))
 	e.gauge(names{"kv_cache_usage_ratio", "kv_cache_usage_perc", "used part of the KV cache, 0 to 1"}, s.KVUsage)
 	e.gauge(names{"kv_cache_cached_blocks", "", "free blocks whose content can be found again"}, float64(s.CachedBlocks))
 }
 
 func (e *emitter) totals(s *engine.Stats) {
 	e.total(names{"prompt_tokens_total", "prompt_tokens_total", "tokens of prompts"}, s.PromptTokens)
+	e.total(names{"prompt_tokens_cached_total", "prompt_tokens_cached_total", "tokens of prompts that the prefix cache had"}, s.PromptTokensCached)
 	e.total(names{"generation_tokens_total", "generation_tokens_total", "generated tokens"}, s.GeneratedTokens)
 	e.total(names{"prefix_cache_queries_total", "prefix_cache_queries_total", "prompt tokens looked up in the prefix cache"}, s.PrefixQueryTokens)
 	e.total(names{"prefix_cache_hits_total", "prefix_cache_hits_total", "prompt tokens found in the prefix cache"}, s.PrefixHitTokens)
 	e.total(names{"preemptions_total", "num_preemptions_total", "sequences that lost their blocks and were computed again"}, s.Preemptions)
 	e.total(names{"cache_evictions_total", "", "cached blocks that were given up"}, s.Evictions)
-	e.total(names{"requests_refused_total", "", "requests refused by a full queue"}, s.Refused)
+	e.total(names{"requests_refused_total", "admission_rejections_total", "requests refused by a full queue"}, s.Refused)
 	e.total(names{"steps_total", "", "steps of the engine"}, s.Steps)
 	e.total(names{"rows_total", "", "rows of all steps"}, s.Rows)
 	e.seconds(names{"step_seconds_total", "", "time in steps"}, s.StepTime.Seconds())
@@ -175,9 +176,17 @@ func (e *emitter) histograms(h engine.Histograms) {
 	}{
 		{names{"time_to_first_token_seconds", "time_to_first_token_seconds", "from submission to the first token"}, h.FirstToken},
 		{names{"inter_token_latency_seconds", "inter_token_latency_seconds", "between two tokens of a request"}, h.Interval},
+		{names{"time_per_output_token_seconds", "request_time_per_output_token_seconds", "mean time between the tokens of a request"}, h.PerToken},
 		{names{"request_seconds", "e2e_request_latency_seconds", "from submission to the end"}, h.Total},
 		{names{"queue_seconds", "request_queue_time_seconds", "from submission to the first step"}, h.Queue},
+		{names{"prefill_seconds", "request_prefill_time_seconds", "from the first step to the first token"}, h.Prefill},
+		{names{"decode_seconds", "request_decode_time_seconds", "from the first token to the last"}, h.Decode},
+		{names{"inference_seconds", "request_inference_time_seconds", "from the first step to the last token"}, h.Inference},
 		{names{"step_tokens", "iteration_tokens_total", "rows of a step"}, h.StepTokens},
+		{names{"request_prompt_tokens", "request_prompt_tokens", "tokens of a prompt"}, h.Prompt},
+		{names{"request_computed_tokens", "request_prefill_kv_computed_tokens", "tokens of a prompt that the prefix cache did not have"}, h.Computed},
+		{names{"request_generation_tokens", "request_generation_tokens", "tokens of an answer"}, h.Generated},
+		{names{"request_max_tokens", "request_params_max_tokens", "tokens that a request allowed for its answer"}, h.MaxToken},
 	} {
 		e.histogram(one.n, one.h.Snapshot())
 	}

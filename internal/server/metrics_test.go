@@ -2,9 +2,12 @@ package server
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	prommodel "github.com/prometheus/common/model"
@@ -28,25 +31,35 @@ func TestMetrics(t *testing.T) {
 	f.settled(t)
 	m := scrape(t, f)
 	for name, kind := range map[string]dto.MetricType{
-		"vllm:num_requests_running":            dto.MetricType_GAUGE,
-		"vllm:num_requests_waiting":            dto.MetricType_GAUGE,
-		"vllm:kv_cache_usage_perc":             dto.MetricType_GAUGE,
-		"vllm:cache_config_info":               dto.MetricType_GAUGE,
-		"vllm:prompt_tokens_total":             dto.MetricType_COUNTER,
-		"vllm:generation_tokens_total":         dto.MetricType_COUNTER,
-		"vllm:prefix_cache_queries_total":      dto.MetricType_COUNTER,
-		"vllm:prefix_cache_hits_total":         dto.MetricType_COUNTER,
-		"vllm:num_preemptions_total":           dto.MetricType_COUNTER,
-		"vllm:request_success_total":           dto.MetricType_COUNTER,
-		"vllm:time_to_first_token_seconds":     dto.MetricType_HISTOGRAM,
-		"vllm:inter_token_latency_seconds":     dto.MetricType_HISTOGRAM,
-		"vllm:e2e_request_latency_seconds":     dto.MetricType_HISTOGRAM,
-		"vllm:request_queue_time_seconds":      dto.MetricType_HISTOGRAM,
-		"vllm:iteration_tokens_total":          dto.MetricType_HISTOGRAM,
-		"penstock_requests_running":            dto.MetricType_GAUGE,
-		"penstock_time_to_first_token_seconds": dto.MetricType_HISTOGRAM,
-		"penstock_http_requests_total":         dto.MetricType_COUNTER,
-		"process_resident_memory_bytes":        dto.MetricType_GAUGE,
+		"vllm:num_requests_running":                  dto.MetricType_GAUGE,
+		"vllm:num_requests_waiting":                  dto.MetricType_GAUGE,
+		"vllm:kv_cache_usage_perc":                   dto.MetricType_GAUGE,
+		"vllm:cache_config_info":                     dto.MetricType_GAUGE,
+		"vllm:prompt_tokens_total":                   dto.MetricType_COUNTER,
+		"vllm:generation_tokens_total":               dto.MetricType_COUNTER,
+		"vllm:prefix_cache_queries_total":            dto.MetricType_COUNTER,
+		"vllm:prefix_cache_hits_total":               dto.MetricType_COUNTER,
+		"vllm:prompt_tokens_cached_total":            dto.MetricType_COUNTER,
+		"vllm:admission_rejections_total":            dto.MetricType_COUNTER,
+		"vllm:num_preemptions_total":                 dto.MetricType_COUNTER,
+		"vllm:request_success_total":                 dto.MetricType_COUNTER,
+		"vllm:time_to_first_token_seconds":           dto.MetricType_HISTOGRAM,
+		"vllm:inter_token_latency_seconds":           dto.MetricType_HISTOGRAM,
+		"vllm:e2e_request_latency_seconds":           dto.MetricType_HISTOGRAM,
+		"vllm:request_queue_time_seconds":            dto.MetricType_HISTOGRAM,
+		"vllm:request_time_per_output_token_seconds": dto.MetricType_HISTOGRAM,
+		"vllm:request_prefill_time_seconds":          dto.MetricType_HISTOGRAM,
+		"vllm:request_decode_time_seconds":           dto.MetricType_HISTOGRAM,
+		"vllm:request_inference_time_seconds":        dto.MetricType_HISTOGRAM,
+		"vllm:request_prompt_tokens":                 dto.MetricType_HISTOGRAM,
+		"vllm:request_generation_tokens":             dto.MetricType_HISTOGRAM,
+		"vllm:request_params_max_tokens":             dto.MetricType_HISTOGRAM,
+		"vllm:request_prefill_kv_computed_tokens":    dto.MetricType_HISTOGRAM,
+		"vllm:iteration_tokens_total":                dto.MetricType_HISTOGRAM,
+		"penstock_requests_running":                  dto.MetricType_GAUGE,
+		"penstock_time_to_first_token_seconds":       dto.MetricType_HISTOGRAM,
+		"penstock_http_requests_total":               dto.MetricType_COUNTER,
+		"process_resident_memory_bytes":              dto.MetricType_GAUGE,
 	} {
 		family := m[name]
 		if family == nil || family.GetType() != kind {
@@ -88,6 +101,78 @@ func TestGaugesMove(t *testing.T) {
 		f.settled(t)
 		waitFor(t, "the gauges to fall", func() bool { return value("vllm:num_requests_running") == 0 && value("vllm:kv_cache_usage_perc") == 0 })
 	})
+}
+
+// TestGaugesNeverContradict: in a burst of far more requests than there are places,
+// whenever one looks, no number is above its bound, and both together are the
+// requests that were accepted and have not ended.
+func TestGaugesNeverContradict(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const batch, queue, clients = 4, 16, 60
+		f := newFixture(t, "abc", func(_ *Config, e *engineConfig) { e.MaxBatch, e.MaxQueue, e.StepBudget = batch, queue, 8 })
+		slow(5*time.Millisecond, f)
+		var ended, refused atomic.Int64
+		for range clients {
+			go func() {
+				if a := f.post(t, "/v1/completions", `{"prompt":"a prompt of some steps","max_tokens":5}`); a.status == 429 {
+					refused.Add(1)
+				}
+				ended.Add(1)
+			}()
+		}
+		most := 0
+		for ended.Load() < clients {
+			synctest.Wait() // every request is somewhere
+			st := f.engine.Stats()
+			if st.Running > batch || st.Waiting > queue || st.Running+st.Waiting != clients-int(ended.Load()) {
+				t.Fatalf("%d of %d run, %d of %d wait, %d of %d have ended", st.Running, batch, st.Waiting, queue, ended.Load(), clients)
+			}
+			most = max(most, st.Waiting)
+			time.Sleep(time.Millisecond)
+		}
+		if most != queue || refused.Load() != clients-batch-queue {
+			t.Errorf("at most %d waited, %d were refused", most, refused.Load())
+		}
+	})
+}
+
+// TestMetricsAreWellFormed has Prometheus' own linter read the page: help and type
+// of every family, names and units. The names of vLLM and llama-server are theirs.
+func TestMetricsAreWellFormed(t *testing.T) {
+	f := newFixture(t, "abc\x00", func(c *Config, _ *engineConfig) { c.MetricsLlamaCPP = true })
+	f.post(t, "/v1/chat/completions", "{"+hello+"}")
+	f.settled(t)
+	problems, err := promlint.New(strings.NewReader(f.do(t, "GET", "/metrics", "").body)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if foreign := strings.HasPrefix(p.Metric, "vllm:") || strings.HasPrefix(p.Metric, "llamacpp:"); !foreign || strings.Contains(p.Text, "help") {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+}
+
+// TestHistogramsCount: what a request was shows in the histograms.
+func TestHistogramsCount(t *testing.T) {
+	f := newFixture(t, "abc\x00")
+	f.post(t, "/v1/completions", `{"prompt":[5,6,7],"max_tokens":9}`)
+	f.post(t, "/v1/completions", `{"prompt":[5,6,7,8,9],"max_tokens":2}`)
+	f.settled(t)
+	m := scrape(t, f)
+	for name, want := range map[string]float64{
+		"request_prompt_tokens": 8, "request_generation_tokens": 6, "request_params_max_tokens": 11, "request_prefill_kv_computed_tokens": 8,
+	} {
+		h := m["vllm:"+name].GetMetric()[0].GetHistogram()
+		if h.GetSampleCount() != 2 || h.GetSampleSum() != want {
+			t.Errorf("%s: %d requests with %v, want 2 with %v", name, h.GetSampleCount(), h.GetSampleSum(), want)
+		}
+	}
+	for _, name := range []string{"request_prefill_time_seconds", "request_decode_time_seconds", "request_inference_time_seconds", "request_time_per_output_token_seconds"} {
+		if n := m["vllm:"+name].GetMetric()[0].GetHistogram().GetSampleCount(); n != 2 {
+			t.Errorf("%s: %d requests", name, n)
+		}
+	}
 }
 
 func TestMetricsWithoutVLLM(t *testing.T) {
