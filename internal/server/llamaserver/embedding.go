@@ -11,10 +11,7 @@ import (
 // embedding is POST /embedding.
 func embedding(call *serving.Call) *serving.Error {
 	var req api.EmbeddingRequest
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}

@@ -12,10 +12,7 @@ import (
 // embeddings is POST /v1/embeddings.
 func embeddings(call *serving.Call) *serving.Error {
 	var req api.EmbeddingRequest
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}

@@ -44,10 +44,7 @@ func method(m *serving.Deployment) string {
 // rerank is POST /rerank.
 func rerank(call *serving.Call) *serving.Error {
 	var req api.Request
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}
@@ -114,10 +111,7 @@ func ranks(req *api.Request, order []int, scores []float64) []api.Rank {
 // score is POST /score.
 func score(call *serving.Call) *serving.Error {
 	var req api.ScoreRequest
-	if err := call.Decode(&req); err != nil {
-		return err
-	}
-	m, err := call.Acquire(req.Model)
+	m, err := call.Open(&req, &req.Model)
 	if err != nil {
 		return err
 	}
