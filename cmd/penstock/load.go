@@ -16,7 +16,7 @@ type engineFlags struct {
 	MaxBatch    int           `help:"Sequences that run at once; 0: 32." env:"PENSTOCK_MAX_BATCH" default:"0"`
 	StepBudget  int           `help:"Rows of a step; 0: 256." env:"PENSTOCK_STEP_BUDGET" default:"0"`
 	KVMemory    byteSize      `name:"kv-memory" help:"Memory of the KV cache, such as 2GiB; 0: by context and batch." env:"PENSTOCK_KV_MEMORY" default:"0"`
-	KVType      model.KVType  `name:"kv-type" help:"Numbers of the KV cache: i16 (as small as f16, nearer to float32), f16, or q8 (half the memory)." env:"PENSTOCK_KV_TYPE" default:"i16"`
+	KVType      model.KVType  `name:"kv-type" help:"Numbers of the KV cache: i16 (as small as f16, nearer to float32), f16, or q8 (half the memory)." env:"PENSTOCK_KV_TYPE" default:"i16" values:"i16,f16,q8"`
 	Weights     model.Weights `help:"Matrices that a file has in floats: exact, q8_0 (rounded while loading; about three times as fast), or auto (q8_0 for embedding models of the encoder kind, exact for others)." env:"PENSTOCK_WEIGHTS" default:"auto"`
 	MemoryLimit byteSize      `help:"Memory of the whole process; 0: what the cgroup or the machine has." env:"PENSTOCK_MEMORY_LIMIT" default:"0"`
 	PrefixCache bool          `help:"Share the cache blocks of common prefixes." env:"PENSTOCK_PREFIX_CACHE" default:"true" negatable:""`

@@ -36,6 +36,9 @@ type commands struct {
 	Doctor     doctorCommand     `cmd:"" help:"Show what this machine offers: CPU, kernels, threads, memory."`
 	Settings   configCommand     `cmd:"" name:"config" help:"Check a configuration file."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
+	Completion completionCommand `cmd:"" help:"Completion by the tab key: what a shell needs for it."`
+	Complete   completeCommand   `cmd:"" hidden:""`
+	Man        manCommand        `cmd:"" help:"Print the manual page."`
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 

@@ -25,7 +25,7 @@ type perplexityCommand struct {
 	Reference     bool         `help:"Also compare every prediction with the float32 reference path (slow)."`
 	OnlyReference bool         `help:"Score with the float32 reference path alone (slow)."`
 	Threads       int          `help:"Compute threads; 0: all that the process may use." env:"PENSTOCK_THREADS" default:"0"`
-	KVType        model.KVType `name:"kv-type" help:"Numbers of the KV cache: i16, f16 or q8; the reference's are float32." env:"PENSTOCK_KV_TYPE" default:"i16"`
+	KVType        model.KVType `name:"kv-type" help:"Numbers of the KV cache: i16, f16 or q8; the reference's are float32." env:"PENSTOCK_KV_TYPE" default:"i16" values:"i16,f16,q8"`
 	JSON          bool         `name:"json" help:"Print JSON, as it does anyway." hidden:""`
 }
 
