@@ -200,9 +200,11 @@ type ModelArchitecture struct {
 	OutputModalities []string `json:"output_modalities"`
 }
 
-// ModelStatus is loaded or loading.
+// ModelStatus is loaded, loading or unloaded, as llama-server's router says it.
 type ModelStatus struct {
-	Value string `json:"value"`
+	Value  string `json:"value"`
+	Failed bool   `json:"failed,omitempty"` // it could not be loaded when that was last tried
+	Error  string `json:"error,omitempty"`  // why
 }
 
 // ErrorResponse is every error's body, and the last event of a stream that failed.

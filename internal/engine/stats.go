@@ -202,3 +202,63 @@ func loadAll(from []atomic.Uint64) []uint64 {
 
 // Histograms may be read at any time.
 func (e *Engine) Histograms() Histograms { return e.stats.hist }
+
+// Add adds another engine's numbers to s. KVUsage becomes that of the fuller cache.
+func (s *Stats) Add(o *Stats) {
+	s.Running += o.Running
+	s.Waiting += o.Waiting
+	s.Blocks += o.Blocks
+	s.FreeBlocks += o.FreeBlocks
+	s.CachedBlocks += o.CachedBlocks
+	s.KVUsage = max(s.KVUsage, o.KVUsage)
+	s.Broken = s.Broken || o.Broken
+	s.RestartIn = max(s.RestartIn, o.RestartIn)
+	s.Restarts += o.Restarts
+	s.Steps += o.Steps
+	s.Rows += o.Rows
+	s.Preemptions += o.Preemptions
+	s.Evictions += o.Evictions
+	s.PrefixQueryTokens += o.PrefixQueryTokens
+	s.PrefixHitTokens += o.PrefixHitTokens
+	s.PromptTokens += o.PromptTokens
+	s.GeneratedTokens += o.GeneratedTokens
+	s.PromptRows += o.PromptRows
+	s.Refused += o.Refused
+	s.Finished = addAll(s.Finished, o.Finished)
+	s.Occupancy = addAll(s.Occupancy, o.Occupancy)
+	s.BusySteps += o.BusySteps
+	s.BusySeqs += o.BusySeqs
+	s.StepTime += o.StepTime
+	s.ForwardTime += o.ForwardTime
+	s.SampleTime += o.SampleTime
+}
+
+// Totals are the numbers that only grow: what is left of an engine that has ended.
+func (s *Stats) Totals() *Stats {
+	t := *s
+	t.Running, t.Waiting, t.Blocks, t.FreeBlocks, t.CachedBlocks = 0, 0, 0, 0, 0
+	t.KVUsage, t.Broken, t.RestartIn = 0, false, 0
+	return &t
+}
+
+// addAll adds b to a copy of a.
+func addAll(a, b []uint64) []uint64 {
+	sum := make([]uint64, max(len(a), len(b)))
+	copy(sum, a)
+	for i, n := range b {
+		sum[i] += n
+	}
+	return sum
+}
+
+// Plus are the observations of two engines together. Where one has none, they are
+// the other's own histograms.
+func (h Histograms) Plus(o Histograms) Histograms {
+	return Histograms{
+		Queue:      metrics.Join(h.Queue, o.Queue),
+		FirstToken: metrics.Join(h.FirstToken, o.FirstToken),
+		Interval:   metrics.Join(h.Interval, o.Interval),
+		Total:      metrics.Join(h.Total, o.Total),
+		StepTokens: metrics.Join(h.StepTokens, o.StepTokens),
+	}
+}

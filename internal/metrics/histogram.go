@@ -54,3 +54,24 @@ func (h *Histogram) Snapshot() Snapshot {
 	s.Sum = math.Float64frombits(h.sum.Load())
 	return s
 }
+
+// Join is a histogram with the observations of two, which have the same bounds.
+// Where one is nil, it is the other itself.
+func Join(a, b *Histogram) *Histogram {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	j := NewHistogram(a.bounds...)
+	sum := 0.0
+	for _, h := range []*Histogram{a, b} {
+		for i := range h.counts {
+			j.counts[i].Add(h.counts[i].Load())
+		}
+		sum += math.Float64frombits(h.sum.Load())
+	}
+	j.sum.Store(math.Float64bits(sum))
+	return j
+}

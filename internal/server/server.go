@@ -39,6 +39,8 @@ type Config struct {
 	APIKeys []string    // none: everybody may use it
 	Store   *hub.Store  // where models are pulled to over HTTP; nil: nowhere
 
+	Residency serving.Residency // which models there are besides, and how long they stay in memory
+
 	CORSOrigin     string   // value of Access-Control-Allow-Origin; empty: that of AllowedOrigins
 	AllowedOrigins []string // of web pages that may use the server besides its own; "*": all
 	AllowedHosts   []string // names of a server on a loopback address besides localhost; "*": all
@@ -117,6 +119,7 @@ func New(cfg Config) *Server {
 		keys: clients(cfg.APIKeys),
 	}
 	s.app.SetRequestTimeout(cfg.RequestTimeout)
+	s.app.Models.Residency = cfg.Residency
 	s.origins = origins{hosts: cfg.AllowedHosts, pages: cfg.AllowedOrigins}
 	if cfg.CORSOrigin != "" {
 		s.origins.pages = append(s.origins.pages[:len(s.origins.pages):len(s.origins.pages)], cfg.CORSOrigin)
@@ -160,6 +163,17 @@ func (s *Server) Attach(m *Deployment) { s.app.Models.Attach(m) }
 // request on; 0: any.
 func (s *Server) SetRequestTimeout(d time.Duration) { s.app.SetRequestTimeout(d) }
 
+// Load loads a model, for no request yet.
+func (s *Server) Load(ctx context.Context, name string) error {
+	if err := s.app.Models.Load(ctx, name); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Close unloads all models. Shutdown comes first.
+func (s *Server) Close(ctx context.Context) error { return s.app.Models.Close(ctx) }
+
 // HTTP returns an http.Server for this handler, with HTTP/1.1 and HTTP/2, the
 // latter over TLS and in clear. It sets no limit on the time of a whole answer,
 // since streams are long: response.go limits each read and write instead.
@@ -184,13 +198,10 @@ func (s *Server) HTTP(addr string, t *tls.Config) *http.Server {
 
 // Shutdown stops taking new work, lets what runs finish, and closes the given
 // listeners' servers. When ctx ends first, what still runs is aborted; its
-// clients are told. It does not close the engine, which is the caller's.
+// clients are told. It does not unload the models: Close does.
 func (s *Server) Shutdown(ctx context.Context, servers ...*http.Server) error {
 	s.app.Models.StartDraining()
-	var err error
-	if m := s.app.Models.Loaded(); m != nil {
-		err = m.Engine.Drain(ctx)
-	}
+	err := s.app.Models.Drain(ctx)
 	// Whatever is left only has to write its last events.
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()

@@ -11,9 +11,9 @@ import (
 // right: for a model that is not in it, Codex has settings of its own.
 func models(call *serving.Call) *serving.Error {
 	list := api.ModelList{Object: "list", Data: []api.Model{}, Models: []any{}}
-	if m := call.App.Models.Loaded(); m != nil {
+	for _, m := range call.App.Models.Listing() {
 		for _, name := range m.Names() {
-			list.Data = append(list.Data, describe(m, name))
+			list.Data = append(list.Data, describe(call, &m, name))
 		}
 	}
 	return call.JSON(200, list)
@@ -21,31 +21,42 @@ func models(call *serving.Call) *serving.Error {
 
 // oneModel is GET /v1/models/{id...}; ids may have slashes.
 func oneModel(call *serving.Call) *serving.Error {
-	m := call.App.Models.Loaded()
-	if m == nil {
-		return serving.Loading()
-	}
 	id := call.R.PathValue("id")
-	if id == "" || !m.Named(id) {
-		return serving.NoModel(id, m.Names())
+	m, err := call.App.Models.Lookup(id)
+	if err != nil {
+		return err
 	}
-	return call.JSON(200, describe(m, id))
+	return call.JSON(200, describe(call, &m, id))
 }
 
 // describe describes a model under one of its names.
-func describe(m *serving.Deployment, name string) api.Model {
-	c := m.Config
+func describe(call *serving.Call, m *serving.Listed, name string) api.Model {
+	c := call.App.Models.Config(m)
+	context := c.Context
+	if m.Deployment != nil {
+		context = m.Deployment.Context()
+	}
 	return api.Model{
 		ID:          name,
 		Object:      "model",
-		Created:     m.Created.Unix(),
+		Created:     m.Modified.Unix(),
 		OwnedBy:     "penstock",
 		Root:        m.ID,
-		MaxModelLen: m.Context(),
+		MaxModelLen: context,
 		Meta: api.ModelMeta{
-			NVocab: c.Vocab, NCtx: m.Context(), NCtxTrain: c.Context, NEmbd: c.Dim, NParams: c.Params, Size: c.WeightBytes,
+			NVocab: c.Vocab, NCtx: context, NCtxTrain: c.Context, NEmbd: c.Dim, NParams: c.Params, Size: c.WeightBytes,
 		},
 		Architecture: api.ModelArchitecture{InputModalities: []string{"text"}, OutputModalities: []string{"text"}},
-		Status:       api.ModelStatus{Value: "loaded"},
+		Status:       status(m),
 	}
+}
+
+// status is what llama-server's router says about a model. One that is being
+// unloaded can be asked for all the same, and is loaded again.
+func status(m *serving.Listed) api.ModelStatus {
+	s := api.ModelStatus{Value: string(m.State), Failed: m.Failure != "", Error: m.Failure}
+	if m.State == serving.StateUnloading {
+		s.Value = string(serving.StateUnloaded)
+	}
+	return s
 }

@@ -3,160 +3,417 @@ package serving
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/engine"
-	"github.com/penstock-llm/penstock/internal/model"
-	"github.com/penstock-llm/penstock/internal/sample"
-	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
-// Deployment is a loaded model with everything that serves it.
-type Deployment struct {
+// Residency says which models there are besides those that are attached, and how
+// long they stay in memory. Its zero value has none.
+type Residency struct {
+	List      func() []Source                 // the models that can be loaded; nil: none
+	Open      func(s Source) (*Opened, error) // looks into a model's file, without loading it
+	OnDemand  bool                            // a request for a model that is not loaded loads it
+	KeepAlive time.Duration                   // how long a model that is not pinned stays when nobody uses it; negative: for ever
+	Budget    uint64                          // bytes of the process; 0: no limit
+	Process   uint64                          // of these, what is no model's
+	Changed   func(free uint64)               // is told what the models have left of the budget, after one was loaded or unloaded
+	Log       *slog.Logger
+}
+
+// Source is a model that can be loaded.
+type Source struct {
 	ID        string   // the name that clients use
 	Aliases   []string // other names that they may use
 	Path      string   // of the file
-	Created   time.Time
-	Config    model.Config
-	CPU       string // kernel tier, for /health
-	Threads   int
-	Engine    *engine.Engine
-	Tokenizer *tokenizer.Tokenizer
-	Chat      *chat.Template
-	breakers  breakerCache
-	Sampling  sample.Settings // what requests leave open: the server's flags, else the model's authors', else the catalogue's
-
-	ParseSpecial bool // parse control tokens in the messages of clients
-
-	PairTemplate string // how a reranker is asked, with {query} and {document}; empty: the texts one after the other
-
-	reset atomic.Pointer[sample.Settings] // replaces Sampling, once it is set
-
-	intake   intake
-	grammars grammars
+	Digest    string   // SHA-256 of the file in hexadecimal, where it is known
+	Size      int64    // of the file
+	Modified  time.Time
+	Pinned    bool           // stays in memory once it is loaded
+	KeepAlive *time.Duration // instead of Residency.KeepAlive
 }
 
-// Defaults are what requests leave open.
-func (d *Deployment) Defaults() sample.Settings {
-	if s := d.reset.Load(); s != nil {
-		return *s
-	}
-	return d.Sampling
+// Named reports whether name selects this model.
+func (s *Source) Named(name string) bool {
+	return name == s.ID || slices.Contains(s.Aliases, name)
 }
-
-// SetDefaults changes what requests leave open, from the next request on.
-func (d *Deployment) SetDefaults(s sample.Settings) { d.reset.Store(&s) }
 
 // Names are all names that clients may use, the id first.
-func (d *Deployment) Names() []string { return append([]string{d.ID}, d.Aliases...) }
+func (s *Source) Names() []string { return append([]string{s.ID}, s.Aliases...) }
 
-// Named reports whether name selects this model: its id, an alias, or "" (the
-// client named none).
-func (d *Deployment) Named(name string) bool {
-	if name == "" || name == d.ID {
-		return true
-	}
-	for _, a := range d.Aliases {
-		if name == a {
-			return true
-		}
-	}
-	return false
+// Opened is a model's file that was looked into. It is used by one goroutine.
+type Opened struct {
+	// Plan says what the model takes where the process may have limit bytes, 0 for
+	// any number, and whether that is enough. It may be asked several times.
+	Plan func(limit uint64) (m Memory, fits bool, err error)
+	// Load loads the model within what Plan has said for the same limit. The file
+	// belongs to the Deployment then.
+	Load func(limit uint64) (*Deployment, error)
+	// Describe fills in all of a Deployment but its engine.
+	Describe func() (*Deployment, error)
+	// Close closes the file, unless Load was called.
+	Close func() error
 }
 
-// Context is the number of tokens that a request may have.
-func (d *Deployment) Context() int { return d.Engine.Config().Context }
-
-// Registry holds the models that requests can go to. At present that is one,
-// from the moment when it is loaded.
+// Registry holds the models that requests can go to. A model is loaded when a
+// request names it, stays while requests use it, and goes when nobody has used it
+// for a while, or when another needs its memory.
+//
+// Whoever works with a model holds a Lease on it. All that the registry decides, it
+// decides under its lock; loading and unloading happen outside of it, in a
+// goroutine for each model.
 type Registry struct {
+	Residency
+
 	mu       sync.Mutex
-	model    *Deployment
-	draining bool
+	main     string   // id of the model that requests get which name none; empty: still loading
+	models   []*entry // loaded, being loaded or unloaded, in the order in which they came
+	failures map[string]*failure
+	draining chan struct{} // closed when no new work is taken; nil until someone waits for it or closes it
 	leases   int
 	idle     chan struct{} // not nil while Idle waits for the last lease
+	books    books
+	planning sync.Mutex // held while memory is shared out: one model after the other
+
+	describing sync.Mutex // held while a file is read that is not loaded
+	described  map[string]description
 }
 
 // Lease is a request's hold on a model, which stays in memory until Release.
 type Lease struct {
 	*Deployment
-	Name     string // what the client called the model, or its id
+	Name     string        // what the client called the model, or its id
+	Waited   time.Duration // for the model to be loaded
 	registry *Registry
+	entry    *entry
 }
 
-// Attach adds a model.
+// Attach adds a model that is loaded already, and never goes by itself. The first
+// one is that of requests which name none.
 func (r *Registry) Attach(d *Deployment) {
+	s := Source{ID: d.ID, Aliases: d.Aliases, Path: d.Path, Modified: d.Created, Pinned: true}
+	for _, known := range r.sources() {
+		if known.ID == d.ID {
+			s.Size, s.Digest, s.Modified = known.Size, known.Digest, known.Modified
+		}
+	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.model = d
+	r.models = append(r.models, &entry{source: s, state: StateLoaded, m: d, pinned: true, since: time.Now(), memory: d.Memory})
+	if r.main == "" {
+		r.main = d.ID
+	}
+	free := r.free()
+	r.mu.Unlock()
+	r.changed(free)
+}
+
+// drained is closed when no new work is taken.
+func (r *Registry) drained() chan struct{} {
+	if r.draining == nil {
+		r.draining = make(chan struct{})
+	}
+	return r.draining
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // StartDraining makes the registry refuse new work.
 func (r *Registry) StartDraining() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.draining = true
+	if c := r.drained(); !closed(c) {
+		close(c)
+	}
 }
 
-// Loaded returns the model, or nil while it is loading. It may be draining: this
-// is for describing it, not for work.
+// Loaded returns the model of requests that name none, or another that is loaded,
+// or nil. It may be draining, and may be unloaded meanwhile: this is for describing
+// it, not for work.
 func (r *Registry) Loaded() *Deployment {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.model
+	var any *Deployment
+	for _, e := range r.models {
+		if e.state != StateLoaded {
+			continue
+		}
+		if e.source.ID == r.main {
+			return e.m
+		}
+		any = e.m
+	}
+	return any
 }
 
-// Ready returns nil if there is a model that takes new work, or why there is not.
+// engines returns the engines of all loaded models.
+func (r *Registry) engines() (all []*engine.Engine) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.models {
+		if e.state == StateLoaded {
+			all = append(all, e.m.Engine)
+		}
+	}
+	return all
+}
+
+// Drain waits until all requests of all models have ended. If ctx ends first they
+// are aborted and its error is returned.
+func (r *Registry) Drain(ctx context.Context) error {
+	engines := r.engines()
+	errs := make([]error, len(engines))
+	var wait sync.WaitGroup
+	for i, e := range engines {
+		wait.Go(func() { errs[i] = e.Drain(ctx) })
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err // the same for all: that of ctx
+		}
+	}
+	return nil
+}
+
+// Ready returns nil if the server takes new work, or why it does not.
 func (r *Registry) Ready() *Error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.ready()
+	if err := r.taking(); err != nil {
+		return err
+	}
+	if e := r.resident(r.main); e != nil && e.state == StateLoaded {
+		return e.takes()
+	}
+	return nil // a request will load it
 }
 
-func (r *Registry) ready() *Error {
+// taking returns why nothing is taken at present, if that is so.
+func (r *Registry) taking() *Error {
 	switch {
-	case r.draining:
+	case closed(r.drained()):
 		return shuttingDown()
-	case r.model == nil:
+	case r.main == "":
 		return Loading()
 	}
-	// A full queue is for each request to find out: it may have room at once.
-	if err := r.model.Engine.Room(); err != nil && !errors.Is(err, engine.ErrQueueFull) {
+	return nil
+}
+
+// takes returns why the engine takes nothing at present, if that is so. A full
+// queue is for each request to find out: it may have room at once.
+func (e *entry) takes() *Error {
+	if err := e.m.Engine.Room(); err != nil && !errors.Is(err, engine.ErrQueueFull) {
 		return FromEngine(err)
 	}
 	return nil
 }
 
-// Acquire returns the model that a request names, for new work. Whoever has a
-// lease must Release it.
+// Acquire returns the model that a request names, for new work; it loads it where
+// that is necessary and allowed. Whoever has a lease must Release it.
 func (r *Registry) Acquire(ctx context.Context, name string) (*Lease, *Error) {
+	return r.acquire(ctx, name, r.OnDemand)
+}
+
+// acquire waits for a model to be loaded, or until ctx ends. load says whether it
+// may be loaded for this.
+func (r *Registry) acquire(ctx context.Context, name string, load bool) (*Lease, *Error) {
 	if err := ctx.Err(); err != nil {
 		return nil, FromEngine(err)
 	}
+	start := time.Now()
+	for {
+		l, wait, err := r.try(name, load)
+		if err != nil {
+			return nil, err
+		}
+		if wait == nil {
+			return l, nil
+		}
+		if err := r.await(ctx, wait); err != nil {
+			l.Release()
+			return nil, err
+		}
+		if l.entry == nil {
+			continue // the model has just been unloaded: it is loaded anew
+		}
+		if err := l.arrived(); err != nil {
+			l.Release()
+			return nil, err
+		}
+		l.Waited = time.Since(start)
+		return l, nil
+	}
+}
+
+// try takes a lease. If wait is not nil, the caller has to wait for it first: the
+// model is being loaded and stays for the lease's sake; or it is being unloaded,
+// and the lease is one on nothing.
+func (r *Registry) try(name string, load bool) (l *Lease, wait <-chan struct{}, err *Error) {
+	var sources []Source
+	if !r.has(name) {
+		sources = r.sources() // without the lock: it may have to read folders
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.ready(); err != nil {
-		return nil, err
+	if err := r.taking(); err != nil {
+		return nil, nil, err
 	}
-	if !r.model.Named(name) {
-		return nil, NoModel(name, r.model.Names())
+	e, err := r.find(name, load, sources)
+	if err != nil {
+		return nil, nil, err
+	}
+	if e.state == StateUnloading {
+		return &Lease{registry: r}, e.done, nil
+	}
+	if e.state == StateLoaded {
+		if err := e.takes(); err != nil {
+			return nil, nil, err
+		}
+	} else {
+		wait = e.done
 	}
 	r.leases++
-	l := &Lease{Deployment: r.model, Name: name, registry: r}
+	e.leases++
+	e.stopTimer()
+	l = &Lease{Deployment: e.m, Name: name, registry: r, entry: e}
 	if name == "" {
-		l.Name = r.model.ID
+		l.Name = e.source.ID
 	}
-	return l, nil
+	return l, wait, nil
+}
+
+// await waits for a load or an unloading to end.
+func (r *Registry) await(ctx context.Context, done <-chan struct{}) *Error {
+	r.mu.Lock()
+	drained := r.drained()
+	r.mu.Unlock()
+	select {
+	case <-done:
+		return nil
+	case <-drained:
+		return shuttingDown()
+	case <-ctx.Done():
+		return FromEngine(ctx.Err())
+	}
+}
+
+// arrived completes a lease that has waited for its model.
+func (l *Lease) arrived() *Error {
+	r := l.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l.entry.err != nil {
+		return l.entry.err
+	}
+	l.Deployment = l.entry.m
+	return l.entry.takes()
+}
+
+// has reports whether a model is in memory, or nothing can be loaded yet.
+func (r *Registry) has(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.taking() != nil || r.resident(r.called(name)) != nil
+}
+
+// called is what a client means that names no model.
+func (r *Registry) called(name string) string {
+	if name == "" {
+		return r.main
+	}
+	return name
+}
+
+// find returns the model that a name stands for. One that is not in memory, but
+// among the sources, begins to load if load allows it.
+func (r *Registry) find(name string, load bool, sources []Source) (*entry, *Error) {
+	name = r.called(name)
+	if e := r.resident(name); e != nil {
+		return e, nil
+	}
+	i := slices.IndexFunc(sources, func(s Source) bool { return s.Named(name) })
+	switch {
+	case i < 0:
+		return nil, NoModel(name, r.names(sources, load))
+	case !load:
+		return nil, notLoaded(name)
+	}
+	if e := r.resident(sources[i].ID); e != nil {
+		return e, nil // under a name that it did not have when it was loaded
+	}
+	if err := r.failed(&sources[i]); err != nil {
+		return nil, err
+	}
+	return r.begin(sources[i]), nil
+}
+
+// resident is the model in memory that a name stands for, or nil.
+func (r *Registry) resident(name string) *entry {
+	for _, e := range r.models {
+		if e.source.Named(name) {
+			return e
+		}
+	}
+	return nil
+}
+
+func (r *Registry) sources() []Source {
+	if r.List == nil {
+		return nil
+	}
+	return r.List()
+}
+
+// names are those that a client may choose from: of all models, or if none can be
+// loaded, of those that are.
+func (r *Registry) names(sources []Source, load bool) (all []string) {
+	for _, e := range r.models {
+		all = append(all, e.source.Names()...)
+	}
+	for _, s := range sources {
+		if load && !slices.Contains(all, s.ID) {
+			all = append(all, s.ID)
+		}
+	}
+	return all
+}
+
+// KeepFor says how long the model stays after its last lease: 0 not at all, a
+// negative time for ever. It has no effect on a model that is pinned.
+func (l *Lease) KeepFor(d time.Duration) {
+	l.registry.mu.Lock()
+	defer l.registry.mu.Unlock()
+	l.entry.keep = d
+}
+
+// Pinned says that the model stays in memory whatever requests ask for.
+func (l *Lease) Pinned() bool {
+	l.registry.mu.Lock()
+	defer l.registry.mu.Unlock()
+	return l.entry.pinned
 }
 
 // Release ends the hold.
 func (l *Lease) Release() {
+	if l.entry == nil {
+		return
+	}
 	r := l.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if l.entry.leases--; l.entry.leases == 0 && l.entry.state == StateLoaded {
+		r.rest(l.entry)
+	}
 	if r.leases--; r.leases == 0 && r.idle != nil {
 		close(r.idle)
 		r.idle = nil
