@@ -221,6 +221,17 @@ type ApplyTemplateResponse struct {
 	Prompt string `json:"prompt"`
 }
 
+// ModelRequest is the body of POST /models/load and /models/unload.
+type ModelRequest struct {
+	Model string `json:"model"` // empty: the one of requests that name none
+}
+
+// ModelDone is their answer.
+type ModelDone struct {
+	Success bool `json:"success"`
+	Pending bool `json:"pending,omitempty"` // requests still use the model; it is unloaded after the last of them
+}
+
 // Props is the answer of GET /props.
 type Props struct {
 	DefaultGenerationSettings PropsSettings   `json:"default_generation_settings"`

@@ -222,6 +222,7 @@ func (s *Stats) Add(o *Stats) {
 	s.PrefixHitTokens += o.PrefixHitTokens
 	s.PromptTokens += o.PromptTokens
 	s.GeneratedTokens += o.GeneratedTokens
+	s.PromptTokensCached += o.PromptTokensCached
 	s.PromptRows += o.PromptRows
 	s.Refused += o.Refused
 	s.Finished = addAll(s.Finished, o.Finished)
@@ -259,6 +260,14 @@ func (h Histograms) Plus(o Histograms) Histograms {
 		FirstToken: metrics.Join(h.FirstToken, o.FirstToken),
 		Interval:   metrics.Join(h.Interval, o.Interval),
 		Total:      metrics.Join(h.Total, o.Total),
+		Prefill:    metrics.Join(h.Prefill, o.Prefill),
+		Decode:     metrics.Join(h.Decode, o.Decode),
+		Inference:  metrics.Join(h.Inference, o.Inference),
+		PerToken:   metrics.Join(h.PerToken, o.PerToken),
 		StepTokens: metrics.Join(h.StepTokens, o.StepTokens),
+		Prompt:     metrics.Join(h.Prompt, o.Prompt),
+		Computed:   metrics.Join(h.Computed, o.Computed),
+		Generated:  metrics.Join(h.Generated, o.Generated),
+		MaxToken:   metrics.Join(h.MaxToken, o.MaxToken),
 	}
 }

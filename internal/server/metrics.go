@@ -17,7 +17,8 @@ import (
 // collector makes the metrics from the engine's atomic counters whenever /metrics
 // is read. Routers read it up to 20 times a second, so it takes no lock that a step
 // might wait for. They also use only the first series of a name, so most names have
-// exactly one.
+// exactly one: that of all models together, under the name of the one that requests
+// get which name none. metrics_models.go has those of each model.
 type collector struct {
 	server  *Server
 	handler http.Handler
@@ -92,19 +93,25 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	e.gauge(names{"goroutines", "", "goroutines of the process"}, float64(runtime.NumGoroutine()))
 	e.gauge(names{"http_requests_in_flight", "", "requests that are being answered"}, float64(c.server.answers.running.Load()))
 	c.server.answers.collect(ch)
+	u := c.server.app.Models.Usage()
+	if u.Main == "" {
+		return
+	}
+	e.model = u.Main
+	st := u.All.Stats
+	e.load(&st)
+	st.Refused += u.All.Refused
+	e.totals(&st)
+	e.histograms(u.Histograms)
+	if c.server.cfg.MetricsLlamaCPP {
+		e.llamaCPP(&st)
+	}
+	c.models(ch, u)
 	m := c.server.app.Models.Loaded()
 	if m == nil {
 		return
 	}
-	e.model = m.ID
-	st, cfg := m.Engine.Stats(), m.Engine.Config()
-	e.load(&st)
-	st.Refused = m.Refused()
-	e.totals(&st)
-	e.histograms(m.Engine.Histograms())
-	if c.server.cfg.MetricsLlamaCPP {
-		e.llamaCPP(&st)
-	}
+	cfg := m.Engine.Config()
 	info := func(d *prometheus.Desc, l ...string) prometheus.Metric {
 		return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, 1, l...)
 	}

@@ -39,6 +39,10 @@ func Routes() []serving.Route {
 			Contract: serving.Contract{Gives: []api.Slot{}, Query: map[string][]string{"fail_on_no_slot": nil}}},
 		{Method: "GET", Path: "/lora-adapters", Shape: WriteError, Handle: loraAdapters, About: "llama-server list of adapters, of which there are none",
 			Contract: serving.Contract{Gives: []struct{}{}}},
+		{Method: "POST", Path: "/models/load", Shape: WriteError, Handle: loadModel, Trusted: true, About: "llama-server's router: load a model",
+			Contract: serving.Contract{Takes: api.ModelRequest{}, Gives: api.ModelDone{}}},
+		{Method: "POST", Path: "/models/unload", Shape: WriteError, Handle: unloadModel, Trusted: true, About: "llama-server's router: unload a model",
+			Contract: serving.Contract{Takes: api.ModelRequest{}, Gives: api.ModelDone{}, Also: []int{http.StatusConflict}}},
 	}
 }
 

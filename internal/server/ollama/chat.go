@@ -19,14 +19,18 @@ func chatHandler(call *serving.Call) *serving.Error {
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	m, err := acquire(call, req.Model)
+	if len(req.Messages) == 0 {
+		reason, err := loadOnly(call, req.Model, req.KeepAlive)
+		if err != nil {
+			return err
+		}
+		return call.JSON(200, api.ChatResponse{Model: req.Model, CreatedAt: now(), Message: api.Message{Role: "assistant"}, Done: true, DoneReason: reason})
+	}
+	m, err := acquire(call, req.Model, req.KeepAlive)
 	if err != nil {
 		return err
 	}
 	defer m.Release()
-	if len(req.Messages) == 0 { // a client that only wants the model to be loaded
-		return call.JSON(200, api.ChatResponse{Model: m.Name, CreatedAt: now(), Message: api.Message{Role: "assistant"}, Done: true, DoneReason: loaded(req.KeepAlive)})
-	}
 	j, err := job(call, m.Deployment, &req.Common)
 	if err != nil {
 		return err
@@ -46,7 +50,7 @@ func chatHandler(call *serving.Call) *serving.Error {
 	}
 	defer g.Close()
 	if j.Stream {
-		return call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &encoder{model: m.Name, tokens: m.Deployment, start: call.Start, chat: true})
+		return call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &encoder{model: m.Name, tokens: m.Deployment, start: call.Start, loading: m.Waited, chat: true})
 	}
 	a, err := g.Collect(ctx)
 	if err != nil {
@@ -57,7 +61,7 @@ func chatHandler(call *serving.Call) *serving.Error {
 		message.ToolCalls = append(message.ToolCalls, toolCall(i, c))
 	}
 	return call.JSON(200, api.ChatResponse{
-		Model: m.Name, CreatedAt: now(), Message: message, Done: true, DoneReason: a.Result.Reason, Metrics: metrics(a.Result, call.Start),
+		Model: m.Name, CreatedAt: now(), Message: message, Done: true, DoneReason: a.Result.Reason, Metrics: metrics(a.Result, call.Start, m.Waited),
 		Logprobs: openai.TokenLogprobs(m.Deployment, a.Tokens),
 	})
 }
@@ -86,19 +90,12 @@ func toolCall(i int, c chat.Call) api.ToolCall {
 
 func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }
 
-// loaded is why an answer without a prompt is done. A keep_alive of zero asks to
-// unload the model.
-func loaded(keepAlive json.RawMessage) string {
-	if string(keepAlive) == "0" || string(keepAlive) == `"0"` || string(keepAlive) == `"0s"` {
-		return "unload"
-	}
-	return "load"
-}
-
-func metrics(r *serving.Result, start time.Time) *api.Metrics {
+// metrics are the counts and durations of an answer whose request came at start and
+// waited for its model to be loaded.
+func metrics(r *serving.Result, start time.Time, loading time.Duration) *api.Metrics {
 	t := serving.Milliseconds(r)
 	return &api.Metrics{
-		TotalDuration:   time.Since(start).Nanoseconds(),
+		TotalDuration: time.Since(start).Nanoseconds(), LoadDuration: loading.Nanoseconds(),
 		PromptEvalCount: r.Prompt, PromptEvalDuration: int64(t.PromptMS * 1e6),
 		EvalCount: r.Completion, EvalDuration: int64(t.PredictedMS * 1e6),
 	}

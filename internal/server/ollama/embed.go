@@ -14,7 +14,7 @@ func embed(call *serving.Call) *serving.Error {
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	m, err := acquire(call, req.Model)
+	m, err := acquire(call, req.Model, req.KeepAlive)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func embed(call *serving.Call) *serving.Error {
 		}
 		answer.Embeddings, answer.PromptEvalCount = all.Vectors, all.Tokens
 	}
-	answer.TotalDuration = int64(time.Since(call.Start))
+	answer.TotalDuration, answer.LoadDuration = int64(time.Since(call.Start)), int64(m.Waited)
 	return call.JSON(200, answer)
 }
 
@@ -49,7 +49,7 @@ func vector(call *serving.Call) *serving.Error {
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	m, err := acquire(call, req.Model)
+	m, err := acquire(call, req.Model, req.KeepAlive)
 	if err != nil {
 		return err
 	}

@@ -15,14 +15,18 @@ func generate(call *serving.Call) *serving.Error {
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	m, err := acquire(call, req.Model)
+	if req.Prompt == "" && req.System == "" && req.Suffix == "" {
+		reason, err := loadOnly(call, req.Model, req.KeepAlive)
+		if err != nil {
+			return err
+		}
+		return call.JSON(200, api.GenerateResponse{Model: req.Model, CreatedAt: now(), Done: true, DoneReason: reason})
+	}
+	m, err := acquire(call, req.Model, req.KeepAlive)
 	if err != nil {
 		return err
 	}
 	defer m.Release()
-	if req.Prompt == "" && req.System == "" && req.Suffix == "" { // a client that only wants the model to be loaded
-		return call.JSON(200, api.GenerateResponse{Model: m.Name, CreatedAt: now(), Done: true, DoneReason: loaded(req.KeepAlive)})
-	}
 	j, err := generateJob(call, m.Deployment, &req)
 	if err != nil {
 		return err
@@ -35,7 +39,7 @@ func generate(call *serving.Call) *serving.Error {
 	}
 	defer g.Close()
 	if j.Stream {
-		return call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &encoder{model: m.Name, tokens: m.Deployment, start: call.Start, ids: j.Prompt})
+		return call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &encoder{model: m.Name, tokens: m.Deployment, start: call.Start, loading: m.Waited, ids: j.Prompt})
 	}
 	a, err := g.Collect(ctx)
 	if err != nil {
@@ -43,7 +47,7 @@ func generate(call *serving.Call) *serving.Error {
 	}
 	return call.JSON(200, api.GenerateResponse{
 		Model: m.Name, CreatedAt: now(), Response: a.Text, Thinking: a.Reasoning, Done: true, DoneReason: a.Result.Reason,
-		Context: slices.Concat(j.Prompt, a.IDs), Metrics: metrics(a.Result, call.Start),
+		Context: slices.Concat(j.Prompt, a.IDs), Metrics: metrics(a.Result, call.Start, m.Waited),
 		Logprobs: openai.TokenLogprobs(m.Deployment, a.Tokens),
 	})
 }

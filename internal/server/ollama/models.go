@@ -14,10 +14,9 @@ import (
 )
 
 // details describe a model in short.
-func details(m *serving.Deployment) api.Details {
+func details(c model.Config) api.Details {
 	return api.Details{
-		Format: "gguf", Family: m.Config.Arch, Families: []string{m.Config.Arch},
-		ParameterSize: parameters(m.Config.Params), QuantizationLevel: m.Config.Quantization,
+		Format: "gguf", Family: c.Arch, Families: []string{c.Arch}, ParameterSize: parameters(c.Params), QuantizationLevel: c.Quantization,
 	}
 }
 
@@ -30,67 +29,83 @@ func parameters(n int64) string {
 }
 
 // describe makes the entry of a model under one of its names.
-func describe(m *serving.Deployment, name string) api.Model {
-	e := api.Model{Name: name, Model: name, ModifiedAt: m.Created.UTC().Format(time.RFC3339), Details: details(m)}
-	if info, err := os.Stat(m.Path); err == nil {
-		e.Size = info.Size()
+func describe(call *serving.Call, m *serving.Listed, name string) api.Model {
+	e := api.Model{
+		Name: name, Model: name, ModifiedAt: m.Modified.UTC().Format(time.RFC3339), Size: m.Size, Digest: m.Digest,
+		Details: details(call.App.Models.Config(m)),
 	}
-	if entry, ok := hub.Lookup(m.Path); ok {
+	if e.Size == 0 {
+		if info, err := os.Stat(m.Path); err == nil {
+			e.Size = info.Size()
+		}
+	}
+	if entry, ok := hub.Lookup(m.Path); ok && e.Digest == "" {
 		e.Digest = entry.SHA256
 	}
 	return e
 }
 
-// list answers with the models that requests can go to.
-func list(call *serving.Call, more func(m *serving.Deployment, e *api.Model)) *serving.Error {
+// tags is GET /api/tags: all models that requests may name.
+func tags(call *serving.Call) *serving.Error {
 	answer := api.Models{Models: []api.Model{}}
-	if m := call.App.Models.Loaded(); m != nil {
+	for _, m := range call.App.Models.Listing() {
 		for _, name := range m.Names() {
-			e := describe(m, name)
-			more(m, &e)
-			answer.Models = append(answer.Models, e)
+			answer.Models = append(answer.Models, describe(call, &m, name))
 		}
 	}
 	return call.JSON(200, answer)
 }
 
-// tags is GET /api/tags.
-func tags(call *serving.Call) *serving.Error {
-	return list(call, func(*serving.Deployment, *api.Model) {})
-}
-
-// ps is GET /api/ps. The model stays loaded as long as the server runs.
+// ps is GET /api/ps: the models that are loaded, with all the memory that each
+// takes. One that stays for ever expires in a hundred years: clients want a time.
 func ps(call *serving.Call) *serving.Error {
-	return list(call, func(m *serving.Deployment, e *api.Model) {
-		e.ExpiresAt = time.Now().AddDate(100, 0, 0).UTC().Format(time.RFC3339)
+	answer := api.Models{Models: []api.Model{}}
+	for _, m := range call.App.Models.Listing() {
+		if m.Deployment == nil {
+			continue
+		}
+		e := describe(call, &m, m.ID)
+		if n := m.Memory.Total(); n > 0 {
+			e.Size = int64(n)
+		}
+		expires := m.Expires
+		if expires.IsZero() {
+			expires = time.Now().AddDate(100, 0, 0)
+		}
+		e.ExpiresAt = expires.UTC().Format(time.RFC3339)
 		e.SizeVRAM = new(int64)
-		e.ContextLength = m.Context()
-	})
+		e.ContextLength = m.Deployment.Context()
+		answer.Models = append(answer.Models, e)
+	}
+	return call.JSON(200, answer)
 }
 
-// show is POST /api/show.
+// show is POST /api/show. A model that is not loaded is described from its file.
 func show(call *serving.Call) *serving.Error {
 	var req api.NameRequest
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	m, err := acquire(call, either(req.Model, req.Name))
+	name, err := known(call, either(req.Model, req.Name))
 	if err != nil {
 		return err
 	}
-	defer m.Release()
+	m, err := call.App.Models.Describe(name)
+	if err != nil {
+		return err
+	}
 	c := m.Config
 	return call.JSON(200, api.ShowResponse{
 		Modelfile:  "FROM " + m.Path + "\n",
-		Parameters: settings(m.Deployment),
+		Parameters: settings(m),
 		Template:   m.Chat.Source(),
-		Details:    details(m.Deployment),
+		Details:    details(c),
 		ModelInfo: map[string]any{
 			"general.architecture": c.Arch, "general.parameter_count": c.Params, c.Arch + ".context_length": m.Context(),
 			c.Arch + ".embedding_length": c.Dim, c.Arch + ".block_count": c.Layers, c.Arch + ".feed_forward_length": c.FF,
 			c.Arch + ".attention.head_count": c.Heads, c.Arch + ".attention.head_count_kv": c.KVHeads, c.Arch + ".rope.freq_base": c.RopeBase,
 		},
-		Capabilities: capabilities(m.Deployment),
+		Capabilities: capabilities(m),
 		ModifiedAt:   m.Created.UTC().Format(time.RFC3339),
 	})
 }

@@ -3,26 +3,104 @@ package ollama
 import (
 	"encoding/json"
 	"math"
+	"strconv"
 	"strings"
+	"time"
 
 	api "github.com/penstock-llm/penstock/api/ollama"
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
-// acquire finds a model. Clients add the tag latest to names that have none.
-func acquire(call *serving.Call, name string) (*serving.Lease, *serving.Error) {
+// known is the name by which the server knows a model. Clients add the tag latest to
+// names that have none.
+func known(call *serving.Call, name string) (string, *serving.Error) {
 	if name == "" {
-		return nil, serving.Bad("model", "model is required")
+		return "", serving.Bad("model", "model is required")
 	}
-	m, err := call.Acquire(name)
-	if short, latest := strings.CutSuffix(name, ":latest"); err != nil && latest {
-		if m, again := call.Acquire(short); again == nil {
-			m.Name = name
-			return m, nil
+	short, latest := strings.CutSuffix(name, ":latest")
+	if !latest {
+		return name, nil
+	}
+	if _, err := call.App.Models.Lookup(name); err == nil {
+		return name, nil
+	}
+	return short, nil
+}
+
+// acquire finds a model, and says how long it stays when the request has ended.
+func acquire(call *serving.Call, name string, keepAlive json.RawMessage) (*serving.Lease, *serving.Error) {
+	keep, set, err := stay(keepAlive)
+	if err != nil {
+		return nil, err
+	}
+	short, err := known(call, name)
+	if err != nil {
+		return nil, err
+	}
+	m, err := call.Acquire(short)
+	if err != nil {
+		return nil, err
+	}
+	m.Name = name
+	if set {
+		m.KeepFor(keep)
+	}
+	return m, nil
+}
+
+// stay reads a keep_alive: a number of seconds, or a duration as a text; negative
+// ones mean for ever.
+func stay(raw json.RawMessage) (keep time.Duration, set bool, err *serving.Error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return 0, false, nil
+	}
+	const forEver, most = -1, float64(math.MaxInt64 / 2)
+	var seconds float64
+	text := ""
+	switch {
+	case json.Unmarshal(raw, &seconds) == nil:
+	case json.Unmarshal(raw, &text) == nil:
+		if d, err := time.ParseDuration(text); err == nil {
+			seconds = d.Seconds()
+			break
 		}
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || n-n != 0 {
+			return 0, false, serving.Bad("keep_alive", "keep_alive must be a number of seconds or a duration such as 10m, not %q", text)
+		}
+		seconds = n
+	default:
+		return 0, false, serving.Bad("keep_alive", "keep_alive must be a number of seconds or a duration such as 10m")
 	}
-	return m, err
+	if seconds < 0 || seconds*float64(time.Second) > most {
+		return forEver, true, nil
+	}
+	return time.Duration(seconds * float64(time.Second)), true, nil
+}
+
+// loadOnly answers a request without a prompt: it wants the model to be loaded, or
+// with a keep_alive of zero, to be unloaded.
+func loadOnly(call *serving.Call, name string, keepAlive json.RawMessage) (reason string, err *serving.Error) {
+	keep, set, err := stay(keepAlive)
+	if err != nil {
+		return "", err
+	}
+	if !set || keep != 0 {
+		m, err := acquire(call, name, keepAlive)
+		if err != nil {
+			return "", err
+		}
+		m.Release()
+		return "load", nil
+	}
+	if name, err = known(call, name); err != nil {
+		return "", err
+	}
+	if _, err = call.App.Models.Expire(call.R.Context(), name); err != nil && err.Code == serving.NotLoaded {
+		err = nil // it is as the client wants it
+	}
+	return "unload", err
 }
 
 // job makes the job of a request, without its prompt.

@@ -30,8 +30,7 @@ func (h handlers) named(req *api.NameRequest) (string, *serving.Error) {
 // pullInterval is how often a pull says how far it is.
 const pullInterval = 200 * time.Millisecond
 
-// pull is POST /api/pull. A model that was fetched is served by a server that is
-// started with it.
+// pull is POST /api/pull. A model that was fetched can be named by requests at once.
 func (h handlers) pull(call *serving.Call) *serving.Error {
 	var req api.NameRequest
 	if err := call.Decode(&req); err != nil {
@@ -82,8 +81,12 @@ func (h handlers) delete(call *serving.Call) *serving.Error {
 	if failed != nil {
 		return failed
 	}
-	if m := call.App.Models.Loaded(); m != nil && m.Named(name) {
+	gone, failed := call.App.Models.Expire(call.R.Context(), name)
+	switch {
+	case failed == nil && !gone || failed != nil && failed.Status == http.StatusConflict && failed.Code != serving.NotLoaded:
 		return &serving.Error{Status: http.StatusConflict, Type: "invalid_request_error", Message: name + " is being served"}
+	case failed != nil && failed.Status != http.StatusConflict && failed.Status != http.StatusNotFound:
+		return failed
 	}
 	if err := h.store.Remove(name); errors.Is(err, hub.ErrNotFetched) {
 		return &serving.Error{Status: http.StatusNotFound, Type: "not_found_error", Message: "model '" + serving.Clip(name) + "' not found"}

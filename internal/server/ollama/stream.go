@@ -18,7 +18,10 @@ type encoder struct {
 	model string
 	start time.Time
 	chat  bool
-	ids   []int32 // of the context, for generate
+
+	loading time.Duration // that the request has waited for its model
+
+	ids []int32 // of the context, for generate
 
 	tokens   *serving.Deployment // whose tokens they are
 	logprobs []wire.TokenLogprob // of tokens whose text has not been written
@@ -103,10 +106,10 @@ func (e *encoder) End(f *serving.Frames, _ int, _ *serving.Result) { e.endCall(f
 func (e *encoder) Finish(f *serving.Frames, results []*serving.Result) {
 	r := results[0]
 	if e.chat {
-		f.JSON(api.ChatResponse{Model: e.model, CreatedAt: now(), Message: api.Message{Role: "assistant"}, Done: true, DoneReason: r.Reason, Metrics: metrics(r, e.start), Logprobs: e.logprobs})
+		f.JSON(api.ChatResponse{Model: e.model, CreatedAt: now(), Message: api.Message{Role: "assistant"}, Done: true, DoneReason: r.Reason, Metrics: metrics(r, e.start, e.loading), Logprobs: e.logprobs})
 		return
 	}
-	f.JSON(api.GenerateResponse{Model: e.model, CreatedAt: now(), Done: true, DoneReason: r.Reason, Context: e.ids, Metrics: metrics(r, e.start), Logprobs: e.logprobs})
+	f.JSON(api.GenerateResponse{Model: e.model, CreatedAt: now(), Done: true, DoneReason: r.Reason, Context: e.ids, Metrics: metrics(r, e.start, e.loading), Logprobs: e.logprobs})
 }
 
 // Fail appends a line with the error.

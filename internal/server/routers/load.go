@@ -7,28 +7,29 @@ import (
 	"time"
 
 	api "github.com/penstock-llm/penstock/api/routers"
+	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // load is GET /load.
 func load(call *serving.Call) *serving.Error {
-	m := call.App.Models.Loaded()
-	if m == nil {
+	u := call.App.Models.Usage()
+	if u.Main == "" {
 		return serving.Loading()
 	}
-	st := m.Engine.Stats()
+	st := u.All.Stats
 	return call.JSON(200, api.ServerLoad{ServerLoad: st.Running + st.Waiting})
 }
 
 // oneLoad is GET /get_load.
 func oneLoad(call *serving.Call) *serving.Error {
-	m := call.App.Models.Loaded()
-	if m == nil {
+	u := call.App.Models.Usage()
+	if u.Main == "" {
 		return serving.Loading()
 	}
-	st := m.Engine.Stats()
+	st := u.All.Stats
 	n := st.Running + st.Waiting
-	return call.JSON(200, api.OneLoad{Load: n, NumReqs: n, NumWaitingReqs: st.Waiting, NumTokens: (st.Blocks - st.FreeBlocks) * m.Engine.Config().BlockTokens})
+	return call.JSON(200, api.OneLoad{Load: n, NumReqs: n, NumWaitingReqs: st.Waiting, NumTokens: (st.Blocks - st.FreeBlocks) * batch.BlockTokens})
 }
 
 // sections are what ?include= may name. All that there is to tell of this server
@@ -37,8 +38,8 @@ var sections = []string{"core", "memory", "spec", "lora", "disagg", "queues", "a
 
 // loads is GET /v1/loads.
 func (t *throughput) loads(call *serving.Call) *serving.Error {
-	m := call.App.Models.Loaded()
-	if m == nil {
+	u := call.App.Models.Usage()
+	if u.Main == "" {
 		return serving.Loading()
 	}
 	for name := range strings.SplitSeq(call.R.URL.Query().Get("include"), ",") {
@@ -46,12 +47,12 @@ func (t *throughput) loads(call *serving.Call) *serving.Error {
 			return serving.Bad("include", "include must name some of %s, not %q", strings.Join(sections, ", "), name)
 		}
 	}
-	st, cfg := m.Engine.Stats(), m.Engine.Config()
+	st, places := u.All.Stats, max(1, call.App.Models.Places())
 	now := time.Now()
 	l := api.Load{
 		NumRunningReqs: st.Running, NumWaitingReqs: st.Waiting, NumTotalReqs: st.Running + st.Waiting,
-		NumUsedTokens: (st.Blocks - st.FreeBlocks) * cfg.BlockTokens, MaxTotalNumTokens: st.Blocks * cfg.BlockTokens, TokenUsage: st.KVUsage,
-		GenThroughput: t.since(now, st.GeneratedTokens), Utilization: float64(st.Running) / float64(cfg.MaxBatch), MaxRunningRequests: cfg.MaxBatch,
+		NumUsedTokens: (st.Blocks - st.FreeBlocks) * batch.BlockTokens, MaxTotalNumTokens: st.Blocks * batch.BlockTokens, TokenUsage: st.KVUsage,
+		GenThroughput: t.since(now, st.GeneratedTokens), Utilization: float64(st.Running) / float64(places), MaxRunningRequests: places,
 	}
 	if st.PrefixQueryTokens > 0 {
 		l.CacheHitRate = float64(st.PrefixHitTokens) / float64(st.PrefixQueryTokens)

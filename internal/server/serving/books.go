@@ -64,24 +64,30 @@ func (b *books) keep(m *Deployment) {
 
 // Usage is what all models do, and have done since the server started.
 type Usage struct {
+	Main       string // id of the model of requests that name none; empty: it is still loading
 	All        Account
 	Histograms engine.Histograms
 	Models     map[string]Account // by id
+	Memory     map[string]Memory  // of the models in memory, by id
 }
 
 // Usage reads the counters. It does not disturb the steps.
 func (r *Registry) Usage() *Usage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	u := &Usage{Models: make(map[string]Account, len(r.books.models)+1), Histograms: r.books.hist}
+	u := &Usage{Models: make(map[string]Account, len(r.books.models)+1), Histograms: r.books.hist, Main: r.main}
+	u.Memory = make(map[string]Memory, len(r.models))
 	for id, a := range r.books.models {
 		u.Models[id] = a.copy()
 	}
 	for _, e := range r.models {
+		id := e.source.ID
+		if e.memory.Total() > 0 {
+			u.Memory[id] = e.memory
+		}
 		if e.state != StateLoaded || e.m.Engine == nil {
 			continue
 		}
-		id := e.source.ID
 		if _, ok := u.Models[id]; !ok && len(u.Models) >= mostAccounts {
 			id = others
 		}

@@ -29,6 +29,7 @@ const (
 	OnOllamaText                    // POST /api/generate
 	OnOllamaName                    // POST /api/show and /api/pull, DELETE /api/delete
 	OnInfill                        // POST /infill
+	OnModel                         // POST /models/load and /models/unload
 
 	onOpenAI = OnChat | OnText
 	onLlama  = OnCompletion | OnInfill         // llama-server's own
@@ -36,7 +37,7 @@ const (
 	onClaude = OnMessages | OnCount
 	onPlain  = OnText | onLlama | OnGenerate // that know no conversation
 	onOllama = OnOllamaChat | OnOllamaText
-	onEvery  = onAll | OnBenchmark | OnEncode | OnTokenize | OnDetokenize | OnTemplate | onClaude | OnResponses | onOllama | OnOllamaName
+	onEvery  = OnModel | onAll | OnBenchmark | OnEncode | OnTokenize | OnDetokenize | OnTemplate | onClaude | OnResponses | onOllama | OnOllamaName
 )
 
 // RouteOf is the set of the one route with a path.
@@ -74,6 +75,8 @@ func RouteOf(path string) Routes {
 		return OnOllamaText
 	case "/api/show", "/api/pull", "/api/delete":
 		return OnOllamaName
+	case "/models/load", "/models/unload":
+		return OnModel
 	}
 	return embeddingRouteOf(path)
 }
@@ -102,6 +105,9 @@ func refused(on Routes, name string, inert ...string) Parameter {
 func ignored(on Routes, name, reason string) Parameter {
 	return Parameter{Name: name, Ignored: on, Note: reason}
 }
+
+// keepAliveNote says what keep_alive does.
+const keepAliveNote = "how long the model stays loaded after the answer: seconds, or a duration such as 10m; 0: not at all; negative: for ever; a model that is pinned or named on the command line stays"
 
 // Parameters is the table of all parameters. Decoding refuses by it, the tests
 // hold it against the request types, and docs/api.md and /openapi.json show it.
@@ -211,7 +217,7 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	honoured(onOllama, "format", "json, or a JSON Schema"),
 	refused(OnOllamaText, "images", "[]"),
 	refused(OnOllamaText, "template", `""`),
-	ignored(onOllama, "keep_alive", "the model stays loaded as long as the server runs"),
+	honoured(onOllama, "keep_alive", keepAliveNote),
 	ignored(OnOllamaName, "insecure", "what is fetched is verified"),
 
 	honoured(OnBenchmark, "requests", ""),

@@ -46,7 +46,7 @@ var embeddingParameters = []Parameter{
 	honoured(OnOllamaEmbed|OnRerank, "truncate", "true: a text that is too long loses its end; otherwise it is refused"),
 	honoured(onOllamaEmbeds, "options", "num_ctx only: there is nothing to sample"),
 	honoured(onOllamaEmbeds, "options.num_ctx", "no more than the server's own context"),
-	ignored(onOllamaEmbeds, "keep_alive", "the model stays loaded as long as the server runs"),
+	honoured(onOllamaEmbeds, "keep_alive", keepAliveNote),
 
 	honoured(OnRerank, "query", ""),
 	honoured(OnRerank, "documents", "up to 2048 texts, or objects with a text"),

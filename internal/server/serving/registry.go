@@ -167,6 +167,14 @@ func (r *Registry) engines() (all []*engine.Engine) {
 	return all
 }
 
+// Places is how many requests can run at once, in the batches of all loaded models.
+func (r *Registry) Places() (n int) {
+	for _, e := range r.engines() {
+		n += e.Config().MaxBatch
+	}
+	return n
+}
+
 // Drain waits until all requests of all models have ended. If ctx ends first they
 // are aborted and its error is returned.
 func (r *Registry) Drain(ctx context.Context) error {
@@ -394,13 +402,6 @@ func (l *Lease) KeepFor(d time.Duration) {
 	l.registry.mu.Lock()
 	defer l.registry.mu.Unlock()
 	l.entry.keep = d
-}
-
-// Pinned says that the model stays in memory whatever requests ask for.
-func (l *Lease) Pinned() bool {
-	l.registry.mu.Lock()
-	defer l.registry.mu.Unlock()
-	return l.entry.pinned
 }
 
 // Release ends the hold.

@@ -193,20 +193,26 @@ func (r *Registry) Load(ctx context.Context, name string) *Error {
 // gone, unless requests use it: then it goes when they have ended, and the
 // answer is false.
 func (r *Registry) Unload(ctx context.Context, name string) (gone bool, err *Error) {
-	done, err := r.dismiss(name)
+	done, err := r.dismiss(name, true)
 	if err != nil || done == nil {
 		return false, err
 	}
-	select {
-	case <-done:
-		return true, nil
-	case <-ctx.Done():
-		return false, FromEngine(ctx.Err())
+	return true, r.await(ctx, done)
+}
+
+// Expire has a model go when nobody uses it, as Unload does, for a client that asks
+// for it: a model that is pinned stays, and the client is told.
+func (r *Registry) Expire(ctx context.Context, name string) (gone bool, err *Error) {
+	done, err := r.dismiss(name, false)
+	if err != nil || done == nil {
+		return false, err
 	}
+	return true, r.await(ctx, done)
 }
 
 // dismiss has a model go, and returns what tells that it has, if it goes now.
-func (r *Registry) dismiss(name string) (done <-chan struct{}, err *Error) {
+// pinned says whether it goes even if it is pinned.
+func (r *Registry) dismiss(name string, pinned bool) (done <-chan struct{}, err *Error) {
 	sources := r.sources()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -218,7 +224,11 @@ func (r *Registry) dismiss(name string) (done <-chan struct{}, err *Error) {
 		if !slices.ContainsFunc(sources, func(s Source) bool { return s.Named(name) }) {
 			return nil, NoModel(name, r.names(sources, true))
 		}
-		return nil, &Error{Status: http.StatusConflict, Type: invalidRequest, Code: "model_not_loaded", Message: Clip(name) + " is not loaded"}
+		return nil, &Error{Status: http.StatusConflict, Type: invalidRequest, Code: NotLoaded, Message: Clip(name) + " is not loaded"}
+	}
+	if e.pinned && !pinned {
+		return nil, &Error{Status: http.StatusConflict, Type: invalidRequest, Code: "model_pinned",
+			Message: Clip(name) + " stays loaded: it is pinned, or the server was started with it; `penstock stop` or POST /models/unload unloads it all the same"}
 	}
 	e.pinned, e.keep = false, 0
 	if e.state == StateLoaded && e.leases == 0 {
@@ -325,8 +335,11 @@ func loadFailed(id string, cause error) *Error {
 		Message: fmt.Sprintf("the model %q could not be loaded: %s", Clip(id), Clip(cause.Error()))}
 }
 
+// NotLoaded is the code of errors about a model that is known, but not loaded.
+const NotLoaded = "model_not_loaded"
+
 // notLoaded is a 503 for a model that requests may not load.
 func notLoaded(name string) *Error {
-	return &Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Code: "model_not_loaded", Final: true,
+	return &Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Code: NotLoaded, Final: true,
 		Message: fmt.Sprintf("the model %q is not loaded, and requests do not load models here: POST /models/load does", Clip(name))}
 }
