@@ -21,6 +21,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/instance"
 	"github.com/penstock-llm/penstock/internal/server"
 	"github.com/penstock-llm/penstock/internal/server/serving"
+	"github.com/penstock-llm/penstock/internal/server/tracing"
 )
 
 type serveCommand struct {
@@ -41,6 +42,8 @@ type serveCommand struct {
 	LogFormat      string        `help:"text or json." enum:"text,json" default:"text" env:"PENSTOCK_LOG_FORMAT"`
 	ParseSpecial   bool          `name:"parse-special-in-messages" help:"Parse control tokens in messages: clients can then write turns of any role." env:"PENSTOCK_PARSE_SPECIAL_IN_MESSAGES"`
 	Alias          []string      `help:"Further name that clients may use for the model." env:"PENSTOCK_ALIAS" placeholder:"NAME"`
+
+	tracer *tracing.Tracer // nil: no traces
 }
 
 func (c *serveCommand) Run(ctx context.Context, args givenArgs, parsed *kong.Context, cli *commands, term terminal) error {
@@ -58,6 +61,12 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, parsed *kong.Con
 		return err
 	}
 	options.OnPanic = func(value any, stack []byte) { logger.Error("a step failed", "panic", value, "stack", string(stack)) }
+	tracer, err := newTracer(ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer endTraces(tracer, logger)
+	c.tracer = tracer
 	front, err := c.open(ctx, parsed, cli.store(nil), logger, term)
 	if err != nil {
 		return err
@@ -234,7 +243,7 @@ func (c *serveCommand) server(store *hub.Store, keys []string, logger *slog.Logg
 		AllowedHosts: c.Pages.AllowedHosts, RequestTimeout: c.RequestTimeout,
 		MetricsVLLM:     c.MetricsCompat == "vllm" || c.MetricsCompat == "both",
 		MetricsLlamaCPP: c.MetricsCompat == "llamacpp" || c.MetricsCompat == "both",
-		AccessLog:       true, Log: logger,
+		AccessLog:       true, Log: logger, Tracer: c.tracer,
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/server/ollama"
 	"github.com/penstock-llm/penstock/internal/server/openai"
 	"github.com/penstock-llm/penstock/internal/server/serving"
+	"github.com/penstock-llm/penstock/internal/server/tracing"
 )
 
 // exchange is one request on its way through the server.
@@ -20,6 +21,7 @@ type exchange struct {
 	path   *path          // nil: no route has the path
 	route  *serving.Route // nil: none has the method either
 	err    *serving.Error // what the request ended with; also set when a stream fails midway
+	span   *tracing.Span  // nil: it is not traced
 }
 
 // ServeHTTP answers one request.
@@ -126,12 +128,30 @@ func (p *path) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.route = &p.routes[i]
+	x.trace()
 	err := x.server.identify(x.call, x.route)
 	if err == nil {
 		err = x.handle()
 	}
 	if err != nil {
 		x.fail(out, x.route.Shape, err)
+	}
+}
+
+// trace passes the request's trace on: with a span of this server's, if there are
+// any, or as it came. What programs poll is not traced.
+func (x *exchange) trace() {
+	call := x.call
+	if x.route.Method == http.MethodPost {
+		x.span = x.server.cfg.Tracer.Begin(call.R, x.path.name, call.Start)
+	}
+	if x.span != nil {
+		call.Trace = x.span.Traceparent()
+	} else if header := call.R.Header.Get("Traceparent"); header != "" && tracing.Valid(header) {
+		call.Trace = header
+	}
+	if call.Trace != "" {
+		call.W.Header()["Traceparent"] = []string{call.Trace}
 	}
 }
 

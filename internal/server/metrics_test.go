@@ -1,6 +1,9 @@
 package server
 
 import (
+	"context"
+	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -204,4 +207,44 @@ func TestMetricsOfLlamaServer(t *testing.T) {
 	if body := newFixture(t, "x").do(t, "GET", "/metrics", "").body; strings.Contains(body, "llamacpp:") {
 		t.Error("llama-server's names are there unasked")
 	}
+}
+
+// TestAccessLogSaysWhatWasGenerated: a line has the tokens, the times and the end of
+// what a request had generated, also for one whose client went away.
+func TestAccessLogSaysWhatWasGenerated(t *testing.T) {
+	var l logged
+	f := newFixture(t, "abc\x00", withLog(&l), func(_ *Config, e *engineConfig) { e.PrefixCache = true })
+	prompt := strings.Repeat("5,", 40) + "6"
+	f.post(t, "/v1/completions", `{"prompt":[`+prompt+`],"max_tokens":9}`)
+	f.settled(t)
+	f.post(t, "/v1/completions", `{"prompt":[`+prompt+`],"max_tokens":2,"n":2}`)
+	f.post(t, "/v1/embeddings", `{"input":["ab","cd"]}`)
+	f.post(t, "/tokenize", `{"content":"abc"}`)
+	lines := strings.Split(strings.TrimSpace(l.String()), "\n")
+	for i, want := range []string{
+		`model=org/tiny prompt_tokens=41 cached_tokens=0 output_tokens=4 queue=\S+ ttft=\S+ finish=stop`,
+		`model=org/tiny prompt_tokens=82 cached_tokens=64 output_tokens=4 queue=\S+ ttft=\S+ runs=2 finish=length`,
+		`model=org/tiny prompt_tokens=\d+ cached_tokens=0 output_tokens=0 queue=\S+ runs=2 finish=length`,
+		`status=200 time=\S+ request=\S+ client=\S+$`,
+	} {
+		if i >= len(lines) || !regexp.MustCompile(want).MatchString(lines[i]) {
+			t.Errorf("line %d of\n%s\nis not like %s", i, l.String(), want)
+		}
+	}
+}
+
+// TestAccessLogOfAClientThatLeft: what was generated until then is in the line.
+func TestAccessLogOfAClientThatLeft(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var l logged
+		f := newFixture(t, "abc", withLog(&l))
+		slow(time.Second, f)
+		ctx, cancel := context.WithTimeout(t.Context(), 5500*time.Millisecond)
+		defer cancel()
+		r := httptest.NewRequestWithContext(ctx, "POST", "/v1/completions", strings.NewReader(`{"prompt":[5,6,7],"max_tokens":400,"stream":true}`))
+		f.ServeHTTP(httptest.NewRecorder(), r)
+		if want := "prompt_tokens=3 cached_tokens=0 output_tokens=5"; !strings.Contains(l.String(), want) || !strings.Contains(l.String(), "finish=abort") {
+			t.Errorf("the log has %s", l.String())
+		}
+	})
 }

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/penstock-llm/penstock/internal/server/serving"
+	"github.com/penstock-llm/penstock/internal/server/tracing"
 )
 
 // observer sees the start and the end of every request, whatever its path and
@@ -57,6 +60,10 @@ func (l *accessLog) ended(x *exchange, sent int) {
 		slog.String("method", call.R.Method), slog.String("path", call.R.URL.Path), slog.Int("status", x.final(sent)),
 		slog.Duration("time", time.Since(call.Start)), slog.String("request", call.ID), slog.String("client", call.Client.Name),
 	}
+	attrs = append(attrs, generated(call)...)
+	if call.Trace != "" {
+		attrs = append(attrs, slog.String("traceparent", call.Trace))
+	}
 	if x.err != nil {
 		attrs = append(attrs, slog.String("error", x.err.Message))
 		if sent != 0 && sent != x.err.Status {
@@ -64,6 +71,55 @@ func (l *accessLog) ended(x *exchange, sent int) {
 		}
 	}
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
+}
+
+// generated is what the engine did for a request: tokens of all its generations
+// together, the longest wait in the queue, and the time from the request's arrival
+// to the first token of any.
+func generated(call *serving.Call) []slog.Attr {
+	runs := call.Record.Runs()
+	if len(runs) == 0 {
+		return nil
+	}
+	var prompt, cached, output int
+	var queue, first time.Duration
+	var reasons []string
+	for i := range runs {
+		r := &runs[i]
+		prompt, cached, output = prompt+r.Prompt, cached+r.Cached, output+r.Completion
+		queue = max(queue, r.Timings.Queued())
+		if at := r.Timings.FirstToken.Sub(call.Start); !r.Timings.FirstToken.IsZero() && (first == 0 || at < first) {
+			first = at
+		}
+		if !slices.Contains(reasons, r.Reason) {
+			reasons = append(reasons, r.Reason)
+		}
+	}
+	attrs := []slog.Attr{slog.String("model", call.Record.Model()), slog.Int("prompt_tokens", prompt), slog.Int("cached_tokens", cached),
+		slog.Int("output_tokens", output), slog.Duration("queue", queue)}
+	if first > 0 {
+		attrs = append(attrs, slog.Duration("ttft", first))
+	}
+	if len(runs) > 1 {
+		attrs = append(attrs, slog.Int("runs", len(runs)))
+	}
+	return append(attrs, slog.String("finish", strings.Join(reasons, ",")))
+}
+
+// spans ends the spans of requests that are traced.
+type spans struct{}
+
+func (spans) began(*serving.Call) {}
+
+func (spans) ended(x *exchange, sent int) {
+	if x.span == nil {
+		return
+	}
+	call := x.call
+	x.span.End(&tracing.End{
+		Method: call.R.Method, Route: x.path.name, Request: call.ID, Status: x.final(sent), Error: x.err,
+		Model: call.Record.Model(), Runs: call.Record.Runs(),
+	})
 }
 
 // methods are the values of the method label. Others count as the last, so that

@@ -25,6 +25,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/server/responses"
 	"github.com/penstock-llm/penstock/internal/server/routers"
 	"github.com/penstock-llm/penstock/internal/server/serving"
+	"github.com/penstock-llm/penstock/internal/server/tracing"
 	"github.com/penstock-llm/penstock/internal/server/ui"
 )
 
@@ -57,6 +58,7 @@ type Config struct {
 	MetricsLlamaCPP bool // and under llama-server's
 	AccessLog       bool // log each request, at the level Info
 	Log             *slog.Logger
+	Tracer          *tracing.Tracer // nil: no traces
 }
 
 func (c *Config) fill() {
@@ -132,7 +134,7 @@ func New(cfg Config) *Server {
 	s.document = openapi.Document(cfg.Version, protocols)
 	s.mount()
 	s.answers = newAnswers(s.paths)
-	s.observers = []observer{s.answers, &accessLog{log: cfg.Log, all: cfg.AccessLog}}
+	s.observers = []observer{s.answers, &accessLog{log: cfg.Log, all: cfg.AccessLog}, spans{}}
 	if cfg.Model != nil {
 		s.Attach(cfg.Model)
 	}

@@ -22,6 +22,9 @@ type Call struct {
 	Client   Principal
 	Start    time.Time
 	BodyRead bool // the whole body has been read
+
+	Record Record // of what the engine did
+	Trace  string // the traceparent that the log and the answer have; "": none
 }
 
 // Principal is who asks: the owner of an API key, or where there are no keys, an

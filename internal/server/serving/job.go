@@ -29,6 +29,7 @@ type Job struct {
 	NoPrefix    bool          // the whole prompt is computed
 	MaxPredict  time.Duration // after which the answer ends at a line feed; 0: no limit
 
+	record   *Record // of the request that it belongs to; nil: nobody wants to know
 	thinking thinking
 	form     *form            // that the answer has; nil: any
 	grammar  *grammar.Grammar // that the answer is a text of; nil: any, or the form's
@@ -82,6 +83,7 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 	}
 	g := newGeneration(m, j, stream)
 	g.trace = traceOf(ctx)
+	j.record.started(g)
 	return g, nil
 }
 
