@@ -64,7 +64,11 @@ func (c *config) serves() error {
 	_, addressed := serve.Listen.address(p.context)
 	_, keys := readKeys(serve.APIKeyFile)
 	_, cert := readCertificate(serve.TLSCert, serve.TLSKey)
-	for _, err := range []error{serve.Pages.check(), addressed, keys, cert} {
+	var admin error
+	if serve.AdminAddr != "" {
+		_, admin = adminAddress(serve.AdminAddr)
+	}
+	for _, err := range []error{serve.Pages.check(), addressed, admin, keys, cert} {
 		var usage *usageError
 		if errors.As(err, &usage) {
 			err = usage.err // without the help of a command line
