@@ -20,6 +20,7 @@ type greeting struct {
 	cert     *tls.Certificate
 	certFile string
 	keyFile  string // empty: no keys
+	digests  bool   // the file does not have the keys themselves
 }
 
 // chatBody is a request for an answer, to try.
@@ -49,6 +50,9 @@ func (g greeting) print(out io.Writer, in *instance.Instance, kv fmt.Stringer) {
 	note := ""
 	if g.keyFile != "" {
 		note = fmt.Sprintf("\nAPI_KEY is one of the keys in %s.", g.keyFile)
+	}
+	if g.digests {
+		note = fmt.Sprintf("\nAPI_KEY is a key that `penstock key add` has printed; %s has their digests.", g.keyFile)
 	}
 	if config.Encoder {
 		path, body := "/v1/embeddings", `{"input":"Why is the sky blue?"}`
@@ -152,7 +156,10 @@ func (g greeting) measure() string {
 	} else if words = append(words, quote(t.url)); t.mismatch || !t.trusted {
 		words = append(words, "--insecure")
 	}
-	if g.keyFile != "" {
+	switch {
+	case g.digests:
+		words = append([]string{`echo "$API_KEY" |`}, append(words, "--api-key-file -")...)
+	case g.keyFile != "":
 		words = append(words, "--api-key-file", quote(g.keyFile))
 	}
 	return strings.Join(words, " ")

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/access"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
@@ -118,8 +119,9 @@ func TestReadKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys, err := readKeys(path)
-	if err != nil || strings.Join(keys, ",") != "first,second" {
-		t.Errorf("keys %q, %v", keys, err)
+	ring := access.NewRing(keys)
+	if err != nil || len(keys) != 2 || ring.Find("first") == nil || ring.Find("second") == nil {
+		t.Errorf("keys %v, %v", keys, err)
 	}
 }
 
@@ -247,7 +249,7 @@ func TestGreetingWorks(t *testing.T) {
 		"IPv6":      {"--host", host},
 		"all":       {"--host", "0.0.0.0", "--api-key-file", keys, "--tls-cert", cert, "--tls-key", key},
 		"localhost": {"--host", "localhost"},
-		"open":      {"--host", "0.0.0.0"},
+		"open":      {"--host", "0.0.0.0", "--insecure"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, append([]string{"--port", "0", "--max-batch", "1", model}, args...)...)

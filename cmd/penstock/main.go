@@ -27,6 +27,7 @@ type commands struct {
 	List       listCommand       `cmd:"" aliases:"ls" help:"List the models on this machine."`
 	Show       showCommand       `cmd:"" help:"Show what a model is."`
 	Rm         rmCommand         `cmd:"" help:"Remove a downloaded model."`
+	Key        keyCommand        `cmd:"" help:"Make, list and remove API keys."`
 	Bench      benchCommand      `cmd:"" help:"Measure: layers, load, kernels, steps, compare, report."`
 	Tokenize   tokenizeCommand   `cmd:"" help:"Read text on stdin, print its token ids as JSON."`
 	Template   templateCommand   `cmd:"" help:"Read messages as JSON on stdin, print the prompt."`

@@ -8,47 +8,10 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
-
-// Keys and certificates are read before the model is loaded: a wrong file is
-// known at once, not after minutes.
-
-// readKeys reads a file of keys, one a line. Empty lines and lines that begin
-// with # do not count.
-func readKeys(path string) ([]string, error) {
-	if path == "" {
-		return nil, nil
-	}
-	wrong := func(format string, args ...any) error {
-		return fmt.Errorf("--api-key-file %s: %w", path, fmt.Errorf(format, args...))
-	}
-	file, err := os.ReadFile(path)
-	if err != nil {
-		return nil, wrong("%w", reason(err))
-	}
-	file, err = withoutBOM(file)
-	if err != nil {
-		return nil, wrong("%w", err)
-	}
-	var keys []string
-	for i, line := range strings.Split(string(file), "\n") {
-		key := strings.TrimSpace(line)
-		if key == "" || strings.HasPrefix(key, "#") {
-			continue
-		}
-		// A client sends the key in a header, where nothing else is allowed.
-		if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return nil, wrong("line %d: a key is one word of ASCII letters, digits and signs", i+1)
-		}
-		keys = append(keys, key)
-	}
-	if len(keys) == 0 {
-		return nil, wrong("no key in it: write one a line")
-	}
-	return keys, nil
-}
 
 // withoutBOM removes the mark that some editors begin UTF-8 files with, and
 // refuses what is not UTF-8.
@@ -63,33 +26,87 @@ func withoutBOM(text []byte) ([]byte, error) {
 	return text, nil
 }
 
-// readCertificate reads the files of --tls-cert and --tls-key; nil means that
-// the server speaks plain HTTP.
-func readCertificate(certPath, keyPath string) (*tls.Certificate, error) {
-	if certPath == "" && keyPath == "" {
+// certificates are what the server shows of itself, and whom it asks for a
+// certificate. Connections that exist keep what they began with.
+type certificates struct {
+	current atomic.Pointer[tls.Config]
+}
+
+// openCertificates reads the files of the flags; nil means that the server speaks
+// plain HTTP.
+func openCertificates(f *guardFlags) (*certificates, error) {
+	if f.TLSCert == "" && f.TLSKey == "" {
+		if f.TLSClientCA != "" {
+			return nil, &usageError{errors.New("--tls-client-ca needs --tls-cert and --tls-key: certificates of clients are part of TLS"), "penstock serve"}
+		}
 		return nil, nil
 	}
-	if certPath == "" || keyPath == "" {
+	if f.TLSCert == "" || f.TLSKey == "" {
 		return nil, &usageError{errors.New("--tls-cert and --tls-key go together"), "penstock serve"}
 	}
-	read := func(flag, path, block string) ([]byte, error) {
-		text, err := os.ReadFile(path)
-		if err == nil {
-			text, err = withoutBOM(text)
-		}
-		if err == nil && !bytes.Contains(text, []byte(block)) {
-			err = fmt.Errorf("no PEM block of type %s in it", strings.Trim(block, "- "))
-		}
-		if err != nil {
-			return nil, fmt.Errorf("--%s %s: %w", flag, path, reason(err))
-		}
-		return text, nil
+	c := &certificates{}
+	return c, c.load(f)
+}
+
+// load reads the files of the flags. If one of them is wrong, what was read before stays.
+func (c *certificates) load(f *guardFlags) error {
+	pair, err := readCertificate(f.TLSCert, f.TLSKey)
+	if err != nil {
+		return err
 	}
-	cert, err := read("tls-cert", certPath, "CERTIFICATE-----")
+	t := &tls.Config{
+		Certificates: []tls.Certificate{*pair}, MinVersion: f.minVersion(), NextProtos: []string{"h2", "http/1.1"},
+	}
+	if path := f.TLSClientCA; path != "" {
+		text, err := readPEM("tls-client-ca", path, "CERTIFICATE-----")
+		if err != nil {
+			return err
+		}
+		t.ClientCAs = x509.NewCertPool()
+		if !t.ClientCAs.AppendCertsFromPEM(text) {
+			return fmt.Errorf("--tls-client-ca %s: no certificate in it can be read", path)
+		}
+		t.ClientAuth = tls.RequireAndVerifyClientCert
+		t.SessionTicketsDisabled = true // a resumed session would outlive an authority that was removed
+	}
+	c.current.Store(t)
+	return nil
+}
+
+// pair is the certificate at this moment.
+func (c *certificates) pair() *tls.Certificate { return &c.current.Load().Certificates[0] }
+
+// config has every new connection begin with what was read last.
+func (c *certificates) config() *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		GetCertificate:     func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.pair(), nil },
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current.Load(), nil },
+	}
+}
+
+// readPEM reads a file that has to hold a block of some type.
+func readPEM(flag, path, block string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if err == nil {
+		text, err = withoutBOM(text)
+	}
+	if err == nil && !bytes.Contains(text, []byte(block)) {
+		err = fmt.Errorf("no PEM block of type %s in it", strings.Trim(block, "- "))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--%s %s: %w", flag, path, reason(err))
+	}
+	return text, nil
+}
+
+// readCertificate reads the files of --tls-cert and --tls-key.
+func readCertificate(certPath, keyPath string) (*tls.Certificate, error) {
+	cert, err := readPEM("tls-cert", certPath, "CERTIFICATE-----")
 	if err != nil {
 		return nil, err
 	}
-	key, err := read("tls-key", keyPath, "PRIVATE KEY-----")
+	key, err := readPEM("tls-key", keyPath, "PRIVATE KEY-----")
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,12 +32,9 @@ type serveCommand struct {
 	MaxQueue       int           `help:"Requests that wait beyond those that run; more are refused with 429." default:"256" env:"PENSTOCK_MAX_QUEUE"`
 	RequestTimeout time.Duration `help:"Longest generation; 0: no limit." default:"0" env:"PENSTOCK_REQUEST_TIMEOUT" reload:""`
 	DrainTimeout   time.Duration `help:"On SIGTERM, time for running requests to finish." default:"30s" env:"PENSTOCK_DRAIN_TIMEOUT" reload:""`
-	APIKeyFile     string        `help:"File of API keys, one a line; without it everybody may use the server." env:"PENSTOCK_API_KEY_FILE" type:"path" placeholder:"FILE"`
-	TLSCert        string        `name:"tls-cert" help:"Certificate (PEM)." env:"PENSTOCK_TLS_CERT" type:"path" placeholder:"FILE"`
-	TLSKey         string        `name:"tls-key" help:"Its key (PEM)." env:"PENSTOCK_TLS_KEY" type:"path" placeholder:"FILE"`
+	Guard          guardFlags    `embed:""`
 	Pages          pageFlags     `embed:""`
 	MetricsCompat  string        `help:"Also serve metrics under the names of vllm, llamacpp, both or none." enum:"vllm,llamacpp,both,none" default:"vllm" env:"PENSTOCK_METRICS_COMPAT"`
-	AdminAddr      string        `help:"Address of this machine, such as 127.0.0.1:6060, for profiles (/debug/pprof/) and /metrics without a key." env:"PENSTOCK_ADMIN_ADDR" placeholder:"HOST:PORT"`
 	LogLevel       string        `help:"debug, info, warn or error; info logs each request." enum:"debug,info,warn,error" default:"warn" env:"PENSTOCK_LOG_LEVEL" reload:""`
 	LogFormat      string        `help:"text or json." enum:"text,json" default:"text" env:"PENSTOCK_LOG_FORMAT"`
 	ParseSpecial   bool          `name:"parse-special-in-messages" help:"Parse control tokens in messages: clients can then write turns of any role." env:"PENSTOCK_PARSE_SPECIAL_IN_MESSAGES"`
@@ -72,24 +68,16 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, parsed *kong.Con
 	if err != nil {
 		return err
 	}
-	endAdmin, err := serveAdmin(ctx, c.AdminAddr, front.server, term)
-	if err != nil {
-		front.http.Close()
-		return err
-	}
-	defer endAdmin()
 	ctx, hangUp := context.WithCancel(ctx)
 	defer hangUp()
 	front.reloads = &reloading{args: args, started: parsed, term: term, log: logger}
 	c.reloadSettings(front, level)
+	front.guard.register(front.reloads)
 	front.reloads.watch(ctx, hangUp)
 	defer front.reloads.settle()
 	in, err := c.attach(ctx, cli, term, front, options)
 	if err != nil {
 		front.http.Close()
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			return nil // it was told to stop while it loaded
-		}
 		return err
 	}
 	front.print(term.out, in, c.Engine.KVType)
@@ -106,6 +94,7 @@ type front struct {
 	greeting
 	server *server.Server
 	http   *http.Server
+	guard  *guard
 	failed chan error // gets the error of a listener that ended
 
 	reloads      *reloading
@@ -122,11 +111,7 @@ func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, store *hu
 	if err != nil {
 		return nil, err
 	}
-	keys, err := readKeys(c.APIKeyFile)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := readCertificate(c.TLSCert, c.TLSKey)
+	guard, err := c.Guard.open()
 	if err != nil {
 		return nil, err
 	}
@@ -134,29 +119,35 @@ func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, store *hu
 	if err != nil {
 		return nil, err
 	}
-	var encrypted *tls.Config
-	if cert != nil {
-		encrypted = &tls.Config{Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12}
-		if warning := expiry(cert.Leaf, time.Now()); warning != "" {
-			fmt.Fprintln(term.err, "penstock: warning:", warning)
-		}
-	}
 	if bound, ok := listeners[0].Addr().(*net.TCPAddr); ok {
 		at.port = bound.Port
 	}
-	if len(keys) == 0 && exposed(listeners) {
-		fmt.Fprintf(term.err, "penstock: warning: everybody who reaches %s may use this server: give it keys with --api-key-file\n", at)
+	warning, err := guard.expose(listeners, at)
+	if err != nil {
+		closeAll(listeners)
+		return nil, err
 	}
-	srv := c.server(store, keys, logger)
+	warn(term, warning)
+	if cert := guard.cert(); cert != nil {
+		warn(term, expiry(cert.Leaf, time.Now()))
+	}
+	guard.watch(ctx, logger)
+	srv := c.server(store, guard, logger)
 	f := &front{
-		greeting: greeting{at: at, cert: cert, certFile: c.TLSCert, keyFile: c.APIKeyFile},
-		server:   srv, http: srv.HTTP(at.String(), encrypted), failed: make(chan error, len(listeners)),
+		greeting: greeting{at: at, cert: guard.cert(), certFile: c.Guard.TLSCert, keyFile: c.Guard.APIKeyFile, digests: guard.digests()},
+		server:   srv, http: srv.HTTP(at.String(), guard.tls()), guard: guard, failed: make(chan error, len(listeners)),
 	}
 	f.drainTimeout.Store(int64(c.DrainTimeout))
 	for _, l := range listeners {
 		go func() { f.failed <- f.accept(l) }()
 	}
 	return f, nil
+}
+
+func warn(term terminal, warning string) {
+	if warning != "" {
+		fmt.Fprintln(term.err, "penstock: warning:", warning)
+	}
 }
 
 func (f *front) accept(l net.Listener) (err error) {
@@ -247,9 +238,9 @@ func modelID(name string, file *gguf.File) string {
 	return file.Label()
 }
 
-func (c *serveCommand) server(store *hub.Store, keys []string, logger *slog.Logger) *server.Server {
+func (c *serveCommand) server(store *hub.Store, guard *guard, logger *slog.Logger) *server.Server {
 	return server.New(server.Config{
-		Version: version(), APIKeys: keys, Store: store, CORSOrigin: c.Pages.CORSOrigin, AllowedOrigins: c.Pages.AllowedOrigins,
+		Version: version(), Store: store, Keys: guard.keys, PublicMetrics: c.Guard.PublicMetrics, TrustedProxies: guard.proxies, CORSOrigin: c.Pages.CORSOrigin, AllowedOrigins: c.Pages.AllowedOrigins,
 		AllowedHosts: c.Pages.AllowedHosts, RequestTimeout: c.RequestTimeout,
 		MetricsVLLM:     c.MetricsCompat == "vllm" || c.MetricsCompat == "both",
 		MetricsLlamaCPP: c.MetricsCompat == "llamacpp" || c.MetricsCompat == "both",

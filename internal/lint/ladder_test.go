@@ -15,6 +15,7 @@ var levels = map[string]int{
 	"internal/cpu":        0,
 	"internal/metrics":    0,
 	"internal/invariants": 0,
+	"internal/access":     1,
 	"internal/gguf":       1,
 	"internal/kernel":     1,
 	"internal/kvcache":    1,

@@ -26,7 +26,7 @@ type exchange struct {
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	call := &serving.Call{App: s.app, R: r, Start: time.Now(), ID: requestID(r)}
+	call := &serving.Call{App: s.app, R: r, Start: time.Now(), ID: requestID(r), Address: proxies(s.cfg.TrustedProxies).client(r)}
 	x := &exchange{server: s, call: call}
 	out := &response{ResponseWriter: w, exchange: x}
 	call.W = out

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/access"
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/engine"
@@ -124,6 +125,9 @@ type fixture struct {
 	engine *engine.Engine
 	model  *Deployment
 }
+
+// keyring accepts these keys for everything.
+func keyring(secrets ...string) *access.Ring { return access.NewRing(access.Plain(secrets...)) }
 
 type option func(*Config, *engine.Config)
 

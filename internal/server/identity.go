@@ -1,55 +1,135 @@
 package server
 
 import (
-	"crypto/sha256"
-	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 
+	"github.com/penstock-llm/penstock/internal/access"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
-// clients names the clients after the positions of their keys. Only digests of the
-// keys are kept. The time that it takes to look up a digest tells nothing about
-// how much of a guessed key was right.
-func clients(keys []string) map[[sha256.Size]byte]string {
-	m := make(map[[sha256.Size]byte]string, len(keys))
-	for i, k := range keys {
-		m[sha256.Sum256([]byte(k))] = fmt.Sprintf("key-%d", i+1)
-	}
-	return m
-}
-
 // identify notes whose request it is: the owner of the key, or where there are
-// no keys, the address. Only public routes may be asked by anybody.
+// no keys, the owner of a certificate or an address. Only public routes may be
+// asked by anybody.
 func (s *Server) identify(call *serving.Call, route *serving.Route) *serving.Error {
-	public := route.Public
-	call.Client.Priority = engine.Normal
-	r := call.R
-	if len(s.keys) == 0 {
-		call.Client.Name = r.RemoteAddr
-		if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-			call.Client.Name = host
-		}
-		if loopback, _ := r.Context().Value(loopbackKey{}).(bool); route.Trusted && !loopback {
+	c, r := &call.Client, call.R
+	c.Priority = engine.Normal
+	if s.cfg.Keys == nil {
+		c.Name = s.nameless(call)
+		if route.Trusted && !local(r) {
 			return serving.Forbidden("%s needs an API key, unless the server listens to its own machine only", route.Path)
 		}
 		return nil
 	}
-	key := r.Header.Get("X-Api-Key")
-	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
-		key = strings.TrimSpace(token)
+	key := s.cfg.Keys.Find(sent(r.Header))
+	if key == nil {
+		if s.isPublic(route) {
+			return nil
+		}
+		return serving.Unauthorized()
 	}
-	if name, ok := s.keys[sha256.Sum256([]byte(key))]; ok && key != "" {
-		call.Client.Name = name
-		return nil
+	c.Name, c.Key, c.Priority = key.Name, key, int(key.Limits.Priority)
+	if !s.isPublic(route) && !key.May(scope(route)) {
+		return serving.OutOfScope(key, scope(route), route.Path)
 	}
-	if public {
-		return nil
+	return nil
+}
+
+// sent is the key that a client has sent; empty: none.
+func sent(h http.Header) string {
+	if scheme, token, ok := strings.Cut(h.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
 	}
-	return serving.Unauthorized()
+	return h.Get("X-Api-Key")
+}
+
+// isPublic reports whether a route may be asked without a key.
+func (s *Server) isPublic(r *serving.Route) bool {
+	return r.Public || r.Metrics && s.cfg.PublicMetrics
+}
+
+// scope is what a key must open for a route.
+func scope(r *serving.Route) access.Scope {
+	switch {
+	case r.Trusted:
+		return access.Admin
+	case r.Metrics:
+		return access.Metrics
+	default:
+		return access.Infer
+	}
+}
+
+// nameless is the name of a client without a key: that of its certificate, which
+// somebody who is trusted has signed, or its address.
+func (s *Server) nameless(call *serving.Call) string {
+	if t := call.R.TLS; t != nil && len(t.VerifiedChains) > 0 {
+		leaf := t.VerifiedChains[0][0]
+		switch {
+		case leaf.Subject.CommonName != "":
+			return leaf.Subject.CommonName
+		case len(leaf.DNSNames) > 0:
+			return leaf.DNSNames[0]
+		}
+	}
+	return call.Address
+}
+
+// local reports whether a request comes from this machine itself: its listener has
+// a loopback address, and no proxy has passed the request on.
+func local(r *http.Request) bool {
+	loopback, _ := r.Context().Value(loopbackKey{}).(bool)
+	return loopback && !slices.ContainsFunc(passedOn[:], func(name string) bool { return len(r.Header[name]) > 0 })
+}
+
+// passedOn are the headers that proxies add to what they pass on.
+var passedOn = [...]string{"X-Forwarded-For", "Forwarded", "Via", "X-Real-Ip"}
+
+// proxies are the addresses of the proxies that are believed about whose request
+// they pass on.
+type proxies []netip.Prefix
+
+// client is the address that a request comes from. Each proxy appends the address
+// of its client to X-Forwarded-For. The list is read from its end, as far as
+// proxies are trusted: what stands before that, anybody can have written.
+func (p proxies) client(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr // a test's, or a socket without addresses
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil || len(p) == 0 {
+		return host
+	}
+	addr = addr.Unmap().WithZone("")
+	list := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	for i := len(list) - 1; i >= 0 && p.trust(addr); i-- {
+		before, ok := parseForwarded(list[i])
+		if !ok {
+			break
+		}
+		addr = before
+	}
+	return addr.String()
+}
+
+func (p proxies) trust(addr netip.Addr) bool {
+	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(addr) })
+}
+
+// parseForwarded reads an element of X-Forwarded-For, which some proxies write with
+// a port.
+func parseForwarded(text string) (netip.Addr, bool) {
+	text = strings.TrimSpace(text)
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return at.Addr().Unmap().WithZone(""), true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	return addr.Unmap().WithZone(""), err == nil
 }
 
 // requestID is the client's own x-request-id if it is short and printable, so

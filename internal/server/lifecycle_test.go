@@ -199,7 +199,7 @@ func TestShutdownDeadlineAborts(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
-	f := newFixture(t, "x\x00", func(c *Config, _ *engineConfig) { c.APIKeys = []string{"alpha", "beta"} })
+	f := newFixture(t, "x\x00", func(c *Config, _ *engineConfig) { c.Keys = keyring("alpha", "beta") })
 	body := "{" + hello + "}"
 	for _, c := range []struct {
 		name, value string
@@ -222,7 +222,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("got %s", a.body)
 		}
 	}
-	for path, status := range map[string]int{"/health": 200, "/livez": 200, "/readyz": 200, "/metrics": 200, "/": 200, "/ui/": 200, "/v1/models": 401, "/props": 401, "/model/info": 401} {
+	for path, status := range map[string]int{"/health": 200, "/livez": 200, "/readyz": 200, "/metrics": 401, "/": 200, "/ui/": 200, "/v1/models": 401, "/props": 401, "/model/info": 401} {
 		if a := f.do(t, "GET", path, ""); a.status != status {
 			t.Errorf("%s: status %d, want %d", path, a.status, status)
 		}

@@ -59,6 +59,7 @@ func (l *accessLog) ended(x *exchange, sent int) {
 	attrs := []slog.Attr{
 		slog.String("method", call.R.Method), slog.String("path", call.R.URL.Path), slog.Int("status", x.final(sent)),
 		slog.Duration("time", time.Since(call.Start)), slog.String("request", call.ID), slog.String("client", call.Client.Name),
+		slog.String("address", call.Address),
 	}
 	attrs = append(attrs, generated(call)...)
 	if call.Trace != "" {

@@ -70,7 +70,7 @@ func refusing(t *testing.T) map[string]*fixture {
 	all := map[string]*fixture{
 		"": newFixture(t, "abc\x00", small),
 		"keys": newFixture(t, "abc\x00", small, func(c *Config, _ *engineConfig) {
-			c.APIKeys, c.Store = []string{"sk-right"}, hub.Open(hub.Config{Root: t.TempDir()})
+			c.Keys, c.Store = keyring("sk-right"), hub.Open(hub.Config{Root: t.TempDir()})
 		}),
 		"full": newFixture(t, "abc", small, func(_ *Config, e *engineConfig) { e.MaxBatch, e.MaxQueue = 1, 1 }),
 	}

@@ -89,7 +89,7 @@ func TestLoads(t *testing.T) {
 
 // Only those who may change the machine may empty its cache.
 func TestFlushCache(t *testing.T) {
-	f := newFixture(t, "abc\x00", func(c *Config, e *engineConfig) { e.PrefixCache = true; c.APIKeys = []string{"key"} })
+	f := newFixture(t, "abc\x00", func(c *Config, e *engineConfig) { e.PrefixCache = true; c.Keys = keyring("key") })
 	cached := func() any {
 		a := f.do(t, "POST", "/completion", `{"prompt":"`+strings.Repeat("x", 100)+`","n_predict":2}`, "Authorization", "Bearer key")
 		return at(t, a.get(t), "timings", "cache_n")

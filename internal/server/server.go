@@ -3,10 +3,10 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	anthropicapi "github.com/penstock-llm/penstock/api/anthropic"
@@ -14,6 +14,7 @@ import (
 	nativeapi "github.com/penstock-llm/penstock/api/native"
 	ollamaapi "github.com/penstock-llm/penstock/api/ollama"
 	openaiapi "github.com/penstock-llm/penstock/api/openai"
+	"github.com/penstock-llm/penstock/internal/access"
 	"github.com/penstock-llm/penstock/internal/hub"
 	"github.com/penstock-llm/penstock/internal/server/anthropic"
 	"github.com/penstock-llm/penstock/internal/server/llamaserver"
@@ -37,8 +38,11 @@ type Deployment = serving.Deployment
 type Config struct {
 	Version string
 	Model   *Deployment // nil: the server is loading until Attach
-	APIKeys []string    // none: everybody may use it
 	Store   *hub.Store  // where models are pulled to over HTTP; nil: nowhere
+
+	Keys           *access.Ring   // who may use it; nil: everybody
+	PublicMetrics  bool           // /metrics needs no key
+	TrustedProxies []netip.Prefix // that are believed about the addresses of their clients
 
 	Residency serving.Residency // which models there are besides, and how long they stay in memory
 
@@ -95,8 +99,7 @@ type Server struct {
 	app      *serving.App
 	mux      *http.ServeMux
 	routes   []serving.Route
-	document []byte                       // /openapi.json
-	keys     map[[sha256.Size]byte]string // digest of a key -> name of its client
+	document []byte // /openapi.json
 	origins  origins
 	paths    []*path
 	metrics  *collector
@@ -117,8 +120,7 @@ func New(cfg Config) *Server {
 			PingInterval: cfg.PingInterval,
 			Started:      time.Now(),
 		},
-		mux:  http.NewServeMux(),
-		keys: clients(cfg.APIKeys),
+		mux: http.NewServeMux(),
 	}
 	s.app.SetRequestTimeout(cfg.RequestTimeout)
 	s.app.Models.Residency = cfg.Residency

@@ -57,7 +57,7 @@ func TestBodiesThatNeverCome(t *testing.T) {
 			t.Run(c.name+"/"+announce[:7], func(t *testing.T) {
 				f := newFixture(t, "x\x00", shortBodyTimeout, func(cfg *Config, _ *engineConfig) {
 					if c.keys {
-						cfg.APIKeys = []string{"secret"}
+						cfg.Keys = keyring("secret")
 					}
 				})
 				if c.change != nil {
@@ -101,7 +101,7 @@ func TestBodiesThatNeverComeOverHTTP2(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t, "x\x00", shortBodyTimeout, func(cfg *Config, _ *engineConfig) {
 				if c.keys {
-					cfg.APIKeys = []string{"secret"}
+					cfg.Keys = keyring("secret")
 				}
 			})
 			if c.change != nil {

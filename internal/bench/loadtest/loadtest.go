@@ -22,7 +22,7 @@ type Load struct {
 	URL            string        `help:"Server: a base such as http://127.0.0.1:8080, or an endpoint's URL." name:"url"`
 	API            string        `help:"What the server speaks." enum:"auto,completions,chat,native,ollama,ollama-chat" default:"auto"`
 	Model          string        `help:"Model to ask for (default: the server's first)."`
-	APIKeyFile     string        `help:"File that holds the API key." type:"path"`
+	APIKeyFile     string        `help:"File that holds the API key; -: standard input." type:"path"`
 	Duration       time.Duration `help:"Send requests for this long instead of a number of them."`
 	Rate           float64       `help:"Open loop: mean arrivals a second, whatever the server does."`
 	RampTo         float64       `help:"Open loop: the rate grows from --rate to this over the run."`

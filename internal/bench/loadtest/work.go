@@ -3,6 +3,7 @@ package loadtest
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -88,13 +89,25 @@ func readKey(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	data, err := os.ReadFile(path)
+	var data []byte
+	var err error
+	if path == "-" {
+		data, err = io.ReadAll(os.Stdin)
+	} else {
+		data, err = os.ReadFile(path)
+	}
 	if err != nil {
 		return "", fmt.Errorf("bench: API key: %w", err)
 	}
-	key, _, _ := strings.Cut(strings.TrimSpace(string(data)), "\n")
-	if key = strings.TrimSpace(key); key == "" {
-		return "", fmt.Errorf("bench: API key: %s is empty", path)
+	for line := range strings.Lines(string(data)) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 0 || strings.HasPrefix(words[0], "#"):
+		case len(words) == 1:
+			return words[0], nil
+		default: // the server's file, where digests have names
+			return "", fmt.Errorf("bench: API key: %s has the digests of keys: give a file with the key that `penstock key add` has printed", path)
+		}
 	}
-	return key, nil
+	return "", fmt.Errorf("bench: API key: %s is empty", path)
 }

@@ -32,7 +32,7 @@ func failures(r serving.Route) []*serving.Error {
 	add(c.Runs, serving.FromEngine(engine.ErrQueueFull))
 	add(c.Runs, serving.FromEngine(context.DeadlineExceeded))
 	add(true, serving.Internal(errors.New("")))
-	add(!r.Public, serving.Loading())
+	add(!r.Public && !r.Metrics, serving.Loading())
 	for _, status := range c.Also {
 		add(status >= 400, &serving.Error{Status: status, Message: reason(status)})
 	}

@@ -22,6 +22,9 @@ func (a *App) SetRequestTimeout(d time.Duration) { a.timeout.Store(int64(d)) }
 
 // Acquire returns the model that a request names; the caller must Release it.
 func (c *Call) Acquire(name string) (*Lease, *Error) {
+	if err := c.mayAsk(name); err != nil {
+		return nil, err
+	}
 	return c.App.Models.Acquire(c.R.Context(), name)
 }
 

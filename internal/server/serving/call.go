@@ -2,15 +2,19 @@ package serving
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/penstock-llm/penstock/internal/access"
 )
 
 // Call is one HTTP request on its way through a handler.
@@ -20,6 +24,7 @@ type Call struct {
 	R        *http.Request
 	ID       string // of the request: the answer repeats it in x-request-id
 	Client   Principal
+	Address  string // of the client, as far as it is known
 	Start    time.Time
 	BodyRead bool // the whole body has been read
 
@@ -31,7 +36,27 @@ type Call struct {
 // address. Requests of different principals get equal shares of the machine.
 type Principal struct {
 	Name     string
-	Priority int // of its requests, unless they ask for a lower one
+	Priority int         // of its requests, unless they ask for a lower one
+	Key      *access.Key // nil: there are no keys, or the route needs none
+}
+
+// mayAsk returns nil if the client may use the model that a name stands for. A model
+// that does not exist is for others to refuse.
+func (c *Call) mayAsk(name string) *Error {
+	key := c.Client.Key
+	if key == nil || len(key.Models) == 0 {
+		return nil
+	}
+	names := c.App.Models.namesOf(name)
+	for _, m := range key.Models {
+		if slices.Contains(names, m) {
+			return nil
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return forbiddenModel(key, cmp.Or(name, names[0]))
 }
 
 // Handler answers a request, or returns what went wrong. While nothing has been
@@ -50,6 +75,8 @@ type Route struct {
 	Handle Handler
 	Public bool   // needs no API key
 	About  string // one line for the index
+
+	Metrics bool // it has figures about the server: keys have a scope for them
 
 	Contract Contract
 

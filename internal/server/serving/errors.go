@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/penstock-llm/penstock/internal/access"
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/sample"
@@ -98,6 +99,18 @@ func Unauthorized() *Error {
 // Forbidden is a 403 for a request that a foreign web page has caused.
 func Forbidden(format, sent string) *Error {
 	return &Error{Status: http.StatusForbidden, Type: "permission_error", Code: "forbidden", Message: fmt.Sprintf(format, Clip(sent))}
+}
+
+// OutOfScope is a 403 for a key that does not open a route.
+func OutOfScope(key *access.Key, scope access.Scope, path string) *Error {
+	return &Error{Status: http.StatusForbidden, Type: "permission_error", Code: "insufficient_scope",
+		Message: fmt.Sprintf("the key %s lacks the scope %s, which %s needs", key.Name, scope, path)}
+}
+
+// forbiddenModel is a 403 for a key that may not use a model.
+func forbiddenModel(key *access.Key, model string) *Error {
+	return &Error{Status: http.StatusForbidden, Type: "permission_error", Code: "model_not_allowed", Param: "model",
+		Message: fmt.Sprintf("the key %s may not use the model %s; it may use %s", key.Name, Clip(model), strings.Join(key.Models, ", "))}
 }
 
 // UnsupportedType is a 415 for a web page's body that is not JSON.

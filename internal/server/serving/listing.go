@@ -79,6 +79,24 @@ func (r *Registry) Lookup(name string) (Listed, *Error) {
 	return Listed{}, NoModel(name, r.names(sources, r.OnDemand))
 }
 
+// namesOf are all names of the model that a name stands for, the id first; nil if
+// there is no such model.
+func (r *Registry) namesOf(name string) []string {
+	r.mu.Lock()
+	name = r.called(name)
+	e := r.resident(name)
+	r.mu.Unlock()
+	if e != nil {
+		return e.source.Names()
+	}
+	for _, s := range r.sources() {
+		if s.Named(name) {
+			return s.Names()
+		}
+	}
+	return nil
+}
+
 // Describe returns a model with all but its engine, without loading its weights.
 // One that is loaded is returned as it is, for describing it only.
 func (r *Registry) Describe(name string) (*Deployment, *Error) {
