@@ -63,7 +63,11 @@ func (c *config) serves() error {
 	serve := &p.cli.Serve
 	_, addressed := serve.Listen.address(p.context)
 	_, guarded := serve.Guard.open()
-	for _, err := range []error{serve.Pages.check(), addressed, guarded} {
+	var admin error
+	if serve.AdminAddr != "" {
+		_, admin = adminAddress(serve.AdminAddr)
+	}
+	for _, err := range []error{serve.Pages.check(), addressed, admin, guarded} {
 		var usage *usageError
 		if errors.As(err, &usage) {
 			err = usage.err // without the help of a command line

@@ -35,6 +35,7 @@ type serveCommand struct {
 	Guard          guardFlags    `embed:""`
 	Pages          pageFlags     `embed:""`
 	MetricsCompat  string        `help:"Also serve metrics under the names of vllm, llamacpp, both or none." enum:"vllm,llamacpp,both,none" default:"vllm" env:"PENSTOCK_METRICS_COMPAT"`
+	AdminAddr      string        `help:"Address of this machine, such as 127.0.0.1:6060, for profiles (/debug/pprof/) and /metrics without a key." env:"PENSTOCK_ADMIN_ADDR" placeholder:"HOST:PORT"`
 	LogLevel       string        `help:"debug, info, warn or error; info logs each request." enum:"debug,info,warn,error" default:"warn" env:"PENSTOCK_LOG_LEVEL" reload:""`
 	LogFormat      string        `help:"text or json." enum:"text,json" default:"text" env:"PENSTOCK_LOG_FORMAT"`
 	ParseSpecial   bool          `name:"parse-special-in-messages" help:"Parse control tokens in messages: clients can then write turns of any role." env:"PENSTOCK_PARSE_SPECIAL_IN_MESSAGES"`
@@ -68,6 +69,12 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, parsed *kong.Con
 	if err != nil {
 		return err
 	}
+	endAdmin, err := serveAdmin(ctx, c.AdminAddr, front.server, term)
+	if err != nil {
+		front.http.Close()
+		return err
+	}
+	defer endAdmin()
 	ctx, hangUp := context.WithCancel(ctx)
 	defer hangUp()
 	front.reloads = &reloading{args: args, started: parsed, term: term, log: logger}
@@ -78,6 +85,9 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, parsed *kong.Con
 	in, err := c.attach(ctx, cli, term, front, options)
 	if err != nil {
 		front.http.Close()
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil // it was told to stop while it loaded
+		}
 		return err
 	}
 	front.print(term.out, in, c.Engine.KVType)
