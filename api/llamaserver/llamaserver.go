@@ -155,6 +155,8 @@ type Timings struct {
 	PredictedMS         float64 `json:"predicted_ms"`
 	PredictedPerTokenMS float64 `json:"predicted_per_token_ms"`
 	PredictedPerSecond  float64 `json:"predicted_per_second"`
+	DraftN              *int    `json:"draft_n,omitempty"`          // tokens that were guessed ahead, if any
+	DraftNAccepted      *int    `json:"draft_n_accepted,omitempty"` // and those that were right
 }
 
 // TokenizeRequest is the body of POST /tokenize. Content makes it llama-server's;

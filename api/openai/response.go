@@ -161,6 +161,8 @@ type Timings struct {
 	PredictedMS         float64 `json:"predicted_ms"`
 	PredictedPerTokenMS float64 `json:"predicted_per_token_ms"`
 	PredictedPerSecond  float64 `json:"predicted_per_second"`
+	DraftN              *int    `json:"draft_n,omitempty"`          // tokens that were guessed ahead, if any
+	DraftNAccepted      *int    `json:"draft_n_accepted,omitempty"` // and those that were right
 }
 
 // ModelList is the answer of GET /v1/models.

@@ -19,6 +19,7 @@ type engineFlags struct {
 	KVType      model.KVType  `name:"kv-type" help:"Numbers of the KV cache: i16 (as small as f16, nearer to float32), f16, or q8 (half the memory)." env:"PENSTOCK_KV_TYPE" default:"i16" values:"i16,f16,q8"`
 	Weights     model.Weights `help:"Matrices that a file has in floats: exact, q8_0 (rounded while loading; about three times as fast), or auto (q8_0 for embedding models of the encoder kind, exact for others)." env:"PENSTOCK_WEIGHTS" default:"auto"`
 	MemoryLimit byteSize      `help:"Memory of the whole process; 0: what the cgroup or the machine has." env:"PENSTOCK_MEMORY_LIMIT" default:"0"`
+	Speculate   string        `help:"Guess the next tokens from what stands in prompt and answer, where rows of a step are free: auto or off. Answers are the same either way." enum:"auto,off" env:"PENSTOCK_SPECULATE" default:"auto"`
 	PrefixCache bool          `help:"Share the cache blocks of common prefixes." env:"PENSTOCK_PREFIX_CACHE" default:"true" negatable:""`
 }
 
@@ -34,7 +35,7 @@ func (f *engineFlags) options(cli *commands) (instance.Options, error) {
 	}
 	return instance.Options{
 		Tier: tier, Threads: f.Threads, Context: f.Ctx, MaxBatch: f.MaxBatch, StepBudget: f.StepBudget,
-		KVMemory: uint64(f.KVMemory), KV: f.KVType, Weights: f.Weights, MemoryLimit: limit, NoPrefix: !f.PrefixCache,
+		KVMemory: uint64(f.KVMemory), KV: f.KVType, Weights: f.Weights, MemoryLimit: limit, NoPrefix: !f.PrefixCache, NoGuesses: f.Speculate == "off",
 	}, nil
 }
 

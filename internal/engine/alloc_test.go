@@ -31,15 +31,17 @@ func (c *steady) Accept(t int32) ([]int32, error) {
 }
 
 // A steady step allocates nothing, however tokens are chosen and with readers
-// that keep up; nor with the sampling in a pool, nor with constraints.
+// that keep up; nor with the sampling in a pool, nor with constraints, nor with guesses.
 func TestStepAllocs(t *testing.T) {
 	pool := nn.NewPool(2)
 	defer pool.Close()
-	for name, run := range map[string]Runner{"alone": nil, "pool": pool} {
-		e, err := newEngine(NewMock(MockConfig{Vocab: 700, Blocks: 4096}), run, Config{Blocks: 4096, Context: 8000, MaxBatch: 8, PrefixCache: true})
+	for name, run := range map[string]Runner{"alone": nil, "pool": pool, "guesses": nil} {
+		e, err := newEngine(NewMock(MockConfig{Vocab: 700, Last: 3, Blocks: 4096}), run,
+			Config{Blocks: 4096, Context: 8000, MaxBatch: 8, PrefixCache: true, Speculate: name == "guesses"})
 		if err != nil {
 			t.Fatal(err)
 		}
+		e.drafts.all = true
 		params := []sample.Params{
 			{},
 			{Temperature: 0.7, TopP: 1, TopK: 40},
@@ -78,6 +80,9 @@ func TestStepAllocs(t *testing.T) {
 		}
 		if n := testing.AllocsPerRun(300, step); n != 0 {
 			t.Errorf("%s: a step allocates %v times", name, n)
+		}
+		if s := e.Stats(); name == "guesses" && (s.DraftTokens == 0 || sum(s.Accepted) == 0) {
+			t.Errorf("%d tokens guessed, %v accepted", s.DraftTokens, s.Accepted)
 		}
 		if e.sched.Running() != 8 {
 			t.Errorf("%s: %d running", name, e.sched.Running())

@@ -27,6 +27,7 @@ type Config struct {
 	AgeSteps    int        // see sched.Config
 	PrefixCache bool       // share the blocks of common prefixes
 	EOG         []int32    // tokens that end a generation
+	Speculate   bool       // guess tokens that are to come, where rows of a step are free
 	Encoder     bool       // the executor makes embeddings only, of texts that are whole in a step
 	Kernels     kernel.Set // for sampling
 
@@ -87,6 +88,7 @@ type Engine struct {
 	tokens  []int32 // that the step gives its sequences
 	starts  []int32 // [entries+1] where each sequence's begin
 	pace    pace
+	drafts  drafts
 	job     sampleJob
 	workers []*sample.Sampler
 	leased  bool // the pool is ours
@@ -127,6 +129,7 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 	e.tokens = make([]int32, 0, cfg.MaxBatch)
 	e.places = make([]atomic.Pointer[Stream], cfg.MaxBatch)
 	e.starts = make([]int32, 0, cfg.MaxBatch+1)
+	e.drafts.init(cfg.MaxBatch)
 	n := 1
 	if pool != nil {
 		n = pool.Workers()

@@ -148,6 +148,8 @@ type Timings struct {
 	Forward    time.Duration
 	Sampling   time.Duration
 	Between    time.Duration
+	Drafted    int // tokens that were guessed and had rows in a step
+	Accepted   int // of these, the ones that the request was given
 }
 
 // Queued is the time until the first step.

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/draft"
 	"github.com/penstock-llm/penstock/internal/metrics"
 	"github.com/penstock-llm/penstock/internal/sched"
 )
@@ -15,8 +16,10 @@ type counters struct {
 	prefixQuery, prefixHit, prompt, generated atomic.Uint64
 	promptRows, promptCached                  atomic.Uint64
 	refused, restarts                         atomic.Uint64
-	finished                                  [5]atomic.Uint64 // by Reason
-	occupancy                                 []atomic.Uint64  // [MaxBatch+1] steps by sequences
+	drafts, draftTokens                       atomic.Uint64
+	accepted                                  [draft.MostRows]atomic.Uint64 // draft tokens by their place in the draft
+	finished                                  [5]atomic.Uint64              // by Reason
+	occupancy                                 []atomic.Uint64               // [MaxBatch+1] steps by sequences
 	busySteps, busySeqs                       atomic.Uint64
 	stepTime, forwardTime, sampleTime         atomic.Int64
 	hist                                      Histograms
@@ -117,6 +120,15 @@ func (c *counters) step(e *Engine, plan *sched.Plan, start, forward, now time.Ti
 	c.stepTime.Add(int64(time.Since(start)))
 }
 
+// drafted counts what became of a draft.
+func (c *counters) drafted(entry *sched.Entry) {
+	c.drafts.Add(1)
+	c.draftTokens.Add(uint64(entry.Draft))
+	for i := range entry.Accepted {
+		c.accepted[i].Add(1)
+	}
+}
+
 func (c *counters) publish(e *Engine) {
 	s := e.sched
 	n := c.retired
@@ -150,6 +162,8 @@ type Stats struct {
 	PromptRows                          uint64   // computed rows of prompts, also those computed again
 	Refused                             uint64   // by a full queue
 	Finished                            []uint64 // by Reason
+	Drafts, DraftTokens                 uint64   // guesses that had rows in a step, and tokens of these
+	Accepted                            []uint64 // by the place in the draft: tokens of these that requests were given
 	Occupancy                           []uint64 // steps by the number of sequences in them
 	BusySteps, BusySeqs                 uint64   // steps taken while requests waited, and sequences in them
 
@@ -183,6 +197,9 @@ func (e *Engine) Stats() Stats {
 		SampleTime:         time.Duration(c.sampleTime.Load()),
 		Finished:           loadAll(c.finished[:]),
 		Occupancy:          loadAll(c.occupancy),
+		Drafts:             c.drafts.Load(),
+		DraftTokens:        c.draftTokens.Load(),
+		Accepted:           loadAll(c.accepted[:]),
 	}
 	s.Running, s.Waiting = e.requests.places(e.cfg.MaxBatch, e.cfg.MaxQueue)
 	if s.Broken {

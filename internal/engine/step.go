@@ -19,6 +19,7 @@ func (e *Engine) step() (worked bool) {
 	e.lease()
 	defer e.release()
 	start := time.Now()
+	e.propose()
 	plan := e.sched.Schedule(e.pace.budget())
 	if len(plan.Entries) == 0 {
 		e.stats.publish(e)
@@ -38,6 +39,7 @@ func (e *Engine) step() (worked bool) {
 	e.sched.Update(plan, e.tokens, e.starts)
 	e.plan = nil
 	e.pace.observe(plan.Streams, plan.Batch.Rows()-plan.StreamRows, now.Sub(start))
+	e.drafts.observe(plan, now.Sub(start))
 	e.stats.publish(e) // before a reader learns that its request has ended
 	e.deliver(plan, start, forward, now)
 	e.stats.step(e, plan, start, forward, now)
@@ -61,14 +63,20 @@ func (e *Engine) release() {
 }
 
 // failNotFinite fails the sequences whose rows are not finite. None of the step's
-// keys and values of such a sequence is offered to others.
+// keys and values of such a sequence is offered to others. A draft ends before such a
+// row: its token may be a wrong guess, and is computed again if it is not.
 func (e *Engine) failNotFinite(plan *sched.Plan) {
 	i := 0
 	for _, row := range e.x.NotFinite() {
 		for row >= plan.Batch.Start[i+1] {
 			i++
 		}
-		if seq := plan.Entries[i].Seq; seq.Reason() == sched.Running {
+		entry := &plan.Entries[i]
+		if draft := int(row-plan.Batch.Start[i+1]) + entry.Draft + entry.Cut; draft >= 0 {
+			entry.CutDraft(draft)
+			continue
+		}
+		if seq := entry.Seq; seq.Reason() == sched.Running {
 			owner(seq).failure = ErrNotFinite
 			e.sched.Fail(seq)
 		}
@@ -113,10 +121,16 @@ func (e *Engine) deliver(plan *sched.Plan, start, forward, now time.Time) {
 		s.timings.Forward += forward.Sub(start)
 		s.timings.Sampling += now.Sub(forward)
 		s.advance(entry.Seq.Computed())
+		taken := entry.Taken
 		for ; len(items) > 0 && items[0].entry == i; items = items[1:] {
-			if it := &items[0]; it.err == nil && !it.void && !it.unready && entry.Seq.Reason() != Failed {
-				e.write(s, it, entry.Taken, now)
+			if it := &items[0]; it.valid() && entry.Seq.Reason() != Failed {
+				taken -= e.write(s, it, taken, now)
 			}
+		}
+		if entry.Draft > 0 {
+			s.timings.Drafted += entry.Draft
+			s.timings.Accepted += entry.Accepted
+			e.stats.drafted(entry)
 		}
 		if entry.Seq.Reason() == sched.Running {
 			s.publish()
@@ -127,26 +141,32 @@ func (e *Engine) deliver(plan *sched.Plan, start, forward, now time.Time) {
 	}
 }
 
-// write writes one output of a sequence that is still wanted: the score of a
-// token of its prompt, or the tokens that it took. A stop token is not part of
+// write writes one output of a sequence that is still wanted: the score of a token of
+// its prompt, or of the tokens that it took and that are not written yet those that
+// belong to this output. It returns how many these are. A stop token is not part of
 // the text.
-func (e *Engine) write(s *Stream, it *item, taken int, now time.Time) {
+func (e *Engine) write(s *Stream, it *item, taken int, now time.Time) (written int) {
 	if it.score {
 		s.write(&it.out)
-		return
+		return 0
 	}
-	e.stats.token(s, now)
-	s.timings.LastToken = now
+	if it.ahead == 0 { // the tokens of one step come together
+		e.stats.token(s, now)
+		s.timings.LastToken = now
+	}
 	if s.timings.FirstToken.IsZero() {
 		s.timings.FirstToken = now
 		s.prefill.Store(int64(s.timings.Prefill()))
 	}
-	if taken > 0 {
-		s.write(&it.out)
-		for _, t := range it.forced[:taken-1] {
-			s.write(&sample.Output{Token: t})
-		}
+	if taken <= 0 {
+		return 0
 	}
+	s.write(&it.out)
+	written = min(taken, 1+len(it.forced))
+	for _, t := range it.forced[:written-1] {
+		s.write(&sample.Output{Token: t})
+	}
+	return written
 }
 
 // finish ends the stream of a sequence that the scheduler has ended.

@@ -33,6 +33,7 @@ type Stream struct {
 
 	constraint *constrained // nil: none
 	pooled     *pooled      // nil: it wants tokens, not an embedding
+	guesser    *guesser     // nil: its tokens are not guessed
 
 	// The engine's.
 	seq     *sched.Seq
@@ -44,6 +45,7 @@ type Stream struct {
 	unwoken int // tokens since the reader was last roused
 	started bool
 	failure error
+	late    error // to fail with in the next step
 	timings Timings
 	stepped time.Time // end of the last step that it was part of; before that, its admission
 
@@ -80,6 +82,9 @@ func newStream(e *Engine, r Request) *Stream {
 	}
 	if r.Pooling != model.NoPooling {
 		s.pooled = newPooled(e.x.(stater).Dim())
+	}
+	if e.cfg.Speculate && r.MaxTokens != 0 && r.MaxTokens != 1 {
+		s.guesser = newGuesser(e, r)
 	}
 	s.tail = s.newChunk(min(max(expect, 1), chunkTokens))
 	s.head = s.tail

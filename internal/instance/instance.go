@@ -35,6 +35,7 @@ type Options struct {
 	Weights     model.Weights // what becomes of matrices of floats
 	MemoryLimit uint64        // bytes of the process; 0: no limit
 	NoPrefix    bool          // do not share the blocks of common prefixes
+	NoGuesses   bool          // do not guess tokens ahead where rows of a step are free
 	OnPanic     func(value any, stack []byte)
 	Progress    func(done, total int64) // bytes of weights loaded
 }
@@ -167,6 +168,7 @@ func (in *Instance) load(o Options) (err error) {
 		StepBudget:  o.StepBudget,
 		ChunkTokens: o.ChunkTokens,
 		PrefixCache: !o.NoPrefix,
+		Speculate:   !o.NoGuesses && !config.Encoder,
 		EOG:         in.Tokenizer.EOG(),
 		Encoder:     config.Encoder,
 		Kernels:     kernel.New(o.Tier),

@@ -14,6 +14,7 @@ var levels = map[string]int{
 	"internal/quant":      0,
 	"internal/cpu":        0,
 	"internal/metrics":    0,
+	"internal/draft":      0,
 	"internal/invariants": 0,
 	"internal/access":     1,
 	"internal/gguf":       1,

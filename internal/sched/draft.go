@@ -52,3 +52,10 @@ func (q *Seq) agrees(tokens []int32, n int) int {
 	}
 	return same
 }
+
+// CutDraft drops the rows of the draft from the nth token on: what was computed for
+// them is of no use. The caller does so before Update.
+func (e *Entry) CutDraft(n int) {
+	cut := max(0, e.Draft-n)
+	e.Rows, e.Draft, e.Cut = e.Rows-cut, e.Draft-cut, e.Cut+cut
+}

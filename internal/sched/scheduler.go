@@ -117,11 +117,12 @@ type Plan struct {
 // those that are scored, then one that is sampled, then those of the draft.
 type Entry struct {
 	Seq    *Seq
-	Rows   int  // tokens computed, those of the draft included
+	Rows   int  // tokens computed, those of the draft included but not those that were cut
 	Logit  int  // index in Batch.Logits of the first row with logits
 	Scored int  // rows of the prompt whose next token is known and gets its probability
 	Sample bool // the last row before the draft gives the sequence's next token
 	Draft  int  // the last rows are so many tokens of the draft; each gives one more token if its own is right
+	Cut    int  // further rows behind these, which are of no use; see CutDraft
 	Hidden int  // index in Batch.Hidden of the first row whose hidden state is needed
 	States int  // number of those rows
 

@@ -141,6 +141,7 @@ func (e *emitter) totals(s *engine.Stats) {
 	e.total(names{"requests_refused_total", "admission_rejections_total", "requests refused by a full queue"}, s.Refused)
 	e.total(names{"steps_total", "", "steps of the engine"}, s.Steps)
 	e.total(names{"rows_total", "", "rows of all steps"}, s.Rows)
+	e.drafts(s)
 	e.seconds(names{"step_seconds_total", "", "time in steps"}, s.StepTime.Seconds())
 	e.seconds(names{"forward_seconds_total", "", "time in the model"}, s.ForwardTime.Seconds())
 	e.seconds(names{"sample_seconds_total", "", "time in sampling"}, s.SampleTime.Seconds())
@@ -151,6 +152,26 @@ func (e *emitter) totals(s *engine.Stats) {
 				return prometheus.MustNewConstMetric(d, prometheus.CounterValue, n, l...)
 			}, why.String())
 	}
+}
+
+// drafts are the counts of tokens that were guessed ahead.
+func (e *emitter) drafts(s *engine.Stats) {
+	e.total(names{"drafts_total", "spec_decode_num_drafts_total", "guesses of the next tokens that had rows in a step"}, s.Drafts)
+	e.total(names{"draft_tokens_total", "spec_decode_num_draft_tokens_total", "tokens of these guesses"}, s.DraftTokens)
+	e.total(names{"draft_tokens_accepted_total", "spec_decode_num_accepted_tokens_total", "tokens of these guesses that were right"}, accepted(s))
+	for i, n := range s.Accepted {
+		e.each(names{"draft_tokens_accepted_by_position_total", "spec_decode_num_accepted_tokens_per_pos_total", "the same by the place in the guess"},
+			[]string{"position"}, func(d *prometheus.Desc, l ...string) prometheus.Metric {
+				return prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), l...)
+			}, strconv.Itoa(i))
+	}
+}
+
+func accepted(s *engine.Stats) (n uint64) {
+	for _, at := range s.Accepted {
+		n += at
+	}
+	return n
 }
 
 // llamaCPP sends what llama-server measures and this server does, too, under its
@@ -169,6 +190,9 @@ func (e *emitter) llamaCPP(s *engine.Stats) {
 		{"tokens_predicted_total", "Number of generation tokens processed.", prometheus.CounterValue, float64(s.GeneratedTokens)},
 		{"n_decode_total", "Total number of steps.", prometheus.CounterValue, float64(s.Steps)},
 		{"n_busy_slots_per_decode", "Average number of busy slots per step.", prometheus.CounterValue, float64(busy) / float64(max(s.Steps, 1))},
+		{"spec_decode_num_drafts_total", "Number of drafts.", prometheus.CounterValue, float64(s.Drafts)},
+		{"spec_decode_num_draft_tokens_total", "Number of draft tokens.", prometheus.CounterValue, float64(s.DraftTokens)},
+		{"spec_decode_num_accepted_tokens_total", "Number of accepted draft tokens.", prometheus.CounterValue, float64(accepted(s))},
 		{"requests_processing", "Number of requests processing.", prometheus.GaugeValue, float64(s.Running)},
 		{"requests_deferred", "Number of requests deferred.", prometheus.GaugeValue, float64(s.Waiting)},
 	} {

@@ -45,6 +45,7 @@ func TestMetrics(t *testing.T) {
 		"vllm:prompt_tokens_cached_total":            dto.MetricType_COUNTER,
 		"vllm:admission_rejections_total":            dto.MetricType_COUNTER,
 		"vllm:num_preemptions_total":                 dto.MetricType_COUNTER,
+		"vllm:spec_decode_num_drafts_total":          dto.MetricType_COUNTER,
 		"vllm:request_success_total":                 dto.MetricType_COUNTER,
 		"vllm:time_to_first_token_seconds":           dto.MetricType_HISTOGRAM,
 		"vllm:inter_token_latency_seconds":           dto.MetricType_HISTOGRAM,

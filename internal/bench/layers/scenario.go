@@ -55,7 +55,7 @@ func (s *Scenario) Check() error {
 func (s *Scenario) batch() int { return min(s.Concurrency, s.MaxBatch, s.Requests) }
 
 // open loads the model as the server would, but without the cache of prefixes: all requests have the same prompt, and a hit would
-// skip the work that is to be measured.
+// skip the work that is to be measured. Nor are tokens guessed ahead, which would have the layers do different work.
 func (s *Scenario) open() (*instance.Instance, error) {
 	tier, err := cpu.ParseTier(s.Tier)
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *Scenario) open() (*instance.Instance, error) {
 	}
 	instance.Tune(s.Threads)
 	return instance.Open(s.Model, instance.Options{Tier: tier, Threads: s.Threads, Context: s.Ctx, MaxBatch: s.MaxBatch,
-		MaxQueue: max(256, s.Concurrency), KV: s.KV, NoPrefix: true})
+		MaxQueue: max(256, s.Concurrency), KV: s.KV, NoPrefix: true, NoGuesses: true})
 }
 
 // text makes the prompt for a caller that has not loaded the model.

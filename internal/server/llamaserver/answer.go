@@ -52,9 +52,11 @@ func (w *writer) final(index int, r *serving.Result) *api.Completion {
 }
 
 func timings(t serving.Timing) *api.Timings {
+	drafted, accepted := t.Drafts()
 	return &api.Timings{
 		CacheN: t.Cached, PromptN: t.Prompt, PromptMS: t.PromptMS, PromptPerTokenMS: t.PromptPerToken, PromptPerSecond: t.PromptPerSecond,
 		PredictedN: t.Predicted, PredictedMS: t.PredictedMS, PredictedPerTokenMS: t.PredictedPerToken, PredictedPerSecond: t.PredictedPerSecond,
+		DraftN: drafted, DraftNAccepted: accepted,
 	}
 }
 

@@ -69,10 +69,12 @@ func usage(results []*serving.Result, perPrompt int) *api.Usage {
 // timings are llama-server's, of one result.
 func timings(r *serving.Result) *api.Timings {
 	ms := serving.Milliseconds(r)
+	drafted, accepted := ms.Drafts()
 	return &api.Timings{
 		CacheN: ms.Cached, PromptN: ms.Prompt, PromptMS: ms.PromptMS,
 		PromptPerTokenMS: ms.PromptPerToken, PromptPerSecond: ms.PromptPerSecond,
 		PredictedN: ms.Predicted, PredictedMS: ms.PredictedMS,
 		PredictedPerTokenMS: ms.PredictedPerToken, PredictedPerSecond: ms.PredictedPerSecond,
+		DraftN: drafted, DraftNAccepted: accepted,
 	}
 }

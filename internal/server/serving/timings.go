@@ -11,12 +11,22 @@ type Timing struct {
 	Cached, Prompt, Predicted                          int // tokens; Prompt without the cached ones
 	PromptMS, PromptPerToken, PromptPerSecond          float64
 	PredictedMS, PredictedPerToken, PredictedPerSecond float64
+	Drafted, Accepted                                  int // tokens that were guessed ahead, and those that were right
+}
+
+// Drafts are the counts of guessed tokens as llama-server has them: absent where none
+// was guessed.
+func (t *Timing) Drafts() (drafted, accepted *int) {
+	if t.Drafted == 0 {
+		return nil, nil
+	}
+	return &t.Drafted, &t.Accepted
 }
 
 // Milliseconds computes a result's timing. Rates are 0 where nothing was done.
 func Milliseconds(r *Result) Timing {
 	t := Rates(r.Timings.Prefill(), r.Timings.Decode(), r.Prompt-r.Cached, r.Completion)
-	t.Cached = r.Cached
+	t.Cached, t.Drafted, t.Accepted = r.Cached, r.Timings.Drafted, r.Timings.Accepted
 	return t
 }
 
