@@ -7,7 +7,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: site agents embeddings bfcl clients parity parity-archs run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
+.PHONY: release site agents embeddings bfcl clients parity parity-archs run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -130,6 +130,9 @@ bench-layers: build ## where the throughput goes, with every axis, beside llama-
 site: ## the documents as a static site in bin/site, without a warning or a dead link (needs python3 and a package index)
 	bench/peers.sh $(PEERS) site
 	docs/site/build.sh $(PEERS)/site/bin/python
+
+release: ## archives, packages, formula, checksums and bill of materials in dist/ (needs tar, gzip, zip)
+	tools/release/release.sh dist
 
 figures: ## draw the newest results of bench/results into docs/figures
 	$(GO) run ./cmd/penstock-figures --figures docs/figures $(ARGS)
