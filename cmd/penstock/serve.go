@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/hub"
 	"github.com/penstock-llm/penstock/internal/instance"
@@ -31,6 +32,7 @@ type serveCommand struct {
 
 	MaxQueue       int           `help:"Requests that wait beyond those that run; more are refused with 429." default:"256" env:"PENSTOCK_MAX_QUEUE"`
 	RequestTimeout time.Duration `help:"Longest generation; 0: no limit." default:"0" env:"PENSTOCK_REQUEST_TIMEOUT" reload:""`
+	StepLimit      time.Duration `help:"A step that takes longer is reported: the log says what it computes, /livez turns 503; 0: never." default:"5m" env:"PENSTOCK_STEP_LIMIT"`
 	DrainTimeout   time.Duration `help:"On SIGTERM, time for running requests to finish." default:"30s" env:"PENSTOCK_DRAIN_TIMEOUT" reload:""`
 	Guard          guardFlags    `embed:""`
 	Pages          pageFlags     `embed:""`
@@ -59,6 +61,7 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, parsed *kong.Con
 		return err
 	}
 	options.OnPanic = func(value any, stack []byte) { logger.Error("a step failed", "panic", value, "stack", string(stack)) }
+	options.StepLimit, options.OnStuck = c.StepLimit, func(s engine.Stuck) { logStuck(logger, &s) }
 	tracer, err := newTracer(ctx, logger)
 	if err != nil {
 		return err
@@ -268,4 +271,23 @@ func (c *serveCommand) logger(term terminal, level *slog.LevelVar) (*slog.Logger
 		return slog.New(slog.NewJSONHandler(term.err, options)), nil
 	}
 	return slog.New(slog.NewTextHandler(term.err, options)), nil
+}
+
+// logStuck logs a step that does not end: what it computes, and when the engine has
+// them, the stacks of those who compute it.
+func logStuck(log *slog.Logger, s *engine.Stuck) {
+	if s.Over {
+		log.Warn("a step that took too long has ended", "step", s.Step, "took_at_least", s.For)
+		return
+	}
+	attrs := []any{"step", s.Step, "for", s.For, "rows", s.Rows, "streams", s.Streams, "requests", len(s.Running)}
+	if s.Stack != nil {
+		log.Error("a step still does not end", append(attrs, "stack", string(s.Stack))...)
+		return
+	}
+	for _, r := range s.Running {
+		attrs = append(attrs, fmt.Sprintf("request_%d", r.Number),
+			fmt.Sprintf("%d of %d prompt tokens, %d tokens of the answer", r.Computed, r.Prompt, r.Decoded))
+	}
+	log.Error("a step does not end", attrs...)
 }

@@ -33,6 +33,12 @@ type Config struct {
 
 	// OnPanic is told of a panic in a step, which its requests see as an error.
 	OnPanic func(value any, stack []byte)
+	// StepLimit is how long a step may take before OnStuck is told, requests are
+	// refused with ErrStuck, and Stats say so, until it has ended; 0: any time.
+	// OnStuck is called up to three times for a step: at once, with the stacks a
+	// quarter of the limit later, and when it has ended after all.
+	StepLimit time.Duration
+	OnStuck   func(Stuck)
 	// Explain puts the value of a panic into words, for OnPanic and for the
 	// requests; nil leaves it as it is.
 	Explain func(value any) any
@@ -81,6 +87,8 @@ type Engine struct {
 	numbers  atomic.Uint64            // requests so far
 	done     chan struct{}            // the loop has ended
 
+	dog watchdog
+
 	// The loop's own.
 	sched   *sched.Scheduler
 	streams []*Stream // in the scheduler
@@ -107,6 +115,9 @@ func New(x Executor, pool Runner, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	go e.loop()
+	if cfg.StepLimit > 0 {
+		go e.watch()
+	}
 	return e, nil
 }
 
@@ -194,7 +205,9 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 // Room returns why Submit would refuse any request at this moment, or nil. A
 // caller for whom a prompt is expensive to make asks before it makes one.
 func (e *Engine) Room() error {
-	switch {
+	switch stuck := e.dog.stuck.Load(); {
+	case stuck > 0:
+		return &StuckError{For: time.Duration(stuck)}
 	case e.broken.Load():
 		return &BrokenError{Retry: max(0, time.Until(time.Unix(0, e.resume.Load())))}
 	case e.closed.Load():
@@ -283,7 +296,9 @@ func (e *Engine) loop() {
 			}
 			continue
 		}
-		if e.step() {
+		worked := e.step()
+		e.dog.step.Store(0)
+		if worked {
 			continue
 		}
 		if e.closed.Load() && e.requests.live() == 0 {

@@ -154,6 +154,7 @@ type Stats struct {
 	Broken           bool          // requests are refused until it has restarted
 	RestartIn        time.Duration // if it is broken
 	Restarts         uint64        // so far
+	Stuck            time.Duration // for which a step has not ended; 0: all is well
 
 	Steps, Rows, Preemptions, Evictions uint64
 	PrefixQueryTokens, PrefixHitTokens  uint64
@@ -201,6 +202,7 @@ func (e *Engine) Stats() Stats {
 		DraftTokens:        c.draftTokens.Load(),
 		Accepted:           loadAll(c.accepted[:]),
 	}
+	s.Stuck = time.Duration(e.dog.stuck.Load())
 	s.Running, s.Waiting = e.requests.places(e.cfg.MaxBatch, e.cfg.MaxQueue)
 	if s.Broken {
 		s.RestartIn = max(0, time.Until(time.Unix(0, e.resume.Load())))
@@ -231,6 +233,7 @@ func (s *Stats) Add(o *Stats) {
 	s.Broken = s.Broken || o.Broken
 	s.RestartIn = max(s.RestartIn, o.RestartIn)
 	s.Restarts += o.Restarts
+	s.Stuck = max(s.Stuck, o.Stuck)
 	s.Steps += o.Steps
 	s.Rows += o.Rows
 	s.Preemptions += o.Preemptions
@@ -255,7 +258,7 @@ func (s *Stats) Add(o *Stats) {
 func (s *Stats) Totals() *Stats {
 	t := *s
 	t.Running, t.Waiting, t.Blocks, t.FreeBlocks, t.CachedBlocks = 0, 0, 0, 0, 0
-	t.KVUsage, t.Broken, t.RestartIn = 0, false, 0
+	t.KVUsage, t.Broken, t.RestartIn, t.Stuck = 0, false, 0, 0
 	return &t
 }
 

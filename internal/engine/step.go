@@ -18,6 +18,7 @@ func (e *Engine) step() (worked bool) {
 	}
 	e.lease()
 	defer e.release()
+	e.dog.step.Store(e.steps + 1)
 	start := time.Now()
 	e.propose()
 	plan := e.sched.Schedule(e.pace.budget())
@@ -27,6 +28,8 @@ func (e *Engine) step() (worked bool) {
 	}
 	worked, e.plan = true, plan
 	e.steps++
+	e.dog.rows.Store(int64(plan.Batch.Rows()))
+	e.dog.streams.Store(int64(plan.Streams))
 	e.begin(plan, start)
 	logits := e.x.Forward(&plan.Batch)
 	forward := time.Now()

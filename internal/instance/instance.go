@@ -37,6 +37,8 @@ type Options struct {
 	NoPrefix    bool          // do not share the blocks of common prefixes
 	NoGuesses   bool          // do not guess tokens ahead where rows of a step are free
 	OnPanic     func(value any, stack []byte)
+	StepLimit   time.Duration // see engine.Config
+	OnStuck     func(engine.Stuck)
 	Progress    func(done, total int64) // bytes of weights loaded
 }
 
@@ -173,6 +175,8 @@ func (in *Instance) load(o Options) (err error) {
 		Encoder:     config.Encoder,
 		Kernels:     kernel.New(o.Tier),
 		OnPanic:     o.OnPanic,
+		StepLimit:   o.StepLimit,
+		OnStuck:     o.OnStuck,
 		Explain:     in.explain,
 	})
 	if err == nil {

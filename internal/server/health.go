@@ -8,6 +8,7 @@ import (
 	"time"
 
 	api "github.com/penstock-llm/penstock/api/native"
+	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/server/llamaserver"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
@@ -40,6 +41,10 @@ func (s *Server) livez(call *serving.Call) *serving.Error {
 	// Loading and draining are parts of a life; a broken engine is not.
 	if err := s.app.Models.Ready(); err != nil && err.IsBroken() {
 		return err
+	}
+	// A step that hangs keeps the workers, which all models share.
+	if stuck := s.app.Models.Usage().All.Stats.Stuck; stuck > 0 {
+		return serving.FromEngine(&engine.StuckError{For: stuck})
 	}
 	return call.JSON(http.StatusOK, map[string]string{"status": "ok"})
 }

@@ -150,11 +150,20 @@ func brokenEngine(retry time.Duration) *Error {
 		Message: "the engine has failed repeatedly and takes no requests until it has restarted", RetryAfter: 1 + int(retry/time.Second)}
 }
 
-const engineBroken = "engine_broken"
+// stuckEngine is a 503: a step of the engine does not end.
+func stuckEngine(since time.Duration) *Error {
+	return &Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Code: engineStuck,
+		Message: fmt.Sprintf("a step of the engine has not ended for %v; the server may have to be restarted", since), RetryAfter: 30}
+}
+
+const (
+	engineBroken = "engine_broken"
+	engineStuck  = "engine_stuck"
+)
 
 // IsBroken says that an error is the engine's, rather than a phase of the
 // server's life.
-func (e *Error) IsBroken() bool { return e.Code == engineBroken }
+func (e *Error) IsBroken() bool { return e.Code == engineBroken || e.Code == engineStuck }
 
 // timedOut is a 504: the generation ran longer than the server allows.
 func timedOut() *Error {
@@ -177,6 +186,7 @@ func FromEngine(err error) *Error {
 	var long *engine.TooLongError
 	var param *sample.ParamError
 	var broken *engine.BrokenError
+	var stuck *engine.StuckError
 	switch {
 	case errors.As(err, &long):
 		return TooLong(long.Prompt, long.Context, "")
@@ -195,6 +205,8 @@ func FromEngine(err error) *Error {
 		return Bad("prompt", "the prompt has no tokens")
 	case errors.Is(err, engine.ErrToken):
 		return Bad("prompt", "the prompt has a token that is not in the vocabulary")
+	case errors.As(err, &stuck):
+		return stuckEngine(stuck.For)
 	case errors.As(err, &broken):
 		return brokenEngine(broken.Retry)
 	case errors.Is(err, engine.ErrNotFinite), errors.Is(err, sample.ErrNotFinite):
