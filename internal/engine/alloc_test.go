@@ -64,8 +64,13 @@ func TestStepAllocs(t *testing.T) {
 			}
 			streams = append(streams, s)
 		}
+		var v View
+		v.grow(&e.cfg)
 		step := func() {
 			e.collect()
+			e.wanted.Store(&v) // somebody looks at every step
+			e.show()
+			<-e.views.filled
 			e.step()
 			for _, s := range streams {
 				for s.Ready() > 0 {
@@ -83,6 +88,9 @@ func TestStepAllocs(t *testing.T) {
 		}
 		if s := e.Stats(); name == "guesses" && (s.DraftTokens == 0 || sum(s.Accepted) == 0) {
 			t.Errorf("%d tokens guessed, %v accepted", s.DraftTokens, s.Accepted)
+		}
+		if len(v.Sequences) != 8 || v.Step.Rows == 0 {
+			t.Errorf("%s: the viewer sees %d sequences, %d rows", name, len(v.Sequences), v.Step.Rows)
 		}
 		if e.sched.Running() != 8 {
 			t.Errorf("%s: %d running", name, e.sched.Running())

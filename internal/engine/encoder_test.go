@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/penstock-llm/penstock/internal/kernel"
-	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
@@ -24,7 +23,7 @@ func encoder(t *testing.T, o tinymodel.Options, cfg Config) (*Engine, *model.Mod
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := m.NewStore(kvcache.Room{Blocks: cfg.Blocks})
+	c, err := m.NewCache(cfg.Blocks)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/kernel"
-	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/sched"
 )
@@ -31,9 +30,6 @@ type Config struct {
 	Speculate   bool       // guess tokens that are to come, where rows of a step are free
 	Encoder     bool       // the executor makes embeddings only, of texts that are whole in a step
 	Kernels     kernel.Set // for sampling
-
-	Window       int // positions that a row sees in the layers that have blocks of their own; 0: there are no such layers
-	WindowBlocks int // their blocks
 
 	// OnPanic is told of a panic in a step, which its requests see as an error.
 	OnPanic func(value any, stack []byte)
@@ -89,7 +85,9 @@ type Engine struct {
 	flushes  chan chan int            // who wants the prefix cache to be emptied
 	places   []atomic.Pointer[Stream] // [MaxBatch] requests that take part in the steps
 	numbers  atomic.Uint64            // requests so far
-	done     chan struct{}            // the loop has ended
+	wanted   atomic.Pointer[View]     // what a viewer has lent, until the loop fills it in
+	views    views
+	done     chan struct{} // the loop has ended
 
 	dog watchdog
 
@@ -154,6 +152,7 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 	}
 	e.job.init(e, x.MaxLogits())
 	e.stats.init(cfg.MaxBatch)
+	e.views.init(cfg.MaxBatch)
 	e.stats.publish(e)
 	return e, nil
 }
@@ -162,20 +161,18 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 func (e *Engine) reset() (err error) {
 	const panel = 8 // rows that the kernels compute at once
 	e.sched, err = sched.New(sched.Config{
-		Blocks:       e.cfg.Blocks,
-		BlockSize:    e.cfg.BlockTokens,
-		Window:       e.cfg.Window,
-		WindowBlocks: e.cfg.WindowBlocks,
-		Context:      e.cfg.Context,
-		MaxSeqs:      e.cfg.MaxBatch,
-		MaxQueue:     e.cfg.MaxQueue,
-		MaxRows:      e.cfg.StepBudget,
-		Align:        panel,
-		MaxLogits:    e.x.MaxLogits(),
-		AgeSteps:     e.cfg.AgeSteps,
-		PrefixCache:  e.cfg.PrefixCache,
-		EOG:          e.cfg.EOG,
-		Whole:        e.cfg.Encoder,
+		Blocks:      e.cfg.Blocks,
+		BlockSize:   e.cfg.BlockTokens,
+		Context:     e.cfg.Context,
+		MaxSeqs:     e.cfg.MaxBatch,
+		MaxQueue:    e.cfg.MaxQueue,
+		MaxRows:     e.cfg.StepBudget,
+		Align:       panel,
+		MaxLogits:   e.x.MaxLogits(),
+		AgeSteps:    e.cfg.AgeSteps,
+		PrefixCache: e.cfg.PrefixCache,
+		EOG:         e.cfg.EOG,
+		Whole:       e.cfg.Encoder,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
@@ -296,6 +293,7 @@ func (e *Engine) loop() {
 	for {
 		e.collect()
 		e.flush()
+		e.show()
 		if e.broken.Load() {
 			if e.rest(); e.closed.Load() && e.requests.live() == 0 {
 				return
@@ -332,11 +330,7 @@ const stock = 256
 // next, so that no step waits for it. It reports whether there is more to do.
 func (e *Engine) prepare() (more bool) {
 	x, ok := e.x.(preparer)
-	room := kvcache.Room{Blocks: min(e.sched.Reach()+stock, e.cfg.Blocks)}
-	if e.cfg.Window > 0 {
-		room.Windows = min(e.sched.WindowReach()+stock, e.cfg.WindowBlocks)
-	}
-	return ok && x.Prepare(room)
+	return ok && x.Prepare(min(e.sched.Reach()+stock, e.cfg.Blocks))
 }
 
 // collect takes in what has been submitted.

@@ -46,6 +46,7 @@ func (e *Engine) step() (worked bool) {
 	e.stats.publish(e) // before a reader learns that its request has ended
 	e.deliver(plan, start, forward, now)
 	e.stats.step(e, plan, start, forward, now)
+	e.views.note(e, plan, [3]time.Time{start, forward, now})
 	return true
 }
 
@@ -200,6 +201,7 @@ func (e *Engine) end(s *Stream, f Finish, now time.Time) {
 	s.timings.Finished = now
 	f.Timings = s.timings
 	s.finish = f
+	e.views.past(s)
 	s.published.Store(int64(s.written))
 	e.stats.ended(s)
 	left := e.requests.leave(s.started) // all numbers are right when a reader learns of the end

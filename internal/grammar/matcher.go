@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/penstock-llm/penstock/internal/grammar/regex"
 )
 
 // ErrRefused is what Accept and AcceptBytes return for what may not come next.
@@ -240,9 +242,9 @@ func (a *arena) only(id int32) (only byte, next int32) {
 	if a.configs[id].complete {
 		return 0, dead
 	}
-	classes := a.configs[id].classes
+	edges := a.configs[id].edges
 	for b := 0; b < 256; {
-		end := classes.Next(b)
+		end := regex.NextEdge(&edges, b)
 		if to := a.step(id, byte(b)); to != dead {
 			if next != dead || end-b > 1 {
 				return 0, dead

@@ -88,7 +88,7 @@ type Instance struct {
 	File      *gguf.File
 	Tokenizer *tokenizer.Tokenizer
 	Model     *model.Model
-	Store     *kvcache.Store
+	Cache     *kvcache.Cache
 	Engine    *engine.Engine
 	Loaded    time.Duration // what loading took
 }
@@ -158,17 +158,13 @@ func (in *Instance) load(o Options) (err error) {
 	if err = errors.Join(err, v.err); err != nil {
 		return err
 	}
-	if in.Store, err = in.Model.NewStore(kvcache.Room{Blocks: p.blocks, Windows: p.windows}); err != nil {
+	if in.Cache, err = in.Model.NewCache(p.blocks); err != nil {
 		return err
 	}
-	in.Engine, err = engine.New(engine.ForModel(in.Model, in.Store), in.Model.Pool(), engine.Config{
+	in.Engine, err = engine.New(engine.ForModel(in.Model, in.Cache), in.Model.Pool(), engine.Config{
 		Blocks:      p.blocks,
 		BlockTokens: kvcache.BlockTokens,
 		Context:     p.context,
-
-		Window:       n.Window,
-		WindowBlocks: p.windows,
-
 		MaxBatch:    o.MaxBatch,
 		MaxQueue:    o.MaxQueue,
 		StepBudget:  o.StepBudget,
@@ -199,8 +195,8 @@ func (in *Instance) Close() error {
 		in.Engine.Close()
 	}
 	var errs []error
-	if in.Store != nil {
-		errs = append(errs, in.Store.Close())
+	if in.Cache != nil {
+		errs = append(errs, in.Cache.Close())
 	}
 	if in.Model != nil {
 		errs = append(errs, in.Model.Close())

@@ -35,7 +35,8 @@ func TestExported(t *testing.T) {
 
 // called are methods that libraries call through their interfaces.
 var called = []string{"String", "Error", "Unwrap", "Read", "Write", "Close", "Len", "Less", "Swap", "ServeHTTP", "Flush",
-	"MarshalJSON", "UnmarshalJSON", "UnmarshalJSONFrom", "MarshalJSONTo", "MarshalText", "Plot", "DataRange", "Describe", "Collect"}
+	"MarshalJSON", "UnmarshalJSON", "UnmarshalJSONFrom", "MarshalJSONTo", "MarshalText", "Plot", "DataRange", "Describe", "Collect",
+	"Trigger", "IsRaw", "Dump", "Transform", "RegisterFuncs", "CanInterruptParagraph", "CanAcceptIndentedLine"}
 
 // uses is what the packages use of each other.
 type uses struct {

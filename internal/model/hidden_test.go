@@ -10,7 +10,6 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/hub/hubtest"
-	"github.com/penstock-llm/penstock/internal/kvcache"
 	. "github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
@@ -22,7 +21,7 @@ import (
 func pass(t *testing.T, m *Model, tokens, logits, hidden []int32) (l, h [][]float32) {
 	t.Helper()
 	blocks := (len(tokens) + 15) / 16
-	c, err := m.NewStore(kvcache.Room{Blocks: blocks})
+	c, err := m.NewCache(blocks)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -431,25 +431,6 @@ func TestPanicIsA500(t *testing.T) {
 	}
 }
 
-func TestUI(t *testing.T) {
-	f := newFixture(t, "x")
-	for path, kind := range map[string]string{"/ui/": "text/html", "/ui/app.js": "text/javascript", "/ui/style.css": "text/css", "/ui/icon.svg": "image/svg"} {
-		a := f.do(t, "GET", path, "")
-		if a.status != 200 || !strings.HasPrefix(a.header.Get("Content-Type"), kind) || a.header.Get("Content-Security-Policy") == "" {
-			t.Errorf("%s: %d %v", path, a.status, a.header)
-		}
-		if strings.Contains(a.body, "https://") || strings.Contains(strings.ReplaceAll(a.body, "http://www.w3.org/2000/svg", ""), "http://") {
-			t.Errorf("%s has an external address", path)
-		}
-		if again := f.do(t, "GET", path, "", "If-None-Match", a.header.Get("ETag")); again.status != 304 || again.body != "" {
-			t.Errorf("%s: status %d for a page that is known", path, again.status)
-		}
-	}
-	if a := f.do(t, "GET", "/ui", ""); a.status != 302 {
-		t.Errorf("/ui: status %d", a.status)
-	}
-}
-
 // However many clients come in whatever mode, all get their answer and nothing
 // is left behind.
 func TestManyClients(t *testing.T) {

@@ -153,3 +153,20 @@ func (r *Registry) Config(l *Listed) model.Config {
 	r.described[l.Path] = d
 	return d.config
 }
+
+// Listed describes the model that a request names, or that of requests which name
+// none, if the client may use it.
+func (c *Call) Listed(name string) (Listed, *Error) {
+	if err := c.mayAsk(name); err != nil {
+		return Listed{}, err
+	}
+	if name != "" {
+		return c.App.Models.Lookup(name)
+	}
+	for _, l := range c.App.Models.Listing() {
+		if l.Main {
+			return l, nil
+		}
+	}
+	return Listed{}, Loading()
+}

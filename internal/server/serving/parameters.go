@@ -77,6 +77,8 @@ func RouteOf(path string) Routes {
 		return OnOllamaName
 	case "/models/load", "/models/unload":
 		return OnModel
+	case "/ui/render":
+		return onRender
 	}
 	return embeddingRouteOf(path)
 }
@@ -293,7 +295,7 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	ignored(OnChat, "verbosity", "a hint to OpenAI's own models"),
 	ignored(onOpenAI, "spaces_between_special_tokens", "no spaces are ever added"),
 	ignored(onOpenAI, "request_id", "the header x-request-id has it"),
-}), embeddingParameters)
+}), embeddingParameters, pageParameters)
 
 // withOptions adds a row for each parameter that all routes know and Ollama's
 // routes have among their options.

@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-llm/penstock/api/native"
 	"github.com/penstock-llm/penstock/api/ollama"
 	"github.com/penstock-llm/penstock/api/openai"
+	"github.com/penstock-llm/penstock/api/page"
 	"github.com/penstock-llm/penstock/api/rerank"
 	"github.com/penstock-llm/penstock/api/responses"
 )
@@ -48,6 +49,7 @@ var columns = []struct {
 	{OnOllamaEmbed, []string{"/api/embed"}, ollama.EmbedRequest{}},
 	{OnOllamaVector, []string{"/api/embeddings"}, ollama.VectorRequest{}},
 	{OnRerank, []string{"/rerank", "/v1/rerank", "/v2/rerank"}, rerank.Request{}},
+	{onRender, []string{"/ui/render"}, page.RenderRequest{}},
 	{OnScore, []string{"/score", "/v1/score"}, rerank.ScoreRequest{}},
 }
 
