@@ -60,17 +60,7 @@ func memoryLimit(root fs.FS) uint64 {
 }
 
 // physicalMemory is MemTotal of /proc/meminfo.
-func physicalMemory(root fs.FS) uint64 {
-	for line := range strings.Lines(read(root, "proc/meminfo")) {
-		if rest, ok := strings.CutPrefix(line, "MemTotal:"); ok {
-			if f := strings.Fields(rest); len(f) == 2 && f[1] == "kB" {
-				n, _ := strconv.ParseUint(f[0], 10, 54)
-				return n << 10
-			}
-		}
-	}
-	return 0
-}
+func physicalMemory(root fs.FS) uint64 { return meminfo(root, "MemTotal:") }
 
 // cpuQuota is how many processors the cgroup in dir pays for.
 func cpuQuota(root fs.FS, dir string) (float64, bool) {
