@@ -13,6 +13,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/loadtest"
 	"github.com/penstock-llm/penstock/internal/bench/peers"
 	"github.com/penstock-llm/penstock/internal/bench/report"
+	"github.com/penstock-llm/penstock/internal/bench/speculation"
 	"github.com/penstock-llm/penstock/internal/bench/stats"
 	"github.com/penstock-llm/penstock/internal/bench/steps"
 	"github.com/penstock-llm/penstock/internal/bench/structured"
@@ -21,17 +22,18 @@ import (
 
 // benchCommand is the family of measurements; the packages of internal/bench have what they do.
 type benchCommand struct {
-	Layers     layersCommand     `cmd:"" help:"Where the throughput goes: from the arithmetic to the client, layer by layer."`
-	Layer      layerCommand      `cmd:"" hidden:"" help:"One layer, or its client, in a process of its own."`
-	Load       loadCommand       `cmd:"" help:"Measure any server under load: OpenAI, native or Ollama API."`
-	Compare    compareCommand    `cmd:"" help:"The same load on several servers, in alternated rounds."`
-	Peers      peersCommand      `cmd:"" help:"The table of peers: llama.cpp and OpenVINO GenAI beside this server."`
-	Kernels    kernelsCommand    `cmd:"" help:"The matrix products of every format, against the machine's limits."`
-	Steps      stepsCommand      `cmd:"" help:"A model's steps by kind of work, against the machine's limits."`
-	Grammar    grammarCommand    `cmd:"" help:"Structured output: schemas served right, and the time of the masks."`
-	Structured structuredCommand `cmd:"" help:"Tokens per second under a schema, beside free text."`
-	Mock       mockCommand       `cmd:"" help:"The front end alone, over an executor that computes nothing."`
-	Report     reportCommand     `cmd:"" help:"The history of results, and whether two of them differ."`
+	Layers      layersCommand      `cmd:"" help:"Where the throughput goes: from the arithmetic to the client, layer by layer."`
+	Layer       layerCommand       `cmd:"" hidden:"" help:"One layer, or its client, in a process of its own."`
+	Load        loadCommand        `cmd:"" help:"Measure any server under load: OpenAI, native or Ollama API."`
+	Compare     compareCommand     `cmd:"" help:"The same load on several servers, in alternated rounds."`
+	Peers       peersCommand       `cmd:"" help:"The table of peers: llama.cpp and OpenVINO GenAI beside this server."`
+	Kernels     kernelsCommand     `cmd:"" help:"The matrix products of every format, against the machine's limits."`
+	Steps       stepsCommand       `cmd:"" help:"A model's steps by kind of work, against the machine's limits."`
+	Grammar     grammarCommand     `cmd:"" help:"Structured output: schemas served right, and the time of the masks."`
+	Structured  structuredCommand  `cmd:"" help:"Tokens per second under a schema, beside free text."`
+	Speculation speculationCommand `cmd:"" help:"Tokens per second with tokens guessed ahead and without."`
+	Mock        mockCommand        `cmd:"" help:"The front end alone, over an executor that computes nothing."`
+	Report      reportCommand      `cmd:"" help:"The history of results, and whether two of them differ."`
 }
 
 type layersCommand struct{ layers.Layers }
@@ -97,6 +99,19 @@ func (c *structuredCommand) Run(ctx context.Context, cli *commands, term termina
 		return err
 	}
 	return c.Structured.Run(ctx, term.out)
+}
+
+type speculationCommand struct{ speculation.Speculation }
+
+func (c *speculationCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
+	c.Progress = bars(term)
+	if c.Speculation.Model, err = cli.fetch(ctx, term, c.Speculation.Model); err != nil {
+		return err
+	}
+	if c.Tier, err = cli.tier(); err != nil {
+		return err
+	}
+	return c.Speculation.Run(ctx, term.out)
 }
 
 type mockCommand struct{ layers.Mock }

@@ -65,7 +65,7 @@ func (g greeting) print(out io.Writer, in *instance.Instance, kv fmt.Stringer) {
 	}
 	url := g.target().url
 	fmt.Fprintf(out, greetingText, config.Name, config.Quantization, float64(config.Params)/1e6, in.Loaded.Seconds(), float64(config.WeightBytes)/1e6,
-		e.Kernels.Tier(), in.Model.Pool().Workers(), cpu.Name(), e.Context, e.MaxBatch, kv, float64(in.Cache.Bytes())/1e6,
+		e.Kernels.Tier(), in.Model.Pool().Workers(), cpu.Name(), e.Context, e.MaxBatch, kv, float64(in.Store.Bytes())/1e6,
 		url, g.ask("/v1/chat/completions", chatBody), g.measure(), note)
 }
 

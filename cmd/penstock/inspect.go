@@ -41,6 +41,10 @@ type fit struct {
 	Weights  uint64 `json:"weights"`
 	Buffers  uint64 `json:"buffers"`
 	PerToken uint64 `json:"kv_per_token"`
+	Beyond   uint64 `json:"kv_per_token_beyond_window"` // of tokens that layers with a window do not keep
+	Window   int    `json:"kv_window"`                  // positions of that window, 0: there is none
+	Saved    uint64 `json:"kv_saved"`                   // by layers with a window, in bytes
+	Tokens   int    `json:"kv_tokens"`
 	Cache    uint64 `json:"kv_cache"`
 	Context  int    `json:"context"`
 }
@@ -103,7 +107,7 @@ func fits(file *gguf.File, o instance.Options) fit {
 	m, err := instance.Estimate(file, o)
 	f := fit{
 		Runs: err == nil, Limit: o.MemoryLimit, Weights: m.Weights, Buffers: m.Buffers + m.File + m.Process,
-		PerToken: m.PerToken, Cache: m.Cache, Context: m.Context,
+		PerToken: m.PerToken, Beyond: m.Beyond, Window: m.Window, Saved: m.Saved, Tokens: m.Tokens, Cache: m.Cache, Context: m.Context,
 	}
 	if err != nil {
 		f.Problem = err.Error()
@@ -184,9 +188,13 @@ func (f *fit) print(out io.Writer) (err error) {
 		_, err = fmt.Fprintf(out, "Penstock cannot run it here: %s\n", f.Problem)
 		return err
 	}
-	_, err = fmt.Fprintf(out, "Served here: %s of weights, %s of buffers, a KV cache of %s for %d tokens (%s each);\n"+
+	beyond := ""
+	if f.Window > 0 {
+		beyond = fmt.Sprintf(", %s beyond the last %d of a sequence, which saves %s", bytesText(f.Beyond), f.Window, bytesText(f.Saved))
+	}
+	_, err = fmt.Fprintf(out, "Served here: %s of weights, %s of buffers, a KV cache of %s for %d tokens (%s each%s);\n"+
 		"up to %d tokens per sequence, within the limit of %s.\n",
-		bytesText(f.Weights), bytesText(f.Buffers), bytesText(f.Cache), f.Cache/max(f.PerToken, 1), bytesText(f.PerToken),
+		bytesText(f.Weights), bytesText(f.Buffers), bytesText(f.Cache), f.Tokens, bytesText(f.PerToken), beyond,
 		f.Context, bytesText(f.Limit))
 	return err
 }

@@ -212,6 +212,7 @@ func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal,
 	deployment := &server.Deployment{
 		ID: modelID(c.Model, in.File), Aliases: aliases(c.Model, c.Alias), Path: path, Created: time.Now(), Config: in.Model.Config(),
 		CPU: o.Tier.String(), Threads: in.Model.Pool().Workers(),
+		CacheBytes: in.Store.Bytes(), CacheSaved: in.Store.Saved(),
 		Engine: in.Engine, Tokenizer: in.Tokenizer, Chat: template, ParseSpecial: c.ParseSpecial, PairTemplate: pair,
 		Sampling: c.Defaults.settings(in.File.Sampling(), recommended(c.Model)),
 	}

@@ -5,12 +5,15 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/invariants"
 	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/sample"
+	"github.com/penstock-llm/penstock/internal/sched"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
 
@@ -26,6 +29,7 @@ type company struct {
 	cfg    Config
 	before []Request // run to their end first
 	with   []Request // run at the same time, submitted first
+	few    bool      // the layers with a window have blocks for two sequences
 	check  func(Finish) string
 }
 
@@ -87,6 +91,7 @@ func companies(crowd, length int) []company {
 				}
 				return ""
 			}},
+		{name: "with few window blocks", cfg: base, before: []Request{prefix}, with: others, few: true},
 		{name: "with the prefix of one that has ended", cfg: base, before: []Request{prefix}, check: hit},
 		{name: "with the prefix of one that runs", cfg: base, with: []Request{prefix}, check: hit},
 	}
@@ -191,13 +196,17 @@ func (c company) answerTo(t *testing.T, m *model.Model, o model.Options, r Reque
 // others have taken a few steps.
 func (c company) run(t *testing.T, m *model.Model, o model.Options, r Request) *Stream {
 	t.Helper()
-	cache, err := m.NewCache(c.cfg.Blocks)
+	store, err := m.NewStore(kvcache.Room{Blocks: c.cfg.Blocks, Windows: c.windows(m)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer cache.Close()
+	defer store.Close()
 	c.cfg.Kernels = kernel.New(o.Tier)
-	e, err := newEngine(ForModel(m, cache), m.Pool(), c.cfg)
+	if windowed(m) {
+		c.cfg.Window = m.Config().Window
+		c.cfg.WindowBlocks = c.windows(m)
+	}
+	e, err := newEngine(ForModel(m, store), m.Pool(), c.cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,6 +233,19 @@ func (c company) run(t *testing.T, m *model.Model, o model.Options, r Request) *
 		}
 	}
 	return s
+}
+
+// windowed reports whether some layers of a model keep a window only.
+func windowed(m *model.Model) bool { return m.Config().Windowed > 0 }
+
+// windows is the number of blocks that the layers with a window have, if there are any:
+// all that a batch may need, or next to nothing.
+func (c *company) windows(m *model.Model) int {
+	each, seqs := sched.WindowBlocks(m.Config().Window, batch.BlockTokens), c.cfg.MaxBatch
+	if c.few {
+		seqs = 2
+	}
+	return seqs*each + 1
 }
 
 // differ describes the first difference of two answers.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
@@ -23,7 +24,7 @@ func encoder(t *testing.T, o tinymodel.Options, cfg Config) (*Engine, *model.Mod
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := m.NewCache(cfg.Blocks)
+	c, err := m.NewStore(kvcache.Room{Blocks: cfg.Blocks})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/sched"
 )
@@ -30,6 +31,9 @@ type Config struct {
 	Speculate   bool       // guess tokens that are to come, where rows of a step are free
 	Encoder     bool       // the executor makes embeddings only, of texts that are whole in a step
 	Kernels     kernel.Set // for sampling
+
+	Window       int // positions that a row sees in the layers that have blocks of their own; 0: there are no such layers
+	WindowBlocks int // their blocks
 
 	// OnPanic is told of a panic in a step, which its requests see as an error.
 	OnPanic func(value any, stack []byte)
@@ -161,18 +165,20 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 func (e *Engine) reset() (err error) {
 	const panel = 8 // rows that the kernels compute at once
 	e.sched, err = sched.New(sched.Config{
-		Blocks:      e.cfg.Blocks,
-		BlockSize:   e.cfg.BlockTokens,
-		Context:     e.cfg.Context,
-		MaxSeqs:     e.cfg.MaxBatch,
-		MaxQueue:    e.cfg.MaxQueue,
-		MaxRows:     e.cfg.StepBudget,
-		Align:       panel,
-		MaxLogits:   e.x.MaxLogits(),
-		AgeSteps:    e.cfg.AgeSteps,
-		PrefixCache: e.cfg.PrefixCache,
-		EOG:         e.cfg.EOG,
-		Whole:       e.cfg.Encoder,
+		Blocks:       e.cfg.Blocks,
+		BlockSize:    e.cfg.BlockTokens,
+		Window:       e.cfg.Window,
+		WindowBlocks: e.cfg.WindowBlocks,
+		Context:      e.cfg.Context,
+		MaxSeqs:      e.cfg.MaxBatch,
+		MaxQueue:     e.cfg.MaxQueue,
+		MaxRows:      e.cfg.StepBudget,
+		Align:        panel,
+		MaxLogits:    e.x.MaxLogits(),
+		AgeSteps:     e.cfg.AgeSteps,
+		PrefixCache:  e.cfg.PrefixCache,
+		EOG:          e.cfg.EOG,
+		Whole:        e.cfg.Encoder,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
@@ -330,7 +336,11 @@ const stock = 256
 // next, so that no step waits for it. It reports whether there is more to do.
 func (e *Engine) prepare() (more bool) {
 	x, ok := e.x.(preparer)
-	return ok && x.Prepare(min(e.sched.Reach()+stock, e.cfg.Blocks))
+	room := kvcache.Room{Blocks: min(e.sched.Reach()+stock, e.cfg.Blocks)}
+	if e.cfg.Window > 0 {
+		room.Windows = min(e.sched.WindowReach()+stock, e.cfg.WindowBlocks)
+	}
+	return ok && x.Prepare(room)
 }
 
 // collect takes in what has been submitted.

@@ -34,25 +34,27 @@ type Runner interface {
 // waker is a Runner whose idle workers sleep: they can be roused ahead of work.
 type waker interface{ Wake() }
 
-// preparer is an Executor that can ask the system for the memory of the blocks below
-// n before they are used. A call asks for one piece, takes little time, and reports
-// whether there is more.
-type preparer interface{ Prepare(n int) (more bool) }
-
-// modelExecutor is a model with the cache that the scheduler's blocks are in.
-type modelExecutor struct {
-	*model.Model
-	cache *kvcache.Cache
+// preparer is an Executor that can ask the system for the memory of the first so many
+// blocks before they are used. A call asks for one piece, takes little time, and
+// reports whether there is more.
+type preparer interface {
+	Prepare(room kvcache.Room) (more bool)
 }
 
-// ForModel makes a model and its cache an Executor. Closing them is the
-// caller's affair.
-func ForModel(m *model.Model, c *kvcache.Cache) Executor { return modelExecutor{m, c} }
+// modelExecutor is a model with the store that the scheduler's blocks are in.
+type modelExecutor struct {
+	*model.Model
+	store *kvcache.Store
+}
 
-func (x modelExecutor) Forward(b *batch.Batch) []float32 { return x.Model.Forward(b, x.cache) }
+// ForModel makes a model and its store an Executor. Closing them is the
+// caller's affair.
+func ForModel(m *model.Model, s *kvcache.Store) Executor { return modelExecutor{m, s} }
+
+func (x modelExecutor) Forward(b *batch.Batch) []float32 { return x.Model.Forward(b, x.store) }
 
 func (x modelExecutor) Dim() int { return x.Config().Dim }
 
 func (x modelExecutor) Vocab() int { return x.Config().Vocab }
 
-func (x modelExecutor) Prepare(n int) bool { return x.cache.Prepare(n) }
+func (x modelExecutor) Prepare(room kvcache.Room) bool { return x.store.Prepare(room) }

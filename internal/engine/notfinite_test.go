@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/sample"
@@ -31,7 +32,7 @@ func TestNotFiniteFailsOnlyItsSequence(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	cache, err := m.NewCache(64)
+	cache, err := m.NewStore(kvcache.Room{Blocks: 64})
 	if err != nil {
 		t.Fatal(err)
 	}

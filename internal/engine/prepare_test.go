@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/kvcache"
 )
 
 // preparingMock has memory to be provided, in pieces of a block that take
@@ -20,7 +21,8 @@ type preparingMock struct {
 
 const pieceTime = 2 * time.Millisecond
 
-func (m *preparingMock) Prepare(n int) bool {
+func (m *preparingMock) Prepare(room kvcache.Room) bool {
+	n := room.Blocks
 	m.calls.Add(1)
 	if m.ready.Load() >= int64(n) {
 		return false

@@ -9,6 +9,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/nn"
 	"github.com/penstock-llm/penstock/internal/quant"
@@ -44,7 +45,7 @@ func TestTwoEnginesOnOnePool(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer m.Close()
-		cache, err := m.NewCache(64)
+		cache, err := m.NewStore(kvcache.Room{Blocks: 64})
 		if err != nil {
 			t.Fatal(err)
 		}

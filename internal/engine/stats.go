@@ -12,6 +12,7 @@ import (
 // counters is what the loop writes and anyone reads, never under a lock.
 type counters struct {
 	free, cached                              atomic.Int64
+	freeWindows                               atomic.Int64
 	steps, rows, preemptions, evictions       atomic.Uint64
 	prefixQuery, prefixHit, prompt, generated atomic.Uint64
 	promptRows, promptCached                  atomic.Uint64
@@ -135,6 +136,7 @@ func (c *counters) publish(e *Engine) {
 	n.Add(s.Counters())
 	c.free.Store(int64(s.FreeBlocks()))
 	c.cached.Store(int64(s.CachedBlocks()))
+	c.freeWindows.Store(int64(s.FreeWindowBlocks()))
 	c.steps.Store(n.Steps)
 	c.preemptions.Store(n.Preemptions)
 	c.evictions.Store(n.Evictions)
@@ -150,7 +152,9 @@ type Stats struct {
 	Blocks           int // of the cache
 	FreeBlocks       int // held by no sequence
 	CachedBlocks     int // of these, with content that can be found
-	KVUsage          float64
+	WindowBlocks     int // of the layers with a window that have blocks of their own
+	FreeWindowBlocks int
+	KVUsage          float64       // of what is used up most
 	Broken           bool          // requests are refused until it has restarted
 	RestartIn        time.Duration // if it is broken
 	Restarts         uint64        // so far
@@ -178,6 +182,8 @@ func (e *Engine) Stats() Stats {
 		Blocks:             e.cfg.Blocks,
 		FreeBlocks:         int(c.free.Load()),
 		CachedBlocks:       int(c.cached.Load()),
+		WindowBlocks:       e.cfg.WindowBlocks,
+		FreeWindowBlocks:   int(c.freeWindows.Load()),
 		Broken:             e.broken.Load(),
 		Restarts:           c.restarts.Load(),
 		Steps:              c.steps.Load(),
@@ -208,6 +214,9 @@ func (e *Engine) Stats() Stats {
 		s.RestartIn = max(0, time.Until(time.Unix(0, e.resume.Load())))
 	}
 	s.KVUsage = 1 - float64(s.FreeBlocks)/float64(max(1, s.Blocks))
+	if s.WindowBlocks > 0 {
+		s.KVUsage = max(s.KVUsage, 1-float64(s.FreeWindowBlocks)/float64(s.WindowBlocks))
+	}
 	return s
 }
 
@@ -229,6 +238,8 @@ func (s *Stats) Add(o *Stats) {
 	s.Blocks += o.Blocks
 	s.FreeBlocks += o.FreeBlocks
 	s.CachedBlocks += o.CachedBlocks
+	s.WindowBlocks += o.WindowBlocks
+	s.FreeWindowBlocks += o.FreeWindowBlocks
 	s.KVUsage = max(s.KVUsage, o.KVUsage)
 	s.Broken = s.Broken || o.Broken
 	s.RestartIn = max(s.RestartIn, o.RestartIn)

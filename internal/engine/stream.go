@@ -83,7 +83,7 @@ func newStream(e *Engine, r Request) *Stream {
 	if r.Pooling != model.NoPooling {
 		s.pooled = newPooled(e.x.(stater).Dim())
 	}
-	if e.cfg.Speculate && r.MaxTokens != 0 && r.MaxTokens != 1 {
+	if e.cfg.Speculate && !r.NoGuesses && r.MaxTokens != 0 && r.MaxTokens != 1 {
 		s.guesser = newGuesser(e, r)
 	}
 	s.tail = s.newChunk(min(max(expect, 1), chunkTokens))

@@ -88,7 +88,7 @@ func run(ctx context.Context, tokens []int32, o Options, models ...*model.Model)
 		if err != nil {
 			return Result{}, err
 		}
-		defer r.cache.Close()
+		defer r.store.Close()
 		readers = append(readers, r)
 	}
 	if o.Progress != nil {
@@ -112,7 +112,7 @@ func run(ctx context.Context, tokens []int32, o Options, models ...*model.Model)
 // reader runs one model over chunks.
 type reader struct {
 	m      *model.Model
-	cache  *kvcache.Cache
+	store  *kvcache.Store
 	blocks []int32
 	vocab  int
 	batch  batch.Batch
@@ -123,11 +123,11 @@ func newReader(m *model.Model, length int) (*reader, error) {
 		return nil, fmt.Errorf("eval: a context of %d tokens, the model was made for %d", length, limit)
 	}
 	n := (length + kvcache.BlockTokens - 1) / kvcache.BlockTokens
-	c, err := m.NewCache(n)
+	s, err := m.NewStore(kvcache.Room{Blocks: n})
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{m: m, cache: c, vocab: m.Config().Vocab}
+	r := &reader{m: m, store: s, vocab: m.Config().Vocab}
 	for i := range n {
 		r.blocks = append(r.blocks, int32(i))
 	}
@@ -150,7 +150,7 @@ func (r *reader) step(chunk []int32, from, to, first int) []float32 {
 	b.Blocks = append(b.Blocks, r.blocks)
 	r.m.Pool().Lease()
 	defer r.m.Pool().Release()
-	return r.m.Forward(b, r.cache)
+	return r.m.Forward(b, r.store)
 }
 
 // tally sums up scores.

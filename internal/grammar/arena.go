@@ -2,7 +2,6 @@ package grammar
 
 import (
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"slices"
 	"sync"
@@ -37,10 +36,10 @@ type thread struct {
 // config is a state of the parser: all lexemes that the text may be inside of.
 type config struct {
 	threads  []thread
-	edges    [4]uint64 // where byte classes begin, see regex.Set.Edges
-	complete bool      // the text may end here
-	dist     int32     // least bytes to the end of the text, or a bound of it
-	row      *[256]int32
+	classes  *regex.Classes
+	row      []int32 // [classes] the states behind them; nil: none is computed
+	complete bool    // the text may end here
+	dist     int32   // least bytes to the end of the text, or a bound of it
 	mask     *mask
 }
 
@@ -66,27 +65,33 @@ type arena struct {
 	conts   [][]frame // sets of frames, in order
 	dists   []int32   // [conts] least bytes to the end of the text, but for frames in a name
 	inName  []bool    // [conts] a frame is in a name of a list of members
-	contIDs map[string]int32
+	contIDs regex.Index
 	configs []config
-	ids     map[string]int32
+	ids     regex.Index
 	covers  map[coverKey]cover
 	masks   map[uint64][]*mask
 	sliced  map[regex.ID]*lexMask
-	rests   map[regex.ID]*lexMask
+	others  map[regex.ID]*lexMask
 	clamps  map[regex.ID]regex.ID
 	starts  map[uint64]int32 // states behind a lexeme, by its frames and the tag of its name
-	lexRows []*[256]regex.ID // [expressions]
-	idle    []*scratch       // of walks that are over
+	lexAt   []int32          // [expressions] which of lexRows is that of an expression; 0: none
+	lexRows []lexRow
 	members memberStates
 	key     []byte
+
+	// Memory for what states consist of.
+	numbers slab[int32]
+	rests   slab[regex.ID]
+	frames  slab[frame]
+	inside  slab[thread]
 	closure closure
 }
 
 func (g *Grammar) newArena(v *Vocabulary) *arena {
 	a := &arena{
 		p: &g.program, set: g.set.Clone(g.limits.Memory / 256), v: v, limit: g.limits.Memory,
-		contIDs: map[string]int32{}, ids: map[string]int32{}, covers: map[coverKey]cover{}, masks: map[uint64][]*mask{},
-		sliced: map[regex.ID]*lexMask{}, rests: map[regex.ID]*lexMask{}, clamps: map[regex.ID]regex.ID{}, starts: map[uint64]int32{},
+		covers: map[coverKey]cover{}, masks: map[uint64][]*mask{},
+		sliced: map[regex.ID]*lexMask{}, others: map[regex.ID]*lexMask{}, lexRows: make([]lexRow, 1), clamps: map[regex.ID]regex.ID{}, starts: map[uint64]int32{},
 		members: memberStates{ids: map[string]int32{}, ends: map[endsKey][2]int32{}},
 	}
 	a.closure = closure{a: a, seen: map[frame]bool{}, lexemes: map[regex.ID][]frame{}, calls: map[int32][]frame{}}
@@ -110,14 +115,12 @@ func (a *arena) full() error {
 func (a *arena) cont(frames []frame) int32 {
 	slices.SortFunc(frames, func(x, y frame) int { return cmp.Or(cmp.Compare(x.pc, y.pc), cmp.Compare(x.cont, y.cont)) })
 	frames = slices.Compact(frames)
-	k := a.key[:0]
+	h := regex.Hash(len(frames))
 	for _, f := range frames {
-		k = binary.LittleEndian.AppendUint32(k, uint32(f.pc))
-		k = binary.LittleEndian.AppendUint32(k, uint32(f.cont))
+		h = h.Mix(uint64(uint32(f.pc))<<32 | uint64(uint32(f.cont)))
 	}
-	a.key = k
-	if id, ok := a.contIDs[string(k)]; ok {
-		return id
+	if id, ok := a.contIDs.Find(h.Sum(), func(id int32) bool { return slices.Equal(a.conts[id-1], frames) }); ok {
+		return id - 1
 	}
 	d, inName := int32(never), false
 	for _, f := range frames {
@@ -131,11 +134,11 @@ func (a *arena) cont(frames []frame) int32 {
 		}
 	}
 	id := int32(len(a.conts))
-	a.conts = append(a.conts, slices.Clone(frames))
+	a.conts = append(a.conts, a.frames.clone(frames))
 	a.dists = append(a.dists, d)
 	a.inName = append(a.inName, inName)
-	a.contIDs[string(k)] = id
-	a.used += 2*len(k) + 96
+	a.contIDs.Add(h.Sum(), id+1)
+	a.used += 8*len(frames) + 48
 	return id
 }
 
@@ -147,33 +150,34 @@ func (a *arena) config(threads []thread, complete bool) int32 {
 		a.err = errFull
 		return dead
 	}
-	k := append(a.key[:0], 0)
+	h := regex.Hash(len(threads))
 	if complete {
-		k[0] = 1
+		h = ^h
 	}
 	for _, t := range threads {
-		k = binary.LittleEndian.AppendUint32(k, uint32(t.rest))
-		k = binary.LittleEndian.AppendUint32(k, uint32(t.cont))
+		h = h.Mix(uint64(uint32(t.rest))<<32 | uint64(uint32(t.cont)))
 	}
-	a.key = k
-	if id, ok := a.ids[string(k)]; ok {
-		return id
+	same := func(id int32) bool {
+		c := &a.configs[id-1]
+		return c.complete == complete && slices.Equal(c.threads, threads)
 	}
-	c := config{threads: slices.Clone(threads), complete: complete, edges: [4]uint64{1}, dist: never}
+	if id, ok := a.ids.Find(h.Sum(), same); ok {
+		return id - 1
+	}
+	c := config{threads: a.inside.clone(threads), complete: complete, dist: never}
+	var edges regex.Edges
 	for _, t := range threads {
-		e := a.set.Edges(t.rest)
-		for i := range e {
-			c.edges[i] |= e[i]
-		}
+		edges.Join(a.set.Classes(t.rest))
 		c.dist = min(c.dist, a.threadDist(t))
 	}
+	c.classes = a.set.ClassesOf(edges)
 	if complete {
 		c.dist = 0
 	}
 	id := int32(len(a.configs))
 	a.configs = append(a.configs, c)
-	a.ids[string(a.key)] = id
-	a.used += 2*len(k) + 200
+	a.ids.Add(h.Sum(), id+1)
+	a.used += 8*len(threads) + 120
 	return id
 }
 
@@ -216,34 +220,33 @@ func (a *arena) merge(threads []thread) []thread {
 func (a *arena) step(id int32, b byte) int32 {
 	c := &a.configs[id]
 	if c.row == nil {
-		c.row = new([256]int32) // dead
-		var first [4]uint64
-		for _, t := range c.threads {
-			f := a.set.First(t.rest)
-			for i := range f {
-				first[i] |= f[i]
-			}
+		a.begin(c)
+	}
+	row, k := c.row, c.classes.Of(b)
+	if row[k] == unfound {
+		row[k] = a.advance(c.threads, b)
+	}
+	return row[k]
+}
+
+// begin makes the row of a state. It tells by the first bytes of the lexemes which
+// classes lead nowhere.
+func (a *arena) begin(c *config) {
+	var first [4]uint64
+	for _, t := range c.threads {
+		f := a.set.First(t.rest)
+		for i := range f {
+			first[i] |= f[i]
 		}
-		for i := range c.row {
-			if first[i>>6]>>(i&63)&1 != 0 {
-				c.row[i] = unfound
-			}
+	}
+	c.row = a.numbers.take(c.classes.Len())
+	a.used += 4 * len(c.row)
+	for b, k := 0, 0; b < 256; b, k = c.classes.Next(b), k+1 {
+		c.row[k] = dead
+		if first[b>>6]>>(b&63)&1 != 0 {
+			c.row[k] = unfound
 		}
-		a.used += 1024
 	}
-	if c.row[b] != unfound {
-		return c.row[b]
-	}
-	row, edges := c.row, c.edges
-	next := a.advance(c.threads, b)
-	lo := int(b)
-	for edges[lo>>6]>>(lo&63)&1 == 0 {
-		lo--
-	}
-	for end := regex.NextEdge(&edges, int(b)); lo < end; lo++ {
-		row[lo] = next
-	}
-	return next
 }
 
 // advance computes a state from the threads before byte b.

@@ -30,37 +30,31 @@ func (v *Vocabulary) trieOf(i int8) trie {
 	return v.rest
 }
 
-// lexRow returns the derivatives of a lexeme's rest by byte; unfound ones are -1.
-func (a *arena) lexRow(r regex.ID) *[256]regex.ID {
-	if int(r) >= len(a.lexRows) {
-		a.lexRows = append(a.lexRows, make([]*[256]regex.ID, int(r)+256-len(a.lexRows))...)
-	}
-	if row := a.lexRows[r]; row != nil {
-		return row
-	}
-	row := new([256]regex.ID)
-	first := a.set.First(r)
-	for b := range row {
-		if first[b>>6]>>(b&63)&1 != 0 {
-			row[b] = -1
-		}
-	}
-	a.lexRows[r] = row
-	a.used += 1032
-	return row
+// lexRow is the derivatives of a lexeme's rest.
+type lexRow struct {
+	next  []regex.ID  // [classes] -1: not computed
+	class *[256]uint8 // of each byte
 }
 
-func (a *arena) lexStep(r regex.ID, row *[256]regex.ID, b byte) regex.ID {
-	next := a.set.Deriv(r, b)
-	edges := a.set.Edges(r)
-	lo := int(b)
-	for edges[lo>>6]>>(lo&63)&1 == 0 {
-		lo--
+// lexRow returns the derivatives of a lexeme's rest.
+func (a *arena) lexRow(r regex.ID) lexRow {
+	if int(r) >= len(a.lexAt) {
+		a.lexAt = append(a.lexAt, make([]int32, max(int(r)+64, 2*len(a.lexAt))-len(a.lexAt))...)
 	}
-	for end := regex.NextEdge(&edges, int(b)); lo < end; lo++ {
-		row[lo] = next
+	if at := a.lexAt[r]; at > 0 {
+		return a.lexRows[at]
 	}
-	return next
+	c, first := a.set.Classes(r), a.set.First(r)
+	row := lexRow{a.rests.take(c.Len()), c.Table()}
+	for b, k := 0, 0; b < 256; b, k = c.Next(b), k+1 {
+		if first[b>>6]>>(b&63)&1 != 0 {
+			row.next[k] = -1
+		}
+	}
+	a.lexAt[r] = int32(len(a.lexRows))
+	a.lexRows = append(a.lexRows, row)
+	a.used += 4*len(row.next) + 40
+	return row
 }
 
 // inSlices returns what a lexeme's rest allows of the slices' tokens. A slice that
@@ -95,13 +89,13 @@ func (w *walk) inSlices(r regex.ID) *lexMask {
 // outside returns what a lexeme's rest allows of the other tokens.
 func (w *walk) outside(r regex.ID) *lexMask {
 	a := w.a
-	if m := a.rests[r]; m != nil {
+	if m := a.others[r]; m != nil {
 		return m
 	}
 	m := &lexMask{}
 	clear(w.tmp)
 	w.lexWalk(m, int8(len(a.v.slices)), r)
-	w.keepLex(m, a.rests, r)
+	w.keepLex(m, a.others, r)
 	return m
 }
 
@@ -118,8 +112,8 @@ func (w *walk) keepLex(m *lexMask, in map[regex.ID]*lexMask, r regex.ID) {
 func (w *walk) lexWalk(m *lexMask, number int8, r regex.ID) {
 	a := w.a
 	t := a.v.trieOf(number)
-	stack, rows := w.lexStack, w.lexRows
-	stack[0], rows[0] = r, a.lexRow(r)
+	way := w.lexWay
+	way[0] = lexPlace{r, a.lexRow(r)}
 	for i, steps := 0, 0; i < len(t); steps++ {
 		if steps == pauseAfter {
 			if steps = 0; !w.pause() {
@@ -127,9 +121,12 @@ func (w *walk) lexWalk(m *lexMask, number int8, r regex.ID) {
 			}
 		}
 		n := &t[i]
-		next := rows[n.depth][n.b]
+		p := &way[n.depth]
+		k := p.class[n.b]
+		next := p.next[k]
 		if next < 0 {
-			next = a.lexStep(stack[n.depth], rows[n.depth], n.b)
+			next = a.set.Deriv(p.rest, n.b)
+			p.next[k] = next
 		}
 		if next == regex.Empty {
 			i += int(n.size)
@@ -155,7 +152,7 @@ func (w *walk) lexWalk(m *lexMask, number int8, r regex.ID) {
 			}
 		}
 		i++
-		stack[n.depth+1], rows[n.depth+1] = next, a.lexRow(next)
+		way[n.depth+1] = lexPlace{next, a.lexRow(next)}
 	}
 }
 

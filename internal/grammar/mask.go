@@ -129,25 +129,37 @@ func hashWords(bits []uint64) uint64 {
 // scratch is what a walk writes to. Each walk has its own, because another one may
 // go on while it pauses.
 type scratch struct {
-	tmp      []uint64
-	stack    []int32 // the states on the way
-	rows     []*[256]int32
-	lexStack []regex.ID // the rests of a lexeme on the way
-	lexRows  []*[256]regex.ID
+	tmp    []uint64
+	way    []place    // the states on the way
+	lexWay []lexPlace // the rests of a lexeme on the way
+}
+
+// place is a state on the way through a trie.
+type place struct {
+	id    int32
+	row   []int32 // nil: there is none yet
+	class *[256]uint8
+}
+
+type lexPlace struct {
+	rest regex.ID
+	lexRow
 }
 
 func (a *arena) walk(bits []uint64, limit int32) *walk {
-	w := &walk{a: a, bits: bits, limit: limit}
-	if n := len(a.idle); n > 0 {
-		w.scratch, a.idle = a.idle[n-1], a.idle[:n-1]
-		return w
-	}
-	n := a.v.deepest + 2
-	w.scratch = &scratch{make([]uint64, a.v.words), make([]int32, n), make([]*[256]int32, n), make([]regex.ID, n), make([]*[256]regex.ID, n)}
-	return w
+	return &walk{scratch: a.v.idle.take(a.v), a: a, bits: bits, limit: limit}
 }
 
-func (w *walk) done() { w.a.idle = append(w.a.idle, w.scratch) }
+func (w *walk) done() { w.a.v.idle.put(w.scratch) }
+
+// at returns the place of a state.
+func (a *arena) at(id int32) place {
+	c := &a.configs[id]
+	if c.row == nil {
+		return place{id: id}
+	}
+	return place{id, c.row, c.classes.Table()}
+}
 
 // pauseAfter is how many nodes of a trie are looked at between two pauses.
 const pauseAfter = 1 << 10
@@ -209,8 +221,8 @@ func (w *walk) over(t trie, id int32) { w.under(t, 0, id) }
 // the state does not allow.
 func (w *walk) under(t trie, depth int, id int32) {
 	a := w.a
-	stack, rows := w.stack, w.rows
-	stack[depth], rows[depth] = id, a.configs[id].row
+	way := w.way
+	way[depth] = a.at(id)
 	for i, steps := 0, 0; i < len(t); steps++ {
 		if steps == pauseAfter {
 			if steps = 0; !w.pause() {
@@ -218,20 +230,22 @@ func (w *walk) under(t trie, depth int, id int32) {
 			}
 		}
 		n := &t[i]
+		p := &way[n.depth]
 		next := unfound
-		if row := rows[n.depth]; row != nil {
-			next = row[n.b]
+		if p.row != nil {
+			next = p.row[p.class[n.b]]
 		}
 		if next == unfound {
-			next = a.step(stack[n.depth], n.b)
-			rows[n.depth] = a.configs[stack[n.depth]].row
+			if next = a.step(p.id, n.b); p.row == nil {
+				*p = a.at(p.id)
+			}
 		}
 		if next == dead {
 			i += int(n.size)
 			continue
 		}
 		if i++; n.size > 1 {
-			stack[n.depth+1], rows[n.depth+1] = next, a.configs[next].row
+			way[n.depth+1] = a.at(next)
 		}
 		if n.token < 0 {
 			continue
@@ -323,11 +337,11 @@ func (a *arena) covered(r regex.ID, c class) cover {
 		var next []pair
 		for i := 0; i < len(level); i++ { // grows by what is inside of a character
 			p := level[i]
-			edges, inner := s.Edges(p.r), s.Edges(p.char)
-			for w := range edges {
-				edges[w] |= inner[w]
-			}
-			for b := 0; b < 256; b = regex.NextEdge(&edges, b) {
+			var edges regex.Edges
+			edges.Join(s.Classes(p.r))
+			edges.Join(s.Classes(p.char))
+			classes := s.ClassesOf(edges)
+			for b := 0; b < 256; b = classes.Next(b) {
 				char := s.Deriv(p.char, byte(b))
 				if char == regex.Empty {
 					continue

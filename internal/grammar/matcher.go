@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/penstock-llm/penstock/internal/grammar/regex"
 )
 
 // ErrRefused is what Accept and AcceptBytes return for what may not come next.
@@ -242,9 +240,9 @@ func (a *arena) only(id int32) (only byte, next int32) {
 	if a.configs[id].complete {
 		return 0, dead
 	}
-	edges := a.configs[id].edges
+	classes := a.configs[id].classes
 	for b := 0; b < 256; {
-		end := regex.NextEdge(&edges, b)
+		end := classes.Next(b)
 		if to := a.step(id, byte(b)); to != dead {
 			if next != dead || end-b > 1 {
 				return 0, dead

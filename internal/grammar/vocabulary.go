@@ -3,11 +3,12 @@ package grammar
 import (
 	"bytes"
 	"slices"
+	"sync"
 	"unicode/utf8"
 )
 
-// Vocabulary is the tokens of a model, arranged for walking. It is not changed
-// after it is made, and may be shared.
+// Vocabulary is the tokens of a model, arranged for walking. Nothing of it that can
+// be seen is changed after it is made, and it may be shared.
 type Vocabulary struct {
 	pieces  [][]byte
 	ends    []int32
@@ -19,6 +20,38 @@ type Vocabulary struct {
 	reach   int        // most bytes before a control character in a token of rest
 	twins   [][2]int32 // tokens with the same bytes: the first one, another one
 	sorted  []int32    // tokens by their bytes, once each
+	idle    scratches
+}
+
+// scratches are those of walks that are over, for the next ones.
+type scratches struct {
+	mu   sync.Mutex
+	idle []*scratch
+}
+
+// maxIdle is how many scratches are kept.
+const maxIdle = 16
+
+func (s *scratches) take(v *Vocabulary) *scratch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.idle); n > 0 {
+		x := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		return x
+	}
+	n := v.deepest + 2
+	return &scratch{make([]uint64, v.words), make([]place, n), make([]lexPlace, n)}
+}
+
+func (s *scratches) put(x *scratch) {
+	clear(x.way) // so that they keep no grammar in memory
+	clear(x.lexWay)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.idle) < maxIdle {
+		s.idle = append(s.idle, x)
+	}
 }
 
 // slice is the tokens of one class, which a state may allow as a whole.

@@ -3,11 +3,13 @@ package instance
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/sample"
+	"github.com/penstock-llm/penstock/internal/sched"
 )
 
 // ErrTooLarge is wrapped by Open's error when the model does not fit the memory.
@@ -32,10 +34,37 @@ type need struct {
 // fixed is what is taken whatever the size of the cache.
 func (n *need) fixed() uint64 { return n.Weights + n.Buffers + n.samplers + n.File + process }
 
+// windows is how many blocks the layers with a window have where the others have so
+// many: no more than all sequences that run at once can see into, as many again for
+// prefixes that are found again, and the rows of a step. 0: there are no such layers.
+func (n *need) windows(blocks int, o Options) int {
+	if n.PerWindow == 0 {
+		return 0
+	}
+	const run = 16 // a multiple of it divides into long runs
+	seen := 2*o.MaxBatch*sched.WindowBlocks(n.Window, kvcache.BlockTokens) + blocksFor(o.StepBudget)
+	return min(blocks, (seen+run-1)/run*run)
+}
+
+// cache is what so many blocks take.
+func (n *need) cache(blocks int, o Options) uint64 {
+	return uint64(blocks)*n.PerBlock + uint64(n.windows(blocks, o))*n.PerWindow
+}
+
+// blocks is how many a cache of so many bytes has.
+func (n *need) blocks(bytes uint64, o Options) int {
+	blocks := int(bytes / (n.PerBlock + n.PerWindow))
+	if most := n.windows(math.MaxInt, o); n.PerWindow > 0 && blocks > most {
+		blocks = int((bytes - uint64(most)*n.PerWindow) / n.PerBlock)
+	}
+	return blocks
+}
+
 // room is how the memory is shared out.
 type room struct {
 	context int // tokens of a sequence
 	blocks  int // of the KV cache
+	windows int // of the layers with a window
 }
 
 // Memory is what an instance takes, or would take, in bytes.
@@ -45,7 +74,11 @@ type Memory struct {
 	File     uint64 // of the file: what is read from it while the model is used
 	Process  uint64 // vocabulary, runtime, connections
 	Cache    uint64 // keys and values of all sequences together
+	Tokens   int    // that the cache has room for
 	PerToken uint64 // of the cache
+	Beyond   uint64 // of the cache, for a token that is beyond the window of the layers with one
+	Window   int    // positions of that window; 0: all layers keep all tokens
+	Saved    uint64 // how much more the cache would take if those layers kept all tokens, too
 	Context  int    // tokens that a sequence may have
 }
 
@@ -60,7 +93,9 @@ func Estimate(f *gguf.File, o Options) (Memory, error) {
 func memory(n need, r room) Memory {
 	return Memory{
 		Weights: n.Weights, Buffers: n.Buffers + n.samplers, File: n.File, Process: process,
-		Cache: uint64(r.blocks) * (n.PerBlock - blockBooks), PerToken: (n.PerBlock - blockBooks) / kvcache.BlockTokens,
+		Cache:  uint64(r.blocks)*(n.PerBlock-blockBooks) + uint64(r.windows)*n.PerWindow,
+		Tokens: r.blocks * kvcache.BlockTokens, PerToken: (n.PerBlock - blockBooks + n.PerWindow) / kvcache.BlockTokens,
+		Beyond: (n.PerBlock - blockBooks) / kvcache.BlockTokens, Window: n.Window, Saved: uint64(r.blocks-r.windows) * n.PerWindow,
 		Context: r.context,
 	}
 }
@@ -111,18 +146,18 @@ func fit(n need, o Options) (room, error) {
 		return fitEncoder(n, o, context)
 	}
 	const ordinary = 2048
-	bytes := uint64(blocksFor(max(context, o.MaxBatch*min(context, ordinary)))) * n.PerBlock
+	bytes := n.cache(blocksFor(max(context, o.MaxBatch*min(context, ordinary))), o)
 	switch {
 	case o.KVMemory > 0:
 		bytes = o.KVMemory
 	case o.MemoryLimit > 0:
-		bytes = min(bytes, max((o.MemoryLimit-fixed)/2, uint64(blocksFor(min(context, ordinary)))*n.PerBlock))
+		bytes = min(bytes, max((o.MemoryLimit-fixed)/2, n.cache(blocksFor(min(context, ordinary)), o)))
 	}
 	if o.MemoryLimit > 0 && bytes > o.MemoryLimit-fixed {
 		return room{}, fmt.Errorf("%w: the KV cache of %s beside %s of weights and buffers exceeds the limit of %s: lower --kv-memory or --ctx, or raise --memory-limit",
 			ErrTooLarge, size(bytes), size(fixed), size(o.MemoryLimit))
 	}
-	blocks := int(bytes / n.PerBlock)
+	blocks := n.blocks(bytes, o)
 	even := kvcache.Divisible(blocks) // a few less, if there are enough
 	switch least := blocksFor(context); {
 	case even >= least:
@@ -134,7 +169,7 @@ func fit(n need, o Options) (room, error) {
 	default:
 		blocks, context = even, even*kvcache.BlockTokens
 	}
-	return room{context: context, blocks: blocks}, nil
+	return room{context: context, blocks: blocks, windows: n.windows(blocks, o)}, nil
 }
 
 // fitEncoder sizes the keys and values of an encoder: those of one layer and one

@@ -41,6 +41,27 @@ func TestFit(t *testing.T) {
 			}
 		})
 	}
+	// Half of the layers keep a window of 512: 8 sequences see into 34 blocks each, and
+	// there are as many again, and some for the rows of a step.
+	windowed := small
+	windowed.PerBlock, windowed.PerWindow, windowed.Window = mb/4, mb/4, 512
+	for _, c := range []struct {
+		name    string
+		o       Options
+		context int
+		blocks  int
+		windows int
+	}{
+		{"room for a batch", Options{MaxBatch: 8, StepBudget: 256}, 8192, 1024, 560},
+		{"the same memory has room for more tokens", Options{MaxBatch: 8, StepBudget: 256, KVMemory: 512 * mb}, 8192, 1488, 560},
+		{"as little as all keep", Options{MaxBatch: 8, StepBudget: 256, Context: 1024}, 1024, 512, 512},
+		{"a cache that is too small for windows to matter", Options{MaxBatch: 8, StepBudget: 256, KVMemory: 64 * mb}, 2048, 128, 128},
+	} {
+		p, err := fit(windowed, c.o)
+		if err != nil || p != (room{context: c.context, blocks: c.blocks, windows: c.windows}) {
+			t.Errorf("%s: %+v, %v", c.name, p, err)
+		}
+	}
 	if _, err := fit(small, Options{MaxBatch: 8, Context: 9000}); err == nil {
 		t.Error("a context beyond the model's is accepted")
 	}

@@ -88,7 +88,7 @@ type Instance struct {
 	File      *gguf.File
 	Tokenizer *tokenizer.Tokenizer
 	Model     *model.Model
-	Cache     *kvcache.Cache
+	Store     *kvcache.Store
 	Engine    *engine.Engine
 	Loaded    time.Duration // what loading took
 }
@@ -158,13 +158,17 @@ func (in *Instance) load(o Options) (err error) {
 	if err = errors.Join(err, v.err); err != nil {
 		return err
 	}
-	if in.Cache, err = in.Model.NewCache(p.blocks); err != nil {
+	if in.Store, err = in.Model.NewStore(kvcache.Room{Blocks: p.blocks, Windows: p.windows}); err != nil {
 		return err
 	}
-	in.Engine, err = engine.New(engine.ForModel(in.Model, in.Cache), in.Model.Pool(), engine.Config{
+	in.Engine, err = engine.New(engine.ForModel(in.Model, in.Store), in.Model.Pool(), engine.Config{
 		Blocks:      p.blocks,
 		BlockTokens: kvcache.BlockTokens,
 		Context:     p.context,
+
+		Window:       n.Window,
+		WindowBlocks: p.windows,
+
 		MaxBatch:    o.MaxBatch,
 		MaxQueue:    o.MaxQueue,
 		StepBudget:  o.StepBudget,
@@ -195,8 +199,8 @@ func (in *Instance) Close() error {
 		in.Engine.Close()
 	}
 	var errs []error
-	if in.Cache != nil {
-		errs = append(errs, in.Cache.Close())
+	if in.Store != nil {
+		errs = append(errs, in.Store.Close())
 	}
 	if in.Model != nil {
 		errs = append(errs, in.Model.Close())

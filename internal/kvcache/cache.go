@@ -29,7 +29,7 @@ type Config struct {
 	Type    quant.Type // F16, I16 or Q8_0
 }
 
-// ErrTooLarge is wrapped by New's error when the size overflows or the system
+// ErrTooLarge is wrapped by the error of NewStore when the size overflows or the system
 // refuses the memory.
 var ErrTooLarge = errors.New("kv cache too large")
 
@@ -108,9 +108,9 @@ type Cache struct {
 	free     func() error
 }
 
-// New maps a zeroed cache. The system provides the pages when they are first
+// newCache maps a zeroed cache. The system provides the pages when they are first
 // written, or when Prepare asks for them.
-func New(c Config) (*Cache, error) {
+func newCache(c Config) (*Cache, error) {
 	stride, err := c.Stride()
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ func block(c *Cache, mem []byte, b int) []byte {
 func TestLayout(t *testing.T) {
 	for blocks, run := range map[int]int{1: 1, 5: 5, 32: 32, 33: 11, 37: 1, 64: 32, 100: 25} {
 		cfg := Config{Layers: 3, KVHeads: 2, HeadDim: 64, Blocks: blocks, Type: quant.F16}
-		c, err := New(cfg)
+		c, err := newCache(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestLayout(t *testing.T) {
 
 // A block that there is not is beyond the memory of every head.
 func TestNoSuchBlock(t *testing.T) {
-	c, err := New(Config{Layers: 2, KVHeads: 3, HeadDim: 32, Blocks: 96, Type: quant.I16})
+	c, err := newCache(Config{Layers: 2, KVHeads: 3, HeadDim: 32, Blocks: 96, Type: quant.I16})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestDivisible(t *testing.T) {
 // Prepare goes through the memory that the blocks need, piece by piece, and
 // leaves what is there.
 func TestPrepare(t *testing.T) {
-	c, err := New(Config{Layers: 4, KVHeads: 4, HeadDim: 128, Blocks: 128, Type: quant.I16})
+	c, err := newCache(Config{Layers: 4, KVHeads: 4, HeadDim: 128, Blocks: 128, Type: quant.I16})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestNewRefuses(t *testing.T) {
 	} {
 		cfg := good
 		edit(&cfg)
-		c, err := New(cfg)
+		c, err := newCache(cfg)
 		if err == nil {
 			c.Close()
 			t.Errorf("%s: no error", name)
@@ -155,7 +155,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestCloseTwice(t *testing.T) {
-	c, err := New(Config{Layers: 1, KVHeads: 1, HeadDim: 2, Blocks: 1, Type: quant.F16})
+	c, err := newCache(Config{Layers: 1, KVHeads: 1, HeadDim: 2, Blocks: 1, Type: quant.F16})
 	if err != nil {
 		t.Fatal(err)
 	}

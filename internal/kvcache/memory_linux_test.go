@@ -12,7 +12,7 @@ import (
 
 // Who writes to what Prepare has been through waits for no page.
 func TestPrepareProvides(t *testing.T) {
-	c, err := New(Config{Layers: 8, KVHeads: 4, HeadDim: 128, Blocks: 128, Type: quant.F16})
+	c, err := newCache(Config{Layers: 8, KVHeads: 4, HeadDim: 128, Blocks: 128, Type: quant.F16})
 	if err != nil {
 		t.Fatal(err)
 	}

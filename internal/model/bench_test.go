@@ -69,7 +69,7 @@ func benchSteps(b *testing.B, m *Model, batch *batch.Batch) {
 	for _, t := range batch.Blocks {
 		blocks += len(t)
 	}
-	c, err := m.NewCache(blocks)
+	c, err := m.NewStore(kvcache.Room{Blocks: blocks})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func benchSteps(b *testing.B, m *Model, batch *batch.Batch) {
 
 // fill computes what comes before the batch's rows, so that the cache holds
 // plausible keys.
-func fill(m *Model, c *kvcache.Cache, to *batch.Batch) {
+func fill(m *Model, c *kvcache.Store, to *batch.Batch) {
 	for s := range to.Seqs() {
 		pos := int(to.Positions[to.Start[s]])
 		if pos == 0 {

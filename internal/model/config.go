@@ -33,6 +33,7 @@ type Config struct {
 	RopeDim  int // elements of a head that rotate
 	NormEps  float64
 	Window   int // positions that a sliding layer sees; 0: none slides
+	Windowed int // layers that keep no more than these
 	Pooling  Pooling
 	Encoder  bool // it makes embeddings only: tokens see what comes after them, too
 	Labels   int  // > 0: it scores pairs of texts, with so many numbers for each

@@ -3,7 +3,9 @@ package model
 import (
 	"fmt"
 	"math"
+	"slices"
 
+	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/nn"
 )
 
@@ -91,11 +93,33 @@ func (b *binder) decoder(each func(i int) layer) *decoder {
 			return nil
 		}
 	}
+	b.group(m.layers)
 	m.norm = b.norm("output_norm", b.config.Dim)
 	if !m.encoder {
 		m.output = b.output()
 	}
 	return m
+}
+
+// group says which cache each layer's keys and values are in. Layers with a window have
+// one of their own, if there are others: the index of what is cached goes by the blocks
+// of layers that keep everything.
+func (b *binder) group(layers []layer) {
+	c := &b.config
+	if c.Encoder {
+		return // as they are
+	}
+	next := [batch.Groups]int{}
+	windowed := func(l layer) bool { return l.attn.Window > 0 }
+	for i := range layers {
+		a := &layers[i].attn
+		if windowed(layers[i]) && slices.ContainsFunc(layers, func(l layer) bool { return !windowed(l) }) {
+			a.Group = batch.Window
+		}
+		a.Layer = next[a.Group]
+		next[a.Group]++
+	}
+	c.Windowed = next[batch.Window]
 }
 
 // layer binds the projections of layer i's attention, which is attn. The rest of it is

@@ -18,7 +18,7 @@ import (
 )
 
 // tiny loads a tiny model and a cache of blocks blocks.
-func tiny(t testing.TB, o tinymodel.Options, opts Options, blocks int) (*Model, *kvcache.Cache) {
+func tiny(t testing.TB, o tinymodel.Options, opts Options, blocks int) (*Model, *kvcache.Store) {
 	t.Helper()
 	f, err := tinymodel.Open(o)
 	if err != nil {
@@ -28,7 +28,7 @@ func tiny(t testing.TB, o tinymodel.Options, opts Options, blocks int) (*Model, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := m.NewCache(blocks)
+	c, err := m.NewStore(kvcache.Room{Blocks: blocks})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func newTalk(seed uint64, vocab, n int, blocks ...int32) *talk {
 
 // step feeds the next rows of several talks in one pass and returns the logits
 // of all their rows, by talk.
-func step(m *Model, c *kvcache.Cache, rows []int, talks ...*talk) [][][]float32 {
+func step(m *Model, c *kvcache.Store, rows []int, talks ...*talk) [][][]float32 {
 	b := &batch.Batch{Start: []int32{0}}
 	for i, s := range talks {
 		for range rows[i] {
@@ -124,7 +124,7 @@ func step(m *Model, c *kvcache.Cache, rows []int, talks ...*talk) [][][]float32 
 }
 
 // all feeds a whole talk in chunks and returns every row's logits.
-func all(m *Model, c *kvcache.Cache, s *talk, chunk int) [][]float32 {
+func all(m *Model, c *kvcache.Store, s *talk, chunk int) [][]float32 {
 	var out [][]float32
 	for s.done < len(s.tokens) {
 		out = append(out, step(m, c, []int{min(chunk, len(s.tokens)-s.done)}, s)[0]...)

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/hub/hubtest"
+	"github.com/penstock-llm/penstock/internal/kvcache"
 	. "github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
@@ -21,7 +22,7 @@ import (
 func pass(t *testing.T, m *Model, tokens, logits, hidden []int32) (l, h [][]float32) {
 	t.Helper()
 	blocks := (len(tokens) + 15) / 16
-	c, err := m.NewCache(blocks)
+	c, err := m.NewStore(kvcache.Room{Blocks: blocks})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 
+	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/nn"
@@ -10,10 +11,12 @@ import (
 
 // Memory is what a model takes, in bytes.
 type Memory struct {
-	Weights  uint64 // in the backend's form
-	PerBlock uint64 // keys and values of kvcache.BlockTokens positions
-	Buffers  uint64 // of a step
-	File     uint64 // of the file: what is read from it while the model is used
+	Weights   uint64 // in the backend's form
+	PerBlock  uint64 // keys and values of kvcache.BlockTokens positions, in the layers that see all positions
+	PerWindow uint64 // in the layers with a window of which they keep no more than that; 0: there are none
+	Window    int    // positions of that window
+	Buffers   uint64 // of a step
+	File      uint64 // of the file: what is read from it while the model is used
 }
 
 // Need estimates the memory that a model takes, before any of it is taken.
@@ -28,9 +31,18 @@ func Need(f *gguf.File, o Options) (Memory, error) {
 	if err != nil {
 		return Memory{}, err
 	}
-	block, err := kvcache.BytesPerBlock(b.kvConfig(o))
-	if err != nil {
-		return Memory{}, fmt.Errorf("model: %s: %w", f.Path(), err)
+	var perBlock [batch.Groups]int
+	for g, c := range b.kvConfig(o) {
+		if c.Layers == 0 {
+			continue
+		}
+		if perBlock[g], err = kvcache.BytesPerBlock(c); err != nil {
+			return Memory{}, fmt.Errorf("model: %s: %w", f.Path(), err)
+		}
+	}
+	window := 0
+	if b.config.Windowed > 0 {
+		window = b.config.Window
 	}
 	l := b.stepLimits(o)
 	var pairs []int
@@ -38,10 +50,12 @@ func Need(f *gguf.File, o Options) (Memory, error) {
 		pairs = append(pairs, r.Pairs)
 	}
 	return Memory{
-		Weights:  weights,
-		PerBlock: uint64(block),
-		Buffers:  l.Bytes(o.Threads, pairs) + nn.RopeBytes(b.ropes),
-		File:     b.fileBytes(o),
+		Weights:   weights,
+		PerBlock:  uint64(perBlock[batch.Full]),
+		PerWindow: uint64(perBlock[batch.Window]),
+		Window:    window,
+		Buffers:   l.Bytes(o.Threads, pairs) + nn.RopeBytes(b.ropes),
+		File:      b.fileBytes(o),
 	}, nil
 }
 

@@ -89,7 +89,7 @@ func (o Options) withDefaults() Options {
 // Model is a loaded model. One goroutine at a time may use it.
 type Model struct {
 	config Config
-	kv     kvcache.Config // without the number of blocks
+	kv     [batch.Groups]kvcache.Config // without the number of blocks
 	net    network
 	head   *head // nil: none
 	be     nn.Backend
@@ -213,20 +213,18 @@ func (m *Model) MaxLogits() int { return m.opts.MaxLogits }
 // lease if others may use them too.
 func (m *Model) Pool() *nn.Pool { return m.pool }
 
-// NewCache makes room for the keys and values of blocks blocks of
-// kvcache.BlockTokens positions.
-func (m *Model) NewCache(blocks int) (*kvcache.Cache, error) {
-	c := m.kv
-	c.Blocks = blocks
-	return kvcache.New(c)
+// NewStore makes room for the keys and values of blocks of kvcache.BlockTokens
+// positions.
+func (m *Model) NewStore(room kvcache.Room) (*kvcache.Store, error) {
+	return kvcache.NewStore(m.kv, room)
 }
 
-// Forward computes one step: it adds the batch's keys and values to c and
+// Forward computes one step: it adds the batch's keys and values to s and
 // returns the logits of the rows that b wants, [len(b.Logits), vocabulary],
 // valid until the next call. It allocates nothing, unless the model is the
 // reference.
-func (m *Model) Forward(b *batch.Batch, c *kvcache.Cache) []float32 {
-	m.be.Begin(b, c)
+func (m *Model) Forward(b *batch.Batch, s *kvcache.Store) []float32 {
+	m.be.Begin(b, s)
 	return m.net.forward(m.be)
 }
 
@@ -275,11 +273,15 @@ func (m *Model) Close() error {
 	return m.be.Close()
 }
 
-func (b *binder) kvConfig(o Options) kvcache.Config {
+// kvConfig is the shapes of the groups' caches.
+func (b *binder) kvConfig(o Options) (groups [batch.Groups]kvcache.Config) {
 	c := &b.config
-	layers := c.Layers
+	layers := [batch.Groups]int{batch.Full: c.Layers - c.Windowed, batch.Window: c.Windowed}
 	if c.Encoder {
-		layers = 1 // keys and values are needed within a layer only: each takes the place of the one before
+		layers[batch.Full] = 1 // keys and values are needed within a layer only: each takes the place of the one before
 	}
-	return kvcache.Config{Layers: layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KV.quant()}
+	for g := range groups {
+		groups[g] = kvcache.Config{Layers: layers[g], KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KV.quant()}
+	}
+	return groups
 }

@@ -90,7 +90,7 @@ func checkPoisoned(t *testing.T, o tinymodel.Options, name string, bad float64, 
 		t.Fatal(err)
 	}
 	defer m.Close()
-	c, err := m.NewCache(8)
+	c, err := m.NewStore(kvcache.Room{Blocks: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func checkPoisoned(t *testing.T, o tinymodel.Options, name string, bad float64, 
 
 // results are the logits that a batch asks for; of an encoder, the embeddings that are
 // made of these rows' states.
-func results(m *Model, b *batch.Batch, c *kvcache.Cache) (all []float32) {
+func results(m *Model, b *batch.Batch, c *kvcache.Store) (all []float32) {
 	if !m.Config().Encoder {
 		return m.Forward(b, c)
 	}
@@ -160,7 +160,7 @@ func checkRows(t *testing.T, f *gguf.File, o Options, token int32, bad float64) 
 		t.Fatal(err)
 	}
 	defer m.Close()
-	c, err := m.NewCache(8)
+	c, err := m.NewStore(kvcache.Room{Blocks: 8})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/kvcache"
 	. "github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
@@ -200,7 +201,7 @@ func ourLogits(t *testing.T, f *gguf.File, o Options) (all [][]float32) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	c, err := m.NewCache(8)
+	c, err := m.NewStore(kvcache.Room{Blocks: 8})
 	if err != nil {
 		t.Fatal(err)
 	}

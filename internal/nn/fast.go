@@ -21,7 +21,7 @@ type Fast struct {
 	arena kernel.Arena // the packed weights
 
 	batch *batch.Batch
-	cache *kvcache.Cache
+	store *kvcache.Store
 	rows  int // rows of x: of the batch, then of its outputs, then of its logits
 	seqs  int
 
@@ -53,7 +53,7 @@ type Fast struct {
 	settle  settleJob
 	project projectJob
 	normQK  normQKJob
-	store   storeJob
+	keeping storeJob
 	attend  attendJob
 	decode  decodeJob
 	repack  quantizeJob
@@ -167,7 +167,7 @@ func (f *Fast) initJobs() {
 	f.settle = settleJob{f: f}
 	f.project = projectJob{f: f, spans: newSpans(w)}
 	f.normQK = normQKJob{f: f}
-	f.store = storeJob{spans: newSpans(w)}
+	f.keeping = storeJob{spans: newSpans(w)}
 	f.attend = attendJob{spans: newSpans(w)}
 	f.decode = decodeJob{ready: newFlags(f.lim.Seqs * f.lim.KVHeads), spans: newSpans(w)}
 	f.repack = quantizeJob{f: f}
@@ -262,9 +262,9 @@ func (f *Fast) room(m *Matrix, rows int) error {
 }
 
 // Begin starts a step.
-func (f *Fast) Begin(b *batch.Batch, c *kvcache.Cache) {
+func (f *Fast) Begin(b *batch.Batch, s *kvcache.Store) {
 	f.lim.accept(b)
-	f.batch, f.cache = b, c
+	f.batch, f.store = b, s
 	f.rows, f.seqs = b.Rows(), b.Seqs()
 	f.h, f.post = nil, post{}
 	for i := range f.ropes {
@@ -284,7 +284,7 @@ func (l *Limits) accept(b *batch.Batch) {
 		panic(fmt.Sprintf("nn: a step of %d rows, %d sequences, %d logits; limits are %d, %d, %d",
 			rows, seqs, len(b.Logits), l.Rows, l.Seqs, l.Logits))
 	}
-	if len(b.Hidden) > rows || len(b.Positions) != rows || len(b.Blocks) != seqs || seqs > 0 && int(b.Start[seqs]) != rows {
+	if len(b.Hidden) > rows || len(b.Positions) != rows || len(b.Blocks) != seqs || len(b.Windows) > 0 && len(b.Windows) != seqs || seqs > 0 && int(b.Start[seqs]) != rows {
 		panic(fmt.Sprintf("nn: a batch of %d tokens, %d positions, %d hidden, %d block tables, starts %v",
 			rows, len(b.Positions), len(b.Hidden), len(b.Blocks), b.Start))
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/kvcache"
 )
 
 // ropeRows is the cosines and sines of a step's rows for one rotation.
@@ -48,23 +49,24 @@ func (f *Fast) rotate(x []float32, rr *ropeRows, row int) {
 
 // heading is what the tasks of one layer's attention share.
 type heading struct {
-	f    *Fast
-	a    *Attention
-	kv   kernel.KV // of the layer, without the memory of a head
-	rope *ropeRows
-	offK int // columns of qkv
-	offV int
+	f     *Fast
+	a     *Attention
+	cache *kvcache.Cache
+	kv    kernel.KV // of the layer, without the memory of a head
+	rope  *ropeRows
+	offK  int // columns of qkv
+	offV  int
 }
 
 func (f *Fast) heading(a *Attention) heading {
 	q, kv := pad(a.Heads*a.HeadDim), pad(a.KVHeads*a.HeadDim)
-	c := f.cache
+	c := f.store.Cache(a.Group)
 	layer := kernel.KV{Type: c.Config().Type, HeadDim: a.HeadDim, Stride: c.Stride(), Run: c.Run(), Pitch: c.Pitch()}
 	var rope *ropeRows
 	if a.Rope != nil {
 		rope = f.rotation(a.Rope)
 	}
-	return heading{f: f, a: a, kv: layer, rope: rope, offK: q, offV: q + kv}
+	return heading{f: f, a: a, cache: c, kv: layer, rope: rope, offK: q, offV: q + kv}
 }
 
 // prepare sets dst to the query or key at the beginning of x, normalised and rotated.
@@ -87,7 +89,7 @@ func (h *heading) keep(own *private, seq, row, head int) {
 	k := own.q[:hd]
 	h.prepare(k, f.qkv[row*f.ldq+h.offK+head*hd:], h.a.keyNorm(head), row)
 	pos := int(f.batch.Positions[row])
-	block, slot := f.batch.Blocks[seq][pos/kernel.BlockTokens], pos%kernel.BlockTokens
+	block, slot := f.batch.Table(h.a.Group, seq)[pos/kernel.BlockTokens], pos%kernel.BlockTokens
 	key := f.set.StoreK(&own.kv, block, slot, k)
 	value := f.set.StoreV(&own.kv, block, slot, f.qkv[row*f.ldq+h.offV+head*hd:][:hd])
 	if !key || !value {
@@ -105,7 +107,7 @@ func (h *heading) prefetch(row, head int) {
 // view points kv at one head of the layer's cache.
 func (h *heading) view(kv *kernel.KV, head int) {
 	*kv = h.kv
-	kv.K, kv.V = h.f.cache.Keys(h.a.Layer, head), h.f.cache.Values(h.a.Layer, head)
+	kv.K, kv.V = h.cache.Keys(h.a.Layer, head), h.cache.Values(h.a.Layer, head)
 }
 
 // ask puts a row's head into slot i of a worker's tile.
@@ -183,9 +185,9 @@ func (f *Fast) Attend(a *Attention) {
 		f.decode.start(h)
 		f.pool.Share(&f.decode)
 	} else {
-		f.store.heading = h
-		f.store.spans.even(len(f.tiling.stores)*a.KVHeads, 1)
-		f.pool.Share(&f.store)
+		f.keeping.heading = h
+		f.keeping.spans.even(len(f.tiling.stores)*a.KVHeads, 1)
+		f.pool.Share(&f.keeping)
 		f.attend.heading = h
 		f.attend.spans.even(len(f.tiling.tiles)*a.KVHeads, 1)
 		if f.rows > 0 {
@@ -258,7 +260,7 @@ func (j *attendJob) tile(own *private, t *tile, kvHead int) {
 		at, head := int(t.base)+q/group, kvHead*group+q%group
 		j.ask(own, i, int(f.tiling.wanted[at]), head)
 	}
-	j.run(own, int(t.n), f.batch.Blocks[t.seq])
+	j.run(own, int(t.n), f.batch.Table(j.a.Group, int(t.seq)))
 	for i := range min(int(t.n), group) { // the first slot of each head
 		q, rows := int(t.first)+i, (int(t.n)-i+group-1)/group
 		j.answer(own, slots{i, group, rows}, int(t.base)+q/group, kvHead*group+q%group)
@@ -324,7 +326,7 @@ func (j *decodeJob) unit(own *private, unit, part int) {
 		j.ask(own, i, row, first+i)
 	}
 	j.await(unit)
-	j.run(own, hi-lo, f.batch.Blocks[row])
+	j.run(own, hi-lo, f.batch.Table(j.a.Group, row))
 	for i := range hi - lo {
 		j.answer(own, slots{i, 1, 1}, row, first+i)
 	}

@@ -70,7 +70,8 @@ func (h *headCase) run(t *testing.T, pool *Pool, tier kernel.Set, refined bool, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache, err := kvcache.New(kvcache.Config{Layers: 1, KVHeads: 1, HeadDim: 32, Blocks: 1, Type: quant.F16})
+	shape := kvcache.Config{Layers: 1, KVHeads: 1, HeadDim: 32, Type: quant.F16}
+	store, err := kvcache.NewStore([batch.Groups]kvcache.Config{batch.Full: shape}, kvcache.Room{Blocks: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,10 +87,10 @@ func (h *headCase) run(t *testing.T, pool *Pool, tier kernel.Set, refined bool, 
 		b.Positions = append(b.Positions, int32(i))
 		b.Logits = append(b.Logits, int32(i))
 	}
-	f.Begin(b, cache)
+	f.Begin(b, store)
 	f.Embed(&Embedding{Type: quant.F32, Dim: h.dim, Data: h.embeds})
 	logits := slices.Clone(f.Head(&h.norm, &o))
-	for _, err := range []error{f.Close(), cache.Close()} {
+	for _, err := range []error{f.Close(), store.Close()} {
 		if err != nil {
 			t.Error(err)
 		}

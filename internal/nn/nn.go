@@ -37,9 +37,9 @@ type Backend interface {
 	Load(m *Matrix, src []byte) error
 	LoadPair(gate, up *Matrix, gateSrc, upSrc []byte) error
 
-	// Begin starts a step over the rows of b. The cache holds the keys and
+	// Begin starts a step over the rows of b. The store holds the keys and
 	// values of earlier steps.
-	Begin(b *batch.Batch, c *kvcache.Cache)
+	Begin(b *batch.Batch, s *kvcache.Store)
 	// Embed sets x to the embeddings of the batch's tokens.
 	Embed(e *Embedding)
 	// Norm sets h to the normalised x.
@@ -184,8 +184,9 @@ type Output struct {
 
 // Attention describes one layer's attention.
 type Attention struct {
-	Layer   int // in the cache
-	Heads   int // query heads
+	Group   batch.Group // whose cache and block tables it has
+	Layer   int         // in that cache
+	Heads   int         // query heads
 	KVHeads int
 	HeadDim int
 	QNorm   *Norm // of each head, before the rotation; nil: none

@@ -30,11 +30,21 @@ type Reference struct {
 	x, h    [][]float32
 	q, k, v [][]float32
 
-	// keys and values of all layers, by the block ids of the cache that the
-	// step was given: [layer][block*BlockTokens+slot][kvHeads*headDim].
-	cache *kvcache.Cache
-	keys  [][][]float32
-	vals  [][][]float32
+	store *kvcache.Store
+	kept  [batch.Groups]kept
+}
+
+// kept is the keys and values of a group's layers, by the block ids of the store that
+// the step was given: [layer][block*BlockTokens+slot][kvHeads*headDim].
+type kept struct{ keys, vals [][][]float32 }
+
+func newKept(c kvcache.Config) kept {
+	k := kept{keys: make([][][]float32, c.Layers), vals: make([][][]float32, c.Layers)}
+	for l := range c.Layers {
+		k.keys[l] = make([][]float32, c.Blocks*kernel.BlockTokens)
+		k.vals[l] = make([][]float32, c.Blocks*kernel.BlockTokens)
+	}
+	return k
 }
 
 // NewReference makes a backend for steps up to lim.
@@ -54,7 +64,7 @@ func (r *Reference) LoadPair(gate, up *Matrix, gateSrc, upSrc []byte) error {
 }
 
 // Begin starts a step.
-func (r *Reference) Begin(b *batch.Batch, c *kvcache.Cache) {
+func (r *Reference) Begin(b *batch.Batch, s *kvcache.Store) {
 	r.lim.accept(b)
 	r.batch = b
 	r.faults.clear()
@@ -63,12 +73,12 @@ func (r *Reference) Begin(b *batch.Batch, c *kvcache.Cache) {
 	for i := range b.Rows() {
 		r.rows = append(r.rows, i)
 	}
-	if r.cache != c {
-		layers := c.Config().Layers
-		r.cache, r.keys, r.vals = c, make([][][]float32, layers), make([][][]float32, layers)
-		for l := range layers {
-			r.keys[l] = make([][]float32, c.Config().Blocks*kernel.BlockTokens)
-			r.vals[l] = make([][]float32, c.Config().Blocks*kernel.BlockTokens)
+	if r.store != s {
+		r.store = s
+		for g := range r.kept {
+			if c := s.Cache(batch.Group(g)); c != nil {
+				r.kept[g] = newKept(c.Config())
+			}
 		}
 	}
 	r.prof.step(b.Rows())
@@ -404,12 +414,12 @@ func (r *Reference) position(i int) (seq int, pos int32) {
 }
 
 // slot is the index in keys and vals of a position of a sequence.
-func (r *Reference) slot(seq int, pos int32) int {
-	return int(r.batch.Blocks[seq][pos/kernel.BlockTokens])*kernel.BlockTokens + int(pos%kernel.BlockTokens)
+func (r *Reference) slot(g batch.Group, seq int, pos int32) int {
+	return int(r.batch.Table(g, seq)[pos/kernel.BlockTokens])*kernel.BlockTokens + int(pos%kernel.BlockTokens)
 }
 
 func (r *Reference) checkLayer(a *Attention) {
-	if a.Layer < 0 || a.Layer >= len(r.keys) {
-		panic(fmt.Sprintf("nn: layer %d of a cache of %d", a.Layer, len(r.keys)))
+	if layers := len(r.kept[a.Group].keys); a.Layer < 0 || a.Layer >= layers {
+		panic(fmt.Sprintf("nn: layer %d of a cache of %d", a.Layer, layers))
 	}
 }

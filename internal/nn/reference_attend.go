@@ -6,16 +6,17 @@ import "math"
 func (r *Reference) Attend(a *Attention) {
 	r.checkLayer(a)
 	r.prof.begin(KindAttention)
+	kept := &r.kept[a.Group]
 	for i := range r.batch.Rows() {
 		seq, pos := r.position(i)
-		at := r.slot(seq, pos)
+		at := r.slot(a.Group, seq, pos)
 		r.look(i, r.q[i])
 		r.look(i, r.k[i])
 		r.look(i, r.v[i])
 		for head := range a.KVHeads {
 			a.turn(r.k[i][head*a.HeadDim:][:a.HeadDim], a.keyNorm(head), pos)
 		}
-		r.keys[a.Layer][at], r.vals[a.Layer][at] = r.k[i], r.v[i]
+		kept.keys[a.Layer][at], kept.vals[a.Layer][at] = r.k[i], r.v[i]
 	}
 	r.h = table(len(r.rows), a.Heads*a.HeadDim)
 	if len(r.rows) > 0 {
@@ -62,6 +63,7 @@ func (j *headsJob) Do(_, _ int) {
 // head computes out = Σ softmax(scale * q·k) v over what row i sees.
 func (j *headsJob) head(i, head int) {
 	r, a := j.r, j.a
+	kept := &r.kept[a.Group]
 	seq, pos := r.position(r.rows[i])
 	q := r.q[r.rows[i]][head*a.HeadDim:][:a.HeadDim]
 	a.turn(q, a.queryNorm(head), pos)
@@ -74,7 +76,7 @@ func (j *headsJob) head(i, head int) {
 		peak = float64(a.Sinks[head])
 	}
 	for t := range scores {
-		k := r.keys[a.Layer][r.slot(seq, first+int32(t))][kv:][:a.HeadDim]
+		k := kept.keys[a.Layer][r.slot(a.Group, seq, first+int32(t))][kv:][:a.HeadDim]
 		sum := 0.0
 		for d, x := range q {
 			sum += float64(x) * float64(k[d])
@@ -97,7 +99,7 @@ func (j *headsJob) head(i, head int) {
 	for t, s := range scores {
 		w := math.Exp(s - peak)
 		total += w
-		v := r.vals[a.Layer][r.slot(seq, first+int32(t))][kv:][:a.HeadDim]
+		v := kept.vals[a.Layer][r.slot(a.Group, seq, first+int32(t))][kv:][:a.HeadDim]
 		for d := range out {
 			out[d] += w * float64(v[d])
 		}

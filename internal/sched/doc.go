@@ -22,6 +22,10 @@
 // For encoders, whose tokens see the whole of their text, one rule is different: a
 // prompt is computed in one step, whole, as many prompts as the step has rows for.
 //
-// Reading order: sequence.go, scheduler.go, draft.go, prompts.go, queue.go, blocks.go.
+// Layers that see only the last positions have blocks of their own, of which a
+// sequence keeps those that its next rows see.
+//
+// Reading order: sequence.go, scheduler.go, draft.go, prompts.go, queue.go, pool.go,
+// blocks.go, windows.go.
 // The scripts in testdata show each rule at work.
 package sched

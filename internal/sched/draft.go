@@ -37,7 +37,7 @@ func (s *Scheduler) draftRows(p *Plan, seq *Seq, n, spare, owed int) int {
 	}
 	logits := s.cfg.MaxLogits - min(len(s.running)+len(s.waiting), s.cfg.MaxSeqs) - p.DraftRows
 	draft := min(seq.draft, spare, logits)
-	if draft <= 0 || s.lacking(seq, n+draft)+owed > s.blocks.free() {
+	if draft <= 0 || s.lacking(seq, n+draft)+owed > s.free() {
 		return 0
 	}
 	return draft

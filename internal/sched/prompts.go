@@ -105,7 +105,7 @@ func (s *Scheduler) promptRows(streams int, list []share, b Budget) int {
 // may have taken the blocks that it was promised. They end or are preempted sooner
 // or later, so a prompt waits and preempts nobody.
 func (s *Scheduler) givePrompt(p *Plan, seq *Seq, n int) {
-	room := (len(seq.blocks)+s.blocks.free())*s.cfg.BlockSize - seq.computed
+	room := (len(seq.blocks)+s.free())*s.cfg.BlockSize - seq.computed
 	if n = min(n, room); n > 0 {
 		s.give(p, seq, n, 0)
 	}

@@ -150,7 +150,8 @@ func (s *Scheduler) worthWaiting(q *Seq) bool {
 }
 
 // match finds the cached blocks that q begins with, in s.matched, and returns
-// the identity of the last.
+// the identity of the last. Where layers have a window, q begins with no more blocks
+// than it can go on after.
 func (s *Scheduler) match(q *Seq) (tail uint64) {
 	s.matched = s.matched[:0]
 	if !s.cfg.PrefixCache {
@@ -167,7 +168,14 @@ func (s *Scheduler) match(q *Seq) (tail uint64) {
 		tail = s.blocks.id[b]
 		s.matched = append(s.matched, b)
 	}
-	return tail
+	if s.windows == nil {
+		return tail
+	}
+	s.matched = s.matched[:s.windows.resumable(s.matched)]
+	if len(s.matched) == 0 {
+		return 0
+	}
+	return s.blocks.id[s.matched[len(s.matched)-1]]
 }
 
 // fits reports whether there are blocks for q beside those that the running
@@ -183,7 +191,28 @@ func (s *Scheduler) fits(q *Seq) bool {
 	for _, r := range s.running {
 		need += max(0, s.promised(r)-len(r.blocks))
 	}
-	return need <= s.blocks.free()
+	return need <= s.blocks.free() && (s.windows == nil || s.fitsWindows(q))
+}
+
+// fitsWindows is fits for the blocks of the layers with a window.
+func (s *Scheduler) fitsWindows(q *Seq) bool {
+	w, shared := s.windows, s.seen()
+	need := w.most(s.promised(q)) - len(shared)
+	for _, b := range shared {
+		if w.refs[w.of[b]] == 0 {
+			need++
+		}
+	}
+	for _, r := range s.running {
+		need += max(0, w.most(s.promised(r))-(len(r.windows)-r.passed))
+	}
+	return need <= w.free()
+}
+
+// seen is the part of s.matched that the first row after it sees in the layers with a
+// window.
+func (s *Scheduler) seen() []int32 {
+	return s.matched[s.windows.first(len(s.matched)*s.cfg.BlockSize):]
 }
 
 // promised is the number of blocks for all of a sequence's tokens and its next few.
@@ -200,6 +229,16 @@ func (s *Scheduler) start(q *Seq, tail uint64) {
 	for _, b := range s.matched {
 		s.blocks.hold(b)
 		q.blocks = append(q.blocks, b)
+	}
+	if s.windows != nil {
+		shared := s.seen()
+		for q.passed = 0; q.passed < len(s.matched)-len(shared); q.passed++ {
+			q.windows = append(q.windows, none)
+		}
+		for _, b := range shared {
+			s.windows.hold(s.windows.of[b])
+			q.windows = append(q.windows, s.windows.of[b])
+		}
 	}
 	q.indexed, q.tail = len(s.matched), tail
 	q.computed = len(s.matched) * s.cfg.BlockSize

@@ -38,6 +38,11 @@ func drawConfig(t *rapid.T) Config {
 		PrefixCache: rapid.Bool().Draw(t, "cache"),
 		EOG:         []int32{7},
 	}
+	if rapid.Bool().Draw(t, "windows") {
+		cfg.Window = rapid.IntRange(1, context+5).Draw(t, "window")
+		all := min((context+size-1)/size, WindowBlocks(cfg.Window, size))
+		cfg.WindowBlocks = all + rapid.IntRange(0, 6).Draw(t, "windowblocks")
+	}
 	return cfg
 }
 
@@ -131,8 +136,8 @@ func (m *machine) update(t *rapid.T) {
 		}
 	}
 	for _, seq := range m.plan.Finished {
-		if seq.Reason() == Running || len(seq.blocks) != 0 {
-			t.Fatalf("finished as %v with %d blocks", seq.Reason(), len(seq.blocks))
+		if seq.Reason() == Running || len(seq.blocks)+len(seq.windows) != 0 {
+			t.Fatalf("finished as %v with %d and %d blocks", seq.Reason(), len(seq.blocks), len(seq.windows))
 		}
 		if seq.Reason() == Length && seq.Len() != seq.prompt+seq.limit {
 			t.Fatalf("length after %d of %d", seq.Len()-seq.prompt, seq.limit)
@@ -204,7 +209,7 @@ func random(t *rapid.T) {
 	}
 	s.Schedule(Budget{})
 	s.check()
-	if s.FreeBlocks() != cfg.Blocks || len(s.clients) != 0 || s.Running()+s.Waiting() != 0 {
+	if s.FreeBlocks() != cfg.Blocks || s.FreeWindowBlocks() != cfg.WindowBlocks || len(s.clients) != 0 || s.Running()+s.Waiting() != 0 {
 		t.Fatalf("left: %d of %d blocks free, %d clients, %d sequences",
 			s.FreeBlocks(), cfg.Blocks, len(s.clients), s.Running()+s.Waiting())
 	}

@@ -28,17 +28,19 @@ func (e *TooLongError) Is(target error) bool { return target == ErrTooLong }
 
 // Config is the size of the machine and the shape of a step.
 type Config struct {
-	Blocks      int     // blocks of the KV cache
-	BlockSize   int     // tokens of a block
-	Context     int     // tokens of a sequence; clipped to what the blocks hold
-	MaxSeqs     int     // sequences that run at once
-	MaxQueue    int     // requests that wait beyond those
-	MaxRows     int     // rows of a step
-	Align       int     // rows of a panel of the kernels, which take hardly longer than one row; 0: 1
-	MaxLogits   int     // rows with logits of a step; 0: MaxSeqs
-	AgeSteps    int     // waiting requests rise by one class after so many steps without an admission from theirs; 0: 256
-	PrefixCache bool    // share blocks between sequences that begin alike
-	EOG         []int32 // tokens that end a generation
+	Blocks       int     // blocks of the KV cache
+	BlockSize    int     // tokens of a block
+	Window       int     // positions that a row sees in the layers that have blocks of their own; 0: there are no such layers
+	WindowBlocks int     // their blocks
+	Context      int     // tokens of a sequence; clipped to what the blocks hold
+	MaxSeqs      int     // sequences that run at once
+	MaxQueue     int     // requests that wait beyond those
+	MaxRows      int     // rows of a step
+	Align        int     // rows of a panel of the kernels, which take hardly longer than one row; 0: 1
+	MaxLogits    int     // rows with logits of a step; 0: MaxSeqs
+	AgeSteps     int     // waiting requests rise by one class after so many steps without an admission from theirs; 0: 256
+	PrefixCache  bool    // share blocks between sequences that begin alike
+	EOG          []int32 // tokens that end a generation
 
 	// Whole is for encoders, whose tokens see the whole of their text: a prompt is
 	// computed in one step, and nothing is generated. Context is at most MaxRows.
@@ -57,7 +59,13 @@ func (c *Config) validate() error {
 	if c.Whole {
 		c.Context, c.MaxLogits = min(c.Context, c.MaxRows), c.MaxSeqs // there are no logits
 	}
+	least := 0
+	if c.Window > 0 && c.BlockSize > 0 {
+		least = min((c.Context+c.BlockSize-1)/c.BlockSize, WindowBlocks(c.Window, c.BlockSize))
+	}
 	switch {
+	case c.Window < 0 || c.WindowBlocks < least || c.Window == 0 && c.WindowBlocks != 0:
+		return fmt.Errorf("sched: window of %d positions with %d blocks: want at least %d", c.Window, c.WindowBlocks, least)
 	case c.Blocks < 1 || c.BlockSize < 1 || c.Context < 1 || c.MaxSeqs < 1 || c.MaxQueue < 0:
 		return fmt.Errorf("sched: blocks %d, block size %d, context %d, sequences %d, queue %d: too small",
 			c.Blocks, c.BlockSize, c.Context, c.MaxSeqs, c.MaxQueue)
@@ -142,6 +150,7 @@ func (e *Entry) Logits() int {
 // on here while nothing runs.
 func (p *Plan) reset() {
 	clear(p.Batch.Blocks)
+	clear(p.Batch.Windows)
 	p.Batch.Reset()
 	p.Batch.Start = append(p.Batch.Start, 0)
 	clear(p.Entries)
@@ -157,8 +166,9 @@ func (p *Plan) reset() {
 type Scheduler struct {
 	cfg      Config
 	blocks   *blocks
-	waiting  []*Seq // in the order of arrival
-	running  []*Seq // in the order of arrival
+	windows  *windows // nil: no layer has blocks of its own
+	waiting  []*Seq   // in the order of arrival
+	running  []*Seq   // in the order of arrival
 	clients  map[string]*client
 	virtual  int64 // service that a client who was idle starts with
 	shared   int64 // service not yet counted in virtual
@@ -179,7 +189,7 @@ func New(cfg Config) (*Scheduler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Scheduler{
+	s := &Scheduler{
 		cfg:     cfg,
 		blocks:  newBlocks(cfg.Blocks, cfg.BlockSize),
 		waiting: make([]*Seq, 0, cfg.MaxQueue+2*cfg.MaxSeqs),
@@ -187,7 +197,12 @@ func New(cfg Config) (*Scheduler, error) {
 		clients: map[string]*client{},
 		streams: make([]*Seq, 0, cfg.MaxSeqs),
 		prompts: make([]share, 0, cfg.MaxSeqs),
-	}, nil
+	}
+	if cfg.Window > 0 {
+		s.windows = newWindows(&cfg)
+		s.blocks.windows = s.windows
+	}
+	return s, nil
 }
 
 // Config is the configuration with its defaults filled in.
@@ -207,11 +222,32 @@ func (s *Scheduler) CachedBlocks() int { return s.blocks.cached }
 
 // ForgetCached empties the prefix cache of all blocks that no sequence holds, and
 // returns how many they were. It must not be called while a plan is being run.
-func (s *Scheduler) ForgetCached() int { return s.blocks.forgetCached() }
+func (s *Scheduler) ForgetCached() int {
+	if s.windows != nil {
+		s.windows.forgetCached()
+	}
+	return s.blocks.forgetCached()
+}
+
+// FreeWindowBlocks is FreeBlocks of the layers with a window.
+func (s *Scheduler) FreeWindowBlocks() int {
+	if s.windows == nil {
+		return 0
+	}
+	return s.windows.free()
+}
 
 // Reach is one more than the highest block that was ever handed out: the memory of
 // those from it on was never used.
 func (s *Scheduler) Reach() int { return s.blocks.reach }
+
+// WindowReach is Reach of the layers with a window.
+func (s *Scheduler) WindowReach() int {
+	if s.windows == nil {
+		return 0
+	}
+	return s.windows.reach
+}
 
 // Counters returns the totals so far.
 func (s *Scheduler) Counters() Counters {
@@ -250,6 +286,9 @@ func (s *Scheduler) Add(r Request) (*Seq, error) {
 	}
 	if s.cfg.PrefixCache {
 		seq.hashes = make([]uint64, 0, cap(seq.blocks))
+	}
+	if s.windows != nil {
+		seq.windows = make([]int32, 0, cap(seq.blocks))
 	}
 	s.arrivals++
 	seq.arrival = s.arrivals
@@ -304,7 +343,7 @@ func (s *Scheduler) planDecoders(p *Plan) {
 	}
 	for _, seq := range streams {
 		n := min(seq.want(), together, 1+spare)
-		for seq.state == running && s.lacking(seq, n) > s.blocks.free() {
+		for seq.state == running && s.lacking(seq, n) > s.free() {
 			s.preempt(p, s.victim())
 		}
 		if seq.state == running {
@@ -331,6 +370,14 @@ func (s *Scheduler) victim() *Seq {
 	return least
 }
 
+// free is the number of blocks that a sequence can get, of every kind that it needs.
+func (s *Scheduler) free() int {
+	if s.windows == nil {
+		return s.blocks.free()
+	}
+	return min(s.blocks.free(), s.windows.free())
+}
+
 // lacking is the number of blocks to allocate before n more rows.
 func (s *Scheduler) lacking(seq *Seq, n int) int {
 	return s.blocksFor(seq.computed+n) - len(seq.blocks)
@@ -340,12 +387,12 @@ func (s *Scheduler) lacking(seq *Seq, n int) int {
 func (s *Scheduler) give(p *Plan, seq *Seq, n, draft int) {
 	const spread = 64 // blocks that a sequence is given room for, so that neighbours do not interleave
 	for lack := s.lacking(seq, n+draft); lack > 0; lack-- {
-		prev := int32(none)
-		if len(seq.blocks) > 0 {
-			prev = seq.blocks[len(seq.blocks)-1]
-		}
 		expect := s.blocksFor(seq.prompt+seq.limit) - len(seq.blocks)
-		seq.blocks = append(seq.blocks, s.blocks.alloc(prev, min(max(expect, 1), spread)))
+		expect = min(max(expect, 1), spread)
+		seq.blocks = append(seq.blocks, s.blocks.alloc(last(seq.blocks), expect))
+		if s.windows != nil {
+			seq.windows = append(seq.windows, s.windows.alloc(last(seq.windows), expect))
+		}
 	}
 	b := &p.Batch
 	e := Entry{Seq: seq, Rows: n + draft, Logit: len(b.Logits), Draft: draft, Hidden: len(b.Hidden)}
@@ -366,8 +413,19 @@ func (s *Scheduler) give(p *Plan, seq *Seq, n, draft int) {
 	}
 	b.Start = append(b.Start, int32(len(b.Tokens)))
 	b.Blocks = append(b.Blocks, seq.blocks)
+	if s.windows != nil {
+		b.Windows = append(b.Windows, seq.windows)
+	}
 	p.Entries = append(p.Entries, e)
 	seq.planned = true
+}
+
+// last is the last block of a table, or none.
+func last(table []int32) int32 {
+	if len(table) == 0 {
+		return none
+	}
+	return table[len(table)-1]
 }
 
 // preempt takes all blocks of a running sequence. Their content stays cached
@@ -410,6 +468,14 @@ func (s *Scheduler) release(seq *Seq) {
 		s.blocks.release(b)
 	}
 	seq.blocks = seq.blocks[:0]
+	for i := len(seq.windows) - 1; i >= seq.passed; i-- {
+		b := seq.windows[i]
+		if on := s.windows.on[b]; seq.discard && s.windows.refs[b] == 1 && on != none {
+			s.windows.detach(on)
+		}
+		s.windows.release(b)
+	}
+	seq.windows, seq.passed = seq.windows[:0], 0
 }
 
 // Update ends the step of plan p: its rows are computed, and p.Entries[i] is given
@@ -483,14 +549,34 @@ func (s *Scheduler) computed(seq *Seq, n int) {
 	seq.computed += n
 	seq.scored = max(seq.scored, min(seq.computed, seq.prompt-1))
 	seq.hidden.From = max(seq.hidden.From, seq.computed)
-	if !s.cfg.PrefixCache {
-		return
+	if s.cfg.PrefixCache {
+		s.index(seq)
 	}
+	if s.windows != nil {
+		s.pass(seq)
+	}
+}
+
+// index makes the blocks findable that have become full.
+func (s *Scheduler) index(seq *Seq) {
 	size := s.cfg.BlockSize
 	for ; (seq.indexed+1)*size <= seq.computed; seq.indexed++ {
 		i := seq.indexed
 		seq.extendHashes(i+1, size)
-		seq.tail = s.blocks.index(seq.blocks[i], seq.tail, seq.hashes[i], seq.tokens[i*size:(i+1)*size])
+		found := s.blocks.index(seq.blocks[i], seq.tail, seq.hashes[i], seq.tokens[i*size:(i+1)*size])
+		seq.tail = s.blocks.id[found]
+		if s.windows != nil {
+			s.windows.attach(seq.windows[i], found)
+		}
+	}
+}
+
+// pass releases the blocks that no row to come sees into. A table keeps their places,
+// so that a block is found by its position.
+func (s *Scheduler) pass(seq *Seq) {
+	for first := s.windows.first(seq.computed); seq.passed < min(first, len(seq.windows)); seq.passed++ {
+		s.windows.release(seq.windows[seq.passed])
+		seq.windows[seq.passed] = none
 	}
 }
 
@@ -529,29 +615,4 @@ func (s *Scheduler) end(seq *Seq) {
 	s.release(seq)
 	seq.state, seq.closing = ended, false
 	s.drop(seq)
-}
-
-// check panics if the books do not balance.
-func (s *Scheduler) check() {
-	s.held = slices.Grow(s.held[:0], s.blocks.total())[:s.blocks.total()]
-	clear(s.held)
-	count := func(seq *Seq) {
-		for _, b := range seq.blocks {
-			s.held[b]++
-		}
-		if len(seq.blocks) < s.blocksFor(seq.computed) {
-			panic(fmt.Sprintf("sched: %d blocks for %d computed tokens", len(seq.blocks), seq.computed))
-		}
-	}
-	for _, seq := range s.running {
-		count(seq)
-	}
-	for i := range s.plan.Entries {
-		if seq := s.plan.Entries[i].Seq; seq.closing {
-			count(seq)
-		}
-	}
-	if err := s.blocks.check(s.held); err != nil {
-		panic("sched: " + err.Error())
-	}
 }

@@ -125,6 +125,7 @@ func (s *session) config(args []string) string {
 	fields := map[string]*int{
 		"blocks": &cfg.Blocks, "blocksize": &cfg.BlockSize, "context": &cfg.Context, "maxseqs": &cfg.MaxSeqs,
 		"maxqueue": &cfg.MaxQueue, "maxrows": &cfg.MaxRows, "alone": &s.budget.Alone, "beside": &s.budget.Beside,
+		"window": &cfg.Window, "windowblocks": &cfg.WindowBlocks,
 		"align": &cfg.Align, "maxlogits": &cfg.MaxLogits, "agesteps": &cfg.AgeSteps,
 	}
 	for _, arg := range args {
@@ -351,6 +352,9 @@ func (s *session) state() string {
 	c := s.s.Counters()
 	fmt.Fprintf(&b, "running [%s] waiting [%s]\n", names(s.s.running), names(s.s.waiting))
 	fmt.Fprintf(&b, "blocks: %d free, %d of them cached\n", s.s.FreeBlocks(), s.s.CachedBlocks())
+	if w := s.s.windows; w != nil {
+		fmt.Fprintf(&b, "window blocks: %d free, %d of them cached\n", w.free(), w.cached)
+	}
 	fmt.Fprintf(&b, "steps %d, prompt rows %d, generated %d, prefix %d/%d, preemptions %d, evictions %d\n",
 		c.Steps, c.PromptRows, c.Generated, c.PrefixHit, c.PrefixQuery, c.Preemptions, c.Evictions)
 	return b.String()
@@ -371,6 +375,9 @@ func describePlan(p *Plan) string {
 	for i, e := range p.Entries {
 		pos := p.Batch.Positions[p.Batch.Start[i]]
 		fmt.Fprintf(&b, "%s: rows [%d,%d) of %d in blocks %s", e.Seq.Owner, pos, int(pos)+e.Rows, e.Seq.Len(), ranges(p.Batch.Blocks[i]))
+		if len(p.Batch.Windows) > 0 {
+			fmt.Fprintf(&b, ", window %s", ranges(p.Batch.Windows[i]))
+		}
 		if e.Scored > 0 {
 			fmt.Fprintf(&b, ", %d scored", e.Scored)
 		}
@@ -416,9 +423,11 @@ func ranges(ids []int32) string {
 		for j+1 < len(ids) && ids[j+1] == ids[j]+1 {
 			j++
 		}
-		if j == i {
+		switch {
+		case ids[i] == none: // -1 -1 2 is 2
+		case j == i:
 			parts = append(parts, fmt.Sprint(ids[i]))
-		} else {
+		default:
 			parts = append(parts, fmt.Sprintf("%d-%d", ids[i], ids[j]))
 		}
 		i = j + 1
@@ -428,15 +437,44 @@ func ranges(ids []int32) string {
 
 // fakeKV is a cache whose entry at a position is a digest of all tokens up to
 // it. A row reads the entry before its own through the block table, as attention
-// would, so a block that is wrong, stale or written twice changes the tokens.
+// would, so a block that is wrong, stale or written twice changes the tokens. Layers
+// with a window have the same entries in blocks of their own.
 type fakeKV struct {
-	size int
-	slot []uint64 // [blocks*size]
-	said []int32  // [rows] of the last plan: the token that each row gives
+	size   int
+	said   []int32  // [rows] of the last plan: the token that each row gives
+	slot   []uint64 // [blocks*size]
+	window int
+	recent []uint64 // [window blocks*size]
 }
 
 func newFakeKV(cfg Config) fakeKV {
-	return fakeKV{size: cfg.BlockSize, slot: make([]uint64, cfg.Blocks*cfg.BlockSize), said: make([]int32, cfg.MaxRows)}
+	return fakeKV{size: cfg.BlockSize, slot: make([]uint64, cfg.Blocks*cfg.BlockSize), said: make([]int32, cfg.MaxRows),
+		window: cfg.Window, recent: make([]uint64, cfg.WindowBlocks*cfg.BlockSize)}
+}
+
+// see stores the entries of a sequence's rows in its window blocks, and panics if one
+// of those that some row sees is not the sequence's own.
+func (kv fakeKV) see(p *Plan, i int) {
+	b, tokens := &p.Batch, p.Entries[i].Seq.Drafted(p.Entries[i].Draft)
+	at := func(pos int) *uint64 {
+		return &kv.recent[int(b.Windows[i][pos/kv.size])*kv.size+pos%kv.size]
+	}
+	digests, last := make([]uint64, len(tokens)), uint64(0)
+	for pos := range tokens {
+		last = chainHash(last, tokens[pos:pos+1])
+		digests[pos] = last
+	}
+	for r := b.Start[i]; r < b.Start[i+1]; r++ { // all are stored before any is read
+		*at(int(b.Positions[r])) = digests[b.Positions[r]]
+	}
+	for r := b.Start[i]; r < b.Start[i+1]; r++ {
+		pos := int(b.Positions[r])
+		for seen := max(0, pos+1-kv.window); seen <= pos; seen++ {
+			if *at(seen) != digests[seen] {
+				panic(fmt.Sprintf("%v: position %d, which %d sees, is not its own", p.Entries[i].Seq.Owner, seen, pos))
+			}
+		}
+	}
 }
 
 // run computes the plan and returns its tokens. It panics if a row's context is
@@ -458,6 +496,9 @@ func (kv fakeKV) run(p *Plan) []int32 {
 			kv.said[r] = int32(*at(pos) % 1000)
 		}
 		tokens[i] = kv.said[int(b.Start[i+1])-e.Draft-1]
+		if kv.window > 0 {
+			kv.see(p, i)
+		}
 		want := digest(e.Seq.Drafted(e.Draft)[:b.Positions[b.Start[i+1]-1]+1])
 		if got := *at(b.Positions[b.Start[i+1]-1]); got != want {
 			panic(fmt.Sprintf("%v: context of row %d is not its own", e.Seq.Owner, b.Start[i+1]-1))

@@ -61,6 +61,8 @@ type Seq struct {
 	limit    int     // generated tokens allowed
 	computed int     // tokens whose keys and values are in blocks
 	blocks   []int32 // block i holds positions [i*BlockSize, (i+1)*BlockSize)
+	windows  []int32 // the same of the layers with a window, as far as rows to come see
+	passed   int     // entries of windows, from the first on, whose blocks were given back
 
 	hashes  []uint64 // [full blocks of tokens] each chained to the one before
 	indexed int      // full blocks that have been offered to the index

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 	"github.com/penstock-llm/penstock/internal/tokenizer"
@@ -57,7 +58,7 @@ func TestReranker(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	c, err := m.NewCache(256)
+	c, err := m.NewStore(kvcache.Room{Blocks: 256})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,6 +112,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	cfg := m.Engine.Config()
+	e.gauge(names{"kv_cache_bytes", "", "memory of the KV cache"}, float64(m.CacheBytes))
+	e.gauge(names{"kv_cache_saved_bytes", "", "memory that the KV cache would take beside that if layers with a sliding window kept everything"}, float64(m.CacheSaved))
 	info := func(d *prometheus.Desc, l ...string) prometheus.Metric {
 		return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, 1, l...)
 	}
@@ -129,6 +131,8 @@ func (e *emitter) load(s *engine.Stats) {
 	e.gauge(names{"kv_cache_usage_ratio", "kv_cache_usage_perc", "used part of the KV cache, 0 to 1"}, s.KVUsage)
 	e.gauge(names{"step_stuck_seconds", "", "for which a step has not ended; 0: all is well"}, s.Stuck.Seconds())
 	e.gauge(names{"kv_cache_cached_blocks", "", "free blocks whose content can be found again"}, float64(s.CachedBlocks))
+	e.gauge(names{"kv_cache_window_blocks", "", "blocks of the layers with a sliding window"}, float64(s.WindowBlocks))
+	e.gauge(names{"kv_cache_window_blocks_free", "", "of these, blocks that no sequence holds"}, float64(s.FreeWindowBlocks))
 }
 
 func (e *emitter) totals(s *engine.Stats) {

@@ -54,7 +54,8 @@ type Executor struct {
 	s      *Scenario
 	p      passes
 	ids    []int32
-	tables [][]int32 // [batch] blocks of each sequence
+	store  *kvcache.Store
+	tables [][]int32 // [batch] blocks of each sequence, in every group of layers
 	b      batch.Batch
 }
 
@@ -73,6 +74,11 @@ func OpenExecutor(s *Scenario) (*Executor, error) {
 	each := (len(ids) + s.Gen + kvcache.BlockTokens - 1) / kvcache.BlockTokens
 	if have := in.Engine.Config().Blocks; each*x.p.batch > have {
 		return nil, errors.Join(fmt.Errorf("bench: %d sequences of %d blocks need more than the cache's %d", x.p.batch, each, have), in.Close())
+	}
+	// Without a scheduler no blocks are given back: the layers with a window have as many
+	// as the others here.
+	if x.store, err = in.Model.NewStore(kvcache.Room{Blocks: in.Engine.Config().Blocks}); err != nil {
+		return nil, errors.Join(err, in.Close())
 	}
 	for i := range x.p.batch {
 		table := make([]int32, each)
@@ -94,6 +100,9 @@ func (x *Executor) RunEngine(ctx context.Context, requests int) (*LayerRun, erro
 }
 
 func (x *Executor) close() error { return x.Close() }
+
+// Close frees the executor's memory and the instance.
+func (x *Executor) Close() error { return errors.Join(x.store.Close(), x.Instance.Close()) }
 
 func (x *Executor) run(ctx context.Context, requests int) (*LayerRun, error) {
 	r := &LayerRun{Requests: requests, OK: requests, Tokens: requests * x.s.Gen, PromptTotal: requests * len(x.ids)}
@@ -123,7 +132,7 @@ func (x *Executor) Prefill(n int) {
 	x.b.Start = append(x.b.Start, 0)
 	flush := func() {
 		if x.b.Rows() > 0 {
-			x.Model.Forward(&x.b, x.Cache)
+			x.Model.Forward(&x.b, x.store)
 		}
 		x.b.Reset()
 		x.b.Start = append(x.b.Start, 0)
@@ -161,5 +170,5 @@ func (x *Executor) Decode(n, pos int) {
 		x.b.Blocks = append(x.b.Blocks, x.tables[i])
 		x.b.Logits = append(x.b.Logits, int32(i))
 	}
-	x.Model.Forward(&x.b, x.Cache)
+	x.Model.Forward(&x.b, x.store)
 }

@@ -81,7 +81,7 @@ func (s *Set) branch(arms []arm) ID {
 	if len(out) == 0 {
 		return Empty
 	}
-	return s.intern(node{kind: kindSwitch, arms: out, definite: definite})
+	return s.intern(node{kind: kindSwitch, definite: definite}, nil, out)
 }
 
 // Runes is one character of some ranges, in UTF-8. Surrogates are left out: they
@@ -214,26 +214,34 @@ func (s *Set) concat(a, b ID) ID {
 	case b == All && s.nodes[a].nullable:
 		return All
 	}
-	if n := s.nodes[a]; n.kind == kindConcat {
-		return s.concat(n.args[0], s.concat(n.args[1], b))
+	if n := &s.nodes[a]; n.kind == kindConcat {
+		args := s.args(n)
+		return s.concat(args[0], s.concat(args[1], b))
 	}
-	if a == All && s.nodes[b].kind == kindConcat && s.nodes[b].args[0] == All {
+	if n := &s.nodes[b]; a == All && n.kind == kindConcat && s.arg(n) == All {
 		return b
 	}
-	args := []ID{a, b}
-	return s.intern(node{kind: kindConcat, args: args, nullable: s.nodes[a].nullable && s.nodes[b].nullable, definite: s.allDefinite(args)})
+	args := [2]ID{a, b}
+	return s.intern(node{kind: kindConcat, nullable: s.nodes[a].nullable && s.nodes[b].nullable, definite: s.allDefinite(args[:])}, args[:], nil)
 }
 
 // Or is the strings of any of its parts.
 func (s *Set) Or(parts ...ID) ID {
 	args := s.flatten(kindOr, parts)
+	r := s.or(args)
+	s.release(args)
+	return r
+}
+
+// or is Or of a list that it may change.
+func (s *Set) or(args []ID) ID {
 	if len(args) == 0 {
 		return Empty
 	}
 	if slices.Contains(args, All) {
 		return All
 	}
-	args = s.mergeClasses(args)
+	args = s.dropCovered(s.mergeClasses(args))
 	nullable := false
 	for _, a := range args {
 		nullable = nullable || s.nodes[a].nullable
@@ -247,16 +255,23 @@ func (s *Set) Or(parts ...ID) ID {
 		return args[0]
 	}
 	for _, a := range args { // r | not r
-		if n := &s.nodes[a]; n.kind == kindNot && slices.Contains(args, n.args[0]) {
+		if n := &s.nodes[a]; n.kind == kindNot && slices.Contains(args, s.arg(n)) {
 			return All
 		}
 	}
-	return s.intern(node{kind: kindOr, args: args, nullable: nullable, definite: s.allDefinite(args)})
+	return s.intern(node{kind: kindOr, nullable: nullable, definite: s.allDefinite(args)}, args, nil)
 }
 
 // And is the strings that all of its parts have.
 func (s *Set) And(parts ...ID) ID {
 	args := s.flatten(kindAnd, parts)
+	r := s.and(args)
+	s.release(args)
+	return r
+}
+
+// and is And of a list that it may change.
+func (s *Set) and(args []ID) ID {
 	if slices.Contains(args, Empty) {
 		return Empty
 	}
@@ -273,7 +288,7 @@ func (s *Set) And(parts ...ID) ID {
 	nullable := true
 	for _, a := range args {
 		nullable = nullable && s.nodes[a].nullable
-		if n := &s.nodes[a]; n.kind == kindNot && slices.Contains(args, n.args[0]) {
+		if n := &s.nodes[a]; n.kind == kindNot && slices.Contains(args, s.arg(n)) {
 			return Empty
 		}
 	}
@@ -283,16 +298,16 @@ func (s *Set) And(parts ...ID) ID {
 		}
 		return Empty
 	}
-	return s.intern(node{kind: kindAnd, args: args, nullable: nullable})
+	return s.intern(node{kind: kindAnd, nullable: nullable}, args, nil)
 }
 
 // flatten returns the parts in ascending order, once each, with nested ones of
-// the same kind taken apart.
+// the same kind taken apart. The list is to be released.
 func (s *Set) flatten(k kind, parts []ID) []ID {
-	args := make([]ID, 0, len(parts))
+	args := s.borrow(len(parts))
 	for _, p := range parts {
 		if n := &s.nodes[p]; n.kind == k {
-			args = append(args, n.args...)
+			args = append(args, s.args(n)...)
 		} else if k != kindOr || p != Empty {
 			args = append(args, p)
 		}
@@ -319,7 +334,7 @@ func (s *Set) mergeClasses(args []ID) []ID {
 			rest = append(rest, a)
 			continue
 		}
-		for _, m := range s.nodes[a].arms {
+		for _, m := range s.branches(&s.nodes[a]) {
 			for b := int(m.lo); b <= int(m.hi); b++ {
 				in[b] = true
 			}
@@ -341,7 +356,7 @@ func (s *Set) isClass(r ID) bool {
 	if n.kind != kindSwitch {
 		return false
 	}
-	for _, a := range n.arms {
+	for _, a := range s.branches(n) {
 		if a.next != Epsilon {
 			return false
 		}
@@ -357,9 +372,10 @@ func (s *Set) Not(r ID) ID {
 	case r == All:
 		return Empty
 	case n.kind == kindNot:
-		return n.args[0]
+		return s.arg(n)
 	}
-	return s.intern(node{kind: kindNot, args: []ID{r}, nullable: !s.nodes[r].nullable})
+	args := [1]ID{r}
+	return s.intern(node{kind: kindNot, nullable: !s.nodes[r].nullable}, args[:], nil)
 }
 
 // NotText is every text that r does not have.
@@ -394,11 +410,12 @@ func (s *Set) Repeat(r ID, low, high int) ID {
 	case high == 1:
 		return s.Or(Epsilon, r)
 	case n.kind == kindRepeat && low == 0 && high == Unbounded && n.aux[0] <= 1 && n.aux[1] == Unbounded:
-		return s.Repeat(n.args[0], 0, Unbounded)
-	case n.kind == kindOr && high == Unbounded && low == 0 && n.args[0] == Epsilon:
-		return s.Repeat(s.Or(n.args[1:]...), 0, Unbounded)
+		return s.Repeat(s.arg(&n), 0, Unbounded)
+	case n.kind == kindOr && high == Unbounded && low == 0 && s.arg(&n) == Epsilon:
+		return s.Repeat(s.Or(s.args(&n)[1:]...), 0, Unbounded)
 	}
-	return s.intern(node{kind: kindRepeat, args: []ID{r}, aux: [2]int32{int32(low), int32(high)}, nullable: low == 0, definite: n.definite})
+	args := [1]ID{r}
+	return s.intern(node{kind: kindRepeat, aux: [2]int32{int32(low), int32(high)}, nullable: low == 0, definite: n.definite}, args[:], nil)
 }
 
 // Containing is the byte strings that have a string of r in them.

@@ -2,11 +2,11 @@ package regex
 
 // First returns bytes among which are all that begin a string of r: a bit for each.
 func (s *Set) First(r ID) [4]uint64 {
-	if n := &s.nodes[r]; n.begun {
-		return n.first
+	if i := s.nodes[r].first; i != 0 {
+		return s.firsts.all[i]
 	}
 	f := s.firstOf(s.nodes[r])
-	s.nodes[r].first, s.nodes[r].begun = f, true
+	s.nodes[r].first = s.firsts.number(f)
 	return f
 }
 
@@ -15,23 +15,25 @@ func (s *Set) firstOf(n node) (f [4]uint64) {
 	case kindAll, kindNot:
 		return [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
 	case kindSwitch:
-		for _, a := range n.arms {
+		for _, a := range s.branches(&n) {
 			for b := int(a.lo); b <= int(a.hi); b++ {
 				mark(&f, b)
 			}
 		}
 	case kindConcat:
-		f = s.First(n.args[0])
-		if s.nodes[n.args[0]].nullable {
-			join(&f, s.First(n.args[1]))
+		args := s.args(&n)
+		f = s.First(args[0])
+		if s.nodes[args[0]].nullable {
+			join(&f, s.First(args[1]))
 		}
 	case kindOr, kindRepeat:
-		for _, a := range n.args {
+		for _, a := range s.args(&n) {
 			join(&f, s.First(a))
 		}
 	case kindAnd:
-		f = s.First(n.args[0])
-		for _, a := range n.args[1:] {
+		args := s.args(&n)
+		f = s.First(args[0])
+		for _, a := range args[1:] {
 			o := s.First(a)
 			for i := range f {
 				f[i] &= o[i]
@@ -48,7 +50,7 @@ func (s *Set) firstOf(n node) (f [4]uint64) {
 func (s *Set) firstQuoted(n node) (f [4]uint64) {
 	switch mode := n.aux[0]; mode {
 	case plain:
-		f = s.First(n.args[0])
+		f = s.First(s.arg(&n))
 		f[0] &^= 1<<0x20 - 1 | 1<<'"'
 		mark(&f, '\\')
 	case escape:

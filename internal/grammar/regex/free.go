@@ -12,12 +12,13 @@ func (s *Set) Free(r ID) (chars, dist int) {
 	case kindAll:
 		return math.MaxInt, 0
 	case kindConcat:
-		if chars, dist = s.Free(n.args[0]); chars > 0 {
-			dist += s.Dist(s.nodes[r].args[1])
+		args := s.args(n)
+		if chars, dist = s.Free(args[0]); chars > 0 {
+			dist += s.Dist(args[1])
 		}
 		return chars, min(dist, far)
 	case kindRepeat:
-		if n.args[0] != s.rune {
+		if s.arg(n) != s.rune {
 			return 0, 0
 		}
 		if chars = int(n.aux[1]); chars == Unbounded {
@@ -26,17 +27,17 @@ func (s *Set) Free(r ID) (chars, dist int) {
 		return chars, int(n.aux[0])
 	case kindQuoted:
 		if n.aux[0] == plain {
-			return s.Free(n.args[0])
+			return s.Free(s.arg(n))
 		}
 	case kindAnd: // texts but for some
-		for _, a := range n.args {
-			if o := &s.nodes[a]; a != s.text && (o.kind != kindNot || !s.nodes[o.args[0]].finite) {
+		for _, a := range s.args(n) {
+			if o := &s.nodes[a]; a != s.text && (o.kind != kindNot || !s.nodes[s.arg(o)].finite) {
 				return 0, 0
 			}
 		}
 		return math.MaxInt, 4 // more texts of four plain characters than a Set has expressions
 	case kindOr:
-		for _, a := range n.args {
+		for _, a := range s.args(n) {
 			if c, d := s.Free(a); c > chars {
 				chars, dist = c, d
 			}
@@ -52,12 +53,13 @@ func (s *Set) Clamp(r ID, n int) ID {
 	e := s.nodes[r]
 	switch e.kind {
 	case kindConcat:
-		if c := s.Clamp(e.args[0], n); c != e.args[0] {
-			return s.concat(c, e.args[1])
+		args := s.args(&e)
+		if c := s.Clamp(args[0], n); c != args[0] {
+			return s.concat(c, args[1])
 		}
 	case kindQuoted:
-		inner := s.nodes[e.args[0]]
-		if e.aux[0] != plain || inner.kind != kindRepeat || inner.args[0] != s.rune {
+		inner := s.nodes[s.arg(&e)]
+		if e.aux[0] != plain || inner.kind != kindRepeat || s.arg(&inner) != s.rune {
 			return r
 		}
 		low, high := int(inner.aux[0]), int(inner.aux[1])

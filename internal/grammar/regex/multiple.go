@@ -22,7 +22,7 @@ func (s *Set) multiple(m multiples, remainder, read int32) ID {
 	if d >= far {
 		return Empty
 	}
-	return s.intern(node{kind: kindMultiple, aux: [2]int32{m.unit | m.places<<20, remainder | read<<20}, nullable: d == 0, definite: true})
+	return s.intern(node{kind: kindMultiple, aux: [2]int32{m.unit | m.places<<20, remainder | read<<20}, nullable: d == 0, definite: true}, nil, nil)
 }
 
 func (n *node) multiple() (m multiples, remainder, read int32) {

@@ -44,7 +44,7 @@ func (s *Set) names(names []Name, depth int) ID {
 }
 
 func (s *Set) tag(t int32) ID {
-	return s.intern(node{kind: kindTag, aux: [2]int32{t}, nullable: true, definite: true})
+	return s.intern(node{kind: kindTag, aux: [2]int32{t}, nullable: true, definite: true}, nil, nil)
 }
 
 // Without is the names r, which Names or Without made, but for one. Most of r is
@@ -56,8 +56,8 @@ func (s *Set) Without(r ID, text string) ID {
 			return Empty
 		}
 	case kindOr: // a tag and a switch
-		parts := make([]ID, 0, len(n.args))
-		for _, a := range n.args {
+		parts := make([]ID, 0, n.n)
+		for _, a := range s.args(&n) {
 			parts = append(parts, s.Without(a, text))
 		}
 		return s.Or(parts...)
@@ -65,7 +65,7 @@ func (s *Set) Without(r ID, text string) ID {
 		if text == "" {
 			return r
 		}
-		arms := slices.Clone(n.arms)
+		arms := slices.Clone(s.branches(&n))
 		for i, a := range arms {
 			if a.lo == text[0] {
 				arms[i].next = s.Without(a.next, text[1:])
@@ -82,14 +82,14 @@ func (s *Set) Tag(r ID) int32 {
 	case kindTag:
 		return n.aux[0]
 	case kindOr:
-		for _, a := range n.args {
+		for _, a := range s.args(n) {
 			if t := s.Tag(a); t >= 0 {
 				return t
 			}
 		}
 	case kindQuoted:
 		if n.nullable {
-			return s.Tag(n.args[0])
+			return s.Tag(s.arg(n))
 		}
 	}
 	return -1
@@ -125,24 +125,25 @@ func (s *Set) ends(r ID, bytes int, f func(tag int32, bytes int)) {
 	case kindTag:
 		f(n.aux[0], bytes)
 	case kindOr:
-		for _, a := range n.args {
+		for _, a := range s.args(&n) {
 			s.ends(a, bytes, f)
 		}
 	case kindQuoted:
 		if n.aux[0] == plain {
-			s.ends(n.args[0], bytes, f)
+			s.ends(s.arg(&n), bytes, f)
 			return
 		}
-		edges := s.Edges(r)
-		for b := 0; b < 256; b = NextEdge(&edges, b) {
+		c := s.Classes(r)
+		for b := 0; b < 256; b = c.Next(b) {
 			if d := s.Deriv(r, byte(b)); d != Empty {
 				s.ends(d, bytes+1, f)
 			}
 		}
 	case kindConcat:
-		s.ends(n.args[1], bytes+s.Dist(n.args[0]), f)
+		args := s.args(&n)
+		s.ends(args[1], bytes+s.Dist(args[0]), f)
 	case kindSwitch:
-		for _, a := range n.arms {
+		for _, a := range s.branches(&n) {
 			s.ends(a.next, bytes+escapedLength(a.lo), f)
 		}
 	}

@@ -29,11 +29,12 @@ func (s *Set) quoted(r ID, mode, acc int32) ID {
 	if r == Empty || mode == plain && s.Over(r) {
 		return r
 	}
-	return s.intern(node{kind: kindQuoted, args: []ID{r}, aux: [2]int32{mode, acc}, nullable: n.nullable && mode == plain, definite: n.definite && mode == plain})
+	args := [1]ID{r}
+	return s.intern(node{kind: kindQuoted, aux: [2]int32{mode, acc}, nullable: n.nullable && mode == plain, definite: n.definite && mode == plain}, args[:], nil)
 }
 
 func (s *Set) deriveQuoted(n node, b byte) ID {
-	r, mode, acc := n.args[0], n.aux[0], n.aux[1]
+	r, mode, acc := s.arg(&n), n.aux[0], n.aux[1]
 	switch mode {
 	case plain:
 		if b == '\\' {
@@ -124,7 +125,7 @@ func hex(b byte) int32 {
 // quotedDist is at most the number of bytes of a shortest string: exact if a
 // shortest text needs no escapes, and otherwise six bytes for each of its bytes.
 func (s *Set) quotedDist(n node) int {
-	r, mode, acc := n.args[0], n.aux[0], n.aux[1]
+	r, mode, acc := s.arg(&n), n.aux[0], n.aux[1]
 	if mode == plain {
 		if s.nodes[r].nullable {
 			return 0
@@ -143,47 +144,38 @@ func (s *Set) quotedDist(n node) int {
 
 // plainDist is Dist of the texts that need no escapes.
 func (s *Set) plainDist(r ID) int {
+	if d := s.nodes[r].plain; d >= 0 {
+		return int(d)
+	}
 	n := s.nodes[r]
 	d := far
 	switch n.kind {
 	case kindEps, kindTag, kindAll:
-		return 0
+		d = 0
 	case kindSwitch:
-		for _, a := range n.arms {
-			if hasPlain(a) {
+		for _, a := range s.branches(&n) {
+			if firstPlain(int(a.lo), int(a.hi)+1) <= int(a.hi) {
 				d = min(d, 1+s.plainDist(a.next))
 			}
 		}
 	case kindConcat:
-		if d = s.plainDist(n.args[0]); d < far {
-			d = min(far, d+s.plainDist(n.args[1]))
+		args := s.args(&n)
+		if d = s.plainDist(args[0]); d < far {
+			d = min(far, d+s.plainDist(args[1]))
 		}
 	case kindOr:
-		for _, a := range n.args {
+		for _, a := range s.args(&n) {
 			d = min(d, s.plainDist(a))
 		}
 	case kindRepeat:
 		if d = 0; n.aux[0] > 0 {
-			d = min(far, int(n.aux[0])*s.plainDist(n.args[0]))
+			d = min(far, int(n.aux[0])*s.plainDist(s.arg(&n)))
 		}
 	case kindAnd, kindNot:
-		return s.Dist(s.And(r, s.plainText()))
+		return s.search(r, true)
 	}
+	s.nodes[r].plain = int32(d)
 	return d
-}
-
-func hasPlain(a arm) bool {
-	for b := int(a.lo); b <= int(a.hi); b++ {
-		if b >= 0x20 && b != '"' && b != '\\' {
-			return true
-		}
-	}
-	return false
-}
-
-// plainText is any number of bytes that a JSON string holds as they are.
-func (s *Set) plainText() ID {
-	return s.Star(s.branch([]arm{{0x20, 0x21, Epsilon}, {0x23, 0x5B, Epsilon}, {0x5D, 0xFF, Epsilon}}))
 }
 
 // escaped returns the characters that an escape may still become.
@@ -221,7 +213,7 @@ func (s *Set) quotedEdges(n node) [4]uint64 {
 	}
 	switch mode := n.aux[0]; mode {
 	case plain:
-		join(&e, s.Edges(n.args[0]))
+		join(&e, s.Classes(s.arg(&n)).edges)
 		mark(&e, 0x20)
 		one(`"\`)
 	case escape:

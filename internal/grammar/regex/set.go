@@ -5,11 +5,10 @@
 package regex
 
 import (
-	"encoding/binary"
 	"errors"
 	"maps"
 	"math"
-	"math/bits"
+	"slices"
 )
 
 // ID names an expression of a Set. Equal expressions of one Set have equal IDs.
@@ -61,47 +60,57 @@ type arm struct {
 // far is the length of a shortest string that is not known to exist.
 const far = 1 << 28
 
+// node is an expression. It holds no pointers: grammars have many, which the
+// garbage collector need not look at.
 type node struct {
 	kind     kind
 	nullable bool
-	definite bool  // built without intersection and complement: it has a string, if it is not Empty
-	life     uint8 // unknown, inhabited, void
-	bounded  bool  // edges is filled
-	text     bool  // known to have texts only
-	finite   bool  // known to have a finite number of strings, fewer than there are expressions
-	dist     int32 // bytes of a shortest string; -1: not computed
-	args     []ID
-	arms     []arm
+	definite bool   // built without intersection and complement: it has a string, if it is not Empty
+	life     uint8  // unknown, inhabited, void
+	text     bool   // known to have texts only
+	finite   bool   // known to have a finite number of strings, fewer than there are expressions
+	dist     int32  // bytes of a shortest string; -1: not computed
+	plain    int32  // of one that a JSON string holds as it is; -1: not computed
+	shape    uint32 // equal for expressions that differ in the numbers of repetitions only
+	from, n  int32  // where its parts are in the list of parts, or of arms, and how many
 	aux      [2]int32
-	edges    [4]uint64 // bit b: bytes b-1 and b may lead to different derivatives
-	first    [4]uint64 // filled if begun
-	begun    bool
+	classes  int32  // number of its Classes; 0: not computed
+	first    int32  // number of First; 0: not computed
+	seen     uint32 // the last search that met it
+	row      int32  // where its derivatives are, by class; 0: none is computed
 }
 
 // Set holds expressions. It is not safe for concurrent use.
 type Set struct {
 	nodes     []node
-	index     map[string]ID
-	base      map[string]ID // of the Set that this is a clone of
-	shared    int           // expressions of that Set
-	derivs    map[uint64]ID
+	parts     list[ID]
+	arms      list[arm]
+	index     Index
+	base      *Index // of the Set that this is a clone of
+	shared    int    // expressions of that Set
+	rows      rows   // of derivatives
+	classes   classTable
+	firsts    firstTable
 	limit     int
 	spent     int // work so far, see Spend
 	budget    int
 	err       error
-	work      int // of the pattern that is being made
-	key       []byte
-	rune      ID // one UTF-8 character
+	work      int     // of the pattern that is being made
+	visits    []visit // of a search that is over
+	frontier  frontier
+	searches  uint32
+	idle      [][]ID // lists that are not in use, see borrow
+	rune      ID     // one UTF-8 character
 	multiples map[multiples][]int32
 	text      ID // any number of them
 }
 
 // NewSet returns a Set of at most limit expressions, derivatives included.
 func NewSet(limit int) *Set {
-	s := &Set{index: map[string]ID{}, derivs: map[uint64]ID{}, limit: max(limit, 256), budget: math.MaxInt}
-	s.intern(node{kind: kindEmpty, life: void, definite: true, dist: far, text: true})
-	s.intern(node{kind: kindEps, nullable: true, definite: true, life: inhabited, text: true})
-	s.intern(node{kind: kindAll, nullable: true, definite: true, life: inhabited})
+	s := &Set{limit: max(limit, 256), budget: math.MaxInt, classes: newClassTable(), firsts: newFirstTable()}
+	s.intern(node{kind: kindEmpty, life: void, definite: true, dist: far, text: true}, nil, nil)
+	s.intern(node{kind: kindEps, nullable: true, definite: true, life: inhabited, text: true}, nil, nil)
+	s.intern(node{kind: kindAll, nullable: true, definite: true, life: inhabited}, nil, nil)
 	s.rune = s.Runes(Range{0, 0x10FFFF})
 	s.text = s.Repeat(s.rune, 0, Unbounded)
 	return s
@@ -110,10 +119,14 @@ func NewSet(limit int) *Set {
 // Clone returns a copy that grows on its own, with the same IDs. s must not be
 // changed from then on, and must not be a copy itself.
 func (s *Set) Clone(limit int) *Set {
-	c := &Set{limit: max(limit, len(s.nodes)), budget: math.MaxInt, err: s.err, rune: s.rune, text: s.text}
-	c.nodes = append(make([]node, 0, len(s.nodes)+64), s.nodes...)
-	c.index, c.base, c.shared = make(map[string]ID, 64), s.index, len(s.nodes)
-	c.derivs = make(map[uint64]ID, 256)
+	c := &Set{limit: max(limit, len(s.nodes)), budget: math.MaxInt, err: s.err, rune: s.rune, text: s.text, searches: s.searches}
+	c.nodes = append(make([]node, 0, len(s.nodes)+len(s.nodes)/4+64), s.nodes...)
+	for i := range c.nodes {
+		c.nodes[i].row = 0
+	}
+	c.parts, c.arms = s.parts.clone(), s.arms.clone()
+	c.base, c.shared = &s.index, len(s.nodes)
+	c.classes, c.firsts = s.classes.clone(), s.firsts.clone()
 	c.multiples = maps.Clone(s.multiples)
 	return c
 }
@@ -136,36 +149,57 @@ func (s *Set) Err() error { return s.err }
 // Len returns the number of expressions.
 func (s *Set) Len() int { return len(s.nodes) }
 
-// Bytes estimates the memory that the Set takes.
-func (s *Set) Bytes() int { return len(s.nodes)*220 + len(s.derivs)*24 }
+// nodeBytes is the size of a node.
+const nodeBytes = 60
 
-func (s *Set) intern(n node) ID {
-	k := append(s.key[:0], byte(n.kind))
-	for _, a := range n.args {
-		k = binary.LittleEndian.AppendUint32(k, uint32(a))
+// Bytes estimates the memory that the Set takes.
+func (s *Set) Bytes() int {
+	return len(s.nodes)*nodeBytes + s.parts.bytes() + s.arms.bytes() + s.index.Bytes() + s.rows.bytes() + s.classes.bytes() + s.firsts.bytes()
+}
+
+// args returns the parts of an expression. They must not be changed.
+func (s *Set) args(n *node) []ID {
+	if n.kind == kindSwitch {
+		return nil
 	}
-	for _, a := range n.arms {
-		k = append(k, a.lo, a.hi)
-		k = binary.LittleEndian.AppendUint32(k, uint32(a.next))
-	}
-	if n.kind >= kindRepeat {
-		k = binary.LittleEndian.AppendUint32(k, uint32(n.aux[0]))
-		k = binary.LittleEndian.AppendUint32(k, uint32(n.aux[1]))
-	}
-	s.key = k
+	return s.parts.at(n.from, n.n)
+}
+
+// arg returns the first part of an expression.
+func (s *Set) arg(n *node) ID { return s.parts.at(n.from, 1)[0] }
+
+// branches returns the arms of a switch. They must not be changed.
+func (s *Set) branches(n *node) []arm { return s.arms.at(n.from, n.n) }
+
+// intern returns the number of an expression, which it makes if there is none yet.
+// It keeps a copy of the parts or arms.
+func (s *Set) intern(n node, args []ID, arms []arm) ID {
+	hash := hashOf(&n, args, arms)
 	s.Spend(1)
-	if id, ok := s.index[string(k)]; ok {
-		return id
+	same := func(id int32) bool {
+		o := &s.nodes[id]
+		return o.kind == n.kind && o.aux == n.aux && int(o.n) == len(args)+len(arms) &&
+			(o.kind == kindSwitch && slices.Equal(s.branches(o), arms) || o.kind != kindSwitch && slices.Equal(s.args(o), args))
 	}
-	if id, ok := s.base[string(k)]; ok && int(id) < s.shared {
-		return id
+	if s.base != nil {
+		if id, ok := s.base.Find(hash, func(id int32) bool { return int(id) < s.shared && same(id) }); ok {
+			return ID(id)
+		}
+	}
+	if id, ok := s.index.Find(hash, same); ok {
+		return ID(id)
 	}
 	s.Spend(3)
 	if len(s.nodes) >= s.limit {
 		s.err = ErrBudget
 		return Empty
 	}
-	n.finite = s.isFinite(&n)
+	if n.kind == kindSwitch {
+		n.from, n.n = s.arms.add(arms), int32(len(arms))
+	} else {
+		n.from, n.n = s.parts.add(args), int32(len(args))
+	}
+	n.finite, n.plain = s.isFinite(&n), -1
 	if n.kind > kindAll {
 		n.text = s.onlyTexts(&n)
 		n.dist = -1
@@ -174,14 +208,17 @@ func (s *Set) intern(n node) ID {
 		}
 	}
 	id := ID(len(s.nodes))
-	s.nodes = append(s.nodes, n)
-	s.index[string(k)] = id
+	n.shape = s.shapeOf(id, &n)
+	s.nodes = append(room(s.nodes, 1), n)
+	if id != Empty { // which is not looked for
+		s.index.Add(hash, int32(id))
+	}
 	return id
 }
 
 // onlyTexts reports whether the form of n says that it has texts only.
 func (s *Set) onlyTexts(n *node) bool {
-	for _, a := range n.args {
+	for _, a := range s.args(n) {
 		if text := s.nodes[a].text; text == (n.kind == kindAnd) {
 			return text
 		}
@@ -196,14 +233,14 @@ func (s *Set) isFinite(n *node) bool {
 	case kindEmpty, kindEps, kindTag:
 		return true
 	case kindSwitch:
-		for _, a := range n.arms {
+		for _, a := range s.branches(n) {
 			if a.lo != a.hi || !s.nodes[a.next].finite {
 				return false
 			}
 		}
 		return true
 	case kindOr:
-		for _, a := range n.args {
+		for _, a := range s.args(n) {
 			if !s.nodes[a].finite {
 				return false
 			}
@@ -223,62 +260,4 @@ func (s *Set) allDefinite(args []ID) bool {
 		}
 	}
 	return true
-}
-
-// Edges returns where the byte classes of r begin: between two set bits all bytes
-// have the same derivative. Bit 0 is always set.
-func (s *Set) Edges(r ID) [4]uint64 {
-	if n := &s.nodes[r]; n.bounded {
-		return n.edges
-	}
-	n := s.nodes[r]
-	e := [4]uint64{1}
-	switch n.kind {
-	case kindSwitch:
-		for _, a := range n.arms {
-			mark(&e, int(a.lo))
-			mark(&e, int(a.hi)+1)
-		}
-	case kindConcat:
-		join(&e, s.Edges(n.args[0]))
-		if s.nodes[n.args[0]].nullable {
-			join(&e, s.Edges(n.args[1]))
-		}
-	case kindOr, kindAnd, kindNot, kindRepeat:
-		for _, a := range n.args {
-			join(&e, s.Edges(a))
-		}
-	case kindMultiple:
-		for b := '.'; b <= '9'+1; b++ {
-			mark(&e, int(b))
-		}
-	case kindQuoted:
-		e = s.quotedEdges(n)
-	}
-	s.nodes[r].edges, s.nodes[r].bounded = e, true
-	return e
-}
-
-func mark(e *[4]uint64, b int) {
-	if b < 256 {
-		e[b>>6] |= 1 << (b & 63)
-	}
-}
-
-func join(e *[4]uint64, o [4]uint64) {
-	for i := range e {
-		e[i] |= o[i]
-	}
-}
-
-// NextEdge returns the first byte class that begins after byte b, or 256.
-func NextEdge(e *[4]uint64, b int) int {
-	b++
-	for w := b >> 6; w < 4; w++ {
-		if m := e[w] &^ (1<<(b&63) - 1); m != 0 {
-			return w<<6 + bits.TrailingZeros64(m)
-		}
-		b = (w + 1) << 6
-	}
-	return 256
 }

@@ -14,13 +14,17 @@ import (
 
 // Deployment is a loaded model with everything that serves it.
 type Deployment struct {
-	ID        string   // the name that clients use
-	Aliases   []string // other names that they may use
-	Path      string   // of the file
-	Created   time.Time
-	Config    model.Config
-	CPU       string // kernel tier, for /health
-	Threads   int
+	ID      string   // the name that clients use
+	Aliases []string // other names that they may use
+	Path    string   // of the file
+	Created time.Time
+	Config  model.Config
+	CPU     string // kernel tier, for /health
+	Threads int
+
+	CacheBytes int // of the KV cache
+	CacheSaved int // how much more it would take if layers with a window kept everything
+
 	Engine    *engine.Engine // nil: the model is described, not loaded
 	Tokenizer *tokenizer.Tokenizer
 	Chat      *chat.Template
