@@ -193,7 +193,11 @@ func (e *examination) printPlans(out io.Writer) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nMODEL\tWEIGHTS\tBUFFERS\tKV CACHE\tCONTEXT\tONE STREAM")
+	head := "\nMODEL\tWEIGHTS\tBUFFERS\tKV CACHE\tCONTEXT"
+	if e.Speed != nil {
+		head += "\tONE STREAM"
+	}
+	fmt.Fprintln(table, head)
 	for _, p := range e.Plans {
 		if p.Problem != "" {
 			fmt.Fprintf(table, "%s\tcannot be served here: %s\n", p.Model, p.Problem)
@@ -201,9 +205,9 @@ func (e *examination) printPlans(out io.Writer) error {
 		}
 		stream := ""
 		if p.Ceiling > 0 {
-			stream = fmt.Sprintf("at most %.0f tokens/s", p.Ceiling)
+			stream = fmt.Sprintf("\tat most %.0f tokens/s", p.Ceiling)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\tup to %s\t%d tokens\t%s\n", p.Model, bytesText(p.Weights), bytesText(p.Buffers), bytesText(p.Cache), p.Context, stream)
+		fmt.Fprintf(table, "%s\t%s\t%s\tup to %s\t%d tokens%s\n", p.Model, bytesText(p.Weights), bytesText(p.Buffers), bytesText(p.Cache), p.Context, stream)
 	}
 	return table.Flush()
 }
