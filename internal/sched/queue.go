@@ -7,6 +7,7 @@ const classes = High - Low + 1
 type client struct {
 	key      string
 	requests int   // waiting or running
+	running  int   // of these, with a slot
 	waiting  int   // of these, never admitted yet
 	service  int64 // tokens computed for it
 }
@@ -71,17 +72,23 @@ func (s *Scheduler) admit(p *Plan, b Budget) {
 			return
 		}
 		seq := s.waiting[i]
-		parent := s.match(seq)
+		tail := s.match(seq)
 		if !s.fits(seq) {
 			return
 		}
 		if rows += len(seq.tokens); s.cfg.Whole && rows > len(seq.tokens) && rows > min(b.Alone, s.cfg.MaxRows) {
 			return
 		}
-		s.remove(i)
-		s.start(seq, parent)
-		p.Admitted = append(p.Admitted, seq)
+		s.enter(p, i, tail)
 	}
+}
+
+// enter takes the sequence at an index out of the queue and starts it.
+func (s *Scheduler) enter(p *Plan, i int, tail uint64) {
+	seq := s.waiting[i]
+	s.remove(i)
+	s.start(seq, tail)
+	p.Admitted = append(p.Admitted, seq)
 }
 
 func (s *Scheduler) remove(i int) {
@@ -91,9 +98,9 @@ func (s *Scheduler) remove(i int) {
 }
 
 // next is the index in waiting of the sequence to admit, or -1. The highest class
-// goes first, its age included. Within a class, sequences that were preempted go
-// first, in the order of arrival; then the client that got least so far, and of
-// that client the oldest request.
+// goes first, its age included. Within a class, sequences that were preempted for
+// want of blocks go first, in the order of arrival; then clients of whom nothing
+// runs; then the client that got least so far, and of that client the oldest request.
 func (s *Scheduler) next() int {
 	best := [classes]int{none, none, none}
 	for i, q := range s.waiting {
@@ -119,10 +126,13 @@ func (s *Scheduler) next() int {
 
 // before says that q goes before r, which is of the same class and arrived earlier.
 func (q *Seq) before(r *Seq) bool {
-	if (q.preemptions > 0) != (r.preemptions > 0) {
-		return q.preemptions > 0
+	if first := q.evicted(); first || r.evicted() {
+		return first && !r.evicted()
 	}
-	return q.preemptions == 0 && q.client.service < r.client.service
+	if idle := idleClient(q); idle != idleClient(r) {
+		return idle
+	}
+	return q.client.service < r.client.service
 }
 
 // worthWaiting reports whether a running sequence is computing the block that q
@@ -181,7 +191,10 @@ func (s *Scheduler) match(q *Seq) (tail uint64) {
 // fits reports whether there are blocks for q beside those that the running
 // sequences are promised. q shares the blocks in s.matched. It needs room for its
 // whole prompt and some to grow: otherwise it would be preempted at once.
-func (s *Scheduler) fits(q *Seq) bool {
+func (s *Scheduler) fits(q *Seq) bool { return s.short(q) <= 0 && s.shortWindows(q) <= 0 }
+
+// short is the number of blocks that are missing for q; it fits if that is at most 0.
+func (s *Scheduler) short(q *Seq) int {
 	need := s.promised(q) - len(s.matched)
 	for _, b := range s.matched {
 		if s.blocks.refs[b] == 0 {
@@ -191,11 +204,14 @@ func (s *Scheduler) fits(q *Seq) bool {
 	for _, r := range s.running {
 		need += max(0, s.promised(r)-len(r.blocks))
 	}
-	return need <= s.blocks.free() && (s.windows == nil || s.fitsWindows(q))
+	return need - s.blocks.free()
 }
 
-// fitsWindows is fits for the blocks of the layers with a window.
-func (s *Scheduler) fitsWindows(q *Seq) bool {
+// shortWindows is short for the blocks of the layers with a window.
+func (s *Scheduler) shortWindows(q *Seq) int {
+	if s.windows == nil {
+		return 0
+	}
 	w, shared := s.windows, s.seen()
 	need := w.most(s.promised(q)) - len(shared)
 	for _, b := range shared {
@@ -206,7 +222,7 @@ func (s *Scheduler) fitsWindows(q *Seq) bool {
 	for _, r := range s.running {
 		need += max(0, w.most(s.promised(r))-(len(r.windows)-r.passed))
 	}
-	return need <= w.free()
+	return need - w.free()
 }
 
 // seen is the part of s.matched that the first row after it sees in the layers with a
@@ -251,7 +267,8 @@ func (s *Scheduler) start(q *Seq, tail uint64) {
 		s.charge(q.client, q.want())
 	}
 	s.aged[q.rank()] = s.step
-	q.state = running
+	q.state, q.yielded = running, false
+	q.client.running++
 	s.running = insert(s.running, q)
 }
 

@@ -308,6 +308,7 @@ func (s *Scheduler) Schedule(b Budget) *Plan {
 	p := &s.plan
 	p.reset()
 	s.step++
+	s.yield(p)
 	s.planDecoders(p)
 	s.admit(p, b)
 	s.planPrompts(p, b)
@@ -444,6 +445,7 @@ func (s *Scheduler) preempt(p *Plan, seq *Seq) {
 
 // leave takes a sequence out of the running list.
 func (s *Scheduler) leave(seq *Seq) {
+	seq.client.running--
 	i := slices.Index(s.running, seq)
 	s.running = slices.Delete(s.running, i, i+1)
 }

@@ -89,6 +89,8 @@ type Seq struct {
 	client      *client
 	cached      int
 	preemptions int
+	yields      int   // of the preemptions, those that made room for another client, see yield
+	yielded     bool  // the last one did
 	deferred    int64 // step in which it was passed over for a prefix in the making
 }
 
@@ -134,13 +136,18 @@ func (q *Seq) StopToken() int32 { return q.last }
 // everything.
 func (q *Seq) want() int { return len(q.tokens) - q.computed }
 
-// risesAfter is the number of preemptions after which a sequence counts as one
-// class higher. Otherwise one of a low class that others keep pushing out would
-// never end.
+// risesAfter is the number of preemptions for want of blocks after which a sequence
+// counts as one class higher. Otherwise one of a low class that others keep pushing
+// out would never end. A sequence that yields to other clients has older ones of its
+// own client before it, and its turn comes with their end.
 const risesAfter = 4
 
 // rank is the class that a sequence counts as by now.
-func (q *Seq) rank() int { return min(q.class+q.preemptions/risesAfter, classes-1) }
+func (q *Seq) rank() int { return min(q.class+(q.preemptions-q.yields)/risesAfter, classes-1) }
+
+// evicted reports whether a waiting sequence has lost its blocks because there were
+// too few of them.
+func (q *Seq) evicted() bool { return q.preemptions > 0 && !q.yielded }
 
 // together is the most rows of a stream in one step: a panel of the kernels, which
 // costs little more than one row.
