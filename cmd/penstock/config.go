@@ -24,6 +24,9 @@ type config struct {
 	path   string
 	values map[string]any             // string, or []any of strings for a list
 	places map[string]*token.Position // where the key stands
+
+	models   []any // the list of models, if the key models has one: elsewhere it is the folder of downloads
+	modelsAt *token.Position
 }
 
 // configError is something wrong in the configuration file, and where.
@@ -112,6 +115,11 @@ func (c *config) parse(text []byte) error {
 	var values map[string]any
 	if err := yaml.NewDecoder(strings.NewReader(""), yaml.Strict()).DecodeFromNode(body, &values); err != nil {
 		return c.syntax(err)
+	}
+	if list, ok := values["models"].([]any); ok {
+		c.models, c.modelsAt = list, c.places["models"]
+		delete(values, "models")
+		delete(c.places, "models")
 	}
 	for key, v := range values {
 		if c.values[key], err = c.text(key, v); err != nil {
@@ -221,6 +229,12 @@ var notKeys = []string{"help", "version", "config"}
 func (c *config) model(otherwise string) string {
 	if name, ok := c.values["model"].(string); ok {
 		return name
+	}
+	if len(c.models) > 0 { // the first of the list is what requests get that name none
+		e := modelEntry{}
+		if readEntry(&e, c.models[0]) == nil {
+			return e.Model
+		}
 	}
 	return otherwise
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/instance"
 	"github.com/penstock-llm/penstock/internal/model"
+	"github.com/penstock-llm/penstock/internal/server"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
 
@@ -23,7 +24,7 @@ func TestEncoderGreeting(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out strings.Builder
-		greeting{at: address{host: "127.0.0.1", port: 80}}.print(&out, in, model.KV16)
+		greeting{at: address{host: "127.0.0.1", port: 80}}.print(&out, &server.Deployment{Config: in.Model.Config(), Engine: in.Engine}, model.KV16)
 		if got := out.String(); !strings.Contains(got, want) || strings.Contains(got, "chat") {
 			t.Errorf("%d labels: %s", labels, got)
 		}

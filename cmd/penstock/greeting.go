@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
-	"github.com/penstock-llm/penstock/internal/instance"
+	"github.com/penstock-llm/penstock/internal/server"
 )
 
 // greeting is what serve prints when the server is ready: what runs, and
@@ -45,8 +45,8 @@ const greetingText = `%s (%s, %.0f M parameters) loaded in %.1f s: %.0f MB of we
 Ctrl-C stops the server.
 `
 
-func (g greeting) print(out io.Writer, in *instance.Instance, kv fmt.Stringer) {
-	config, e := in.Model.Config(), in.Engine.Config()
+func (g greeting) print(out io.Writer, in *server.Deployment, kv fmt.Stringer) {
+	config, e := in.Config, in.Engine.Config()
 	note := ""
 	if g.keyFile != "" {
 		note = fmt.Sprintf("\nAPI_KEY is one of the keys in %s.", g.keyFile)
@@ -60,12 +60,12 @@ func (g greeting) print(out io.Writer, in *instance.Instance, kv fmt.Stringer) {
 			path, body = "/rerank", `{"query":"Why is the sky blue?","documents":["Air scatters blue light.","Bread is baked."]}`
 		}
 		fmt.Fprintf(out, encoderText, config.Name, config.Quantization, float64(config.Params)/1e6, in.Loaded.Seconds(), float64(config.WeightBytes)/1e6,
-			e.Kernels.Tier(), in.Model.Pool().Workers(), cpu.Name(), e.Context, g.ask(path, body), note)
+			e.Kernels.Tier(), in.Threads, cpu.Name(), e.Context, g.ask(path, body), note)
 		return
 	}
 	url := g.target().url
 	fmt.Fprintf(out, greetingText, config.Name, config.Quantization, float64(config.Params)/1e6, in.Loaded.Seconds(), float64(config.WeightBytes)/1e6,
-		e.Kernels.Tier(), in.Model.Pool().Workers(), cpu.Name(), e.Context, e.MaxBatch, kv, float64(in.Store.Bytes())/1e6,
+		e.Kernels.Tier(), in.Threads, cpu.Name(), e.Context, e.MaxBatch, kv, float64(in.CacheBytes)/1e6,
 		url, g.ask("/v1/chat/completions", chatBody), g.measure(), note)
 }
 

@@ -106,7 +106,7 @@ func inspect(file *gguf.File, tensors bool, o instance.Options) inspection {
 func fits(file *gguf.File, o instance.Options) fit {
 	m, err := instance.Estimate(file, o)
 	f := fit{
-		Runs: err == nil, Limit: o.MemoryLimit, Weights: m.Weights, Buffers: m.Buffers + m.File + m.Process,
+		Runs: err == nil, Limit: o.MemoryLimit, Weights: m.Weights, Buffers: m.Buffers + m.File + m.Words + m.Process,
 		PerToken: m.PerToken, Beyond: m.Beyond, Window: m.Window, Saved: m.Saved, Tokens: m.Tokens, Cache: m.Cache, Context: m.Context,
 	}
 	if err != nil {

@@ -46,24 +46,32 @@ func (cli *commands) load(ctx context.Context, term terminal, name string, o ins
 		return nil, err
 	}
 	instance.Tune(o.Threads)
-	type opened struct {
-		in  *instance.Instance
-		err error
+	in, err := unlessDone(ctx, func() (*instance.Instance, error) { return instance.Open(path, o) })
+	if err == nil {
+		if guesses := instance.Guesses(in.File); guesses != "" {
+			fmt.Fprintln(term.err, "penstock:", guesses)
+		}
 	}
-	done := make(chan opened, 1)
+	return in, err
+}
+
+// unlessDone calls f, and does not wait for it when ctx ends: the program ends, and
+// with it what is still loading.
+func unlessDone[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
 	go func() {
-		in, err := instance.Open(path, o)
-		done <- opened{in, err}
+		v, err := f()
+		done <- result{v, err}
 	}()
 	select {
-	case o := <-done:
-		if o.err == nil {
-			if guesses := instance.Guesses(o.in.File); guesses != "" {
-				fmt.Fprintln(term.err, "penstock:", guesses)
-			}
-		}
-		return o.in, o.err
-	case <-ctx.Done(): // the program ends, and with it what is still loading
-		return nil, ctx.Err()
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
 	}
 }

@@ -82,6 +82,7 @@ func execute(ctx context.Context, args []string, term terminal) error {
 type parsed struct {
 	cli     *commands
 	context *kong.Context
+	config  *config
 }
 
 // parse reads the arguments, the environment and the configuration file.
@@ -112,8 +113,9 @@ func parse(args []string, term terminal) (*parsed, error) {
 	if err != nil {
 		return nil, err
 	}
-	command.Bind(givenArgs(args))
-	return &parsed{cli, command}, nil
+	p := &parsed{cli, command, config}
+	command.Bind(givenArgs(args), p)
+	return p, nil
 }
 
 // givenArgs are the arguments of the process, for what reads them again.
@@ -125,7 +127,7 @@ func newParser(cli *commands, config *config, term terminal) (*kong.Kong, error)
 		kong.Name("penstock"),
 		kong.Description("An LLM inference server for machines without a GPU."),
 		kong.Writers(term.out, term.err),
-		kong.Bind(term, cli),
+		kong.Bind(term, cli, config),
 		kong.Vars{
 			"model_help":    "A .gguf file, a catalogue name (" + strings.Join(catalogueNames(), ", ") + "), hf.co/ORG/REPO[:FILE], or a URL.",
 			"default_model": config.model(hub.Default),

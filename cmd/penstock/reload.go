@@ -31,6 +31,7 @@ import (
 type reloading struct {
 	args    []string      // the command line, which stays
 	started *kong.Context // the settings that the server began with
+	models  []any         // the list of models that it began with
 	term    terminal
 	log     *slog.Logger
 
@@ -107,6 +108,9 @@ func (r *reloading) reload() {
 		if !taken[c.name] {
 			r.log.Warn("a setting needs a restart", "setting", c.name, "in_force", c.before, "configured", c.after)
 		}
+	}
+	if !reflect.DeepEqual(r.models, fresh.config.models) {
+		r.log.Warn("a setting needs a restart", "setting", "models")
 	}
 	slices.Sort(done)
 	fmt.Fprintf(r.term.err, "penstock: reloaded: %s\n", strings.Join(slices.Compact(done), "; "))

@@ -14,13 +14,10 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/hub"
-	"github.com/penstock-llm/penstock/internal/instance"
 	"github.com/penstock-llm/penstock/internal/server"
-	"github.com/penstock-llm/penstock/internal/server/serving"
 	"github.com/penstock-llm/penstock/internal/server/tracing"
 )
 
@@ -41,12 +38,14 @@ type serveCommand struct {
 	LogLevel       string        `help:"debug, info, warn or error; info logs each request." enum:"debug,info,warn,error" default:"warn" env:"PENSTOCK_LOG_LEVEL" reload:""`
 	LogFormat      string        `help:"text or json." enum:"text,json" default:"text" env:"PENSTOCK_LOG_FORMAT"`
 	ParseSpecial   bool          `name:"parse-special-in-messages" help:"Parse control tokens in messages: clients can then write turns of any role." env:"PENSTOCK_PARSE_SPECIAL_IN_MESSAGES"`
+	KeepAlive      stay          `help:"How long a model that a request has loaded stays without requests: a duration, or seconds; -1: for ever. The model named here stays in any case." default:"5m" env:"PENSTOCK_KEEP_ALIVE"`
+	LoadOnDemand   bool          `help:"Load a model that was downloaded, or is in the configuration, when a request names it." default:"true" negatable:"" env:"PENSTOCK_LOAD_ON_DEMAND"`
 	Alias          []string      `help:"Further name that clients may use for the model." env:"PENSTOCK_ALIAS" placeholder:"NAME"`
 
 	tracer *tracing.Tracer // nil: no traces
 }
 
-func (c *serveCommand) Run(ctx context.Context, args givenArgs, parsed *kong.Context, cli *commands, term terminal) error {
+func (c *serveCommand) Run(ctx context.Context, args givenArgs, given *parsed, cli *commands, term terminal) error {
 	options, err := c.Engine.options(cli)
 	if err != nil {
 		return err
@@ -54,6 +53,10 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, parsed *kong.Con
 	options.MaxQueue = c.MaxQueue
 	if c.MaxQueue == 0 {
 		options.MaxQueue = -1 // the engine's 0 stands for its default, -1 for no queue
+	}
+	entries, err := given.config.entries(c)
+	if err != nil {
+		return err
 	}
 	level := new(slog.LevelVar)
 	logger, err := c.logger(term, level)
@@ -68,7 +71,9 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, parsed *kong.Con
 	}
 	defer endTraces(tracer, logger)
 	c.tracer = tracer
-	front, err := c.open(ctx, parsed, cli.store(nil), logger, term)
+	shelf := newShelf(c, cli.store(nil), options, func(text string) { fmt.Fprintln(term.err, "penstock:", text) })
+	defer shelf.close()
+	front, err := c.open(ctx, given.context, shelf, logger, term)
 	if err != nil {
 		return err
 	}
@@ -80,12 +85,13 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, parsed *kong.Con
 	defer endAdmin()
 	ctx, hangUp := context.WithCancel(ctx)
 	defer hangUp()
-	front.reloads = &reloading{args: args, started: parsed, term: term, log: logger}
+	front.reloads = &reloading{args: args, started: given.context, models: given.config.models, term: term, log: logger}
 	c.reloadSettings(front, level)
 	front.guard.register(front.reloads)
+	front.reloads.register(reloadable{what: "sampling defaults", flags: samplingNames(), apply: shelf.reload})
 	front.reloads.watch(ctx, hangUp)
 	defer front.reloads.settle()
-	in, err := c.attach(ctx, cli, term, front, options)
+	main, err := c.attach(ctx, cli, term, front, entries)
 	if err != nil {
 		front.http.Close()
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -93,19 +99,32 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, parsed *kong.Con
 		}
 		return err
 	}
-	front.print(term.out, in, c.Engine.KVType)
+	front.print(term.out, main, c.Engine.KVType)
 	select {
 	case err = <-front.failed:
 	case <-ctx.Done():
 		err = c.drain(front, term)
 	}
-	return errors.Join(err, in.Close())
+	return errors.Join(err, front.end())
+}
+
+// end unloads all models. One that is still being loaded is left to the end of the
+// process.
+func (f *front) end() error {
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := f.server.Close(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
 }
 
 // front is the HTTP side of the program, open before there is a model.
 type front struct {
 	greeting
 	server *server.Server
+	shelf  *shelf
 	http   *http.Server
 	guard  *guard
 	failed chan error // gets the error of a listener that ended
@@ -116,7 +135,7 @@ type front struct {
 
 // open reads keys and certificate and begins to listen, before the model is
 // loaded: health checks are answered, and a taken port is known at once.
-func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, store *hub.Store, logger *slog.Logger, term terminal) (*front, error) {
+func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, shelf *shelf, logger *slog.Logger, term terminal) (*front, error) {
 	if err := c.Pages.check(); err != nil {
 		return nil, err
 	}
@@ -145,10 +164,10 @@ func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, store *hu
 		warn(term, expiry(cert.Leaf, time.Now()))
 	}
 	guard.watch(ctx, logger)
-	srv := c.server(store, guard, logger)
+	srv := c.server(shelf, guard, logger)
 	f := &front{
 		greeting: greeting{at: at, cert: guard.cert(), certFile: c.Guard.TLSCert, keyFile: c.Guard.APIKeyFile, digests: guard.digests()},
-		server:   srv, http: srv.HTTP(at.String(), guard.tls()), guard: guard, failed: make(chan error, len(listeners)),
+		server:   srv, shelf: shelf, http: srv.HTTP(at.String(), guard.tls()), guard: guard, failed: make(chan error, len(listeners)),
 	}
 	f.drainTimeout.Store(int64(c.DrainTimeout))
 	for _, l := range listeners {
@@ -188,40 +207,43 @@ func (c *serveCommand) drain(f *front, term terminal) error {
 	return err
 }
 
-// attach loads the model and makes the server ready.
-func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal, f *front, o instance.Options) (*instance.Instance, error) {
-	path, err := cli.fetch(ctx, term, c.Model)
+// attach loads the model that the server is started with, and those that are pinned,
+// and makes the server ready. What is missing is downloaded before.
+func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal, f *front, entries []modelEntry) (*server.Deployment, error) {
+	main := c.entry(c.Model)
+	entries = slices.Clone(entries)
+	if i := slices.IndexFunc(entries, func(e modelEntry) bool { return e.Model == c.Model }); i >= 0 {
+		main = entries[i] // its settings in the list hold
+		entries = slices.Delete(entries, i, i+1)
+	}
+	main.Pinned = true
+	main.Aliases = append(slices.Clone(c.Alias), main.Aliases...)
+	var models []*shelved
+	for _, e := range append([]modelEntry{main}, entries...) {
+		path, err := cli.fetch(ctx, term, e.Model)
+		if err != nil {
+			return nil, err
+		}
+		m, err := f.shelf.add(e, path)
+		if err != nil {
+			return nil, err
+		}
+		models = append(models, m)
+	}
+	deployment, err := unlessDone(ctx, func() (*server.Deployment, error) { return f.shelf.first(models[0]) })
 	if err != nil {
 		return nil, err
 	}
-	in, err := cli.load(ctx, term, path, o)
-	if err != nil {
-		return nil, err
-	}
-	template, err := chat.Load(in.File)
-	if err != nil {
-		return nil, errors.Join(err, in.Close())
-	}
-	if problem := template.Problem(); problem != nil {
-		fmt.Fprintf(term.err, "penstock: chat requests will be refused: %v\n", problem)
-	}
-	pair, ok := in.File.Str("tokenizer.chat_template.rerank")
-	if !ok && in.Model.Config().Probable {
-		pair = serving.QwenPairTemplate
-	}
-	deployment := &server.Deployment{
-		ID: modelID(c.Model, in.File), Aliases: aliases(c.Model, c.Alias), Path: path, Created: time.Now(), Config: in.Model.Config(),
-		CPU: o.Tier.String(), Threads: in.Model.Pool().Workers(),
-		CacheBytes: in.Store.Bytes(), CacheSaved: in.Store.Saved(),
-		Engine: in.Engine, Tokenizer: in.Tokenizer, Chat: template, ParseSpecial: c.ParseSpecial, PairTemplate: pair,
-		Sampling: c.Defaults.settings(in.File.Sampling(), recommended(c.Model)),
-	}
-	f.reloads.register(reloadable{what: "sampling defaults", flags: samplingNames(), apply: func(fresh *serveCommand) error {
-		deployment.SetDefaults(fresh.Defaults.settings(in.File.Sampling(), recommended(c.Model)))
-		return nil
-	}})
 	f.server.Attach(deployment)
-	return in, nil
+	for _, m := range models[1:] {
+		if !m.entry.Pinned {
+			continue
+		}
+		if err := f.server.Load(ctx, m.source.ID); err != nil {
+			return nil, errors.Join(err, f.end())
+		}
+	}
+	return deployment, nil
 }
 
 // aliases are the further names of a model: those that were asked for, and those
@@ -252,9 +274,10 @@ func modelID(name string, file *gguf.File) string {
 	return file.Label()
 }
 
-func (c *serveCommand) server(store *hub.Store, guard *guard, logger *slog.Logger) *server.Server {
+func (c *serveCommand) server(shelf *shelf, guard *guard, logger *slog.Logger) *server.Server {
 	return server.New(server.Config{
-		Version: version(), Store: store, Keys: guard.keys, PublicMetrics: c.Guard.PublicMetrics, TrustedProxies: guard.proxies, CORSOrigin: c.Pages.CORSOrigin, AllowedOrigins: c.Pages.AllowedOrigins,
+		Version: version(), Store: shelf.store, Residency: shelf.residency(logger), Keys: guard.keys, PublicMetrics: c.Guard.PublicMetrics, TrustedProxies: guard.proxies,
+		CORSOrigin: c.Pages.CORSOrigin, AllowedOrigins: c.Pages.AllowedOrigins,
 		AllowedHosts: c.Pages.AllowedHosts, RequestTimeout: c.RequestTimeout,
 		MetricsVLLM:     c.MetricsCompat == "vllm" || c.MetricsCompat == "both",
 		MetricsLlamaCPP: c.MetricsCompat == "llamacpp" || c.MetricsCompat == "both",

@@ -15,9 +15,14 @@ import (
 // ErrTooLarge is wrapped by Open's error when the model does not fit the memory.
 var ErrTooLarge = errors.New("not enough memory")
 
-// process is what the program takes besides all that can be counted: runtime,
-// vocabulary, connections.
-const process = 128 << 20
+// Process is what the program takes besides all that can be counted, in bytes:
+// runtime and connections. Several instances in it take it once.
+const Process = 96 << 20
+
+// bytesPerWord is what a token of a vocabulary takes: its text, the tables that find
+// it, and its rule of how it is made of others. Those of three families take 112 to
+// 161.
+const bytesPerWord = 192
 
 // blockBooks is what the scheduler notes of a block.
 const blockBooks = 128
@@ -26,13 +31,14 @@ const blockBooks = 128
 type need struct {
 	model.Memory
 	samplers uint64
-	context  int // positions that the model was made for
+	words    uint64 // of the vocabulary
+	context  int    // positions that the model was made for
 
 	rows, texts int // of a step of an encoder, 0: it is none
 }
 
 // fixed is what is taken whatever the size of the cache.
-func (n *need) fixed() uint64 { return n.Weights + n.Buffers + n.samplers + n.File + process }
+func (n *need) fixed() uint64 { return n.Weights + n.Buffers + n.samplers + n.File + n.words + Process }
 
 // windows is how many blocks the layers with a window have where the others have so
 // many: no more than all sequences that run at once can see into, as many again for
@@ -72,7 +78,8 @@ type Memory struct {
 	Weights  uint64 // in the form that the kernels read
 	Buffers  uint64 // of a step and of sampling
 	File     uint64 // of the file: what is read from it while the model is used
-	Process  uint64 // vocabulary, runtime, connections
+	Process  uint64 // runtime and connections, once for all instances
+	Words    uint64 // of the vocabulary
 	Cache    uint64 // keys and values of all sequences together
 	Tokens   int    // that the cache has room for
 	PerToken uint64 // of the cache
@@ -92,7 +99,7 @@ func Estimate(f *gguf.File, o Options) (Memory, error) {
 
 func memory(n need, r room) Memory {
 	return Memory{
-		Weights: n.Weights, Buffers: n.Buffers + n.samplers, File: n.File, Process: process,
+		Weights: n.Weights, Buffers: n.Buffers + n.samplers, File: n.File, Process: Process, Words: n.words,
 		Cache:  uint64(r.blocks)*(n.PerBlock-blockBooks) + uint64(r.windows)*n.PerWindow,
 		Tokens: r.blocks * kvcache.BlockTokens, PerToken: (n.PerBlock - blockBooks + n.PerWindow) / kvcache.BlockTokens,
 		Beyond: (n.PerBlock - blockBooks) / kvcache.BlockTokens, Window: n.Window, Saved: uint64(r.blocks-r.windows) * n.PerWindow,
@@ -113,7 +120,7 @@ func estimate(f *gguf.File, o Options) (need, room, error) {
 		return need{}, room{}, err
 	}
 	m.PerBlock += blockBooks
-	n := need{Memory: m, context: config.Context}
+	n := need{Memory: m, context: config.Context, words: uint64(config.Vocab) * bytesPerWord}
 	n.samplers = uint64(o.Threads) * sample.Bytes(config.Vocab, config.Context)
 	if config.Encoder {
 		n.rows, n.texts = o.StepBudget, o.MaxBatch

@@ -9,7 +9,7 @@ import (
 
 func TestFit(t *testing.T) {
 	const mb = 1 << 20
-	small := need{Memory: model.Memory{Weights: 100 * mb, Buffers: 15 * mb, PerBlock: mb / 2, File: 3 * mb}, samplers: 2 * mb, context: 8192}
+	small := need{Memory: model.Memory{Weights: 100 * mb, Buffers: 15 * mb, PerBlock: mb / 2, File: 3 * mb}, samplers: 2 * mb, words: 32 * mb, context: 8192}
 	for _, c := range []struct {
 		name    string
 		o       Options

@@ -36,6 +36,7 @@ type Options struct {
 	MemoryLimit uint64        // bytes of the process; 0: no limit
 	NoPrefix    bool          // do not share the blocks of common prefixes
 	NoGuesses   bool          // do not guess tokens ahead where rows of a step are free
+	Untuned     bool          // the caller has a Heap for several instances, and tunes it
 	OnPanic     func(value any, stack []byte)
 	StepLimit   time.Duration // see engine.Config
 	OnStuck     func(engine.Stuck)
@@ -90,16 +91,23 @@ type Instance struct {
 	Model     *model.Model
 	Store     *kvcache.Store
 	Engine    *engine.Engine
+	Memory    Memory        // the plan that it keeps to
 	Loaded    time.Duration // what loading took
 }
 
 // Open loads the model in a GGUF file, or in a folder as Hugging Face keeps models.
 func Open(path string, o Options) (*Instance, error) {
-	start := time.Now()
 	file, err := safetensors.Open(path)
 	if err != nil {
 		return nil, err
 	}
+	return Load(file, o)
+}
+
+// Load loads the model in a file, which belongs to the instance then. After an
+// error it is closed.
+func Load(file *gguf.File, o Options) (*Instance, error) {
+	start := time.Now()
 	in := &Instance{File: file}
 	if err := in.load(o.withDefaults()); err != nil {
 		return nil, errors.Join(err, in.Close())
@@ -183,11 +191,18 @@ func (in *Instance) load(o Options) (err error) {
 		OnStuck:     o.OnStuck,
 		Explain:     in.explain,
 	})
-	if err == nil {
-		m := memory(n, p)
-		tuneHeap(o.MemoryLimit, m.outside())
+	if err != nil {
+		return err
 	}
-	return err
+	in.Memory = memory(n, p)
+	switch {
+	case o.Untuned:
+	case o.MemoryLimit > 0:
+		NewHeap().Tune(left(o.MemoryLimit, in.Memory.outside()))
+	default:
+		NewHeap().Tune(0)
+	}
+	return nil
 }
 
 // Context is the number of tokens that a sequence may have.

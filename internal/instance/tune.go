@@ -28,20 +28,33 @@ func Tune(threads int) {
 	debug.SetGCPercent(seldom)
 }
 
-// tuneHeap sets the collector up for what is in the heap once a model is loaded.
-// On systems where weights and cache are in the heap, the usual percentage would
-// let four times their size become garbage before anything is collected. limit is
-// the memory of the process, 0 if there is none, and outside what of it the
-// runtime does not see. A limit that was set from outside stays.
-func tuneHeap(limit, outside uint64) {
-	runtime.GC() // what loading has left behind
+// Heap sets the garbage collector up for what the process holds. Instances in one
+// process share one.
+type Heap struct {
+	limited bool // somebody else has set a limit, such as GOMEMLIMIT, which stays
+}
+
+// NewHeap notes how the collector is set up before any instance is there.
+func NewHeap() *Heap { return &Heap{limited: debug.SetMemoryLimit(-1) != math.MaxInt64} }
+
+// Tune sets the collector up for what is in the heap once a model was loaded or
+// unloaded. On systems where weights and cache are in the heap, the usual percentage
+// would let four times their size become garbage before anything is collected. room
+// is the memory of the process without what the runtime does not see of it, 0 if
+// there is no limit.
+func (h *Heap) Tune(room uint64) {
+	runtime.GC() // what loading, or the model that is gone, has left behind
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	debug.SetGCPercent(gcPercent(m.HeapAlloc))
-	if limit > 0 && debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(heapLimit(limit, outside, m.HeapAlloc))
+	if room > 0 && !h.limited {
+		debug.SetMemoryLimit(heapLimit(room, m.HeapAlloc))
 	}
 }
+
+// left is a limit without what is taken of it, and at least 1: 0 would mean that
+// there is no limit.
+func left(limit, taken uint64) uint64 { return max(1, limit-min(taken, limit)) }
 
 // gcPercent is the garbage that is allowed, as a percentage of what is in use.
 func gcPercent(used uint64) int {
@@ -50,9 +63,8 @@ func gcPercent(used uint64) int {
 
 // heapLimit is the memory that the runtime may use. Less than a little more than
 // what is in use would have it collect all the time.
-func heapLimit(limit, outside, used uint64) int64 {
-	left := limit - min(outside, limit)
-	return int64(min(max(left, used+used/4+process/2), math.MaxInt64))
+func heapLimit(room, used uint64) int64 {
+	return int64(min(max(room, used+used/4+Process/2), math.MaxInt64))
 }
 
 // outside is what the runtime does not see of an instance's memory. Elsewhere than

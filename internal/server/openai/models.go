@@ -32,9 +32,9 @@ func oneModel(call *serving.Call) *serving.Error {
 // describe describes a model under one of its names.
 func describe(call *serving.Call, m *serving.Listed, name string) api.Model {
 	c := call.App.Models.Config(m)
-	context := c.Context
+	context, size := c.Context, m.Size
 	if m.Deployment != nil {
-		context = m.Deployment.Context()
+		context, size = m.Deployment.Context(), c.WeightBytes
 	}
 	return api.Model{
 		ID:          name,
@@ -44,7 +44,7 @@ func describe(call *serving.Call, m *serving.Listed, name string) api.Model {
 		Root:        m.ID,
 		MaxModelLen: context,
 		Meta: api.ModelMeta{
-			NVocab: c.Vocab, NCtx: context, NCtxTrain: c.Context, NEmbd: c.Dim, NParams: c.Params, Size: c.WeightBytes,
+			NVocab: c.Vocab, NCtx: context, NCtxTrain: c.Context, NEmbd: c.Dim, NParams: c.Params, Size: size,
 		},
 		Architecture: api.ModelArchitecture{InputModalities: []string{"text"}, OutputModalities: []string{"text"}},
 		Status:       status(m),
