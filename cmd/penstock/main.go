@@ -34,6 +34,7 @@ type commands struct {
 	Perplexity perplexityCommand `cmd:"" help:"Perplexity of a text, and the fast path's distance from the float32 reference."`
 	Inspect    inspectCommand    `cmd:"" help:"Show a GGUF file's header, tensors and memory fit."`
 	Quantize   quantizeCommand   `cmd:"" help:"Convert a GGUF file to another weight type."`
+	Top        topCommand        `cmd:"" help:"Show what a running server does."`
 	Doctor     doctorCommand     `cmd:"" help:"Show what this machine offers: CPU, kernels, threads, memory."`
 	Settings   configCommand     `cmd:"" name:"config" help:"Check a configuration file."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

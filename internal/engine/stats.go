@@ -149,6 +149,8 @@ func (c *counters) publish(e *Engine) {
 // Stats is the engine at one moment. Totals only grow.
 type Stats struct {
 	Running, Waiting int
+	MaxRunning       int // requests that can run
+	MaxWaiting       int // and wait beside them
 	Blocks           int // of the cache
 	FreeBlocks       int // held by no sequence
 	CachedBlocks     int // of these, with content that can be found
@@ -208,6 +210,7 @@ func (e *Engine) Stats() Stats {
 		DraftTokens:        c.draftTokens.Load(),
 		Accepted:           loadAll(c.accepted[:]),
 	}
+	s.MaxRunning, s.MaxWaiting = e.cfg.MaxBatch, e.cfg.MaxQueue
 	s.Stuck = time.Duration(e.dog.stuck.Load())
 	s.Running, s.Waiting = e.requests.places(e.cfg.MaxBatch, e.cfg.MaxQueue)
 	if s.Broken {
@@ -235,6 +238,8 @@ func (e *Engine) Histograms() Histograms { return e.stats.hist }
 func (s *Stats) Add(o *Stats) {
 	s.Running += o.Running
 	s.Waiting += o.Waiting
+	s.MaxRunning += o.MaxRunning
+	s.MaxWaiting += o.MaxWaiting
 	s.Blocks += o.Blocks
 	s.FreeBlocks += o.FreeBlocks
 	s.CachedBlocks += o.CachedBlocks
@@ -269,6 +274,7 @@ func (s *Stats) Add(o *Stats) {
 func (s *Stats) Totals() *Stats {
 	t := *s
 	t.Running, t.Waiting, t.Blocks, t.FreeBlocks, t.CachedBlocks = 0, 0, 0, 0, 0
+	t.MaxRunning, t.MaxWaiting = 0, 0
 	t.KVUsage, t.Broken, t.RestartIn, t.Stuck = 0, false, 0, 0
 	return &t
 }

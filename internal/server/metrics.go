@@ -128,6 +128,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 func (e *emitter) load(s *engine.Stats) {
 	e.gauge(names{"requests_running", "num_requests_running", "requests that have a place in the batch"}, float64(s.Running))
 	e.gauge(names{"requests_waiting", "num_requests_waiting", "requests in the queue"}, float64(s.Waiting))
+	e.gauge(names{"batch_size", "", "requests that have room in the batch"}, float64(s.MaxRunning))
+	e.gauge(names{"queue_size", "", "requests that have room in the queue"}, float64(s.MaxWaiting))
 	e.gauge(names{"kv_cache_usage_ratio", "kv_cache_usage_perc", "used part of the KV cache, 0 to 1"}, s.KVUsage)
 	e.gauge(names{"step_stuck_seconds", "", "for which a step has not ended; 0: all is well"}, s.Stuck.Seconds())
 	e.gauge(names{"kv_cache_cached_blocks", "", "free blocks whose content can be found again"}, float64(s.CachedBlocks))
