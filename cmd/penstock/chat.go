@@ -63,6 +63,9 @@ func (t *talk) title() string {
 	if entry, ok := hub.Lookup(t.model); ok {
 		return entry.Title
 	}
+	if t.remote != nil {
+		return t.remote.name
+	}
 	return t.in.Model.Config().Name
 }
 
@@ -87,7 +90,7 @@ func (t *talk) reply(a answer, err error) error {
 	case err != nil:
 		return err
 	case a.full:
-		fmt.Fprintf(t.err, "(cut: the context of %d tokens is full: %s)\n", t.in.Context(), t.makeRoom())
+		fmt.Fprintf(t.err, "(cut: the context of %d tokens is full: %s)\n", t.context(), t.makeRoom())
 	case a.cut:
 		fmt.Fprintf(t.err, "(cut after %d tokens: /more goes on)\n", a.tokens)
 	}
@@ -96,6 +99,9 @@ func (t *talk) reply(a answer, err error) error {
 
 // makeRoom says what to do about a context that is full.
 func (t *talk) makeRoom() string {
+	if t.remote != nil {
+		return "/clear begins a new conversation"
+	}
 	if most := t.in.Model.Config().Context; t.in.Context() < most {
 		return fmt.Sprintf("/clear begins a new conversation, --ctx gives up to %d tokens", most)
 	}

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/penstock-llm/penstock/internal/sample"
 )
 
 // errLeave ends the chat.
@@ -94,7 +96,10 @@ type parameter struct {
 // parameters lists what /set parameter can change, under the names of the flags.
 func (t *talk) parameters() []parameter {
 	s := &t.sampling
-	usual := (&samplingFlags{}).params(t.in.File.Sampling(), recommended(t.model))
+	var usual sample.Params
+	if t.remote == nil {
+		usual = (&samplingFlags{}).params(t.in.File.Sampling(), recommended(t.model))
+	}
 	return []parameter{
 		{"max-tokens", &t.maxTokens, nil},
 		{"temperature", &s.Temperature, usual.Temperature},
@@ -152,6 +157,10 @@ func (t *talk) set(_ context.Context, args string) error {
 func (t *talk) show(_ context.Context, what string) error {
 	switch what {
 	case "":
+		if t.remote != nil {
+			_, err := fmt.Fprintf(t.out, "model %s at %s, context %d tokens, messages %d\n", t.remote.name, t.remote.url, t.remote.context, len(t.messages))
+			return err
+		}
 		c := t.in.Model.Config()
 		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(table, "model\t%s\nfile\t%s\narchitecture\t%s\nparameters\t%.0f M\nquantization\t%s\ncontext\t%d tokens\nmessages\t%d\n",
@@ -160,6 +169,9 @@ func (t *talk) show(_ context.Context, what string) error {
 	case "system":
 		fmt.Fprintln(t.out, cmp.Or(t.system, "(no system message)"))
 	case "template":
+		if t.remote != nil {
+			return errors.New("the template is the server's: POST /api/show has it")
+		}
 		fmt.Fprintln(t.out, strings.TrimRight(t.template.Source(), "\n"))
 	case "parameters":
 		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
@@ -168,6 +180,8 @@ func (t *talk) show(_ context.Context, what string) error {
 			switch {
 			case value.Kind() != reflect.Pointer:
 				fmt.Fprintf(table, "%s\t%v\t\n", p.name, value)
+			case value.IsNil() && t.remote != nil:
+				fmt.Fprintf(table, "%s\t\t(the server's)\n", p.name)
 			case value.IsNil():
 				fmt.Fprintf(table, "%s\t%v\t(the model's)\n", p.name, p.usual)
 			default:

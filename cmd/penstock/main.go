@@ -24,6 +24,9 @@ type commands struct {
 	Serve      serveCommand      `cmd:"" help:"Serve a model over HTTP."`
 	Run        runCommand        `cmd:"" help:"Chat with a model in the terminal, or answer one prompt."`
 	Pull       pullCommand       `cmd:"" help:"Download a model and verify it."`
+	Ps         psCommand         `cmd:"" help:"List the models that a running server has in memory."`
+	Load       loadModelCommand  `cmd:"" help:"Have a running server load a model."`
+	Stop       stopCommand       `cmd:"" help:"Have a running server unload a model."`
 	List       listCommand       `cmd:"" aliases:"ls" help:"List the models on this machine."`
 	Show       showCommand       `cmd:"" help:"Show what a model is."`
 	Rm         rmCommand         `cmd:"" help:"Remove a downloaded model."`

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	openaiapi "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/hub"
 )
 
@@ -26,31 +27,84 @@ func (c *pullCommand) Run(ctx context.Context, cli *commands, term terminal) err
 }
 
 type listCommand struct {
-	JSON bool `name:"json" help:"Print JSON."`
+	JSON   bool        `name:"json" help:"Print JSON."`
+	Local  bool        `help:"Ask no server." env:"PENSTOCK_LOCAL"`
+	Server remoteFlags `embed:""`
 }
 
-func (c *listCommand) Run(cli *commands, term terminal) error {
+// Run lists the models of this machine, and what a running server says of them.
+func (c *listCommand) Run(ctx context.Context, p *parsed, cli *commands, term terminal) error {
 	entries, err := cli.store(nil).List()
 	if err != nil {
 		return err
 	}
+	known, err := c.known(ctx, p, term)
+	if err != nil {
+		return err
+	}
+	states := stateOf(entries, known)
 	if c.JSON {
 		models := make([]storedModel, len(entries))
 		for i, e := range entries {
-			models[i] = storedModel{e.Name, e.Source, e.Path, e.Size, e.SHA256, e.Modified, isBase(e.Path)}
+			models[i] = storedModel{e.Name, e.Source, e.Path, e.Size, e.SHA256, e.Modified, isBase(e.Path), states[i]}
 		}
 		return json.NewEncoder(term.out).Encode(models)
 	}
-	if len(entries) == 0 {
+	if len(entries) == 0 && len(known) == 0 {
 		fmt.Fprintln(term.out, "no models yet: `penstock pull` fetches the default one")
 		return nil
 	}
 	table := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tSIZE\tMODIFIED\tWHAT")
-	for _, e := range entries {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", e.Name, bytesText(e.Size), e.Modified.Format(time.DateTime), what(e))
+	if known == nil {
+		fmt.Fprintln(table, "NAME\tSIZE\tMODIFIED\tWHAT")
+		for _, e := range entries {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", e.Name, bytesText(e.Size), e.Modified.Format(time.DateTime), what(e))
+		}
+		return table.Flush()
+	}
+	fmt.Fprintln(table, "NAME\tSIZE\tMODIFIED\tSERVER\tWHAT")
+	for i, e := range entries {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Name, bytesText(e.Size), e.Modified.Format(time.DateTime), states[i], what(e))
+	}
+	for _, m := range known {
+		if m.Status.Value != "" {
+			fmt.Fprintf(table, "%s\t\t\t%s\tknown to the server\n", m.ID, m.Status.Value)
+		}
 	}
 	return table.Flush()
+}
+
+// known are the models of the server that is there, if one is; it is said. nil: there
+// is none.
+func (c *listCommand) known(ctx context.Context, p *parsed, term terminal) ([]openaiapi.Model, error) {
+	if c.Local {
+		return nil, nil
+	}
+	r, err := c.Server.find(ctx, p)
+	if err != nil || r == nil {
+		return nil, err
+	}
+	models, err := r.models(ctx)
+	if err != nil {
+		fmt.Fprintf(term.err, "penstock: the server at %s was not asked: %v\n", r.url, err)
+		return nil, nil
+	}
+	fmt.Fprintf(term.err, "penstock: SERVER is the state at %s (--local does not ask)\n", r.url)
+	return models, nil
+}
+
+// stateOf is what the server says of each model of this machine, and takes these out
+// of the server's list. A server that has a model under another name calls it by that.
+func stateOf(entries []hub.Stored, known []openaiapi.Model) []string {
+	states := make([]string, len(entries))
+	for i, e := range entries {
+		for j := range known {
+			if m := &known[j]; m.ID == e.Name || m.ID == filepath.Base(e.Name) && filepath.IsAbs(e.Name) {
+				states[i], m.Status.Value = m.Status.Value, ""
+			}
+		}
+	}
+	return states
 }
 
 // what is the title of a model of the catalogue, else where it came from.
@@ -80,6 +134,7 @@ type storedModel struct {
 	SHA256   string    `json:"sha256,omitempty"`
 	Modified time.Time `json:"modified"`
 	Base     bool      `json:"base_model"`
+	State    string    `json:"state,omitempty"` // at the running server, if one was asked
 }
 
 type rmCommand struct {

@@ -26,9 +26,11 @@ type runCommand struct {
 	Verbose   bool          `short:"v" help:"Print timings, on stderr."`
 	Sampling  samplingFlags `embed:""`
 	Engine    engineFlags   `embed:""`
+	Local     bool          `help:"Run the model in this process, even where a server has it." env:"PENSTOCK_LOCAL"`
+	Server    remoteFlags   `embed:""`
 }
 
-func (c *runCommand) Run(ctx context.Context, cli *commands, term terminal) error {
+func (c *runCommand) Run(ctx context.Context, p *parsed, cli *commands, term terminal) error {
 	options, err := c.Engine.options(cli)
 	if err != nil {
 		return err
@@ -43,6 +45,13 @@ func (c *runCommand) Run(ctx context.Context, cli *commands, term terminal) erro
 		if prompt, err = c.prompt(ctx, term); err != nil {
 			return err
 		}
+	}
+	served, err := c.serving(ctx, p, term)
+	if err != nil {
+		return err
+	}
+	if served != nil {
+		return c.talkTo(ctx, served, prompt, term)
 	}
 	in, err := cli.load(ctx, term, c.Model, options)
 	if err != nil {
@@ -153,7 +162,7 @@ func (t *talk) once(ctx context.Context, prompt string) error {
 		return err
 	}
 	if answer.full {
-		fmt.Fprintf(t.err, "penstock: cut: the context of %d tokens is full (--ctx)\n", t.in.Context())
+		fmt.Fprintf(t.err, "penstock: cut: the context of %d tokens is full (--ctx)\n", t.context())
 	} else if answer.cut {
 		fmt.Fprintf(t.err, "penstock: cut after %d tokens (--max-tokens)\n", answer.tokens)
 	}

@@ -24,8 +24,11 @@ type samplingFlags struct {
 }
 
 // samplingNames are the names of these flags.
-func samplingNames() (names []string) {
-	for f := range reflect.TypeFor[samplingFlags]().Fields() {
+func samplingNames() []string { return flagNames(reflect.TypeFor[samplingFlags]()) }
+
+// flagNames are the names of a struct's flags.
+func flagNames(t reflect.Type) (names []string) {
+	for f := range t.Fields() {
 		name := f.Tag.Get("name")
 		if name == "" {
 			name = kebab(f.Name)

@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 					env.Setenv(name, "")
 				}
 			}
+			env.Setenv("PENSTOCK_LOCAL", "true") // not the server of whoever runs the test
 			env.Setenv("PENSTOCK_MODELS", filepath.Join(env.WorkDir, "models"))
 			env.Vars = append(env.Vars, "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
 			return nil

@@ -38,7 +38,7 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &exec.Cmd{Path: self, Args: append([]string{"penstock"}, args...)}
+	return &exec.Cmd{Path: self, Args: append([]string{"penstock"}, args...), Env: append(os.Environ(), "PENSTOCK_LOCAL=true")}
 }
 
 // shell is a command line as a person would run it.

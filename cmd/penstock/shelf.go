@@ -121,6 +121,9 @@ func (s *shelf) add(e modelEntry, path string) (*shelved, error) {
 		m.source.ID = modelID(e.Model, file)
 		file.Close()
 	}
+	if entry, ok := hub.Lookup(e.Model); ok && entry.Name != m.source.ID {
+		m.source.Aliases = append(m.source.Aliases, entry.Name)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.named = append(s.named, m)

@@ -14,10 +14,11 @@ import (
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
-// talk is a conversation with a model in this process.
+// talk is a conversation with a model, in this process or at a server.
 type talk struct {
-	model    string // name or path that the user gave
-	in       *instance.Instance
+	model    string             // name or path that the user gave
+	in       *instance.Instance // nil: it is at a server
+	remote   *remoteModel       // nil: it is in this process
 	template *chat.Template
 	raw      bool // prompts are passed on as they are, without the chat template
 	verbose  bool
@@ -28,6 +29,8 @@ type talk struct {
 	messages []chat.Message // of the user and the assistant; the system message is a setting
 	last     *unfinished    // the last answer, if it was cut and can be continued
 	file     string         // path to which the conversation was last saved
+
+	remoteCut bool // the server's last answer was cut and can be continued
 }
 
 // settings are what the user can change between two messages.
@@ -56,6 +59,9 @@ var errNothingCut = errors.New("the last answer is complete")
 // say sends a message and prints the model's answer token by token. Message and
 // answer become part of the conversation, unless the engine refuses the message.
 func (t *talk) say(ctx context.Context, text string) (answer, error) {
+	if t.remote != nil {
+		return t.sayRemote(ctx, text)
+	}
 	prompt, err := t.prompt(ctx, text)
 	if err != nil {
 		return answer{}, err
@@ -73,6 +79,9 @@ func (t *talk) say(ctx context.Context, text string) (answer, error) {
 
 // more continues an answer that was cut.
 func (t *talk) more(ctx context.Context) (answer, error) {
+	if t.remote != nil {
+		return t.moreRemote(ctx)
+	}
 	if t.last == nil || len(t.messages) == 0 {
 		return answer{}, errNothingCut
 	}
@@ -80,6 +89,14 @@ func (t *talk) more(ctx context.Context) (answer, error) {
 	end := &t.messages[len(t.messages)-1]
 	*end = chat.NewMessage("assistant", content(*end)+a.text)
 	return a, err
+}
+
+// context is how many tokens a conversation may have.
+func (t *talk) context() int {
+	if t.remote != nil {
+		return t.remote.context
+	}
+	return t.in.Context()
 }
 
 // content is a message's text.

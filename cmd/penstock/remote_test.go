@@ -1,0 +1,105 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A server is looked for where serve listens with the same settings.
+func TestWhereTheServerIs(t *testing.T) {
+	for _, c := range []struct {
+		host, file string
+		env        map[string]string
+		want       string
+	}{
+		{want: "http://127.0.0.1:8080"},
+		{host: "box", want: "http://box:8080"},
+		{host: "box:99", want: "http://box:99"},
+		{host: "0.0.0.0", want: "http://127.0.0.1:8080"},
+		{host: "::1", want: "http://[::1]:8080"},
+		{host: "[::]:99", want: "http://127.0.0.1:99"},
+		{host: "https://box/llm/", want: "https://box/llm"},
+		{env: map[string]string{"PENSTOCK_PORT": "7"}, want: "http://127.0.0.1:7"},
+		{env: map[string]string{"PENSTOCK_ADDR": ":7"}, want: "http://127.0.0.1:7"},
+		{file: "addr: 10.0.0.1:5\nport: 6\n", want: "http://10.0.0.1:6"},
+		{host: "box", file: "addr: 10.0.0.1:5\n", want: "http://box:5"},
+		{host: "a b", want: "error"},
+		{host: "http://", want: "error"},
+	} {
+		file := &config{path: "f.yaml"}
+		if err := file.parse([]byte(c.file)); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"PENSTOCK_ADDR", "PENSTOCK_PORT"} {
+			t.Setenv(name, c.env[name])
+		}
+		got := "error"
+		if r, err := (&remoteFlags{Host: c.host}).remote(file); err == nil {
+			got = r.url
+		}
+		if got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
+func TestUntil(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for expires, want := range map[string]string{
+		"2126-01-02T03:04:05Z": "the server ends", "2026-01-02T03:09:05Z": "in 5m0s", "2026-01-02T03:04:05Z": "now", "?": "unknown",
+	} {
+		if got := until(expires, now); got != want {
+			t.Errorf("%s: %s", expires, got)
+		}
+	}
+}
+
+// TestCommandsOfARunningServer: ps, load, stop, list and run with a server that has a
+// folder of models.
+func TestCommandsOfARunningServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a server")
+	}
+	dir := tinyStore(t, "tiny-llama", "tiny-qwen3")
+	t.Setenv("PENSTOCK_MODELS", dir)
+	s := serve(t, filepath.Join(dir, "tiny-llama.gguf"), "--alias", "mine", "--kv-memory", "4MiB", "--ctx", "256")
+	for _, step := range []struct {
+		args        string
+		out, stderr string // a part of each
+		fails       bool
+	}{
+		{"ps", "256 tokens  the server ends", "", false},
+		{"list", "tiny-qwen3", "SERVER is the state", false},
+		{"load tiny-qwen3", "tiny-qwen3 is loaded", "", false},
+		{"ps", "in 5m0s", "", false},
+		{"list --json", `"state":"loaded"`, "", false},
+		{"stop tiny-qwen3", "tiny-qwen3 is unloaded", "", false},
+		{"stop tiny-qwen3", "", "tiny-qwen3 is not loaded", true},
+		{"stop nothing", "", "does not exist", true},
+		{"run tiny-qwen3 hello --max-tokens 5 --seed 1", "", "tiny-qwen3 is asked at the server", false},
+		{"run mine hello --raw --max-tokens 5", "", "cut after 5 tokens", false},
+		{"run tiny-qwen3 hello --max-tokens 5 --threads 1", "", "--threads is for a model in this process", false},
+		{"run tiny-qwen3 hello --max-tokens 5 --local", "", "cut after 5 tokens", false},
+		{"run nothing hello", "", "is not used: the model", true},
+	} {
+		args := strings.Fields(step.args)
+		cmd := program(t, append(args, "--host", s.url)...)
+		cmd.Env = append(os.Environ(), "PENSTOCK_LOCAL=")
+		var out, stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = &out, &stderr
+		err := cmd.Run()
+		if (err != nil) != step.fails || !strings.Contains(out.String(), step.out) || !strings.Contains(stderr.String(), step.stderr) {
+			t.Errorf("%s: %v\n%s\n%s", step.args, err, &out, &stderr)
+		}
+	}
+	// Without --host it is looked for where the environment says, and not finding it is
+	// no error.
+	cmd := program(t, "list")
+	cmd.Env = append(os.Environ(), "PENSTOCK_LOCAL=", "PENSTOCK_ADDR=127.0.0.1:1")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "tiny-qwen3") || strings.Contains(string(out), "SERVER") {
+		t.Errorf("without a server: %v\n%s", err, out)
+	}
+}
