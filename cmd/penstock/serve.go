@@ -28,6 +28,7 @@ type serveCommand struct {
 	Defaults samplingFlags `embed:"" group:"What requests leave open"`
 
 	MaxQueue       int           `help:"Requests that wait beyond those that run; more are refused with 429." default:"256" env:"PENSTOCK_MAX_QUEUE"`
+	MaxWait        time.Duration `help:"Requests that would begin later, as far as that can be foreseen, are refused with 429 at once; 0: none is." default:"0" env:"PENSTOCK_MAX_WAIT"`
 	RequestTimeout time.Duration `help:"Longest generation; 0: no limit." default:"0" env:"PENSTOCK_REQUEST_TIMEOUT" reload:""`
 	StepLimit      time.Duration `help:"A step that takes longer is reported: the log says what it computes, /livez turns 503; 0: never." default:"5m" env:"PENSTOCK_STEP_LIMIT"`
 	DrainTimeout   time.Duration `help:"On SIGTERM, time for running requests to finish." default:"30s" env:"PENSTOCK_DRAIN_TIMEOUT" reload:""`
@@ -50,7 +51,7 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, given *parsed, c
 	if err != nil {
 		return err
 	}
-	options.MaxQueue = c.MaxQueue
+	options.MaxQueue, options.MaxWait = c.MaxQueue, c.MaxWait
 	if c.MaxQueue == 0 {
 		options.MaxQueue = -1 // the engine's 0 stands for its default, -1 for no queue
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/kernel"
@@ -17,20 +18,21 @@ import (
 
 // Config is the size of the machine. Zero fields have the defaults named here.
 type Config struct {
-	Blocks      int        // blocks of the executor's cache
-	BlockTokens int        // batch.BlockTokens
-	Context     int        // tokens of a sequence; clipped to what the blocks hold
-	MaxBatch    int        // sequences that run at once: 8
-	MaxQueue    int        // requests that wait beyond those; negative: none; 256
-	StepBudget  int        // rows of a step: 256, at most what the executor takes
-	ChunkTokens int        // prompt rows of a step beside streams; 0: as many as StreamDelay allows
-	StreamDelay float64    // a step may take this many times what it would take without prompts: 3
-	AgeSteps    int        // see sched.Config
-	PrefixCache bool       // share the blocks of common prefixes
-	EOG         []int32    // tokens that end a generation
-	Speculate   bool       // guess tokens that are to come, where rows of a step are free
-	Encoder     bool       // the executor makes embeddings only, of texts that are whole in a step
-	Kernels     kernel.Set // for sampling
+	Blocks      int           // blocks of the executor's cache
+	BlockTokens int           // batch.BlockTokens
+	Context     int           // tokens of a sequence; clipped to what the blocks hold
+	MaxBatch    int           // sequences that run at once: 8
+	MaxQueue    int           // requests that wait beyond those; negative: none; 256
+	MaxWait     time.Duration // requests that would begin later are refused; 0: none is
+	StepBudget  int           // rows of a step: 256, at most what the executor takes
+	ChunkTokens int           // prompt rows of a step beside streams; 0: as many as StreamDelay allows
+	StreamDelay float64       // a step may take this many times what it would take without prompts: 3
+	AgeSteps    int           // see sched.Config
+	PrefixCache bool          // share the blocks of common prefixes
+	EOG         []int32       // tokens that end a generation
+	Speculate   bool          // guess tokens that are to come, where rows of a step are free
+	Encoder     bool          // the executor makes embeddings only, of texts that are whole in a step
+	Kernels     kernel.Set    // for sampling
 
 	Window       int // positions that a row sees in the layers that have blocks of their own; 0: there are no such layers
 	WindowBlocks int // their blocks
@@ -75,7 +77,8 @@ type Engine struct {
 	run Runner // nil: one worker
 	cfg Config
 
-	mu       sync.Mutex // Submit against Drain and Close; never the step's
+	mu       sync.Mutex             // Submit against Drain and Close; never the step's
+	ledger   []weak.Pointer[Stream] // requests that were accepted lately, under mu
 	inbox    chan *Stream
 	draining atomic.Bool
 	closed   atomic.Bool
@@ -211,7 +214,8 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 	return s, nil
 }
 
-// Room returns why Submit would refuse any request at this moment, or nil. A
+// Room returns why Submit would refuse any request at this moment, whoever asks, or
+// nil. See Admit for one client. A
 // caller for whom a prompt is expensive to make asks before it makes one.
 func (e *Engine) Room() error {
 	switch stuck := e.dog.stuck.Load(); {
@@ -232,12 +236,13 @@ func (e *Engine) Room() error {
 func (e *Engine) accept(s *Stream) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.Room(); err != nil {
-		if err == ErrQueueFull {
+	if err := e.admit(s.request.Client, s.request.Priority); err != nil {
+		if _, busy := err.(*BusyError); busy {
 			e.stats.refused.Add(1)
 		}
 		return err
 	}
+	e.note(s)
 	e.requests.enter()
 	// Wake the pool's helpers, so that they are spinning when the step begins. They
 	// are woken before the loop is: the runtime runs the goroutine that was woken

@@ -47,10 +47,20 @@ func (p *pace) budget() sched.Budget {
 	case p.row == 0 || p.streams == 0:
 		b.Beside = unmeasured
 	default:
-		rows := (p.ratio - 1) * p.streams / p.row
-		b.Beside = max(1, int(min(rows, float64(p.maxRows))))
+		b.Beside = int(p.beside())
 	}
 	return b
+}
+
+// beside is the number of prompt rows of a step with streams, as far as it is known.
+func (p *pace) beside() float64 {
+	switch {
+	case p.fixed != 0:
+		return float64(p.fixed)
+	case p.row == 0 || p.streams == 0:
+		return unmeasured
+	}
+	return max(1, min((p.ratio-1)*p.streams/p.row, float64(p.maxRows)))
 }
 
 // observe learns from a step of so many streams and prompt rows.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,8 @@ type counters struct {
 	accepted                                  [draft.MostRows]atomic.Uint64 // draft tokens by their place in the draft
 	finished                                  [5]atomic.Uint64              // by Reason
 	occupancy                                 []atomic.Uint64               // [MaxBatch+1] steps by sequences
+	streamSteps                               atomic.Uint64                 // rows of streams that were sampled
+	streamSeconds, rowSeconds, besideRows     atomic.Uint64                 // float64: see pace
 	busySteps, busySeqs                       atomic.Uint64
 	stepTime, forwardTime, sampleTime         atomic.Int64
 	hist                                      Histograms
@@ -128,6 +131,14 @@ func (c *counters) drafted(entry *sched.Entry) {
 	for i := range entry.Accepted {
 		c.accepted[i].Add(1)
 	}
+}
+
+// paced publishes what steps take, for forecasts.
+func (c *counters) paced(p *pace, streams int) {
+	c.streamSteps.Add(uint64(streams))
+	c.streamSeconds.Store(math.Float64bits(p.streams))
+	c.rowSeconds.Store(math.Float64bits(p.row))
+	c.besideRows.Store(math.Float64bits(p.beside()))
 }
 
 func (c *counters) publish(e *Engine) {
@@ -262,6 +273,9 @@ func (s *Stats) Add(o *Stats) {
 	s.PromptRows += o.PromptRows
 	s.Refused += o.Refused
 	s.Finished = addAll(s.Finished, o.Finished)
+	s.Drafts += o.Drafts
+	s.DraftTokens += o.DraftTokens
+	s.Accepted = addAll(s.Accepted, o.Accepted)
 	s.Occupancy = addAll(s.Occupancy, o.Occupancy)
 	s.BusySteps += o.BusySteps
 	s.BusySeqs += o.BusySeqs

@@ -42,6 +42,7 @@ func (e *Engine) step() (worked bool) {
 	e.sched.Update(plan, e.tokens, e.starts)
 	e.plan = nil
 	e.pace.observe(plan.Streams, plan.Batch.Rows()-plan.StreamRows, now.Sub(start))
+	e.stats.paced(&e.pace, plan.Streams)
 	e.drafts.observe(plan, now.Sub(start))
 	e.stats.publish(e) // before a reader learns that its request has ended
 	e.deliver(plan, start, forward, now)

@@ -23,14 +23,15 @@ import (
 // Options are how a model is to be served. Zero fields mean the defaults.
 type Options struct {
 	Tier        cpu.Tier
-	Threads     int      // all that the process may use
-	Pool        *nn.Pool // the workers, shared with other instances; nil: Threads workers of its own
-	Context     int      // tokens of a sequence; the model's, capped by memory
-	MaxBatch    int      // sequences that run at once: 32
-	MaxQueue    int      // requests that wait beyond those: 256
-	StepBudget  int      // rows of a step: 256
-	ChunkTokens int      // prompt rows of a step while streams decode
-	KVMemory    uint64   // bytes of the KV cache
+	Threads     int           // all that the process may use
+	Pool        *nn.Pool      // the workers, shared with other instances; nil: Threads workers of its own
+	Context     int           // tokens of a sequence; the model's, capped by memory
+	MaxBatch    int           // sequences that run at once: 32
+	MaxQueue    int           // requests that wait beyond those: 256
+	MaxWait     time.Duration // requests that would begin later are refused; 0: none is
+	StepBudget  int           // rows of a step: 256
+	ChunkTokens int           // prompt rows of a step while streams decode
+	KVMemory    uint64        // bytes of the KV cache
 	KV          model.KVType
 	Weights     model.Weights // what becomes of matrices of floats
 	MemoryLimit uint64        // bytes of the process; 0: no limit
@@ -179,6 +180,7 @@ func (in *Instance) load(o Options) (err error) {
 
 		MaxBatch:    o.MaxBatch,
 		MaxQueue:    o.MaxQueue,
+		MaxWait:     o.MaxWait,
 		StepBudget:  o.StepBudget,
 		ChunkTokens: o.ChunkTokens,
 		PrefixCache: !o.NoPrefix,

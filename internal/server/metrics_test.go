@@ -226,7 +226,7 @@ func TestAccessLogSaysWhatWasGenerated(t *testing.T) {
 		`model=org/tiny prompt_tokens=41 cached_tokens=0 output_tokens=4 queue=\S+ ttft=\S+ finish=stop`,
 		`model=org/tiny prompt_tokens=82 cached_tokens=64 output_tokens=4 queue=\S+ ttft=\S+ runs=2 finish=length`,
 		`model=org/tiny prompt_tokens=\d+ cached_tokens=0 output_tokens=0 queue=\S+ runs=2 finish=length`,
-		`status=200 time=\S+ request=\S+ client=\S+$`,
+		`status=200 time=\S+ request=\S+ client=\S+ address=\S+$`,
 	} {
 		if i >= len(lines) || !regexp.MustCompile(want).MatchString(lines[i]) {
 			t.Errorf("line %d of\n%s\nis not like %s", i, l.String(), want)

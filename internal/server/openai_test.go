@@ -444,7 +444,7 @@ func TestQueueFull(t *testing.T) {
 		waitFor(t, "the queue to fill", func() bool { s := f.engine.Stats(); return s.Running == 1 && s.Waiting == 1 })
 		for path := range streams {
 			a := f.post(t, path, streamBody(path, "x", ""))
-			if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "5" || !strings.Contains(a.body, "waiting") {
+			if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "1" || !strings.Contains(a.body, "waiting") {
 				t.Errorf("%s: status %d: %s", path, a.status, a.body)
 			}
 		}

@@ -85,7 +85,7 @@ func job(call *serving.Call, m *serving.Deployment, req *api.MessagesRequest) (*
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
-	if err := m.Admit("", 1); err != nil {
+	if err := m.Admit(call, "", 1); err != nil {
 		return nil, err
 	}
 	return j, converse(call, m, &req.Conversation, j)

@@ -19,7 +19,7 @@ func completion(call *serving.Call) *serving.Error {
 		return err
 	}
 	return generate(call, &req.Generation, func(ctx context.Context, m *serving.Deployment) ([][]int32, *serving.Error) {
-		return prompts(ctx, m, req.Prompt)
+		return prompts(ctx, call, m, req.Prompt)
 	})
 }
 
@@ -100,12 +100,12 @@ const maxPrompts = 128
 
 // prompts makes the tokens of a request's prompts. An empty prompt is the
 // beginning of any text.
-func prompts(ctx context.Context, m *serving.Deployment, data json.RawMessage) ([][]int32, *serving.Error) {
+func prompts(ctx context.Context, call *serving.Call, m *serving.Deployment, data json.RawMessage) ([][]int32, *serving.Error) {
 	all, err := parsePrompts("prompt", data, m.Tokenizer.Vocab(), maxPrompts)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.Admit("prompt", len(all)); err != nil {
+	if err := m.Admit(call, "prompt", len(all)); err != nil {
 		return nil, err
 	}
 	bytes := 0

@@ -22,7 +22,7 @@ func infill(call *serving.Call) *serving.Error {
 		if err != nil {
 			return nil, err
 		}
-		if err := m.Admit("prompt", 1); err != nil {
+		if err := m.Admit(call, "prompt", 1); err != nil {
 			return nil, err
 		}
 		var ids []int32

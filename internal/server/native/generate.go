@@ -28,7 +28,7 @@ func run(call *serving.Call, streamed bool) *serving.Error {
 	if err != nil {
 		return err
 	}
-	if err := m.Admit("", 1); err != nil {
+	if err := m.Admit(call, "", 1); err != nil {
 		return err
 	}
 	err = m.Prepare(ctx, len(*req.Prompt), func() (err *serving.Error) {

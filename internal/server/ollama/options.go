@@ -134,7 +134,7 @@ func job(call *serving.Call, m *serving.Deployment, r *api.Common) (*serving.Job
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
-	return j, m.Admit("", 1)
+	return j, m.Admit(call, "", 1)
 }
 
 // checkContext refuses a context that is larger than the server's.

@@ -66,7 +66,7 @@ func chatJobs(call *serving.Call, m *serving.Deployment, req *api.ChatRequest) (
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
-	if err := m.Admit("n", n); err != nil {
+	if err := m.Admit(call, "n", n); err != nil {
 		return nil, err
 	}
 	conversation, err := chatConversation(req)

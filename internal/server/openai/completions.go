@@ -73,7 +73,7 @@ func completionWork(ctx context.Context, call *serving.Call, m *serving.Deployme
 	if total > maxChoices {
 		return nil, serving.Bad(param, "%d prompts with %d answers each are %d, more than %d", prompts, w.best, total, maxChoices)
 	}
-	if err := m.Admit(param, total); err != nil {
+	if err := m.Admit(call, param, total); err != nil {
 		return nil, err
 	}
 	var encoded []completionPrompt

@@ -38,7 +38,7 @@ func (h handlers) create(call *serving.Call) *serving.Error {
 	if err != nil {
 		return err
 	}
-	if err := m.Admit("", 1); err != nil {
+	if err := m.Admit(call, "", 1); err != nil {
 		return err
 	}
 	if err := m.Converse(call, w.conversation, j); err != nil {

@@ -64,7 +64,7 @@ func (d *Deployment) EmbedAll(ctx context.Context, call *Call, lists ...*Inputs)
 		}
 		bytes += in.bytes()
 	}
-	if err := d.room(); err != nil {
+	if err := d.room(call); err != nil {
 		return nil, err
 	}
 	all := make([]*Embedded, len(lists))

@@ -186,6 +186,7 @@ func FromEngine(err error) *Error {
 	var long *engine.TooLongError
 	var param *sample.ParamError
 	var broken *engine.BrokenError
+	var busy *engine.BusyError
 	var stuck *engine.StuckError
 	switch {
 	case errors.As(err, &long):
@@ -194,9 +195,10 @@ func FromEngine(err error) *Error {
 		return Bad(param.Param, "%s must be %s", param.Param, param.Want)
 	case errors.Is(err, sample.ErrNoToken):
 		return Bad("", "no token is left to choose from: see allowed_token_ids, bad_words, min_tokens and logit_bias")
+	case errors.As(err, &busy):
+		return tooBusy(busy)
 	case errors.Is(err, engine.ErrQueueFull):
-		return &Error{Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "queue_full",
-			Message: "too many requests are waiting: try again in a few seconds", RetryAfter: 5}
+		return tooBusy(&engine.BusyError{Full: true})
 	case errors.Is(err, engine.ErrNoStates):
 		return &Error{Status: http.StatusNotImplemented, Type: "not_supported_error", Message: "this model gives no embeddings", Final: true}
 	case errors.Is(err, engine.ErrEncoder):
@@ -220,6 +222,18 @@ func FromEngine(err error) *Error {
 		return Gone()
 	}
 	return Internal(err)
+}
+
+// tooBusy is a 429 for a request that would have to wait too long. Its header says in how
+// many seconds it would begin.
+func tooBusy(busy *engine.BusyError) *Error {
+	e := &Error{Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "queue_full",
+		Message: "too many requests are waiting: Retry-After says in how many seconds this one would begin", RetryAfter: seconds(busy.Starts)}
+	if !busy.Full {
+		e.Code = "wait_too_long"
+		e.Message = "the request would wait longer than this server allows: Retry-After says in how many seconds it would begin"
+	}
+	return e
 }
 
 // TooLong is a 400 for a prompt that does not fit. Agents match its words and

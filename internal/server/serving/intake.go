@@ -50,8 +50,8 @@ func (d *Deployment) Prepare(ctx context.Context, bytes int, make func() *Error)
 
 // Admit refuses a request for n generations before it has cost anything, if
 // they cannot run: 400 if so many never can, which names the parameter that asks
-// for them, and 429 if the queue is full at present.
-func (d *Deployment) Admit(param string, n int) *Error {
+// for them, and 429 if the queue is full or the wait too long at present.
+func (d *Deployment) Admit(call *Call, param string, n int) *Error {
 	c := d.Engine.Config()
 	if c.Encoder {
 		return FromEngine(engine.ErrEncoder)
@@ -59,13 +59,15 @@ func (d *Deployment) Admit(param string, n int) *Error {
 	if most := c.MaxBatch + c.MaxQueue; n > most {
 		return Bad(param, "%s asks for %d generations, but only %d can run or wait at once", param, n, most)
 	}
-	return d.room()
+	return d.room(call)
 }
 
-// room refuses a request with 429 if the queue is full at present.
-func (d *Deployment) room() *Error {
-	if err := d.Engine.Room(); err != nil {
-		if errors.Is(err, engine.ErrQueueFull) {
+// room refuses a request with 429 if the queue is full at present, or if it would
+// have to wait for too long.
+func (d *Deployment) room(call *Call) *Error {
+	if err := d.Engine.Admit(call.Client.Name, call.Client.Priority); err != nil {
+		var busy *engine.BusyError
+		if errors.As(err, &busy) {
 			d.intake.refused.Add(1)
 		}
 		return FromEngine(err)

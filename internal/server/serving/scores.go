@@ -27,7 +27,7 @@ func (d *Deployment) Scores(ctx context.Context, call *Call, left, right *Inputs
 		}
 		bytes += in.bytes()
 	}
-	if err := d.room(); err != nil {
+	if err := d.room(call); err != nil {
 		return nil, 0, err
 	}
 	prompts := make([][]int32, len(right.Texts))
