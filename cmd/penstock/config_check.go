@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +41,13 @@ func (c *configCheckCommand) Run(term terminal) error {
 	if err := file.serves(); err != nil {
 		return file.wrong(nil, "%w", err)
 	}
+	models, err := file.entries(&serveCommand{})
+	if err != nil {
+		return err
+	}
+	for i, m := range models {
+		fmt.Fprintf(term.out, "%s:%d: models[%d]: %s\n", file.path, file.modelsAt.Line, i, cmp.Or(m.Name, m.Model))
+	}
 	for _, key := range file.keys() {
 		note := ""
 		if name, set := variable(known[key]); set {
@@ -47,7 +55,7 @@ func (c *configCheckCommand) Run(term terminal) error {
 		}
 		fmt.Fprintf(term.out, "%s:%d: %s: %s%s\n", file.path, file.places[key].Line, key, valueText(file.values[key]), note)
 	}
-	if len(file.places) == 0 {
+	if len(file.places)+len(models) == 0 {
 		fmt.Fprintf(term.out, "%s sets nothing\n", file.path)
 	}
 	return nil

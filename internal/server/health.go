@@ -98,7 +98,15 @@ func (s *Server) everything(d *api.HealthData, m *Deployment) {
 	}
 	mem := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(mem)
+	u := s.app.Models.Usage()
+	plan := map[string]any{}
+	planned := s.cfg.Residency.Process
+	for id, m := range u.Memory {
+		planned += m.Total()
+		plan[id] = map[string]any{"weights": m.Weights, "kv_cache": m.Cache, "buffers": m.Buffers, "other": m.Other, "context": m.Context}
+	}
 	d.Memory = map[string]any{
+		"limit_bytes": s.cfg.Residency.Budget, "planned_bytes": planned, "plan": plan,
 		"weights_bytes": m.Config.WeightBytes, "go_total_bytes": mem[0].Value.Uint64(), "go_heap_bytes": mem[1].Value.Uint64(),
 		"goroutines": runtime.NumGoroutine(),
 	}

@@ -97,7 +97,7 @@ func loadOnly(call *serving.Call, name string, keepAlive json.RawMessage) (reaso
 	if name, err = known(call, name); err != nil {
 		return "", err
 	}
-	if _, err = call.App.Models.Expire(call.R.Context(), name); err != nil && err.Code == serving.NotLoaded {
+	if _, err = call.Expire(name); err != nil && err.Code == serving.NotLoaded {
 		err = nil // it is as the client wants it
 	}
 	return "unload", err

@@ -81,7 +81,7 @@ func (h handlers) delete(call *serving.Call) *serving.Error {
 	if failed != nil {
 		return failed
 	}
-	gone, failed := call.App.Models.Expire(call.R.Context(), name)
+	gone, failed := call.Expire(name)
 	switch {
 	case failed == nil && !gone || failed != nil && failed.Status == http.StatusConflict && failed.Code != serving.NotLoaded:
 		return &serving.Error{Status: http.StatusConflict, Type: "invalid_request_error", Message: name + " is being served"}

@@ -28,6 +28,15 @@ func (c *Call) Acquire(name string) (*Lease, *Error) {
 	return c.App.Models.Acquire(c.R.Context(), name)
 }
 
+// Expire has a model go when nobody uses it, as Registry.Expire does, if the client
+// may use it.
+func (c *Call) Expire(name string) (gone bool, err *Error) {
+	if err := c.mayAsk(name); err != nil {
+		return false, err
+	}
+	return c.App.Models.Expire(c.R.Context(), name)
+}
+
 // Open decodes the body into dst and acquires the model that it names, in the
 // field of dst that model points to. The caller must Release the model.
 func (c *Call) Open(dst any, model *string) (*Lease, *Error) {
