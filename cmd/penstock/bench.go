@@ -105,8 +105,13 @@ type speculationCommand struct{ speculation.Speculation }
 
 func (c *speculationCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
 	c.Progress = bars(term)
-	if c.Speculation.Model, err = cli.fetch(ctx, term, c.Speculation.Model); err != nil {
-		return err
+	for _, name := range []*string{&c.Speculation.Model, &c.Speculation.DraftModel} {
+		if *name == "" {
+			continue
+		}
+		if *name, err = cli.fetch(ctx, term, *name); err != nil {
+			return err
+		}
 	}
 	if c.Tier, err = cli.tier(); err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
@@ -20,6 +21,7 @@ type engineFlags struct {
 	Weights     model.Weights `help:"Matrices that a file has in floats: exact, q8_0 (rounded while loading; about three times as fast), or auto (q8_0 for embedding models of the encoder kind, exact for others)." env:"PENSTOCK_WEIGHTS" default:"auto"`
 	MemoryLimit byteSize      `help:"Memory of the whole process; 0: what the cgroup or the machine has." env:"PENSTOCK_MEMORY_LIMIT" default:"0"`
 	Speculate   string        `help:"Guess the next tokens from what stands in prompt and answer, where rows of a step are free: auto or off. Answers are the same either way." enum:"auto,off" env:"PENSTOCK_SPECULATE" default:"auto"`
+	DraftModel  string        `name:"draft-model" help:"A smaller model with the same vocabulary, which guesses where the text does not repeat itself: a path, a name or a URL." env:"PENSTOCK_DRAFT_MODEL" placeholder:"MODEL"`
 	PrefixCache bool          `help:"Share the cache blocks of common prefixes." env:"PENSTOCK_PREFIX_CACHE" default:"true" negatable:""`
 }
 
@@ -29,13 +31,16 @@ func (f *engineFlags) options(cli *commands) (instance.Options, error) {
 	if err != nil {
 		return instance.Options{}, err
 	}
+	if f.DraftModel != "" && f.Speculate == "off" {
+		return instance.Options{}, errors.New("--draft-model guesses tokens, and --speculate=off asks for no guesses: give one of both")
+	}
 	limit := uint64(f.MemoryLimit)
 	if limit == 0 {
 		limit = cpu.MemoryLimit()
 	}
 	return instance.Options{
 		Tier: tier, Threads: f.Threads, Context: f.Ctx, MaxBatch: f.MaxBatch, StepBudget: f.StepBudget,
-		KVMemory: uint64(f.KVMemory), KV: f.KVType, Weights: f.Weights, MemoryLimit: limit, NoPrefix: !f.PrefixCache, NoGuesses: f.Speculate == "off",
+		KVMemory: uint64(f.KVMemory), KV: f.KVType, Weights: f.Weights, MemoryLimit: limit, NoPrefix: !f.PrefixCache, NoGuesses: f.Speculate == "off", Draft: f.DraftModel,
 	}, nil
 }
 
@@ -44,6 +49,11 @@ func (cli *commands) load(ctx context.Context, term terminal, name string, o ins
 	path, err := cli.fetch(ctx, term, name)
 	if err != nil {
 		return nil, err
+	}
+	if o.Draft != "" {
+		if o.Draft, err = cli.fetch(ctx, term, o.Draft); err != nil {
+			return nil, err
+		}
 	}
 	instance.Tune(o.Threads)
 	in, err := unlessDone(ctx, func() (*instance.Instance, error) { return instance.Open(path, o) })

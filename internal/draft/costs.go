@@ -13,13 +13,14 @@ type Costs struct {
 var edges = [...]int{1, 2, 4, 8, 16, 24, 32}
 
 // usual is what such steps take, until it is known, compared with each other.
-var usual = [len(edges)]float64{1, 1.04, 1.08, 1.15, 1.7, 2.2, 2.7}
+var usual = [len(edges)]float64{1, 1.03, 1.08, 1.2, 2.1, 3, 3.9}
 
 // MostRows is the largest number of rows that a step with guesses has.
 const MostRows = 32
 
-// Panel is the number of streams that leave no room for guesses.
-const Panel = 8
+// Panel is the number of streams that leave no room for guesses. From several on they
+// only get what is left of one panel: others are waiting for the end of the step, too.
+const Panel, several = 8, 4
 
 const (
 	// stale is the number of steps after which a measurement is forgotten: the context
@@ -57,7 +58,7 @@ func (c *Costs) Observe(rows int, seconds float64) {
 	}
 }
 
-// Of is what a step of so many rows takes, in any unit: it is for comparison only.
+// Of is what a step of so many rows takes, in a unit of its own unless Known.
 func (c *Costs) Of(rows int) float64 {
 	at := classOf(rows)
 	if c.seconds[at] > 0 {
@@ -82,10 +83,21 @@ func (c *Costs) Of(rows int) float64 {
 	return usual[at]
 }
 
+// Known reports whether anything was observed lately. Of is in seconds then.
+func (c *Costs) Known() bool {
+	for _, s := range c.seconds {
+		if s > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Ask is what one stream's guess is worth.
 type Ask struct {
 	Right float64 // the chance that its next token is right, if those before it are
 	Most  int     // tokens of the guess
+	Price float64 // what a token of it takes to guess, beside its row, in the unit of Costs
 	Rows  int     // set by Share: tokens of it that get rows
 
 	chance float64 // that all its tokens with rows, and the next one, are right
@@ -102,18 +114,23 @@ func (c *Costs) Share(asks []Ask, streams, own int) {
 	if streams >= Panel {
 		return
 	}
-	const worth = 1.03 // what is expected must be better by this much: it may be wrong
+	most := MostRows
+	if streams >= several {
+		most = Panel
+	}
+	const worth = 1.05 // what is expected must be better by this much: it may be wrong
 	best := float64(streams) / c.Of(own) * worth
-	give, tokens := 0, float64(streams)
-	for rows := own + 1; rows <= MostRows; rows++ {
+	give, tokens, price := 0, float64(streams), 0.0
+	for rows := own + 1; rows <= most; rows++ {
 		a := likeliest(asks)
 		if a == nil {
 			break
 		}
 		tokens += a.chance
+		price += a.Price
 		a.Rows++
 		a.chance *= a.Right
-		if rate := tokens / c.Of(rows); rate > best {
+		if rate := tokens / (c.Of(rows) + price); rate > best {
 			best, give = rate, rows-own
 		}
 	}

@@ -25,12 +25,13 @@ const (
 // Class is how sure a guess is, by what it is based on.
 type Class uint8
 
-// The classes, least sure first.
+// The classes.
 const (
 	Near    Class = iota // a copy that broke off goes on where the last token comes next in its source
 	Short                // 3 or 4 tokens agree
 	Medium               // 5 to 9
 	Long                 // 10 and more
+	Model                // a smaller model says so
 	Classes int   = iota
 )
 

@@ -5,7 +5,7 @@ package draft
 type Record struct{ right [Classes]float32 }
 
 // newcomers is what is assumed of a sequence before anything is known.
-var newcomers = Record{right: [Classes]float32{Near: 0.4, Short: 0.4, Medium: 0.6, Long: 0.85}}
+var newcomers = Record{right: [Classes]float32{Near: 0.3, Short: 0.3, Medium: 0.5, Long: 0.85, Model: 0.7}}
 
 // weight is that of the latest guess.
 const weight = 0.08
@@ -15,6 +15,10 @@ func NewRecord() Record { return newcomers }
 
 // Right is the chance that a guessed token is right, if those before it are.
 func (r *Record) Right(c Class) float64 { return float64(r.right[c]) }
+
+// Revive lets the record of a class that is not tried any more approach that of a
+// newcomer, so that it is tried again.
+func (r *Record) Revive(c Class) { r.right[c] += 0.01 * (newcomers.right[c] - r.right[c]) }
 
 // Learn compares a guess with the tokens that came, and returns how many of its first
 // were right. The guess need not have had rows: so a sequence that gets none, because

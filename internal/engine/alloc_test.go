@@ -35,13 +35,17 @@ func (c *steady) Accept(t int32) ([]int32, error) {
 func TestStepAllocs(t *testing.T) {
 	pool := nn.NewPool(2)
 	defer pool.Close()
-	for name, run := range map[string]Runner{"alone": nil, "pool": pool, "guesses": nil} {
+	for name, run := range map[string]Runner{"alone": nil, "pool": pool, "guesses": nil, "draft model": nil} {
+		var guesses Executor
+		if name == "draft model" {
+			guesses = NewMock(MockConfig{Vocab: 700, Last: 2, Blocks: 4096})
+		}
 		e, err := newEngine(NewMock(MockConfig{Vocab: 700, Last: 3, Blocks: 4096}), run,
-			Config{Blocks: 4096, Context: 8000, MaxBatch: 8, PrefixCache: true, Speculate: name == "guesses"})
+			Config{Blocks: 4096, Context: 8000, MaxBatch: 8, PrefixCache: true, Speculate: name == "guesses" || guesses != nil, always: true,
+				Draft: guesses, DraftContext: 8000})
 		if err != nil {
 			t.Fatal(err)
 		}
-		e.drafts.all = true
 		params := []sample.Params{
 			{},
 			{Temperature: 0.7, TopP: 1, TopK: 40},
@@ -86,7 +90,7 @@ func TestStepAllocs(t *testing.T) {
 		if n := testing.AllocsPerRun(300, step); n != 0 {
 			t.Errorf("%s: a step allocates %v times", name, n)
 		}
-		if s := e.Stats(); name == "guesses" && (s.DraftTokens == 0 || sum(s.Accepted) == 0) {
+		if s := e.Stats(); e.cfg.Speculate && (s.DraftTokens == 0 || sum(s.Accepted) == 0) {
 			t.Errorf("%d tokens guessed, %v accepted", s.DraftTokens, s.Accepted)
 		}
 		if len(v.Sequences) != 8 || v.Step.Rows == 0 {

@@ -16,20 +16,24 @@ import (
 // drafts is what the engine knows of guesses.
 type drafts struct {
 	costs  draft.Costs
-	asks   []draft.Ask // [MaxBatch]
-	asking []*Stream   // [MaxBatch] whose they are
-	all    bool        // every guess has rows, whatever it costs: so tests do not depend on the clock
+	asks   []draft.Ask   // [MaxBatch]
+	asking []*Stream     // [MaxBatch] whose they are
+	model  *draftModel   // nil: there is none
+	spent  time.Duration // by the draft model, before this step
 }
 
-func (d *drafts) init(maxBatch int) {
-	d.asks = make([]draft.Ask, 0, maxBatch)
-	d.asking = make([]*Stream, 0, maxBatch)
+func (d *drafts) init(e *Engine) {
+	d.asks = make([]draft.Ask, 0, e.cfg.MaxBatch)
+	d.asking = make([]*Stream, 0, e.cfg.MaxBatch)
+	if e.cfg.Draft != nil {
+		d.model = newDraftModel(e)
+	}
 }
 
 // observe learns what rows cost, from a step of streams alone.
 func (d *drafts) observe(plan *sched.Plan, took time.Duration) {
 	if plan.Streams == len(plan.Entries) {
-		d.costs.Observe(plan.Batch.Rows(), took.Seconds())
+		d.costs.Observe(plan.Batch.Rows(), (took - d.spent).Seconds())
 	}
 }
 
@@ -41,6 +45,11 @@ type guesser struct {
 	guess  []int32 // the part of list that was guessed last
 	sure   draft.Class
 	at     int // length of the text that it follows
+
+	// What the draft model has done for the stream.
+	computed  int // tokens whose keys and values it has
+	noted     int // blocks of these whose content it has noted
+	preempted int // Preemptions of the sequence when it was so
 }
 
 const (
@@ -63,7 +72,10 @@ func newGuesser(e *Engine, r Request) *guesser {
 // next learns from what has become of the last guess, and makes the next.
 func (g *guesser) next(text []int32) {
 	if len(g.guess) > 0 {
-		g.record.Learn(g.sure, g.guess, text[g.at:])
+		right := g.record.Learn(g.sure, g.guess, text[g.at:])
+		if g.sure == draft.Model { // which has not computed the last token that it guessed
+			g.computed = g.at + min(right, len(g.guess)-1)
+		}
 	}
 	n := 0
 	n, g.sure = g.index.Guess(text, g.list[:])
@@ -73,6 +85,7 @@ func (g *guesser) next(text []int32) {
 // propose gives the scheduler drafts for the next step, unless the step has other work
 // for its rows.
 func (e *Engine) propose() {
+	e.drafts.spent = 0
 	if !e.cfg.Speculate {
 		return
 	}
@@ -85,31 +98,55 @@ func (e *Engine) propose() {
 	}
 	joining := e.sched.Waiting() > 0 && e.sched.Running() < e.cfg.MaxBatch
 	d := &e.drafts
-	if !d.all && (streams == 0 || streams >= draft.Panel || streams < e.sched.Running() || joining) {
+	if !e.cfg.always && (streams == 0 || streams >= draft.Panel || streams < e.sched.Running() || joining) {
 		return
 	}
+	start := time.Now()
 	d.asks, d.asking = d.asks[:0], d.asking[:0]
 	for _, s := range e.streams {
 		if s.guesser == nil || !s.seq.Streams() {
 			continue
 		}
-		g := s.guesser
-		if g.next(s.seq.Tokens()); len(g.guess) > 0 {
+		s.guesser.next(s.seq.Tokens())
+		if ask := e.ask(s); ask.Most > 0 {
 			d.asking = append(d.asking, s)
-			d.asks = append(d.asks, draft.Ask{Right: g.record.Right(g.sure), Most: len(g.guess)})
+			d.asks = append(d.asks, ask)
 		}
 	}
-	d.share(streams, own)
+	e.share(streams, own)
+	if d.model != nil {
+		d.model.guess(d.asking, d.asks)
+		d.spent = time.Since(start)
+	}
 	for i, s := range d.asking {
-		if rows := d.asks[i].Rows; rows > 0 {
+		if rows := min(d.asks[i].Rows, len(s.guesser.guess)); rows > 0 {
 			e.sched.Draft(s.seq, s.guesser.guess[:rows])
 		}
 	}
 }
 
+// ask is what a stream's guess is worth: the one from its text or, where that is less
+// likely to be right, the one that the draft model would make.
+func (e *Engine) ask(s *Stream) draft.Ask {
+	d, g := &e.drafts, s.guesser
+	left := s.seq.Prompt() + s.seq.Limit() - s.seq.Len() - 1 // tokens of a guess that may still come
+	ask := draft.Ask{Right: g.record.Right(g.sure), Most: min(len(g.guess), left)}
+	if d.model == nil || left <= 0 {
+		return ask
+	}
+	chance := g.record.Right(draft.Model)
+	if ask.Most > 0 && ask.Right >= chance && !e.cfg.always || !d.model.ready(s) || !e.sched.Reserve(s.seq, farthest) {
+		return ask
+	}
+	g.record.Revive(draft.Model)
+	g.sure, g.guess = draft.Model, g.list[:0]
+	return draft.Ask{Right: chance, Most: min(farthest, left), Price: d.model.price(&d.costs)}
+}
+
 // share decides which guesses get rows.
-func (d *drafts) share(streams, own int) {
-	if !d.all {
+func (e *Engine) share(streams, own int) {
+	d := &e.drafts
+	if !e.cfg.always {
 		d.costs.Share(d.asks, streams, own)
 		return
 	}

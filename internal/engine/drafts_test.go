@@ -29,12 +29,11 @@ func few(n int) []uint64 {
 // speculating is an engine whose guesses all have rows.
 func speculating(t *testing.T, x Executor, cfg Config, on bool) *Engine {
 	t.Helper()
-	cfg.Speculate = on
+	cfg.Speculate, cfg.always = on, true
 	e, err := newEngine(x, nil, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.drafts.all = true
 	return e
 }
 
@@ -79,7 +78,7 @@ func testGuesses(t *testing.T, f *gguf.File, o model.Options) {
 		for i := range c.with {
 			c.with[i].Params.Allowed = few(3)
 		}
-		c.cfg.Speculate = true
+		c.cfg.Speculate, c.cfg.always = true, true
 		check := c.check
 		c.check = func(f Finish) string {
 			accepted += f.Timings.Accepted

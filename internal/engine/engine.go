@@ -31,11 +31,16 @@ type Config struct {
 	PrefixCache bool          // share the blocks of common prefixes
 	EOG         []int32       // tokens that end a generation
 	Speculate   bool          // guess tokens that are to come, where rows of a step are free
+	Draft       Executor      // a smaller model that guesses, with as many rows and blocks; nil: none
 	Encoder     bool          // the executor makes embeddings only, of texts that are whole in a step
 	Kernels     kernel.Set    // for sampling
 
+	DraftContext int // tokens that Draft can see
+
 	Window       int // positions that a row sees in the layers that have blocks of their own; 0: there are no such layers
 	WindowBlocks int // their blocks
+
+	always bool // every guess has rows, whatever it costs: so tests do not depend on the clock
 
 	// OnPanic is told of a panic in a step, which its requests see as an error.
 	OnPanic func(value any, stack []byte)
@@ -132,6 +137,10 @@ func New(x Executor, pool Runner, cfg Config) (*Engine, error) {
 
 func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 	cfg.fill(x)
+	if d := cfg.Draft; d != nil && (d.Vocab() != x.Vocab() || d.MaxRows() < cfg.StepBudget || d.MaxLogits() < cfg.MaxBatch) {
+		return nil, fmt.Errorf("engine: a draft model of %d tokens, %d rows and %d logits for one of %d tokens, steps of %d rows and %d sequences",
+			d.Vocab(), d.MaxRows(), d.MaxLogits(), x.Vocab(), cfg.StepBudget, cfg.MaxBatch)
+	}
 	e := &Engine{
 		x:       x,
 		run:     pool,
@@ -149,7 +158,6 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 	e.tokens = make([]int32, 0, cfg.MaxBatch)
 	e.places = make([]atomic.Pointer[Stream], cfg.MaxBatch)
 	e.starts = make([]int32, 0, cfg.MaxBatch+1)
-	e.drafts.init(cfg.MaxBatch)
 	n := 1
 	if pool != nil {
 		n = pool.Workers()
@@ -158,6 +166,7 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 		e.workers = append(e.workers, sample.New(cfg.Kernels, x.Vocab(), cfg.Context))
 	}
 	e.job.init(e, x.MaxLogits())
+	e.drafts.init(e)
 	e.stats.init(cfg.MaxBatch)
 	e.views.init(cfg.MaxBatch)
 	e.stats.publish(e)
@@ -345,7 +354,11 @@ func (e *Engine) prepare() (more bool) {
 	if e.cfg.Window > 0 {
 		room.Windows = min(e.sched.WindowReach()+stock, e.cfg.WindowBlocks)
 	}
-	return ok && x.Prepare(room)
+	if ok && x.Prepare(room) {
+		return true
+	}
+	d, ok := e.cfg.Draft.(preparer)
+	return ok && d.Prepare(kvcache.Room{Blocks: room.Blocks, Windows: room.Blocks})
 }
 
 // collect takes in what has been submitted.

@@ -121,6 +121,13 @@ func estimate(f *gguf.File, o Options) (need, room, error) {
 	}
 	m.PerBlock += blockBooks
 	n := need{Memory: m, context: config.Context, words: uint64(config.Vocab) * bytesPerWord}
+	if o.Draft != "" {
+		d, err := needOfDraft(f, o)
+		if err != nil {
+			return need{}, room{}, err
+		}
+		n.add(d)
+	}
 	n.samplers = uint64(o.Threads) * sample.Bytes(config.Vocab, config.Context)
 	if config.Encoder {
 		n.rows, n.texts = o.StepBudget, o.MaxBatch

@@ -36,6 +36,7 @@ type Options struct {
 	Weights     model.Weights // what becomes of matrices of floats
 	MemoryLimit uint64        // bytes of the process; 0: no limit
 	NoPrefix    bool          // do not share the blocks of common prefixes
+	Draft       string        // file of a smaller model with the same vocabulary, which guesses tokens ahead; "": none
 	NoGuesses   bool          // do not guess tokens ahead where rows of a step are free
 	Untuned     bool          // the caller has a Heap for several instances, and tunes it
 	OnPanic     func(value any, stack []byte)
@@ -91,6 +92,7 @@ type Instance struct {
 	Tokenizer *tokenizer.Tokenizer
 	Model     *model.Model
 	Store     *kvcache.Store
+	Draft     *Draft // nil: there is none
 	Engine    *engine.Engine
 	Memory    Memory        // the plan that it keeps to
 	Loaded    time.Duration // what loading took
@@ -122,6 +124,11 @@ func (in *Instance) explain(value any) any {
 	if fault := in.File.Fault(value); fault != nil {
 		return fault
 	}
+	if in.Draft != nil {
+		if fault := in.Draft.file.Fault(value); fault != nil {
+			return fault
+		}
+	}
 	return value
 }
 
@@ -151,26 +158,13 @@ func (in *Instance) load(o Options) (err error) {
 		return err
 	}
 	options.Context = p.context
-	// The vocabulary and the weights are loaded side by side: neither needs the other.
-	type vocabulary struct {
-		tok *tokenizer.Tokenizer
-		err error
-	}
-	vocab := make(chan vocabulary, 1)
-	go func() {
-		tok, err := tokenizer.New(in.File)
-		vocab <- vocabulary{tok, err}
-	}()
-	in.Model, err = model.Load(in.File, options)
-	v := <-vocab
-	in.Tokenizer = v.tok
-	if err = errors.Join(err, v.err); err != nil {
+	if err := in.read(options); err != nil {
 		return err
 	}
 	if in.Store, err = in.Model.NewStore(kvcache.Room{Blocks: p.blocks, Windows: p.windows}); err != nil {
 		return err
 	}
-	in.Engine, err = engine.New(engine.ForModel(in.Model, in.Store), in.Model.Pool(), engine.Config{
+	cfg := engine.Config{
 		Blocks:      p.blocks,
 		BlockTokens: kvcache.BlockTokens,
 		Context:     p.context,
@@ -192,7 +186,14 @@ func (in *Instance) load(o Options) (err error) {
 		StepLimit:   o.StepLimit,
 		OnStuck:     o.OnStuck,
 		Explain:     in.explain,
-	})
+	}
+	if o.Draft != "" {
+		if in.Draft, err = openDraft(o.Draft, in, options, p.blocks); err != nil {
+			return err
+		}
+		cfg.Draft, cfg.DraftContext = engine.ForModel(in.Draft.model, in.Draft.store), in.Draft.model.Config().Context
+	}
+	in.Engine, err = engine.New(engine.ForModel(in.Model, in.Store), in.Model.Pool(), cfg)
 	if err != nil {
 		return err
 	}
@@ -207,6 +208,23 @@ func (in *Instance) load(o Options) (err error) {
 	return nil
 }
 
+// read loads vocabulary and weights side by side: neither needs the other.
+func (in *Instance) read(o model.Options) (err error) {
+	type vocabulary struct {
+		tok *tokenizer.Tokenizer
+		err error
+	}
+	vocab := make(chan vocabulary, 1)
+	go func() {
+		tok, err := tokenizer.New(in.File)
+		vocab <- vocabulary{tok, err}
+	}()
+	in.Model, err = model.Load(in.File, o)
+	v := <-vocab
+	in.Tokenizer = v.tok
+	return errors.Join(err, v.err)
+}
+
 // Context is the number of tokens that a sequence may have.
 func (in *Instance) Context() int { return in.Engine.Config().Context }
 
@@ -216,6 +234,9 @@ func (in *Instance) Close() error {
 		in.Engine.Close()
 	}
 	var errs []error
+	if in.Draft != nil {
+		errs = append(errs, in.Draft.close())
+	}
 	if in.Store != nil {
 		errs = append(errs, in.Store.Close())
 	}

@@ -37,7 +37,12 @@ func (s *Scheduler) draftRows(p *Plan, seq *Seq, n, spare, owed int) int {
 	}
 	logits := s.cfg.MaxLogits - min(len(s.running)+len(s.waiting), s.cfg.MaxSeqs) - p.DraftRows
 	draft := min(seq.draft, spare, logits)
-	if draft <= 0 || s.lacking(seq, n+draft)+owed > s.free() {
+	if draft <= 0 {
+		return 0
+	}
+	// A block that only the draft needs stays with the sequence: the others are left one
+	// each beside what they lack now.
+	if lack := s.lacking(seq, n+draft); lack > s.lacking(seq, n) && lack+owed+len(s.running) > s.free() {
 		return 0
 	}
 	return draft
@@ -58,4 +63,17 @@ func (q *Seq) agrees(tokens []int32, n int) int {
 func (e *Entry) CutDraft(n int) {
 	cut := max(0, e.Draft-n)
 	e.Rows, e.Draft, e.Cut = e.Rows-cut, e.Draft-cut, e.Cut+cut
+}
+
+// Reserve gives a stream the blocks for what it has to compute and n tokens more, if
+// there are enough for all that run, and reports whether it has them. Whoever guesses
+// by a model has keys and values to put there before the step.
+func (s *Scheduler) Reserve(seq *Seq, n int) bool {
+	rows := seq.want() + min(n, seq.remaining())
+	lack := s.lacking(seq, rows)
+	if lack > 0 && lack+len(s.running) > s.free() {
+		return false
+	}
+	s.grow(seq, rows)
+	return true
 }

@@ -386,15 +386,7 @@ func (s *Scheduler) lacking(seq *Seq, n int) int {
 
 // give plans n rows of a sequence, and some of its draft; there are blocks for them.
 func (s *Scheduler) give(p *Plan, seq *Seq, n, draft int) {
-	const spread = 64 // blocks that a sequence is given room for, so that neighbours do not interleave
-	for lack := s.lacking(seq, n+draft); lack > 0; lack-- {
-		expect := s.blocksFor(seq.prompt+seq.limit) - len(seq.blocks)
-		expect = min(max(expect, 1), spread)
-		seq.blocks = append(seq.blocks, s.blocks.alloc(last(seq.blocks), expect))
-		if s.windows != nil {
-			seq.windows = append(seq.windows, s.windows.alloc(last(seq.windows), expect))
-		}
-	}
+	s.grow(seq, n+draft)
 	b := &p.Batch
 	e := Entry{Seq: seq, Rows: n + draft, Logit: len(b.Logits), Draft: draft, Hidden: len(b.Hidden)}
 	e.Scored, e.Sample = seq.logits(n)
@@ -419,6 +411,19 @@ func (s *Scheduler) give(p *Plan, seq *Seq, n, draft int) {
 	}
 	p.Entries = append(p.Entries, e)
 	seq.planned = true
+}
+
+// grow gives a sequence the blocks for n more rows; there are so many.
+func (s *Scheduler) grow(seq *Seq, n int) {
+	const spread = 64 // blocks that a sequence is given room for, so that neighbours do not interleave
+	for lack := s.lacking(seq, n); lack > 0; lack-- {
+		expect := s.blocksFor(seq.prompt+seq.limit) - len(seq.blocks)
+		expect = min(max(expect, 1), spread)
+		seq.blocks = append(seq.blocks, s.blocks.alloc(last(seq.blocks), expect))
+		if s.windows != nil {
+			seq.windows = append(seq.windows, s.windows.alloc(last(seq.windows), expect))
+		}
+	}
 }
 
 // last is the last block of a table, or none.

@@ -108,6 +108,14 @@ func (q *Seq) Drafted(n int) []int32 { return q.tokens[:len(q.tokens)+n] }
 // it has kept its blocks since.
 func (q *Seq) Streams() bool { return q.state == running && q.stream }
 
+// BlockHash stands for the tokens up to the end of a full block, where that is known.
+func (q *Seq) BlockHash(i int) (hash uint64, ok bool) {
+	if i >= len(q.hashes) {
+		return 0, false
+	}
+	return q.hashes[i], true
+}
+
 // Prompt is the number of tokens of the prompt.
 func (q *Seq) Prompt() int { return q.prompt }
 

@@ -27,6 +27,7 @@ var ErrDifferent = errors.New("bench: answers with guesses differ from those wit
 // Speculation measures guesses: `penstock bench speculation`.
 type Speculation struct {
 	Model          string  `help:"Model to measure." required:""`
+	DraftModel     string  `name:"draft-model" help:"A smaller model with the same vocabulary, which guesses too." placeholder:"MODEL"`
 	Rounds         int     `help:"Rounds, each of which runs every load with guesses and without. Fewer than 5 give no intervals." default:"6"`
 	Tokens         int     `help:"Tokens of an answer at most (0: as many as each load is meant to have)."`
 	Temperature    float64 `help:"Temperature of all requests, each with a seed of its own." default:"0"`
@@ -80,7 +81,7 @@ func (s *Speculation) Run(ctx context.Context, out io.Writer) error {
 		s.Threads = cpu.Threads()
 	}
 	instance.Tune(s.Threads)
-	in, err := instance.Open(s.Model, instance.Options{Tier: s.Tier, Threads: s.Threads, MaxBatch: 8})
+	in, err := instance.Open(s.Model, instance.Options{Tier: s.Tier, Threads: s.Threads, MaxBatch: 8, Draft: s.DraftModel})
 	if err != nil {
 		return err
 	}
@@ -88,6 +89,9 @@ func (s *Speculation) Run(ctx context.Context, out io.Writer) error {
 	b := &bench{Speculation: s, in: in}
 	res := &Result{Record: results.NewRecord("speculation"), Settings: map[string]any{"model": filepath.Base(s.Model), "tier": s.Tier.String(),
 		"threads": s.Threads, "rounds": s.Rounds, "tokens": s.Tokens, "temperature": s.Temperature}}
+	if s.DraftModel != "" {
+		res.Settings["draft_model"] = filepath.Base(s.DraftModel)
+	}
 	if res.Loads, err = b.loads(ctx); err != nil {
 		return err
 	}

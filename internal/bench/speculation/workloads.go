@@ -30,13 +30,14 @@ func workloads() []workload {
 	}
 }
 
+// Each asks for a length, because small models say little otherwise.
 var chats = []string{
-	"Why is the sky blue during the day and red in the evening?",
-	"I have flour, eggs, milk and three apples. What can I cook for two?",
-	"Explain to a child how a bicycle stays upright.",
-	"What should I look at when I buy a used car?",
-	"Write a short letter to a neighbour whose dog barks at night.",
-	"How do vaccines work?",
-	"Compare living in a city with living in the country.",
-	"Give me a plan for a weekend in Lisbon.",
+	"Explain in about two hundred words why the sky is blue during the day and red in the evening.",
+	"I have flour, eggs, milk and three apples. Describe in detail, step by step, what I can cook for two.",
+	"Explain to a child, in about two hundred words, how a bicycle stays upright.",
+	"List ten things that I should look at when I buy a used car, with a sentence on each.",
+	"Write a polite letter of about two hundred words to a neighbour whose dog barks at night.",
+	"Explain in about two hundred words how vaccines work.",
+	"Compare living in a city with living in the country, in about two hundred words.",
+	"Give me a detailed plan for a weekend in Lisbon, hour by hour.",
 }
