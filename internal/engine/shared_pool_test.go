@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/batch"
@@ -119,4 +120,48 @@ func turns(log []int) string {
 		return fmt.Sprintf("%d steps in a row in %d steps with both at work", repeats, n)
 	}
 	return ""
+}
+
+// However much one model has to do and however long its steps are, another one
+// that shares its workers takes every second step, and no more.
+func TestNeitherModelStarves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := nn.NewPool(1)
+		defer pool.Close()
+		const long, short, tokens = 30 * time.Millisecond, time.Millisecond, 100
+		var log []int
+		start := func(number int, step time.Duration) *Engine {
+			cfg := testConfig(256)
+			cfg.MaxBatch, cfg.MaxQueue, cfg.Context = 8, 64, 400
+			e, err := New(noted{NewMock(MockConfig{Vocab: testVocab, Blocks: 256, StepTime: step}), number, &log}, pool, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(e.Close)
+			return e
+		}
+		busy, quiet := start(0, long), start(1, short)
+		for i := range 40 { // a full batch, and a queue behind it
+			s := submit(t, busy, Request{Prompt: prompt(i, 100), MaxTokens: 200, IgnoreEOS: true})
+			t.Cleanup(s.Close)
+		}
+		time.Sleep(time.Second)
+		began := time.Now()
+		if got := read(t, submit(t, quiet, Request{Prompt: prompt(7, 10), MaxTokens: tokens, IgnoreEOS: true})); len(got) != tokens {
+			t.Fatalf("%d tokens", len(got))
+		}
+		// One step that was under way, then a turn of both for each token.
+		if took, most := time.Since(began), long+tokens*(long+short); took > most {
+			t.Errorf("%d tokens took %v beside a model under load, more than %v", tokens, took, most)
+		}
+		pool.Lease()
+		defer pool.Release()
+		var steps [2]int
+		for _, n := range log[slices.Index(log, 1):] {
+			steps[n]++
+		}
+		if steps[1] != tokens || steps[0] < tokens-1 {
+			t.Errorf("the busy model took %d steps, the other %d", steps[0], steps[1])
+		}
+	})
 }
