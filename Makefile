@@ -7,7 +7,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: release site agents embeddings bfcl clients parity parity-archs run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
+.PHONY: memory release site agents embeddings bfcl clients parity parity-archs run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -107,6 +107,9 @@ schemathesis: build ## requests made from /openapi.json against a real server: n
 fidelity: build ## every weight format and cache type against float32, beside llama.cpp where it is built (about 20 minutes)
 	mkdir -p $(PEERS)
 	bench/fidelity.sh $(BIN) $(PEERS)/fidelity $(PEERS)/llama/bin
+
+memory: build ## the peak of a server's memory with two models under the worst load, against its plan: within a tenth (2 minutes)
+	bench/memory.py $(BIN) $(ARGS)
 
 measure: build ## load time, first request, idle CPU, one thread of two, a core taken by another process, long contexts (8 minutes)
 	bench/measure.py $(BIN) $${MODEL:-$$($(BIN) pull smollm2 2>/dev/null | tail -n 1)}

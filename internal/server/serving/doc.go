@@ -7,6 +7,7 @@
 // the Deltas of its Generation into their own words, as the Encoder of a Stream
 // or as one answer. Routing and everything around a request is package server's.
 //
-// Reading order: registry.go, job.go, intake.go, generation.go, stops.go,
+// Reading order: registry.go (who may use which model), residence.go (how a model is
+// loaded and unloaded), memory.go (who has to go for it), job.go, intake.go, generation.go, stops.go,
 // stream.go, errors.go, call.go.
 package serving

@@ -124,7 +124,7 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	honoured(OnResponses, "input", ""),
 	honoured(OnResponses, "instructions", ""),
 	honoured(OnResponses, "previous_response_id", ""),
-	honoured(onEvery, "model", "its id or an alias; may be left out"),
+	honoured(onEvery, "model", "an id or an alias from /v1/models; a model that is not in memory is loaded; may be left out"),
 	honoured(onAll|OnMessages|OnResponses|onOllama|OnOllamaName, "stream", "Ollama's routes stream unless it is false"),
 	honoured(onOpenAI, "stream_options", "with stream only"),
 	honoured(onOpenAI, "stream_options.include_usage", ""),

@@ -34,7 +34,7 @@ func embeddingRouteOf(path string) Routes {
 
 // embeddingParameters are the rows of those routes.
 var embeddingParameters = []Parameter{
-	honoured(onEmbeds, "model", "its id or an alias; may be left out"),
+	honoured(onEmbeds, "model", "an id or an alias from /v1/models; a model that is not in memory is loaded; may be left out"),
 	honoured(OnEmbeddings|OnEmbedding|OnOllamaEmbed, "input", "up to 2048 texts; not for Ollama: token ids, too"),
 	honoured(OnEmbedding, "content", "another name of input"),
 	honoured(OnOllamaVector, "prompt", "one text"),

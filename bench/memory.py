@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""The memory of a server under the worst load that it takes, against its plan.
+
+usage: memory.py PENSTOCK [MODEL...]        (make memory)
+
+Starts a server with a small cache for each model, loads all models at once, and has
+more clients than places in the batch send prompts that no other client has, until
+every block of every cache has been used several times over. The peak of the resident memory
+(VmHWM of /proc) must be within a tenth of what /metrics says is planned: less would
+be memory that nobody can use, more would be a machine that runs out of it.
+"""
+import json, os, random, re, subprocess, sys, threading, time, urllib.request
+
+CACHE, CONTEXT, BATCH, CLIENTS = 96 << 20, 1024, 8, 24
+TOLERANCE = 0.10
+
+
+def post(url, path, body):
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=600) as r:
+        return json.load(r)
+
+
+def metrics(url):
+    with urllib.request.urlopen(url + "/metrics", timeout=60) as r:
+        text = r.read().decode()
+    return {name: float(value) for name, value in re.findall(r"^(penstock_\S+) (\S+)$", text, re.M)}
+
+
+def status(pid, key):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(rf"^{key}:\s+(\d+) kB", f.read(), re.M).group(1)) * 1024
+
+
+def fill(url, model, tokens):
+    """Prompts of random words through one model, until so many tokens were computed."""
+    done, lock = [0], threading.Lock()
+
+    def client(seed):
+        r = random.Random(f"{model} {seed}")
+        while True:
+            with lock:
+                if done[0] >= tokens:
+                    return
+            words = " ".join(f"{r.randrange(10**6)}" for _ in range(130))
+            answer = post(url, "/v1/completions", {"model": model, "prompt": words, "max_tokens": 8, "temperature": 0})
+            with lock:
+                done[0] += answer["usage"]["prompt_tokens"]
+
+    clients = [threading.Thread(target=client, args=(i,)) for i in range(CLIENTS)]
+    for c in clients:
+        c.start()
+    for c in clients:
+        c.join()
+
+
+def main():
+    program, models = sys.argv[1], sys.argv[2:] or ["smollm2", "gemma3:270m"]
+    server = subprocess.Popen(
+        [program, "serve", models[0], "--addr", "127.0.0.1:0", "--ctx", str(CONTEXT), "--max-batch", str(BATCH), "--kv-memory", str(CACHE), "--keep-alive", "-1"],
+        stdout=subprocess.PIPE, text=True)
+    try:
+        url = None
+        for line in server.stdout:
+            if found := re.search(r"http://[^ ']+:\d+", line):
+                url = found.group(0)
+                break
+        for model in models[1:]:
+            post(url, "/models/load", {"model": model})
+        blocks = int(re.search(r'num_gpu_blocks="(\d+)"', " ".join(metrics(url))).group(1))
+        began = time.time()
+        loads = [threading.Thread(target=fill, args=(url, m, 3 * 16 * blocks)) for m in models]
+        for t in loads:
+            t.start()
+        for t in loads:
+            t.join()
+        plan, peak, now = metrics(url)["penstock_memory_planned_bytes"], status(server.pid, "VmHWM"), status(server.pid, "VmRSS")
+        parts = {k: v for k, v in metrics(url).items() if k.startswith("penstock_model_memory_bytes")}
+        for name, value in sorted(parts.items()):
+            print(f"  {name[len('penstock_model_memory_bytes'):]:60} {value / 1e6:8.1f} MB")
+        print(f"{', '.join(models)}: planned {plan / 1e6:.0f} MB, peak {peak / 1e6:.0f} MB ({peak / plan:.3f} of the plan), at the end {now / 1e6:.0f} MB, after {time.time() - began:.0f} s")
+        if abs(peak - plan) > TOLERANCE * plan:
+            sys.exit(f"the peak is not within {TOLERANCE:.0%} of the plan")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+main()
