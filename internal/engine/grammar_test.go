@@ -66,8 +66,11 @@ func TestConstrainedInAnyCompany(t *testing.T) {
 				t.Errorf("%s, %s: %q has %d forced tokens", o.Arch, name, text.String(), forced)
 			}
 			for _, c := range companies(seven, short) {
-				if d := differ(c.answerTo(t, m, mo, r), want); d != "" {
-					t.Errorf("%s, %s, %s: %s", o.Arch, name, c.name, d)
+				for _, guesses := range []bool{false, true} {
+					c.cfg.Speculate, c.cfg.always = guesses, true
+					if d := differ(c.answerTo(t, m, mo, r), want); d != "" {
+						t.Errorf("%s, %s, %s, guesses %v: %s", o.Arch, name, c.name, guesses, d)
+					}
 				}
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http/httptest"
 	"reflect"
+	"strings"
 	"testing"
 
 	api "github.com/penstock-llm/penstock/api/openai"
@@ -111,6 +112,23 @@ func TestPriorityCanOnlyBeLowered(t *testing.T) {
 	for body, want := range map[string]int{`{}`: engine.Normal, `{"priority":0}`: engine.Normal, `{"priority":-5}`: engine.Normal, `{"priority":3}`: engine.Low} {
 		if got := built(t, body).Priority; got != want {
 			t.Errorf("%s: %d", body, got)
+		}
+	}
+}
+
+// Tokens that were guessed are in the timings where there are any, wrong ones too.
+func TestTimingsOfGuesses(t *testing.T) {
+	for want, times := range map[string]engine.Timings{
+		`"draft_n":7,"draft_n_accepted":3`: {Drafted: 7, Accepted: 3},
+		`"draft_n":7,"draft_n_accepted":0`: {Drafted: 7},
+		"":                                 {Steps: 5},
+	} {
+		b, err := json.Marshal(timings(&serving.Result{Timings: times}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(b); !strings.Contains(got, want) || strings.Contains(got, "draft") != (want != "") {
+			t.Errorf("%+v became %s", times, got)
 		}
 	}
 }
