@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -271,5 +274,86 @@ func TestShelfNames(t *testing.T) {
 	// is not listed then: it could not be asked for.
 	if want := []string{"mine=tiny-qwen3=x"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestServeModelsOfTheFile: the first model of the list is the server's own, those
+// that are pinned are there from the start.
+func TestServeModelsOfTheFile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a server")
+	}
+	dir := tinyStore(t, "tiny-llama", "tiny-qwen3", "tiny-qwen2")
+	file := filepath.Join(t.TempDir(), "penstock.yaml")
+	text := "kv-memory: 4MiB\nctx: 256\nlog-level: warn\nmodels:\n" +
+		"- name: first\n  model: " + filepath.Join(dir, "tiny-llama.gguf") + "\n  aliases: [uno]\n" +
+		"- name: second\n  model: " + filepath.Join(dir, "tiny-qwen3.gguf") + "\n  pinned: true\n  ctx: 128\n  temperature: 0\n" +
+		"- name: third\n  model: " + filepath.Join(dir, "tiny-qwen2.gguf") + "\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PENSTOCK_MODELS", t.TempDir())
+	s := serve(t, "--config", file)
+	get := func(path string) string {
+		t.Helper()
+		r, err := http.Get(s.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	var loaded struct {
+		Models []struct {
+			Name    string
+			Context int `json:"context_length"`
+		}
+	}
+	if err := json.Unmarshal([]byte(get("/api/ps")), &loaded); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(loaded.Models); got != "[{first 256} {second 128}]" {
+		t.Errorf("loaded are %s", got)
+	}
+	for _, name := range []string{"first", "uno", "second", "third"} {
+		if text := get("/v1/models/" + name); !strings.Contains(text, `"id":"`+name+`"`) {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+	if text := get("/props?model=second"); !strings.Contains(text, `"temperature":0,`) {
+		t.Errorf("the second has its own settings: %s", text)
+	}
+}
+
+// A list of models that has changed needs a restart, which a reload says.
+func TestReloadNamesTheListOfModels(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "penstock.yaml")
+	var out strings.Builder
+	term := terminal{out: &out, err: &out}
+	args := []string{"serve", "--config", file, "m.gguf"}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("models: [a]\n")
+	first, err := parse(args, term)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reloading{args: args, started: first.context, models: first.config.models, term: term, log: slog.New(slog.NewTextHandler(&out, nil))}
+	r.reload()
+	if strings.Contains(out.String(), "needs a restart") {
+		t.Errorf("nothing has changed: %s", &out)
+	}
+	write("models: [a, {name: b}]\n")
+	r.reload()
+	if !strings.Contains(out.String(), "setting=models") {
+		t.Errorf("nobody is told: %s", &out)
 	}
 }

@@ -172,11 +172,22 @@ func TestListsOfSeveralModels(t *testing.T) {
 		if at(t, v, "model_info", "general.architecture") != "qwen3" || at(t, v, "model_info", "qwen3.context_length") != 512.0 || at(t, v, "capabilities", 0) != "completion" {
 			t.Errorf("%v", v)
 		}
+		for _, path := range []string{"/props?model=second", "/slots?model=second"} {
+			if a := f.do(t, "GET", path, ""); a.status != 503 || !strings.Contains(a.body, "is not loaded") {
+				t.Errorf("%s while it loads: %d %s", path, a.status, a.body)
+			}
+		}
 		tags := f.do(t, "GET", "/api/tags", "").get(t)["models"].([]any)
 		if len(tags) != 5 || at(t, tags[3], "name") != "other" || at(t, tags[3], "size") != 60.0 || at(t, tags[3], "digest") != "abc" {
 			t.Errorf("%v", tags)
 		}
 		time.Sleep(time.Minute)
+		if v := f.do(t, "GET", "/props?model=second", "").get(t); v["model_alias"] != "second" {
+			t.Errorf("%v", v)
+		}
+		if a := f.do(t, "GET", "/slots?model=third", ""); a.status != 404 {
+			t.Errorf("a model that is not there: %d %s", a.status, a.body)
+		}
 		if got := list(); got != "org/tiny:loaded tiny:loaded second:loaded other:unloaded alias:unloaded" {
 			t.Errorf("%s", got)
 		}

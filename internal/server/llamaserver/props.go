@@ -24,11 +24,12 @@ func defaults(m *serving.Deployment) api.Settings {
 	return *s
 }
 
-// props is GET /props.
+// props is GET /props. Like llama-server's router it takes the name of a model, which
+// it does not load.
 func props(call *serving.Call) *serving.Error {
-	m := call.App.Models.Loaded()
-	if m == nil {
-		return serving.Loading()
+	m, err := call.Present(call.R.URL.Query().Get("model"))
+	if err != nil {
+		return err
 	}
 	special := func(id int32) string {
 		if id < 0 {
@@ -62,9 +63,9 @@ func abilities(a chat.Abilities) map[string]bool {
 // it takes part in the steps. Stop strings and the like of a request are shown to
 // its own client only.
 func slots(call *serving.Call) *serving.Error {
-	m := call.App.Models.Loaded()
-	if m == nil {
-		return serving.Loading()
+	m, err := call.Present(call.R.URL.Query().Get("model"))
+	if err != nil {
+		return err
 	}
 	running, list := m.Engine.Running(), make([]api.Slot, m.Engine.Config().MaxBatch)
 	if len(running) >= len(list) && call.R.URL.Query().Get("fail_on_no_slot") != "" {

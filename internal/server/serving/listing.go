@@ -154,6 +154,24 @@ func (r *Registry) Config(l *Listed) model.Config {
 	return d.config
 }
 
+// Present is a model that is loaded, for describing it: the one that a client names
+// and may use, or without a name, the main one or another.
+func (c *Call) Present(name string) (*Deployment, *Error) {
+	if name == "" {
+		if m := c.App.Models.Loaded(); m != nil {
+			return m, nil
+		}
+	}
+	l, err := c.Listed(name)
+	if err != nil {
+		return nil, err
+	}
+	if l.Deployment == nil {
+		return nil, notLoaded(l.ID)
+	}
+	return l.Deployment, nil
+}
+
 // Listed describes the model that a request names, or that of requests which name
 // none, if the client may use it.
 func (c *Call) Listed(name string) (Listed, *Error) {
