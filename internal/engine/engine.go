@@ -88,7 +88,8 @@ type Engine struct {
 	draining atomic.Bool
 	closed   atomic.Bool
 	broken   atomic.Bool              // until resume
-	resume   atomic.Int64             // ns of Unix time
+	born     time.Time                // when the engine was made
+	resume   atomic.Int64             // ns after born, so that it makes no difference if the clock is set meanwhile
 	aborts   atomic.Bool              // some stream is to be aborted
 	kill     atomic.Bool              // all are
 	requests population               // that were accepted and have not ended
@@ -145,6 +146,7 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 		x:       x,
 		run:     pool,
 		cfg:     cfg,
+		born:    time.Now(),
 		emptied: make(chan struct{}, 1),
 		kick:    make(chan struct{}, 1),
 		flushes: make(chan chan int, 1),
@@ -231,7 +233,7 @@ func (e *Engine) Room() error {
 	case stuck > 0:
 		return &StuckError{For: time.Duration(stuck)}
 	case e.broken.Load():
-		return &BrokenError{Retry: max(0, time.Until(time.Unix(0, e.resume.Load())))}
+		return &BrokenError{Retry: max(0, time.Until(e.resumes()))}
 	case e.closed.Load():
 		return ErrClosed
 	case e.draining.Load():

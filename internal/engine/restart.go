@@ -71,6 +71,9 @@ func (e *Engine) rescue() {
 	e.failPlan(v, now)
 }
 
+// resumes is when a broken engine takes requests again.
+func (e *Engine) resumes() time.Time { return e.born.Add(time.Duration(e.resume.Load())) }
+
 // tooMany notes a panic and says whether the last few came closely together.
 func (e *Engine) tooMany(now time.Time) bool {
 	e.mishaps = append(e.mishaps, mishap{e.steps, now})
@@ -105,11 +108,11 @@ func (e *Engine) failPlan(v any, now time.Time) {
 // breakDown starts over, and refuses requests until resume.
 func (e *Engine) breakDown(v any, now time.Time) {
 	e.pause = min(2*e.pause, longestPause)
-	if e.pause == 0 || now.Sub(time.Unix(0, e.resume.Load())) > calmAfter {
+	if e.pause == 0 || now.Sub(e.resumes()) > calmAfter {
 		e.pause = firstPause
 	}
 	e.mu.Lock()
-	e.resume.Store(now.Add(e.pause).UnixNano())
+	e.resume.Store(int64(now.Add(e.pause).Sub(e.born)))
 	e.broken.Store(true)
 	e.mu.Unlock()
 	e.mishaps = e.mishaps[:0]
@@ -146,7 +149,7 @@ func (e *Engine) renew(v any, now time.Time) {
 // that wait may still be aborted.
 func (e *Engine) rest() {
 	e.applyAborts()
-	left := time.Until(time.Unix(0, e.resume.Load()))
+	left := time.Until(e.resumes())
 	if left <= 0 {
 		e.stats.restarts.Add(1)
 		e.broken.Store(false)

@@ -225,7 +225,7 @@ func (e *Engine) Stats() Stats {
 	s.Stuck = time.Duration(e.dog.stuck.Load())
 	s.Running, s.Waiting = e.requests.places(e.cfg.MaxBatch, e.cfg.MaxQueue)
 	if s.Broken {
-		s.RestartIn = max(0, time.Until(time.Unix(0, e.resume.Load())))
+		s.RestartIn = max(0, time.Until(e.resumes()))
 	}
 	s.KVUsage = 1 - float64(s.FreeBlocks)/float64(max(1, s.Blocks))
 	if s.WindowBlocks > 0 {
