@@ -19,6 +19,7 @@ import (
 type guardFlags struct {
 	APIKeyFile     string   `help:"File of API keys, as penstock key makes them, or one key a line; read again when it changes. Without it everybody may use the server." env:"PENSTOCK_API_KEY_FILE" type:"path" placeholder:"FILE" reload:""`
 	Insecure       bool     `help:"Listen on addresses that other machines reach although there are no API keys." env:"PENSTOCK_INSECURE"`
+	UsageFile      string   `help:"File where the usage of keys is kept; without it FILE.usage beside the keys." env:"PENSTOCK_USAGE_FILE" type:"path" placeholder:"FILE"`
 	PublicMetrics  bool     `help:"Give /metrics to everybody: with API keys it needs one with the scope metrics." env:"PENSTOCK_PUBLIC_METRICS"`
 	TrustedProxies []string `name:"trusted-proxy" help:"Network of proxies whose X-Forwarded-For says who asks." env:"PENSTOCK_TRUSTED_PROXY" placeholder:"CIDR"`
 	TLSCert        string   `name:"tls-cert" help:"Certificate (PEM); read again when it changes." env:"PENSTOCK_TLS_CERT" type:"path" placeholder:"FILE" reload:""`
@@ -34,6 +35,8 @@ type guard struct {
 	flags   *guardFlags   // in force
 	keys    *access.Ring  // nil: everybody may use the server
 	certs   *certificates // nil: plain HTTP
+	meters  *access.Meters
+	ledger  *access.Ledger // nil: there are no keys
 	proxies []netip.Prefix
 }
 
@@ -47,6 +50,8 @@ func (f *guardFlags) open() (*guard, error) {
 	}
 	if keys != nil {
 		g.keys = access.NewRing(keys)
+		g.meters = access.NewMeters()
+		g.ledger = access.NewLedger(usageFile(f.UsageFile, f.APIKeyFile), g.meters)
 	}
 	if g.certs, err = openCertificates(f); err != nil {
 		return nil, err

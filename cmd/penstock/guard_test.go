@@ -275,3 +275,45 @@ func TestWrongKeysLeaveTheOldOnes(t *testing.T) {
 		t.Error("a removed key is still accepted")
 	}
 }
+
+// What a key has used of a server is there when the server has ended, and a quota
+// holds for the next one.
+func TestUsageOutlastsTheServer(t *testing.T) {
+	dir := t.TempDir()
+	model, file := filepath.Join(dir, "m.gguf"), filepath.Join(dir, "keys")
+	if err := tinymodel.Write(model, tinymodel.Options{Type: quant.Q8_0, Context: 256}); err != nil {
+		t.Fatal(err)
+	}
+	key, err := access.Add(file, access.Key{Name: "alice", Scopes: []access.Scope{access.Infer}, Limits: access.Limits{TokensPerMonth: 10}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(s *child) int {
+		r, err := http.NewRequest("POST", s.url+"/v1/completions", strings.NewReader(`{"prompt":[5,6,7],"max_tokens":9,"ignore_eos":true}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Api-Key", key)
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	for _, want := range []int{200, 429} {
+		s := serve(t, "--api-key-file", file, "--max-batch", "1", model)
+		if got := ask(s); got != want {
+			t.Errorf("status %d, want %d", got, want)
+		}
+		s.stop(t)
+	}
+	out, err := program(t, "usage", "--api-key-file", file, "--json").Output()
+	if want := `"key":"alice","requests":1,"prompt_tokens":3,"cached_tokens":0,"completion_tokens":9}]`; err != nil || !strings.Contains(string(out), want) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = program(t, "usage", "--api-key-file", file, "--since", "all").Output()
+	if err != nil || !strings.Contains(string(out), "alice         1       3       0           9") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

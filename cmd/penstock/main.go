@@ -30,6 +30,7 @@ type commands struct {
 	List       listCommand       `cmd:"" aliases:"ls" help:"List the models on this machine."`
 	Show       showCommand       `cmd:"" help:"Show what a model is."`
 	Rm         rmCommand         `cmd:"" help:"Remove a downloaded model."`
+	Usage      usageCommand      `cmd:"" help:"Show what the holders of API keys have used."`
 	Key        keyCommand        `cmd:"" help:"Make, list and remove API keys."`
 	Bench      benchCommand      `cmd:"" help:"Measure: layers, load, kernels, steps, compare, report."`
 	Tokenize   tokenizeCommand   `cmd:"" help:"Read text on stdin, print its token ids as JSON."`

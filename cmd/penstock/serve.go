@@ -84,6 +84,7 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, given *parsed, c
 		return err
 	}
 	defer endAdmin()
+	defer front.guard.save(logger)
 	ctx, hangUp := context.WithCancel(ctx)
 	defer hangUp()
 	front.reloads = &reloading{args: args, started: given.context, models: given.config.models, term: term, log: logger}
@@ -165,6 +166,7 @@ func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, shelf *sh
 		warn(term, expiry(cert.Leaf, time.Now()))
 	}
 	guard.watch(ctx, logger)
+	guard.keepBooks(ctx, logger)
 	srv := c.server(shelf, guard, logger)
 	f := &front{
 		greeting: greeting{at: at, cert: guard.cert(), certFile: c.Guard.TLSCert, keyFile: c.Guard.APIKeyFile, digests: guard.digests()},
@@ -277,7 +279,7 @@ func modelID(name string, file *gguf.File) string {
 
 func (c *serveCommand) server(shelf *shelf, guard *guard, logger *slog.Logger) *server.Server {
 	return server.New(server.Config{
-		Version: version(), Store: shelf.store, Residency: shelf.residency(logger), Keys: guard.keys, PublicMetrics: c.Guard.PublicMetrics, TrustedProxies: guard.proxies,
+		Version: version(), Store: shelf.store, Residency: shelf.residency(logger), Keys: guard.keys, Meters: guard.meters, Ledger: guard.ledger, PublicMetrics: c.Guard.PublicMetrics, TrustedProxies: guard.proxies,
 		CORSOrigin: c.Pages.CORSOrigin, AllowedOrigins: c.Pages.AllowedOrigins,
 		AllowedHosts: c.Pages.AllowedHosts, RequestTimeout: c.RequestTimeout,
 		MetricsVLLM:     c.MetricsCompat == "vllm" || c.MetricsCompat == "both",

@@ -38,6 +38,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.origins.allow(s.cfg.CORSOrigin, r, w.Header())
 	defer func() {
 		out.end()
+		call.Leave()
 		for _, o := range s.observers {
 			o.ended(x, out.status)
 		}
@@ -130,6 +131,9 @@ func (p *path) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.route = &p.routes[i]
 	x.trace()
 	err := x.server.identify(x.call, x.route)
+	if err == nil && x.route.Contract.Runs {
+		err = x.call.Visit(x.server.cfg.Meters, standings(x.route))
+	}
 	if err == nil {
 		err = x.handle()
 	}
@@ -153,6 +157,15 @@ func (x *exchange) trace() {
 	if call.Trace != "" {
 		call.W.Header()["Traceparent"] = []string{call.Trace}
 	}
+}
+
+// standings is how a route's protocol says what a key may still use. Ollama's has
+// no way of its own.
+func standings(r *serving.Route) serving.Standings {
+	if strings.HasPrefix(r.Path, "/v1/messages") {
+		return anthropic.SayRateLimits
+	}
+	return serving.SayRateLimits
 }
 
 // handle runs the route's handler. A panic becomes a 500.

@@ -93,6 +93,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	e.gauge(names{"goroutines", "", "goroutines of the process"}, float64(runtime.NumGoroutine()))
 	e.gauge(names{"http_requests_in_flight", "", "requests that are being answered"}, float64(c.server.answers.running.Load()))
 	c.server.answers.collect(ch)
+	c.server.collectUsage(ch)
 	u := c.server.app.Models.Usage()
 	if u.Main == "" {
 		return

@@ -134,7 +134,7 @@ func TestOpenAPIStatuses(t *testing.T) {
 	doc := document(t, newFixture(t, "x\x00"))
 	for path, want := range map[string]string{
 		"post /v1/chat/completions": "200 400 401 403 404 408 413 415 429 500 503 504",
-		"post /v1/messages":         "200 400 401 403 404 408 413 415 500 503 504 529",
+		"post /v1/messages":         "200 400 401 403 404 408 413 415 429 500 503 504 529",
 		"post /generate":            "200 400 401 403 404 408 413 415 429 500 503",
 		"post /api/create":          "401 403 500 501 503",
 		"get /v1/models/{id}":       "200 401 403 404 500 503",

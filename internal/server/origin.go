@@ -108,7 +108,8 @@ func (o *origins) allow(cors string, r *http.Request, h http.Header) {
 	default:
 		return
 	}
-	h.Set("Access-Control-Expose-Headers", "x-request-id, openai-processing-ms, retry-after")
+	h.Set("Access-Control-Expose-Headers", "x-request-id, openai-processing-ms, retry-after, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "+
+		"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens")
 	if cors != "*" {
 		h.Set("Vary", "Origin")
 	}

@@ -41,6 +41,8 @@ type Config struct {
 	Store   *hub.Store  // where models are pulled to over HTTP; nil: nowhere
 
 	Keys           *access.Ring   // who may use it; nil: everybody
+	Meters         *access.Meters // what their holders may use, and have used; nil: without limits
+	Ledger         *access.Ledger // where that is kept, for the metrics; nil: nowhere
 	PublicMetrics  bool           // /metrics needs no key
 	TrustedProxies []netip.Prefix // that are believed about the addresses of their clients
 

@@ -39,7 +39,7 @@ func WriteError(w http.ResponseWriter, e *serving.Error) {
 	body, _ := json.Marshal(errorBody(e, id))
 	e.Headers(w.Header())
 	status := e.Status
-	if status == http.StatusTooManyRequests {
+	if e.Busy() {
 		status = statusOverloaded
 	}
 	serving.WriteJSON(w, status, body)
@@ -50,11 +50,14 @@ func errorBody(e *serving.Error, requestID string) api.ErrorResponse {
 	if e.PromptTokens > 0 { // agents look for these words, and shorten the conversation
 		message = fmt.Sprintf("prompt is too long: %d tokens > %d maximum", e.PromptTokens, e.Context)
 	}
-	return api.ErrorResponse{Type: "error", Error: api.Error{Type: errorType(e.Status), Message: message}, RequestID: requestID}
+	return api.ErrorResponse{Type: "error", Error: api.Error{Type: errorType(e), Message: message}, RequestID: requestID}
 }
 
-func errorType(status int) string {
-	switch status {
+func errorType(e *serving.Error) string {
+	if e.Busy() {
+		return "overloaded_error"
+	}
+	switch e.Status {
 	case http.StatusUnauthorized:
 		return "authentication_error"
 	case http.StatusForbidden:
@@ -66,9 +69,9 @@ func errorType(status int) string {
 	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
 		return "timeout_error"
 	case http.StatusTooManyRequests:
-		return "overloaded_error"
+		return "rate_limit_error"
 	}
-	if status >= 500 {
+	if e.Status >= 500 {
 		return "api_error"
 	}
 	return "invalid_request_error"

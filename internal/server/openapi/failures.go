@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/penstock-llm/penstock/internal/access"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
@@ -30,6 +31,7 @@ func failures(r serving.Route) []*serving.Error {
 	add(body, serving.BodyTooLarge(8<<20))
 	add(body, serving.UnsupportedType("text/plain"))
 	add(c.Runs, serving.FromEngine(engine.ErrQueueFull))
+	add(c.Runs, serving.OverLimit(&access.Key{Name: "alice"}, &access.Refusal{Limit: "requests-per-minute", Max: 60}))
 	add(c.Runs, serving.FromEngine(context.DeadlineExceeded))
 	add(true, serving.Internal(errors.New("")))
 	add(!r.Public && !r.Metrics, serving.Loading())

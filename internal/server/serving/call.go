@@ -29,7 +29,9 @@ type Call struct {
 	BodyRead bool // the whole body has been read
 
 	Record Record // of what the engine did
-	Trace  string // the traceparent that the log and the answer have; "": none
+
+	standings Standings // how limits are told
+	Trace     string    // the traceparent that the log and the answer have; "": none
 }
 
 // Principal is who asks: the owner of an API key, or where there are no keys, an
@@ -38,6 +40,8 @@ type Principal struct {
 	Name     string
 	Priority int         // of its requests, unless they ask for a lower one
 	Key      *access.Key // nil: there are no keys, or the route needs none
+
+	visit *access.Visit // what the request may use; nil: anything
 }
 
 // mayAsk returns nil if the client may use the model that a name stands for. A model

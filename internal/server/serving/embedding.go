@@ -86,7 +86,7 @@ func (d *Deployment) EmbedAll(ctx context.Context, call *Call, lists ...*Inputs)
 	if err != nil {
 		return nil, err
 	}
-	vectors, err := d.embed(ctx, prompts, &call.Record, d.embedding(call, lists[0]))
+	vectors, err := d.embed(ctx, call, prompts, d.embedding(call, lists[0]))
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +194,14 @@ const roomWait = 5 * time.Millisecond
 // embed has the engine compute the embeddings of prompts. Of many, only as many are
 // submitted at once as keep its batch full: other requests get their turn between
 // them, and the queue is left to others.
-func (d *Deployment) embed(ctx context.Context, prompts [][]int32, record *Record, r engine.Request) ([][]float32, *Error) {
+func (d *Deployment) embed(ctx context.Context, call *Call, prompts [][]int32, r engine.Request) ([][]float32, *Error) {
+	tokens := 0
+	for _, p := range prompts {
+		tokens += len(p)
+	}
+	if err := call.take(tokens); err != nil {
+		return nil, err
+	}
 	c := d.Engine.Config()
 	ahead := min(2*c.MaxBatch, c.MaxBatch+c.MaxQueue)
 	streams := make([]*engine.Stream, 0, len(prompts))
@@ -232,7 +239,7 @@ func (d *Deployment) embed(ctx context.Context, prompts [][]int32, record *Recor
 			}
 			return nil, shuttingDown()
 		}
-		record.embedded(d.ID, f)
+		call.Record.embedded(d.ID, f)
 		vectors[i] = f.Embedding
 		streams[i].Close()
 		streams[i] = nil // its sums are as large as the vector

@@ -227,10 +227,10 @@ func FromEngine(err error) *Error {
 // tooBusy is a 429 for a request that would have to wait too long. Its header says in how
 // many seconds it would begin.
 func tooBusy(busy *engine.BusyError) *Error {
-	e := &Error{Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "queue_full",
+	e := &Error{Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: queueFull,
 		Message: "too many requests are waiting: Retry-After says in how many seconds this one would begin", RetryAfter: seconds(busy.Starts)}
 	if !busy.Full {
-		e.Code = "wait_too_long"
+		e.Code = waitTooLong
 		e.Message = "the request would wait longer than this server allows: Retry-After says in how many seconds it would begin"
 	}
 	return e

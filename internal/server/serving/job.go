@@ -30,6 +30,7 @@ type Job struct {
 	MaxPredict  time.Duration // after which the answer ends at a line feed; 0: no limit
 
 	record   *Record // of the request that it belongs to; nil: nobody wants to know
+	call     *Call   // that request, whose key may have limits; nil: the server's own
 	thinking thinking
 	form     *form            // that the answer has; nil: any
 	grammar  *grammar.Grammar // that the answer is a text of; nil: any, or the form's
@@ -58,6 +59,9 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 			return nil, err
 		}
 		j.grammar = c.g
+	}
+	if err := j.call.take(len(j.Prompt)); err != nil {
+		return nil, err
 	}
 	params, ignoreEOS := j.Params, j.IgnoreEOS
 	if j.grammar != nil { // it knows where an answer can go on

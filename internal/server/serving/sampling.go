@@ -37,6 +37,7 @@ func (c *Check) Job(call *Call, m *Deployment, f *sampling.Fields, strict Strict
 		BadWords:   f.BadWords,
 		Breakers:   f.DrySequenceBreakers,
 		record:     &call.Record,
+		call:       call,
 	}
 	if ms := c.Int("t_max_predict_ms", f.TMaxPredictMS, -1, math.MinInt32, math.MaxInt32); ms > 0 {
 		j.MaxPredict = time.Duration(ms) * time.Millisecond

@@ -44,7 +44,7 @@ func (d *Deployment) Scores(ctx context.Context, call *Call, left, right *Inputs
 	if err != nil {
 		return nil, 0, err
 	}
-	vectors, err := d.embed(ctx, prompts, &call.Record, d.embedding(call, left))
+	vectors, err := d.embed(ctx, call, prompts, d.embedding(call, left))
 	if err != nil {
 		return nil, 0, err
 	}
