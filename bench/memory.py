@@ -57,7 +57,7 @@ def fill(url, model, tokens):
 def main():
     program, models = sys.argv[1], sys.argv[2:] or ["smollm2", "gemma3:270m"]
     server = subprocess.Popen(
-        [program, "serve", models[0], "--addr", "127.0.0.1:0", "--ctx", str(CONTEXT), "--max-batch", str(BATCH), "--kv-memory", str(CACHE), "--keep-alive", "-1"],
+        [program, "serve", models[0], "--addr", "127.0.0.1:0", "--ctx", str(CONTEXT), "--max-batch", str(BATCH), "--kv-memory", str(CACHE), "--keep-alive=-1"],
         stdout=subprocess.PIPE, text=True)
     try:
         url = None

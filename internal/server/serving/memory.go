@@ -143,12 +143,14 @@ func (r *Registry) noRoom(e *entry, c *choice) *Error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var have []string
+	present := map[string]bool{e.source.ID: true}
 	stays := uint64(0)
 	busy := false
 	for _, other := range r.models {
 		if other == e || other.memory.Total() == 0 {
 			continue
 		}
+		present[other.source.ID] = true
 		why := "idle"
 		switch {
 		case other.pinned:
@@ -167,7 +169,7 @@ func (r *Registry) noRoom(e *entry, c *choice) *Error {
 		text += "; loaded: " + strings.Join(have, ", ")
 	}
 	room := left(r.Budget, stays)
-	text += "; " + fitting(sources, room-min(room, r.Process), e.source.ID)
+	text += "; " + fitting(sources, room-min(room, r.Process), present)
 	err := &Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Code: "no_memory", Message: text, Final: !busy}
 	if busy {
 		err.RetryAfter = seconds(5 * time.Second)
@@ -175,22 +177,23 @@ func (r *Registry) noRoom(e *entry, c *choice) *Error {
 	return err
 }
 
-// fitting names the models whose files are smaller than the room that there is or
-// could be made. Whether one really fits, its file would have to be read for.
-func fitting(sources []Source, room uint64, but string) string {
+// fitting names the models that are not in memory and whose files are smaller than
+// the room that there is or could be made. Whether one really fits, its file would
+// have to be read for.
+func fitting(sources []Source, room uint64, present map[string]bool) string {
 	const shown = 5
 	sources = slices.Clone(sources)
 	slices.SortStableFunc(sources, func(a, b Source) int { return cmp.Compare(b.Size, a.Size) })
 	var names []string
 	for _, s := range sources {
-		if more := uint64(s.Size) / 8; s.ID != but && s.Size > 0 && uint64(s.Size)+more <= room && len(names) < shown {
+		if more := uint64(s.Size) / 8; !present[s.ID] && s.Size > 0 && uint64(s.Size)+more <= room && len(names) < shown {
 			names = append(names, s.ID)
 		}
 	}
 	if len(names) == 0 {
-		return "no other model would fit"
+		return "by the sizes of their files, no other model would fit"
 	}
-	return "these would fit: " + strings.Join(names, ", ")
+	return "by the sizes of their files, these may fit: " + strings.Join(names, ", ")
 }
 
 func megabytes(n uint64) string { return fmt.Sprintf("%.0f MB", float64(n)/1e6) }
