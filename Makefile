@@ -134,6 +134,14 @@ site: ## the documents as a static site in bin/site, without a warning or a dead
 	bench/peers.sh $(PEERS) site
 	docs/site/build.sh $(PEERS)/site/bin/python
 
+scale: build ## two and four servers behind vllm-router and smg: prefix hits, throughput, a server killed under load (5 minutes)
+	bench/peers.sh $(PEERS) routers
+	test/scale/run.py $(BIN) $(PEERS) $(ARGS)
+
+deploy-check: build ## what in deploy/ can be checked here (needs nginx, haproxy, systemd-analyze, python3 and a package index)
+	bench/peers.sh $(PEERS) deploy
+	test/deploy/check.sh $(BIN) $(PEERS)
+
 release: ## archives, packages, formula, checksums and bill of materials in dist/ (needs tar, gzip, zip)
 	tools/release/release.sh dist
 

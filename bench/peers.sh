@@ -14,12 +14,14 @@
 #   schemathesis  DIR/schemathesis: requests made from /openapi.json, for `make schemathesis`
 #   grammar   DIR/grammar: llguidance and XGrammar, for `make grammar-peers`
 #   embed     DIR/embed: sentence-transformers (torch) and ONNX Runtime, for `make embeddings` (6 GB, most of which torch brings for GPUs)
+#   routers   DIR/routers: vllm-router and smg, for `make scale`
+#   deploy    DIR/deploy: Kubernetes' schemas, for `make deploy-check`
 #   site      DIR/site: MkDocs with its theme, for `make site`
 #   guidellm  DIR/guidellm: the load generator that `make bench-crosscheck` compares `penstock bench load` with
 #
 # Each part is skipped when it is there already, so the script may be run again.
 set -euo pipefail
-dir=${1:?usage: peers.sh DIR [llama] [archs] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl] [grammar] [embed] [site]}
+dir=${1:?usage: peers.sh DIR [llama] [archs] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl] [grammar] [embed] [routers] [deploy] [site]}
 shift
 parts=${*:-llama openvino shapes clients}
 mkdir -p "$dir"
@@ -115,6 +117,8 @@ for part in $parts; do
     grammar) venv grammar --no-deps $grammar_packages ;;
     schemathesis) venv schemathesis "schemathesis==$schemathesis_version" openapi-spec-validator ;;
     embed) venv embed "sentence-transformers==$sentence_transformers_version" onnxruntime onnx ;;
+    routers) venv routers vllm-router==0.1.17 smg==1.13.0 ;;
+    deploy) venv deploy kubernetes-validate==1.37.0 pyyaml==6.0.4 ;;
     site) venv site mkdocs==1.6.1 mkdocs-material==9.8.2 ;;
     guidellm) venv guidellm guidellm ;;
     *) echo "peers.sh: unknown part $part" >&2; exit 1 ;;
