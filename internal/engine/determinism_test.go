@@ -106,6 +106,7 @@ func TestSameAnswerInAnyCompany(t *testing.T) {
 		{Arch: "qwen2", Type: quant.Q4_0},
 		{Arch: "qwen3", Type: quant.Q4_K, Dim: 256, FF: 512},
 		{Arch: "gemma3", Type: quant.Q6_K, Dim: 256, FF: 512},
+		{Arch: "lfm2", Type: quant.Q8_0},
 	}
 	tiers := kernel.Tiers()
 	if invariants.Enabled { // with the race detector, which slows arithmetic and does not see kernels
@@ -203,7 +204,7 @@ func (c company) run(t *testing.T, m *model.Model, o model.Options, r Request) *
 	defer store.Close()
 	c.cfg.Kernels = kernel.New(o.Tier)
 	if windowed(m) {
-		c.cfg.Window = m.Config().Window
+		c.cfg.Window = m.Config().Kept
 		c.cfg.WindowBlocks = c.windows(m)
 	}
 	e, err := newEngine(ForModel(m, store), m.Pool(), c.cfg)
@@ -241,7 +242,7 @@ func windowed(m *model.Model) bool { return m.Config().Windowed > 0 }
 // windows is the number of blocks that the layers with a window have, if there are any:
 // all that a batch may need, or next to nothing.
 func (c *company) windows(m *model.Model) int {
-	each, seqs := sched.WindowBlocks(m.Config().Window, batch.BlockTokens), c.cfg.MaxBatch
+	each, seqs := sched.WindowBlocks(m.Config().Kept, batch.BlockTokens), c.cfg.MaxBatch
 	if c.few {
 		seqs = 2
 	}

@@ -116,6 +116,15 @@ func (p *Panels) Reset(cols int) {
 	p.Cols = cols
 }
 
+// ResetAs is Reset for columns of another length, as far as there is room.
+func (p *Panels) ResetAs(k, cols int) {
+	if k <= 0 || k%BlockLen != 0 || p.maxCols*k/BlockLen*columnBytes > len(p.Data) {
+		panic(fmt.Sprintf("kernel: Panels.ResetAs: columns of %d in %d bytes", k, len(p.Data)))
+	}
+	p.K = k
+	p.Reset(cols)
+}
+
 // stream is one of the three field streams of a panel.
 type stream uint8
 

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"unsafe"
 
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/quant"
@@ -26,7 +27,15 @@ type Config struct {
 	KVHeads int
 	HeadDim int
 	Blocks  int        // blocks of every layer and head; ids are 0..Blocks-1
-	Type    quant.Type // F16, I16 or Q8_0
+	Type    quant.Type // F16, I16 or Q8_0; F32: one vector for each position instead of keys and values, see Row
+}
+
+// kinds is what there is of each block: keys and values, or vectors.
+func (c Config) kinds() int {
+	if c.Type == quant.F32 {
+		return 1
+	}
+	return 2
 }
 
 // ErrTooLarge is wrapped by the error of NewStore when the size overflows or the system
@@ -46,8 +55,10 @@ func (c Config) Stride() (int, error) {
 		return 2*BlockTokens*c.HeadDim + 4*BlockTokens, nil
 	case quant.Q8_0:
 		return BlockTokens*c.HeadDim + 4*BlockTokens, nil
+	case quant.F32:
+		return 4 * BlockTokens * c.HeadDim, nil
 	}
-	return 0, fmt.Errorf("kvcache: type %v: want F16, I16 or Q8_0", c.Type)
+	return 0, fmt.Errorf("kvcache: type %v: want F32, F16, I16 or Q8_0", c.Type)
 }
 
 // BytesPerBlock is what one block id costs: keys and values of all layers and
@@ -57,7 +68,7 @@ func BytesPerBlock(c Config) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return product(2, c.Layers, c.KVHeads, stride)
+	return product(c.kinds(), c.Layers, c.KVHeads, stride)
 }
 
 // longest is the most blocks that a run may have, and shortest the fewest that
@@ -115,7 +126,7 @@ func newCache(c Config) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	strides, err := product(2, c.Layers, c.KVHeads, c.Blocks)
+	strides, err := product(c.kinds(), c.Layers, c.KVHeads, c.Blocks)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +172,7 @@ func (c *Cache) Stride() int { return c.stride }
 func (c *Cache) Run() int { return c.run }
 
 // Pitch is the distance in strides from a run of a head to the next.
-func (c *Cache) Pitch() int { return 2 * c.config.Layers * c.config.KVHeads * c.run }
+func (c *Cache) Pitch() int { return c.config.kinds() * c.config.Layers * c.config.KVHeads * c.run }
 
 // Keys is the memory from the first key block of one head to the cache's end:
 // block b is (b/Run*Pitch + b%Run) strides from its beginning.
@@ -175,7 +186,18 @@ func (c *Cache) from(layer, head, kind int) []byte {
 	if uint(layer) >= uint(c.config.Layers) || uint(head) >= uint(c.config.KVHeads) {
 		panic(fmt.Sprintf("kvcache: layer %d head %d of %d layers and %d heads", layer, head, c.config.Layers, c.config.KVHeads))
 	}
-	return c.mem[((head*c.config.Layers+layer)*2+kind)*c.run*c.stride:]
+	return c.mem[((head*c.config.Layers+layer)*c.config.kinds()+kind)*c.run*c.stride:]
+}
+
+// Row is the vector of a position of a cache of vectors, slot positions after the
+// beginning of a block: [HeadDim].
+func (c *Cache) Row(layer int, block int32, slot int) []float32 {
+	if c.config.Type != quant.F32 {
+		panic(fmt.Sprintf("kvcache: a vector of a cache of %v", c.config.Type))
+	}
+	n := c.config.HeadDim
+	at := (int(block)/c.run*c.Pitch()+int(block)%c.run)*c.stride + slot*n*4
+	return unsafe.Slice((*float32)(unsafe.Pointer(&c.from(layer, 0, 0)[at : at+4*n][0])), n)
 }
 
 // Bytes is the size of the whole cache.

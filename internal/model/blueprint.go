@@ -23,11 +23,12 @@ type Shape struct {
 
 // Traits are what one has to know of an architecture to make up a small model of it.
 type Traits struct {
-	Period  int  // layers after which the kinds of layers repeat: 1 where all are alike
-	Experts bool // there is no such model without experts
-	Mixed   bool // there are such models with experts
-	Encoder bool // it makes embeddings only
-	Square  bool // llama.cpp wants the heads together to be as wide as the residual stream
+	Period    int  // layers after which the kinds of layers repeat: 1 where all are alike
+	Experts   bool // there is no such model without experts
+	Mixed     bool // there are such models with experts
+	Encoder   bool // it makes embeddings only
+	Convolves bool // layers without key heads are convolutions
+	Square    bool // llama.cpp wants the heads together to be as wide as the residual stream
 }
 
 // Architectures lists the names of the architectures that can be loaded.
@@ -37,7 +38,7 @@ func Architectures() []string { return architectureNames() }
 func TraitsOf(name string) (t Traits, ok bool) {
 	for _, a := range architectures() {
 		if a.name == name {
-			return Traits{Period: max(1, a.period), Experts: a.needs, Mixed: a.mixed, Encoder: a.encoder, Square: a.square}, true
+			return Traits{Period: max(1, a.period), Experts: a.needs, Mixed: a.mixed, Encoder: a.encoder, Square: a.square, Convolves: a.convolves}, true
 		}
 	}
 	return Traits{}, false

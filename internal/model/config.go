@@ -33,7 +33,8 @@ type Config struct {
 	RopeDim  int // elements of a head that rotate
 	NormEps  float64
 	Window   int // positions that a sliding layer sees; 0: none slides
-	Windowed int // layers that keep no more than these
+	Windowed int // layers that keep the last positions of a sequence only
+	Kept     int // the number of these positions
 	Pooling  Pooling
 	Encoder  bool // it makes embeddings only: tokens see what comes after them, too
 	Labels   int  // > 0: it scores pairs of texts, with so many numbers for each
@@ -173,12 +174,12 @@ func readConfig(f *gguf.File, a architecture) (Config, *metadata) {
 		Arch:    a.name,
 		Dim:     m.count("embedding_length", maxDim),
 		Layers:  m.count("block_count", maxLayers),
-		Heads:   m.count("attention.head_count", maxHeads),
+		Heads:   m.headCount(a, "attention.head_count", 0),
 		FF:      m.count("feed_forward_length", maxDim),
 		Context: m.count("context_length", maxContext),
 		NormEps: m.normEps(a),
 	}
-	c.KVHeads = m.countOr("attention.head_count_kv", maxHeads, c.Heads)
+	c.KVHeads = m.headCount(a, "attention.head_count_kv", c.Heads)
 	c.RopeBase = m.positive("rope.freq_base", 10000)
 	m.expertConfig(&c)
 	if m.err != nil {

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -24,6 +25,7 @@ type layer struct {
 	attnNorm nn.Norm // of what attention reads; without a weight: none
 	qkv      nn.QKV
 	attn     nn.Attention
+	conv     *nn.Convolution // instead of attn; nil: none
 	out      nn.Linear
 	attnPost *nn.Norm // of what attention adds; nil: none
 
@@ -48,7 +50,11 @@ func (m *decoder) forward(be nn.Backend) []float32 {
 		if l.parallel { // attention has its queries, keys and values already
 			l.feedForward(be)
 		}
-		be.Attend(&l.attn)
+		if l.conv != nil {
+			be.Convolve(l.conv)
+		} else {
+			be.Attend(&l.attn)
+		}
 		add(be, &l.out, l.attnPost)
 		if !l.parallel {
 			l.feedForward(be)
@@ -94,30 +100,43 @@ func (b *binder) decoder(each func(i int) layer) *decoder {
 		}
 	}
 	b.group(m.layers)
-	m.norm = b.norm("output_norm", b.config.Dim)
+	m.norm = b.norm(cmp.Or(b.arch.outputNorm, "output_norm"), b.config.Dim)
 	if !m.encoder {
 		m.output = b.output()
 	}
 	return m
 }
 
-// group says which cache each layer's keys and values are in. Layers with a window have
-// one of their own, if there are others: the index of what is cached goes by the blocks
-// of layers that keep everything.
+// group says which cache is each layer's. Layers that need the last positions only have
+// one of their own: those with a window, or beside convolutions these alone. There have
+// to be others, for the index of what is cached goes by the blocks of layers that keep
+// everything. So where all layers have a window, they keep everything.
 func (b *binder) group(layers []layer) {
 	c := &b.config
 	if c.Encoder {
 		return // as they are
 	}
-	next := [batch.Groups]int{}
-	windowed := func(l layer) bool { return l.attn.Window > 0 }
-	for i := range layers {
-		a := &layers[i].attn
-		if windowed(layers[i]) && slices.ContainsFunc(layers, func(l layer) bool { return !windowed(l) }) {
-			a.Group = batch.Window
+	convolved := slices.ContainsFunc(layers, func(l layer) bool { return l.conv != nil })
+	last := func(l layer) bool { return l.conv != nil || !convolved && l.attn.Window > 0 }
+	if !slices.ContainsFunc(layers, func(l layer) bool { return !last(l) }) {
+		if convolved {
+			b.meta.fail("a model without attention is not supported")
 		}
-		a.Layer = next[a.Group]
-		next[a.Group]++
+		last = func(layer) bool { return false }
+	}
+	next := [batch.Groups]int{}
+	for i, l := range layers {
+		group := batch.Full
+		if last(l) {
+			group = batch.Window
+			c.Kept = max(l.attn.Window, c.Kept)
+		}
+		layers[i].attn.Group, layers[i].attn.Layer = group, next[group]
+		if l.conv != nil {
+			l.conv.Group, l.conv.Layer = group, next[group]
+			c.Kept = l.conv.Width
+		}
+		next[group]++
 	}
 	c.Windowed = next[batch.Window]
 }

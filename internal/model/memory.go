@@ -40,10 +40,6 @@ func Need(f *gguf.File, o Options) (Memory, error) {
 			return Memory{}, fmt.Errorf("model: %s: %w", f.Path(), err)
 		}
 	}
-	window := 0
-	if b.config.Windowed > 0 {
-		window = b.config.Window
-	}
 	l := b.stepLimits(o)
 	var pairs []int
 	for _, r := range b.ropes {
@@ -53,7 +49,7 @@ func Need(f *gguf.File, o Options) (Memory, error) {
 		Weights:   weights,
 		PerBlock:  uint64(perBlock[batch.Full]),
 		PerWindow: uint64(perBlock[batch.Window]),
-		Window:    window,
+		Window:    b.config.Kept,
 		Buffers:   l.Bytes(o.Threads, pairs) + nn.RopeBytes(b.ropes),
 		File:      b.fileBytes(o),
 	}, nil

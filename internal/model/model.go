@@ -283,5 +283,8 @@ func (b *binder) kvConfig(o Options) (groups [batch.Groups]kvcache.Config) {
 	for g := range groups {
 		groups[g] = kvcache.Config{Layers: layers[g], KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KV.quant()}
 	}
+	if b.limits.Conv > 0 { // a vector for each position, as wide as x
+		groups[batch.Window] = kvcache.Config{Layers: c.Windowed, KVHeads: 1, HeadDim: b.limits.Conv, Type: quant.F32}
+	}
 	return groups
 }

@@ -23,6 +23,9 @@ type architecture struct {
 	period int  // layers after which the kinds of layers repeat; 0: all are alike
 	square bool // see Traits
 
+	convolves  bool   // layers without key heads are convolutions
+	outputNorm string // the last norm's name; "": output_norm
+
 	encoder   bool // it makes embeddings only
 	layerNorm bool // its norms subtract the mean
 }
@@ -46,6 +49,8 @@ func architectures() []architecture {
 		{name: "granitemoe", bind: bindGranite, mixed: true, needs: true},
 		{name: "internlm2", bind: bindLlama, square: true},
 		{name: "jina-bert-v2", bind: bindJinaBertV2, encoder: true, layerNorm: true},
+		{name: "lfm2", bind: bindLFM2, convolves: true, outputNorm: "token_embd_norm", period: 2, square: true},
+		{name: "lfm2moe", bind: bindLFM2, convolves: true, outputNorm: "token_embd_norm", period: 2, square: true, mixed: true, needs: true},
 		{name: "llama", bind: bindLlama, mixed: true},
 		{name: "mistral3", bind: bindMistral3, mixed: true},
 		{name: "modern-bert", bind: bindModernBert, encoder: true, layerNorm: true},

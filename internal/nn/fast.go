@@ -40,11 +40,12 @@ type Fast struct {
 	final  *kernel.Panels // normalised rows for the head
 	h      *kernel.Panels // the register
 
-	ropes  []ropeRows
-	tiling tiling
-	out    outputs
-	own    []private
-	faults faults
+	ropes    []ropeRows
+	tiling   tiling
+	out      outputs
+	own      []private
+	convolve convolveJob
+	faults   faults
 
 	embed   embedJob
 	norm    normJob
@@ -96,7 +97,7 @@ func NewFast(set kernel.Set, pool *Pool, lim Limits, ropes []*Rope) (*Fast, erro
 	}
 	f := &Fast{set: set, pool: pool, lim: lim, prof: profiler{pool: pool}}
 	f.ldx = apart(lim.Dim)
-	f.ldq = apart(pad(lim.Heads) + 2*pad(lim.KVHeads*lim.HeadDim))
+	f.ldq = apart(lim.projected())
 	if err := f.buffers(); err != nil {
 		return nil, errors.Join(err, f.arena.Free())
 	}
@@ -171,9 +172,15 @@ func (f *Fast) initJobs() {
 	f.attend = attendJob{spans: newSpans(w)}
 	f.decode = decodeJob{ready: newFlags(f.lim.Seqs * f.lim.KVHeads), spans: newSpans(w)}
 	f.repack = quantizeJob{f: f}
+	f.convolve = convolveJob{f: f}
 	f.gated = gatedJob{f: f, spans: newSpans(w)}
 	f.single = activateJob{f: f, spans: newSpans(w)}
 	f.refined = newRefineJob(f)
+}
+
+// projected is the width of what Project makes of a row.
+func (l *Limits) projected() int {
+	return max(pad(l.Heads)+2*pad(l.KVHeads*l.HeadDim), 3*pad(l.Conv))
 }
 
 // pad rounds a width up to whole groups of rows.
@@ -216,8 +223,7 @@ func (l *Limits) Bytes(workers int, pairs []int) uint64 {
 	if l.Floats {
 		panel += 4
 	}
-	qkv := pad(l.Heads) + 2*pad(l.KVHeads*l.HeadDim)
-	row := 4*(2*apart(l.Dim)+apart(qkv)) + panel*(l.Dim+l.Heads+l.Hidden)
+	row := 4*(2*apart(l.Dim)+apart(l.projected())) + panel*(l.Dim+l.Heads+l.Hidden)
 	if l.HeadDim%kernel.BlockLen != 0 {
 		row += 4 * l.Heads
 	}

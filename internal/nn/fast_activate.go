@@ -22,7 +22,7 @@ func (f *Fast) Activate(l *Linear, act Activation) {
 		return
 	}
 	f.prof.begin(KindGated)
-	f.hidden.Reset(f.rows)
+	f.hidden.ResetAs(l.W.Rows, f.rows)
 	j := &f.single
 	j.l, j.act = l, act
 	chunks := (l.W.Rows + activateRows - 1) / activateRows

@@ -21,7 +21,7 @@ func (f *Fast) Gated(ffn *FFN) {
 		return
 	}
 	f.prof.begin(KindGated)
-	f.hidden.Reset(f.rows)
+	f.hidden.ResetAs(ffn.Gate.W.Rows, f.rows)
 	j := &f.gated
 	j.ffn = ffn
 	chunks := (ffn.Gate.W.Rows + pairRows - 1) / pairRows

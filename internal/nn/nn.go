@@ -54,6 +54,8 @@ type Backend interface {
 	Narrow()
 	// Attend stores the keys and values and sets h to the heads' outputs.
 	Attend(a *Attention)
+	// Convolve stores the products of Project's vectors and sets h to their convolution.
+	Convolve(c *Convolution)
 	// ProjectAdd adds l(h) to x.
 	ProjectAdd(l *Linear)
 	// ProjectNormAdd adds n(l(h)) to x.
@@ -100,6 +102,8 @@ type Limits struct {
 	Experts  int // experts of a layer; 0: there are none
 	Used     int // experts that a row uses
 	ExpertFF int // width of an expert
+
+	Conv int // channels of a short convolution; 0: there is none
 
 	Group   int  // query heads that share a kv head
 	KVHeads int  // kv heads of a layer

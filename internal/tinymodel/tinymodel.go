@@ -181,6 +181,16 @@ func (o *Options) metadata() []gguf.KV {
 	if !o.encodes() || o.gemma() {
 		meta = append(meta, gguf.KV{Key: a + "attention.layer_norm_rms_epsilon", Value: o.Eps})
 	}
+	if traits, _ := model.TraitsOf(o.Arch); traits.Convolves { // every second layer
+		heads := make([]int32, o.Layers)
+		for i := 1; i < o.Layers; i += 2 {
+			heads[i] = int32(o.KVHeads)
+		}
+		meta = replace(meta, []gguf.KV{{Key: a + "attention.head_count_kv", Value: heads}, {Key: a + "shortconv.l_cache", Value: uint32(3)}})
+		if o.Experts > 0 {
+			meta = append(meta, gguf.KV{Key: a + "expert_gating_func", Value: uint32(2)}, gguf.KV{Key: a + "leading_dense_block_count", Value: uint32(1)})
+		}
+	}
 	var keys []gguf.KV
 	for _, kv := range append(o.encoderMetadata(), o.Keys...) {
 		keys = append(keys, gguf.KV{Key: a + kv.Key, Value: kv.Value})
