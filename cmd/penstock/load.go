@@ -25,6 +25,8 @@ type engineFlags struct {
 	PrefixCache bool          `help:"Share the cache blocks of common prefixes." env:"PENSTOCK_PREFIX_CACHE" default:"true" negatable:""`
 }
 
+var errNoGuesses = errors.New("--draft-model guesses tokens, and --speculate=off asks for no guesses: give one of both")
+
 // options are the instance's options that the flags ask for.
 func (f *engineFlags) options(cli *commands) (instance.Options, error) {
 	tier, err := cli.tier()
@@ -32,7 +34,7 @@ func (f *engineFlags) options(cli *commands) (instance.Options, error) {
 		return instance.Options{}, err
 	}
 	if f.DraftModel != "" && f.Speculate == "off" {
-		return instance.Options{}, errors.New("--draft-model guesses tokens, and --speculate=off asks for no guesses: give one of both")
+		return instance.Options{}, errNoGuesses
 	}
 	limit := uint64(f.MemoryLimit)
 	if limit == 0 {
@@ -40,8 +42,19 @@ func (f *engineFlags) options(cli *commands) (instance.Options, error) {
 	}
 	return instance.Options{
 		Tier: tier, Threads: f.Threads, Context: f.Ctx, MaxBatch: f.MaxBatch, StepBudget: f.StepBudget,
-		KVMemory: uint64(f.KVMemory), KV: f.KVType, Weights: f.Weights, MemoryLimit: limit, NoPrefix: !f.PrefixCache, NoGuesses: f.Speculate == "off", Draft: f.DraftModel,
+		KVMemory: uint64(f.KVMemory), KV: f.KVType, Weights: f.Weights, MemoryLimit: limit, NoPrefix: !f.PrefixCache, NoGuesses: f.Speculate == "off",
 	}, nil
+}
+
+// draft fetches the model that is to guess for another, if there is one.
+func (f *engineFlags) draft(ctx context.Context, cli *commands, term terminal, name string) (path string, err error) {
+	switch {
+	case name == "":
+		return "", nil
+	case f.Speculate == "off":
+		return "", errNoGuesses
+	}
+	return cli.fetch(ctx, term, name)
 }
 
 // load fetches the model where needed and makes it ready.
@@ -49,11 +62,6 @@ func (cli *commands) load(ctx context.Context, term terminal, name string, o ins
 	path, err := cli.fetch(ctx, term, name)
 	if err != nil {
 		return nil, err
-	}
-	if o.Draft != "" {
-		if o.Draft, err = cli.fetch(ctx, term, o.Draft); err != nil {
-			return nil, err
-		}
 	}
 	instance.Tune(o.Threads)
 	in, err := unlessDone(ctx, func() (*instance.Instance, error) { return instance.Open(path, o) })

@@ -29,6 +29,7 @@ type modelEntry struct {
 	KVMemory    byteSize      `name:"kv-memory" help:"Memory of the KV cache."`
 	KVType      model.KVType  `name:"kv-type" help:"Numbers of the KV cache."`
 	Weights     model.Weights `help:"What becomes of matrices of floats."`
+	DraftModel  string        `help:"A smaller model with the same vocabulary, which guesses tokens ahead."`
 	PrefixCache bool          `help:"Share the cache blocks of common prefixes." negatable:""`
 	Defaults    samplingFlags `embed:""`
 
@@ -48,6 +49,7 @@ func (c *serveCommand) entry(name string) modelEntry {
 // options are those that all models share, with the entry's own.
 func (e *modelEntry) options(o instance.Options) instance.Options {
 	o.Context, o.MaxBatch, o.StepBudget = e.Ctx, e.MaxBatch, e.StepBudget
+	o.Draft = e.DraftModel
 	o.KVMemory, o.KV, o.Weights, o.NoPrefix = uint64(e.KVMemory), e.KVType, e.Weights, !e.PrefixCache
 	return o
 }

@@ -35,6 +35,9 @@ func (c *runCommand) Run(ctx context.Context, p *parsed, cli *commands, term ter
 	if err != nil {
 		return err
 	}
+	if options.Draft, err = c.Engine.draft(ctx, cli, term, c.Engine.DraftModel); err != nil {
+		return err
+	}
 	if options.MaxBatch == 0 {
 		options.MaxBatch = 1
 	}

@@ -219,12 +219,18 @@ func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal,
 		main = entries[i] // its settings in the list hold
 		entries = slices.Delete(entries, i, i+1)
 	}
+	if main.DraftModel == "" {
+		main.DraftModel = c.Engine.DraftModel // of no other model: it suits those of one family
+	}
 	main.Pinned = true
 	main.Aliases = append(slices.Clone(c.Alias), main.Aliases...)
 	var models []*shelved
 	for _, e := range append([]modelEntry{main}, entries...) {
 		path, err := cli.fetch(ctx, term, e.Model)
 		if err != nil {
+			return nil, err
+		}
+		if e.DraftModel, err = c.Engine.draft(ctx, cli, term, e.DraftModel); err != nil {
 			return nil, err
 		}
 		m, err := f.shelf.add(e, path)

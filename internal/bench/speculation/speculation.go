@@ -10,6 +10,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/bench/results"
@@ -30,6 +31,7 @@ type Speculation struct {
 	DraftModel     string  `name:"draft-model" help:"A smaller model with the same vocabulary, which guesses too." placeholder:"MODEL"`
 	Rounds         int     `help:"Rounds, each of which runs every load with guesses and without. Fewer than 5 give no intervals." default:"6"`
 	Tokens         int     `help:"Tokens of an answer at most (0: as many as each load is meant to have)."`
+	Only           string  `help:"Only loads with this in their names." placeholder:"TEXT"`
 	Temperature    float64 `help:"Temperature of all requests, each with a seed of its own." default:"0"`
 	Threads        int     `help:"Compute threads (0: all that this process may use)."`
 	results.Output `embed:""`
@@ -122,6 +124,9 @@ func (b *bench) loads(ctx context.Context) ([]*Load, error) {
 	}
 	var loads []*Load
 	for _, w := range workloads() {
+		if !strings.Contains(w.name, b.Only) {
+			continue
+		}
 		l := &Load{Name: w.name, Clients: len(w.prompts), Same: true, work: w}
 		if b.Tokens > 0 {
 			l.work.tokens = b.Tokens
@@ -134,6 +139,9 @@ func (b *bench) loads(ctx context.Context) ([]*Load, error) {
 			l.prompts = append(l.prompts, b.in.Tokenizer.Encode(p.Text, true, true))
 		}
 		loads = append(loads, l)
+	}
+	if len(loads) == 0 {
+		return nil, fmt.Errorf("bench: no load has %q in its name", b.Only)
 	}
 	return loads, nil
 }
