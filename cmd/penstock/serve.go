@@ -37,6 +37,7 @@ type serveCommand struct {
 	MetricsCompat  string        `help:"Also serve metrics under the names of vllm, llamacpp, both or none." enum:"vllm,llamacpp,both,none" default:"vllm" env:"PENSTOCK_METRICS_COMPAT"`
 	AdminAddr      string        `help:"Address of this machine, such as 127.0.0.1:6060, for profiles (/debug/pprof/) and /metrics without a key." env:"PENSTOCK_ADMIN_ADDR" placeholder:"HOST:PORT"`
 	LogLevel       string        `help:"debug, info, warn or error; info logs each request." enum:"debug,info,warn,error" default:"warn" env:"PENSTOCK_LOG_LEVEL" reload:""`
+	LogPrompts     bool          `help:"Log what clients ask and what is answered, too, with --log-level info." env:"PENSTOCK_LOG_PROMPTS"`
 	LogFormat      string        `help:"text or json." enum:"text,json" default:"text" env:"PENSTOCK_LOG_FORMAT"`
 	ParseSpecial   bool          `name:"parse-special-in-messages" help:"Parse control tokens in messages: clients can then write turns of any role." env:"PENSTOCK_PARSE_SPECIAL_IN_MESSAGES"`
 	KeepAlive      stay          `help:"How long a model that a request has loaded stays without requests: a duration, or seconds; -1: for ever. The model named here stays in any case." default:"5m" env:"PENSTOCK_KEEP_ALIVE"`
@@ -290,7 +291,7 @@ func (c *serveCommand) server(shelf *shelf, guard *guard, logger *slog.Logger) *
 		AllowedHosts: c.Pages.AllowedHosts, RequestTimeout: c.RequestTimeout,
 		MetricsVLLM:     c.MetricsCompat == "vllm" || c.MetricsCompat == "both",
 		MetricsLlamaCPP: c.MetricsCompat == "llamacpp" || c.MetricsCompat == "both",
-		AccessLog:       true, Log: logger, Tracer: c.tracer,
+		LogPrompts:      c.LogPrompts, AccessLog: true, Log: logger, Tracer: c.tracer,
 	})
 }
 

@@ -27,6 +27,9 @@ type exchange struct {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call := &serving.Call{App: s.app, R: r, Start: time.Now(), ID: requestID(r), Address: proxies(s.cfg.TrustedProxies).client(r)}
+	if s.cfg.LogPrompts {
+		call.Record.KeepTexts()
+	}
 	x := &exchange{server: s, call: call}
 	out := &response{ResponseWriter: w, exchange: x}
 	call.W = out

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -36,9 +37,14 @@ func (x *exchange) final(sent int) int {
 
 // accessLog writes one line for each request, if that is wanted, and one for
 // each internal error in any case.
+//
+// Texts of clients and models are not in it unless that is asked for. Messages of
+// errors may repeat a client's words, so of what the client did wrong it has the code
+// only; the client has the message.
 type accessLog struct {
-	log *slog.Logger
-	all bool
+	log     *slog.Logger
+	all     bool
+	prompts bool
 }
 
 func (*accessLog) began(*serving.Call) {}
@@ -66,12 +72,23 @@ func (l *accessLog) ended(x *exchange, sent int) {
 		attrs = append(attrs, slog.String("traceparent", call.Trace))
 	}
 	if x.err != nil {
-		attrs = append(attrs, slog.String("error", x.err.Message))
+		attrs = append(attrs, slog.String("error", l.reason(x.err)))
 		if sent != 0 && sent != x.err.Status {
 			attrs = append(attrs, slog.Int("sent_status", sent)) // a stream that had begun
 		}
 	}
+	for _, said := range call.Record.Said() {
+		attrs = append(attrs, slog.String("prompt", said.Prompt), slog.String("answer", said.Answer))
+	}
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
+}
+
+// reason is what the log says of an error.
+func (l *accessLog) reason(err *serving.Error) string {
+	if l.prompts || err.Status >= 500 || err.Type == "" {
+		return err.Message // the server's own words
+	}
+	return cmp.Or(err.Code, err.Type)
 }
 
 // generated is what the engine did for a request: tokens of all its generations

@@ -63,6 +63,7 @@ type Config struct {
 	MetricsVLLM     bool // serve metrics under vLLM's names, too
 	MetricsLlamaCPP bool // and under llama-server's
 	AccessLog       bool // log each request, at the level Info
+	LogPrompts      bool // and what was asked and answered
 	Log             *slog.Logger
 	Tracer          *tracing.Tracer // nil: no traces
 }
@@ -138,7 +139,7 @@ func New(cfg Config) *Server {
 	s.document = openapi.Document(cfg.Version, protocols)
 	s.mount()
 	s.answers = newAnswers(s.paths)
-	s.observers = []observer{s.answers, &accessLog{log: cfg.Log, all: cfg.AccessLog}, spans{}}
+	s.observers = []observer{s.answers, &accessLog{log: cfg.Log, all: cfg.AccessLog, prompts: cfg.LogPrompts}, spans{}}
 	if cfg.Model != nil {
 		s.Attach(cfg.Model)
 	}

@@ -202,6 +202,11 @@ func (d *Deployment) embed(ctx context.Context, call *Call, prompts [][]int32, r
 	if err := call.take(tokens); err != nil {
 		return nil, err
 	}
+	if call.Record.keeps() {
+		for _, p := range prompts {
+			call.Record.heard(d, p, nil)
+		}
+	}
 	c := d.Engine.Config()
 	ahead := min(2*c.MaxBatch, c.MaxBatch+c.MaxQueue)
 	streams := make([]*engine.Stream, 0, len(prompts))

@@ -39,6 +39,8 @@ type Generation struct {
 	reading *reading       // nil: all of the answer is text
 	plain   [1]answer.Part // the only part of a Delta then
 	trace   *Trace         // nil unless someone asked
+	answer  []int32        // if the log is to have it
+	told    bool           // the record has it
 }
 
 // Delta is what a generation has produced since the Delta before. Its slices are
@@ -96,6 +98,7 @@ func (g *Generation) Progress() engine.Progress { return g.stream.Progress() }
 
 // Close aborts the generation unless it has ended.
 func (g *Generation) Close() {
+	g.heard()
 	g.stream.Close()
 	if g.reading != nil {
 		g.reading.parser.Close()
@@ -115,9 +118,29 @@ func (g *Generation) Next(ctx context.Context) (Delta, *Error) {
 		}
 		g.takeApart(&d)
 		if len(d.Parts) > 0 || len(d.Tokens) > 0 || d.Done {
+			g.hear(&d)
 			return d, nil
 		}
 		g.keepIDs = true // nobody has seen them
+	}
+}
+
+// hear keeps the tokens of the answer, if the log is to have it.
+func (g *Generation) hear(d *Delta) {
+	if !g.job.record.keeps() {
+		return
+	}
+	g.answer = append(g.answer, d.IDs...)
+	if d.Done {
+		g.heard()
+	}
+}
+
+// heard gives the record what was asked and answered, once.
+func (g *Generation) heard() {
+	if g.job.record.keeps() && !g.told {
+		g.told = true
+		g.job.record.heard(g.model, g.job.Prompt, g.answer)
 	}
 }
 

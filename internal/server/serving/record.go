@@ -13,7 +13,34 @@ type Record struct {
 	model string
 	gens  []*Generation
 	texts []Run // embeddings
+	keep  bool  // what was asked and answered
+	said  []Said
 }
+
+// Said is what was asked and answered in one generation, as text with control tokens.
+type Said struct{ Prompt, Answer string }
+
+// KeepTexts has the record keep what is asked and answered, for a log that is to have
+// it. It is called before the request begins.
+func (r *Record) KeepTexts() { r.keep = true }
+
+// Said is what was asked and answered; nil unless KeepTexts was called.
+func (r *Record) Said() []Said {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.said
+}
+
+// heard notes what was asked and answered, while the model is there to decode it.
+func (r *Record) heard(m *Deployment, prompt, answer []int32) {
+	s := Said{m.Tokenizer.Decode(prompt, true), m.Tokenizer.Decode(answer, true)}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.said = append(r.said, s)
+}
+
+// keeps reports whether texts are kept. A nil Record keeps none.
+func (r *Record) keeps() bool { return r != nil && r.keep }
 
 // Run is one generation of a request, or the embedding of one text.
 type Run struct {
