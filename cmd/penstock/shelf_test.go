@@ -357,3 +357,41 @@ func TestReloadNamesTheListOfModels(t *testing.T) {
 		t.Errorf("nobody is told: %s", &out)
 	}
 }
+
+// A download that is no model is listed, cannot be asked for, and says why; when
+// another file is in its place, that is loaded at once.
+func TestDownloadThatIsNoModel(t *testing.T) {
+	dir := tinyStore(t, "tiny-llama", "tiny-qwen3")
+	bad := filepath.Join(dir, "bad.gguf")
+	if err := os.WriteFile(bad, []byte("GGUF but no more"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &serveCommand{LoadOnDemand: true, KeepAlive: stay(time.Hour)}
+	c.Engine.KVMemory, c.Engine.Ctx = 2<<20, 256
+	s := newShelf(c, hub.Open(hub.Config{Root: dir}), instance.Options{Tier: cpu.Detect(), Threads: 1}, func(string) {})
+	m, err := s.add(c.entry("tiny-llama"), filepath.Join(dir, "tiny-llama.gguf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := s.first(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := server.New(server.Config{Version: "test", Residency: s.residency(nil), Model: d})
+	defer s.close()
+	defer h.Close(context.Background())
+	for range 2 { // the second time without reading the file
+		status, text := post(t.Context(), h, "/v1/completions", `{"model":"bad","prompt":"x"}`)
+		if status != 503 || !strings.Contains(text, `the model \"bad\" could not be loaded: `) || !strings.Contains(text, "bad.gguf") || strings.Contains(text, ": gguf: ") {
+			t.Errorf("%d %s", status, text)
+		}
+	}
+	good, err := os.ReadFile(filepath.Join(dir, "tiny-qwen3.gguf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(bad, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	completion(t, h, "bad")
+}

@@ -10,9 +10,9 @@ import (
 
 // modelInfo is GET /model/info.
 func modelInfo(call *serving.Call) *serving.Error {
-	m := call.App.Models.Loaded()
-	if m == nil {
-		return serving.Loading()
+	m, err := call.Present("")
+	if err != nil {
+		return err
 	}
 	c := m.Config
 	return answer(call, api.ModelInfo{

@@ -7,9 +7,9 @@ import (
 
 // modelInfo is GET /get_model_info.
 func modelInfo(call *serving.Call) *serving.Error {
-	m := call.App.Models.Loaded()
-	if m == nil {
-		return serving.Loading()
+	m, err := call.Present("")
+	if err != nil {
+		return err
 	}
 	return call.JSON(200, api.ModelInfo{
 		ModelPath: m.Path, TokenizerPath: m.Path, ServedModelName: m.ID, IsGeneration: true,
@@ -19,9 +19,9 @@ func modelInfo(call *serving.Call) *serving.Error {
 
 // serverInfo is GET /server_info.
 func serverInfo(call *serving.Call) *serving.Error {
-	m := call.App.Models.Loaded()
-	if m == nil {
-		return serving.Loading()
+	m, err := call.Present("")
+	if err != nil {
+		return err
 	}
 	cfg := m.Engine.Config()
 	return call.JSON(200, api.ServerInfo{
