@@ -4,11 +4,12 @@ import "github.com/penstock-llm/penstock/internal/nn"
 
 // bindGranite binds Granite 3 and 4: llama with factors for the embeddings, for the
 // scores of attention, for what each layer adds, and one that divides the logits.
-// Some of its models do not rotate. Its mixtures, such as 3.1 3B-A800M, have experts
-// whose weights sum to 1, and perhaps a network that every row uses beside them.
+// Some of its models do not rotate. Its mixtures, such as 3.1 3B-A800M, always do; they
+// have experts whose weights sum to 1, and perhaps a network that every row uses beside
+// them.
 func bindGranite(b *binder) network {
 	rope := b.rope(nn.Adjacent)
-	if rotates, ok := b.file.Bool(b.meta.key("rope.scaling.finetuned")); ok && !rotates {
+	if rotates, ok := b.file.Bool(b.meta.key("rope.scaling.finetuned")); ok && !rotates && !b.arch.needs {
 		rope = nil
 	}
 	c := &b.config

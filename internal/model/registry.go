@@ -37,6 +37,7 @@ func architectures() []architecture {
 		{name: "bert", bind: bindBert, encoder: true, layerNorm: true},
 		{name: "cohere2", bind: bindCohere2, period: cohere2Period, square: true, layerNorm: true},
 		{name: "command-r", bind: bindCommandR, square: true, layerNorm: true},
+		{name: "deepseek", bind: bindDeepSeek, mixed: true, needs: true, square: true},
 		{name: "exaone4", bind: bindEXAONE4, square: true},
 		{name: "falcon", bind: bindFalcon, square: true, layerNorm: true},
 		{name: "gemma", bind: bindGemma},
