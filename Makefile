@@ -97,6 +97,15 @@ clients: build ## the official clients of every protocol (Python, Go, Node, curl
 	bench/peers.sh $(PEERS) sdk node
 	test/clients/run.py $(BIN) $(PEERS) $(ARGS)
 
+# axe-core is fetched for the tests alone. PICTURES=1 also makes the pictures of docs/images, with the default model.
+AXE := axe-core@4.14.1
+browser: ## the page at /ui/ in Chromium: every feature, hostile texts, axe-core (3 minutes; installs Debian's chromium where none is)
+	@command -v $${CHROMIUM:-chromium} >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+	@mkdir -p bin/browser
+	@test -e bin/browser/package/axe.min.js || { cd bin/browser && npm pack --silent $(AXE) >/dev/null && tar -xzf axe-core-*.tgz package/axe.min.js; }
+	$(if $(PICTURES),$(MAKE) build)
+	cd test/browser && $(GO) vet ./... && $(if $(PICTURES),PICTURES=$(abspath docs/images) PENSTOCK=$(abspath $(BIN))) $(GO) test -count=1 -timeout 20m ./... $(ARGS)
+
 agents: build ## sessions of two agents with a real model: what the prefix cache has of each turn, and the time to the first token (5 minutes)
 	test/clients/agents.py $(BIN) $(ARGS)
 

@@ -10,8 +10,8 @@ type RenderRequest struct {
 
 // Rendered is Markdown as HTML that is safe to show.
 type Rendered struct {
-	Closed []Block `json:"closed"` // blocks that no further text can change
-	Open   string  `json:"open"`   // HTML of the text after them
+	Closed []Block  `json:"closed"` // blocks that no further text can change
+	Open   []string `json:"open"`   // HTML of each block of the text after them
 }
 
 // Block is one block.

@@ -56,13 +56,13 @@ func TestUIRender(t *testing.T) {
 		return f.do(t, "POST", "/ui/render", body, "Authorization", "Bearer k")
 	}
 	a := ask(`{"text":"a *b*\n\nc 🙂\n\nd"}`).get(t)
-	if at(t, a, "closed", 0, "html") != `<p dir="auto">a <em>b</em></p>`+"\n" || at(t, a, "closed", 0, "length") != 7.0 || len(a["closed"].([]any)) != 1 {
+	if at(t, a, "closed", 0, "html") != `<p dir="auto">a <em>b</em></p>`+"\n" || at(t, a, "closed", 0, "length") != 7.0 || len(a["closed"].([]any)) != 1 || len(a["open"].([]any)) != 2 {
 		t.Errorf("got %v", a)
 	}
-	if a := ask(`{"text":"a *b*\n\nc 🙂\n\nd","done":true}`).get(t); at(t, a, "closed", 1, "length") != 6.0 || at(t, a, "closed", 2, "length") != 1.0 || a["open"] != "" {
+	if a := ask(`{"text":"a *b*\n\nc 🙂\n\nd","done":true}`).get(t); at(t, a, "closed", 1, "length") != 6.0 || at(t, a, "closed", 2, "length") != 1.0 || len(a["open"].([]any)) != 0 {
 		t.Errorf("got %v", a)
 	}
-	if a := ask(`{"text":""}`); a.status != 200 || a.body != `{"closed":[],"open":""}` {
+	if a := ask(`{"text":""}`); a.status != 200 || a.body != `{"closed":[],"open":[]}` {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	for body, want := range map[string]int{`{"text":5}`: 400, `{"text":"a","done":1}`: 400, ``: 400, `[]`: 400, `{"text":"` + strings.Repeat("a", 1<<20+1) + `"}`: 400} {

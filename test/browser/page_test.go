@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -22,9 +23,9 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 6 * time.Second
+const patience = 20 * time.Second
 
-var browser context.Context // the one Chromium of all tests
+var chromium context.Context // the one Chromium of all tests
 
 func TestMain(m *testing.M) {
 	path := os.Getenv("CHROMIUM")
@@ -41,8 +42,8 @@ func TestMain(m *testing.M) {
 		chromedp.Flag("hide-scrollbars", false), chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("lang", "en"))
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	var end context.CancelFunc
-	browser, end = chromedp.NewContext(allocator)
-	if err := chromedp.Run(browser); err != nil {
+	chromium, end = chromedp.NewContext(allocator)
+	if err := chromedp.Run(chromium); err != nil {
 		fmt.Fprintln(os.Stderr, "Chromium does not start:", err)
 		os.Exit(1)
 	}
@@ -54,14 +55,15 @@ func TestMain(m *testing.M) {
 
 // page is a tab with a storage of its own, so that tests do not meet.
 type page struct {
-	t    *testing.T
-	ctx  context.Context
-	site *site
+	t     *testing.T
+	ctx   context.Context
+	site  *site
+	store cdp.BrowserContextID
 
 	mu      sync.Mutex
-	asked   []string // addresses that were requested
-	faults  []string // exceptions, and what the policy has blocked
-	allowed []string // parts of faults that the test expects
+	asked   map[network.RequestID]string // addresses that were requested
+	faults  []string                     // exceptions, and what the policy has blocked
+	allowed []string                     // parts of faults that the test expects
 }
 
 // open opens the page, on a screen of the given size.
@@ -72,28 +74,34 @@ func open(t *testing.T, s *site, size ...int64) *page {
 
 func openAt(t *testing.T, s *site, address string, size ...int64) *page {
 	t.Helper()
-	ctx, cancel := tab(t)
-	p := &page{t: t, ctx: ctx, site: s}
+	ctx, cancel, store := tab(t)
+	p := &page{t: t, ctx: ctx, site: s, store: store, asked: map[network.RequestID]string{}}
 	t.Cleanup(func() {
 		p.check()
 		cancel()
+		_ = chromedp.Run(chromium, chromedp.ActionFunc(func(ctx context.Context) error {
+			return target.DisposeBrowserContext(store).Do(cdp.WithExecutor(ctx, chromedp.FromContext(ctx).Browser))
+		}))
 	})
 	chromedp.ListenTarget(ctx, p.hear)
 	if len(size) == 0 {
 		size = []int64{1280, 800}
 	}
+	p.dark(false)
 	p.run(network.Enable(), log.Enable(), runtime.Enable(), chromedp.EmulateViewport(size[0], size[1]), chromedp.Navigate(address))
 	p.wait(`document.documentElement.dataset.ready !== undefined`)
 	return p
 }
 
 // tab makes a window with a storage of its own.
-func tab(t *testing.T) (context.Context, context.CancelFunc) {
+func tab(t *testing.T) (context.Context, context.CancelFunc, cdp.BrowserContextID) {
 	t.Helper()
 	var id target.ID
-	err := chromedp.Run(browser, chromedp.ActionFunc(func(ctx context.Context) error {
+	var store cdp.BrowserContextID
+	err := chromedp.Run(chromium, chromedp.ActionFunc(func(ctx context.Context) error {
 		ctx = cdp.WithExecutor(ctx, chromedp.FromContext(ctx).Browser)
-		store, err := target.CreateBrowserContext().WithDisposeOnDetach(false).Do(ctx)
+		var err error
+		store, err = target.CreateBrowserContext().Do(ctx)
 		if err == nil {
 			id, err = target.CreateTarget("about:blank").WithBrowserContextID(store).WithNewWindow(true).Do(ctx)
 		}
@@ -102,7 +110,8 @@ func tab(t *testing.T) (context.Context, context.CancelFunc) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return chromedp.NewContext(browser, chromedp.WithTargetID(id))
+	ctx, cancel := chromedp.NewContext(chromium, chromedp.WithTargetID(id))
+	return ctx, cancel, store
 }
 
 func (p *page) hear(event any) {
@@ -110,7 +119,11 @@ func (p *page) hear(event any) {
 	defer p.mu.Unlock()
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
-		p.asked = append(p.asked, e.Request.URL)
+		p.asked[e.RequestID] = e.Request.URL
+	case *network.EventLoadingFailed:
+		if e.BlockedReason == network.BlockedReasonCsp {
+			delete(p.asked, e.RequestID) // it never left the browser
+		}
 	case *runtime.EventExceptionThrown:
 		text := e.ExceptionDetails.Text
 		if x := e.ExceptionDetails.Exception; x != nil {
@@ -286,4 +299,28 @@ const answer = `document.querySelector(".turn.assistant:last-of-type .said")`
 func (p *page) said() string {
 	p.t.Helper()
 	return p.text(`[...document.querySelectorAll(".turn.assistant .said")].at(-1).innerText`)
+}
+
+// hover moves the mouse over an element.
+func hover(selector string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		var at []float64
+		if err := chromedp.Evaluate(fmt.Sprintf(`(() => { const r = document.querySelector(%q).getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()`, selector), &at).Do(ctx); err != nil {
+			return err
+		}
+		if err := input.DispatchMouseEvent(input.MouseMoved, at[0]-1, at[1]).Do(ctx); err != nil {
+			return err
+		}
+		return input.DispatchMouseEvent(input.MouseMoved, at[0], at[1]).Do(ctx)
+	}
+}
+
+// dark has the system prefer dark or light colours.
+func (p *page) dark(on bool) {
+	p.t.Helper()
+	value := "light"
+	if on {
+		value = "dark"
+	}
+	p.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}, {Name: "prefers-reduced-motion", Value: "reduce"}}))
 }

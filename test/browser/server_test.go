@@ -1,11 +1,14 @@
 package browser
 
 import (
+	"bytes"
+	"io"
 	"net"
 	"net/http"
 	"testing"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/access"
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/model"
@@ -37,9 +40,38 @@ type site struct {
 	http   *http.Server
 	addr   string
 	api    *server.Server
+
+	also   []string    // further models, played by the same actor
+	bodies chan string // of the last requests for an answer
 }
 
-type option func(*server.Config, *engine.Config)
+// ServeHTTP notes what is asked for on its way to the server.
+func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/v1/chat/completions" {
+		b, err := io.ReadAll(r.Body)
+		if err == nil {
+			select {
+			case s.bodies <- string(b):
+			default:
+			}
+		}
+		r.Body = io.NopCloser(bytes.NewReader(b))
+	}
+	s.api.ServeHTTP(w, r)
+}
+
+// body is the request that was sent last.
+func (s *site) body() (last string) {
+	for {
+		select {
+		case last = <-s.bodies:
+		default:
+			return last
+		}
+	}
+}
+
+type option func(*site, *server.Config, *engine.Config)
 
 func serve(t *testing.T, options ...option) *site {
 	t.Helper()
@@ -57,19 +89,26 @@ func serve(t *testing.T, options ...option) *site {
 	}
 	cfg := server.Config{Version: "test"}
 	ecfg := engine.Config{Blocks: 1024, Context: 8192, MaxBatch: 8, MaxQueue: 64, PrefixCache: true, EOG: tok.EOG()}
+	s := &site{bodies: make(chan string, 1000)}
 	for _, o := range options {
-		o(&cfg, &ecfg)
+		o(s, &cfg, &ecfg)
 	}
-	s := &site{actor: newActor(tok, ecfg.Blocks)}
+	s.actor = newActor(tok, ecfg.Blocks)
 	if s.engine, err = engine.New(s.actor, nil, ecfg); err != nil {
 		t.Fatal(err)
 	}
-	cfg.Model = &server.Deployment{
-		ID: "tiny", Path: "tiny.gguf", Created: time.Unix(1700000000, 0), CPU: "generic", Threads: 1, Engine: s.engine, Tokenizer: tok, Chat: tmpl,
-		Config:   model.Config{Arch: "llama", Quantization: "F32", Vocab: vocab, Dim: 64, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 32, FF: 96, Context: 8192, Params: 135_000_000},
-		Sampling: sample.Settings{Temperature: new(0.0), TopP: new(0.9)},
+	deploy := func(name string) *server.Deployment {
+		return &server.Deployment{
+			ID: name, Path: name + ".gguf", Created: time.Unix(1700000000, 0), CPU: "generic", Threads: 1, Engine: s.engine, Tokenizer: tok, Chat: tmpl,
+			Config:   model.Config{Arch: "llama", Quantization: "F32", Vocab: vocab, Dim: 64, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 32, FF: 96, Context: 8192, Params: 135_000_000},
+			Sampling: sample.Settings{Temperature: new(0.0), TopP: new(0.9)},
+		}
 	}
+	cfg.Model = deploy("tiny")
 	s.api = server.New(cfg)
+	for _, name := range s.also {
+		s.api.Attach(deploy(name))
+	}
 	s.listen(t, "127.0.0.1:0")
 	t.Cleanup(func() {
 		s.http.Close()
@@ -87,8 +126,24 @@ func (s *site) listen(t *testing.T, addr string) {
 	}
 	s.addr, s.url = l.Addr().String(), "http://"+l.Addr().String()+"/ui/"
 	s.http = s.api.HTTP("", nil)
+	s.http.Handler = s
 	go s.http.Serve(l)
 }
 
 // kill ends the server as a crash does: all connections break.
 func (s *site) kill() { s.http.Close() }
+
+func withContext(n int) option {
+	return func(_ *site, _ *server.Config, e *engine.Config) { e.Context = n }
+}
+
+func withKey(secret string) option {
+	return func(_ *site, c *server.Config, _ *engine.Config) {
+		c.Keys = access.NewRing([]access.Key{{Name: "test", Digest: access.Digest(secret), Scopes: access.Scopes()}})
+	}
+}
+
+// withModel attaches another model.
+func withModel(name string) option {
+	return func(s *site, _ *server.Config, _ *engine.Config) { s.also = append(s.also, name) }
+}

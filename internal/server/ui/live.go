@@ -2,6 +2,7 @@ package ui
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -149,7 +150,7 @@ func (w *watcher) fill(event *api.Live, m *serving.Deployment, takes *serving.Me
 	}
 	h := m.Engine.Histograms()
 	event.First, event.Between = histogram(h.FirstToken), histogram(h.Interval)
-	event.Memory = memory(takes)
+	event.Memory = memory(m, takes)
 	event.Queued = v.Queued
 	event.Blocks = runs(v)
 	event.Sequences = make([]api.Sequence, 0, len(v.Sequences))
@@ -224,10 +225,11 @@ func histogram(h *gauges.Histogram) api.Histogram {
 
 // memory is what the process holds, as far as the system says, and what of it the
 // model takes.
-func memory(takes *serving.Memory) api.Memory {
+func memory(m *serving.Deployment, takes *serving.Memory) api.Memory {
+	weights := cmp.Or(takes.Weights, uint64(m.Config.WeightBytes))
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(heap)
-	return api.Memory{Process: resident(), Weights: takes.Weights, Cache: takes.Cache, Heap: heap[0].Value.Uint64()}
+	return api.Memory{Process: resident(), Weights: weights, Cache: takes.Cache, Heap: heap[0].Value.Uint64()}
 }
 
 // resident is the memory of this process, or 0 where the system has no /proc.

@@ -117,7 +117,7 @@ func render(call *serving.Call) *serving.Error {
 		return serving.Bad("text", "text has %d bytes, at most %d are rendered at once", len(req.Text), maxRendered)
 	}
 	d := markdown.Render(req.Text, req.Done)
-	answer := api.Rendered{Closed: make([]api.Block, len(d.Closed)), Open: d.Open}
+	answer := api.Rendered{Closed: make([]api.Block, len(d.Closed)), Open: append([]string{}, d.Open...)}
 	for i, b := range d.Closed {
 		answer.Closed[i] = api.Block{HTML: b.HTML, Length: b.Units}
 	}

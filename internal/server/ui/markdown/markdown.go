@@ -32,7 +32,7 @@ type Block struct {
 // Document is a text that is being written.
 type Document struct {
 	Closed []Block
-	Open   string // HTML of what follows the closed blocks
+	Open   []string // HTML of each block after them, which may still become another
 }
 
 var converter = goldmark.New(
@@ -74,7 +74,7 @@ func Render(source string, whole bool) Document {
 		at = end
 	}
 	if !whole {
-		d.Open = all(src[at:])
+		d.Open = each(src[at:])
 	}
 	return d
 }
@@ -90,14 +90,15 @@ func start(src []byte, n ast.Node) int {
 	return bytes.LastIndexByte(src[:pos], '\n') + 1
 }
 
-// all is the HTML of a text's blocks together.
-func all(src []byte) string {
-	var b strings.Builder
+// each is the HTML of each block of a text.
+func each(src []byte) (list []string) {
 	root := parse(src)
 	for n := root.FirstChild(); n != nil; n = n.NextSibling() {
-		b.WriteString(blockHTML(src, n))
+		if text := blockHTML(src, n); text != "" {
+			list = append(list, text)
+		}
 	}
-	return b.String()
+	return list
 }
 
 // blockHTML renders one block.

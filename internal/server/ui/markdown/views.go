@@ -3,6 +3,7 @@ package markdown
 import (
 	"fmt"
 	"html"
+	"strings"
 
 	"github.com/yuin/goldmark/ast"
 	extast "github.com/yuin/goldmark/extension/ast"
@@ -139,7 +140,18 @@ func (v *views) formula(w util.BufWriter, _ []byte, n ast.Node, entering bool) (
 
 func (v *views) formulas(w util.BufWriter, src []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
 	if entering {
-		fmt.Fprintf(w, "<pre tabindex=\"0\" dir=\"ltr\"><code class=\"math\">%s</code></pre>\n", html.EscapeString(string(n.Lines().Value(src))))
+		fmt.Fprintf(w, "<pre tabindex=\"0\" dir=\"ltr\"><code class=\"math\">%s</code></pre>\n", html.EscapeString(undelimited(string(n.Lines().Value(src)))))
 	}
 	return ast.WalkSkipChildren, nil
+}
+
+// undelimited is a formula of several lines without what is around it.
+func undelimited(text string) string {
+	text = strings.TrimSpace(text)
+	for _, d := range [...][2]string{{"$$", "$$"}, {`\[`, `\]`}} {
+		if inner, ok := strings.CutPrefix(text, d[0]); ok {
+			return strings.Trim(strings.TrimSuffix(inner, d[1]), "\n") + "\n"
+		}
+	}
+	return text
 }

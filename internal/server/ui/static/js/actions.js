@@ -7,10 +7,11 @@ import * as store from "./store.js";
 
 // start writes into a node, and says what went wrong if nothing came.
 async function start(c, node, failed) {
+  const written = write(c, node); // from here on it counts as running
   changed("turns");
-  await kept(c);
+  kept(c);
   try {
-    await write(c, node);
+    await written;
   } catch (e) {
     failed();
     changed("turns");

@@ -102,7 +102,8 @@ function measure(node, { start, first, last, usage }) {
   const s = (node.stats = { ttft: first - start });
   if (!usage) return;
   Object.assign(s, { prompt: usage.prompt_tokens, cached: usage.prompt_tokens_details?.cached_tokens || 0, completion: usage.completion_tokens });
-  if (usage.completion_tokens > 1 && last > first) s.rate = (usage.completion_tokens - 1) / ((last - first) / 1000);
+  // Answers that came in one piece have no speed that could be seen from here.
+  if (usage.completion_tokens > 1 && last - first > 20) s.rate = (usage.completion_tokens - 1) / ((last - first) / 1000);
   const context = described()?.max_model_len;
   if (node.finish === "length" && context && usage.total_tokens >= context) node.finish = "context";
 }

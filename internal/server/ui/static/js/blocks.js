@@ -9,7 +9,7 @@ const pause = 80; // ms between two renderings at least
 
 export class Blocks {
   constructor(host, heard) {
-    Object.assign(this, { host, heard, source: "", closed: 0, over: false, shown: "", open: null });
+    Object.assign(this, { host, heard, source: "", closed: 0, over: false, shown: "", open: [] });
     this.settled = Promise.resolve();
   }
 
@@ -22,14 +22,15 @@ export class Blocks {
   }
 
   async #run() {
-    while (this.shown !== this.source + this.over) {
+    while (!this.ended && this.shown !== this.source + this.over) {
       const { source, over } = this;
       const begun = performance.now();
       const rest = source.slice(this.closed);
       try {
-        this.#apply(await api.render(rest, over), rest);
+        const rendered = await api.render(rest, over);
+        if (!this.ended) this.#apply(rendered);
       } catch {
-        this.#plain(rest);
+        if (!this.ended) this.#plain(rest);
       }
       this.shown = source + over;
       // Rendering may take a few percent of the time, not more.
@@ -38,40 +39,47 @@ export class Blocks {
     }
   }
 
-  #apply(rendered, rest) {
-    for (const block of rendered.closed) {
-      this.#show(block.html);
-      this.heard?.(this.open, true);
-      this.closed += block.length;
-      this.open = null;
-    }
-    if (rendered.open) {
-      this.#show(rendered.open);
-      this.heard?.(this.open, false);
-    } else if (this.open && this.over) {
-      this.open.remove();
-      this.open = null;
-    }
+  // end leaves the host to somebody else.
+  end() {
+    this.ended = true;
+    this.host.replaceChildren();
   }
 
-  #show(html) {
-    if (!this.open) {
-      this.open = document.createElement("div");
-      this.open.className = "block";
-      this.host.append(this.open);
+  #apply(rendered) {
+    for (const block of rendered.closed) {
+      this.#show(0, block.html);
+      this.heard?.(this.open[0], true);
+      this.closed += block.length;
+      this.open.shift();
     }
-    this.open.classList.remove("plain");
-    morph(this.open, fragment(html));
+    rendered.open.forEach((html, i) => {
+      this.#show(i, html);
+      if (i === 0) this.heard?.(this.open[i], false); // one after the other
+    });
+    for (const none of this.open.splice(rendered.open.length)) none.remove();
+  }
+
+  // show shows the open block of a number. An element stays the same block's when that
+  // is closed.
+  #show(i, html) {
+    if (!this.open[i]) {
+      this.open[i] = document.createElement("div");
+      this.open[i].className = "block";
+      this.host.append(this.open[i]);
+    }
+    this.open[i].classList.remove("plain");
+    morph(this.open[i], fragment(html));
   }
 
   // plain shows text as it is, where the server does not answer.
   #plain(rest) {
+    for (const one of this.open) one.remove();
+    this.open = [];
     if (!rest) return;
-    if (!this.open) {
-      this.open = document.createElement("div");
-      this.host.append(this.open);
-    }
-    this.open.className = "block plain";
-    this.open.textContent = rest;
+    const block = document.createElement("div");
+    block.className = "block plain";
+    block.textContent = rest;
+    this.open.push(block);
+    this.host.append(block);
   }
 }

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { $, el } from "./dom.js";
 import { drawBlocks } from "./livemap.js";
 import * as parts from "./liveparts.js";
+import { on as onChange, state } from "./state.js";
 
 let watching = null; // AbortController of the stream
 let wanted = false;
@@ -38,8 +39,13 @@ function take(e) {
   const rate = e.sequences?.length ? rates(e) : { generated: 0, prompt: 0 };
   if (e.totals) history.push({ time: e.time, totals: e.totals, ...rate });
   while (history.length && e.time - history[0].time > span * 1000) history.shift();
-  $("live-state").textContent = { ready: `${e.model} is ready`, loading: "The model is being loaded", restarting: "The engine is starting over", draining: "The server is shutting down" }[e.state];
+  $("live-state").textContent = { loaded: `${e.model} is loaded`, loading: "The model is being loaded", unloading: "The model is being unloaded", unloaded: `${e.model} is not loaded: a message to it loads it`, restarting: "The engine is starting over", draining: "The server is shutting down" }[e.state];
   if (!e.sequences) return;
+  draw(e, rate);
+  before = e;
+}
+
+function draw(e, rate) {
   parts.tiles($("tiles"), e, rate);
   parts.step(e);
   parts.sequences(e);
@@ -47,13 +53,17 @@ function take(e) {
   parts.sparkline(history, e.time, span);
   parts.latency(e);
   parts.falls(e);
-  before = e;
 }
+
+// Colours that are not the style sheet's follow the theme, too.
+const recolour = () => { if (before && watching) draw(before, history.at(-1)); };
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+onChange("theme", recolour);
 
 async function watch(signal) {
   while (!signal.aborted) {
     try {
-      for await (const data of api.events(await api.ask("/ui/live", undefined, signal))) take(JSON.parse(data));
+      for await (const data of api.events(await api.ask("/ui/live?model=" + encodeURIComponent(state.model), undefined, signal))) take(JSON.parse(data));
     } catch (e) {
       if (signal.aborted) return;
       $("live-state").textContent = e.status === 401 ? "The server wants an API key: see the settings" : e.status ? e.message : "The server cannot be reached";
@@ -78,4 +88,12 @@ export function show(on) {
   }
 }
 
+onChange("model", () => {
+  if (!watching) return;
+  show(false);
+  wanted = true;
+  show(true);
+});
 document.addEventListener("visibilitychange", () => show(wanted));
+
+export const watches = () => watching !== null;

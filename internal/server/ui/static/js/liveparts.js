@@ -80,7 +80,7 @@ const columns = ["Request", "Phase", "Prompt", "", "Generated", "Rows", "Blocks"
 export function sequences(e) {
   const host = $("sequences");
   if (!host.firstChild) {
-    host.append(el("div", { class: "grid-wrap", tabindex: "0", role: "region", "aria-labelledby": "sequences-title" },
+    host.append(el("div", { class: "grid-wrap", tabindex: "0", role: "group", "aria-label": "Table of the sequences" },
       el("table", {}, el("thead", {}, el("tr", {}, ...columns.map((c, i) => (c ? el("th", { scope: "col", class: i > 3 ? "num" : undefined }, c) : el("td"))))), el("tbody"))),
       el("p", { class: "empty" }));
   }

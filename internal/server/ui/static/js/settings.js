@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { $, el } from "./dom.js";
 import { fields, problem } from "./options.js";
-import { kept, on, state } from "./state.js";
+import { changed, kept, on, state } from "./state.js";
 
 let opener = null;
 
@@ -107,6 +107,7 @@ export function start(models) {
   $("theme").value = theme;
   $("theme").addEventListener("change", () => {
     themed($("theme").value);
+    changed("theme");
     try { localStorage.setItem("penstock.theme", $("theme").value); } catch { /* storage is off */ }
   });
   $("key").value = api.apiKey();

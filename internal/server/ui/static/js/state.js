@@ -1,6 +1,7 @@
 // What the modules of the page share: the conversation that is open, the models, and
 // the answers that are being written.
 
+import { toast } from "./dom.js";
 import * as store from "./store.js";
 
 export const state = {
@@ -23,7 +24,11 @@ export const described = () => state.models.find((m) => m.id === state.model);
 export async function kept(c, touched = true) {
   if (!c.nodes.length) return;
   if (touched) c.updated = Date.now();
-  await store.save(c);
+  try {
+    await store.save(c);
+  } catch (e) {
+    return toast("The conversation could not be saved: " + e.message);
+  }
   changed("list");
   store.channel?.postMessage("list");
 }

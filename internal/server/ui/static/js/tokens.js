@@ -39,8 +39,12 @@ export function tokensView(view, node) {
     }
     e.preventDefault();
   });
-  view.said.addEventListener("pointerover", (e) => {
-    if (e.pointerType === "mouse" && e.target.classList.contains("tok")) peek(e.target, view.node);
+  // A mouse that rests while tokens move below it asks for nothing.
+  let last = null;
+  view.said.addEventListener("pointermove", (e) => {
+    const moved = last && (last.x !== e.clientX || last.y !== e.clientY);
+    last = { x: e.clientX, y: e.clientY };
+    if (moved && e.pointerType === "mouse" && e.target.classList.contains("tok")) peek(e.target, view.node);
   });
 }
 
@@ -79,16 +83,20 @@ function fill(span, node, at) {
   }));
   pop.hidden = false;
   const box = span.getBoundingClientRect(), size = pop.getBoundingClientRect();
-  const below = box.bottom + 6 + size.height < innerHeight;
+  const above = box.top - size.height - 3 > 60; // else it would cover what comes after the answer
   pop.style.left = Math.max(8, Math.min(box.left, innerWidth - size.width - 8)) + "px";
-  pop.style.top = Math.max(8, below ? box.bottom + 6 : box.top - size.height - 6) + "px";
+  pop.style.top = (above ? box.top - size.height - 3 : Math.min(box.bottom + 3, innerHeight - size.height - 8)) + "px";
 }
 
 export function start() {
   const pop = $("tokens-pop");
   document.addEventListener("pointerdown", (e) => { if (!pop.hidden && !pop.contains(e.target)) close(); });
+  // The mouse has a moment to come from the token to its alternatives.
+  let leaving = 0;
   document.addEventListener("pointerover", (e) => {
-    if (!pinned && !pop.hidden && !pop.contains(e.target) && !e.target.classList?.contains("tok")) pop.hidden = true;
+    clearTimeout(leaving);
+    if (pinned || pop.hidden || pop.contains(e.target) || e.target.classList?.contains("tok")) return;
+    leaving = setTimeout(() => { if (!pinned) pop.hidden = true; }, 250);
   });
   pop.addEventListener("keydown", (e) => {
     const all = [...pop.querySelectorAll("button:not(:disabled)")];

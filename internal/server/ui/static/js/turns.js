@@ -53,8 +53,10 @@ class View {
       if (writing && this.blocks.over) this.resume();
       this.thoughts();
       this.progress();
-      if (this.asTokens()) tokensView(this, n);
-      else this.blocks.update(n.content, !writing);
+      if (this.asTokens()) {
+        if (!this.blocks.ended) this.blocks.end();
+        tokensView(this, n);
+      } else this.blocks.update(n.content, !writing);
       this.callsChanged();
     }
     this.endChanged();
@@ -65,7 +67,7 @@ class View {
   // grow.
   resume() {
     const heard = this.blocks.heard;
-    this.said.replaceChildren();
+    this.blocks.end();
     this.blocks = new Blocks(this.said, undefined);
     this.blocks.update(this.node.content, false).then(() => { this.blocks.heard = heard; });
   }
@@ -146,7 +148,7 @@ class View {
 
   buttons(siblings) {
     const n = this.node, list = [], i = siblings.indexOf(n), busy = Boolean(running());
-    const button = (act, text, label, click, off) => el("button", { class: "quiet", type: "button", "data-act": act, "aria-label": label, title: label, disabled: off, onclick: click }, text);
+    const button = (act, text, label, click, off) => el("button", { class: "quiet", type: "button", "data-act": act, "aria-label": /\w/.test(text) ? undefined : label, title: label, disabled: off, onclick: click }, text);
     if (siblings.length > 1) {
       list.push(el("span", { class: "branches" },
         button("back", "‹", "Previous version", () => go(siblings[i - 1]), i === 0), `${i + 1}/${siblings.length}`,
@@ -166,7 +168,7 @@ class View {
   toggle() {
     const n = this.node;
     n.seen = n.seen === "tokens" ? undefined : "tokens";
-    this.said.replaceChildren();
+    this.blocks.end();
     this.said.classList.remove("tokens");
     this.blocks = new Blocks(this.said);
     this.update();
