@@ -59,14 +59,11 @@ const (
 	expected = 2048
 )
 
-func newGuesser(e *Engine, r Request) *guesser {
-	grow := r.MaxTokens
-	if grow < 0 || grow > expected {
-		grow = expected
-	}
-	g := &guesser{index: draft.New(min(len(r.Prompt)+grow, e.cfg.Context, remembered)), record: draft.NewRecord()}
-	g.index.Guess(r.Prompt, nil) // it takes the prompt in here, not in a step
-	return g
+// newGuesser makes a guesser when the first guess is asked for: so there are no more of
+// them than sequences that run, and none where streams leave no rows for guesses.
+func newGuesser(seq *sched.Seq) *guesser {
+	window := min(seq.Prompt()+min(seq.Limit(), expected), remembered)
+	return &guesser{index: draft.New(window), record: draft.NewRecord()}
 }
 
 // next learns from what has become of the last guess, and makes the next.
@@ -104,8 +101,11 @@ func (e *Engine) propose() {
 	start := time.Now()
 	d.asks, d.asking = d.asks[:0], d.asking[:0]
 	for _, s := range e.streams {
-		if s.guesser == nil || !s.seq.Streams() {
+		if s.request.NoGuesses || !s.seq.Streams() {
 			continue
+		}
+		if s.guesser == nil {
+			s.guesser = newGuesser(s.seq)
 		}
 		s.guesser.next(s.seq.Tokens())
 		if ask := e.ask(s); ask.Most > 0 {

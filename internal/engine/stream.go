@@ -33,7 +33,7 @@ type Stream struct {
 
 	constraint *constrained // nil: none
 	pooled     *pooled      // nil: it wants tokens, not an embedding
-	guesser    *guesser     // nil: its tokens are not guessed
+	guesser    *guesser     // nil: none of its tokens was guessed yet
 
 	// The engine's.
 	seq     *sched.Seq
@@ -82,9 +82,6 @@ func newStream(e *Engine, r Request) *Stream {
 	}
 	if r.Pooling != model.NoPooling {
 		s.pooled = newPooled(e.x.(stater).Dim())
-	}
-	if e.cfg.Speculate && !r.NoGuesses && r.MaxTokens != 0 && r.MaxTokens != 1 {
-		s.guesser = newGuesser(e, r)
 	}
 	s.tail = s.newChunk(min(max(expect, 1), chunkTokens))
 	s.head = s.tail
