@@ -29,6 +29,16 @@ type Constraint interface {
 	Accept(token int32) (forced []int32, err error)
 }
 
+// quickConstraint is a Constraint that mostly knows all about a token at once.
+type quickConstraint interface {
+	Constraint
+	// Quick is Accept and then Prepare, with the tokens that may still be generated
+	// behind the one that it is told, if both take no work: ok is false where they
+	// would, and then nothing was done. The step calls it in place. It must not wait
+	// or allocate.
+	Quick(token int32, left int) (forced []int32, ok bool)
+}
+
 const (
 	// constraintWait is how long a step waits for constraints. A sequence whose
 	// constraint is not prepared by then gets no token in this step: a hard
@@ -55,7 +65,8 @@ const (
 // results once phase says that they are there.
 type constrained struct {
 	Constraint
-	asked   chan struct{} // capacity 1: never blocks the step; closed at the stream's end
+	quick   quickConstraint // the same one, if it is one
+	asked   chan struct{}   // capacity 1: never blocks the step; closed at the stream's end
 	phase   atomic.Int32
 	token   int32 // to accept; -1: none, at the beginning
 	left    int   // tokens that may be generated behind it
@@ -95,6 +106,7 @@ func (p *constrained) accept(constraint func() Constraint) (err error) {
 	p.forced = nil
 	if p.Constraint == nil {
 		p.Constraint = constraint()
+		p.quick, _ = p.Constraint.(quickConstraint)
 	}
 	if p.token < 0 {
 		return nil
@@ -120,6 +132,18 @@ func (p *constrained) ask(token int32, left int) {
 	p.token, p.left, p.given = token, left, false
 	p.phase.Store(working)
 	p.asked <- struct{}{}
+}
+
+// hurry has a token accepted and the one behind it prepared at once, if that takes no
+// work, and returns what must follow the token. The goroutine is not needed then.
+func (p *constrained) hurry(token int32, left int) (forced []int32, ok bool) {
+	if p.quick == nil {
+		return nil, false
+	}
+	if forced, ok = p.quick.Quick(token, left); ok {
+		p.token, p.left, p.forced, p.given = token, left, forced, true
+	}
+	return forced, ok
 }
 
 // known reports whether it is known what must follow the last token.

@@ -274,14 +274,20 @@ func (it *item) constrained(s *Stream, in sample.Input, with *sample.Sampler, wa
 		return
 	}
 	in.Allowed = c.Allowed()
-	if it.err = with.Sample(in, &it.out); it.err == nil {
-		it.left = s.seq.Prompt() + s.seq.Limit() - len(in.History) - 1
-		it.slow = c.slowest > quick
+	if it.err = with.Sample(in, &it.out); it.err != nil {
+		return
 	}
+	left := s.seq.Prompt() + s.seq.Limit() - len(in.History) - 1
+	if left > 0 {
+		if it.forced, it.settled = c.hurry(it.out.Token, left); it.settled {
+			return
+		}
+	}
+	it.left, it.slow = left, c.slowest > quick
 }
 
-// constrain tells the constraints what was sampled, and takes along what they say
-// must follow, as far as they say so at once. Their goroutines get the processor of
+// constrain tells the constraints what was sampled, but for those that were quick
+// about it, and takes along what they say must follow, as far as they say so at once. Their goroutines get the processor of
 // the step for that, but for the ones that are known to be slow; what is found out
 // later is for the next step.
 func (e *Engine) constrain(wait deadline) {

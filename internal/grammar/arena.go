@@ -40,7 +40,8 @@ type config struct {
 	row      []int32 // [classes] the states behind them; nil: none is computed
 	complete bool    // the text may end here
 	dist     int32   // least bytes to the end of the text, or a bound of it
-	mask     *mask
+	mask     *mask   // nil: not computed
+	forced   *run    // what must follow, in tokens; nil: not computed
 }
 
 // The first states of every arena, and what a row holds that is not computed yet.

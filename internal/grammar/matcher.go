@@ -105,23 +105,12 @@ func (m *Matcher) Allowed(left int) (bits []uint64, err error) {
 	}
 	err = m.run(func(a *arena) error {
 		e := a.maskOf(m.state(), m.bits)
-		limit := left - 1
-		if len(m.v.ends) > 0 {
-			limit-- // the token that ends the text
-		}
-		switch {
-		case left >= 0 && int(e.worst) > limit:
+		if limit := m.inTime(left); left >= 0 && int(e.worst) > limit {
 			a.within(m.state(), int32(max(limit, -1)), m.bits)
 			bits = m.bits
-		case e.bits != nil:
-			bits = e.bits
-		default:
-			clear(m.bits)
-			for _, t := range e.few {
-				setBit(m.bits, t)
-			}
-			bits = m.bits
+			return nil
 		}
+		bits = m.bitsOf(e)
 		return nil
 	})
 	return bits, err
@@ -260,7 +249,29 @@ func (a *arena) only(id int32) (only byte, next int32) {
 // tokens those are dropped at whose beginning a longer token could cross the end of
 // what is forced, because the model might choose that one. A model that was asked
 // for every token could spell the same text in another way.
-func (m *Matcher) ForcedTokens(encode func(text []byte) []int32) ([]int32, error) {
+//
+// They are kept with the state. encode must be the same function for all texts of a
+// Vocabulary.
+func (m *Matcher) ForcedTokens(encode func(text []byte) []int32) (tokens []int32, err error) {
+	if m.ended {
+		return nil, nil
+	}
+	known := false
+	m.read(func(c *config) bool { tokens, known = c.forced.tokens(); return known })
+	if known {
+		return tokens, nil
+	}
+	if tokens, err = m.forcedTokens(encode); err != nil {
+		return nil, err
+	}
+	m.a.mu.Lock()
+	defer m.a.mu.Unlock()
+	m.a.configs[m.state()].forced = (*run)(&tokens)
+	m.a.used += 4*len(tokens) + 32
+	return tokens, nil
+}
+
+func (m *Matcher) forcedTokens(encode func(text []byte) []int32) ([]int32, error) {
 	forced, err := m.Forced()
 	if err != nil || len(forced) == 0 {
 		return nil, err

@@ -20,6 +20,7 @@ type Vocabulary struct {
 	reach   int        // most bytes before a control character in a token of rest
 	twins   [][2]int32 // tokens with the same bytes: the first one, another one
 	sorted  []int32    // tokens by their bytes, once each
+	all     []uint64   // the tokens that a text may have, and those that end it
 	idle    scratches
 }
 
@@ -99,6 +100,10 @@ func NewVocabulary(pieces [][]byte, ends []int32) *Vocabulary {
 			order = append(order, int32(t))
 			v.deepest = max(v.deepest, len(p))
 		}
+	}
+	v.all = make([]uint64, v.words)
+	for _, t := range slices.Concat(order, v.ends) {
+		setBit(v.all, t)
 	}
 	slices.SortStableFunc(order, func(a, b int32) int { return bytes.Compare(v.pieces[a], v.pieces[b]) })
 	parts := make([][]int32, len(classes)+1) // slices, rest

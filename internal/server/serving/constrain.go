@@ -29,63 +29,61 @@ func (d *Deployment) constraint(j *Job) func() engine.Constraint {
 	}
 	v := d.vocabulary()
 	return func() engine.Constraint {
-		c := &obedience{matcher: j.grammar.Matcher(v), encode: d.encodeForced, free: d.grammars.free, budget: thinks(), least: j.Params.MinTokens}
+		c := &obedience{Follower: j.grammar.Follow(v, d.encodeForced), budget: thinks(), least: j.Params.MinTokens}
 		if j.IgnoreEOS {
 			c.least = math.MaxInt
 		}
 		if c.least > 0 {
-			c.ends, c.open = slices.Concat(d.Tokenizer.EOG(), j.StopTokens), make([]uint64, len(c.free))
+			c.ends, c.open = slices.Concat(d.Tokenizer.EOG(), j.StopTokens), make([]uint64, (d.Tokenizer.Vocab()+63)/64)
 		}
 		return c
 	}
 }
 
-// obedience has the engine obey a grammar, and a budget of reasoning.
+// obedience has the engine obey a grammar, a budget of reasoning and a least length.
 type obedience struct {
-	budget  *thinkingBudget // nil: none
-	matcher *grammar.Matcher
-	encode  func(text []byte) []int32
-	free    []uint64 // all tokens that a text may have
-	mask    []uint64 // nil: any
+	*grammar.Follower
+	budget *thinkingBudget // nil: none
 
 	least int      // tokens before which the answer ends only where nothing else may follow
 	count int      // tokens so far
 	ends  []int32  // that end the answer
-	open  []uint64 // mask without them
+	open  []uint64 // what may come, without them
+	held  bool     // open holds
 }
 
 // Prepare finds the tokens that may come next.
-func (c *obedience) Prepare(left int) (err error) {
-	c.mask, err = c.matcher.Allowed(left)
-	if err == nil && c.count < c.least {
-		c.goOn()
-	}
-	if err == nil && slices.Equal(c.mask, c.free) {
-		c.mask = nil // spares the engine the masking
-	}
+func (c *obedience) Prepare(left int) error {
+	err := c.Follower.Prepare(left)
+	c.held = err == nil && c.count < c.least && c.goOn()
 	return err
 }
 
-// goOn takes the tokens that end the answer out of the mask, unless there are no
-// others.
-func (c *obedience) goOn() {
-	copy(c.open, c.mask)
+// goOn makes open of what may come without the tokens that end the answer, and reports
+// whether there are any.
+func (c *obedience) goOn() bool {
+	mask := c.Follower.Allowed()
+	if mask == nil {
+		mask = c.Follower.Any()
+	}
+	copy(c.open, mask)
 	for _, t := range c.ends {
 		c.open[t/64] &^= 1 << (t % 64)
 	}
-	if slices.ContainsFunc(c.open, func(bits uint64) bool { return bits != 0 }) {
-		c.mask = c.open
-	}
+	return slices.ContainsFunc(c.open, func(bits uint64) bool { return bits != 0 })
 }
 
-// Allowed returns what Prepare found, unless the model has thought for too long.
+// Allowed returns what may come, unless the model has thought for too long.
 func (c *obedience) Allowed() []uint64 {
 	if c.budget != nil {
 		if closing := c.budget.Allowed(); closing != nil {
 			return closing
 		}
 	}
-	return c.mask
+	if c.held {
+		return c.open
+	}
+	return c.Follower.Allowed()
 }
 
 // Accept takes a token, and returns those that must follow it.
@@ -93,27 +91,34 @@ func (c *obedience) Accept(token int32) (forced []int32, err error) {
 	if err := c.take(token); err != nil {
 		return nil, err
 	}
-	forced, err = c.matcher.ForcedTokens(c.encode)
-	if err != nil {
+	if forced, err = c.Follower.Accept(token); err != nil {
 		return nil, err
 	}
-	for i, t := range forced {
-		if c.take(t) != nil {
-			return forced[:i], nil
+	for _, t := range forced {
+		if err := c.take(t); err != nil {
+			return nil, err
 		}
 	}
 	return forced, nil
 }
 
-func (c *obedience) take(token int32) error {
+// take counts a token.
+func (c *obedience) take(token int32) (err error) {
 	c.count++
 	if c.budget != nil {
-		if _, err := c.budget.Accept(token); err != nil {
-			return err
-		}
+		_, err = c.budget.Accept(token)
 	}
-	if c.mask == nil && c.free[token/64]>>(token%64)&1 == 0 {
-		return nil // no text, where anything may come
+	return err
+}
+
+// Quick takes a token at once where that takes no work. While the model thinks, or the
+// answer may not end yet, it does not.
+func (c *obedience) Quick(token int32, left int) (forced []int32, ok bool) {
+	if c.budget != nil && !c.budget.over || c.count < c.least {
+		return nil, false
 	}
-	return c.matcher.Accept(token)
+	if forced, ok = c.Follower.Quick(token, left); ok {
+		c.count, c.held = c.count+1+len(forced), false
+	}
+	return forced, ok
 }

@@ -20,7 +20,6 @@ type grammars struct {
 	recent []*compiled // the latest last
 	once   sync.Once
 	vocab  *grammar.Vocabulary
-	free   []uint64 // bits of all tokens that a text may have
 	marks  map[string]int32
 	most   int // bytes of the longest mark
 }
@@ -165,7 +164,6 @@ func (d *Deployment) vocabulary() *grammar.Vocabulary {
 	r.once.Do(func() {
 		pieces := make([][]byte, d.Tokenizer.Vocab())
 		r.marks = map[string]int32{}
-		r.free = make([]uint64, (len(pieces)+63)/64)
 		for i := range pieces {
 			id := int32(i)
 			piece := d.Tokenizer.Piece(id)
@@ -181,14 +179,8 @@ func (d *Deployment) vocabulary() *grammar.Vocabulary {
 			default:
 				pieces[id] = piece
 			}
-			if len(pieces[id]) > 0 {
-				r.free[id/64] |= 1 << (id % 64)
-			}
 		}
 		r.vocab = grammar.NewVocabulary(pieces, d.Tokenizer.EOG())
-		for _, id := range d.Tokenizer.EOG() {
-			r.free[id/64] |= 1 << (id % 64)
-		}
 	})
 	return r.vocab
 }
