@@ -143,6 +143,12 @@ site: ## the documents as a static site in bin/site, without a warning or a dead
 	bench/peers.sh $(PEERS) site
 	docs/site/build.sh $(PEERS)/site/bin/python
 
+soak: build ## a server under everything at once: protocols, models, clients that leave, bursts, reloads (10 minutes; ARGS="--minutes 2" is less)
+	test/soak/soak.py $(BIN) $(ARGS)
+
+hold: build ## 1,000 connections, 64 of which stream, and /livez all the while (5 minutes)
+	test/soak/soak.py $(BIN) --hold $(ARGS)
+
 scale: build ## two and four servers behind vllm-router and smg: prefix hits, throughput, a server killed under load (5 minutes)
 	bench/peers.sh $(PEERS) routers
 	test/scale/run.py $(BIN) $(PEERS) $(ARGS)
