@@ -120,6 +120,7 @@ func (s *Store) find(ref reference) (path string, ok bool, err error) {
 		}
 		return ref.file, true, nil
 	case huggingFace:
+		ref.file = first(ref.file)
 		if !isGGUF(ref.file) && s.NoRoot == nil { // a tag, or nothing: see what there is
 			files := s.filesIn(ref.dir())
 			if len(files) == 0 {
@@ -166,7 +167,7 @@ func (s *Store) Pull(ctx context.Context, name string, progress Progress) (strin
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
-	path, err := s.complete(ctx, job, progress)
+	path, err := s.completeAll(ctx, job, progress)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", name, diagnose(err, s.Root))
 	}
@@ -186,7 +187,7 @@ func (s *Store) List() ([]Stored, error) {
 		if err != nil {
 			continue // removed by another process
 		}
-		entries = append(entries, Stored{name, s.longName(files[i]), path, info.Size(), readDigest(path), info.ModTime()})
+		entries = append(entries, Stored{name, s.longName(files[i]), path, sizeOfModel(path), readDigest(path), info.ModTime()})
 	}
 	slices.SortFunc(entries, func(a, b Stored) int { return strings.Compare(a.Name, b.Name) })
 	return entries, nil
@@ -211,10 +212,11 @@ func (s *Store) filesIn(dir string) []string {
 		}
 		return nil
 	})
-	return files
+	return models(files)
 }
 
-// Remove deletes a model and what is left of an interrupted pull of it.
+// Remove deletes a model, with all its parts, and what is left of an interrupted pull
+// of it.
 func (s *Store) Remove(name string) error {
 	ref, err := s.parse(name)
 	if err != nil {
@@ -238,20 +240,36 @@ func (s *Store) Remove(name string) error {
 		}
 		target = s.at(ref.stored()) // perhaps there is a part of it
 	}
-	os.RemoveAll(s.work(filepath.Base(target)))
+	files := parts(target)
+	if files == nil {
+		files = []string{target}
+	}
 	removed := false
-	for _, suffix := range []string{"", digestSuffix, partSuffix, partSuffix + etagSuffix} {
-		err := os.Remove(target + suffix)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, file := range files {
+		some, err := s.removeFile(file)
+		if err != nil {
 			return err
 		}
-		removed = removed || err == nil
+		removed = removed || some
 	}
 	if !removed {
 		return fmt.Errorf("%s: %w", name, ErrNotFetched)
 	}
 	s.prune(filepath.Dir(target))
 	return nil
+}
+
+// removeFile deletes a file and what belongs to it, and reports whether there was any.
+func (s *Store) removeFile(target string) (removed bool, err error) {
+	os.RemoveAll(s.work(filepath.Base(target)))
+	for _, suffix := range []string{"", digestSuffix, partSuffix, partSuffix + etagSuffix} {
+		err := os.Remove(target + suffix)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return removed, err
+		}
+		removed = removed || err == nil
+	}
+	return removed, nil
 }
 
 // prune deletes dir and its parents as long as they are empty and below the root.

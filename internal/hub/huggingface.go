@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -22,11 +21,11 @@ type repoFile struct {
 	} `json:"lfs"`
 }
 
-// locate finds the file of a repository that ref means.
-func (s *Store) locate(ctx context.Context, ref reference) (repoFile, error) {
+// locate finds the file of a repository that ref means, or all parts of a split one.
+func (s *Store) locate(ctx context.Context, ref reference) ([]repoFile, error) {
 	files, err := s.listRepository(ctx, ref.repo, s.retry)
 	if err != nil {
-		return repoFile{}, diagnose(err, s.Root)
+		return nil, diagnose(err, s.Root)
 	}
 	var names []string
 	for _, f := range files {
@@ -36,10 +35,9 @@ func (s *Store) locate(ctx context.Context, ref reference) (repoFile, error) {
 	}
 	name, err := choose(names, ref.file)
 	if err != nil {
-		return repoFile{}, err
+		return nil, err
 	}
-	i := slices.IndexFunc(files, func(f repoFile) bool { return f.Path == name })
-	return files[i], nil
+	return located(slices.DeleteFunc(files, func(f repoFile) bool { return !slices.Contains(names, f.Path) }), name)
 }
 
 // fetchPinned downloads the repository's copy of a file of the catalogue, after
@@ -85,13 +83,12 @@ func (s *Store) fileURL(repo, file string) string {
 // nearly as good as the original.
 var preferred = []string{"Q4_K_M", "Q4_0", "Q4_1", "Q4_K_S", "Q5_K_M", "Q8_0", "F16"}
 
-var splitFile = regexp.MustCompile(`-\d{5}-of-\d{5}\.gguf$`)
-
 // choose picks the file that want means. want is a path, a base name, or a tag
 // such as Q8_0 with which the name ends; if it is empty, a preferred format is
-// taken.
+// taken. Of a split model it picks the first part.
 func choose(files []string, want string) (string, error) {
-	files = slices.DeleteFunc(slices.Clone(files), func(f string) bool {
+	want = first(want)
+	files = slices.DeleteFunc(models(files), func(f string) bool {
 		return strings.HasPrefix(strings.ToLower(path.Base(f)), "mmproj") // a vision projector, not a model
 	})
 	if len(files) == 0 {
@@ -114,9 +111,6 @@ func choose(files []string, want string) (string, error) {
 		}
 		return "", fmt.Errorf("%sname one as hf.co/ORG/REPO:FILE: %s", problem, strings.Join(abridged(files), ", "))
 	}
-	if splitFile.MatchString(found[0]) {
-		return "", fmt.Errorf("%s is one of several parts of a model, which is not supported: choose a smaller format, or join them with llama-gguf-split --merge", found[0])
-	}
 	return found[0], nil
 }
 
@@ -129,7 +123,7 @@ func matching(files []string, want string) []string {
 	var found []string
 	for _, f := range files {
 		base := strings.ToLower(path.Base(f))
-		stem, tag := strings.TrimSuffix(base, ".gguf"), strings.ToLower(want)
+		stem, tag := strings.TrimSuffix(partName.ReplaceAllString(base, ".gguf"), ".gguf"), strings.ToLower(want)
 		rest, tagged := strings.CutSuffix(stem, tag)
 		if base == tag || tagged && (rest == "" || strings.ContainsRune("-._", rune(rest[len(rest)-1]))) {
 			found = append(found, f)

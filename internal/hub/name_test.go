@@ -214,6 +214,7 @@ func TestLookup(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	several := []string{"m-Q2_K.gguf", "m-Q4_K_M.gguf", "m-q8_0.gguf", "mmproj-m-f16.gguf", "sub/m-IQ4_XS.gguf"}
+	split := []string{"m-Q8_0-00001-of-00002.gguf", "m-Q8_0-00002-of-00002.gguf"}
 	for _, c := range []struct {
 		files []string
 		want  string
@@ -233,7 +234,10 @@ func TestChoose(t *testing.T) {
 		{[]string{"a-q8_0.gguf", "a-q4_0.gguf"}, "", "a-q4_0.gguf", ""},
 		{[]string{"mmproj.gguf"}, "", "", "has no .gguf file"},
 		{nil, "Q8_0", "", "has no .gguf file"},
-		{[]string{"m-Q8_0-00001-of-00002.gguf"}, "", "", "one of several parts"},
+		{split, "", "m-Q8_0-00001-of-00002.gguf", ""},
+		{split, "Q8_0", "m-Q8_0-00001-of-00002.gguf", ""},
+		{split, "m-Q8_0-00002-of-00002.gguf", "m-Q8_0-00001-of-00002.gguf", ""},
+		{split[1:], "", "", "has no .gguf file"},
 	} {
 		got, err := choose(c.files, c.want)
 		if got != c.file || c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {

@@ -35,6 +35,9 @@ type job struct {
 	size    int64  // -1 if it is not known
 	sha256  string // empty if it is not known
 	sources []source
+
+	part bool  // it is a part of a split model
+	rest []job // the other parts, if it is the first
 }
 
 // source is a place that has the file. Its fetch brings part, which may hold the
@@ -51,20 +54,32 @@ func (s *Store) plan(ctx context.Context, ref reference) (job, error) {
 		e := s.models[i]
 		return job{stored: ref.stored(), size: e.Size, sha256: e.SHA256, sources: s.sources(e)}, nil
 	}
-	j := job{size: -1, sha256: ref.sha256}
-	if ref.kind == huggingFace {
-		file, err := s.locate(ctx, ref)
-		if err != nil {
-			return job{}, err
-		}
-		ref.file, ref.url = file.Path, s.fileURL(ref.repo, file.Path)
-		j.size, j.sha256 = file.Size, file.LFS.OID
+	if ref.kind != huggingFace {
+		return s.planFile(ref, -1, ref.sha256), nil
 	}
-	j.stored = ref.stored()
-	j.sources = []source{{name: ref.url, fetch: func(ctx context.Context, part string, p retryPolicy, progress Progress) error {
-		return s.download(ctx, remote{ref.url, j.size, j.sha256, p}, part, progress)
-	}}}
+	files, err := s.locate(ctx, ref)
+	if err != nil {
+		return job{}, err
+	}
+	var jobs []job
+	for _, file := range files {
+		ref.file, ref.url = file.Path, s.fileURL(ref.repo, file.Path)
+		j := s.planFile(ref, file.Size, file.LFS.OID)
+		j.part = len(files) > 1
+		jobs = append(jobs, j)
+	}
+	j := jobs[0]
+	j.rest = jobs[1:]
 	return j, nil
+}
+
+// planFile is the job for one file of a known address.
+func (s *Store) planFile(ref reference, size int64, sha256 string) job {
+	j := job{stored: ref.stored(), size: size, sha256: sha256}
+	j.sources = []source{{name: ref.url, fetch: func(ctx context.Context, part string, p retryPolicy, progress Progress) error {
+		return s.download(ctx, remote{ref.url, size, sha256, p}, part, progress)
+	}}}
+	return j
 }
 
 // sources are the places that may have a model of the catalogue, in the order in
@@ -90,6 +105,20 @@ func (s *Store) sources(e Entry) []source {
 		}})
 	}
 	return sources
+}
+
+// completeAll brings all parts of a model into the store, the first one last.
+func (s *Store) completeAll(ctx context.Context, j job, progress Progress) (string, error) {
+	for _, part := range j.rest {
+		if _, err := s.complete(ctx, part, progress); err != nil {
+			return "", fmt.Errorf("%s: %w", path.Base(part.stored), err)
+		}
+	}
+	target, err := s.complete(ctx, j, progress)
+	if err == nil && j.part {
+		err = checkWhole(target)
+	}
+	return target, err
 }
 
 // complete brings the job's file into the store: fetched by us, or by another
@@ -200,20 +229,30 @@ func (s *Store) fetchAndVerify(ctx context.Context, j job, a attempt, progress P
 		discard(part)
 		return fmt.Errorf("%w: its SHA-256 is %s, not %s; what was fetched has been deleted, try again", errWrongDigest, sum, j.sha256)
 	}
-	f, err := gguf.Open(part)
-	if err != nil {
+	if err := checkFetched(part, j.part); err != nil {
 		discard(part)
-		var format *gguf.FormatError
-		if errors.As(err, &format) {
-			err = explainedError{format.Problem(), err} // without the name of the unfinished file
-		}
 		return fmt.Errorf("what was fetched is no model, and has been deleted: %w", err)
 	}
-	f.Close()
 	os.Remove(part + etagSuffix)
 	target := strings.TrimSuffix(part, partSuffix)
 	line := sum + "  " + filepath.Base(target) + "\n"
 	return os.WriteFile(target+digestSuffix, []byte(line), 0o644)
+}
+
+// checkFetched refuses a file that is no model, or no part of one.
+func checkFetched(path string, part bool) error {
+	if part {
+		return checkPart(path)
+	}
+	f, err := gguf.Open(path)
+	var format *gguf.FormatError
+	switch {
+	case errors.As(err, &format):
+		return explainedError{format.Problem(), err} // without the name of the unfinished file
+	case err != nil:
+		return err
+	}
+	return f.Close()
 }
 
 func discard(part string) {
