@@ -76,11 +76,34 @@ func (c *Costs) Of(rows int) float64 {
 		part := float64(edges[at]-edges[below]) / float64(edges[above]-edges[below])
 		return c.seconds[below] + part*(c.seconds[above]-c.seconds[below])
 	case below >= 0:
-		return c.seconds[below] * usual[at] / usual[below]
+		return max(c.seconds[below]*usual[at]/usual[below], c.beyond(at, below))
 	case above < len(edges):
 		return c.seconds[above] * usual[at] / usual[above]
 	}
 	return usual[at]
+}
+
+// beyond continues the line through the two largest classes below that are known: where
+// few rows cost much, many are not worth trying.
+func (c *Costs) beyond(at, below int) float64 {
+	for i := below - 1; i >= 0; i-- {
+		if c.seconds[i] > 0 {
+			slope := (c.seconds[below] - c.seconds[i]) / float64(edges[below]-edges[i])
+			return c.seconds[below] + slope*float64(edges[at]-edges[below])
+		}
+	}
+	return 0
+}
+
+// reach is the most rows that a step is tried with: those of the class behind the
+// largest that is known.
+func (c *Costs) reach() int {
+	for i := len(edges) - 1; i >= 0; i-- {
+		if c.seconds[i] > 0 {
+			return edges[min(i+1, len(edges)-1)]
+		}
+	}
+	return edges[1]
 }
 
 // Known reports whether anything was observed lately. Of is in seconds then.
@@ -114,9 +137,9 @@ func (c *Costs) Share(asks []Ask, streams, own int) {
 	if streams >= Panel {
 		return
 	}
-	most := MostRows
+	most := c.reach()
 	if streams >= several {
-		most = Panel
+		most = min(most, Panel)
 	}
 	const worth = 1.05 // what is expected must be better by this much: it may be wrong
 	best := float64(streams) / c.Of(own) * worth
