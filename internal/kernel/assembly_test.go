@@ -91,7 +91,7 @@ var (
 )
 
 // scalarFunctions are those that every amd64 processor can run.
-var scalarFunctions = []string{"pause", "vecPrefetch"}
+var scalarFunctions = []string{"pause", "vecPrefetch", "ceilingChain"}
 
 func (f *asmFunction) tier() (cpu.Tier, bool) {
 	switch {

@@ -138,6 +138,44 @@ done4:
 	VZEROUPPER
 	RET
 
+// func ceilingChain(rounds int)
+TEXT ·ceilingChain(SB), NOSPLIT, $0-8
+	MOVQ  rounds+0(FP), AX
+	XORQ  CX, CX
+	TESTQ AX, AX
+	JLE   done6
+
+loop5:
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	DECQ AX
+	JNZ  loop5
+
+done6:
+	RET
+
 // func ceilingRead1AVX512(p *byte, part int)
 // Requires: AVX, AVX512F
 TEXT ·ceilingRead1AVX512(SB), NOSPLIT, $0-16
@@ -145,18 +183,18 @@ TEXT ·ceilingRead1AVX512(SB), NOSPLIT, $0-16
 	MOVQ  p+0(FP), CX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done6
+	JLE   done8
 
-loop5:
+loop7:
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z0
 	VMOVUPS 128(CX), Z0
 	VMOVUPS 192(CX), Z0
 	ADDQ    $+256, CX
 	DECQ    AX
-	JNZ     loop5
+	JNZ     loop7
 
-done6:
+done8:
 	VZEROUPPER
 	RET
 
@@ -167,9 +205,9 @@ TEXT ·ceilingRead1AheadAVX512(SB), NOSPLIT, $0-16
 	MOVQ  p+0(FP), CX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done8
+	JLE   done10
 
-loop7:
+loop9:
 	PREFETCHT0 2048(CX)
 	VMOVUPS    (CX), Z0
 	PREFETCHT0 2112(CX)
@@ -180,9 +218,9 @@ loop7:
 	VMOVUPS    192(CX), Z0
 	ADDQ       $+256, CX
 	DECQ       AX
-	JNZ        loop7
+	JNZ        loop9
 
-done8:
+done10:
 	VZEROUPPER
 	RET
 
@@ -195,9 +233,9 @@ TEXT ·ceilingRead2AVX512(SB), NOSPLIT, $0-16
 	ADDQ  AX, DX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done10
+	JLE   done12
 
-loop9:
+loop11:
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z0
 	VMOVUPS 128(CX), Z0
@@ -209,9 +247,9 @@ loop9:
 	VMOVUPS 192(DX), Z0
 	ADDQ    $+256, DX
 	DECQ    AX
-	JNZ     loop9
+	JNZ     loop11
 
-done10:
+done12:
 	VZEROUPPER
 	RET
 
@@ -224,9 +262,9 @@ TEXT ·ceilingRead2AheadAVX512(SB), NOSPLIT, $0-16
 	ADDQ  AX, DX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done12
+	JLE   done14
 
-loop11:
+loop13:
 	PREFETCHT0 2048(CX)
 	VMOVUPS    (CX), Z0
 	PREFETCHT0 2112(CX)
@@ -246,9 +284,9 @@ loop11:
 	VMOVUPS    192(DX), Z0
 	ADDQ       $+256, DX
 	DECQ       AX
-	JNZ        loop11
+	JNZ        loop13
 
-done12:
+done14:
 	VZEROUPPER
 	RET
 
@@ -265,9 +303,9 @@ TEXT ·ceilingRead4AVX512(SB), NOSPLIT, $0-16
 	ADDQ  AX, SI
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done14
+	JLE   done16
 
-loop13:
+loop15:
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z0
 	VMOVUPS 128(CX), Z0
@@ -289,9 +327,9 @@ loop13:
 	VMOVUPS 192(SI), Z0
 	ADDQ    $+256, SI
 	DECQ    AX
-	JNZ     loop13
+	JNZ     loop15
 
-done14:
+done16:
 	VZEROUPPER
 	RET
 
@@ -308,9 +346,9 @@ TEXT ·ceilingRead4AheadAVX512(SB), NOSPLIT, $0-16
 	ADDQ  AX, SI
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done16
+	JLE   done18
 
-loop15:
+loop17:
 	PREFETCHT0 2048(CX)
 	VMOVUPS    (CX), Z0
 	PREFETCHT0 2112(CX)
@@ -348,9 +386,9 @@ loop15:
 	VMOVUPS    192(SI), Z0
 	ADDQ       $+256, SI
 	DECQ       AX
-	JNZ        loop15
+	JNZ        loop17
 
-done16:
+done18:
 	VZEROUPPER
 	RET
 
@@ -361,9 +399,9 @@ TEXT ·ceilingRead1AVX2(SB), NOSPLIT, $0-16
 	MOVQ  p+0(FP), CX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done18
+	JLE   done20
 
-loop17:
+loop19:
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y0
 	VMOVUPS 64(CX), Y0
@@ -374,9 +412,9 @@ loop17:
 	VMOVUPS 224(CX), Y0
 	ADDQ    $+256, CX
 	DECQ    AX
-	JNZ     loop17
+	JNZ     loop19
 
-done18:
+done20:
 	VZEROUPPER
 	RET
 
@@ -387,9 +425,9 @@ TEXT ·ceilingRead1AheadAVX2(SB), NOSPLIT, $0-16
 	MOVQ  p+0(FP), CX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done20
+	JLE   done22
 
-loop19:
+loop21:
 	PREFETCHT0 2048(CX)
 	VMOVUPS    (CX), Y0
 	VMOVUPS    32(CX), Y0
@@ -404,9 +442,9 @@ loop19:
 	VMOVUPS    224(CX), Y0
 	ADDQ       $+256, CX
 	DECQ       AX
-	JNZ        loop19
+	JNZ        loop21
 
-done20:
+done22:
 	VZEROUPPER
 	RET
 
@@ -419,9 +457,9 @@ TEXT ·ceilingRead2AVX2(SB), NOSPLIT, $0-16
 	ADDQ  AX, DX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done22
+	JLE   done24
 
-loop21:
+loop23:
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y0
 	VMOVUPS 64(CX), Y0
@@ -441,9 +479,9 @@ loop21:
 	VMOVUPS 224(DX), Y0
 	ADDQ    $+256, DX
 	DECQ    AX
-	JNZ     loop21
+	JNZ     loop23
 
-done22:
+done24:
 	VZEROUPPER
 	RET
 
@@ -456,9 +494,9 @@ TEXT ·ceilingRead2AheadAVX2(SB), NOSPLIT, $0-16
 	ADDQ  AX, DX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done24
+	JLE   done26
 
-loop23:
+loop25:
 	PREFETCHT0 2048(CX)
 	VMOVUPS    (CX), Y0
 	VMOVUPS    32(CX), Y0
@@ -486,9 +524,9 @@ loop23:
 	VMOVUPS    224(DX), Y0
 	ADDQ       $+256, DX
 	DECQ       AX
-	JNZ        loop23
+	JNZ        loop25
 
-done24:
+done26:
 	VZEROUPPER
 	RET
 
@@ -505,9 +543,9 @@ TEXT ·ceilingRead4AVX2(SB), NOSPLIT, $0-16
 	ADDQ  AX, SI
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done26
+	JLE   done28
 
-loop25:
+loop27:
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y0
 	VMOVUPS 64(CX), Y0
@@ -545,9 +583,9 @@ loop25:
 	VMOVUPS 224(SI), Y0
 	ADDQ    $+256, SI
 	DECQ    AX
-	JNZ     loop25
+	JNZ     loop27
 
-done26:
+done28:
 	VZEROUPPER
 	RET
 
@@ -564,9 +602,9 @@ TEXT ·ceilingRead4AheadAVX2(SB), NOSPLIT, $0-16
 	ADDQ  AX, SI
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done28
+	JLE   done30
 
-loop27:
+loop29:
 	PREFETCHT0 2048(CX)
 	VMOVUPS    (CX), Y0
 	VMOVUPS    32(CX), Y0
@@ -620,8 +658,8 @@ loop27:
 	VMOVUPS    224(SI), Y0
 	ADDQ       $+256, SI
 	DECQ       AX
-	JNZ        loop27
+	JNZ        loop29
 
-done28:
+done30:
 	VZEROUPPER
 	RET

@@ -14,6 +14,11 @@ func ceilingDotAVX512(rounds int)
 //go:noescape
 func ceilingDotAVX2(rounds int)
 
+// ceilingChain does 24 additions a round, one after the other.
+//
+//go:noescape
+func ceilingChain(rounds int)
+
 // ceilingRead1AVX512 loads part bytes of 1 streams; part is a multiple of 256.
 //
 //go:noescape

@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
@@ -26,6 +27,8 @@ type tiling struct {
 	p        *Panels
 	y        []float32
 	ldy, add int
+	cached   bool                       // the weights at work have met a panel just before
+	sums     [pairSums/4 + 64/4]float32 // of pairs of groups
 }
 
 // run visits groups and panels. With several panels, a few groups at a time meet
@@ -37,10 +40,15 @@ func (t *tiling) run(s Set, g0, g1 int) {
 	if panels > 1 {
 		step = max(1, min(step, tileBytes/t.m.quantBytes))
 	}
+	if s.pairs {
+		step = (step + 1) &^ 1
+	}
 	ahead := lookahead(t.m.format, t.p.panel(0).width)
 	for g := g0; g < g1; g += step {
 		n := min(step, g1-g)
+		t.cached = false
 		t.call(s, g, n, t.p.panel(0), ahead)
+		t.cached = true
 		for i := 1; i < panels; i++ {
 			t.call(s, g, n, t.p.panel(i), 0)
 		}
@@ -75,6 +83,14 @@ func (t *tiling) call(s Set, g, n int, q panel, ahead int) {
 	}
 	nb, panel, scales := m.Cols/BlockLen, p.streams(q), &m.Scales[g*m.scaleBytes]
 	x, fields := panel.quants(0, 0), panel.fields(m.format.stream, 0, 0)
+	if pair := pairFuncs[m.Type]; t.cached && s.pairs && pair != nil && q.width == PanelCols && n > 1 {
+		pair(w, scales, &x[0], &fields[0], &out[0], t.aligned(), nb, n/2, t.ldy, t.add)
+		done := n &^ 1
+		if n -= done; n == 0 {
+			return
+		}
+		w, scales, out = &m.Data[(g+done)*m.quantBytes], &m.Scales[(g+done)*m.scaleBytes], out[done*Lanes:]
+	}
 	if s.tier == cpu.AVX512VNNI {
 		vnniFuncs[m.Type](w, scales, &x[0], &fields[0], &out[0], nb, n, t.ldy, q.width, ahead, t.add)
 		return
@@ -87,6 +103,12 @@ func (t *tiling) call(s Set, g, n int, q panel, ahead int) {
 		step = avx2Columns(q.width-c, limit)
 		avx2Funcs[m.Type](w, scales, &x[4*c], &fields[4*c], &out[c*t.ldy], nb, n, t.ldy, step, q.width, t.add)
 	}
+}
+
+// aligned is the beginning of a cache line in sums.
+func (t *tiling) aligned() *float32 {
+	off := -uintptr(unsafe.Pointer(&t.sums)) & 63
+	return &t.sums[off/4]
 }
 
 // avx2Columns is how many of the columns left to take at once: 1, 2 or 4.

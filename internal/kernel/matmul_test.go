@@ -120,7 +120,7 @@ func (pr *product) run(s Set, add bool, y []float32) []float32 {
 // TestMulOracle compares every tier and format with the float64 product of the
 // dequantised weights and the quantised activations.
 func TestMulOracle(t *testing.T) {
-	forEachTier(t, func(t *testing.T, s Set) {
+	forEachTile(t, func(t *testing.T, s Set) {
 		for _, typ := range allTypes() {
 			for _, shape := range []extent{{16, 256, 1}, {33, 512, 5}, {64, 1024, 8}, {48, 768, 19}} {
 				t.Run(fmt.Sprintf("%v/%v", typ, shape), func(t *testing.T) { checkOracle(t, s, typ, shape) })
@@ -190,7 +190,7 @@ func quantisedColumn(pr *product, c int) []float64 {
 
 // TestMulTiersAgree: quantised products are the same bits on every tier.
 func TestMulTiersAgree(t *testing.T) {
-	forEachTier(t, func(t *testing.T, s Set) {
+	forEachTile(t, func(t *testing.T, s Set) {
 		rapid.Check(t, func(rt *rapid.T) {
 			typ := rapid.SampledFrom(allTypes()).Draw(rt, "type")
 			if formatOf(typ).float {
@@ -230,7 +230,7 @@ func firstDifference(a, b []float32) int {
 
 // TestMulBatchInvariance: a column alone gives the bits it gives in a batch.
 func TestMulBatchInvariance(t *testing.T) {
-	forEachTier(t, func(t *testing.T, s Set) {
+	forEachTile(t, func(t *testing.T, s Set) {
 		for _, typ := range allTypes() {
 			r := rand.New(rand.NewPCG(uint64(typ), 7))
 			const rows, k = 40, 512
@@ -256,7 +256,7 @@ func TestMulBatchInvariance(t *testing.T) {
 
 // TestMulAdd: accumulating adds exactly what a plain product gives.
 func TestMulAdd(t *testing.T) {
-	forEachTier(t, func(t *testing.T, s Set) {
+	forEachTile(t, func(t *testing.T, s Set) {
 		for _, typ := range allTypes() {
 			r := rand.New(rand.NewPCG(uint64(typ), 9))
 			pr := newProduct(t, r, s, typ, extent{32, 256, 11})
@@ -299,23 +299,23 @@ func fma32Big(a, b, c float32) float32 {
 // TestMulExtremes: sums of the largest products fit, wherever a tier adds them in
 // 16 bits.
 func TestMulExtremes(t *testing.T) {
-	forEachTier(t, func(t *testing.T, s Set) {
+	forEachTile(t, func(t *testing.T, s Set) {
 		for _, typ := range allTypes() {
 			if formatOf(typ).float {
 				continue
 			}
 			for _, fill := range []byte{0, 0x0f, 0x77, 0x7f, 0x80, 0xf8, 0xff} {
 				r := rand.New(rand.NewPCG(uint64(typ), uint64(fill)))
-				pr := newProduct(t, r, s, typ, extent{16, 256, 3})
+				pr := newProduct(t, r, s, typ, extent{32, 256, 8})
 				for i := range pr.src {
 					pr.src[i] = fill
 				}
 				setScales(r, typ, pr.src)
-				s.Pack(pr.m, 0, pr.src, 16)
+				s.Pack(pr.m, 0, pr.src, 32)
 				for i := range pr.x {
-					pr.x[i] = float32(1 - i/256) // columns of 1, 0 and -1
+					pr.x[i] = float32(1 - i/256%3) // columns of 1, 0 and -1
 				}
-				s.QuantizeColumns(pr.p, 0, 0, Columns{X: pr.x, N: 3, LD: 256, Len: 256})
+				s.QuantizeColumns(pr.p, 0, 0, Columns{X: pr.x, N: 8, LD: 256, Len: 256})
 				if got, want := pr.run(s, false, nil), pr.run(Set{}, false, nil); firstDifference(got, want) >= 0 {
 					t.Errorf("%v, %#x: got %v, want %v", typ, fill, got, want)
 				}

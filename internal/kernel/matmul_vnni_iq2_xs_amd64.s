@@ -55,11 +55,12 @@ cols1_block:
 	PREFETCHT2       64(SI)(R12*1)
 	PREFETCHT2       128(SI)(R12*1)
 	VPMOVZXBD        (DX), Z7
-	VPSRLD           $0x04, Z7, Z8
 	VPANDD.BCST      dword_0000000f<>+0(SB), Z7, Z7
 	VCVTDQ2PS        Z7, Z7
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z7, Z7
 	VMULPS           Z9, Z7, Z7
+	VPMOVZXBD        (DX), Z8
+	VPSRLD           $0x04, Z8, Z8
 	VCVTDQ2PS        Z8, Z8
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z8, Z8
 	VMULPS           Z9, Z8, Z8
@@ -167,11 +168,12 @@ cols2_block:
 	PREFETCHT2       64(SI)(R12*1)
 	PREFETCHT2       128(SI)(R12*1)
 	VPMOVZXBD        (DX), Z10
-	VPSRLD           $0x04, Z10, Z11
 	VPANDD.BCST      dword_0000000f<>+0(SB), Z10, Z10
 	VCVTDQ2PS        Z10, Z10
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z10, Z10
 	VMULPS           Z12, Z10, Z10
+	VPMOVZXBD        (DX), Z11
+	VPSRLD           $0x04, Z11, Z11
 	VCVTDQ2PS        Z11, Z11
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z11, Z11
 	VMULPS           Z12, Z11, Z11
@@ -299,11 +301,12 @@ cols3_block:
 	PREFETCHT2       64(SI)(R12*1)
 	PREFETCHT2       128(SI)(R12*1)
 	VPMOVZXBD        (DX), Z13
-	VPSRLD           $0x04, Z13, Z14
 	VPANDD.BCST      dword_0000000f<>+0(SB), Z13, Z13
 	VCVTDQ2PS        Z13, Z13
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z13, Z13
 	VMULPS           Z15, Z13, Z13
+	VPMOVZXBD        (DX), Z14
+	VPSRLD           $0x04, Z14, Z14
 	VCVTDQ2PS        Z14, Z14
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z14, Z14
 	VMULPS           Z15, Z14, Z14
@@ -451,11 +454,12 @@ cols4_block:
 	PREFETCHT2       64(SI)(R12*1)
 	PREFETCHT2       128(SI)(R12*1)
 	VPMOVZXBD        (DX), Z16
-	VPSRLD           $0x04, Z16, Z17
 	VPANDD.BCST      dword_0000000f<>+0(SB), Z16, Z16
 	VCVTDQ2PS        Z16, Z16
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z16, Z16
 	VMULPS           Z18, Z16, Z16
+	VPMOVZXBD        (DX), Z17
+	VPSRLD           $0x04, Z17, Z17
 	VCVTDQ2PS        Z17, Z17
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z17, Z17
 	VMULPS           Z18, Z17, Z17
@@ -623,11 +627,12 @@ cols5_block:
 	PREFETCHT2       64(SI)(R12*1)
 	PREFETCHT2       128(SI)(R12*1)
 	VPMOVZXBD        (DX), Z19
-	VPSRLD           $0x04, Z19, Z20
 	VPANDD.BCST      dword_0000000f<>+0(SB), Z19, Z19
 	VCVTDQ2PS        Z19, Z19
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z19, Z19
 	VMULPS           Z21, Z19, Z19
+	VPMOVZXBD        (DX), Z20
+	VPSRLD           $0x04, Z20, Z20
 	VCVTDQ2PS        Z20, Z20
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z20, Z20
 	VMULPS           Z21, Z20, Z20
@@ -815,11 +820,12 @@ cols6_block:
 	PREFETCHT2       64(SI)(R12*1)
 	PREFETCHT2       128(SI)(R12*1)
 	VPMOVZXBD        (DX), Z22
-	VPSRLD           $0x04, Z22, Z23
 	VPANDD.BCST      dword_0000000f<>+0(SB), Z22, Z22
 	VCVTDQ2PS        Z22, Z22
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z22, Z22
 	VMULPS           Z24, Z22, Z22
+	VPMOVZXBD        (DX), Z23
+	VPSRLD           $0x04, Z23, Z23
 	VCVTDQ2PS        Z23, Z23
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z23, Z23
 	VMULPS           Z24, Z23, Z23
@@ -1027,11 +1033,12 @@ cols7_block:
 	PREFETCHT2       64(SI)(R12*1)
 	PREFETCHT2       128(SI)(R12*1)
 	VPMOVZXBD        (DX), Z25
-	VPSRLD           $0x04, Z25, Z26
 	VPANDD.BCST      dword_0000000f<>+0(SB), Z25, Z25
 	VCVTDQ2PS        Z25, Z25
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z25, Z25
 	VMULPS           Z27, Z25, Z25
+	VPMOVZXBD        (DX), Z26
+	VPSRLD           $0x04, Z26, Z26
 	VCVTDQ2PS        Z26, Z26
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z26, Z26
 	VMULPS           Z27, Z26, Z26
@@ -1257,11 +1264,12 @@ cols8_block:
 	PREFETCHT2       64(SI)(R12*1)
 	PREFETCHT2       128(SI)(R12*1)
 	VPMOVZXBD        (DX), Z28
-	VPSRLD           $0x04, Z28, Z29
 	VPANDD.BCST      dword_0000000f<>+0(SB), Z28, Z28
 	VCVTDQ2PS        Z28, Z28
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z28, Z28
 	VMULPS           Z30, Z28, Z28
+	VPMOVZXBD        (DX), Z29
+	VPSRLD           $0x04, Z29, Z29
 	VCVTDQ2PS        Z29, Z29
 	VADDPS.BCST      dword_3f000000<>+0(SB), Z29, Z29
 	VMULPS           Z30, Z29, Z29

@@ -16,14 +16,36 @@ package kernel
 import "github.com/penstock-llm/penstock/internal/cpu"
 
 // Set is the kernels of one tier. The zero Set is the generic one.
-type Set struct{ tier cpu.Tier }
+type Set struct {
+	tier cpu.Tier
+
+	// pairs: full panels meet two groups of quantised weights at a time. That serves
+	// processors that can start two VPDPBUSD a cycle; the bits are the same.
+	pairs bool
+}
 
 // New returns the kernels of tier t, or of the best tier below it that this
 // machine can run.
-func New(t cpu.Tier) Set { return Set{tier: min(t, best())} }
+func New(t cpu.Tier) Set {
+	s := Set{tier: min(t, best())}
+	s.pairs = s.tier == cpu.AVX512VNNI && twoDotPorts()
+	return s
+}
 
 // Tier is the tier that s runs.
 func (s Set) Tier() cpu.Tier { return s.tier }
+
+// Tile is the rows of weights and the columns of a panel that the products of a
+// prompt keep in registers at once.
+func (s Set) Tile() (rows, cols int) {
+	switch {
+	case s.pairs:
+		return 2 * Lanes, PanelCols
+	case s.tier == cpu.AVX2:
+		return Lanes / 2, 4
+	}
+	return Lanes, PanelCols
+}
 
 // Tiers lists what this machine can run, best first.
 func Tiers() []cpu.Tier {

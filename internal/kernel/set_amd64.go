@@ -2,7 +2,12 @@
 
 package kernel
 
-import "github.com/penstock-llm/penstock/internal/cpu"
+import (
+	"sync"
+	"time"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+)
 
 // detected is the tier that CPUID reports. It never changes while the process
 // runs.
@@ -10,6 +15,24 @@ var detected = cpu.Detect()
 
 // best is the highest tier that has kernels in this build.
 func best() cpu.Tier { return detected }
+
+// twoDotPorts reports whether this processor starts more than one VPDPBUSD of 64
+// bytes a cycle. It is measured once, in less than a millisecond, against a chain of
+// additions, which does one a cycle at whatever clock the core has. Of several passes
+// the fastest counts: the others were interrupted.
+var twoDotPorts = sync.OnceValue(func() bool {
+	const rounds, passes = 500, 40
+	dots, chain := time.Hour, time.Hour
+	for range passes {
+		start := time.Now()
+		ceilingDotAVX512(rounds)
+		between := time.Now()
+		ceilingChain(rounds)
+		dots, chain = min(dots, between.Sub(start)), min(chain, time.Since(between))
+	}
+	const perCycle = 1.5 // between one port and two
+	return float64(chain) > perCycle*float64(dots)
+})
 
 //go:noescape
 func pause(n int)

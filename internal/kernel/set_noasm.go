@@ -7,6 +7,9 @@ import "github.com/penstock-llm/penstock/internal/cpu"
 // best is the highest tier that has kernels in this build.
 func best() cpu.Tier { return cpu.Generic }
 
+// twoDotPorts is never asked: the generic tier has no products of its own.
+func twoDotPorts() bool { return false }
+
 //go:noinline
 func pause(n int) {
 	for range n {

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -23,6 +24,23 @@ func forEachTier(t *testing.T, f func(t *testing.T, s Set)) {
 			f(t, s)
 		})
 	}
+}
+
+// forEachTile runs f on every tier, and where a tier has two tiles, on either. The
+// one that this machine does not choose has to give the same bits.
+func forEachTile(t *testing.T, f func(t *testing.T, s Set)) {
+	t.Helper()
+	forEachTier(t, func(t *testing.T, s Set) {
+		if s.Tier() != cpu.AVX512VNNI {
+			f(t, s)
+			return
+		}
+		for _, pairs := range []bool{false, true} {
+			s.pairs = pairs
+			rows, cols := s.Tile()
+			t.Run(fmt.Sprintf("%dx%d", rows, cols), func(t *testing.T) { f(t, s) })
+		}
+	})
 }
 
 // flagship is the highest tier that this machine must have: the value of
@@ -65,4 +83,16 @@ func TestTiers(t *testing.T) {
 	}
 	Pause(0)
 	Pause(10)
+}
+
+// TestTwoDotPorts: what is measured is a property of the processor, so that it comes
+// out the same again, and only the tier with the instruction has pairs.
+func TestTwoDotPorts(t *testing.T) {
+	forEachTier(t, func(t *testing.T, s Set) {
+		if s.pairs && s.Tier() != cpu.AVX512VNNI || s.pairs != New(s.Tier()).pairs {
+			t.Errorf("tier %v: pairs %v", s.Tier(), s.pairs)
+		}
+		rows, cols := s.Tile()
+		t.Logf("tile %dx%d", rows, cols)
+	})
 }

@@ -64,8 +64,9 @@ func (k *Kernels) Run(ctx context.Context, out io.Writer) error {
 	}
 	pool := nn.NewPool(k.Threads)
 	defer pool.Close()
+	rows, cols := kernel.New(k.Tier).Tile()
 	res := &Result{Record: results.NewRecord("kernels"),
-		Settings: map[string]any{"rows": k.Rows, "cols": k.Cols, "threads": k.Threads, "warm": k.Warm, "tier": k.Tier.String()}}
+		Settings: map[string]any{"rows": k.Rows, "cols": k.Cols, "threads": k.Threads, "warm": k.Warm, "tier": k.Tier.String(), "tile": fmt.Sprintf("%dx%d", rows, cols)}}
 	for _, name := range k.Formats {
 		t, ok := quant.ParseType(name)
 		if !ok || !kernel.Supports(t) {

@@ -17,6 +17,7 @@ func main() {
 	ConstraintExpr("!purego")
 	dotWide(lanes.AVX512)
 	dotNarrow(lanes.AVX2)
+	chain()
 	for _, a := range lanes.All {
 		for _, streams := range []int{1, 2, 4} {
 			for _, ahead := range []bool{false, true} {
@@ -27,10 +28,28 @@ func main() {
 	Generate()
 }
 
+// perRound is the number of products, or of additions, of a round of dotWide and chain.
+const perRound = 24
+
+// chain emits additions that wait for each other: one a cycle.
+func chain() {
+	TEXT("ceilingChain", NOSPLIT, "func(rounds int)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("ceilingChain does %d additions a round, one after the other.", perRound))
+	rounds, x := lanes.Pointer("rounds"), GP64()
+	XORQ(x, x)
+	lanes.Loop(rounds, func() {
+		for range perRound {
+			ADDQ(x, x)
+		}
+	})
+	RET()
+}
+
 // dotWide emits 24 independent VPDPBUSD a round. With a latency of five cycles
 // and two ports ten would do.
 func dotWide(a lanes.Arch) {
-	const sums = 24
+	const sums = perRound
 	TEXT("ceilingDot"+a.Name, NOSPLIT, "func(rounds int)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("ceilingDot%s does %d products of 64 bytes a round.", a.Name, sums))

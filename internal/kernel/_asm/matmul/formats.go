@@ -147,12 +147,15 @@ func (k *vnni) highFives(mul visit) {
 	}
 }
 
+// highSixes are 4 times as large. They come in order, half after half: the nibbles
+// are loaded for either half, so that a pair of groups needs the sums of one half
+// at a time.
 func (k *vnni) highSixes(mul visit) {
-	for j := range 4 {
-		k.VMOVDQU64(k.quant(j), k.t)
-		for h := range 2 {
-			k.shift(k.quant(4+h), 6-2*j, k.u)
-			k.shift(k.t, 2-4*h, k.v)
+	for h := range 2 {
+		k.VMOVDQU64(k.quant(4+h), k.t)
+		for j := range 4 {
+			k.shift(k.t, 6-2*j, k.u)
+			k.shift(k.quant(j), 2-4*h, k.v)
 			k.and(0x3c3c3c3c, k.v, k.v)
 			k.orAnd(0xc0c0c0c0, k.u, k.v)
 			mul(j + 4*h)
@@ -235,12 +238,12 @@ func (k *vnni) twos(mul visit) {
 
 // The expanders leave the factors of a block in k.d0, k.d1, k.m0, k.m1.
 
-func (k *vnni) scaleD()  { k.VCVTPH2PS(at(scales, 0), k.d0) }
-func (k *vnni) scaleDM() { k.scaleD(); k.VCVTPH2PS(at(scales, 32), k.m0) }
+func (k *vnni) scaleD()  { k.VCVTPH2PS(k.scale(0), k.d0) }
+func (k *vnni) scaleDM() { k.scaleD(); k.VCVTPH2PS(k.scale(32), k.m0) }
 
 // scaleExponent moves the byte to the exponent of a float32.
 func (k *vnni) scaleExponent() {
-	k.VPMOVZXBD(at(scales, 0), k.d0)
+	k.VPMOVZXBD(k.scale(0), k.d0)
 	k.VPSLLD(operand.Imm(23), k.d0, k.d0)
 }
 
@@ -249,10 +252,16 @@ func (k *vnni) scaleUnit() { k.d0 = k.unitD }
 
 // scaleHalfNibbles is d times a nibble and a half, for either half of the block.
 func (k *vnni) scaleHalfNibbles() {
-	k.VPMOVZXBD(at(scales, 0), k.d0)
-	k.VPSRLD(operand.Imm(4), k.d0, k.d1)
-	k.and(15, k.d0, k.d0)
-	for _, d := range []vec{k.d0, k.d1} {
+	for h, d := range []vec{k.d0, k.d1} {
+		if d == nil {
+			continue
+		}
+		k.VPMOVZXBD(k.scale(0), d)
+		if h == 0 {
+			k.and(15, d, d)
+		} else {
+			k.VPSRLD(operand.Imm(4), d, d)
+		}
 		k.VCVTDQ2PS(d, d)
 		k.VADDPS_BCST(k.constant(math.Float32bits(0.5)), d, d)
 		k.VMULPS(k.unitD, d, d)
@@ -263,18 +272,24 @@ func (k *vnni) scaleHalfNibbles() {
 func (k *vnni) scaleByte() { k.signed(0, k.d0) }
 
 // scaleHalves is d times a signed byte for either half.
-func (k *vnni) scaleHalves() { k.signed(0, k.d0); k.signed(16, k.d1) }
+func (k *vnni) scaleHalves() {
+	for h, d := range []vec{k.d0, k.d1} {
+		if d != nil {
+			k.signed(16*h, d)
+		}
+	}
+}
 
 func (k *vnni) signed(at_ int, d vec) {
-	k.VPMOVSXBD(at(scales, at_), d)
+	k.VPMOVSXBD(k.scale(at_), d)
 	k.VCVTDQ2PS(d, d)
 	k.VMULPS(k.unitD, d, d)
 }
 
 // scaleBytes is d and dmin times an unsigned byte each.
 func (k *vnni) scaleBytes() {
-	k.VPMOVZXBD(at(scales, 0), k.d0)
-	k.VPMOVZXBD(at(scales, 16), k.m0)
+	k.VPMOVZXBD(k.scale(0), k.d0)
+	k.VPMOVZXBD(k.scale(16), k.m0)
 	k.VCVTDQ2PS(k.d0, k.d0)
 	k.VCVTDQ2PS(k.m0, k.m0)
 	k.VMULPS(k.unitD, k.d0, k.d0)
@@ -284,7 +299,10 @@ func (k *vnni) scaleBytes() {
 // scaleNibbles is d times the low and dmin/128 times the high half of a byte.
 func (k *vnni) scaleNibbles() {
 	for h, d := range []vec{k.d0, k.d1} {
-		k.VPMOVZXBD(at(scales, 16*h), d)
+		if d == nil {
+			continue
+		}
+		k.VPMOVZXBD(k.scale(16*h), d)
 		k.and(15, d, d)
 		k.VCVTDQ2PS(d, d)
 		k.VMULPS(k.unitD, d, d)
@@ -294,7 +312,7 @@ func (k *vnni) scaleNibbles() {
 // scaleMinima is the second part, when the registers of the vectors are free.
 func (k *vnni) scaleMinima() {
 	for h, m := range []vec{k.m0, k.m1} {
-		k.VPMOVZXBD(at(scales, 16*h), m)
+		k.VPMOVZXBD(k.scale(16*h), m)
 		k.VPSRLD(operand.Imm(4), m, m)
 		k.VCVTDQ2PS(m, m)
 		k.VMULPS(k.unitM, m, m)

@@ -58,6 +58,8 @@ type vnni struct {
 	table          vec
 	spare          []vec
 	masks          map[uint32]vec
+
+	second bool // the group is the second of a pair, see pair.go
 }
 
 // vnniKernel emits the function of a format: a choice of loops.
@@ -108,13 +110,7 @@ func (k *vnni) loop(label string) {
 	if k.f.blocks > 1 {
 		k.SHRQ(k.f.unitShift(), blocks)
 		k.Label(label + "_unit")
-		k.VCVTPH2PS(at(scales, 0), k.unitD)
-		if k.f.divide > 0 {
-			k.VMULPS_BCST(k.constant(math.Float32bits(1/float32(k.f.divide))), k.unitD, k.unitD)
-		}
-		if k.f.header == 64 {
-			k.VCVTPH2PS(at(scales, 32), k.unitM)
-		}
+		k.unit()
 		k.ADDQ(operand.Imm(uint64(k.f.header)), scales)
 		k.MOVQ(operand.U32(uint32(k.f.blocks)), inUnit)
 	}
@@ -128,6 +124,17 @@ func (k *vnni) loop(label string) {
 	}
 	k.store(k.y, 0, label+"_store")
 	k.nextGroup(label)
+}
+
+// unit sets the factors of the unit that begins at the cursor in the scales.
+func (k *vnni) unit() {
+	k.VCVTPH2PS(k.scale(0), k.unitD)
+	if k.f.divide > 0 {
+		k.VMULPS_BCST(k.constant(math.Float32bits(1/float32(k.f.divide))), k.unitD, k.unitD)
+	}
+	if k.f.header == 64 {
+		k.VCVTPH2PS(k.scale(32), k.unitM)
+	}
 }
 
 // constants puts the masks that the unpacker asks for into spare registers, as
@@ -232,7 +239,20 @@ func (k *vnni) scaleHalf() {
 }
 
 // quant is vector i of the block's quants.
-func (k *vnni) quant(i int) operand.Mem { return at(quants, 64*i) }
+func (k *vnni) quant(i int) operand.Mem {
+	if k.second {
+		return operand.Mem{Base: quants, Index: quantsApart, Scale: 1, Disp: 64 * i}
+	}
+	return at(quants, 64*i)
+}
+
+// scale is what lies disp bytes from the cursor in the scales.
+func (k *vnni) scale(disp int) operand.Mem {
+	if k.second {
+		return operand.Mem{Base: scales, Index: scalesApart, Scale: 1, Disp: disp}
+	}
+	return at(scales, disp)
+}
 
 // field is field i of column c in the panel's stream.
 func (k *vnni) field(i, c int) operand.Mem { return at(fields, 4*(i*k.cols+c)) }
