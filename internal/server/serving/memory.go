@@ -18,9 +18,13 @@ func (r *Registry) makeRoom(e *entry, o *Opened) (limit uint64, failed *Error) {
 	for {
 		r.mu.Lock()
 		leaving, idle := r.spare(e)
+		sizes := make([]uint64, len(idle))
+		for i, other := range idle {
+			sizes[i] = other.memory.Total()
+		}
 		taken := r.taken()
 		r.mu.Unlock()
-		c, err := choose(r.Budget, taken, idle, o.Plan)
+		c, err := choose(r.Budget, taken, sizes, o.Plan)
 		if err != nil {
 			return 0, loadFailed(e.source.ID, err)
 		}
@@ -85,12 +89,12 @@ type choice struct {
 	fits    bool
 }
 
-// choose finds out how many of the idle models have to go so that one more gets
-// what it would get without all of them: no more than necessary.
-func choose(budget, taken uint64, idle []*entry, plan func(limit uint64) (Memory, bool, error)) (c choice, err error) {
+// choose finds out how many of the idle models, which take so much, have to go so that
+// one more gets what it would get without all of them: no more than necessary.
+func choose(budget, taken uint64, idle []uint64, plan func(limit uint64) (Memory, bool, error)) (c choice, err error) {
 	limits := []uint64{left(budget, taken)}
-	for _, e := range idle {
-		taken -= e.memory.Total()
+	for _, size := range idle {
+		taken -= size
 		limits = append(limits, left(budget, taken))
 	}
 	c.evicted, c.limit = len(idle), limits[len(idle)]

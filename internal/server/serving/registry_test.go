@@ -384,7 +384,7 @@ func TestChoose(t *testing.T) {
 			return m, limit == 0 || limit >= least+context, nil
 		}
 	}
-	idle := []*entry{{memory: Memory{Weights: 100}}, {memory: Memory{Weights: 50}}, {memory: Memory{Weights: 200}}}
+	idle := []uint64{100, 50, 200}
 	for _, c := range []struct {
 		budget, taken        uint64
 		least, context, wish uint64
