@@ -3,15 +3,15 @@
 
 usage: memory.py PENSTOCK [MODEL...]        (make memory)
 
-Starts a server with a small cache for each model, loads all models at once, and has
-more clients than places in the batch send prompts that no other client has, until
-every block of every cache has been used several times over. The peak of the resident memory
-(VmHWM of /proc) must be within a tenth of what /metrics says is planned: less would
+Starts a server with a small cache for each model, loads all models at once, and has many
+more clients than there are places in the batch send prompts of tokens from all over the vocabulary,
+which no other client has, until every block of every cache has been used twice. The peak of the
+resident memory (VmHWM of /proc) must be within a tenth of what /metrics says is planned: less would
 be memory that nobody can use, more would be a machine that runs out of it.
 """
 import json, os, random, re, subprocess, sys, threading, time, urllib.request
 
-CACHE, CONTEXT, BATCH, CLIENTS = 96 << 20, 1024, 8, 24
+CACHE, CONTEXT, BATCH, CLIENTS = 96 << 20, 1024, 8, 96
 TOLERANCE = 0.10
 
 
@@ -33,7 +33,9 @@ def status(pid, key):
 
 
 def fill(url, model, tokens):
-    """Prompts of random words through one model, until so many tokens were computed."""
+    """Prompts of random tokens through one model, until so many were computed."""
+    with urllib.request.urlopen(f"{url}/v1/models/{model}") as r:
+        vocabulary = json.load(r)["meta"]["n_vocab"]
     done, lock = [0], threading.Lock()
 
     def client(seed):
@@ -42,8 +44,8 @@ def fill(url, model, tokens):
             with lock:
                 if done[0] >= tokens:
                     return
-            words = " ".join(f"{r.randrange(10**6)}" for _ in range(130))
-            answer = post(url, "/v1/completions", {"model": model, "prompt": words, "max_tokens": 8, "temperature": 0})
+            prompt = [r.randrange(vocabulary) for _ in range(900)]
+            answer = post(url, "/v1/completions", {"model": model, "prompt": prompt, "max_tokens": 8, "temperature": 0})
             with lock:
                 done[0] += answer["usage"]["prompt_tokens"]
 
@@ -69,7 +71,7 @@ def main():
             post(url, "/models/load", {"model": model})
         blocks = int(re.search(r'num_gpu_blocks="(\d+)"', " ".join(metrics(url))).group(1))
         began = time.time()
-        loads = [threading.Thread(target=fill, args=(url, m, 3 * 16 * blocks)) for m in models]
+        loads = [threading.Thread(target=fill, args=(url, m, 2 * 16 * blocks)) for m in models]
         for t in loads:
             t.start()
         for t in loads:
