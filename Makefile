@@ -117,7 +117,7 @@ fidelity: build ## every weight format and cache type against float32, beside ll
 	mkdir -p $(PEERS)
 	bench/fidelity.sh $(BIN) $(PEERS)/fidelity $(PEERS)/llama/bin
 
-memory: build ## the peak of a server's memory with two models under the worst load, against its plan: within a tenth (2 minutes)
+memory: build ## the peak of a server's memory with two models under the worst load, against its plan, which it must not exceed (2 minutes)
 	bench/memory.py $(BIN) $(ARGS)
 
 measure: build ## load time, first request, idle CPU, one thread of two, a core taken by another process, long contexts (8 minutes)
