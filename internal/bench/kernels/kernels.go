@@ -27,7 +27,7 @@ type Kernels struct {
 	Cols           int           `help:"Columns of the matrix: the length of an activation." default:"1024"`
 	Columns        []int         `help:"Activations multiplied at once." default:"1,2,4,8,64"`
 	Threads        int           `help:"Threads (0: all that this process may use)."`
-	Time           time.Duration `help:"For each cell." default:"150ms"`
+	Time           time.Duration `help:"For each cell." default:"60ms"`
 	Warm           bool          `help:"Let the weights stay in the caches; otherwise they come from memory, as in a model."`
 	results.Output `embed:""`
 	Progress       io.Writer `kong:"-"`
@@ -67,7 +67,7 @@ func (k *Kernels) Run(ctx context.Context, out io.Writer) error {
 	rows, cols := kernel.New(k.Tier).Tile()
 	res := &Result{Record: results.NewRecord("kernels"),
 		Settings: map[string]any{"rows": k.Rows, "cols": k.Cols, "threads": k.Threads, "warm": k.Warm, "tier": k.Tier.String(), "tile": fmt.Sprintf("%dx%d", rows, cols)}}
-	for _, name := range k.Formats {
+	for i, name := range k.Formats {
 		t, ok := quant.ParseType(name)
 		if !ok || !kernel.Supports(t) {
 			return fmt.Errorf("bench: no kernel for format %q", name)
@@ -75,7 +75,9 @@ func (k *Kernels) Run(ctx context.Context, out io.Writer) error {
 		if k.Progress != nil {
 			fmt.Fprintln(k.Progress, name)
 		}
-		res.Limits = res.Limits.Best(limits.Probe(k.Tier, k.Threads, k.cold()))
+		if i%formatsPerProbe == 0 {
+			res.Limits = res.Limits.Best(limits.Probe(k.Tier, k.Threads, k.cold()))
+		}
 		cells, err := k.format(ctx, pool, t)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -86,6 +88,9 @@ func (k *Kernels) Run(ctx context.Context, out io.Writer) error {
 	res.share(k.Warm)
 	return k.Deliver(out, res, res.print)
 }
+
+// formatsPerProbe is how many formats are measured between two probes of the machine.
+const formatsPerProbe = 4
 
 func (k *Kernels) check() error {
 	if k.Rows < kernel.Lanes || k.Cols < 256 || k.Cols%256 != 0 {
@@ -163,6 +168,7 @@ func (k *Kernels) format(ctx context.Context, pool *nn.Pool, t quant.Type) ([]Ke
 }
 
 // matrices packs random weights: one matrix if they may stay in the caches, otherwise so many copies that the caches can't hold them.
+// Only the first is packed, which takes a hundred times as long as copying it.
 func (k *Kernels) matrices(set kernel.Set, t quant.Type, total int) ([]*kernel.Matrix, error) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	x := make([]float32, k.Rows*k.Cols)
@@ -180,7 +186,12 @@ func (k *Kernels) matrices(set kernel.Set, t quant.Type, total int) ([]*kernel.M
 		if err != nil {
 			return list, err
 		}
-		set.Pack(m, 0, src, k.Rows)
+		if len(list) == 0 {
+			set.Pack(m, 0, src, k.Rows)
+		} else {
+			copy(m.Data, list[0].Data)
+			copy(m.Scales, list[0].Scales)
+		}
 		list = append(list, m)
 		bytes += m.Groups() * m.GroupBytes()
 	}
