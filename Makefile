@@ -117,7 +117,8 @@ browser: ## the page at /ui/ in Chromium: every feature, hostile texts, axe-core
 	@mkdir -p bin/browser
 	@test -e bin/browser/package/axe.min.js || { cd bin/browser && npm pack --silent $(AXE) >/dev/null && tar -xzf axe-core-*.tgz package/axe.min.js; }
 	$(if $(PICTURES),$(MAKE) build)
-	cd test/browser && $(GO) vet ./... && $(if $(PICTURES),PICTURES=$(abspath docs/images) PENSTOCK=$(abspath $(BIN))) $(GO) test -count=1 -timeout 20m ./... $(ARGS)
+	@# The module links the server, whose requirements change: -mod=mod follows them.
+	cd test/browser && $(GO) vet -mod=mod ./... && $(if $(PICTURES),PICTURES=$(abspath docs/images) PENSTOCK=$(abspath $(BIN))) $(GO) test -mod=mod -count=1 -timeout 20m ./... $(ARGS)
 
 agents: build ## sessions of two agents with a real model: what the prefix cache has of each turn, and the time to the first token (5 minutes)
 	test/clients/agents.py $(BIN) $(ARGS)

@@ -23,7 +23,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = 45 * time.Second
 
 var chromium context.Context // the one Chromium of all tests
 
@@ -200,7 +200,8 @@ func (p *page) text(expression string) string {
 func (p *page) wait(expression string) {
 	p.t.Helper()
 	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		if p.eval(`Boolean(`+expression+`)`) == true {
+		// What it looks into may not be there yet.
+		if p.eval(`(() => { try { return Boolean(`+expression+`); } catch { return false; } })()`) == true {
 			return
 		}
 		if time.Since(start) > patience {

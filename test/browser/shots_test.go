@@ -87,7 +87,7 @@ func livePicture(t *testing.T, path string) {
 	if address == "" {
 		t.Fatal("the server ended without naming its address")
 	}
-	p := openAt(t, &site{addr: address, actor: &actor{}}, "http://"+address+"/ui/#live", 1280, 1500)
+	p := openAt(t, &site{addr: address, actor: &actor{}}, "http://"+address+"/ui/#live", 1280, 1640)
 	p.wait(`document.getElementById("live-state").textContent.endsWith("is loaded")`)
 	clients, stop := context.WithCancel(t.Context())
 	var wait sync.WaitGroup

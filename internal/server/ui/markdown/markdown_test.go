@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf16"
+
+	"pgregory.net/rapid"
 )
 
 // sample has a block of each kind.
@@ -47,6 +49,29 @@ func TestGrowingIsTheWhole(t *testing.T) {
 			t.Errorf("pace %d: got\n%s\nwant\n%s", pace, got, want)
 		}
 	}
+}
+
+// The same for any text, cut anywhere, made of what Markdown is made of.
+func TestAnyCut(t *testing.T) {
+	parts := []string{"$$", "\\[", "\\]", "\\(", "$", "\n", "\n\n", "- ", "1. ", "> ", "```", "```go\n", "|", "|-|", " ", "    ", "a", "*", "**", "_", "[", "](", ")", "<", ">", "<b>",
+		"#", "=", "\t", "[x] ", "![", "https://a.b", "`", "~~", "\\", "é", "🙂", "\r\n"}
+	rapid.Check(t, func(t *rapid.T) {
+		source := utf16.Encode([]rune(strings.Join(rapid.SliceOfN(rapid.SampledFrom(parts), 1, 40).Draw(t, "parts"), "")))
+		cut := rapid.IntRange(0, len(source)).Draw(t, "cut")
+		got, closed := "", 0
+		for _, b := range Render(string(utf16.Decode(source[:cut])), false).Closed {
+			got += b.HTML
+			closed += b.Units
+		}
+		got += joined(Render(string(utf16.Decode(source[closed:])), true))
+		want := joined(Render(string(utf16.Decode(source)), true))
+		if got != want {
+			t.Fatalf("got\n%s\nwant\n%s", got, want)
+		}
+		if bad := unsafe(got); bad != "" {
+			t.Fatalf("got %s", bad)
+		}
+	})
 }
 
 func TestRender(t *testing.T) {

@@ -1,6 +1,6 @@
 // The KV cache as a map: a cell for each block, in the colour of the sequence that
-// holds it. A block that several hold, because their prompts begin alike, has a
-// stripe of each one's colour.
+// holds it. A block that several hold, because their prompts begin alike, has
+// stripes of their colours.
 
 import { $, el } from "./dom.js";
 import { colour } from "./livecolours.js";
@@ -30,7 +30,7 @@ export function drawBlocks(e) {
   const share = Math.round((counts.held / Math.max(1, e.limits.blocks)) * 100);
   $("blocks-note").textContent = `${counts.held} held, ${counts.shared} of them shared, ${counts.cached} cached, ${counts.free} free of ${e.limits.blocks} · ${e.limits.block_tokens} tokens each`;
   if (!host.firstChild) {
-    host.append(el("canvas", { id: "kv", role: "img" }), el("ul", { class: "legend" }, item("free"), item("cached"), item("held", "held by one sequence"), item("shared", "shared: a stripe for each holder")));
+    host.append(el("canvas", { id: "kv", role: "img" }), el("ul", { class: "legend" }, item("free"), item("cached"), item("held", "held by one sequence"), item("shared", "shared: stripes of several")));
   }
   $("kv").setAttribute("aria-label", `${share} percent of the cache is held: ` + $("blocks-note").textContent);
   drawn = e;
@@ -65,8 +65,9 @@ function paint(list) {
     g.fillStyle = cell.use === 0 ? free : cell.use === 1 ? cached : colour(cell.holders[0] ?? 0);
     g.fillRect(x, y, size, size);
     if (cell.holders.length > 1) {
-      const part = size / cell.holders.length;
-      cell.holders.forEach((n, k) => {
+      const shown = cell.holders.slice(0, size / 3); // thinner stripes have no colour
+      const part = size / shown.length;
+      shown.forEach((n, k) => {
         g.fillStyle = colour(n);
         g.fillRect(x, y + k * part, size, Math.max(1, part));
       });
