@@ -11,7 +11,7 @@ export const fields = [
   { name: "repeat_penalty", label: "Repeat penalty", kind: "number", min: 0, step: 0.05 },
   { name: "presence_penalty", label: "Presence penalty", kind: "number", min: -2, max: 2, step: 0.1 },
   { name: "frequency_penalty", label: "Frequency penalty", kind: "number", min: -2, max: 2, step: 0.1 },
-  { name: "seed", label: "Seed", kind: "number", min: 0, step: 1, placeholder: "another each time" },
+  { name: "seed", label: "Seed", kind: "number", min: 0, step: 1, placeholder: "random" },
   { name: "max_tokens", label: "Most tokens", kind: "number", min: 1, step: 1, placeholder: "no limit" },
   { name: "stop", label: "Stop at (one a line)", kind: "text", rows: 1, placeholder: "nothing", whole: true },
   { name: "probabilities", label: "Show token probabilities", kind: "check", whole: true },
