@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 )
@@ -34,4 +35,33 @@ func TestConfigSurvives(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
+}
+
+// FuzzConfig: whatever a file holds, reading and checking it gives settings or an
+// error that begins with its name, on one line.
+func FuzzConfig(f *testing.F) {
+	for _, text := range []string{"cpu: generic\nthreads: 1\n", "alias: [a, b]\n", "a: &x 1\nb: *x\n", "models:\n  - model: m.gguf\n", "\xff", "{a: b}"} {
+		f.Add(text)
+	}
+	var cli commands
+	parser, err := newParser(&cli, &config{}, terminal{out: io.Discard, err: io.Discard})
+	if err != nil {
+		f.Fatal(err)
+	}
+	known := keysOf(parser.Model)
+	f.Fuzz(func(t *testing.T, text string) {
+		c := &config{path: "f.yaml"}
+		err := c.parse([]byte(text))
+		for _, key := range c.keys() {
+			if err != nil {
+				break
+			}
+			if err = c.checkKey(key, known); err == nil && known[key] != nil {
+				err = c.try(known[key], c.values[key])
+			}
+		}
+		if err != nil && (!strings.HasPrefix(err.Error(), "config f.yaml") || strings.Contains(err.Error(), "\n")) {
+			t.Errorf("%q: %v", text, err)
+		}
+	})
 }

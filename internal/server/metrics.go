@@ -104,6 +104,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	st.Refused += u.All.Refused
 	e.totals(&st)
 	e.histograms(u.Histograms)
+	e.histogram(names{"request_choices", "request_params_n", "answers of a request"}, c.server.shapes.choices.Snapshot())
+	e.histogram(names{"request_longest_tokens", "request_max_num_generation_tokens", "tokens of a request's longest answer"}, c.server.shapes.longest.Snapshot())
 	if c.server.cfg.MetricsLlamaCPP {
 		e.llamaCPP(&st)
 	}

@@ -162,10 +162,11 @@ func TestHistogramsCount(t *testing.T) {
 	f := newFixture(t, "abc\x00")
 	f.post(t, "/v1/completions", `{"prompt":[5,6,7],"max_tokens":9}`)
 	f.post(t, "/v1/completions", `{"prompt":[5,6,7,8,9],"max_tokens":2}`)
+	f.post(t, "/v1/embeddings", `{"input":"","model":"tiny"}`) // refused: counts nowhere
 	f.settled(t)
 	m := scrape(t, f)
 	for name, want := range map[string]float64{
-		"request_prompt_tokens": 8, "request_generation_tokens": 6, "request_params_max_tokens": 11, "request_prefill_kv_computed_tokens": 8,
+		"request_prompt_tokens": 8, "request_generation_tokens": 6, "request_params_max_tokens": 11, "request_params_n": 2, "request_max_num_generation_tokens": 6, "request_prefill_kv_computed_tokens": 8,
 	} {
 		h := m["vllm:"+name].GetMetric()[0].GetHistogram()
 		if h.GetSampleCount() != 2 || h.GetSampleSum() != want {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/penstock-llm/penstock/internal/metrics"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 	"github.com/penstock-llm/penstock/internal/server/tracing"
 )
@@ -122,6 +123,34 @@ func generated(call *serving.Call) []slog.Attr {
 		attrs = append(attrs, slog.Int("runs", len(runs)))
 	}
 	return append(attrs, slog.String("finish", strings.Join(reasons, ",")))
+}
+
+// shapes counts how many answers requests ask for, and how long the longest is.
+type shapes struct{ choices, longest *metrics.Histogram }
+
+func newShapes() *shapes {
+	return &shapes{
+		choices: metrics.NewHistogram(1, 2, 5, 10, 20),
+		longest: metrics.NewHistogram(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000),
+	}
+}
+
+func (*shapes) began(*serving.Call) {}
+
+func (s *shapes) ended(x *exchange, _ int) {
+	if x.err != nil {
+		return
+	}
+	choices, longest := 0, 0
+	for _, r := range x.call.Record.Runs() {
+		if r.Completion > 0 { // not an embedding
+			choices, longest = choices+1, max(longest, r.Completion)
+		}
+	}
+	if choices > 0 {
+		s.choices.Observe(float64(choices))
+		s.longest.Observe(float64(longest))
+	}
 }
 
 // spans ends the spans of requests that are traced.

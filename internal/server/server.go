@@ -107,6 +107,7 @@ type Server struct {
 	paths    []*path
 	metrics  *collector
 	answers  *answers
+	shapes   *shapes
 
 	observers []observer
 }
@@ -138,8 +139,8 @@ func New(cfg Config) *Server {
 	}
 	s.document = openapi.Document(cfg.Version, protocols)
 	s.mount()
-	s.answers = newAnswers(s.paths)
-	s.observers = []observer{s.answers, &accessLog{log: cfg.Log, all: cfg.AccessLog, prompts: cfg.LogPrompts}, spans{}}
+	s.answers, s.shapes = newAnswers(s.paths), newShapes()
+	s.observers = []observer{s.answers, s.shapes, &accessLog{log: cfg.Log, all: cfg.AccessLog, prompts: cfg.LogPrompts}, spans{}}
 	if cfg.Model != nil {
 		s.Attach(cfg.Model)
 	}
