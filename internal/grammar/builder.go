@@ -8,7 +8,7 @@ import (
 type Limits struct {
 	Instructions int // of the compiled rules: 1 << 19
 	Expressions  int // regular expressions while the rules are built: 1 << 17
-	Work         int // of making the rules and compiling them, see regex.Set.Spend: 1,800,000, at most 200 ms
+	Work         int // of making the rules and compiling them, see regex.Set.Spend: 1,000,000, at most 200 ms
 	Memory       int // bytes of states and masks that are kept: 64 MB
 }
 
@@ -19,7 +19,7 @@ func (l Limits) withDefaults() Limits {
 		}
 		return v
 	}
-	return Limits{def(l.Instructions, 1<<19), def(l.Expressions, 1<<17), def(l.Work, 1_800_000), def(l.Memory, 64<<20)}
+	return Limits{def(l.Instructions, 1<<19), def(l.Expressions, 1<<17), def(l.Work, 1_000_000), def(l.Memory, 64<<20)}
 }
 
 // Node is a part of a rule: what a method of its Builder returned.

@@ -134,8 +134,9 @@ func (s *Set) Clone(limit int) *Set {
 // SetBudget bounds the work from here on.
 func (s *Set) SetBudget(n int) { s.spent, s.budget = 0, n }
 
-// Spend counts work, about eight for each microsecond, whatever the machine does
-// besides. Work beyond the budget fills the Set.
+// Spend counts work, whatever the machine does besides: 15 to 50 for each microsecond
+// of a fast processor, a third of that where memory is slow. Work beyond the budget
+// fills the Set.
 func (s *Set) Spend(n int) {
 	if s.spent += n; s.spent > s.budget && s.err == nil {
 		s.err = ErrBudget
