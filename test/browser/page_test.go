@@ -287,11 +287,11 @@ func (p *page) ask(text string) {
 	p.settle()
 }
 
-// settle waits until everything that is known is shown.
+// settle waits until everything that is known is shown and saved.
 func (p *page) settle() {
 	p.t.Helper()
 	p.wait(idle)
-	p.eval(`import("./js/turns.js").then((m) => m.settled()).then(() => null)`)
+	p.eval(`import("./js/turns.js").then((m) => m.settled()).then(() => import("./js/state.js")).then((m) => m.saved()).then(() => null)`)
 }
 
 const answer = `document.querySelector(".turn.assistant:last-of-type .said")`

@@ -20,12 +20,17 @@ export const changed = (name, detail) => bus.dispatchEvent(new CustomEvent(name,
 export const running = () => state.conversation && state.runs.get(state.conversation.id);
 export const described = () => state.models.find((m) => m.id === state.model);
 
+let saving = Promise.resolve();
+
+// saved waits for what is being saved.
+export const saved = () => saving.catch(() => {});
+
 // kept saves a conversation that has something in it.
 export async function kept(c, touched = true) {
   if (!c.nodes.length) return;
   if (touched) c.updated = Date.now();
   try {
-    await store.save(c);
+    await (saving = store.save(c));
   } catch (e) {
     return toast("The conversation could not be saved: " + e.message);
   }
