@@ -273,7 +273,8 @@ func (p *page) send(text string) {
 	p.t.Helper()
 	p.write("#text", text)
 	p.press("Enter")
-	p.wait(`document.getElementById("text").value === ""`)
+	// A message that cannot be sent may be back in the box already.
+	p.wait(`document.getElementById("text").value === "" || !document.getElementById("notice").hidden`)
 }
 
 const idle = `document.getElementById("send").textContent === "Send" && ![...document.querySelectorAll(".turn")].some((t) => t.getAttribute("aria-busy") === "true")`
