@@ -169,11 +169,13 @@ func TestReadCertificate(t *testing.T) {
 		{cert, other, "--tls-cert .*, --tls-key .*: .*private key does not match"},
 		{key, cert, "--tls-cert .*key.pem: no PEM block of type CERTIFICATE"},
 		{cert, cert, "--tls-key .*cert.pem: no PEM block of type PRIVATE KEY"},
-		{cert, "", "go together"},
 	} {
 		if _, err := readCertificate(c.cert, c.key); err == nil || !regexp.MustCompile(c.want).MatchString(err.Error()) {
 			t.Errorf("%v, want %s", err, c.want)
 		}
+	}
+	if _, err := openCertificates(&guardFlags{TLSCert: cert}); err == nil || !strings.Contains(err.Error(), "go together") {
+		t.Errorf("a certificate without a key: %v", err)
 	}
 	now := time.Now()
 	leaf := &x509.Certificate{NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)}

@@ -60,16 +60,34 @@ type terminal struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal ends the command in good order. From then on a signal does
-	// what it does to every program: a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
 	dropForeignVariables()
-	err := execute(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr})
+	err := execute(untilSignal(), os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr})
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "penstock:", plain(err))
 	}
 	os.Exit(exitCode(err))
+}
+
+// untilSignal returns a context that ends with the first signal, for the command to
+// end in good order. Before anybody can see that it has ended, signals do again what
+// they do to every program: a second one ends the process at once.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		cancel()
+		select {
+		case second := <-signals: // it came before that
+			if self, err := os.FindProcess(os.Getpid()); err != nil || self.Signal(second) != nil {
+				os.Exit(130)
+			}
+		default:
+		}
+	}()
+	return ctx
 }
 
 // execute parses the arguments and runs the command that they name.
