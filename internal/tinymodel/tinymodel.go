@@ -191,6 +191,9 @@ func (o *Options) metadata() []gguf.KV {
 			meta = append(meta, gguf.KV{Key: a + "expert_gating_func", Value: uint32(2)}, gguf.KV{Key: a + "leading_dense_block_count", Value: uint32(1)})
 		}
 	}
+	if o.Experts > 0 { // read by architectures with shared experts
+		meta = append(meta, gguf.KV{Key: a + "expert_shared_count", Value: uint32(1)})
+	}
 	var keys []gguf.KV
 	for _, kv := range append(o.encoderMetadata(), o.Keys...) {
 		keys = append(keys, gguf.KV{Key: a + kv.Key, Value: kv.Value})
