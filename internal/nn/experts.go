@@ -77,7 +77,7 @@ func (r *Routing) Check() error {
 }
 
 // choose sets ids to the experts of a row, ascending, and weights to their weights.
-// logits: [Experts]; ids, weights: [Used]. It reports whether the logits are finite.
+// logits: [Experts]; ids, weights: [Used]. It reports whether logits and biases are finite.
 // Of experts with equal scores those with lower numbers are chosen.
 func (r *Routing) choose(logits []float32, ids []int32, weights []float32) (finite bool) {
 	logits = logits[:r.Experts]
@@ -89,6 +89,7 @@ func (r *Routing) choose(logits []float32, ids []int32, weights []float32) (fini
 		score := l
 		if r.Bias != nil {
 			score = float32(r.probability(l, peak, sum)) + r.Bias[e]
+			finite = finite && score-score == 0
 		}
 		if n == len(ids) && !(score > weights[n-1]) {
 			continue
