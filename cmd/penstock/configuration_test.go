@@ -93,7 +93,7 @@ func usualValue(f *kong.Flag) string {
 	switch {
 	case f.HasDefault && f.Default != "":
 		return "`" + f.Default + "`"
-	case f.Tag.Has("reload") && f.PlaceHolder != "":
+	case f.Group != nil && f.PlaceHolder != "": // what requests leave open
 		return "the model's, else `" + f.PlaceHolder + "`"
 	case f.IsBool():
 		return "`false`"
