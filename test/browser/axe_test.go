@@ -52,6 +52,7 @@ func TestAxe(t *testing.T) {
 				p.audited(script, "an answer")
 				p.set("probabilities", "true")
 				p.click(`.turn.assistant [data-act="again"]`)
+				p.wait(`document.querySelector(".turn.assistant").innerText.includes("2/2")`) // it has begun
 				p.settle()
 				p.click(`.turn.assistant [data-act="tokens"]`)
 				p.click(".tok")
