@@ -61,7 +61,8 @@ for system in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; d
   fi
 done
 
-CGO_ENABLED=0 bin/cyclonedx-gomod app -json -licenses -noserial -notimestamp -main cmd/penstock -output "$out/penstock_$version.cdx.json" . 2>/dev/null
+CGO_ENABLED=0 bin/cyclonedx-gomod app -json -licenses -noserial -main cmd/penstock -output "$out/penstock_$version.cdx.json" .
+sed -i -E "s/\"timestamp\": \"[^\"]*\"/\"timestamp\": \"$stamp\"/" "$out/penstock_$version.cdx.json"
 
 digest() { sha256sum "$out/$1" | cut -d' ' -f1; }
 formula() { # the variables of the template, in one pass
