@@ -93,7 +93,9 @@ func usualValue(f *kong.Flag) string {
 	switch {
 	case f.HasDefault && f.Default != "":
 		return "`" + f.Default + "`"
-	case f.Group != nil && f.PlaceHolder != "": // what requests leave open
+	case f.Group != nil && f.PlaceHolder != "":
+		// Only the sampling flags of serve are in a group. Each is optional: left out,
+		// the model's own value counts, and the placeholder shows the last resort.
 		return "the model's, else `" + f.PlaceHolder + "`"
 	case f.IsBool():
 		return "`false`"

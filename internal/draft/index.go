@@ -56,6 +56,12 @@ func New(window int) *Index {
 	return &Index{last: make([]int32, size), prev: make([]int32, size), source: -1}
 }
 
+// Reset makes the index one over another text.
+func (x *Index) Reset() {
+	clear(x.last)
+	x.seen, x.source, x.at = 0, -1, 0
+}
+
 func (x *Index) hash(text []int32, end int) int {
 	h := uint64(uint32(text[end-2]))*0x9e3779b97f4a7c15 + uint64(uint32(text[end-1]))
 	h = (h^h>>29)*0xff51afd7ed558ccd + uint64(uint32(text[end]))

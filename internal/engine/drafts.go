@@ -18,6 +18,7 @@ type drafts struct {
 	costs  draft.Costs
 	asks   []draft.Ask   // [MaxBatch]
 	asking []*Stream     // [MaxBatch] whose they are
+	free   []*guesser    // that no stream has
 	model  *draftModel   // nil: there is none
 	spent  time.Duration // by the draft model, before this step
 }
@@ -25,6 +26,12 @@ type drafts struct {
 func (d *drafts) init(e *Engine) {
 	d.asks = make([]draft.Ask, 0, e.cfg.MaxBatch)
 	d.asking = make([]*Stream, 0, e.cfg.MaxBatch)
+	if e.cfg.Speculate {
+		// No more streams than fit into a panel are guessed for at once.
+		for range min(e.cfg.MaxBatch, draft.Panel) {
+			d.free = append(d.free, &guesser{index: draft.New(min(e.cfg.Context, remembered))})
+		}
+	}
 	if e.cfg.Draft != nil {
 		d.model = newDraftModel(e)
 	}
@@ -52,18 +59,33 @@ type guesser struct {
 	preempted int // Preemptions of the sequence when it was so
 }
 
-const (
-	// remembered is the longest text that a guesser looks through.
-	remembered = 32 << 10
-	// expected is how much a text is expected to grow.
-	expected = 2048
-)
+// remembered is the longest text that a guesser looks through.
+const remembered = 32 << 10
 
-// newGuesser makes a guesser when the first guess is asked for: so there are no more of
-// them than sequences that run, and none where streams leave no rows for guesses.
-func newGuesser(seq *sched.Seq) *guesser {
-	window := min(seq.Prompt()+min(seq.Limit(), expected), remembered)
-	return &guesser{index: draft.New(window), record: draft.NewRecord()}
+// lend gives a stream a guesser when its first guess is asked for. Guessers are made
+// with the engine and used again; ok is false while all of them are with others.
+func (d *drafts) lend(s *Stream) (ok bool) {
+	if s.guesser != nil {
+		return true
+	}
+	n := len(d.free) - 1
+	if n < 0 {
+		return false
+	}
+	g := d.free[n]
+	d.free = d.free[:n]
+	g.index.Reset()
+	*g = guesser{index: g.index, record: draft.NewRecord()}
+	s.guesser = g
+	return true
+}
+
+// takeBack ends a stream's use of its guesser.
+func (d *drafts) takeBack(s *Stream) {
+	if s.guesser != nil {
+		d.free = append(d.free, s.guesser)
+		s.guesser = nil
+	}
 }
 
 // next learns from what has become of the last guess, and makes the next.
@@ -101,11 +123,8 @@ func (e *Engine) propose() {
 	start := time.Now()
 	d.asks, d.asking = d.asks[:0], d.asking[:0]
 	for _, s := range e.streams {
-		if s.request.NoGuesses || !s.seq.Streams() {
+		if s.request.NoGuesses || !s.seq.Streams() || !d.lend(s) {
 			continue
-		}
-		if s.guesser == nil {
-			s.guesser = newGuesser(s.seq)
 		}
 		s.guesser.next(s.seq.Tokens())
 		if ask := e.ask(s); ask.Most > 0 {

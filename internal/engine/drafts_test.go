@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/penstock-llm/penstock/internal/batch"
+	"github.com/penstock-llm/penstock/internal/draft"
 	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/invariants"
 	"github.com/penstock-llm/penstock/internal/kernel"
@@ -15,6 +16,31 @@ import (
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
+
+// TestGuessersAreUsedAgain: the step makes no guesser, a stream gets none that another
+// one has, and what a guesser has seen of one text is not in the next.
+func TestGuessersAreUsedAgain(t *testing.T) {
+	d := drafts{free: []*guesser{{index: draft.New(1024)}}}
+	one, two := &Stream{}, &Stream{}
+	if !d.lend(one) || d.lend(two) {
+		t.Fatalf("of one guesser: %p and %p", one.guesser, two.guesser)
+	}
+	if mine := one.guesser; !d.lend(one) || one.guesser != mine {
+		t.Fatal("a stream that has a guesser does not keep it")
+	}
+	text := slices.Repeat([]int32{1, 2, 3, 4, 5, 6}, 8)
+	if one.guesser.next(text); len(one.guesser.guess) == 0 {
+		t.Fatal("a text that repeats itself gives no guess")
+	}
+	d.takeBack(one)
+	if n := testing.AllocsPerRun(10, func() { d.lend(two); d.takeBack(two) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	d.lend(two)
+	if two.guesser.next(text[:6]); len(two.guesser.guess) != 0 {
+		t.Errorf("a new text is guessed from an old one: %v", two.guesser.guess)
+	}
+}
 
 // few allows only some tokens, so that what is generated repeats itself: guesses are
 // right at times.

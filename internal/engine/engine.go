@@ -226,8 +226,8 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 }
 
 // Room returns why Submit would refuse any request at this moment, whoever asks, or
-// nil. See Admit for one client. A
-// caller for whom a prompt is expensive to make asks before it makes one.
+// nil; Admit says it for one client. A caller for whom a prompt is expensive to make
+// asks before it makes one.
 func (e *Engine) Room() error {
 	switch stuck := e.dog.stuck.Load(); {
 	case stuck > 0:

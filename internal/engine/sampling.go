@@ -286,10 +286,10 @@ func (it *item) constrained(s *Stream, in sample.Input, with *sample.Sampler, wa
 	it.left, it.slow = left, c.slowest > quick
 }
 
-// constrain tells the constraints what was sampled, but for those that were quick
-// about it, and takes along what they say must follow, as far as they say so at once. Their goroutines get the processor of
-// the step for that, but for the ones that are known to be slow; what is found out
-// later is for the next step.
+// constrain tells the constraints what was sampled, but for those that were quick about
+// it, and takes along what they say must follow, as far as they say so at once. Their
+// goroutines get the processor of the step for that, but for the ones that are known to
+// be slow; what is found out later is for the next step.
 func (e *Engine) constrain(wait deadline) {
 	items, heads := e.job.items, e.job.heads
 	any := false

@@ -219,7 +219,8 @@ func (e *Engine) end(s *Stream, f Finish, now time.Time) {
 		s.constraint.close()
 		s.constraint = nil
 	}
-	s.seq, s.request.Constraint, s.guesser = nil, nil, nil
+	e.drafts.takeBack(s)
+	s.seq, s.request.Constraint = nil, nil
 	if left == 0 {
 		signal(e.emptied)
 	}
