@@ -135,7 +135,7 @@ func (p *path) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.trace()
 	err := x.server.identify(x.call, x.route)
 	if err == nil && x.route.Contract.Runs {
-		err = x.call.Visit(x.server.cfg.Meters, standings(x.route))
+		err = x.call.Visit(x.server.cfg.Meters, x.route.Limits)
 	}
 	if err == nil {
 		err = x.handle()
@@ -160,15 +160,6 @@ func (x *exchange) trace() {
 	if call.Trace != "" {
 		call.W.Header()["Traceparent"] = []string{call.Trace}
 	}
-}
-
-// standings is how a route's protocol says what a key may still use. Ollama's has
-// no way of its own.
-func standings(r *serving.Route) serving.Standings {
-	if strings.HasPrefix(r.Path, "/v1/messages") {
-		return anthropic.SayRateLimits
-	}
-	return serving.SayRateLimits
 }
 
 // handle runs the route's handler. A panic becomes a 500.

@@ -8,8 +8,8 @@ import (
 	"github.com/penstock-llm/penstock/internal/access"
 )
 
-// SayRateLimits writes the headers of Anthropic's API.
-func SayRateLimits(h http.Header, now time.Time, requests, tokens access.Standing) {
+// sayRateLimits writes the headers of Anthropic's API.
+func sayRateLimits(h http.Header, now time.Time, requests, tokens access.Standing) {
 	say := func(what string, s access.Standing) {
 		if s.Limit > 0 {
 			h.Set("Anthropic-Ratelimit-"+what+"-Limit", strconv.Itoa(s.Limit))

@@ -22,9 +22,9 @@ import (
 // Routes are the endpoints of this protocol.
 func Routes() []serving.Route {
 	return []serving.Route{
-		{Method: "POST", Path: "/v1/messages", Shape: WriteError, Handle: messages, About: "Anthropic message, streamed or not",
+		{Method: "POST", Path: "/v1/messages", Shape: WriteError, Limits: sayRateLimits, Handle: messages, About: "Anthropic message, streamed or not",
 			Contract: serving.Contract{Takes: api.MessagesRequest{}, Gives: api.MessageResponse{}, Events: map[string]any{}, Runs: true}},
-		{Method: "POST", Path: "/v1/messages/count_tokens", Shape: WriteError, Handle: countTokens, About: "tokens of an Anthropic message's prompt",
+		{Method: "POST", Path: "/v1/messages/count_tokens", Shape: WriteError, Limits: sayRateLimits, Handle: countTokens, About: "tokens of an Anthropic message's prompt",
 			Contract: serving.Contract{Takes: api.Conversation{}, Gives: api.CountResponse{}}},
 	}
 }

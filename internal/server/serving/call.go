@@ -77,8 +77,9 @@ type Route struct {
 	Path   string // a pattern of http.ServeMux without method
 	Shape  Shape
 	Handle Handler
-	Public bool   // needs no API key
-	About  string // one line for the index
+	Limits Standings // how it says what a key may still use; nil: as OpenAI's API
+	Public bool      // needs no API key
+	About  string    // one line for the index
 
 	Metrics bool // it has figures about the server: keys have a scope for them
 

@@ -13,12 +13,15 @@ import (
 type Standings func(h http.Header, now time.Time, requests, tokens access.Standing)
 
 // Visit holds a request to the limits of its key, from now until Leave. say writes
-// the headers that tell how the key stands, which a client may see with any answer.
+// the headers that tell how the key stands, which a client may see with any answer;
+// nil: those of OpenAI's API.
 func (c *Call) Visit(m *access.Meters, say Standings) *Error {
 	if m == nil || c.Client.Key == nil {
 		return nil
 	}
-	c.standings = say
+	if c.standings = say; say == nil {
+		c.standings = sayRateLimits
+	}
 	visit, refusal := m.Begin(c.Client.Key, time.Now())
 	if refusal != nil {
 		return OverLimit(c.Client.Key, refusal)
@@ -76,8 +79,8 @@ func (e *Error) Busy() bool { return e.Code == queueFull || e.Code == waitTooLon
 
 const queueFull, waitTooLong = "queue_full", "wait_too_long"
 
-// SayRateLimits writes the headers of OpenAI's API.
-func SayRateLimits(h http.Header, _ time.Time, requests, tokens access.Standing) {
+// sayRateLimits writes the headers of OpenAI's API.
+func sayRateLimits(h http.Header, _ time.Time, requests, tokens access.Standing) {
 	say := func(what string, s access.Standing) {
 		if s.Limit > 0 {
 			h.Set("X-Ratelimit-Limit-"+what, strconv.Itoa(s.Limit))
