@@ -50,9 +50,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // fail answers with an error in the form of a protocol. A client that is gone
-// gets none, and one whose stream failed midway has been told already.
+// gets none, and one whose stream failed midway has been told already, unless it
+// had no answer yet.
 func (x *exchange) fail(out *response, shape serving.Shape, err *serving.Error) {
 	x.err = err
+	if x.call.Tell(err) {
+		return
+	}
 	if out.status == 0 && err.Status != serving.Gone().Status {
 		shape(out, err)
 	}

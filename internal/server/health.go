@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"net/http"
 	"runtime"
 	"runtime/metrics"
@@ -78,7 +79,19 @@ func (s *Server) health(call *serving.Call) *serving.Error {
 	if level == "full" && m != nil {
 		s.everything(&body.Data, m)
 	}
+	s.conceal(call, &body.Data)
 	return call.JSON(status, body)
+}
+
+// conceal leaves out the names of models that the client may not use. The route is
+// for everybody; where there are keys, it names no model to whoever has none.
+func (s *Server) conceal(call *serving.Call, d *api.HealthData) {
+	may := func(id string) bool { return s.cfg.Keys == nil || call.Client.Key != nil && call.MayKnow(id) }
+	if d.Model != "" && !may(d.Model) {
+		d.Model = ""
+	}
+	plan, _ := d.Memory["plan"].(map[string]any)
+	maps.DeleteFunc(plan, func(id string, _ any) bool { return !may(id) })
 }
 
 func (s *Server) details(d *api.HealthData, m *Deployment) {

@@ -16,7 +16,10 @@ import (
 func messages(call *serving.Call) *serving.Error {
 	call.W.Header().Set("Request-Id", call.ID)
 	var req api.MessagesRequest
-	m, err := call.Open(&req, &req.Model)
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	m, err := call.AcquireFor(req.Model, serving.Opens(req.Stream, serving.SSE, silence{call.ID}))
 	if err != nil {
 		return err
 	}

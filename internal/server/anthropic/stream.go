@@ -139,3 +139,15 @@ func (e *encoder) Ping(f *serving.Frames) {
 	f.Event("ping")
 	f.Text(`{"type":"ping"}`)
 }
+
+// silence is a stream without a message yet, since the model is being loaded. It
+// shows that it is alive with comments: clients may want a message before events.
+type silence struct{ requestID string }
+
+// Ping appends a comment.
+func (s silence) Ping(f *serving.Frames) { f.Comment("ping") }
+
+// Fail appends an error event.
+func (s silence) Fail(f *serving.Frames, err *serving.Error) {
+	(&encoder{requestID: s.requestID}).Fail(f, err)
+}

@@ -26,7 +26,7 @@ func completion(call *serving.Call) *serving.Error {
 // generate answers a request for text, whose prompts prepare makes after the
 // other fields were checked.
 func generate(call *serving.Call, r *api.Generation, prepare func(context.Context, *serving.Deployment) ([][]int32, *serving.Error)) *serving.Error {
-	m, err := call.Acquire(r.Model)
+	m, err := call.AcquireFor(r.Model, serving.Opens(r.Stream, serving.SSE, &encoder{}))
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ func loadModel(call *serving.Call) *serving.Error {
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	if err := call.App.Models.Load(call.R.Context(), req.Model); err != nil {
+	if err := call.Load(req.Model); err != nil {
 		return err
 	}
 	return call.JSON(200, api.ModelDone{Success: true})
@@ -24,7 +24,7 @@ func unloadModel(call *serving.Call) *serving.Error {
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	gone, err := call.App.Models.Unload(call.R.Context(), req.Model)
+	gone, err := call.Unload(req.Model)
 	if err != nil {
 		return err
 	}

@@ -16,12 +16,16 @@ func generateStream(call *serving.Call) *serving.Error { return run(call, true) 
 
 func run(call *serving.Call, streamed bool) *serving.Error {
 	var req api.GenerateRequest
-	m, err := call.Open(&req, &req.Model)
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	id := serving.NewID("gen-")
+	req.Stream = req.Stream || streamed
+	m, err := call.AcquireFor(req.Model, serving.Opens(req.Stream, serving.SSE, newEncoder(id)))
 	if err != nil {
 		return err
 	}
 	defer m.Release()
-	req.Stream = req.Stream || streamed
 	ctx, cancel := call.Context()
 	defer cancel()
 	j, err := job(call, m.Deployment, &req)
@@ -43,7 +47,6 @@ func run(call *serving.Call, streamed bool) *serving.Error {
 		return err
 	}
 	defer g.Close()
-	id := serving.NewID("gen-")
 	if req.Stream {
 		return call.Stream(ctx, []*serving.Generation{g}, serving.SSE, newEncoder(id))
 	}

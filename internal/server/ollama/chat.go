@@ -26,7 +26,7 @@ func chatHandler(call *serving.Call) *serving.Error {
 		}
 		return call.JSON(200, api.ChatResponse{Model: req.Model, CreatedAt: now(), Message: api.Message{Role: "assistant"}, Done: true, DoneReason: reason})
 	}
-	m, err := acquire(call, req.Model, req.KeepAlive)
+	m, err := acquire(call, req.Model, req.KeepAlive, serving.Opens(streams(req.Stream), serving.NDJSON, &encoder{model: req.Model, chat: true}))
 	if err != nil {
 		return err
 	}

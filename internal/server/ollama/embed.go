@@ -14,7 +14,7 @@ func embed(call *serving.Call) *serving.Error {
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	m, err := acquire(call, req.Model, req.KeepAlive)
+	m, err := acquire(call, req.Model, req.KeepAlive, nil)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func vector(call *serving.Call) *serving.Error {
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	m, err := acquire(call, req.Model, req.KeepAlive)
+	m, err := acquire(call, req.Model, req.KeepAlive, nil)
 	if err != nil {
 		return err
 	}

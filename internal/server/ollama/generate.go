@@ -22,7 +22,7 @@ func generate(call *serving.Call) *serving.Error {
 		}
 		return call.JSON(200, api.GenerateResponse{Model: req.Model, CreatedAt: now(), Done: true, DoneReason: reason})
 	}
-	m, err := acquire(call, req.Model, req.KeepAlive)
+	m, err := acquire(call, req.Model, req.KeepAlive, serving.Opens(streams(req.Stream), serving.NDJSON, &encoder{model: req.Model}))
 	if err != nil {
 		return err
 	}

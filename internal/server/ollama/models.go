@@ -48,7 +48,7 @@ func describe(call *serving.Call, m *serving.Listed, name string) api.Model {
 // tags is GET /api/tags: all models that requests may name.
 func tags(call *serving.Call) *serving.Error {
 	answer := api.Models{Models: []api.Model{}}
-	for _, m := range call.App.Models.Listing() {
+	for _, m := range call.Listing() {
 		for _, name := range m.Names() {
 			answer.Models = append(answer.Models, describe(call, &m, name))
 		}
@@ -60,7 +60,7 @@ func tags(call *serving.Call) *serving.Error {
 // takes. One that stays for ever expires in a hundred years: clients want a time.
 func ps(call *serving.Call) *serving.Error {
 	answer := api.Models{Models: []api.Model{}}
-	for _, m := range call.App.Models.Listing() {
+	for _, m := range call.Listing() {
 		if m.Deployment == nil {
 			continue
 		}
@@ -90,7 +90,7 @@ func show(call *serving.Call) *serving.Error {
 	if err != nil {
 		return err
 	}
-	m, err := call.App.Models.Describe(name)
+	m, err := call.Describe(name)
 	if err != nil {
 		return err
 	}

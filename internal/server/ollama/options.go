@@ -28,8 +28,9 @@ func known(call *serving.Call, name string) (string, *serving.Error) {
 	return short, nil
 }
 
-// acquire finds a model, and says how long it stays when the request has ended.
-func acquire(call *serving.Call, name string, keepAlive json.RawMessage) (*serving.Lease, *serving.Error) {
+// acquire finds a model, and says how long it stays when the request has ended. o is
+// how the answer begins if it is a stream.
+func acquire(call *serving.Call, name string, keepAlive json.RawMessage, o *serving.Opening) (*serving.Lease, *serving.Error) {
 	keep, set, err := stay(keepAlive)
 	if err != nil {
 		return nil, err
@@ -38,7 +39,7 @@ func acquire(call *serving.Call, name string, keepAlive json.RawMessage) (*servi
 	if err != nil {
 		return nil, err
 	}
-	m, err := call.Acquire(short)
+	m, err := call.AcquireFor(short, o)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func loadOnly(call *serving.Call, name string, keepAlive json.RawMessage) (reaso
 		return "", err
 	}
 	if !set || keep != 0 {
-		m, err := acquire(call, name, keepAlive)
+		m, err := acquire(call, name, keepAlive, nil)
 		if err != nil {
 			return "", err
 		}

@@ -13,7 +13,10 @@ import (
 // chatCompletions is POST /v1/chat/completions.
 func chatCompletions(call *serving.Call) *serving.Error {
 	var req api.ChatRequest
-	m, err := call.Open(&req, &req.Model)
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	m, err := call.AcquireFor(req.Model, serving.Opens(req.Stream, serving.SSE, &envelope{}))
 	if err != nil {
 		return err
 	}

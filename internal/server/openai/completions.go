@@ -12,7 +12,10 @@ import (
 // completions is POST /v1/completions.
 func completions(call *serving.Call) *serving.Error {
 	var req api.CompletionRequest
-	m, err := call.Open(&req, &req.Model)
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	m, err := call.AcquireFor(req.Model, serving.Opens(req.Stream, serving.SSE, &envelope{}))
 	if err != nil {
 		return err
 	}

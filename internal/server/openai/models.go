@@ -11,7 +11,7 @@ import (
 // right: for a model that is not in it, Codex has settings of its own.
 func models(call *serving.Call) *serving.Error {
 	list := api.ModelList{Object: "list", Data: []api.Model{}, Models: []any{}}
-	for _, m := range call.App.Models.Listing() {
+	for _, m := range call.Listing() {
 		for _, name := range m.Names() {
 			list.Data = append(list.Data, describe(call, &m, name))
 		}
@@ -22,7 +22,7 @@ func models(call *serving.Call) *serving.Error {
 // oneModel is GET /v1/models/{id...}; ids may have slashes.
 func oneModel(call *serving.Call) *serving.Error {
 	id := call.R.PathValue("id")
-	m, err := call.App.Models.Lookup(id)
+	m, err := call.Lookup(id)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,10 @@ type work struct {
 // create is POST /v1/responses.
 func (h handlers) create(call *serving.Call) *serving.Error {
 	var req api.Request
-	m, err := call.Open(&req, &req.Model)
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	m, err := call.AcquireFor(req.Model, serving.Opens(req.Stream, serving.SSE, silence{call, &req}))
 	if err != nil {
 		return err
 	}

@@ -210,3 +210,21 @@ func (e *encoder) Ping(f *serving.Frames) {
 	e.Begin(f, 0)
 	f.Comment("ping")
 }
+
+// silence is a stream without a response yet, since the model is being loaded.
+type silence struct {
+	call    *serving.Call
+	request *api.Request
+}
+
+// Ping appends a comment.
+func (s silence) Ping(f *serving.Frames) { f.Comment("ping") }
+
+// Fail appends a response that has failed, with all events that come before it:
+// clients take no other error for the end.
+func (s silence) Fail(f *serving.Frames, err *serving.Error) {
+	r := response(s.call, s.request, &serving.Job{}, s.request.Model)
+	e := &encoder{output: &output{work: &work{response: r}}}
+	e.Begin(f, 0)
+	e.Fail(f, err)
+}

@@ -21,11 +21,35 @@ type App struct {
 func (a *App) SetRequestTimeout(d time.Duration) { a.timeout.Store(int64(d)) }
 
 // Acquire returns the model that a request names; the caller must Release it.
-func (c *Call) Acquire(name string) (*Lease, *Error) {
+func (c *Call) Acquire(name string) (*Lease, *Error) { return c.AcquireFor(name, nil) }
+
+// AcquireFor is Acquire for a request whose answer is a stream, which shows that it
+// is alive while the model is being loaded. o is nil if the answer is none.
+func (c *Call) AcquireFor(name string, o *Opening) (*Lease, *Error) {
 	if err := c.mayAsk(name); err != nil {
 		return nil, err
 	}
-	return c.App.Models.Acquire(c.R.Context(), name)
+	p := pulse{}
+	if o != nil {
+		p = pulse{every: c.App.PingInterval, beat: func() *Error { return c.ping(o) }}
+	}
+	return c.App.Models.acquire(c.R.Context(), name, c.App.Models.OnDemand, p)
+}
+
+// Load loads a model if the client may use it, and waits until it is there.
+func (c *Call) Load(name string) *Error {
+	if err := c.mayAsk(name); err != nil {
+		return err
+	}
+	return c.App.Models.Load(c.R.Context(), name)
+}
+
+// Unload has a model go, as Registry.Unload does, if the client may use it.
+func (c *Call) Unload(name string) (gone bool, err *Error) {
+	if err := c.mayAsk(name); err != nil {
+		return false, err
+	}
+	return c.App.Models.Unload(c.R.Context(), name)
 }
 
 // Expire has a model go when nobody uses it, as Registry.Expire does, if the client

@@ -30,6 +30,7 @@ type Call struct {
 
 	Record Record // of what the engine did
 
+	opening   *Opening  // of a stream that has begun without an answer; nil: none has
 	standings Standings // how limits are told
 	Trace     string    // the traceparent that the log and the answer have; "": none
 }
@@ -45,22 +46,43 @@ type Principal struct {
 }
 
 // mayAsk returns nil if the client may use the model that a name stands for. A model
-// that does not exist is for others to refuse.
+// that does not exist is for others to refuse, unless the client may not know which
+// others there are.
 func (c *Call) mayAsk(name string) *Error {
-	key := c.Client.Key
-	if key == nil || len(key.Models) == 0 {
+	if !c.Client.limited() {
 		return nil
 	}
 	names := c.App.Models.namesOf(name)
-	for _, m := range key.Models {
-		if slices.Contains(names, m) {
-			return nil
-		}
-	}
-	if len(names) == 0 {
+	if c.Client.mayUse(names) {
 		return nil
 	}
-	return forbiddenModel(key, cmp.Or(name, names[0]))
+	if len(names) == 0 {
+		_, err := c.App.Models.Lookup(name)
+		if err != nil && err.Code == noModelCode {
+			return NoModel(name, c.mayName())
+		}
+		return err
+	}
+	return forbiddenModel(c.Client.Key, cmp.Or(name, names[0]))
+}
+
+// MayKnow reports whether the client may use the model that a name stands for.
+func (c *Call) MayKnow(name string) bool { return c.mayAsk(name) == nil }
+
+// mayName are the names of all models that the client may use.
+func (c *Call) mayName() (all []string) {
+	for _, l := range c.Listing() {
+		all = append(all, l.Names()...)
+	}
+	return all
+}
+
+// limited reports whether there may be models that the client may not use.
+func (p *Principal) limited() bool { return p.Key != nil && len(p.Key.Models) > 0 }
+
+// mayUse reports whether the client may use the model that has these names.
+func (p *Principal) mayUse(names []string) bool {
+	return !p.limited() || slices.ContainsFunc(p.Key.Models, func(m string) bool { return slices.Contains(names, m) })
 }
 
 // Handler answers a request, or returns what went wrong. While nothing has been

@@ -1,6 +1,7 @@
 package serving
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,9 +81,11 @@ func NotFound(path string) *Error {
 // NoModel is a 404 for a model that this server does not have. It names those
 // that it has.
 func NoModel(name string, have []string) *Error {
-	return &Error{Status: http.StatusNotFound, Type: "not_found_error", Code: "model_not_found", Param: "model",
-		Message: fmt.Sprintf("the model %q does not exist; this server has %s", Clip(name), strings.Join(have, ", "))}
+	return &Error{Status: http.StatusNotFound, Type: "not_found_error", Code: noModelCode, Param: "model",
+		Message: fmt.Sprintf("the model %q does not exist; this server has %s", Clip(name), cmp.Or(strings.Join(have, ", "), "none that this key may use"))}
 }
+
+const noModelCode = "model_not_found"
 
 // WrongMethod is a 405; allowed are the methods that the path has.
 func WrongMethod(method, path, allowed string) *Error {

@@ -154,10 +154,32 @@ func (r *Registry) Config(l *Listed) model.Config {
 	return d.config
 }
 
+// Listing lists the models that the client may use.
+func (c *Call) Listing() []Listed {
+	return slices.DeleteFunc(c.App.Models.Listing(), func(l Listed) bool { return !c.Client.mayUse(l.Names()) })
+}
+
+// Describe returns a model that the client may use with all but its engine, as
+// Registry.Describe does.
+func (c *Call) Describe(name string) (*Deployment, *Error) {
+	if err := c.mayAsk(name); err != nil {
+		return nil, err
+	}
+	return c.App.Models.Describe(name)
+}
+
 // Present is a model that is loaded, for describing it: the one that a client names
 // and may use, or without a name, the main one or another.
 func (c *Call) Present(name string) (*Deployment, *Error) {
-	if name == "" {
+	switch {
+	case name != "":
+	case c.Client.limited():
+		for _, l := range c.Listing() { // the main one is the first
+			if l.Deployment != nil {
+				return l.Deployment, nil
+			}
+		}
+	default:
 		if m := c.App.Models.Loaded(); m != nil {
 			return m, nil
 		}
@@ -172,14 +194,22 @@ func (c *Call) Present(name string) (*Deployment, *Error) {
 	return l.Deployment, nil
 }
 
-// Listed describes the model that a request names, or that of requests which name
-// none, if the client may use it.
-func (c *Call) Listed(name string) (Listed, *Error) {
+// Lookup is the model in the list that a name stands for, if the client may use it.
+func (c *Call) Lookup(name string) (Listed, *Error) {
 	if err := c.mayAsk(name); err != nil {
 		return Listed{}, err
 	}
+	return c.App.Models.Lookup(name)
+}
+
+// Listed describes the model that a request names, or that of requests which name
+// none, if the client may use it.
+func (c *Call) Listed(name string) (Listed, *Error) {
 	if name != "" {
-		return c.App.Models.Lookup(name)
+		return c.Lookup(name)
+	}
+	if err := c.mayAsk(""); err != nil {
+		return Listed{}, err
 	}
 	for _, l := range c.App.Models.Listing() {
 		if l.Main {

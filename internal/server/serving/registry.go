@@ -229,12 +229,12 @@ func (e *entry) takes() *Error {
 // Acquire returns the model that a request names, for new work; it loads it where
 // that is necessary and allowed. Whoever has a lease must Release it.
 func (r *Registry) Acquire(ctx context.Context, name string) (*Lease, *Error) {
-	return r.acquire(ctx, name, r.OnDemand)
+	return r.acquire(ctx, name, r.OnDemand, pulse{})
 }
 
 // acquire waits for a model to be loaded, or until ctx ends. load says whether it
 // may be loaded for this.
-func (r *Registry) acquire(ctx context.Context, name string, load bool) (*Lease, *Error) {
+func (r *Registry) acquire(ctx context.Context, name string, load bool, p pulse) (*Lease, *Error) {
 	if err := ctx.Err(); err != nil {
 		return nil, FromEngine(err)
 	}
@@ -247,7 +247,7 @@ func (r *Registry) acquire(ctx context.Context, name string, load bool) (*Lease,
 		if wait == nil {
 			return l, nil
 		}
-		if err := r.await(ctx, wait); err != nil {
+		if err := r.await(ctx, wait, p); err != nil {
 			l.Release()
 			return nil, err
 		}
@@ -300,18 +300,36 @@ func (r *Registry) try(name string, load bool) (l *Lease, wait <-chan struct{}, 
 	return l, wait, nil
 }
 
+// pulse is what whoever waits does meanwhile: beat, once in a while.
+type pulse struct {
+	every time.Duration // 0: never
+	beat  func() *Error // an error ends the wait
+}
+
 // await waits for a load or an unloading to end.
-func (r *Registry) await(ctx context.Context, done <-chan struct{}) *Error {
+func (r *Registry) await(ctx context.Context, done <-chan struct{}, p pulse) *Error {
 	r.mu.Lock()
 	drained := r.drained()
 	r.mu.Unlock()
-	select {
-	case <-done:
-		return nil
-	case <-drained:
-		return shuttingDown()
-	case <-ctx.Done():
-		return FromEngine(ctx.Err())
+	var beats <-chan time.Time
+	if p.every > 0 {
+		ticker := time.NewTicker(p.every)
+		defer ticker.Stop()
+		beats = ticker.C
+	}
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-drained:
+			return shuttingDown()
+		case <-ctx.Done():
+			return FromEngine(ctx.Err())
+		case <-beats:
+			if err := p.beat(); err != nil {
+				return err
+			}
+		}
 	}
 }
 

@@ -182,7 +182,7 @@ func (r *Registry) log(level slog.Level, message string, e *entry, more ...any) 
 
 // Load loads a model for no request. It waits until it is there.
 func (r *Registry) Load(ctx context.Context, name string) *Error {
-	l, err := r.acquire(ctx, name, true)
+	l, err := r.acquire(ctx, name, true, pulse{})
 	if err == nil {
 		l.Release()
 	}
@@ -197,7 +197,7 @@ func (r *Registry) Unload(ctx context.Context, name string) (gone bool, err *Err
 	if err != nil || done == nil {
 		return false, err
 	}
-	return true, r.await(ctx, done)
+	return true, r.await(ctx, done, pulse{})
 }
 
 // Expire has a model go when nobody uses it, as Unload does, for a client that asks
@@ -207,7 +207,7 @@ func (r *Registry) Expire(ctx context.Context, name string) (gone bool, err *Err
 	if err != nil || done == nil {
 		return false, err
 	}
-	return true, r.await(ctx, done)
+	return true, r.await(ctx, done, pulse{})
 }
 
 // dismiss has a model go, and returns what tells that it has, if it goes now.

@@ -14,6 +14,7 @@ import (
 // method appends whole messages to f; none, where the protocol has nothing to
 // say at that point. The stream calls one method at a time, from any goroutine.
 type Encoder interface {
+	Voice
 	// Begin comes before the first Delta of a choice.
 	Begin(f *Frames, choice int)
 	// Delta is what a choice has got further by; with Job.Progress that may be more
@@ -24,6 +25,11 @@ type Encoder interface {
 	End(f *Frames, choice int, r *Result)
 	// Finish comes when all choices have ended.
 	Finish(f *Frames, results []*Result)
+}
+
+// Voice is what a protocol says in a stream besides the answer. It may speak before
+// there is one, while the model is being loaded.
+type Voice interface {
 	// Fail ends a stream that has begun, and that cannot go on.
 	Fail(f *Frames, e *Error)
 	// Ping shows that the connection is alive while there is nothing to send.
@@ -63,8 +69,9 @@ func (c *Call) Stream(ctx context.Context, gens []*Generation, framing Framing, 
 	pooled.Grow(2048)
 	s := &stream{
 		call: c, gens: gens, enc: enc, control: http.NewResponseController(c.W), pooled: pooled, interval: c.App.PingInterval,
-		frames: Frames{Buf: pooled.AvailableBuffer(), framing: framing}, silent: true, running: len(gens),
+		frames: Frames{Buf: pooled.AvailableBuffer(), framing: framing}, silent: true, running: len(gens), begun: c.opening != nil,
 	}
+	c.opening = nil // from here on, the stream itself tells the client what goes wrong
 	ctx, s.cancel = context.WithCancel(ctx)
 	defer s.cancel()
 	s.startPings()
@@ -156,9 +163,7 @@ func (s *stream) flush() *Error {
 		return nil
 	case !s.begun:
 		s.begun = true
-		h := s.call.W.Header()
-		h["Content-Type"], h["Cache-Control"], h["X-Accel-Buffering"] = s.frames.framing.contentType(), noCache, noBuffering
-		s.call.W.WriteHeader(http.StatusOK)
+		s.call.beginStream(s.frames.framing)
 	}
 	s.silent = false
 	_, err := s.call.W.Write(s.frames.Buf)
@@ -171,6 +176,13 @@ func (s *stream) flush() *Error {
 		return Gone()
 	}
 	return nil
+}
+
+// beginStream sends the status and the headers of a stream.
+func (c *Call) beginStream(framing Framing) {
+	h := c.W.Header()
+	h["Content-Type"], h["Cache-Control"], h["X-Accel-Buffering"] = framing.contentType(), noCache, noBuffering
+	c.W.WriteHeader(http.StatusOK)
 }
 
 var (
