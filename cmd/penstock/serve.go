@@ -34,6 +34,7 @@ type serveCommand struct {
 	DrainTimeout   time.Duration `help:"On SIGTERM, time for running requests to finish." default:"30s" env:"PENSTOCK_DRAIN_TIMEOUT" reload:""`
 	Guard          guardFlags    `embed:""`
 	Pages          pageFlags     `embed:""`
+	Events         eventFlags    `embed:""`
 	MetricsCompat  string        `help:"Also serve metrics under the names of vllm, llamacpp, both or none." enum:"vllm,llamacpp,both,none" default:"vllm" env:"PENSTOCK_METRICS_COMPAT"`
 	AdminAddr      string        `help:"Address of this machine, such as 127.0.0.1:6060, for profiles (/debug/pprof/) and /metrics without a key." env:"PENSTOCK_ADMIN_ADDR" placeholder:"HOST:PORT"`
 	LogLevel       string        `help:"debug, info, warn or error; info logs each request." enum:"debug,info,warn,error" default:"warn" env:"PENSTOCK_LOG_LEVEL" reload:""`
@@ -85,6 +86,12 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, given *parsed, c
 		return err
 	}
 	defer endAdmin()
+	endEvents, err := c.publishEvents(ctx, front)
+	if err != nil {
+		front.http.Close()
+		return err
+	}
+	defer endEvents()
 	defer front.guard.save(logger)
 	ctx, hangUp := context.WithCancel(ctx)
 	defer hangUp()

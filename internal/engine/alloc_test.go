@@ -70,11 +70,18 @@ func TestStepAllocs(t *testing.T) {
 		}
 		var v View
 		v.grow(&e.cfg)
+		var c Contents
+		c.Fit(e.cfg.Blocks, e.cfg.BlockTokens)
+		changes := 0
 		step := func() {
 			e.collect()
-			e.wanted.Store(&v) // somebody looks at every step
+			e.views.loan.wanted.Store(&v) // somebody looks at every step
 			e.show()
-			<-e.views.filled
+			<-e.views.loan.filled
+			e.contents.loan.wanted.Store(&c) // and at what is cached
+			e.observe()
+			<-e.contents.loan.filled
+			changes += len(c.Changes)
 			e.step()
 			for _, s := range streams {
 				for s.Ready() > 0 {
@@ -95,6 +102,9 @@ func TestStepAllocs(t *testing.T) {
 		}
 		if len(v.Sequences) != 8 || v.Step.Rows == 0 {
 			t.Errorf("%s: the viewer sees %d sequences, %d rows", name, len(v.Sequences), v.Step.Rows)
+		}
+		if changes == 0 || uint64(changes) > e.Turnover() {
+			t.Errorf("%s: %d changes of the cache's contents, %d all in all", name, changes, e.Turnover())
 		}
 		if e.sched.Running() != 8 {
 			t.Errorf("%s: %d running", name, e.sched.Running())

@@ -98,8 +98,8 @@ type Engine struct {
 	flushes  chan chan int            // who wants the prefix cache to be emptied
 	places   []atomic.Pointer[Stream] // [MaxBatch] requests that take part in the steps
 	numbers  atomic.Uint64            // requests so far
-	wanted   atomic.Pointer[View]     // what a viewer has lent, until the loop fills it in
 	views    views
+	contents contents
 	done     chan struct{} // the loop has ended
 
 	dog watchdog
@@ -171,6 +171,7 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 	e.drafts.init(e)
 	e.stats.init(cfg.MaxBatch)
 	e.views.init(cfg.MaxBatch)
+	e.contents.loan.init()
 	e.stats.publish(e)
 	return e, nil
 }
@@ -197,6 +198,7 @@ func (e *Engine) reset() (err error) {
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
+	e.contents.era++
 	return nil
 }
 
@@ -316,6 +318,7 @@ func (e *Engine) loop() {
 		e.collect()
 		e.flush()
 		e.show()
+		e.observe()
 		if e.broken.Load() {
 			if e.rest(); e.closed.Load() && e.requests.live() == 0 {
 				return

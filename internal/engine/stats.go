@@ -17,7 +17,7 @@ type counters struct {
 	steps, rows, preemptions, evictions       atomic.Uint64
 	prefixQuery, prefixHit, prompt, generated atomic.Uint64
 	promptRows, promptCached                  atomic.Uint64
-	refused, restarts                         atomic.Uint64
+	refused, restarts, turnover               atomic.Uint64
 	drafts, draftTokens                       atomic.Uint64
 	accepted                                  [draft.MostRows]atomic.Uint64 // draft tokens by their place in the draft
 	finished                                  [5]atomic.Uint64              // by Reason
@@ -155,6 +155,7 @@ func (c *counters) publish(e *Engine) {
 	c.prefixHit.Store(n.PrefixHit)
 	c.generated.Store(n.Generated)
 	c.promptRows.Store(n.PromptRows)
+	c.turnover.Store(e.contents.before + s.Turnover())
 }
 
 // Stats is the engine at one moment. Totals only grow.

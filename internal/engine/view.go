@@ -77,10 +77,9 @@ const (
 	viewRecent  = 32
 )
 
-// views is how loop and viewers meet.
+// views is what the loop keeps for viewers.
 type views struct {
-	turn   chan struct{} // holds a token while somebody looks: viewers wait for each other, never the loop for them
-	filled chan struct{} // the loop has filled in what was wanted
+	loan loan[View]
 
 	// The loop's own.
 	step   StepView
@@ -95,38 +94,14 @@ type rowsOf struct {
 }
 
 func (v *views) init(maxBatch int) {
-	v.turn, v.filled = make(chan struct{}, 1), make(chan struct{}, 1)
+	v.loan.init()
 	v.rows = make([]rowsOf, 0, maxBatch)
 }
 
 // View fills in v, whose memory is used again. It waits for the end of a step that
 // is running, and returns ErrClosed when the engine has ended.
 func (e *Engine) View(ctx context.Context, v *View) error {
-	select {
-	case e.views.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-e.views.turn }()
-	v.grow(&e.cfg)
-	e.wanted.Store(v)
-	e.rouse()
-	select {
-	case <-e.views.filled:
-		return nil
-	case <-e.done:
-		select {
-		case <-e.views.filled: // by the loop's last round
-		default:
-		}
-		return ErrClosed
-	case <-ctx.Done():
-		if e.wanted.CompareAndSwap(v, nil) {
-			return ctx.Err()
-		}
-		<-e.views.filled // the loop was at it already
-		return nil
-	}
+	return e.views.loan.lend(ctx, e, v, func() { v.grow(&e.cfg) })
 }
 
 // grow makes room for all that the loop may write.
@@ -144,8 +119,8 @@ func (v *View) grow(c *Config) {
 
 // show fills in what a viewer has lent, between two steps.
 func (e *Engine) show() {
-	v := e.wanted.Load()
-	if v == nil || !e.wanted.CompareAndSwap(v, nil) {
+	v := e.views.loan.take()
+	if v == nil {
 		return
 	}
 	v.Step = e.views.step
@@ -155,7 +130,7 @@ func (e *Engine) show() {
 	for i := max(0, e.views.ended-viewRecent); i < e.views.ended; i++ {
 		v.Recent = append(v.Recent, e.views.recent[i%viewRecent])
 	}
-	e.views.filled <- struct{}{} // there is room: one viewer at a time
+	e.views.loan.filled <- struct{}{} // there is room: one lender at a time
 }
 
 func (e *Engine) showSequences(v *View) {

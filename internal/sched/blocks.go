@@ -22,6 +22,8 @@ type blocks struct {
 	tokens []int32  // [blocks*size]
 	lastID uint64
 
+	forgotten uint64 // contents that were taken out of the index
+
 	bucket   []int32 // [power of two] first block of the hash, or none
 	link     []int32 // [blocks] next block of the bucket
 	hashMask uint64
@@ -116,6 +118,7 @@ func (b *blocks) forget(i int32) {
 		b.windows.detach(i)
 	}
 	b.id[i] = 0
+	b.forgotten++
 	at := &b.bucket[b.hash[i]&uint64(len(b.bucket)-1)]
 	for *at != i {
 		at = &b.link[*at]

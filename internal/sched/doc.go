@@ -26,6 +26,6 @@
 // sequence keeps those that its next rows see.
 //
 // Reading order: sequence.go, scheduler.go, draft.go, prompts.go, queue.go, pool.go,
-// blocks.go, windows.go.
+// blocks.go, windows.go; survey.go and contents.go for those who look on.
 // The scripts in testdata show each rule at work.
 package sched

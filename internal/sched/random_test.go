@@ -16,6 +16,33 @@ type machine struct {
 	live []*Seq
 	all  []*Seq
 	plan *Plan
+	copy Contents
+}
+
+// observe brings the copy up to date, which must then be what the index has: each
+// content with its parent, and no change twice.
+func (m *machine) observe(t *rapid.T) {
+	if m.plan != nil {
+		return
+	}
+	before := slices.Clone(m.copy.seen)
+	m.s.Observe(&m.copy)
+	seen := map[uint64]bool{}
+	for _, c := range m.copy.Changes {
+		if c.Was == c.Is || c.Is != 0 && (seen[c.Is] || c.Parent >= c.Is || len(c.Tokens) != m.s.cfg.BlockSize) {
+			t.Fatalf("change %+v", c)
+		}
+		seen[c.Is] = true
+		if c.Is == 0 {
+			continue
+		}
+		if i := slices.Index(m.s.blocks.id, c.Is); i < 0 || before[i] != c.Was || !slices.Equal(m.s.blocks.content(int32(i)), c.Tokens) {
+			t.Fatalf("change %+v of block %d, which had %d", c, i, before[i])
+		}
+	}
+	if !slices.Equal(m.copy.seen, m.s.blocks.id) {
+		t.Fatal("the copy is not what is cached")
+	}
 }
 
 // vocab is small, so that stop tokens come often.
@@ -191,6 +218,7 @@ func random(t *rapid.T) {
 		s.blocks.hashMask = 1 // nearly all hashes collide
 	}
 	m := &machine{s: s, kv: newFakeKV(cfg)}
+	m.copy.Fit(cfg.Blocks, cfg.BlockSize)
 	t.Repeat(map[string]func(*rapid.T){
 		"add":      m.add,
 		"schedule": m.schedule,
@@ -198,6 +226,7 @@ func random(t *rapid.T) {
 		"step":     m.step,
 		"steps":    m.steps,
 		"abort":    m.abort,
+		"observe":  m.observe,
 		"":         func(*rapid.T) { s.check() },
 	})
 	m.update(t)

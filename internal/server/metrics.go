@@ -94,6 +94,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	e.gauge(names{"http_requests_in_flight", "", "requests that are being answered"}, float64(c.server.answers.running.Load()))
 	c.server.answers.collect(ch)
 	c.server.collectUsage(ch)
+	if p := c.server.events.Load(); p != nil {
+		e.total(names{"kv_events_dropped_total", "", "batches of cache events that a subscriber was too slow for"}, p.Dropped())
+	}
 	u := c.server.app.Models.Usage()
 	if u.Main == "" {
 		return

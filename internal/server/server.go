@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	anthropicapi "github.com/penstock-llm/penstock/api/anthropic"
@@ -17,6 +18,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/access"
 	"github.com/penstock-llm/penstock/internal/hub"
 	"github.com/penstock-llm/penstock/internal/server/anthropic"
+	"github.com/penstock-llm/penstock/internal/server/kvevents"
 	"github.com/penstock-llm/penstock/internal/server/llamaserver"
 	"github.com/penstock-llm/penstock/internal/server/native"
 	"github.com/penstock-llm/penstock/internal/server/ollama"
@@ -108,6 +110,7 @@ type Server struct {
 	metrics  *collector
 	answers  *answers
 	shapes   *shapes
+	events   atomic.Pointer[kvevents.Publisher] // nil: nobody is told of caches
 
 	observers []observer
 }
@@ -170,6 +173,15 @@ func (s *Server) Attach(m *Deployment) { s.app.Models.Attach(m) }
 // SetRequestTimeout changes the time that a generation may take, from the next
 // request on; 0: any.
 func (s *Server) SetRequestTimeout(d time.Duration) { s.app.SetRequestTimeout(d) }
+
+// PublishEvents tells routers what the prefix caches have, until the publisher is
+// closed. It may be called once.
+func (s *Server) PublishEvents(cfg kvevents.Config) *kvevents.Publisher {
+	cfg.Models = s.app.Models.Resident
+	p := kvevents.Start(cfg)
+	s.events.Store(p)
+	return p
+}
 
 // Load loads a model, for no request yet.
 func (s *Server) Load(ctx context.Context, name string) error {

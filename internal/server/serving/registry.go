@@ -155,6 +155,18 @@ func (r *Registry) Loaded() *Deployment {
 	return any
 }
 
+// Resident returns all loaded models, as Loaded returns one: the first loaded first.
+func (r *Registry) Resident() (all []*Deployment) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.models {
+		if e.state == StateLoaded {
+			all = append(all, e.m)
+		}
+	}
+	return all
+}
+
 // engines returns the engines of all loaded models.
 func (r *Registry) engines() (all []*engine.Engine) {
 	r.mu.Lock()
