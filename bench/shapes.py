@@ -3,7 +3,7 @@
 
     shapes.py --vocabulary VOCAB.gguf --quantize LLAMA_QUANTIZE --out DIR [--shape qwen3-0.6b] [--types Q8_0 Q4_0 Q4_K_M]
 
-    shapes.py --vocabulary VOCAB.gguf --out DIR --shape gpt-oss-20b|qwen3-30b-a3b [--layers N]
+    shapes.py --vocabulary VOCAB.gguf --out DIR --shape gpt-oss-20b|lfm2-8b-a1b|qwen3-30b-a3b [--layers N]
 
 The tokenizer comes from VOCAB.gguf (llama.cpp's source ships models/ggml-vocab-qwen2.gguf), so prompts tokenize as they do
 for the real model. The weights are the same at every run (seeded). The F16 file is removed when the quantised ones are there.
@@ -16,13 +16,13 @@ import subprocess
 from dataclasses import dataclass, replace
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, RopeScalingType
+from gguf import ExpertGatingFuncType, GGMLQuantizationType, GGUFReader, GGUFWriter, RopeScalingType
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-UNUSED = 5  # token type of the padding at the end of the vocabulary
+CONTROL, UNUSED = 3, 5  # token types; the padding at the end of the vocabulary is unused
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,22 @@ class Mixture(Shape):
     eps: float = 1e-6
     biases: bool = False  # and sinks, and YaRN: as in gpt-oss
     mix: str = "Q4_K_M"
+    convolution: int = 0  # positions that a short convolution sees, which most layers have in the place of attention
+    attention: tuple = ()  # layers that have attention; (): all
+    dense: int = 0  # first layers, which have no experts
+
+    def attends(self, i):
+        return not self.attention or i in self.attention
 
 
 MIXTURES = {
     "qwen3-30b-a3b": Mixture("qwen3moe", 48, 2048, 6144, 32, 4, 128, 151936, 1e6, 40960, True, 128, 8, 768),
     "gpt-oss-20b": Mixture(
         "gpt-oss", 24, 2880, 2880, 64, 8, 64, 201088, 150000, 131072, False, 32, 4, 2880, 128, 1e-5, True, "MXFP4"
+    ),
+    "lfm2-8b-a1b": Mixture(
+        "lfm2moe", 24, 2048, 7168, 32, 8, 64, 65536, 1e6, 128000, True, 32, 4, 1792, eps=1e-5,
+        convolution=3, attention=(2, 6, 10, 14, 18, 21), dense=2,
     ),
 }
 
@@ -80,7 +90,10 @@ def write_settings(w, name, s):
     w.add_block_count(s.layers)
     w.add_feed_forward_length(s.ff)
     w.add_head_count(s.heads)
-    w.add_head_count_kv(s.kv_heads)
+    if getattr(s, "convolution", 0):
+        w.add_head_count_kv([s.kv_heads if s.attends(i) else 0 for i in range(s.layers)])
+    else:
+        w.add_head_count_kv(s.kv_heads)
     w.add_key_length(s.head_dim)
     w.add_value_length(s.head_dim)
     w.add_rope_dimension_count(s.head_dim)
@@ -96,18 +109,24 @@ def write_vocabulary(w, path, size):
         field = fields.get("tokenizer.ggml." + key)
         return default if field is None else field.contents()
 
-    tokens, types = list(value("tokens"))[:size], list(value("token_type"))[:size]
+    every, types, merges = list(value("tokens")), list(value("token_type"))[:size], list(value("merges"))
+    eos = value("eos_token_id", 0)
+    tokens = every[:size]
+    if size < len(every):  # the commonest, and the one that ends a text
+        if eos >= size:
+            tokens[-1], types[-1], eos = every[eos], CONTROL, size - 1
+        known = set(tokens)
+        merges = [m for m in merges if m.replace(" ", "") in known]
     for i in range(len(tokens), size):
         tokens.append(f"[PAD{i}]")
         types.append(UNUSED)
-    eos = value("eos_token_id", 0)
     w.add_tokenizer_model("gpt2")
     w.add_tokenizer_pre(value("pre", "qwen2"))
     w.add_token_list(tokens)
     w.add_token_types(types)
-    w.add_token_merges(value("merges"))
+    w.add_token_merges(merges)
     w.add_eos_token_id(eos)
-    w.add_bos_token_id(value("bos_token_id", eos))
+    w.add_bos_token_id(min(value("bos_token_id", eos), size - 1))
     w.add_add_bos_token(False)
     w.add_chat_template(CHAT_TEMPLATE)
 
@@ -144,28 +163,53 @@ def mixture_tensors(s):
     more, plain = ("Q6_K", "Q4_K") if s.mix == "Q4_K_M" else ("Q8_0", "Q8_0")
     experts = "Q4_K" if s.mix == "Q4_K_M" else "MXFP4"
     q, kv = s.heads * s.head_dim, s.kv_heads * s.head_dim
-    yield "token_embd.weight", plain, (s.vocab, s.dim)
-    yield "output.weight", more, (s.vocab, s.dim)
-    yield "output_norm.weight", "F32", (s.dim,)
+    if s.convolution:  # the token table is the output
+        yield "token_embd.weight", more, (s.vocab, s.dim)
+        yield "token_embd_norm.weight", "F32", (s.dim,)
+    else:
+        yield "token_embd.weight", plain, (s.vocab, s.dim)
+        yield "output.weight", more, (s.vocab, s.dim)
+        yield "output_norm.weight", "F32", (s.dim,)
     for i in range(s.layers):
         p = f"blk.{i}."
         finer = s.mix == "Q4_K_M" and (i < s.layers // 8 or i >= 7 * s.layers // 8 or (i - s.layers // 8) % 3 == 2)
-        for name, kind, shape, bias in (
+        layer = [
             ("attn_norm", "F32", (s.dim,), False),
-            ("attn_q", plain, (q, s.dim), True),
-            ("attn_k", plain, (kv, s.dim), True),
-            ("attn_v", more if finer else plain, (kv, s.dim), True),
-            ("attn_output", plain, (s.dim, q), True),
             ("post_attention_norm" if s.biases else "ffn_norm", "F32", (s.dim,), False),
-            ("ffn_gate_inp", "F32", (s.experts, s.dim), True),
-            ("ffn_gate_exps", experts, (s.experts, s.expert_ff, s.dim), True),
-            ("ffn_up_exps", experts, (s.experts, s.expert_ff, s.dim), True),
-            ("ffn_down_exps", "Q6_K" if finer else experts, (s.experts, s.dim, s.expert_ff), True),
-        ):
+        ]
+        if s.attends(i):
+            layer += [
+                ("attn_q", plain, (q, s.dim), True),
+                ("attn_k", plain, (kv, s.dim), True),
+                ("attn_v", more if finer else plain, (kv, s.dim), True),
+                ("attn_output", plain, (s.dim, q), True),
+            ]
+        else:
+            layer += [
+                ("shortconv.conv", "F32", (s.dim, s.convolution), False),
+                ("shortconv.in_proj", plain, (3 * s.dim, s.dim), False),
+                ("shortconv.out_proj", plain, (s.dim, s.dim), False),
+            ]
+        if i < s.dense:
+            layer += [
+                ("ffn_gate", plain, (s.ff, s.dim), False),
+                ("ffn_up", plain, (s.ff, s.dim), False),
+                ("ffn_down", more if finer else plain, (s.dim, s.ff), False),
+            ]
+        else:
+            layer += [
+                ("ffn_gate_inp", "F32", (s.experts, s.dim), True),
+                ("ffn_gate_exps", experts, (s.experts, s.expert_ff, s.dim), True),
+                ("ffn_up_exps", experts, (s.experts, s.expert_ff, s.dim), True),
+                ("ffn_down_exps", "Q6_K" if finer else experts, (s.experts, s.dim, s.expert_ff), True),
+            ]
+        for name, kind, shape, bias in layer:
             yield p + name + ".weight", kind, shape
             if bias and s.biases:
                 yield p + name + ".bias", "F32", shape[:-1]
-        if s.qk_norm:
+        if s.convolution and i >= s.dense:
+            yield p + "exp_probs_b.bias", "F32", (s.experts,)
+        if s.qk_norm and s.attends(i):
             yield p + "attn_q_norm.weight", "F32", (s.head_dim,)
             yield p + "attn_k_norm.weight", "F32", (s.head_dim,)
         if s.biases:
@@ -188,6 +232,10 @@ def write_mixture(path, name, s, vocabulary):
     w.add_expert_count(s.experts)
     w.add_expert_used_count(s.used)
     w.add_expert_feed_forward_length(s.expert_ff)
+    if s.convolution:
+        w.add_shortconv_l_cache(s.convolution)
+        w.add_leading_dense_block_count(s.dense)
+        w.add_expert_gating_func(ExpertGatingFuncType.SIGMOID)
     if s.biases:
         w.add_sliding_window(s.window)
         w.add_rope_scaling_type(RopeScalingType.YARN)

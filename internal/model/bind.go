@@ -59,6 +59,9 @@ func bindTo(f *gguf.File, o Options, s *sketch) (*binder, network, error) {
 	if meta.err != nil {
 		return nil, nil, meta.err
 	}
+	if causal, ok := f.Bool(meta.key("attention.causal")); ok && !causal && !arch.encoder {
+		meta.fail("key %q is false: a decoder whose tokens see what comes after them is not supported", meta.key("attention.causal"))
+	}
 	net := arch.bind(b)
 	b.checkLeftovers()
 	if meta.err != nil {
@@ -130,6 +133,17 @@ func (b *binder) has(name string) bool {
 
 // require refuses a model without a vector that is optional in other architectures.
 func (b *binder) require(name string, n int) { b.vector(name, false, n) }
+
+// requireQKVBiases refuses a model without biases of queries, keys and values, whose matrices may be one.
+func (b *binder) requireQKVBiases(prefix string) {
+	c := &b.config
+	if b.has(prefix + "attn_qkv.bias") {
+		return
+	}
+	b.require(prefix+"attn_q.bias", c.Heads*c.HeadDim)
+	b.require(prefix+"attn_k.bias", c.KVHeads*c.HeadDim)
+	b.require(prefix+"attn_v.bias", c.KVHeads*c.HeadDim)
+}
 
 // trimmed drops trailing ones: a vector may be stored as [n] or [n, 1].
 func trimmed(shape []int) []int {
@@ -314,6 +328,11 @@ func (b *binder) qkv(prefix string) nn.QKV {
 		}
 	}
 	all := b.parts(prefix+"attn_qkv", c.Dim, q, kv, kv)
+	if !b.has(prefix + "attn_qkv.bias") { // some files have one matrix and three biases
+		for i, name := range []string{"attn_q.bias", "attn_k.bias", "attn_v.bias"} {
+			all[i].Bias = b.vector(prefix+name, true, all[i].W.Rows)
+		}
+	}
 	return nn.QKV{Q: all[0], K: all[1], V: all[2]}
 }
 

@@ -247,6 +247,7 @@ func TestBadMetadata(t *testing.T) {
 		"layers differ":   {"feed_forward_length", []uint32{96, 64}, "feed_forward_length"},
 		"no layers":       {"attention.head_count", []uint32{}, "head_count"},
 		"experts":         {"expert_count", uint32(8), "expert_used_count"},
+		"sees all":        {"attention.causal", false, "attention.causal"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, err := tinymodel.Open(tinymodel.Options{Extra: []gguf.KV{{Key: "llama." + c.key, Value: c.value}}})
@@ -255,6 +256,32 @@ func TestBadMetadata(t *testing.T) {
 			}
 			wantError(t, f, c.want)
 		})
+	}
+}
+
+// TestExpertsAreChosenOneByOne: a model whose experts are chosen by groups would answer wrongly.
+func TestExpertsAreChosenOneByOne(t *testing.T) {
+	o := tinymodel.Options{Arch: "qwen3moe", Extra: []gguf.KV{{Key: "qwen3moe.expert_group_count", Value: uint32(4)}}}
+	f, err := tinymodel.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, f, "expert_group_count", "groups")
+}
+
+// TestExpertsShareTheWidth: where a file of qwen3moe or qwen2moe gives experts no width, those
+// that a row uses are as wide as the feed-forward layer together.
+func TestExpertsShareTheWidth(t *testing.T) {
+	for _, arch := range []string{"qwen2moe", "qwen3moe"} {
+		o := tinymodel.Options{Arch: arch, FF: 192, ExpertsUsed: 3, ExpertFF: 64}
+		base, err := tinymodel.Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := rewrite(t, base, gguf.KV{Key: arch + ".expert_feed_forward_length", Value: uint32(0)}, base.Tensors())
+		if c, err := Describe(f); err != nil || c.ExpertFF != 64 {
+			t.Errorf("%s: experts of %d, want 64: %v", arch, c.ExpertFF, err)
+		}
 	}
 }
 

@@ -18,11 +18,21 @@ func (m *metadata) expertConfig(c *Config) {
 	}
 	c.ExpertsUsed = m.count("expert_used_count", c.Experts)
 	c.ExpertFF = m.countOr("expert_feed_forward_length", maxDim, c.FF)
+	if m.countOr("expert_group_count", maxExperts, 1) > 1 {
+		m.fail("key %q: experts that are chosen by groups are not supported", m.key("expert_group_count"))
+	}
 	c.SharedFF = m.countOr("expert_shared_feed_forward_length", maxDim, 0)
 }
 
-// experts binds a layer's experts, which are chosen by r. Biases are bound where a
-// file has them.
+// expertShare makes an expert as wide as its share of the feed-forward layer, where the file gives experts no width.
+func (b *binder) expertShare() {
+	if c := &b.config; !b.meta.has("expert_feed_forward_length") {
+		c.ExpertFF = max(1, c.FF/max(1, c.ExpertsUsed))
+	}
+}
+
+// experts binds a layer's experts, which are chosen by r. Biases and scales are bound
+// where a file has them.
 func (b *binder) experts(prefix string, r nn.Routing, act nn.Activation) *nn.Experts {
 	c := &b.config
 	r.Experts, r.Used = c.Experts, c.ExpertsUsed
@@ -47,11 +57,22 @@ func (b *binder) experts(prefix string, r nn.Routing, act nn.Activation) *nn.Exp
 		UpBias:   b.table(prefix+"ffn_up_exps.bias", ff, n),
 		DownBias: b.table(prefix+"ffn_down_exps.bias", c.Dim, n),
 		Act:      act,
+
+		GateScale: b.scales(prefix+"ffn_gate_exps", n),
+		UpScale:   b.scales(prefix+"ffn_up_exps", n),
+		DownScale: b.scales(prefix+"ffn_down_exps", n),
 	}
 	b.loads = append(b.loads, load{m: e.Gate, twin: e.Up, src: gate, twinOf: up}, load{m: e.Down, src: down})
 	l := &b.limits
 	l.Experts, l.Used, l.ExpertFF = n, r.Used, ff
 	return e
+}
+
+// scales reads the factors that a file may have for the products of each of n experts. It
+// accepts, as inputScale does, those for rounding what they read.
+func (b *binder) scales(name string, n int) []float32 {
+	b.vector(name+".input_scale", true, n)
+	return b.vector(name+".scale", true, n)
 }
 
 // router binds a projection that reads the rows of a routed norm.

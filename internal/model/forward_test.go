@@ -61,12 +61,12 @@ func variants() map[string]tinymodel.Options {
 		"mixtral":       {Arch: "llama", Experts: 4, ExpertsUsed: 2},
 		"qwen3moe":      {Arch: "qwen3moe"},
 		"qwen2moe":      {Arch: "qwen2moe", With: []string{"attn_q.bias", "attn_k.bias", "attn_v.bias"}},
-		"olmoe mixed":   {Arch: "olmoe", Types: map[string]quant.Type{"ffn_up_exps.weight": quant.Q8_0}},
+		"olmoe mixed":   {Arch: "olmoe", Types: map[string]quant.Type{"ffn_up_exps.weight": quant.Q8_0}, With: []string{"ffn_up_exps.scale", "ffn_down_exps.scale"}},
 		"granitemoe": {Arch: "granitemoe", Keys: []gguf.KV{
 			{Key: "embedding_scale", Value: float32(2)}, {Key: "residual_scale", Value: float32(0.5)}, {Key: "logit_scale", Value: float32(0.8)},
 			{Key: "attention.scale", Value: float32(0.2)}, {Key: "expert_shared_feed_forward_length", Value: uint32(160)},
 		}},
-		"gpt-oss": {Arch: "gpt-oss", Layers: 3, Untied: true, Keys: []gguf.KV{
+		"gpt-oss": {Arch: "gpt-oss", Layers: 3, Untied: true, With: []string{"exps.scale"}, Keys: []gguf.KV{
 			{Key: "rope.scaling.type", Value: "yarn"}, {Key: "rope.scaling.factor", Value: float32(32)},
 			{Key: "rope.scaling.original_context_length", Value: uint32(64)},
 		}},

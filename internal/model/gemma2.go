@@ -20,12 +20,13 @@ func bindGemma2(b *binder) network {
 	c.Window = gemma2Window
 	sliding := b.meta.sliding(c, gemma2Period)
 	rope := b.rope(nn.Halves)
+	local := b.localRope(rope, nn.Halves)
 	softcap := b.meta.factor("attn_logit_softcapping")
 	return b.decoder(func(i int) layer {
 		a := b.attention(i, rope)
 		a.Softcap = softcap
 		if sliding[i] {
-			a.Window = c.Window
+			a.Rope, a.Window = local, c.Window
 		}
 		if c.Layers == gemma2Layers27B {
 			a.Scale = float32(1 / math.Sqrt(float64(c.Dim/c.Heads)))

@@ -13,17 +13,10 @@ func bindGPTOSS(b *binder) network {
 	c := &b.config
 	sliding := b.meta.sliding(c, gptOSSPeriod)
 	rope := b.rope(nn.Halves)
-	local := rope
-	if base := b.meta.factor("rope.freq_base_swa"); base != 0 && float64(base) != c.RopeBase {
-		scaling := b.meta.ropeConfig(c, nn.Halves)
-		scaling.Base = float64(base)
-		local = b.rotation(scaling)
-	}
+	local := b.localRope(rope, nn.Halves)
 	return b.decoder(func(i int) layer {
 		p := prefix(i)
-		b.require(p+"attn_q.bias", c.Heads*c.HeadDim)
-		b.require(p+"attn_k.bias", c.KVHeads*c.HeadDim)
-		b.require(p+"attn_v.bias", c.KVHeads*c.HeadDim)
+		b.requireQKVBiases(p)
 		b.require(p+"attn_output.bias", c.Dim)
 		b.requireExpertBiases(p)
 		l := b.layer(i, b.attention(i, rope))

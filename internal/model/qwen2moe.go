@@ -6,6 +6,7 @@ import "github.com/penstock-llm/penstock/internal/nn"
 // with experts in every layer, whose weights are not made to sum to 1, and beside them a
 // network that every row uses, as far as a gate lets it.
 func bindQwen2MoE(b *binder) network {
+	b.expertShare()
 	rope := b.rope(nn.Halves)
 	return b.decoder(func(i int) layer {
 		l := b.layer(i, b.attention(i, rope))

@@ -20,6 +20,19 @@ func (b *binder) rope(style nn.RopeStyle) *nn.Rope {
 	return b.rotation(r)
 }
 
+// localRope is the rotation of layers with a window, where the file may give them a base of
+// their own; otherwise it is that of the others.
+func (b *binder) localRope(global *nn.Rope, style nn.RopeStyle) *nn.Rope {
+	c := &b.config
+	base := b.meta.positive("rope.freq_base_swa", c.RopeBase)
+	if base == c.RopeBase {
+		return global
+	}
+	r := b.meta.ropeConfig(c, style)
+	r.Base = base
+	return b.rotation(r)
+}
+
 // longFactors are the factors of LongRoPE: a list for sequences within the context that
 // the model was trained with, and one for those beyond it. A sequence may not change
 // from one to the other, because its older keys are rotated already. So the list is

@@ -9,9 +9,7 @@ func bindStarCoder2(b *binder) network {
 	rope := b.rope(nn.Halves)
 	return b.decoder(func(i int) layer {
 		p := prefix(i)
-		b.require(p+"attn_q.bias", c.Heads*c.HeadDim)
-		b.require(p+"attn_k.bias", c.KVHeads*c.HeadDim)
-		b.require(p+"attn_v.bias", c.KVHeads*c.HeadDim)
+		b.requireQKVBiases(p)
 		b.require(p+"attn_output.bias", c.Dim)
 		b.require(p+"ffn_up.bias", c.FF)
 		b.require(p+"ffn_down.bias", c.Dim)

@@ -10,17 +10,19 @@ import (
 // router chooses for the row, in the order of their numbers.
 //
 // The matrices of all experts lie one below the other in one Matrix, so that
-// expert e has its rows [e·n, (e+1)·n). The same holds for biases.
+// expert e has its rows [e·n, (e+1)·n). The same holds for biases. Some files have
+// a factor for each expert's products, which comes before the bias.
 type Experts struct {
 	Router  Linear // [experts, dim]
 	Routing Routing
 
 	Gate, Up *Matrix // [experts·ff, dim], loaded by LoadPair
 	Down     *Matrix // [experts·dim, ff]
-	GateBias []float32
-	UpBias   []float32
-	DownBias []float32 // nil: none, each of the three
 	Act      Activation
+
+	// Each of the six may be nil: none.
+	GateBias, UpBias, DownBias    []float32
+	GateScale, UpScale, DownScale []float32 // [experts]
 
 	Shared *Shared // nil: none
 }

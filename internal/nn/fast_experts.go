@@ -280,22 +280,43 @@ func (j *expertGatedJob) multiply(own *private, w *Matrix, y []float32, g0, g1 i
 func (j *expertGatedJob) activate(own *private, y []float32, base, c int) {
 	f, n := j.f, own.panels.Cols
 	const ld = 2 * pairRows
-	at := (base + c) * pairRows
-	if b := j.e.GateBias; b != nil {
-		f.addRows(y, n, b[at:][:pairRows])
-	}
-	if b := j.e.UpBias; b != nil {
-		f.addRows(y[pairRows:], n, b[at:][:pairRows])
-	}
+	at, expert := (base+c)*pairRows, base/j.chunks
+	f.finishRows(y, n, scaleOf(j.e.GateScale, expert), biasAt(j.e.GateBias, at))
+	f.finishRows(y[pairRows:], n, scaleOf(j.e.UpScale, expert), biasAt(j.e.UpBias, at))
 	f.activate(j.e.Act, y, n)
 	f.set.QuantizeColumns(&own.out2, 0, c*pairRows, kernel.Columns{X: y, N: n, LD: ld, Len: pairRows})
 }
 
-// addRows adds b to the beginnings of n rows of gates and ups.
-func (f *Fast) addRows(y []float32, n int, b []float32) {
-	for r := range n {
-		f.set.Add(y[r*2*pairRows:][:len(b)], b)
+// finishRows multiplies the beginnings of n rows of gates and ups by scale and adds bias; nil: no bias.
+func (f *Fast) finishRows(y []float32, n int, scale float32, bias []float32) {
+	if scale == 1 && bias == nil {
+		return
 	}
+	for r := range n {
+		row := y[r*2*pairRows:][:pairRows]
+		if scale != 1 {
+			f.set.Scale(row, scale)
+		}
+		if bias != nil {
+			f.set.Add(row, bias)
+		}
+	}
+}
+
+// scaleOf is the factor of an expert's products; all is nil where there are none.
+func scaleOf(all []float32, expert int) float32 {
+	if all == nil {
+		return 1
+	}
+	return all[expert]
+}
+
+// biasAt is the bias of a chunk of hidden units; all is nil where there are none.
+func biasAt(all []float32, at int) []float32 {
+	if all == nil {
+		return nil
+	}
+	return all[at:][:pairRows]
 }
 
 // expertDownJob computes the experts' outputs and adds them to x. A unit is a group
@@ -344,6 +365,9 @@ func (j *expertDownJob) add(own *private, run *expertRun, lo, hi int) {
 	f.set.Mul(&own.part, &own.panels, 0, hi-lo, kernel.Output{Y: y, LD: ld})
 	for c := range run.n {
 		out := y[c*ld:][:ld]
+		if scale := scaleOf(j.e.DownScale, run.expert); scale != 1 {
+			f.set.Scale(out, scale)
+		}
 		if b := j.e.DownBias; b != nil {
 			f.set.Add(out, b[run.expert*dim+lo*kernel.Lanes:][:ld])
 		}

@@ -26,10 +26,10 @@ func (r *Reference) Experts(e *Experts) {
 // expert is the output of one expert for rows h.
 func (r *Reference) expert(e *Experts, id int, h [][]float32) [][]float32 {
 	n, dim := e.ff(), r.lim.Dim
-	gate := r.linear(KindExperts, &Linear{W: e.Gate.expert(id, n), Bias: biasOf(e.GateBias, id, n)}, h)
-	up := r.linear(KindExperts, &Linear{W: e.Up.expert(id, n), Bias: biasOf(e.UpBias, id, n)}, h)
+	gate := r.linear(KindExperts, &Linear{W: e.Gate.expert(id, n), Bias: biasOf(e.GateBias, id, n), Scale: scaleOf(e.GateScale, id)}, h)
+	up := r.linear(KindExperts, &Linear{W: e.Up.expert(id, n), Bias: biasOf(e.UpBias, id, n), Scale: scaleOf(e.UpScale, id)}, h)
 	e.Act.gate(gate, up)
-	return r.linear(KindExpertsDown, &Linear{W: e.Down.expert(id, dim), Bias: biasOf(e.DownBias, id, dim)}, gate)
+	return r.linear(KindExpertsDown, &Linear{W: e.Down.expert(id, dim), Bias: biasOf(e.DownBias, id, dim), Scale: scaleOf(e.DownScale, id)}, gate)
 }
 
 // shared adds the output of the network that all rows use.
