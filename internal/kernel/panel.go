@@ -221,10 +221,24 @@ func (p *Panels) copyFloats(q panel, lane, k0 int, x Columns) {
 		copy(dst, x.X[:x.Len])
 		return
 	}
+	if x.N == PanelCols {
+		interleave(dst, x)
+		return
+	}
 	for c := range x.N {
 		for i, v := range x.X[c*x.LD:][:x.Len] {
 			dst[i*q.width+lane+c] = v
 		}
+	}
+}
+
+// interleave writes the values of 8 columns in turn.
+func interleave(dst []float32, x Columns) {
+	a := x.X[:x.Len]
+	b, c, d, e := x.X[x.LD:][:len(a)], x.X[2*x.LD:][:len(a)], x.X[3*x.LD:][:len(a)], x.X[4*x.LD:][:len(a)]
+	f, g, h := x.X[5*x.LD:][:len(a)], x.X[6*x.LD:][:len(a)], x.X[7*x.LD:][:len(a)]
+	for i := range a {
+		*(*[PanelCols]float32)(dst[i*PanelCols:]) = [PanelCols]float32{a[i], b[i], c[i], d[i], e[i], f[i], g[i], h[i]}
 	}
 }
 
@@ -240,42 +254,4 @@ func (p *Panels) Part(v *Panels, first, cols int) {
 	if p.X != nil {
 		v.X = p.X[first*p.K : (first+cols)*p.K]
 	}
-}
-
-// Gather makes column i of dst a copy of column cols[i] of src, bit for bit. Both
-// have columns of the same length; where dst has floats, so has src.
-func Gather(dst, src *Panels, cols []int32) {
-	if dst.K != src.K || dst.Cols != len(cols) || dst.X != nil && src.X == nil {
-		panic(fmt.Sprintf("kernel: Gather: %d columns of %d into %d of %d", len(cols), src.K, dst.Cols, dst.K))
-	}
-	for i, c := range cols {
-		if c < 0 || int(c) >= src.Cols {
-			panic(fmt.Sprintf("kernel: Gather: column %d of %d", c, src.Cols))
-		}
-		to, from := dst.panel(i/PanelCols), src.panel(int(c)/PanelCols)
-		lane, col := i-to.first, int(c)-from.first
-		copyWords(wordColumn{dst.streams(to).data, to.width, lane}, wordColumn{src.streams(from).data, from.width, col})
-		if dst.X != nil {
-			x, y := dst.floats(to), src.floats(from)
-			for k := range dst.K {
-				x[k*to.width+lane] = y[k*from.width+col]
-			}
-		}
-	}
-}
-
-// wordColumn is a column of a panel. All streams of a panel are rows of one word of
-// 4 bytes per column, so that a column is every width-th word from number at on.
-type wordColumn struct {
-	data      []byte
-	width, at int
-}
-
-func copyWords(dst, src wordColumn) {
-	to, from := dst.data[4*dst.at:], src.data[4*src.at:]
-	for len(to) > 4*dst.width && len(from) > 4*src.width {
-		le.PutUint32(to, le.Uint32(from))
-		to, from = to[4*dst.width:], from[4*src.width:]
-	}
-	le.PutUint32(to, le.Uint32(from))
 }

@@ -147,3 +147,30 @@ func TestGather(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkGather: what the experts of a prompt of 256 rows take of it, 8 each of 128.
+func BenchmarkGather(b *testing.B) {
+	const k, rows, used, experts = 2048, 256, 8, 128
+	s, src, all := benchTier(b), NewPanels(k, rows, false), NewPanels(k, rows*used, false)
+	x := make([]float32, rows*k)
+	for i := range x {
+		x[i] = float32(i%77) - 30
+	}
+	s.QuantizeColumns(src, 0, 0, Columns{x, rows, k, k})
+	rng := rand.New(rand.NewPCG(5, 6))
+	of := make([][]int32, experts)
+	for row := range rows {
+		for _, e := range rng.Perm(experts)[:used] {
+			of[e] = append(of[e], int32(row))
+		}
+	}
+	sampled(b, 1, func(int) {
+		first := 0
+		for _, cols := range of {
+			var part Panels
+			all.Part(&part, first, len(cols))
+			Gather(&part, src, cols)
+			first += len(cols)
+		}
+	}, map[string]float64{"GB/s": float64(rows * used * k / BlockLen * columnBytes)})
+}
