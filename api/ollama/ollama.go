@@ -143,6 +143,12 @@ type NameRequest struct {
 	Stream *bool  `json:"stream,omitempty"`
 }
 
+// CopyRequest is the body of POST /api/copy.
+type CopyRequest struct {
+	Source      string `json:"source"`
+	Destination string `json:"destination"`
+}
+
 // ShowResponse is the answer of POST /api/show.
 type ShowResponse struct {
 	Modelfile    string         `json:"modelfile"`

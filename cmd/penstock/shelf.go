@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -267,9 +268,20 @@ func (s *shelf) describe(source *serving.Source, e *modelEntry, file *gguf.File,
 	}
 	return &serving.Deployment{
 		ID: source.ID, Aliases: source.Aliases, Path: source.Path, Created: source.Modified, CPU: s.options.Tier.String(),
-		Tokenizer: words, Chat: template, ParseSpecial: s.serve.ParseSpecial,
+		Tokenizer: words, Chat: template, ParseSpecial: s.serve.ParseSpecial, License: license(file),
 		Sampling: e.Defaults.settings(file.Sampling(), recommended(e.Model)),
 	}, nil
+}
+
+// license is what a model's file says of its licence: a name, with an address where
+// it has one.
+func license(file *gguf.File) string {
+	name, _ := file.Str("general.license")
+	if title, ok := file.Str("general.license.name"); ok {
+		name = title
+	}
+	link, _ := file.Str("general.license.link")
+	return strings.TrimSpace(name + "\n" + link)
 }
 
 // entryOf are a model's settings: its own, or for a download those of the command

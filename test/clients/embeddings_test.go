@@ -42,3 +42,34 @@ func TestEmbeddings(t *testing.T) {
 		}
 	}
 }
+
+func TestOpenAIEmbeddings(t *testing.T) {
+	client, _ := newOpenAI()
+	a, err := client.Embeddings.New(t.Context(), openai.EmbeddingNewParams{
+		Model: model, Input: openai.EmbeddingNewParamsInputUnion{OfString: openai.String("a pipe for water")}, Dimensions: openai.Int(64),
+	})
+	if err != nil || len(a.Data) != 1 || len(a.Data[0].Embedding) != 64 || a.Usage.TotalTokens <= 0 {
+		t.Errorf("%v %+v", err, a)
+	}
+}
+
+// The older route has vectors of the same direction, as long as the model made them.
+func TestOllamaEmbeddings(t *testing.T) {
+	client, _ := newOllama(t)
+	a, err := client.Embed(t.Context(), &ollama.EmbedRequest{Model: model, Input: "a pipe for water"})
+	if err != nil || len(a.Embeddings) != 1 || a.TotalDuration <= 0 {
+		t.Fatalf("%v %+v", err, a)
+	}
+	b, err := client.Embeddings(t.Context(), &ollama.EmbeddingRequest{Model: model, Prompt: "a pipe for water"})
+	if err != nil || len(b.Embedding) != len(a.Embeddings[0]) {
+		t.Fatalf("%v %d dimensions", err, len(b.Embedding))
+	}
+	dot, length := 0.0, 0.0
+	for i, x := range b.Embedding {
+		dot += x * float64(a.Embeddings[0][i])
+		length += x * x
+	}
+	if cosine := dot / math.Sqrt(length); cosine < 0.9999 {
+		t.Errorf("the cosine of both is %v", cosine)
+	}
+}

@@ -33,7 +33,8 @@ NODE_CLIENTS = ["@ai-sdk/openai", "@ai-sdk/openai-compatible", "@ai-sdk/anthropi
 PARENTS = {"TestOpenAIChat", "TestOpenAITools", "TestOpenAIErrors", "TestResponses", "TestAnthropic", "TestAnthropicTools", "TestAnthropicErrors", "TestOllamaChat", "TestOllamaErrors", "TestOllamaStore"}
 # Checks that count as another feature.
 SAME = {"cached usage": "usage", "events": "stream", "stream helper": "stream", "asynchronous": "chat", "beta": "chat", "errors: bad JSON": "errors",
-        "responses chat": "responses", "responses forced tool": "responses tools", "anthropic messages": "chat", "ollama chat": "chat", "completion": "completions",
+        "responses chat": "responses", "responses forced tool": "responses tools", "anthropic messages": "chat", "ollama chat": "chat", "completion": "completions", "n probs": "logprobs",
+        "rerank: TEI": "rerank", "rerank: Cohere": "rerank", "score": "rerank", "responses forms": "forms",
         **{f"responses {f}": f for f in ("no reasoning", "usage", "errors", "cancel")}}
 
 

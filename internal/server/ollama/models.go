@@ -99,6 +99,7 @@ func show(call *serving.Call) *serving.Error {
 		Modelfile:  "FROM " + m.Path + "\n",
 		Parameters: settings(m),
 		Template:   m.Chat.Source(),
+		License:    m.License,
 		Details:    details(c),
 		ModelInfo: map[string]any{
 			"general.architecture": c.Arch, "general.parameter_count": c.Params, c.Arch + ".context_length": m.Context(),

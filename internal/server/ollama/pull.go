@@ -2,6 +2,7 @@ package ollama
 
 import (
 	"errors"
+	"io/fs"
 	"net/http"
 	"strings"
 	"time"
@@ -13,14 +14,16 @@ import (
 
 // named reads the name of a model that may be fetched or removed: one of the
 // catalogue, or a file of a Hugging Face repository. Paths and addresses are for
-// whoever sits at the machine.
-func (h handlers) named(req *api.NameRequest) (string, *serving.Error) {
+// whoever sits at the machine. stored says whether it may be a copy's.
+func (h handlers) named(req *api.NameRequest, stored bool) (string, *serving.Error) {
 	name := strings.TrimSuffix(either(req.Model, req.Name), ":latest")
-	switch _, known := hub.Lookup(name); {
+	_, known := hub.Lookup(name)
+	known = known || stored && !strings.Contains(name, "/")
+	switch {
 	case name == "":
 		return "", serving.Bad("model", "model is required")
 	case h.store == nil:
-		return "", serving.Bad("model", "this server has no place to keep models")
+		return "", noPlace("model")
 	case !known && !strings.HasPrefix(name, "hf.co/"), strings.ContainsAny(name, `\~`), strings.Contains(name, ".."):
 		return "", serving.Bad("model", "%q is no name of the catalogue, nor one of the form hf.co/ORG/REPO", name)
 	}
@@ -36,7 +39,7 @@ func (h handlers) pull(call *serving.Call) *serving.Error {
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	name, failed := h.named(&req)
+	name, failed := h.named(&req, false)
 	if failed != nil {
 		return failed
 	}
@@ -71,13 +74,73 @@ func notPulled(name string, err error) *serving.Error {
 	return e
 }
 
+// copy is POST /api/copy. Requests can use the new name at once.
+func (h handlers) copy(call *serving.Call) *serving.Error {
+	var req api.CopyRequest
+	if err := call.Decode(&req); err != nil {
+		return err
+	}
+	switch {
+	case req.Source == "":
+		return serving.Bad("source", "source is required: the name of a model")
+	case req.Destination == "":
+		return serving.Bad("destination", "destination is required: its new name")
+	}
+	source, err := known(call, req.Source)
+	if err != nil {
+		return err
+	}
+	m, err := call.Lookup(source)
+	if err != nil {
+		return err
+	}
+	name := strings.TrimSuffix(req.Destination, ":latest")
+	if _, err := call.App.Models.Lookup(name); err == nil {
+		e := serving.Bad("destination", "there is a model %q already", name)
+		e.Status = http.StatusConflict
+		return e
+	}
+	if h.store == nil {
+		return noPlace("source")
+	}
+	switch err := h.store.Copy(m.Path, name); {
+	case errors.Is(err, hub.ErrName):
+		return serving.Bad("destination", "%s", err.Error())
+	case err != nil:
+		return serving.Bad("source", "%q was not downloaded by this server, so it cannot have another name: penstock serve --alias gives it one", req.Source)
+	}
+	call.W.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func noPlace(param string) *serving.Error {
+	return serving.Bad(param, "this server has no place to keep models")
+}
+
+// blob is GET /api/blobs/{digest}, which clients ask with HEAD: whether a model has
+// this digest. What is in it is nobody's business.
+func blob(call *serving.Call) *serving.Error {
+	digest := call.R.PathValue("digest")
+	sum, ok := strings.CutPrefix(strings.Replace(digest, "-", ":", 1), "sha256:")
+	if !ok || len(sum) != 64 || strings.Trim(sum, "0123456789abcdef") != "" {
+		return serving.Bad("digest", "the digest must be sha256: and 64 hexadecimal digits")
+	}
+	for _, m := range call.Listing() {
+		if describe(call, &m, m.ID).Digest == sum {
+			call.W.WriteHeader(http.StatusOK)
+			return nil
+		}
+	}
+	return &serving.Error{Status: http.StatusNotFound, Type: "not_found_error", Message: "no model has the digest " + serving.Clip(digest)}
+}
+
 // delete is DELETE /api/delete.
 func (h handlers) delete(call *serving.Call) *serving.Error {
 	var req api.NameRequest
 	if err := call.Decode(&req); err != nil {
 		return err
 	}
-	name, failed := h.named(&req)
+	name, failed := h.named(&req, true)
 	if failed != nil {
 		return failed
 	}
@@ -88,7 +151,7 @@ func (h handlers) delete(call *serving.Call) *serving.Error {
 	case failed != nil && failed.Status != http.StatusConflict && failed.Status != http.StatusNotFound:
 		return failed
 	}
-	if err := h.store.Remove(name); errors.Is(err, hub.ErrNotFetched) {
+	if err := h.store.Remove(name); errors.Is(err, hub.ErrNotFetched) || errors.Is(err, hub.ErrUnknown) || errors.Is(err, fs.ErrNotExist) {
 		return &serving.Error{Status: http.StatusNotFound, Type: "not_found_error", Message: "model '" + serving.Clip(name) + "' not found"}
 	} else if err != nil {
 		return serving.Internal(err)

@@ -42,10 +42,10 @@ func Routes(store *hub.Store) []serving.Route {
 		route("GET", "/api/version", "version", version, serving.Contract{Gives: api.Version{}}),
 		local(route("POST", "/api/pull", "fetch a model", h.pull, serving.Contract{Takes: api.NameRequest{}, Gives: api.Status{}, Events: api.Status{}, Framing: serving.NDJSON})),
 		local(route("DELETE", "/api/delete", "remove a model that was fetched", h.delete, serving.Contract{Takes: api.NameRequest{}, Also: []int{http.StatusConflict}})),
+		local(route("POST", "/api/copy", "give a model that was fetched another name", h.copy, serving.Contract{Takes: api.CopyRequest{}, Also: []int{http.StatusConflict}})),
+		route("GET", "/api/blobs/{digest}", "200 if a model has the digest sha256:…, without its content", blob, serving.Contract{Also: []int{http.StatusBadRequest}}),
 		never("POST", "/api/create", "models are not made here: penstock quantize converts a GGUF file"),
-		never("POST", "/api/copy", "penstock serve --alias gives a model another name"),
 		never("POST", "/api/push", "this server publishes no models"),
-		never("GET", "/api/blobs/{digest}", "models are not made here"),
 		never("POST", "/api/blobs/{digest}", "models are not made here"),
 	}
 }

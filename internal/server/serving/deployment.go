@@ -17,6 +17,7 @@ type Deployment struct {
 	ID      string   // the name that clients use
 	Aliases []string // other names that they may use
 	Path    string   // of the file
+	License string   // as the file names it; empty: it does not
 	Created time.Time
 	Config  model.Config
 	CPU     string // kernel tier, for /health

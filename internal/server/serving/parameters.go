@@ -30,6 +30,7 @@ const (
 	OnOllamaName                    // POST /api/show and /api/pull, DELETE /api/delete
 	OnInfill                        // POST /infill
 	OnModel                         // POST /models/load and /models/unload
+	OnOllamaCopy                    // POST /api/copy
 
 	onOpenAI = OnChat | OnText
 	onLlama  = OnCompletion | OnInfill         // llama-server's own
@@ -75,6 +76,8 @@ func RouteOf(path string) Routes {
 		return OnOllamaText
 	case "/api/show", "/api/pull", "/api/delete":
 		return OnOllamaName
+	case "/api/copy":
+		return OnOllamaCopy
 	case "/models/load", "/models/unload":
 		return OnModel
 	case "/ui/render":
@@ -216,6 +219,8 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	honoured(OnOllamaText, "raw", ""),
 	honoured(OnOllamaText, "context", "the tokens of an earlier answer"),
 	honoured(OnOllamaName, "name", "an older name of model"),
+	honoured(OnOllamaCopy, "source", "a model that was downloaded"),
+	honoured(OnOllamaCopy, "destination", "letters, digits, dots, underscores and hyphens"),
 	honoured(onOllama, "format", "json, or a JSON Schema"),
 	refused(OnOllamaText, "images", "[]"),
 	refused(OnOllamaText, "template", `""`),

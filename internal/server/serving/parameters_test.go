@@ -43,6 +43,7 @@ var columns = []struct {
 	{OnOllamaText, []string{"/api/generate"}, ollama.GenerateRequest{}},
 	{OnInfill, []string{"/infill"}, llamaserver.InfillRequest{}},
 	{OnOllamaName, []string{"/api/show", "/api/pull", "/api/delete"}, ollama.NameRequest{}},
+	{OnOllamaCopy, []string{"/api/copy"}, ollama.CopyRequest{}},
 	{OnModel, []string{"/models/load", "/models/unload"}, llamaserver.ModelRequest{}},
 	{OnEmbeddings, []string{"/v1/embeddings"}, openai.EmbeddingRequest{}},
 	{OnEmbedding, []string{"/embedding", "/embeddings"}, llamaserver.EmbeddingRequest{}},

@@ -34,11 +34,30 @@ stored() { # a response is kept, read and deleted
 
 cancelled() { # a client that hangs up frees its sequence
   curl -sS --max-time 2 "$url/v1/chat/completions" -d '{'"$common"',"messages":[{"role":"user","content":"Write a long story."}],"max_tokens":4000,"stream":true}' >/dev/null 2>&1
-  for _ in $(seq 50); do
+  for _ in $(seq 1200); do
     curl -sS "$url/metrics" | grep -x 'penstock_requests_running 0' && return
     sleep 0.1
   done
   return 1
+}
+
+tokens() { # text to tokens and back
+  local list
+  list=$(post /tokenize '{"content":"Hi there"}') && post /detokenize "$list" && printf '%s' "$list"
+}
+
+statuses() { for path; do curl -sS -o /dev/null -w '%{http_code} ' "$url$path"; done; }
+
+# open_webui makes the calls that Open WebUI makes of an Ollama and of an OpenAI connection, and prints their statuses.
+open_webui() {
+  local ask='{"model":"'"$PENSTOCK_MODEL"'","messages":[{"role":"user","content":"Say hi."}],"options":{"num_predict":4},"keep_alive":"5m","stream":true}'
+  statuses /api/version /api/tags /api/ps /v1/models
+  for call in "/api/chat $ask" '/api/show {"name":"'"$PENSTOCK_MODEL"'"}' '/api/embed {"model":"'"$PENSTOCK_MODEL"'","input":["a","b"],"truncate":true}' \
+    '/api/generate {"model":"'"$PENSTOCK_MODEL"'","prompt":"Hi","stream":false,"options":{"num_predict":4}}' \
+    '/v1/chat/completions {"model":"'"$PENSTOCK_MODEL"'","messages":[{"role":"user","content":"Say hi."}],"max_tokens":4,"stream":true,"stream_options":{"include_usage":true}}'; do
+    status "${call%% *}" "${call#* }"
+    printf ' '
+  done
 }
 
 check chat '"content":"1, 2, 3.*"finish_reason":"length".*"completion_tokens":8' post /v1/chat/completions '{'"$common,$message"',"max_tokens":8}'
@@ -56,6 +75,19 @@ check 'count tokens' '"input_tokens":[1-9]' post /v1/messages/count_tokens '{"mo
 check 'ollama chat' '"content":"1, 2, 3.*"done":true,"done_reason":"length"' post /api/chat '{'"$message"',"model":"'"$PENSTOCK_MODEL"'","stream":false,"options":{"num_predict":8,"temperature":0}}'
 check generate '"response":"1".*"done":false.*"done":true' post /api/generate '{"model":"'"$PENSTOCK_MODEL"'","prompt":"'"$counting"'","options":{"num_predict":8,"temperature":0}}' -N
 check completion '"content":" 6' post /completion '{"prompt":"1, 2, 3, 4, 5,","n_predict":4,"temperature":0}'
+check 'n probs' '"completion_probabilities":\[\{.*"top_logprobs"' post /completion '{"prompt":"1, 2, 3,","n_predict":2,"n_probs":2}'
+check infill '"content":"a \+ b' post /infill '{"input_prefix":"def add(a, b):\n    return ","input_suffix":"\n\nprint(add(1, 2))\n","n_predict":8,"temperature":0}'
+check forms '"content":"\{' post /v1/chat/completions '{'"$common,$message"',"max_tokens":60,"response_format":{"type":"json_object"}}'
+check tokens '"content":"Hi there".*"tokens":\[[0-9]+' tokens
+check 'apply template' '"prompt":".*im_start' post /apply-template '{'"$message"',"tools":['"$tool"']}'
+check embeddings '"embedding":\[.*"total_tokens":[1-9]' post /v1/embeddings '{"model":"'"$PENSTOCK_MODEL"'","input":["a","b"]}'
+check embeddings '"embedding":\[\[' post /embedding '{"content":"a"}'
+check rerank '"index":0.*"relevance_score"' post /v1/rerank '{"query":"a pipe","documents":["a tube","Dear Sir"],"top_n":1,"return_documents":true}'
+check 'rerank: Cohere' '"relevance_score"' post /v2/rerank '{"model":"'"$PENSTOCK_MODEL"'","query":"a pipe","documents":["a tube"]}'
+check 'rerank: TEI' '\[\{"index":0,"score"' post /rerank '{"query":"a pipe","texts":["a tube","Dear Sir"]}'
+check score '"score"' post /score '{"model":"'"$PENSTOCK_MODEL"'","text_1":"a pipe","text_2":["a tube"]}'
+check 'server info' '^(200 )+$' statuses /props /slots /metrics /health /lora-adapters /version /ping /load /v1/loads /get_load /get_model_info /get_server_info /openapi.json /livez /readyz
+check 'Open WebUI' '^(200 )+$' open_webui
 check models '"object":"list".*"id":"'"$PENSTOCK_MODEL"'"' curl -sS "$url/v1/models"
 check 'model info' '"capabilities":\[.*"tools"' post /api/show '{"model":"'"$PENSTOCK_MODEL"'"}'
 check errors '404' status /v1/chat/completions '{"model":"gpt-7",'"$message"'}'

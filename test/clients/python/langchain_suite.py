@@ -2,7 +2,7 @@
 import openai
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI, OpenAI
+from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 
 from suite import *
 
@@ -101,4 +101,14 @@ def responses_tools():
     assert new(16, use_responses_api=True).invoke([HumanMessage(QUESTION), a, get_weather.invoke(a.tool_calls[0])]).text
 
 
-run("langchain-openai", chat, no_reasoning, stream, tools, forced_tool, stop, n, logprobs, usage, errors, cancel, completions, responses, responses_stream, responses_tools)
+def forms():
+    place = new(60).with_structured_output({"title": "place", **SCHEMA}, method="json_schema")
+    assert place.invoke(QUESTION)["city"]
+
+
+def embeddings():
+    model = OpenAIEmbeddings(model=MODEL, base_url=URL + "/v1", api_key="none", max_retries=0, check_embedding_ctx_length=False)
+    alike(model.embed_documents(TEXTS))
+
+
+run("langchain-openai", chat, no_reasoning, stream, tools, forced_tool, stop, n, logprobs, usage, errors, cancel, completions, responses, responses_stream, responses_tools, forms, embeddings)

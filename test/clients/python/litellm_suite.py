@@ -98,4 +98,21 @@ def responses_stream():
     assert kinds[0] == "response.created" and kinds[-1] in ("response.incomplete", "response.completed"), kinds
 
 
-run("litellm", chat, no_reasoning, stream, tools, forced_tool, stop, n, logprobs, usage, errors, cancel, completions, responses, responses_stream)
+def forms():
+    for provider in "openai", "hosted_vllm", "ollama_chat":
+        a = ask(QUESTION, 60, provider, response_format={"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}})
+        assert json.loads(a.choices[0].message.content)["city"], (provider, a)
+
+
+def embeddings():
+    for provider, base in ("openai", URL + "/v1"), ("hosted_vllm", URL + "/v1"), ("ollama", URL):
+        a = litellm.embedding(model=f"{provider}/{MODEL}", api_base=base, api_key="none", input=TEXTS, encoding_format="float")
+        alike([d["embedding"] for d in a.data])
+
+
+def rerank():
+    a = litellm.rerank(model="hosted_vllm/" + MODEL, api_base=URL, api_key="none", query=TEXTS[0], documents=TEXTS[1:], top_n=1, return_documents=True)
+    assert len(a.results) == 1 and a.results[0]["index"] == 0, a
+
+
+run("litellm", chat, no_reasoning, stream, tools, forced_tool, stop, n, logprobs, usage, errors, cancel, completions, responses, responses_stream, forms, embeddings, rerank)

@@ -97,4 +97,35 @@ def generate():
     assert "".join(p.response for p in generated(COUNTING, stream=True)) == a.response
 
 
-run("ollama", chat, no_reasoning, stream, tools, stop, logprobs, usage, errors, cancel, models, model_info, generate)
+def embeddings():
+    a = client.embed(MODEL, TEXTS)
+    alike(a.embeddings)
+    assert a.prompt_eval_count > 0 and a.total_duration > 0, a
+    assert len(client.embeddings(MODEL, TEXTS[0]).embedding) == len(a.embeddings[0])
+
+
+def infill():
+    a = client.generate(model=MODEL, prompt="def add(a, b):\n    return ", suffix="\n\nprint(add(1, 2))\n", options={"num_predict": 8, "temperature": 0})
+    assert "a + b" in a.response, a
+
+
+def forms():
+    assert json.loads(ask(QUESTION, 60, format=SCHEMA).message.content)["city"]
+    assert json.loads(ask("Write a JSON object with your favourite city.", 200, format="json").message.content) is not None
+
+
+def models_of_the_store():
+    name = f"copy-of-python-{os.getpid()}"
+    parts = [p.status for p in client.pull(MODEL, stream=True)]
+    assert parts[0] == "pulling manifest" and parts[-1] == "success", parts
+    assert client.pull(MODEL).status == "success"
+    assert client.copy(MODEL, name).status == "success"
+    fails(ollama.ResponseError, lambda: client.create(model=name, from_=MODEL), status_code=501)
+    fails(ollama.ResponseError, lambda: client.create_blob(__file__), status_code=501)
+    fails(ollama.ResponseError, lambda: client.pull("/etc/passwd"), status_code=400)
+    assert name in [m.model for m in client.list().models] and client.show(name).details.family == "qwen2"
+    assert client.delete(name).status == "success"
+    fails(ollama.ResponseError, lambda: client.delete(name), status_code=404)
+
+
+run("ollama", chat, no_reasoning, stream, tools, stop, logprobs, usage, errors, cancel, models, model_info, generate, infill, forms, embeddings, models_of_the_store)

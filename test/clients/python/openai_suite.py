@@ -108,7 +108,15 @@ def errors():
     fails(openai.NotFoundError, lambda: client.chat.completions.create(model="gpt-7", messages=user("hi")), status_code=404, code="model_not_found")
     fails(openai.BadRequestError, lambda: ask("word " * 40000), status_code=400, code="context_length_exceeded")
     fails(openai.BadRequestError, lambda: ask(top_p=7), status_code=400, param="top_p")
-    fails(openai.BadRequestError, lambda: ask(response_format={"type": "json_object"}), param="response_format")
+    fails(openai.BadRequestError, lambda: ask(response_format={"type": "xml"}), param="response_format.type")
+    fails(openai.BadRequestError, lambda: ask(messages=[{"role": "tool", "content": ANSWER}]), status_code=400)
+
+
+def forms():
+    form = {"type": "json_schema", "json_schema": {"name": "place", "strict": True, "schema": {**SCHEMA, "additionalProperties": False}}}
+    assert json.loads(ask(QUESTION, 60, response_format=form).choices[0].message.content)["city"]
+    text = {"format": {"type": "json_schema", "name": "place", "strict": True, "schema": {**SCHEMA, "additionalProperties": False}}}
+    assert json.loads(respond(QUESTION, 60, text=text).output_text)["city"]
 
 
 def cancel():
@@ -132,6 +140,20 @@ def completions():
     a = client.completions.create(**ask, logprobs=1)
     assert a.choices[0].text.startswith(" 6") and len(a.choices[0].logprobs.tokens) == 4, a
     assert "".join(c.text for k in client.completions.create(**ask, stream=True) for c in k.choices) == a.choices[0].text
+
+
+def infill():
+    a = client.completions.create(model=MODEL, prompt="def add(a, b):\n    return ", suffix="\n\nprint(add(1, 2))\n", max_tokens=8, temperature=0)
+    assert "a + b" in a.choices[0].text, a
+
+
+def embeddings():
+    compact = client.embeddings.create(model=MODEL, input=TEXTS)  # base64, unless floats are asked for
+    plain = client.embeddings.create(model=MODEL, input=TEXTS, encoding_format="float")
+    alike([d.embedding for d in plain.data], [d.embedding for d in compact.data])
+    assert compact.usage.prompt_tokens == plain.usage.total_tokens > 0, compact.usage
+    short = client.embeddings.create(model=MODEL, input="x", dimensions=64)
+    assert len(short.data[0].embedding) == 64, short
 
 
 def responses():
@@ -179,5 +201,5 @@ def stored_responses():
     fails(openai.NotFoundError, lambda: client.responses.retrieve(first.id))
 
 
-run("openai", chat, no_reasoning, stream, stream_helper, asynchronous, tools, forced_tool, stop, n, logprobs, usage, errors, cancel, models, completions,
+run("openai", chat, no_reasoning, stream, stream_helper, asynchronous, tools, forced_tool, stop, n, logprobs, usage, errors, forms, cancel, models, completions, infill, embeddings,
     responses, responses_stream, responses_tools, previous_response, stored_responses)

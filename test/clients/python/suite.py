@@ -14,6 +14,7 @@ QUESTION = "What is the weather in Paris?"
 STORY = "Write a long story about a river."
 ANSWER = "Sunny, 23 degrees"
 PADDING = "Stones are hard. " * 12  # enough for several blocks of the prefix cache
+TEXTS = ["a pipe for water", "a tube for water", "Dear Sir or Madam, I regret that"]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 FUNCTION = {"name": "get_weather", "description": "Get the weather of a city", "parameters": SCHEMA}
 TOOL = {"type": "function", "function": FUNCTION}
@@ -41,7 +42,7 @@ def running():
 
 def freed():
     """The server lets go of what a client has left."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 120  # only a failure takes so long
     while running():
         assert time.monotonic() < end, "a sequence still runs after the client left"
         time.sleep(0.02)
@@ -57,6 +58,14 @@ def fails(kind, do, **attributes):
             assert got == want, f"{name} is {got!r}, want {want!r}: {e}"
         return e
     raise AssertionError(f"no {kind.__name__}")
+
+
+def alike(vectors, other=None):
+    """The embeddings of TEXTS: as long as 1, the first two more alike than the others, and the same as other ones."""
+    assert len(vectors) == len(TEXTS) and all(abs(sum(x * x for x in v) - 1) < 1e-3 for v in vectors), [len(v) for v in vectors]
+    cosine = lambda a, b: sum(x * y for x, y in zip(a, b))
+    assert cosine(vectors[0], vectors[1]) > cosine(vectors[0], vectors[2]), vectors
+    assert other is None or all(abs(x - y) < 1e-6 for a, b in zip(vectors, other) for x, y in zip(a, b))
 
 
 def run(client, *features):
