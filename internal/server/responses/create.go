@@ -202,7 +202,7 @@ func response(call *serving.Call, req *api.Request, j *serving.Job, model string
 	r := &api.Response{
 		ID: serving.NewID("resp_"), Object: "response", CreatedAt: call.Start.Unix(), Status: "in_progress", Model: model,
 		PreviousResponseID: req.PreviousResponseID, Instructions: req.Instructions, Output: []any{},
-		Tools: orJSON(req.Tools, "[]"), ToolChoice: orJSON(req.ToolChoice, `"auto"`), Truncation: "disabled",
+		Tools: echoTools(req.Tools), ToolChoice: orJSON(req.ToolChoice, `"auto"`), Truncation: "disabled",
 		ParallelToolCalls: req.ParallelToolCalls == nil || *req.ParallelToolCalls,
 		Text:              api.Text{Format: json.RawMessage(`{"type":"text"}`)},
 		Temperature:       serving.Decimal(j.Params.Temperature), TopP: serving.Decimal(j.Params.TopP),

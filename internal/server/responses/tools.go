@@ -58,6 +58,28 @@ func parseTools(raw json.RawMessage) (tools []serving.Tool, custom []string, err
 	return tools, custom, nil
 }
 
+// echoTools are the tools as the response shows them: a function has all of its
+// fields, those that the request left out, too.
+func echoTools(raw json.RawMessage) json.RawMessage {
+	var list []map[string]json.RawMessage
+	if json.Unmarshal(raw, &list) != nil || len(list) == 0 {
+		return json.RawMessage("[]")
+	}
+	absent := map[string]json.RawMessage{"description": []byte("null"), "parameters": []byte("null"), "strict": []byte("false")}
+	for _, t := range list {
+		if string(t["type"]) != `"function"` {
+			continue
+		}
+		for field, value := range absent {
+			if _, ok := t[field]; !ok {
+				t[field] = value
+			}
+		}
+	}
+	all, _ := json.Marshal(list) // of JSON that was read before
+	return all
+}
+
 // parseChoice reads tool_choice. allowed is not nil where it names the tools
 // that may be used.
 func parseChoice(raw json.RawMessage) (choice serving.ToolChoice, allowed []string, err error) {
