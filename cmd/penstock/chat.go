@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/hub"
 )
 
@@ -37,8 +36,16 @@ func (t *talk) chat(keepHistory bool) error {
 	}
 	s := newScreen(ctx, past, t.handle)
 	program := tea.NewProgram(s, tea.WithContext(ctx), tea.WithoutSignalHandler())
-	t.out = printer{program.Send}
+	t.history, t.out = past, printer{program.Send}
 	t.err = t.out
+	t.show = func(p piece) error {
+		if !p.thought && (t.raw || t.format != nil) {
+			_, err := io.WriteString(t.out, p.text)
+			return err
+		}
+		program.Send(p)
+		return nil
+	}
 
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt)
@@ -58,13 +65,30 @@ func (t *talk) chat(keepHistory bool) error {
 	return err
 }
 
+// look shows the answer to one prompt on a terminal.
+func (t *talk) look(ctx context.Context, prompt string) (a answer, err error) {
+	s := newScreen(ctx, &history{}, nil)
+	s.silent = true
+	program := tea.NewProgram(s, tea.WithInput(nil), tea.WithOutput(t.out), tea.WithoutSignalHandler())
+	t.show = func(p piece) error {
+		program.Send(p)
+		return nil
+	}
+	go func() {
+		a, err = t.say(ctx, prompt)
+		program.Send(over{})
+	}()
+	_, failed := program.Run()
+	return a, errors.Join(err, failed)
+}
+
 // title is what the model is called.
 func (t *talk) title() string {
 	if entry, ok := hub.Lookup(t.model); ok {
 		return entry.Title
 	}
-	if t.remote != nil {
-		return t.remote.name
+	if t.in == nil {
+		return t.at.name
 	}
 	return t.in.Model.Config().Name
 }
@@ -79,27 +103,34 @@ func (t *talk) handle(ctx context.Context, message string) error {
 
 // reply prints what the user can do when an answer was cut or refused.
 func (t *talk) reply(a answer, err error) error {
-	if a.text != "" && !strings.HasSuffix(a.text, "\n") {
+	if a.text != "" || a.thought {
 		fmt.Fprintln(t.out)
 	}
+	if t.verbose && t.last != nil && a.tokens > 0 {
+		fmt.Fprintln(t.out, t.last.line())
+	}
 	switch {
-	case errors.Is(err, engine.ErrTooLong):
+	case tooLong(err):
 		return fmt.Errorf("%w: %s", err, t.makeRoom())
 	case errors.Is(err, context.Canceled):
 		return nil
 	case err != nil:
 		return err
 	case a.full:
-		fmt.Fprintf(t.err, "(cut: the context of %d tokens is full: %s)\n", t.context(), t.makeRoom())
-	case a.cut:
+		fmt.Fprintf(t.err, "(cut: the context of %d tokens is full: %s)\n", t.at.context, t.makeRoom())
+	case t.cut:
 		fmt.Fprintf(t.err, "(cut after %d tokens: /more goes on)\n", a.tokens)
+	case a.cut && a.thought && a.text == "":
+		fmt.Fprintf(t.err, "(cut after %d tokens, while it thought: /set parameter max-tokens gives it more, /set nothink has it answer at once)\n", a.tokens)
+	case a.cut:
+		fmt.Fprintf(t.err, "(cut after %d tokens: /set parameter max-tokens gives it more)\n", a.tokens)
 	}
 	return nil
 }
 
 // makeRoom says what to do about a context that is full.
 func (t *talk) makeRoom() string {
-	if t.remote != nil {
+	if t.in == nil {
 		return "/clear begins a new conversation"
 	}
 	if most := t.in.Model.Config().Context; t.in.Context() < most {

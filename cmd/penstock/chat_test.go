@@ -17,9 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/creack/pty"
 
-	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/instance"
 	"github.com/penstock-llm/penstock/internal/quant"
@@ -233,7 +233,7 @@ func TestChatFillsTheContext(t *testing.T) {
 	c.ends(0)
 }
 
-// TestMoreContinues: an answer in pieces is the answer in one piece.
+// TestMoreContinues: a cut answer goes on from what it says, and stays one message.
 func TestMoreContinues(t *testing.T) {
 	var cli commands
 	path := chatModel(t, 512)
@@ -242,30 +242,33 @@ func TestMoreContinues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { in.Close() })
-		template, err := chat.Load(in.File)
+		server, err := newInProcess("m", in, cpu.Detect(), false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &talk{in: in, template: template, out: io.Discard, err: io.Discard,
+		t.Cleanup(func() {
+			server.close()
+			in.Close()
+		})
+		return &talk{model: "m", in: in, raw: true, at: &remoteModel{&server.remote, "m", in.Context()}, out: io.Discard, err: io.Discard,
 			settings: settings{maxTokens: maxTokens, sampling: samplingFlags{Temperature: new(0.0)}}}
 	}
-	whole, pieces := open(30), open(7)
-	want, err := whole.say(t.Context(), "Tell me.")
-	if err != nil || !want.cut {
-		t.Fatalf("%+v, %v", want, err)
-	}
+	pieces, other := open(7), open(7)
 	if _, err := pieces.say(t.Context(), "Tell me."); err != nil {
 		t.Fatal(err)
 	}
 	for range 4 {
+		said := strings.TrimSuffix(content(pieces.messages[1]), "\uFFFD")
+		want, err := other.say(t.Context(), "Tell me."+said)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if _, err := pieces.more(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-	}
-	got := content(pieces.messages[len(pieces.messages)-1])
-	if len(pieces.messages) != 2 || !strings.HasPrefix(got, strings.TrimSuffix(want.text, "\uFFFD")) || len(got) < len(want.text) {
-		t.Errorf("in pieces %q, in one %q", got, want.text)
+		if got := content(pieces.messages[1]); len(pieces.messages) != 2 || got != said+want.text || want.text == "" {
+			t.Fatalf("after %q: %q, want %q more; %d messages", said, got, want.text, len(pieces.messages))
+		}
 	}
 }
 
@@ -314,6 +317,120 @@ func TestHistoryIsBounded(t *testing.T) {
 	if last := h.messages[len(h.messages)-1]; last != strings.Repeat("x", 50) {
 		t.Errorf("the last is %.20q", last)
 	}
+}
+
+// TestSettings: what /set, /show, /stats, /file and /load say and do.
+func TestSettings(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"s.json": `{"type":"object","properties":{"a":{"enum":[1]}},"required":["a"],"additionalProperties":false}`, "n.txt": "Notes.\n", "b.bin": "a\x00b"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := startChat(t, dir, "--max-tokens", "9", "--temperature", "0", chatModel(t, 512))
+	c.await(">>>")
+	for _, step := range [][2]string{
+		{"/?", "three quotes"},
+		{"/stats", "nothing has been answered yet"},
+		{"/set format s.json", ">>>"},
+		{"hello", `{"a":1`},
+		{"/stats", "first piece after"},
+		{"/show", "format        s.json"},
+		{"/set noformat", ">>>"},
+		{"/set format", "want /set format json"},
+		{"/set format n.txt", "it is no JSON"},
+		{"/set think", "was not taught to think"},
+		{"/set think much", "is no way to think"},
+		{"/set nothink", ">>>"},
+		{"/set verbose", ">>>"},
+		{"more", "answer 9 tokens,"},
+		{"/set quiet", ">>>"},
+		{"/set noformats", "do you mean noformat?"},
+		{"/set quiet now", "takes no"},
+		{"/show license", "the file names no license"},
+		{"/show template", "m"},
+		{"/show modelfile", "there are no model files here"},
+		{"/show parameters", "max-tokens"},
+		{"/file b.bin", "only text can be read"},
+		{"/file n.txt", "comes before the next message: 7 B"},
+		{"why?", "/more goes on"},
+		{"/set nohistory", ">>>"},
+		{"a secret", "/more goes on"},
+		{"/set system \"\"\"two\rlines\"\"\"", ">>>"},
+		{"/show system", "lines"},
+		{"/load other", "there is no "},
+		{"/save c.json", "saved to c.json"},
+	} {
+		c.keys(step[0] + "\r")
+		c.await(step[1])
+	}
+	c.keys("/bye\r")
+	c.ends(0)
+	var asked []string
+	for _, m := range saved(t, dir, "c.json") {
+		if m.Role != "assistant" {
+			asked = append(asked, m.Content)
+		}
+	}
+	want := []string{"two\nlines", "hello", "more", "n.txt\n```\nNotes.\n```\n\nwhy?", "a secret"}
+	if !slices.Equal(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
+	}
+	past, err := os.ReadFile(filepath.Join(dir, "penstock", "history"))
+	if err != nil || !strings.Contains(string(past), "why?") || strings.Contains(string(past), "a secret") {
+		t.Errorf("history %q, %v", past, err)
+	}
+}
+
+// TestSheet: an answer that is shown while it grows leaves the same rows as at once,
+// in order and each once, however little room the open ones have.
+func TestSheet(t *testing.T) {
+	const text = "# One\n\nSome words that fill more than one row.\n\n- a\n- b\n\n```\n1\n2\n3\n4\n5\n6\n```\n\nEnd."
+	const thought = "Hm, let me see now.\nYes."
+	want := []string{"Hm, let me see now.", "Yes.", "", "One", "", "Some words that fill", "more than one row.", "", "• a", "• b", "",
+		"  1", "  2", "  3", "  4", "  5", "  6", "", "End."}
+	for _, pace := range []int{1, 5, 100} {
+		s := &sheet{}
+		var rows []string
+		feed := func(text string, thought bool) {
+			for at := 0; at < len(text); at += pace {
+				done, _ := s.take(piece{text[at:min(at+pace, len(text))], thought}, 20)
+				rows = append(append(rows, done...), s.draw(20, 3, false)...)
+				if open := s.rows(); len(open) > 3 {
+					t.Fatalf("%d open rows: %q", len(open), open)
+				}
+			}
+		}
+		feed(thought, true)
+		feed(text, false)
+		rows = append(rows, s.draw(20, 3, true)...)
+		for i, row := range rows {
+			if i < 2 && !strings.HasPrefix(row, "\x1b[2m") {
+				t.Errorf("what it thinks is not dimmed: %q", row)
+			}
+			rows[i] = ansi.Strip(row)
+		}
+		if !slices.Equal(rows, want) {
+			t.Errorf("%d at a time: %q, want %q", pace, rows, want)
+		}
+	}
+}
+
+func TestOpenFence(t *testing.T) {
+	for text, want := range map[string]string{
+		"a": "", "```go\nx": "```go", "```go\nx\n```": "", "~~~\n```\n": "~~~", "```\na\n```\nb\n````c++\n```\n": "````c++",
+	} {
+		if got := openFence(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestAnswerOnTerminal: one prompt on a terminal is answered there, and the program ends.
+func TestAnswerOnTerminal(t *testing.T) {
+	c := startChat(t, t.TempDir(), "--max-tokens", "5", "--temperature", "0", chatModel(t, 512), "hello")
+	c.await("cut after 5 tokens")
+	c.ends(0)
 }
 
 // TestVisible: a model cannot talk to the terminal.

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"text/tabwriter"
-
-	"github.com/penstock-llm/penstock/internal/sample"
 )
 
 // errLeave ends the chat.
@@ -29,14 +26,20 @@ func chatCommands() []chatCommand {
 			return t.reply(t.more(ctx))
 		}},
 		{"clear", "", "begin a new conversation", func(t *talk, _ context.Context, _ string) error {
-			t.messages, t.last, t.file = nil, nil, ""
+			t.messages, t.attached, t.cut, t.file = nil, nil, false, ""
 			return nil
 		}},
+		{"file", "PATH", "put a text file before the next message", (*talk).addFile},
 		{"set", "system TEXT", "set the system message; without a text there is none", (*talk).set},
 		{"set", "parameter NAME VALUE", "set how answers are made: /show parameters has the names", (*talk).set},
-		{"show", "[system|parameters|template]", "show the model, the system message, the parameters or the template", (*talk).show},
+		{"set", "format json|FILE", "answers are JSON, or as a file with a JSON Schema says; /set noformat ends it", (*talk).set},
+		{"set", "think [low|medium|high]", "the model thinks before it answers; /set nothink: it does not", (*talk).set},
+		{"set", "verbose", "print timings after each answer; /set quiet: none", (*talk).set},
+		{"set", "nohistory", "what you type is not kept for the next chat; /set history: it is", (*talk).set},
+		{"show", "[" + strings.Join(views, "|") + "]", "show what the model is, or one of these", (*talk).view},
+		{"stats", "", "show what the last answer took, and how full the context is", (*talk).stats},
 		{"save", "NAME", "save the conversation, as a name or a .json file", (*talk).save},
-		{"load", "NAME", "go on with a saved conversation", (*talk).restore},
+		{"load", "NAME", "go on with a saved conversation, or with another model of the server", (*talk).restore},
 		{"bye", "", "leave", func(*talk, context.Context, string) error { return errLeave }},
 	}
 }
@@ -82,115 +85,20 @@ func (t *talk) help() error {
 	for _, c := range chatCommands() {
 		fmt.Fprintf(table, "/%s\t%s\n", strings.TrimSpace(c.name+" "+c.args), c.help)
 	}
-	fmt.Fprintf(table, "/?\tthis list\n\nCtrl-C\tstop the answer\nCtrl-D\tleave\nCtrl-J\tbegin a new line\nUp, Down\twhat was typed before\n")
+	fmt.Fprintf(table, "/?\tthis list\n\nCtrl-C\tstop the answer\nCtrl-D\tleave\nCtrl-J\tbegin a new line; so do three quotes (\"\"\") until three more\nUp, Down\twhat was typed before\n")
 	return table.Flush()
 }
 
-// parameter is a number that /set changes.
-type parameter struct {
-	name  string
-	value any // *int, or a pointer to a samplingFlags field, which is nil unless it was set
-	usual any // the model's value, which counts while the field is nil
-}
-
-// parameters lists what /set parameter can change, under the names of the flags.
-func (t *talk) parameters() []parameter {
-	s := &t.sampling
-	var usual sample.Params
-	if t.remote == nil {
-		usual = (&samplingFlags{}).params(t.in.File.Sampling(), recommended(t.model))
+// addFile puts a text file before the next message.
+func (t *talk) addFile(_ context.Context, path string) error {
+	if path == "" {
+		return errors.New("want the path of a text file")
 	}
-	return []parameter{
-		{"max-tokens", &t.maxTokens, nil},
-		{"temperature", &s.Temperature, usual.Temperature},
-		{"top-k", &s.TopK, usual.TopK},
-		{"top-p", &s.TopP, usual.TopP},
-		{"min-p", &s.MinP, usual.MinP},
-		{"repeat-penalty", &s.RepeatPenalty, usual.RepeatPenalty},
-		{"repeat-last-n", &s.RepeatLastN, usual.RepeatLastN},
-		{"presence-penalty", &s.PresencePenalty, usual.PresencePenalty},
-		{"frequency-penalty", &s.FrequencyPenalty, usual.FrequencyPenalty},
-		{"seed", &s.Seed, -1},
+	text, err := textFile(path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-}
-
-// set changes the system message or a parameter.
-func (t *talk) set(_ context.Context, args string) error {
-	what, rest, _ := strings.Cut(args, " ")
-	rest = strings.TrimSpace(rest)
-	switch what {
-	case "system":
-		t.system = unfenced(rest)
-		return nil
-	case "parameter":
-	default:
-		return errors.New("want /set system TEXT or /set parameter NAME VALUE")
-	}
-	name, value, _ := strings.Cut(rest, " ")
-	name, value = strings.ReplaceAll(name, "_", "-"), strings.TrimSpace(value)
-	var names []string
-	for _, p := range t.parameters() {
-		if p.name != name {
-			names = append(names, p.name)
-			continue
-		}
-		target := reflect.ValueOf(p.value).Elem()
-		number := target
-		if target.Kind() == reflect.Pointer {
-			number = reflect.New(target.Type().Elem()).Elem()
-		}
-		if err := setNumber(name, value, number); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if target.Kind() == reflect.Pointer {
-			target.Set(number.Addr())
-		}
-		return nil
-	}
-	if name == "ctx" || name == "num-ctx" {
-		return errors.New("the context has its size from the start: leave, and choose another with --ctx")
-	}
-	return fmt.Errorf("unknown parameter %q%s: want one of %s", clip(name), suggest(name, names), strings.Join(names, ", "))
-}
-
-// show prints the model, the system message, the parameters or the template.
-func (t *talk) show(_ context.Context, what string) error {
-	switch what {
-	case "":
-		if t.remote != nil {
-			_, err := fmt.Fprintf(t.out, "model %s at %s, context %d tokens, messages %d\n", t.remote.name, t.remote.url, t.remote.context, len(t.messages))
-			return err
-		}
-		c := t.in.Model.Config()
-		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintf(table, "model\t%s\nfile\t%s\narchitecture\t%s\nparameters\t%.0f M\nquantization\t%s\ncontext\t%d tokens\nmessages\t%d\n",
-			c.Name, t.in.File.Path(), c.Arch, float64(c.Params)/1e6, c.Quantization, t.in.Context(), len(t.messages))
-		return table.Flush()
-	case "system":
-		fmt.Fprintln(t.out, cmp.Or(t.system, "(no system message)"))
-	case "template":
-		if t.remote != nil {
-			return errors.New("the template is the server's: POST /api/show has it")
-		}
-		fmt.Fprintln(t.out, strings.TrimRight(t.template.Source(), "\n"))
-	case "parameters":
-		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-		for _, p := range t.parameters() {
-			value := reflect.ValueOf(p.value).Elem()
-			switch {
-			case value.Kind() != reflect.Pointer:
-				fmt.Fprintf(table, "%s\t%v\t\n", p.name, value)
-			case value.IsNil() && t.remote != nil:
-				fmt.Fprintf(table, "%s\t\t(the server's)\n", p.name)
-			case value.IsNil():
-				fmt.Fprintf(table, "%s\t%v\t(the model's)\n", p.name, p.usual)
-			default:
-				fmt.Fprintf(table, "%s\t%v\t\n", p.name, value.Elem())
-			}
-		}
-		return table.Flush()
-	default:
-		return fmt.Errorf("/show has no %q: want nothing, system, parameters or template", clip(what))
-	}
+	t.attached = append(t.attached, attachment{filepath.Base(path), text})
+	fmt.Fprintf(t.out, "%s comes before the next message: %s\n", path, bytesText(len(text)))
 	return nil
 }

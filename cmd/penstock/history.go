@@ -42,6 +42,8 @@ const (
 type history struct {
 	messages []string
 	path     string // of the file, a JSON string a line; empty: there is none
+
+	forgetful bool // nothing more is written to the file
 }
 
 // openHistory reads the messages of earlier chats. With an error it also returns a
@@ -84,7 +86,7 @@ func (h *history) add(message string) error {
 		return nil
 	}
 	h.messages = append(h.messages, message)
-	if h.path == "" || len(message) > historyMessage {
+	if h.path == "" || h.forgetful || len(message) > historyMessage {
 		return nil
 	}
 	line, err := json.Marshal(message)

@@ -29,8 +29,10 @@ type remoteFlags struct {
 
 // remote is a server that runs in another process.
 type remote struct {
-	url string
-	key string
+	url    string
+	key    string
+	own    bool         // it is in this process
+	client *http.Client // nil: the usual one
 }
 
 // remote is the server that the flags mean, without asking whether it is there.
@@ -40,7 +42,7 @@ func (f *remoteFlags) remote(c *config) (*remote, error) {
 		if err != nil || u.Host == "" {
 			return nil, fmt.Errorf("--host %s: not a valid URL", clip(f.Host))
 		}
-		return &remote{strings.TrimRight(u.Scheme+"://"+u.Host+u.Path, "/"), f.APIKey}, nil
+		return &remote{url: strings.TrimRight(u.Scheme+"://"+u.Host+u.Path, "/"), key: f.APIKey}, nil
 	}
 	setting := func(name, variable, usual string) string {
 		value, _ := c.values[name].(string)
@@ -63,7 +65,7 @@ func (f *remoteFlags) remote(c *config) (*remote, error) {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1" // it listens on all networks, and so on this machine's own
 	}
-	return &remote{"http://" + urlHost(host, port), f.APIKey}, nil
+	return &remote{url: "http://" + urlHost(host, port), key: f.APIKey}, nil
 }
 
 // probeTime is how long a server on this machine may take to say that it is there.
@@ -97,9 +99,26 @@ func (f *remoteFlags) find(ctx context.Context, p *parsed) (*remote, error) {
 type remoteError struct {
 	status int
 	text   string
+	own    bool // the server is in this process, and nothing that the user knows of
+
+	prompt, context int // of a prompt that does not fit; else 0
 }
 
-func (e *remoteError) Error() string { return "the server says: " + e.text }
+func (e *remoteError) Error() string {
+	switch {
+	case e.prompt > 0:
+		return fmt.Sprintf("prompt of %d tokens does not fit the context of %d", e.prompt, e.context)
+	case e.own:
+		return e.text
+	}
+	return "the server says: " + e.text
+}
+
+// tooLong reports whether a prompt was refused because it does not fit.
+func tooLong(err error) bool {
+	var e *remoteError
+	return errors.As(err, &e) && e.prompt > 0
+}
 
 func (r *remote) get(ctx context.Context, path string, answer any) error {
 	return r.ask(ctx, http.MethodGet, path, nil, answer)
@@ -142,7 +161,7 @@ func (r *remote) send(ctx context.Context, method, path string, body any) (*http
 	if r.key != "" {
 		request.Header.Set("Authorization", "Bearer "+r.key)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := cmp.Or(r.client, http.DefaultClient).Do(request)
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
 			return nil, ctx.Err()
@@ -151,24 +170,26 @@ func (r *remote) send(ctx context.Context, method, path string, body any) (*http
 	}
 	if response.StatusCode >= 400 {
 		defer response.Body.Close()
-		return nil, errorOf(response)
+		return nil, errorOf(response, r.own)
 	}
 	return response, nil
 }
 
 // errorOf reads an error in the form of OpenAI's, llama-server's or Ollama's protocol.
-func errorOf(response *http.Response) error {
+func errorOf(response *http.Response, own bool) error {
 	const most = 64 << 10
 	b, _ := io.ReadAll(io.LimitReader(response.Body, most))
-	e := &remoteError{response.StatusCode, response.Status}
+	e := &remoteError{status: response.StatusCode, text: response.Status, own: own}
 	var nested struct {
 		Error struct {
 			Message string `json:"message"`
+			Prompt  int    `json:"n_prompt_tokens"`
+			Context int    `json:"n_ctx"`
 		} `json:"error"`
 	}
 	var plain ollamaapi.Error
 	if json.Unmarshal(b, &nested) == nil && nested.Error.Message != "" {
-		e.text = nested.Error.Message
+		e.text, e.prompt, e.context = nested.Error.Message, nested.Error.Prompt, nested.Error.Context
 	} else if json.Unmarshal(b, &plain) == nil && plain.Error != "" {
 		e.text = plain.Error
 	}

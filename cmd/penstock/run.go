@@ -11,9 +11,8 @@ import (
 
 	xterm "golang.org/x/term"
 
-	"github.com/penstock-llm/penstock/internal/chat"
-	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/hub"
+	"github.com/penstock-llm/penstock/internal/instance"
 )
 
 type runCommand struct {
@@ -21,6 +20,9 @@ type runCommand struct {
 	Prompt    string        `arg:"" optional:"" help:"One prompt to answer; what stdin holds comes after it. Without a prompt: stdin, or in a terminal, a chat."`
 	System    string        `help:"System message." placeholder:"TEXT"`
 	MaxTokens int           `help:"Longest answer, in tokens; 0: until the context is full." default:"1024"`
+	File      []string      `short:"f" sep:"none" type:"path" help:"Text file that comes before the prompt; may be given again." placeholder:"FILE"`
+	Format    string        `help:"What the answer is: json, or a file with a JSON Schema." placeholder:"json|FILE"`
+	Think     *string       `help:"How much a model that can think thinks before it answers: on, off, low, medium or high." placeholder:"HOW"`
 	Raw       bool          `help:"Continue the prompt as it is, without the chat template."`
 	History   bool          `help:"Keep what is typed in a chat, for the next one." default:"true" negatable:"" env:"PENSTOCK_HISTORY"`
 	Verbose   bool          `short:"v" help:"Print timings, on stderr."`
@@ -42,6 +44,10 @@ func (c *runCommand) Run(ctx context.Context, p *parsed, cli *commands, term ter
 		options.MaxBatch = 1
 	}
 	chatting := c.Prompt == "" && isTerminal(term.in) && isTerminal(term.out) && os.Getenv("TERM") != "dumb"
+	t, err := c.talk(term)
+	if err != nil {
+		return err
+	}
 	prompt := ""
 	if !chatting {
 		// Read the prompt before loading the model, so that an error comes at once.
@@ -49,39 +55,66 @@ func (c *runCommand) Run(ctx context.Context, p *parsed, cli *commands, term ter
 			return err
 		}
 	}
-	served, err := c.serving(ctx, p, term)
-	if err != nil {
+	if t.at, err = c.serving(ctx, p, term); err != nil {
 		return err
 	}
-	if served != nil {
-		return c.talkTo(ctx, served, prompt, term)
-	}
-	in, err := cli.load(ctx, term, c.Model, options)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	if in.Model.Config().Encoder {
-		return readsOnly(c.Model)
-	}
-	template, err := chat.Load(in.File)
-	if err != nil {
-		return err
-	}
-	t := &talk{
-		model: c.Model, in: in, template: template, raw: c.Raw, verbose: c.Verbose, terminal: isTerminal(term.out), out: term.out, err: term.err,
-		settings: settings{system: c.System, maxTokens: c.MaxTokens, sampling: c.Sampling},
-	}
-	if c.Verbose {
-		fmt.Fprintf(term.err, "loaded in %.2f s: %s of weights, kernels %s\n", in.Loaded.Seconds(), bytesText(in.Model.Config().WeightBytes), options.Tier)
-	}
-	if entry, ok := hub.Lookup(c.Model); ok && entry.Base && !c.Raw {
-		fmt.Fprintf(term.err, "penstock: %s is a base model: it continues text and was not taught to answer (--raw gives it yours as it is)\n", c.Model)
+	if t.at == nil {
+		end, err := c.load(ctx, cli, term, t, options)
+		if err != nil {
+			return err
+		}
+		defer end()
 	}
 	if chatting {
 		return t.chat(c.History)
 	}
 	return t.once(ctx, prompt)
+}
+
+// talk reads the settings that a talk begins with.
+func (c *runCommand) talk(term terminal) (t *talk, err error) {
+	t = &talk{
+		model: c.Model, raw: c.Raw, verbose: c.Verbose, terminal: isTerminal(term.out), out: term.out, err: term.err,
+		settings: settings{system: c.System, maxTokens: c.MaxTokens, sampling: c.Sampling},
+	}
+	if t.format, err = readFormat(c.Format); err != nil {
+		return nil, err
+	}
+	if c.Think != nil {
+		if t.think, err = readThink(*c.Think); err != nil {
+			return nil, &usageError{fmt.Errorf("--think: %w", err), "penstock run"}
+		}
+	}
+	t.attached, err = attach(c.File)
+	return t, err
+}
+
+// load loads the model into this process, and has t talk to it there.
+func (c *runCommand) load(ctx context.Context, cli *commands, term terminal, t *talk, o instance.Options) (end func(), err error) {
+	in, err := cli.load(ctx, term, c.Model, o)
+	if err != nil {
+		return nil, err
+	}
+	if in.Model.Config().Encoder {
+		in.Close()
+		return nil, readsOnly(c.Model)
+	}
+	server, err := newInProcess(c.Model, in, o.Tier, c.Raw)
+	if err != nil {
+		in.Close()
+		return nil, err
+	}
+	t.in, t.at = in, &remoteModel{&server.remote, c.Model, in.Context()}
+	if c.Verbose {
+		fmt.Fprintf(term.err, "loaded in %.2f s: %s of weights, kernels %s\n", in.Loaded.Seconds(), bytesText(in.Model.Config().WeightBytes), o.Tier)
+	}
+	if entry, ok := hub.Lookup(c.Model); ok && entry.Base && !c.Raw {
+		fmt.Fprintf(term.err, "penstock: %s is a base model: it continues text and was not taught to answer (--raw gives it yours as it is)\n", c.Model)
+	}
+	return func() {
+		server.close()
+		in.Close()
+	}, nil
 }
 
 // readsOnly is the error of a command that would have an encoder write.
@@ -101,7 +134,7 @@ const patience = 2 * time.Second
 // `penstock run MODEL 'Summarise this:' <report.txt`. Either may be missing.
 func (c *runCommand) prompt(ctx context.Context, term terminal) (string, error) {
 	document := ""
-	if c.Prompt == "" || !isTerminal(term.in) {
+	if c.Prompt == "" && len(c.File) == 0 || !isTerminal(term.in) {
 		var err error
 		hint := time.AfterFunc(patience, func() {
 			fmt.Fprintln(term.err, "penstock: reading stdin to its end (Ctrl-D ends it; </dev/null leaves it out)")
@@ -113,7 +146,7 @@ func (c *runCommand) prompt(ctx context.Context, term terminal) (string, error) 
 		}
 	}
 	switch {
-	case c.Prompt == "" && document == "":
+	case c.Prompt == "" && document == "" && len(c.File) == 0:
 		return "", &usageError{errors.New("no prompt: give one as an argument or on stdin"), "penstock run"}
 	case c.Prompt == "":
 		return document, nil
@@ -154,19 +187,24 @@ func readText(ctx context.Context, in io.Reader) (string, error) {
 
 // once answers one prompt.
 func (t *talk) once(ctx context.Context, prompt string) error {
-	answer, err := t.say(ctx, prompt)
-	if answer.text != "" {
+	var answer answer
+	var err error
+	if t.terminal && !t.raw && t.format == nil && os.Getenv("TERM") != "dumb" {
+		answer, err = t.look(ctx, prompt)
+	} else if answer, err = t.say(ctx, prompt); answer.text != "" {
 		fmt.Fprintln(t.out)
 	}
-	if err != nil {
-		if errors.Is(err, engine.ErrTooLong) {
-			return fmt.Errorf("%w: shorten it, or give it more room with --ctx", err)
-		}
-		return err
+	if t.verbose && t.last != nil {
+		fmt.Fprintf(t.err, "\n%s\n", t.last.line())
 	}
-	if answer.full {
-		fmt.Fprintf(t.err, "penstock: cut: the context of %d tokens is full (--ctx)\n", t.context())
-	} else if answer.cut {
+	switch {
+	case tooLong(err):
+		return fmt.Errorf("%w: shorten it, or give it more room with --ctx", err)
+	case err != nil:
+		return err
+	case answer.full:
+		fmt.Fprintf(t.err, "penstock: cut: the context of %d tokens is full (--ctx)\n", t.at.context)
+	case answer.cut:
 		fmt.Fprintf(t.err, "penstock: cut after %d tokens (--max-tokens)\n", answer.tokens)
 	}
 	return nil

@@ -87,13 +87,18 @@ func (t *talk) save(_ context.Context, name string) error {
 }
 
 // restore reads a saved conversation, which replaces the current one.
-func (t *talk) restore(_ context.Context, name string) error {
+func (t *talk) restore(ctx context.Context, name string) error {
 	path, err := conversationFile(name)
 	if err != nil {
 		return err
 	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if other, _ := t.at.model(ctx, name); other != nil && t.in == nil {
+			t.at, t.model = other, name
+			fmt.Fprintf(t.out, "the conversation goes on with %s\n", name)
+			return nil
+		}
 		return fmt.Errorf("there is no %s%s", path, savedNames(path))
 	}
 	if err != nil {
@@ -115,7 +120,7 @@ func (t *talk) restore(_ context.Context, name string) error {
 			return fmt.Errorf("%s: messages[%d].role is %q: want user or assistant", path, i, clip(m.Role))
 		}
 	}
-	t.system, t.messages, t.last, t.file = system, messages, nil, path
+	t.system, t.messages, t.cut, t.file = system, messages, false, path
 	fmt.Fprintf(t.out, "%d messages with %s\n", len(messages), saved.Model)
 	return nil
 }

@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"unicode/utf8"
 
 	"charm.land/bubbles/v2/textarea"
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/penstock-llm/penstock/internal/server/ui/markdown"
 )
 
-// screen draws the last rows of the terminal during a chat: the unfinished row of
-// the answer, and below it the input. Finished rows are printed above and scroll
+// screen draws the last rows of the terminal during a chat: the unfinished rows of
+// the answer, and below them the input. Finished rows are printed above and scroll
 // away like any program's output. Keys are read all the time, so that the next
 // message can be typed during an answer.
 type screen struct {
@@ -21,7 +24,10 @@ type screen struct {
 	handle   func(context.Context, string) error // answers a message or carries out a command
 	input    textarea.Model
 	width    int
-	row      string             // unfinished row of the answer
+	height   int
+	answer   *sheet             // the answer that is coming; nil: none is
+	colour   bool               // NO_COLOR is not set
+	row      string             // unfinished row of what else is printed
 	rows     []string           // finished rows that are not printed yet
 	writing  bool               // a command that prints rows is running
 	stop     context.CancelFunc // ends the answer; nil if there is none at the moment
@@ -31,15 +37,17 @@ type screen struct {
 	at       int    // index of the history's message in the input; len(messages) if it is none of them
 	draft    string // the input before the first Up
 	finished bool
+	silent   bool // nothing is typed: it shows one answer
 }
 
-// The messages to the screen besides keys: printed is text of an answer or a
-// command, handled says that an answer or a command has ended, written says that
-// finished rows have been printed.
+// The messages to the screen besides keys: a piece is part of an answer, printed is
+// text of a command or of an answer that is no Markdown, handled says that an answer or a command has ended, written says that
+// finished rows have been printed, over that the only answer has ended.
 type (
 	printed string
 	handled struct{ err error }
 	written struct{}
+	over    struct{}
 )
 
 // printer is an io.Writer that sends text to the screen.
@@ -65,7 +73,7 @@ func newScreen(ctx context.Context, h *history, handle func(context.Context, str
 	})
 	input.KeyMap.InsertNewline.SetKeys("alt+enter", "shift+enter", "ctrl+j")
 	input.KeyMap.Paste.SetEnabled(false) // pastes come from the terminal, as PasteMsg
-	return &screen{ctx: ctx, handle: handle, input: input, width: 80, history: h, at: len(h.messages)}
+	return &screen{ctx: ctx, handle: handle, input: input, width: 80, height: 24, colour: os.Getenv("NO_COLOR") == "", history: h, at: len(h.messages)}
 }
 
 // Init, Update and View make screen a tea.Model.
@@ -76,16 +84,26 @@ func (s *screen) View() tea.View {
 	if s.finished {
 		return tea.NewView(s.row)
 	}
-	above := 0
-	content := s.input.View()
-	if s.row != "" {
-		content, above = s.row+"\n"+content, 1
+	above := s.above()
+	if s.silent {
+		return tea.NewView(strings.Join(above, "\n"))
 	}
-	view := tea.NewView(content)
+	view := tea.NewView(strings.Join(append(above, s.input.View()), "\n"))
 	if view.Cursor = s.input.Cursor(); view.Cursor != nil {
-		view.Cursor.Y += above
+		view.Cursor.Y += len(above)
 	}
 	return view
+}
+
+// above are the unfinished rows above the input.
+func (s *screen) above() (rows []string) {
+	if s.answer != nil {
+		rows = s.answer.rows()
+	}
+	if s.row != "" {
+		rows = append(rows, s.row)
+	}
+	return rows
 }
 
 // Update handles a message and prints the rows that it finished.
@@ -97,16 +115,33 @@ func (s *screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 func (s *screen) take(message tea.Msg) (command tea.Cmd) {
 	switch m := message.(type) {
 	case tea.WindowSizeMsg:
-		s.width = max(m.Width, 10)
+		s.width, s.height = max(m.Width, 10), m.Height
 		s.input.SetWidth(s.width)
 		return nil
+	case piece:
+		if s.answer == nil {
+			s.answer = &sheet{paper: markdown.Paper{Colour: s.colour}}
+		}
+		rows, command := s.answer.take(m, s.width)
+		s.rows = append(s.rows, rows...)
+		return command
+	case redraw:
+		if s.answer != nil {
+			s.rows = append(s.rows, s.answer.draw(s.width, s.height/2-s.input.Height(), false)...)
+		}
+		return nil
 	case printed:
+		s.endAnswer()
 		s.print(string(m))
 		return nil
 	case handled:
 		return s.done(m.err)
 	case written:
 		s.writing = false
+		return nil
+	case over:
+		s.endAnswer()
+		s.leave()
 		return nil
 	case tea.PasteMsg:
 		s.insert(strings.ReplaceAll(strings.ReplaceAll(m.Content, "\r\n", "\n"), "\r", "\n"))
@@ -121,7 +156,9 @@ func (s *screen) take(message tea.Msg) (command tea.Cmd) {
 }
 
 // write prints the finished rows. Commands run concurrently, so the next one waits
-// until the one before has printed: this keeps the rows in order.
+// until the one before has printed: this keeps the rows in order. The library makes
+// room by scrolling: rows that do not fit above what it draws, which is less than
+// half of the terminal, would push that out, and it would be seen twice.
 func (s *screen) write() tea.Cmd {
 	if s.writing {
 		return nil
@@ -132,11 +169,12 @@ func (s *screen) write() tea.Cmd {
 		}
 		return nil
 	}
-	text := strings.Join(s.rows, "\n")
+	n := min(len(s.rows), max(s.height/2-1, 1))
+	text := strings.Join(s.rows[:n], "\n")
 	if text == "" {
 		text = " " // the library prints no row for an empty text
 	}
-	s.rows, s.writing = nil, true
+	s.rows, s.writing = s.rows[n:], true
 	return tea.Sequence(tea.Println(text), func() tea.Msg { return written{} })
 }
 
@@ -207,6 +245,7 @@ func (s *screen) begin(message string) tea.Cmd {
 func (s *screen) done(err error) tea.Cmd {
 	s.stop()
 	s.stop = nil
+	s.endAnswer()
 	if s.row != "" {
 		s.print("\n")
 	}
@@ -223,6 +262,14 @@ func (s *screen) done(err error) tea.Cmd {
 	next := s.waiting[0]
 	s.waiting = s.waiting[1:]
 	return s.begin(next)
+}
+
+// endAnswer finishes the rows of the answer.
+func (s *screen) endAnswer() {
+	if s.answer != nil {
+		s.rows = append(s.rows, s.answer.draw(s.width, 0, true)...)
+		s.answer = nil
+	}
 }
 
 // say prints a note between the rows of the answer.
@@ -333,7 +380,11 @@ const fence = `"""`
 // closed reports whether a message can be sent: one that begins with three quotes
 // needs three more at its end.
 func closed(text string) bool {
-	rest, fenced := strings.CutPrefix(strings.TrimSpace(text), fence)
+	text = strings.TrimSpace(text)
+	if rest, ok := strings.CutPrefix(text, "/set system "); ok {
+		text = strings.TrimSpace(rest)
+	}
+	rest, fenced := strings.CutPrefix(text, fence)
 	return !fenced || strings.HasSuffix(rest, fence)
 }
 

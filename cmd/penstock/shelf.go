@@ -231,8 +231,7 @@ func (s *shelf) load(source *serving.Source, e *modelEntry, file *gguf.File, o i
 		s.using(-1)
 		return nil, err
 	}
-	d.Config, d.Threads, d.Engine, d.Memory, d.Loaded = in.Model.Config(), in.Model.Pool().Workers(), in.Engine, taken(&in.Memory), in.Loaded
-	d.PairTemplate, d.CacheBytes, d.CacheSaved = pairTemplate(in.File, d.Config), in.Store.Bytes(), in.Store.Saved()
+	fillIn(d, in)
 	d.Close = func() error {
 		err := in.Close()
 		s.mu.Lock()
@@ -251,6 +250,12 @@ func (s *shelf) load(source *serving.Source, e *modelEntry, file *gguf.File, o i
 		s.warn("chat requests will be refused: " + problem.Error())
 	}
 	return d, nil
+}
+
+// fillIn fills in what is known of a model when it is loaded.
+func fillIn(d *serving.Deployment, in *instance.Instance) {
+	d.Config, d.Threads, d.Engine, d.Memory, d.Loaded = in.Model.Config(), in.Model.Pool().Workers(), in.Engine, taken(&in.Memory), in.Loaded
+	d.PairTemplate, d.CacheBytes, d.CacheSaved = pairTemplate(in.File, d.Config), in.Store.Bytes(), in.Store.Saved()
 }
 
 // using notes that a model has begun to use the workers, or ceased to.

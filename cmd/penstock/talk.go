@@ -2,35 +2,37 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
+	openaiapi "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/chat"
-	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/instance"
-	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
-// talk is a conversation with a model, in this process or at a server.
+// talk is a conversation with a model of a server, which may be in this process.
 type talk struct {
 	model    string             // name or path that the user gave
-	in       *instance.Instance // nil: it is at a server
-	remote   *remoteModel       // nil: it is in this process
-	template *chat.Template
-	raw      bool // prompts are passed on as they are, without the chat template
+	at       *remoteModel       // the server that has it
+	in       *instance.Instance // nil: it is in another process
+	raw      bool               // prompts are passed on as they are, without the chat template
 	verbose  bool
 	terminal bool // out is a terminal
 	out, err io.Writer
+	show     func(piece) error // takes an answer while it comes; nil: it goes to out as it is
+	history  *history          // of what is typed; nil outside of a chat
 	settings
 
 	messages []chat.Message // of the user and the assistant; the system message is a setting
-	last     *unfinished    // the last answer, if it was cut and can be continued
+	attached []attachment   // files that come before the next message
 	file     string         // path to which the conversation was last saved
-
-	remoteCut bool // the server's last answer was cut and can be continued
+	cut      bool           // the last answer was cut and can be continued
+	last     *figures       // of the last answer; nil: there was none
 }
 
 // settings are what the user can change between two messages.
@@ -38,40 +40,42 @@ type settings struct {
 	system    string
 	maxTokens int // 0: until the context is full
 	sampling  samplingFlags
+	format    *format // that answers have; nil: any
+	think     string  // on, off, low, medium or high; "": as the model likes
 }
 
-// unfinished is an answer that was cut, and all that it takes to continue it.
-type unfinished struct {
-	tokens  []int32            // the prompt and the answer so far
-	decoder *tokenizer.Decoder // holds the bytes of a character that was cut in the middle
+// piece is a part of an answer, as it comes.
+type piece struct {
+	text    string
+	thought bool // it is what the model thinks before it answers
 }
 
 // answer is what the model said to one message.
 type answer struct {
-	text   string
-	tokens int
-	cut    bool // a limit ended it, not the model
-	full   bool // that limit was the context, so that it cannot be continued
+	text    string
+	thought bool // it also thought
+	tokens  int
+	cut     bool // a limit ended it, not the model
+	full    bool // that limit was the context, so that it cannot be continued
+}
+
+// figures are what an answer took.
+type figures struct {
+	first   time.Duration // until its first piece came
+	usage   openaiapi.Usage
+	timings *openaiapi.Timings // nil: the server told none
 }
 
 var errNothingCut = errors.New("the last answer is complete")
 
-// say sends a message and prints the model's answer token by token. Message and
-// answer become part of the conversation, unless the engine refuses the message.
+// say sends a message and shows the model's answer as it comes. Message and answer
+// become part of the conversation, unless the server refuses the message.
 func (t *talk) say(ctx context.Context, text string) (answer, error) {
-	if t.remote != nil {
-		return t.sayRemote(ctx, text)
-	}
-	prompt, err := t.prompt(ctx, text)
-	if err != nil {
-		return answer{}, err
-	}
-	decoder := t.in.Tokenizer.NewDecoder(false)
-	if t.raw {
-		decoder.Resume()
-	}
-	a, err := t.generate(ctx, &unfinished{prompt, decoder})
+	text = withFiles(t.attached, text)
+	messages := append(t.conversation(), chat.NewMessage("user", text))
+	a, err := t.stream(ctx, t.request(messages, text, false))
 	if a.text != "" {
+		t.attached = nil
 		t.messages = append(t.messages, chat.NewMessage("user", text), chat.NewMessage("assistant", a.text))
 	}
 	return a, err
@@ -79,24 +83,44 @@ func (t *talk) say(ctx context.Context, text string) (answer, error) {
 
 // more continues an answer that was cut.
 func (t *talk) more(ctx context.Context) (answer, error) {
-	if t.remote != nil {
-		return t.moreRemote(ctx)
-	}
-	if t.last == nil || len(t.messages) == 0 {
+	n := len(t.messages)
+	if !t.cut || n < 2 {
 		return answer{}, errNothingCut
 	}
-	a, err := t.generate(ctx, t.last)
-	end := &t.messages[len(t.messages)-1]
-	*end = chat.NewMessage("assistant", content(*end)+a.text)
+	// A character that was cut in the middle is made anew, and so is white space at the
+	// end of a message, which the server drops.
+	said := strings.TrimSuffix(content(t.messages[n-1]), "\uFFFD")
+	if !t.raw {
+		said = strings.TrimRight(said, " \t\r\n")
+	}
+	before, asked := t.messages[:n-1], content(t.messages[n-2])
+	t.messages = before
+	if said != "" {
+		t.messages = append(before, chat.NewMessage("assistant", said))
+	}
+	if fence := openFence(said); fence != "" && t.show != nil && !t.raw {
+		if err := t.show(piece{text: fence + "\n"}); err != nil { // what follows is still code
+			return answer{}, err
+		}
+	}
+	a, err := t.stream(ctx, t.request(t.conversation(), asked+said, said != ""))
+	t.messages = append(before, chat.NewMessage("assistant", said+a.text))
 	return a, err
 }
 
-// context is how many tokens a conversation may have.
-func (t *talk) context() int {
-	if t.remote != nil {
-		return t.remote.context
+// openFence is the line that opens the block of code in which a text ends, if it ends
+// in one.
+func openFence(text string) (open string) {
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch mark := strings.TrimRight(open, " abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+#-._"); {
+		case open == "" && (strings.HasPrefix(line, "```") || strings.HasPrefix(line, "~~~")):
+			open = line
+		case open != "" && strings.HasPrefix(line, mark) && strings.Trim(line, mark[:1]) == "":
+			open = ""
+		}
 	}
-	return t.in.Context()
+	return open
 }
 
 // content is a message's text.
@@ -116,94 +140,175 @@ func (t *talk) conversation() []chat.Message {
 	return append([]chat.Message{chat.NewMessage("system", t.system)}, t.messages...)
 }
 
-// prompt turns the conversation and a new message into the tokens of a request.
-func (t *talk) prompt(ctx context.Context, text string) ([]int32, error) {
+// request is what the server is asked. A raw prompt goes on as it is; an answer that
+// was cut is continued.
+func (t *talk) request(messages []chat.Message, raw string, goOn bool) map[string]any {
+	body := map[string]any{"model": t.at.name, "stream": true, "stream_options": map[string]any{"include_usage": true}}
 	if t.raw {
-		return t.in.Tokenizer.Encode(text, true, true), nil
+		body["prompt"] = raw
+	} else {
+		list := make([]savedMessage, 0, len(messages))
+		for _, m := range messages {
+			list = append(list, savedMessage{m.Role, content(m)})
+		}
+		body["messages"] = list
+		if goOn {
+			body["continue_final_message"], body["add_generation_prompt"] = true, false
+		}
+		t.thinking(body)
 	}
-	p, err := t.template.Render(ctx, append(t.conversation(), chat.NewMessage("user", text)), chat.Options{GenerationPrompt: true})
-	if err != nil {
-		return nil, err
+	if t.format != nil {
+		body["response_format"] = t.format.json
 	}
-	return t.in.Tokenizer.EncodeMarked(p.Text, p.Client, 0)
+	if t.maxTokens > 0 {
+		body["max_tokens"] = t.maxTokens
+	} else {
+		body["n_predict"] = -1
+	}
+	s := &t.sampling
+	set(body, "temperature", s.Temperature)
+	set(body, "top_k", s.TopK)
+	set(body, "top_p", s.TopP)
+	set(body, "min_p", s.MinP)
+	set(body, "repeat_penalty", s.RepeatPenalty)
+	set(body, "repeat_last_n", s.RepeatLastN)
+	set(body, "presence_penalty", s.PresencePenalty)
+	set(body, "frequency_penalty", s.FrequencyPenalty)
+	set(body, "seed", s.Seed)
+	return body
 }
 
-// generate continues u.tokens and prints the text. The new tokens are appended to
-// u.tokens, so that a later call can continue from there.
-func (t *talk) generate(ctx context.Context, u *unfinished) (answer, error) {
-	t.last = nil
-	most := t.maxTokens
-	if most == 0 {
-		most = -1
+func set[T any](body map[string]any, name string, value *T) {
+	if value != nil {
+		body[name] = *value
 	}
-	stream, err := t.in.Engine.Submit(ctx, engine.Request{
-		Prompt:    u.tokens,
-		MaxTokens: most,
-		Params:    t.sampling.params(t.in.File.Sampling(), recommended(t.model)),
-	})
+}
+
+// thinking says whether and how much the model is to think, in the words that
+// templates know.
+func (t *talk) thinking(body map[string]any) {
+	if t.think == "" {
+		return
+	}
+	body["chat_template_kwargs"] = map[string]any{"enable_thinking": t.think != "off"}
+	if t.think != "on" && t.think != "off" {
+		body["reasoning_effort"] = t.think
+	}
+}
+
+// stream shows an answer while it comes.
+func (t *talk) stream(ctx context.Context, body map[string]any) (answer, error) {
+	t.cut = false
+	path := "/v1/chat/completions"
+	if t.raw {
+		path = "/v1/completions"
+	}
+	began := time.Now()
+	response, err := t.at.send(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return answer{}, err
 	}
-	defer stream.Close()
-	var said strings.Builder
-	var text []byte
-	show := func() error {
-		said.Write(text)
-		_, err := io.WriteString(t.out, t.shown(string(text)))
-		text = text[:0]
+	defer response.Body.Close()
+	r := incoming{t: t, began: began}
+	err = events(response.Body, r.take)
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	r.text = r.said.String()
+	if r.figures.usage.CompletionTokens > 0 {
+		t.last = &r.figures
+	}
+	// A grammar begins at the beginning of an answer, so one with a format does not go on.
+	t.cut = r.cut && !r.full && r.text != "" && t.format == nil
+	return r.answer, err
+}
+
+// chunk is a piece of a streamed answer, of a chat or of a text.
+type chunk struct {
+	Choices []struct {
+		Delta struct {
+			Content   string `json:"content"`
+			Reasoning string `json:"reasoning_content"`
+		} `json:"delta"`
+		Text   string  `json:"text"`
+		Finish *string `json:"finish_reason"`
+	} `json:"choices"`
+	Usage   *openaiapi.Usage   `json:"usage"`
+	Timings *openaiapi.Timings `json:"timings"`
+	Error   *struct {
+		Message string `json:"message"`
+	} `json:"error"`
+}
+
+// incoming is an answer that is coming in.
+type incoming struct {
+	answer
+	t       *talk
+	began   time.Time
+	said    strings.Builder
+	figures figures
+}
+
+// take shows a piece of the answer, and notes how it ended.
+func (r *incoming) take(data []byte) error {
+	var c chunk
+	if err := json.Unmarshal(data, &c); err != nil {
 		return err
 	}
-	var tokens []int32
-	for {
-		token, more, err := stream.Next(ctx)
-		if err != nil || !more {
-			finish := stream.Finish()
-			if err == nil {
-				err = finish.Err
-			}
-			a := t.end(u, tokens, finish.Reason == engine.Length && err == nil)
-			if !a.cut {
-				text = u.decoder.Flush(text)
-			}
-			err = errors.Join(err, show())
-			t.timings(finish)
-			a.text = said.String()
-			return a, err
+	if c.Error != nil {
+		return &remoteError{text: c.Error.Message, own: r.t.at.own}
+	}
+	for _, choice := range c.Choices {
+		text, thought := choice.Delta.Content+choice.Text, choice.Delta.Reasoning
+		if text+thought != "" && r.figures.first == 0 {
+			r.figures.first = time.Since(r.began)
 		}
-		tokens = append(tokens, token.ID)
-		text = u.decoder.Append(text, token.ID)
-		if err := show(); err != nil {
-			return answer{text: said.String()}, err // the output is closed: stop generating
+		r.said.WriteString(text)
+		r.thought = r.thought || thought != ""
+		for _, p := range []piece{{thought, true}, {text, false}} {
+			if err := r.t.print(p); err != nil {
+				return err
+			}
 		}
+		r.cut = r.cut || choice.Finish != nil && *choice.Finish == "length"
 	}
+	if c.Timings != nil {
+		r.figures.timings = c.Timings
+	}
+	if u := c.Usage; u != nil {
+		r.figures.usage, r.tokens = *u, u.CompletionTokens
+		r.full = r.cut && u.PromptTokens+u.CompletionTokens >= r.t.at.context
+	}
+	return nil
 }
 
-// shown is the text of an answer as it is printed: on a terminal without control
-// characters.
-func (t *talk) shown(text string) string {
-	if t.terminal {
-		return visible(text)
+// print shows a piece of an answer. Where nobody looks on, what the model thinks is
+// no part of it.
+func (t *talk) print(p piece) error {
+	switch {
+	case p.text == "":
+		return nil
+	case t.show != nil:
+		return t.show(p)
+	case p.thought && !t.verbose:
+		return nil
+	case p.thought:
+		_, err := io.WriteString(t.err, p.text)
+		return err
+	case t.terminal:
+		p.text = visible(p.text)
 	}
-	return text
+	_, err := io.WriteString(t.out, p.text)
+	return err
 }
 
-// end appends an answer's tokens and remembers the answer if it can be continued.
-func (t *talk) end(u *unfinished, tokens []int32, cut bool) answer {
-	a := answer{tokens: len(tokens), cut: cut}
-	u.tokens = append(u.tokens[:len(u.tokens):len(u.tokens)], tokens...)
-	if cut {
-		t.last = u
-		a.full = len(u.tokens) >= t.in.Context()
+// line is the figures of an answer, on one line.
+func (f *figures) line() string {
+	u := &f.usage
+	prompt, answer := fmt.Sprintf("prompt %d tokens (%d from the cache)", u.PromptTokens, u.PromptTokensDetails.CachedTokens), fmt.Sprintf("answer %d tokens", u.CompletionTokens)
+	if m := f.timings; m != nil {
+		prompt += fmt.Sprintf(", %.0f tokens/s", m.PromptPerSecond)
+		answer += fmt.Sprintf(", %.1f tokens/s", m.PredictedPerSecond)
 	}
-	return a
-}
-
-func (t *talk) timings(f *engine.Finish) {
-	if !t.verbose {
-		return
-	}
-	u, d := f.Usage, f.Timings
-	rate := func(n int, d time.Duration) float64 { return float64(n) / max(d.Seconds(), 1e-9) }
-	fmt.Fprintf(t.err, "\n\nprompt %d tokens (%d from the cache), %.0f tokens/s; answer %d tokens, %.1f tokens/s\n",
-		u.Prompt, u.Cached, rate(u.Prompt-u.Cached, d.Prefill()), u.Completion, rate(u.Completion, d.Decode()))
+	return prompt + "; " + answer
 }

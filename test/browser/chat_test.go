@@ -202,9 +202,10 @@ func TestRetry(t *testing.T) {
 // the server is back.
 func TestKilledInMidAnswer(t *testing.T) {
 	s := serve(t)
-	s.delay.Store(int64(5 * time.Millisecond))
-	const whole = "# Half\n\nThe first part. Then **the second part** comes and the rest follows after it at length."
-	s.on("Tell", whole)
+	s.delay.Store(int64(20 * time.Millisecond))
+	// The rest takes a minute, so that the server does not end it before it is killed.
+	rest := strings.Repeat(" and on", 400)
+	s.on("Tell", "# Half\n\nThe first part. Then **the second part** comes and the rest follows after it"+rest+" at length.")
 	p := open(t, s)
 	p.send("Tell")
 	p.wait(`document.querySelector(".turn.assistant .said")?.innerText.includes("second")`)
