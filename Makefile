@@ -7,7 +7,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: vulncheck memory release site agents embeddings bfcl clients parity parity-archs run build test test-arm64 fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
+.PHONY: vulncheck memory release site agents embeddings bfcl clients parity parity-archs run build test test-arm64 test-avxvnni fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -82,6 +82,10 @@ test-arm64: ## the packages that compute, as an arm64 processor runs them (about
 	  GOARCH=arm64 $(GO) test -short -exec $(QEMU) -skip '$(ARM64_SKIP)' ./internal/$$p || exit 1; done
 	@for system in linux/arm64 darwin/arm64 darwin/amd64 windows/amd64; do \
 	  GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -o /dev/null ./cmd/penstock && echo "$$system builds" || exit 1; done
+
+test-avxvnni: ## products with AVX-VNNI on an x86-64 processor without it, whose instruction a tracer does (2 minutes; Linux)
+	cd tools && $(GO) build -o ../bin/avxvnni ./avxvnni
+	PENSTOCK_EMULATED=avxvnni PENSTOCK_FLAGSHIP=avxvnni $(GO) test -exec "$(CURDIR)/bin/avxvnni" -count=1 -run '^(TestMul.*|TestDotCeiling|TestFlagship|TestTiers)$$/^avxvnni$$' ./internal/kernel
 
 embeddings: build ## cosines to sentence-transformers, and texts per second beside it, ONNX Runtime and llama-server (10 minutes)
 	bench/peers.sh $(PEERS) embed

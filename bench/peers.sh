@@ -3,6 +3,7 @@
 #
 #   llama     llama.cpp's programs in DIR/llama/bin, built for this CPU from the source in the Python package llama-cpp-python
 #             (about 10 minutes on two cores; needs cmake, ninja, a C++ compiler)
+#   llama-avx2  DIR/llama-avx2/bin: the same for a processor with AVX2 and nothing newer
 #   archs     DIR/archs: llama.cpp's test that makes up a model of any architecture, and bench/logits.cpp, for
 #             `make parity-archs`
 #   openvino  OpenVINO GenAI in the virtual environment DIR/openvino
@@ -21,7 +22,7 @@
 #
 # Each part is skipped when it is there already, so the script may be run again.
 set -euo pipefail
-dir=${1:?usage: peers.sh DIR [llama] [archs] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl] [grammar] [embed] [routers] [deploy] [site]}
+dir=${1:?usage: peers.sh DIR [llama] [llama-avx2] [archs] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl] [grammar] [embed] [routers] [deploy] [site]}
 shift
 parts=${*:-llama openvino shapes clients}
 mkdir -p "$dir"
@@ -67,9 +68,10 @@ C
   return $ok
 }
 
-llama() {
-  local source="$dir/llama_cpp_python-$llama_version"
-  if [ -x "$dir/llama/bin/llama-server" ] && [ -x "$dir/llama/bin/llama-batched-bench" ] && [ -x "$dir/llama/bin/llama-quantize" ]; then
+llama() { # llama FOLDER CMAKE-OPTION...
+  local source="$dir/llama_cpp_python-$llama_version" built="$dir/$1"
+  shift
+  if [ -x "$built/bin/llama-server" ] && [ -x "$built/bin/llama-batched-bench" ] && [ -x "$built/bin/llama-quantize" ]; then
     return
   fi
   if [ ! -d "$source" ]; then
@@ -78,16 +80,16 @@ llama() {
   fi
   local flags=
   tiles || flags="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
-  cmake -S "$source/vendor/llama.cpp" -B "$dir/llama" -G Ninja -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON \
+  cmake -S "$source/vendor/llama.cpp" -B "$built" -G Ninja -DCMAKE_BUILD_TYPE=Release "$@" \
     -DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags" \
     -DBUILD_SHARED_LIBS=OFF -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
     -DLLAMA_BUILD_SERVER=ON -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_WEBUI=OFF
-  ninja -C "$dir/llama" llama-server llama-bench llama-batched-bench llama-quantize llama-tokenize llama-perplexity
+  ninja -C "$built" llama-server llama-bench llama-batched-bench llama-quantize llama-tokenize llama-perplexity
 }
 
 # archs needs what llama has built.
 archs() {
-  llama
+  llama llama -DGGML_NATIVE=ON
   local source="$dir/llama_cpp_python-$llama_version/vendor/llama.cpp" built="$dir/llama" here
   here=$(cd "$(dirname "$0")" && pwd)
   mkdir -p "$dir/archs"
@@ -101,7 +103,10 @@ archs() {
 
 for part in $parts; do
   case $part in
-    llama) llama ;;
+    llama) llama llama -DGGML_NATIVE=ON ;;
+    llama-avx2)
+      llama llama-avx2 -DGGML_NATIVE=OFF -DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON
+      ;;
     archs) archs ;;
     openvino) venv openvino "openvino-genai==$openvino_version" "openvino-tokenizers==$openvino_version" ;;
     shapes) venv venv gguf numpy ;;

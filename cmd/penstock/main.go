@@ -50,7 +50,7 @@ type commands struct {
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 
 	Models string `help:"Folder of downloaded models." env:"PENSTOCK_MODELS" placeholder:"DIR"`
-	CPU    string `help:"Highest kernel tier to use: generic, avx2 or avx512vnni." env:"PENSTOCK_CPU" placeholder:"TIER"`
+	CPU    string `help:"Highest kernel tier to use: generic; avx2, avxvnni or avx512vnni; on arm64 dotprod or i8mm." env:"PENSTOCK_CPU" placeholder:"TIER"`
 	Config string `help:"Configuration file (YAML)." env:"PENSTOCK_CONFIG" placeholder:"FILE"`
 }
 

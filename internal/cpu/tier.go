@@ -14,16 +14,20 @@ import (
 	"github.com/klauspost/cpuid/v2"
 )
 
-// Tier names a set of kernels. A higher tier includes what the lower ones need.
+// Tier names a set of kernels. Of two tiers of one architecture the greater is the
+// faster. A processor need not have all that are below its best.
 type Tier uint8
 
 const (
 	Generic    Tier = iota // plain Go, the specification of the others
 	AVX2                   // AVX2, FMA, F16C and POPCNT
+	AVXVNNI                // AVX2, and VPDPBUSD without AVX-512
 	AVX512VNNI             // AVX-512 F, BW, VL, DQ and VNNI
+	DotProd                // arm64 with SDOT
+	I8MM                   // arm64 with SDOT, and SMMLA
 )
 
-var tierNames = [...]string{Generic: "generic", AVX2: "avx2", AVX512VNNI: "avx512vnni"}
+var tierNames = [...]string{Generic: "generic", AVX2: "avx2", AVXVNNI: "avxvnni", AVX512VNNI: "avx512vnni", DotProd: "dotprod", I8MM: "i8mm"}
 
 func (t Tier) String() string {
 	if int(t) < len(tierNames) {
@@ -42,23 +46,38 @@ func ParseTier(s string) (Tier, error) {
 	return Generic, fmt.Errorf("cpu: unknown tier %q: want %s", s, strings.Join(tierNames[:], ", "))
 }
 
-// needs are the features that a tier asks for beyond those of the tier below it.
-var needs = [...][]cpuid.FeatureID{
-	AVX2:       {cpuid.AVX2, cpuid.FMA3, cpuid.F16C, cpuid.POPCNT},
-	AVX512VNNI: {cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ, cpuid.AVX512VNNI},
+// Base is the tier that t takes all its kernels from but the products of matrices.
+func (t Tier) Base() Tier {
+	switch t {
+	case AVXVNNI:
+		return AVX2
+	case I8MM:
+		return DotProd
+	}
+	return t
 }
 
-// Detect returns the best tier that the processor has and the operating system
-// has enabled.
-func Detect() Tier { return detect(cpuid.CPU.Supports) }
+// Includes reports whether every processor that has t has o too.
+func (t Tier) Includes(o Tier) bool {
+	return o == Generic || o == t || o == t.Base() || t == AVX512VNNI && o == AVX2
+}
 
-// detect goes up the tiers as long as the processor has all that they need.
-func detect(supports func(...cpuid.FeatureID) bool) Tier {
-	best := Generic
-	for int(best)+1 < len(needs) && supports(needs[best+1]...) {
-		best++
+// Tiers are those that the processor has and the operating system has enabled, from
+// the slowest to the fastest. Generic is always the first.
+func Tiers() []Tier {
+	all := []Tier{Generic}
+	for t := AVX2; int(t) < len(tierNames); t++ {
+		if has(t) {
+			all = append(all, t)
+		}
 	}
-	return best
+	return all
+}
+
+// Detect returns the best tier of this machine.
+func Detect() Tier {
+	all := Tiers()
+	return all[len(all)-1]
 }
 
 // Name is the processor's brand string, for logs and reports.

@@ -1,14 +1,12 @@
 package cpu
 
-import (
-	"slices"
-	"testing"
+import "testing"
 
-	"github.com/klauspost/cpuid/v2"
-)
+// everyTier is what ParseTier knows.
+var everyTier = []Tier{Generic, AVX2, AVXVNNI, AVX512VNNI, DotProd, I8MM}
 
 func TestParseTier(t *testing.T) {
-	for _, tier := range []Tier{Generic, AVX2, AVX512VNNI} {
+	for _, tier := range everyTier {
 		if got, err := ParseTier(tier.String()); err != nil || got != tier {
 			t.Errorf("ParseTier(%q) = %v, %v", tier.String(), got, err)
 		}
@@ -18,23 +16,33 @@ func TestParseTier(t *testing.T) {
 	}
 }
 
-// TestDetect takes one feature after the other away from a processor that has
-// everything: the tier must fall below the one that needs it.
-func TestDetect(t *testing.T) {
-	without := func(missing cpuid.FeatureID) Tier {
-		return detect(func(ids ...cpuid.FeatureID) bool { return !slices.Contains(ids, missing) })
+// TestTiers: they ascend from the generic one to what Detect says.
+func TestTiers(t *testing.T) {
+	all := Tiers()
+	if all[0] != Generic || all[len(all)-1] != Detect() {
+		t.Errorf("tiers %v, the best %v", all, Detect())
 	}
-	for _, id := range []cpuid.FeatureID{cpuid.AVX2, cpuid.FMA3, cpuid.F16C, cpuid.POPCNT} {
-		if got := without(id); got != Generic {
-			t.Errorf("without %v: tier %v, want generic", id, got)
+	for i, tier := range all[1:] {
+		if tier <= all[i] {
+			t.Errorf("tiers %v do not ascend", all)
 		}
 	}
-	for _, id := range []cpuid.FeatureID{cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ, cpuid.AVX512VNNI} {
-		if got := without(id); got != AVX2 {
-			t.Errorf("without %v: tier %v, want avx2", id, got)
+}
+
+// TestIncludes: a tier includes itself, its base and the generic one, and no tier of
+// another architecture.
+func TestIncludes(t *testing.T) {
+	for _, tier := range everyTier {
+		if !tier.Includes(tier) || !tier.Includes(Generic) || !tier.Includes(tier.Base()) {
+			t.Errorf("%v does not include itself, %v or generic", tier, tier.Base())
 		}
 	}
-	if got := without(cpuid.AMXTILE); got != AVX512VNNI {
-		t.Errorf("without AMX: tier %v, want avx512vnni", got)
+	for _, c := range []struct{ t, other Tier }{{AVX512VNNI, AVXVNNI}, {AVX2, AVXVNNI}, {DotProd, I8MM}, {I8MM, AVX2}, {AVX512VNNI, DotProd}, {Generic, AVX2}} {
+		if c.t.Includes(c.other) {
+			t.Errorf("%v includes %v", c.t, c.other)
+		}
+	}
+	if !AVX512VNNI.Includes(AVX2) {
+		t.Error("avx512vnni does not include avx2")
 	}
 }

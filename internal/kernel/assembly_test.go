@@ -35,9 +35,12 @@ func TestAssembly(t *testing.T) {
 			}
 		}
 	}
-	// Every product of a weight format, and most other kernels, exist on both tiers.
-	for _, tier := range []cpu.Tier{cpu.AVX2, cpu.AVX512VNNI} {
-		if functions[tier] < len(allTypes()) {
+	// Every product of a weight format, and most other kernels, exist on both tiers. The
+	// one between has products of quantised weights, some of which are packed alike.
+	const floatsAndAlike = 5
+	want := map[cpu.Tier]int{cpu.AVX2: len(allTypes()), cpu.AVX512VNNI: len(allTypes()), cpu.AVXVNNI: len(allTypes()) - floatsAndAlike}
+	for tier, most := range want {
+		if functions[tier] < most {
 			t.Errorf("%d functions of tier %v: the test does not see the others", functions[tier], tier)
 		}
 	}
@@ -76,6 +79,9 @@ func parseAssembly(text string) []asmFunction {
 		case strings.HasSuffix(line, ":"):
 			last := &all[len(all)-1]
 			last.lines = append(last.lines, asmLine{number: i + 1})
+		case strings.HasPrefix(opcode, "BYTE"):
+			last := &all[len(all)-1]
+			last.lines = append(last.lines, asmLine{i + 1, "BYTE", line})
 		default:
 			last := &all[len(all)-1]
 			last.lines = append(last.lines, asmLine{i + 1, opcode, strings.TrimSpace(operands)})
@@ -87,6 +93,7 @@ func parseAssembly(text string) []asmFunction {
 // The names say the tier: dotQ8AVX2, avx2Q4_0, vnniQ4_0, quantizePanelVNNI.
 var (
 	avx2Name   = regexp.MustCompile(`^avx2|AVX2$`)
+	vexName    = regexp.MustCompile(`^avxVNNI|AVXVNNI$`)
 	avx512Name = regexp.MustCompile(`^vnni|AVX512$|VNNI$`)
 )
 
@@ -97,6 +104,8 @@ func (f *asmFunction) tier() (cpu.Tier, bool) {
 	switch {
 	case avx2Name.MatchString(f.name):
 		return cpu.AVX2, true
+	case vexName.MatchString(f.name):
+		return cpu.AVXVNNI, true
 	case avx512Name.MatchString(f.name):
 		return cpu.AVX512VNNI, true
 	}
@@ -109,6 +118,7 @@ func (f *asmFunction) tier() (cpu.Tier, bool) {
 var tierSets = map[cpu.Tier][]string{
 	cpu.Generic:    {"MMX+"},
 	cpu.AVX2:       {"MMX+", "AVX", "AVX2", "FMA3", "F16C", "POPCNT"},
+	cpu.AVXVNNI:    {"MMX+", "AVX", "AVX2", "FMA3", "F16C", "POPCNT", "AVX_VNNI"},
 	cpu.AVX512VNNI: {"MMX+", "AVX", "AVX2", "FMA3", "F16C", "POPCNT", "AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL", "AVX512VNNI"},
 }
 
@@ -158,6 +168,10 @@ func (f *asmFunction) complaints() (all []string) {
 			if vectors && before != "VZEROUPPER" {
 				complain(l, "no VZEROUPPER directly before it")
 			}
+		case l.opcode == "BYTE":
+			if got := vexDot(l.operands); tier != cpu.AVXVNNI || !strings.HasSuffix(l.operands, got) {
+				complain(l, "the bytes are "+got)
+			}
 		case strings.HasPrefix(l.opcode, "V"):
 		case vectorRegister.MatchString(l.operands):
 			complain(l, "SSE: no VEX or EVEX encoding")
@@ -171,6 +185,22 @@ func (f *asmFunction) complaints() (all []string) {
 		before = l.opcode
 	}
 	return all
+}
+
+// vexDot decodes a line of bytes that is VPDPBUSD of 256 bits with a VEX prefix, and
+// names it in the order of Go's assembler.
+func vexDot(line string) string {
+	var b [5]byte
+	const form = "BYTE $%v; BYTE $%v; BYTE $%v; BYTE $%v; BYTE $%v"
+	if _, err := fmt.Sscanf(line, form, &b[0], &b[1], &b[2], &b[3], &b[4]); err != nil {
+		return "no instruction: " + err.Error()
+	}
+	extended := func(bit int) byte { return ^b[1] >> bit & 1 << 3 } // of an inverted bit
+	memory, vvvv := b[4] < 0xc0, ^b[2]>>3&15
+	if b[0] != 0xc4 || b[1]&0x5f != 0x42 || b[2]&0x87 != 5 || b[3] != 0x50 || memory {
+		return "another instruction"
+	}
+	return fmt.Sprintf("// VPDPBUSD Y%d, Y%d, Y%d", extended(5)|b[4]&7, vvvv, extended(7)|b[4]>>3&7)
 }
 
 // TestAssemblyComplaints shows the check one mistake of each kind.
@@ -191,6 +221,10 @@ func TestAssemblyComplaints(t *testing.T) {
 		{"broadcast from memory in avx2", "// Requires: AVX\nTEXT ·avx2Q4_0(SB)\n\tVADDPS.BCST (AX), Y1, Y2" + end, "needs AVX-512"},
 		{"narrow AVX-512 in avx2", "// Requires: AVX512VL\nTEXT ·avx2Q4_0(SB)\n\tVPDPBUSD Y0, Y1, Y2" + end, "requires AVX512VL"},
 		{"too new for the tier", "// Requires: AVX512BITALG\nTEXT ·vnniQ4_0(SB)\n\tVPOPCNTB Z0, Z1" + end, "requires AVX512BITALG"},
+		{"AVX-VNNI", "// Requires: AVX, AVX_VNNI\nTEXT ·avxVNNIQ4_0(SB)\n\tBYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y14, Y8" + end, ""},
+		{"AVX-VNNI in avx2", "// Requires: AVX\nTEXT ·avx2Q4_0(SB)\n\tBYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y14, Y8" + end, "the bytes are"},
+		{"bytes of other registers", "// Requires: AVX, AVX_VNNI\nTEXT ·avxVNNIQ4_0(SB)\n\tBYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xc6 // VPDPBUSD Y15, Y14, Y8" + end, "Y14, Y14, Y8"},
+		{"bytes of something else", "// Requires: AVX, AVX_VNNI\nTEXT ·avxVNNIQ4_0(SB)\n\tBYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x51; BYTE $0xc6 // VPDPBUSD Y15, Y14, Y8" + end, "another instruction"},
 		{"no list of sets", "TEXT ·vnniQ4_0(SB)\n\tVPOPCNTB Z0, Z1" + end, "requires no instruction set"},
 		{"no tier", "TEXT ·matmulQ4_0(SB)\n\tRET\n", "says no tier"},
 		{"vectors without a tier", "TEXT ·pause(SB)\n\tVADDPS Y0, Y1, Y2" + end, "requires no instruction set"},

@@ -36,7 +36,10 @@ func (p ReadPattern) String() string {
 // ReadPatterns lists those that the tier can do.
 func (s Set) ReadPatterns() []ReadPattern {
 	all := []ReadPattern{{Tier: cpu.Generic, Streams: 1}}
-	for tier := cpu.AVX2; tier <= s.tier; tier++ {
+	for _, tier := range available[1:] {
+		if tier != tier.Base() || !s.tier.Includes(tier) {
+			continue
+		}
 		for _, streams := range []int{1, 2, 4} {
 			all = append(all, ReadPattern{tier, streams, false}, ReadPattern{tier, streams, true})
 		}
@@ -50,7 +53,7 @@ const readUnit = 1024
 // Read loads all of b, whose length is a multiple of 1024, and forgets it. The
 // pattern is one of ReadPatterns.
 func (s Set) Read(b []byte, p ReadPattern) {
-	if len(b)%readUnit != 0 || p.Tier > s.tier {
+	if len(b)%readUnit != 0 || !s.tier.Includes(p.Tier) {
 		panic(fmt.Sprintf("kernel: Read of %d bytes, %v on tier %v", len(b), p, s.tier))
 	}
 	if p.Tier == cpu.Generic || len(b) == 0 {

@@ -7,11 +7,14 @@ import "github.com/penstock-llm/penstock/internal/cpu"
 //go:generate go run -C _asm ./ceiling -out ../ceiling_amd64.s -stubs ../ceiling_stubs_amd64.go -pkg kernel
 
 func (s Set) dotCeiling(rounds int) int {
-	const perRound = 24 // instructions of either loop that multiply
-	switch s.tier {
+	const perRound = 24 // instructions of each loop that multiply
+	switch s.products {
 	case cpu.AVX512VNNI:
 		ceilingDotAVX512(rounds)
 		return 2 * 64 * perRound * rounds
+	case cpu.AVXVNNI:
+		ceilingDotAVXVNNI(rounds)
+		return 2 * 32 * perRound * rounds
 	case cpu.AVX2:
 		ceilingDotAVX2(rounds)
 		return 2 * 32 * perRound * rounds

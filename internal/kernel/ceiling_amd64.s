@@ -68,6 +68,58 @@ done2:
 	VZEROUPPER
 	RET
 
+// func ceilingDotAVXVNNI(rounds int)
+// Requires: AVX, AVX2, AVX_VNNI
+TEXT ·ceilingDotAVXVNNI(SB), NOSPLIT, $0-8
+	MOVQ  rounds+0(FP), AX
+	VPXOR Y15, Y15, Y15
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	TESTQ AX, AX
+	JLE   done4
+
+loop3:
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y15, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xcf // VPDPBUSD Y15, Y15, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y15, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y15, Y3
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xe7 // VPDPBUSD Y15, Y15, Y4
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xef // VPDPBUSD Y15, Y15, Y5
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xf7 // VPDPBUSD Y15, Y15, Y6
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xff // VPDPBUSD Y15, Y15, Y7
+	BYTE $0xc4; BYTE $0x42; BYTE $0x05; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y15, Y8
+	BYTE $0xc4; BYTE $0x42; BYTE $0x05; BYTE $0x50; BYTE $0xcf // VPDPBUSD Y15, Y15, Y9
+	BYTE $0xc4; BYTE $0x42; BYTE $0x05; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y15, Y10
+	BYTE $0xc4; BYTE $0x42; BYTE $0x05; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y15, Y11
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y15, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xcf // VPDPBUSD Y15, Y15, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y15, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y15, Y3
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xe7 // VPDPBUSD Y15, Y15, Y4
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xef // VPDPBUSD Y15, Y15, Y5
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xf7 // VPDPBUSD Y15, Y15, Y6
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x05; BYTE $0x50; BYTE $0xff // VPDPBUSD Y15, Y15, Y7
+	BYTE $0xc4; BYTE $0x42; BYTE $0x05; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y15, Y8
+	BYTE $0xc4; BYTE $0x42; BYTE $0x05; BYTE $0x50; BYTE $0xcf // VPDPBUSD Y15, Y15, Y9
+	BYTE $0xc4; BYTE $0x42; BYTE $0x05; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y15, Y10
+	BYTE $0xc4; BYTE $0x42; BYTE $0x05; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y15, Y11
+	DECQ AX
+	JNZ  loop3
+
+done4:
+	VZEROUPPER
+	RET
+
 // func ceilingDotAVX2(rounds int)
 // Requires: AVX, AVX2
 TEXT ·ceilingDotAVX2(SB), NOSPLIT, $0-8
@@ -77,9 +129,9 @@ TEXT ·ceilingDotAVX2(SB), NOSPLIT, $0-8
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	TESTQ  AX, AX
-	JLE    done4
+	JLE    done6
 
-loop3:
+loop5:
 	VPMADDUBSW Y0, Y0, Y4
 	VPMADDUBSW Y0, Y0, Y5
 	VPMADDUBSW Y0, Y0, Y6
@@ -132,9 +184,9 @@ loop3:
 	VPMADDWD   Y0, Y6, Y6
 	VPADDD     Y6, Y3, Y3
 	DECQ       AX
-	JNZ        loop3
+	JNZ        loop5
 
-done4:
+done6:
 	VZEROUPPER
 	RET
 
@@ -143,9 +195,9 @@ TEXT ·ceilingChain(SB), NOSPLIT, $0-8
 	MOVQ  rounds+0(FP), AX
 	XORQ  CX, CX
 	TESTQ AX, AX
-	JLE   done6
+	JLE   done8
 
-loop5:
+loop7:
 	ADDQ CX, CX
 	ADDQ CX, CX
 	ADDQ CX, CX
@@ -171,9 +223,9 @@ loop5:
 	ADDQ CX, CX
 	ADDQ CX, CX
 	DECQ AX
-	JNZ  loop5
+	JNZ  loop7
 
-done6:
+done8:
 	RET
 
 // func ceilingRead1AVX512(p *byte, part int)
@@ -183,18 +235,18 @@ TEXT ·ceilingRead1AVX512(SB), NOSPLIT, $0-16
 	MOVQ  p+0(FP), CX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done8
+	JLE   done10
 
-loop7:
+loop9:
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z0
 	VMOVUPS 128(CX), Z0
 	VMOVUPS 192(CX), Z0
 	ADDQ    $+256, CX
 	DECQ    AX
-	JNZ     loop7
+	JNZ     loop9
 
-done8:
+done10:
 	VZEROUPPER
 	RET
 
@@ -205,9 +257,9 @@ TEXT ·ceilingRead1AheadAVX512(SB), NOSPLIT, $0-16
 	MOVQ  p+0(FP), CX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done10
+	JLE   done12
 
-loop9:
+loop11:
 	PREFETCHT0 2048(CX)
 	VMOVUPS    (CX), Z0
 	PREFETCHT0 2112(CX)
@@ -218,9 +270,9 @@ loop9:
 	VMOVUPS    192(CX), Z0
 	ADDQ       $+256, CX
 	DECQ       AX
-	JNZ        loop9
+	JNZ        loop11
 
-done10:
+done12:
 	VZEROUPPER
 	RET
 
@@ -233,9 +285,9 @@ TEXT ·ceilingRead2AVX512(SB), NOSPLIT, $0-16
 	ADDQ  AX, DX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done12
+	JLE   done14
 
-loop11:
+loop13:
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z0
 	VMOVUPS 128(CX), Z0
@@ -247,9 +299,9 @@ loop11:
 	VMOVUPS 192(DX), Z0
 	ADDQ    $+256, DX
 	DECQ    AX
-	JNZ     loop11
+	JNZ     loop13
 
-done12:
+done14:
 	VZEROUPPER
 	RET
 
@@ -262,9 +314,9 @@ TEXT ·ceilingRead2AheadAVX512(SB), NOSPLIT, $0-16
 	ADDQ  AX, DX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done14
+	JLE   done16
 
-loop13:
+loop15:
 	PREFETCHT0 2048(CX)
 	VMOVUPS    (CX), Z0
 	PREFETCHT0 2112(CX)
@@ -284,9 +336,9 @@ loop13:
 	VMOVUPS    192(DX), Z0
 	ADDQ       $+256, DX
 	DECQ       AX
-	JNZ        loop13
+	JNZ        loop15
 
-done14:
+done16:
 	VZEROUPPER
 	RET
 
@@ -303,9 +355,9 @@ TEXT ·ceilingRead4AVX512(SB), NOSPLIT, $0-16
 	ADDQ  AX, SI
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done16
+	JLE   done18
 
-loop15:
+loop17:
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z0
 	VMOVUPS 128(CX), Z0
@@ -327,9 +379,9 @@ loop15:
 	VMOVUPS 192(SI), Z0
 	ADDQ    $+256, SI
 	DECQ    AX
-	JNZ     loop15
+	JNZ     loop17
 
-done16:
+done18:
 	VZEROUPPER
 	RET
 
@@ -346,9 +398,9 @@ TEXT ·ceilingRead4AheadAVX512(SB), NOSPLIT, $0-16
 	ADDQ  AX, SI
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done18
+	JLE   done20
 
-loop17:
+loop19:
 	PREFETCHT0 2048(CX)
 	VMOVUPS    (CX), Z0
 	PREFETCHT0 2112(CX)
@@ -386,9 +438,9 @@ loop17:
 	VMOVUPS    192(SI), Z0
 	ADDQ       $+256, SI
 	DECQ       AX
-	JNZ        loop17
+	JNZ        loop19
 
-done18:
+done20:
 	VZEROUPPER
 	RET
 
@@ -399,9 +451,9 @@ TEXT ·ceilingRead1AVX2(SB), NOSPLIT, $0-16
 	MOVQ  p+0(FP), CX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done20
+	JLE   done22
 
-loop19:
+loop21:
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y0
 	VMOVUPS 64(CX), Y0
@@ -412,9 +464,9 @@ loop19:
 	VMOVUPS 224(CX), Y0
 	ADDQ    $+256, CX
 	DECQ    AX
-	JNZ     loop19
+	JNZ     loop21
 
-done20:
+done22:
 	VZEROUPPER
 	RET
 
@@ -425,9 +477,9 @@ TEXT ·ceilingRead1AheadAVX2(SB), NOSPLIT, $0-16
 	MOVQ  p+0(FP), CX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done22
+	JLE   done24
 
-loop21:
+loop23:
 	PREFETCHT0 2048(CX)
 	VMOVUPS    (CX), Y0
 	VMOVUPS    32(CX), Y0
@@ -442,9 +494,9 @@ loop21:
 	VMOVUPS    224(CX), Y0
 	ADDQ       $+256, CX
 	DECQ       AX
-	JNZ        loop21
+	JNZ        loop23
 
-done22:
+done24:
 	VZEROUPPER
 	RET
 
@@ -457,9 +509,9 @@ TEXT ·ceilingRead2AVX2(SB), NOSPLIT, $0-16
 	ADDQ  AX, DX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done24
+	JLE   done26
 
-loop23:
+loop25:
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y0
 	VMOVUPS 64(CX), Y0
@@ -479,9 +531,9 @@ loop23:
 	VMOVUPS 224(DX), Y0
 	ADDQ    $+256, DX
 	DECQ    AX
-	JNZ     loop23
+	JNZ     loop25
 
-done24:
+done26:
 	VZEROUPPER
 	RET
 
@@ -494,9 +546,9 @@ TEXT ·ceilingRead2AheadAVX2(SB), NOSPLIT, $0-16
 	ADDQ  AX, DX
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done26
+	JLE   done28
 
-loop25:
+loop27:
 	PREFETCHT0 2048(CX)
 	VMOVUPS    (CX), Y0
 	VMOVUPS    32(CX), Y0
@@ -524,9 +576,9 @@ loop25:
 	VMOVUPS    224(DX), Y0
 	ADDQ       $+256, DX
 	DECQ       AX
-	JNZ        loop25
+	JNZ        loop27
 
-done26:
+done28:
 	VZEROUPPER
 	RET
 
@@ -543,9 +595,9 @@ TEXT ·ceilingRead4AVX2(SB), NOSPLIT, $0-16
 	ADDQ  AX, SI
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done28
+	JLE   done30
 
-loop27:
+loop29:
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y0
 	VMOVUPS 64(CX), Y0
@@ -583,9 +635,9 @@ loop27:
 	VMOVUPS 224(SI), Y0
 	ADDQ    $+256, SI
 	DECQ    AX
-	JNZ     loop27
+	JNZ     loop29
 
-done28:
+done30:
 	VZEROUPPER
 	RET
 
@@ -602,9 +654,9 @@ TEXT ·ceilingRead4AheadAVX2(SB), NOSPLIT, $0-16
 	ADDQ  AX, SI
 	SHRQ  $0x08, AX
 	TESTQ AX, AX
-	JLE   done30
+	JLE   done32
 
-loop29:
+loop31:
 	PREFETCHT0 2048(CX)
 	VMOVUPS    (CX), Y0
 	VMOVUPS    32(CX), Y0
@@ -658,8 +710,8 @@ loop29:
 	VMOVUPS    224(SI), Y0
 	ADDQ       $+256, SI
 	DECQ       AX
-	JNZ        loop29
+	JNZ        loop31
 
-done30:
+done32:
 	VZEROUPPER
 	RET

@@ -9,6 +9,11 @@ package kernel
 //go:noescape
 func ceilingDotAVX512(rounds int)
 
+// ceilingDotAVXVNNI does 24 products of 32 bytes a round.
+//
+//go:noescape
+func ceilingDotAVXVNNI(rounds int)
+
 // ceilingDotAVX2 does 24 products of 32 bytes a round.
 //
 //go:noescape

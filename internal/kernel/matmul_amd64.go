@@ -95,13 +95,16 @@ func (t *tiling) call(s Set, g, n int, q panel, ahead int) {
 		vnniFuncs[m.Type](w, scales, &x[0], &fields[0], &out[0], nb, n, t.ldy, q.width, ahead, t.add)
 		return
 	}
-	limit := 4
-	if m.format.stream == halvesStream {
+	multiply, limit := avx2Funcs[m.Type], 4
+	switch {
+	case s.products == cpu.AVXVNNI:
+		multiply = avxVNNIFuncs[m.Type]
+	case m.format.stream == halvesStream:
 		limit = 2
 	}
 	for c, step := 0, 0; c < q.width; c += step {
 		step = avx2Columns(q.width-c, limit)
-		avx2Funcs[m.Type](w, scales, &x[4*c], &fields[4*c], &out[c*t.ldy], nb, n, t.ldy, step, q.width, t.add)
+		multiply(w, scales, &x[4*c], &fields[4*c], &out[c*t.ldy], nb, n, t.ldy, step, q.width, t.add)
 	}
 }
 

@@ -13,11 +13,16 @@
 // Wrong lengths are programmer errors and panic, before any assembly runs.
 package kernel
 
-import "github.com/penstock-llm/penstock/internal/cpu"
+import (
+	"slices"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+)
 
 // Set is the kernels of one tier. The zero Set is the generic one.
 type Set struct {
-	tier cpu.Tier
+	tier     cpu.Tier // whose kernels run: a tier that is its own base
+	products cpu.Tier // and whose products of matrices: that tier, or one that has it for its base
 
 	// pairs: full panels meet two groups of quantised weights at a time. That serves
 	// processors that can start two VPDPBUSD a cycle; the bits are the same.
@@ -27,13 +32,18 @@ type Set struct {
 // New returns the kernels of tier t, or of the best tier below it that this
 // machine can run.
 func New(t cpu.Tier) Set {
-	s := Set{tier: min(t, best())}
+	s := Set{}
+	for _, tier := range available {
+		if tier <= t {
+			s = Set{tier: tier.Base(), products: tier}
+		}
+	}
 	s.pairs = s.tier == cpu.AVX512VNNI && twoDotPorts()
 	return s
 }
 
 // Tier is the tier that s runs.
-func (s Set) Tier() cpu.Tier { return s.tier }
+func (s Set) Tier() cpu.Tier { return s.products }
 
 // Tile is the rows of weights and the columns of a panel that the products of a
 // prompt keep in registers at once.
@@ -43,18 +53,21 @@ func (s Set) Tile() (rows, cols int) {
 		return 2 * Lanes, PanelCols
 	case s.tier == cpu.AVX2:
 		return Lanes / 2, 4
+	case s.tier == cpu.DotProd:
+		return Lanes / 2, PanelCols
 	}
 	return Lanes, PanelCols
 }
 
 // Tiers lists what this machine can run, best first.
 func Tiers() []cpu.Tier {
-	var ts []cpu.Tier
-	for t := int(best()); t >= 0; t-- {
-		ts = append(ts, cpu.Tier(t))
-	}
+	ts := slices.Clone(available)
+	slices.Reverse(ts)
 	return ts
 }
+
+// best is the highest tier that has kernels in this build.
+func best() cpu.Tier { return available[len(available)-1] }
 
 // Pause spins for about n PAUSE instructions without leaving the processor.
 func Pause(n int) { pause(n) }

@@ -9,12 +9,9 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
-// detected is the tier that CPUID reports. It never changes while the process
-// runs.
-var detected = cpu.Detect()
-
-// best is the highest tier that has kernels in this build.
-func best() cpu.Tier { return detected }
+// available are the tiers that have kernels in this build and that the processor
+// has, the best last. They never change while the process runs.
+var available = cpu.Tiers()
 
 // twoDotPorts reports whether this processor starts more than one VPDPBUSD of 64
 // bytes a cycle. It is measured once, in less than a millisecond, against a chain of

@@ -4,8 +4,8 @@ package kernel
 
 import "github.com/penstock-llm/penstock/internal/cpu"
 
-// best is the highest tier that has kernels in this build.
-func best() cpu.Tier { return cpu.Generic }
+// available are the tiers that have kernels in this build.
+var available = []cpu.Tier{cpu.Generic}
 
 // twoDotPorts is never asked: the generic tier has no products of its own.
 func twoDotPorts() bool { return false }

@@ -136,7 +136,7 @@ func TestDistribution(t *testing.T) {
 		"DRY after the others":    {2, Params{Temperature: 0.9, TopP: 1, MinP: 0.01, DRY: DRY{Multiplier: 0.8, Base: 1.75, AllowedLength: 1, LastN: -1}, Order: []Stage{MinP, Temperature, DontRepeat}}},
 		"everything but the kind": {2, Params{Temperature: 0.9, TopP: 0.95, TopK: 60, MinP: 0.01, TypicalP: 0.95, TopNSigma: 3, XTCProbability: 0.3, XTCThreshold: 0.1, DynatempRange: 0.2, DynatempExponent: 1, DRY: DRY{Multiplier: 0.5, Base: 1.5, AllowedLength: 2, LastN: -1}}},
 	}
-	set := kernel.New(cpu.AVX512VNNI) // the best there is
+	set := kernel.New(kernel.Tiers()[0])
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			s := newSampler(set, vocab, 4096, tiny)
@@ -272,7 +272,7 @@ func drawStages(t *rapid.T, p *Params, vocab int) {
 // greedy or nearly certain choice it is the oracle's. Values lie on a grid, so
 // that ties are common and rounding at a boundary is not what is tested.
 func TestAgainstOracle(t *testing.T) {
-	set := kernel.New(cpu.AVX512VNNI)
+	set := kernel.New(kernel.Tiers()[0])
 	samplers := map[int]*Sampler{}
 	rapid.Check(t, func(t *rapid.T) {
 		vocab := rapid.SampledFrom([]int{1, 2, 63, 64, 65, 257, 3000}).Draw(t, "vocab")
@@ -507,7 +507,7 @@ func trim(s string) string {
 // The seed sorted the vocabulary for every token and allocated for it.
 func TestSeedDefectNoSortNoAllocation(t *testing.T) {
 	const vocab = 50000
-	s := New(kernel.New(cpu.AVX512VNNI), vocab, 4096)
+	s := New(kernel.New(kernel.Tiers()[0]), vocab, 4096)
 	x, work := row(vocab, 1, 2), make([]float32, vocab)
 	history := []int32{1, 2, 3, 4, 5, 5, 5}
 	for _, p := range benchCases() {

@@ -16,6 +16,7 @@ import (
 func main() {
 	ConstraintExpr("!purego")
 	dotWide(lanes.AVX512)
+	dotVEX()
 	dotNarrow(lanes.AVX2)
 	chain()
 	for _, a := range lanes.All {
@@ -62,6 +63,29 @@ func dotWide(a lanes.Arch) {
 	lanes.Loop(rounds, func() {
 		for _, acc := range accs {
 			VPDPBUSD(x, x, acc)
+		}
+	})
+	lanes.Finish()
+}
+
+// dotVEX emits VPDPBUSD of 32 bytes, 12 independent ones twice a round: there are 16
+// registers.
+func dotVEX() {
+	const sums = perRound / 2
+	TEXT("ceilingDotAVXVNNI", NOSPLIT, "func(rounds int)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("ceilingDotAVXVNNI does %d products of 32 bytes a round.", perRound))
+	rounds, x := lanes.Pointer("rounds"), reg.Y15
+	VPXOR(x, x, x)
+	accs := [sums]reg.VecPhysical{
+		reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7, reg.Y8, reg.Y9, reg.Y10, reg.Y11,
+	}
+	for _, acc := range accs {
+		VPXOR(acc, acc, acc)
+	}
+	lanes.Loop(rounds, func() {
+		for i := range perRound {
+			Instruction(lanes.DotVEX(x, x, accs[i%sums]))
 		}
 	})
 	lanes.Finish()

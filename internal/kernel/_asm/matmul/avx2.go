@@ -6,11 +6,16 @@ import (
 
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/penstock-llm/penstock/internal/kernel/_asm/lanes"
 )
 
 // The AVX2 kernels take the 16 rows of a group in two passes of 8. Values stay
 // as small as they are, so that VPMADDUBSW can add several products in 16 bits;
 // values of 8 bits are multiplied as magnitude and sign.
+//
+// With AVX-VNNI the same loops have VPDPBUSD, which multiplies values of 8 bits
+// without a sign and adds the products in 32 bits: nothing of that is needed.
 
 const avx2Signature = "func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)"
 
@@ -19,8 +24,12 @@ type avx2 struct {
 	*asm
 	f    *format
 	cols int
+	vnni bool
 
-	y, words, acc, first []vec // sums: float32, int16, int32, and the first half's product
+	// Sums: float32, int16, int32, and the first half's product. With VPDPBUSD words
+	// are a second sum of 32 bits, of odd vectors, so that no product has to wait
+	// for the one before it.
+	y, words, acc, first []vec
 	t, u, v, p           vec
 }
 
@@ -33,15 +42,19 @@ var (
 )
 
 // avx2Cols are the numbers of columns that have a loop, largest first.
-func (f *format) avx2Cols() []int {
-	if f.stream == halves {
+func (f *format) avx2Cols(vnni bool) []int {
+	if f.stream == halves && !vnni {
 		return []int{2, 1}
 	}
 	return []int{4, 2, 1}
 }
 
-func avx2Kernel(a *asm, f *format) {
-	a.begin("avx2"+f.name, avx2Signature, fmt.Sprintf("avx2%s multiplies groups of %s weights.", f.name, f.name))
+func avx2Kernel(a *asm, f *format, vnni bool) {
+	name := "avx2" + f.name
+	if vnni {
+		name = "avxVNNI" + f.name
+	}
+	a.begin(name, avx2Signature, fmt.Sprintf("%s multiplies groups of %s weights.", name, f.name))
 	a.param("quants", quants)
 	a.param("scales", scales)
 	a.param("y", out)
@@ -50,10 +63,13 @@ func avx2Kernel(a *asm, f *format) {
 	a.SHLQ(operand.Imm(2), ldy)
 	a.param("width", stride)
 	a.SHLQ(operand.Imm(2), stride)
-	a.choose(f.avx2Cols(), func(c int, label string) {
-		k := &avx2{asm: a, f: f, cols: c}
+	a.choose(f.avx2Cols(vnni), func(c int, label string) {
+		k := &avx2{asm: a, f: f, cols: c, vnni: vnni}
 		k.y, k.words, k.acc = ymm[:c], ymm[c:2*c], ymm[2*c:3*c]
-		if f.stream == halves {
+		switch {
+		case f.stream == halves && vnni:
+			k.words, k.first = nil, k.words
+		case f.stream == halves:
 			k.first = ymm[3*c : 4*c]
 		}
 		k.t, k.u, k.v, k.p = ymm[12], ymm[13], ymm[14], ymm[15]
@@ -114,7 +130,16 @@ func (k *avx2) block() {
 		first, count := h*8/k.f.parts(), 8/k.f.parts()
 		for j := first; j < first+count; j++ {
 			k.value(j)
-			k.multiply((j-first)%k.f.run == 0, (j-first)%k.f.run == k.f.run-1 || j == first+count-1)
+			if k.vnni {
+				k.dot(j)
+			} else {
+				k.multiply((j-first)%k.f.run == 0, (j-first)%k.f.run == k.f.run-1 || j == first+count-1)
+			}
+		}
+		for c := range k.cols {
+			if k.vnni && k.words != nil {
+				k.VPADDD(k.words[c], k.acc[c], k.acc[c])
+			}
 		}
 		k.scaleFactor(h, k.t)
 		for c := range k.cols {
@@ -149,7 +174,7 @@ func (k *avx2) block() {
 // start sets the integer sum of part h to its correction: the field's 128 times
 // the sum, brought down to the format's offset.
 func (k *avx2) start(h, c int) {
-	if k.f.signed || k.f.stream == affine || k.f.minimum {
+	if k.signed() || k.f.stream == affine || k.f.minimum {
 		k.VPXOR(k.acc[c], k.acc[c], k.acc[c])
 		return
 	}
@@ -161,10 +186,30 @@ func (k *avx2) start(h, c int) {
 	k.VPSRAD(operand.Imm(uint64(shift)), k.acc[c], k.acc[c])
 }
 
+// signed reports whether the values are multiplied as magnitude and sign.
+func (k *avx2) signed() bool { return k.f.signed && !k.vnni }
+
+// dot adds vector j, in k.v, times every column.
+func (k *avx2) dot(j int) {
+	for c := range k.cols {
+		k.VPBROADCASTD(at(xs, 4*c), k.p)
+		switch {
+		case k.words == nil || j%2 == 0:
+			k.dotVEX(k.p, k.v, k.acc[c])
+		case j == 1:
+			k.VPXOR(k.words[c], k.words[c], k.words[c])
+			k.dotVEX(k.p, k.v, k.words[c])
+		default:
+			k.dotVEX(k.p, k.v, k.words[c])
+		}
+	}
+	k.ADDQ(stride, xs)
+}
+
 // multiply adds the next vector, in k.v, times every column. Products are added
 // in 16 bits from the first to the last vector of a run.
 func (k *avx2) multiply(first, last bool) {
-	if k.f.signed {
+	if k.signed() {
 		k.VPABSB(k.v, k.u)
 	}
 	for c := range k.cols {
@@ -173,7 +218,7 @@ func (k *avx2) multiply(first, last bool) {
 			product = k.words[c]
 		}
 		k.VPBROADCASTD(at(xs, 4*c), k.p)
-		if k.f.signed {
+		if k.signed() {
 			k.VPSIGNB(k.v, k.p, k.p)
 			k.VPMADDUBSW(k.p, k.u, product)
 		} else {
@@ -195,7 +240,9 @@ func (k *avx2) value(j int) {
 	switch planes := k.f.planes; {
 	case planes[0] == 8:
 		k.VMOVDQU(k.quant(j), k.v)
-		k.VPXOR(k.repeat(0x80808080), k.v, k.v)
+		if k.signed() {
+			k.VPXOR(k.repeat(0x80808080), k.v, k.v)
+		}
 	case planes[0] == 4 && k.f.odd:
 		k.plane(k.quant(j%4), 1-4*(j/4), 0x1e1e1e1e, k.v)
 	case planes[0] == 4:
@@ -220,7 +267,7 @@ func (k *avx2) value(j int) {
 		k.VPOR(k.repeat(0x01010101), k.v, k.v)
 	}
 	if k.f.levels != nil {
-		k.VBROADCASTI128(k.levelTable(k.f, true), k.u)
+		k.VBROADCASTI128(k.levelTable(k.f, k.signed()), k.u)
 		k.VPSHUFB(k.v, k.u, k.v)
 	}
 }
@@ -351,3 +398,6 @@ func (a *asm) repeat(v uint32) operand.Mem {
 	}
 	return m
 }
+
+// dotVEX is VPDPBUSD as AVX-VNNI encodes it.
+func (a *asm) dotVEX(x, v, acc vec) { a.Instruction(lanes.DotVEX(x, v, acc)) }

@@ -74,7 +74,8 @@ func files() map[string]func(*asm) {
 		if f.paired() {
 			all["matmul_pair_"+name] = func(a *asm) { pairKernel(a, f) }
 		}
-		all["matmul_avx2_"+name] = func(a *asm) { avx2Kernel(a, f) }
+		all["matmul_avx2_"+name] = func(a *asm) { avx2Kernel(a, f, false) }
+		all["matmul_avxvnni_"+name] = func(a *asm) { avx2Kernel(a, f, true) }
 	}
 	return all
 }
