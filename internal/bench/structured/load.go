@@ -104,16 +104,26 @@ type answer struct {
 	intervals     []float64
 }
 
-// request sends request i of a round, bound to the grammar or free. One that is bound has room for a whole answer, and is cut off after as many tokens as
-// are asked for: near its limit it would be in a hurry to end.
+// length is after how many tokens a request's answer is cut off. The first answers of the clients have different lengths, so that from then on prompts
+// come while others generate, in every lane as on a server. If all began and ended together, one schema that makes a client a step faster or slower
+// would look as if it held up the others.
+func (b *bench) length(i int) int {
+	if i >= b.Clients {
+		return b.Tokens
+	}
+	return max(2, b.Tokens*(i+1)/b.Clients)
+}
+
+// request sends request i of a round, bound to the grammar or free. Every one has room for a whole answer, and is cut off by its client after as many
+// tokens as are asked for: near its limit a bound one would be in a hurry to end, and what is computed before the engine learns of a cut costs all alike.
 func (b *bench) request(ctx context.Context, l *Lane, bound bool, i, round int) (a answer, err error) {
 	seed := uint64(round*b.Requests + i + 1)
-	r := engine.Request{Prompt: b.prompt, MaxTokens: b.Tokens, IgnoreEOS: true, Params: sample.Params{Temperature: float32(b.Temperature), TopP: 1, Seed: seed}}
+	r := engine.Request{Prompt: b.prompt, MaxTokens: -1, IgnoreEOS: !bound, Params: sample.Params{Temperature: float32(b.Temperature), TopP: 1, Seed: seed}}
+	want := b.length(i)
 	if l.of != nil {
-		r.MaxTokens = l.of.lengths[i]
+		want = min(want, l.of.lengths[i])
 	}
 	if bound {
-		r.IgnoreEOS, r.MaxTokens = false, -1
 		r.Constraint = func() engine.Constraint { return follow(l.grammar, b.vocab, b.in.Tokenizer, l.forced) }
 	}
 	s, err := b.in.Engine.Submit(ctx, r)
@@ -132,7 +142,7 @@ func (b *bench) request(ctx context.Context, l *Lane, bound bool, i, round int) 
 			a.tokens, a.steps = f.Usage.Completion, f.Timings.Steps
 			return a, nil
 		}
-		if n == b.Tokens && bound {
+		if n == want {
 			s.Close()
 		}
 		now := time.Now()
