@@ -15,7 +15,7 @@
 #   schemathesis  DIR/schemathesis: requests made from /openapi.json, for `make schemathesis`
 #   grammar   DIR/grammar: llguidance and XGrammar, for `make grammar-peers`
 #   embed     DIR/embed: sentence-transformers (torch) and ONNX Runtime, for `make embeddings` (6 GB, most of which torch brings for GPUs)
-#   routers   DIR/routers: vllm-router and smg, for `make scale`
+#   routers   DIR/routers: vllm-router, smg and what a subscriber to cache events needs, for `make scale`
 #   deploy    DIR/deploy: Kubernetes' schemas, for `make deploy-check`
 #   site      DIR/site: MkDocs with its theme, for `make site`
 #   guidellm  DIR/guidellm: the load generator that `make bench-crosscheck` compares `penstock bench load` with
@@ -122,7 +122,7 @@ for part in $parts; do
     grammar) venv grammar --no-deps $grammar_packages ;;
     schemathesis) venv schemathesis "schemathesis==$schemathesis_version" openapi-spec-validator ;;
     embed) venv embed "sentence-transformers==$sentence_transformers_version" onnxruntime onnx ;;
-    routers) venv routers vllm-router==0.1.17 smg==1.13.0 ;;
+    routers) venv routers vllm-router==0.1.17 smg==1.13.0 pyzmq==27.3.0 msgspec==0.23.0 ;;
     deploy) venv deploy kubernetes-validate==1.37.0 pyyaml==6.0.4 ;;
     site) venv site mkdocs==1.6.1 mkdocs-material==9.8.2 ;;
     guidellm) venv guidellm guidellm ;;

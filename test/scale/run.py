@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Several servers behind the routers that people use.
 
-    run.py PENSTOCK PEERS [--model smollm2] [--workers 2,4] [--json FILE]
+    run.py PENSTOCK PEERS [--model smollm2] [--workers 2,4] [--routers NAME,...] [--json FILE]
 
-For each router (vllm-router and smg, out of PEERS/routers) and number of workers:
+For each router (vllm-router and smg, out of PEERS/routers; kv-aware is vllm-router with the policy that is told what is cached) and number of workers:
 
 - conversations of several turns go through the router, whose policy is to send a prompt where its
   beginning is cached; of their tokens a share comes from the workers' prefix caches;
 - then the same load again, while one worker is killed (SIGKILL) and started anew: a request may fail
   only if it ran on that worker, and after the restart every worker serves again.
+
+With kv-aware, a subscriber made of vLLM's own structures (events.py) hears each worker's events, too: at the end it must know as many blocks
+as the worker's cache has.
 
 The same conversations with one process that has all threads are what throughput is compared with.
 The exit status is 1 if a request was lost that should not have been.
@@ -54,13 +57,18 @@ def wait_for(url, seconds=90, process=None):
 
 
 class Worker:
-    def __init__(self, args, threads, log):
+    def __init__(self, args, threads, log, events=False):
         self.port, self.threads, self.args, self.log = free_port(), threads, args, log
+        self.events = self.replay = self.listener = None
+        if events:
+            self.events, self.replay = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         self.url = f"http://127.0.0.1:{self.port}"
         self.start()
 
     def start(self):
         command = [self.args.penstock, "serve", self.args.model, "--port", str(self.port), "--threads", str(self.threads), "--log-level", "warn"]
+        if self.events:
+            command += ["--kv-events", self.events, "--kv-events-replay", self.replay]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self.log)
         wait_for(self.url + "/readyz", process=self.process)
 
@@ -71,6 +79,20 @@ class Worker:
     def stop(self):
         self.process.terminate()
         self.process.wait()
+
+    def listen(self):
+        """Starts a subscriber to this process's events."""
+        here = os.path.dirname(os.path.abspath(__file__))
+        self.listener = subprocess.Popen([self.args.peers + "/routers/bin/python", here + "/events.py", "tcp://" + self.events, "tcp://" + self.replay],
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def heard(self):
+        """What the subscriber has heard, and how many blocks the cache has."""
+        time.sleep(0.5)  # events come up to 50 ms later
+        with urllib.request.urlopen(self.url + "/metrics", timeout=5) as r:
+            cached = [float(line.rsplit(" ", 1)[1]) for line in r.read().decode().splitlines() if line.startswith("penstock_kv_cache_cached_blocks ")]
+        out, _ = self.listener.communicate("")
+        return {**json.loads(out.splitlines()[-1]), "cached": int(cached[0])}
 
     def served(self):
         """Requests that this process has answered, and prompt tokens that its cache had."""
@@ -91,16 +113,28 @@ class Router:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         urls = [w.url for w in workers]
-        common = ["--host", "127.0.0.1", "--port", str(self.port), "--policy", "cache_aware", "--prometheus-port", str(free_port())]
+        self.metrics = free_port()
+        common = ["--host", "127.0.0.1", "--port", str(self.port), "--policy", "kv_aware" if name == "kv-aware" else "cache_aware",
+                  "--prometheus-port", str(self.metrics)]
         bin = os.path.join(args.peers, "routers", "bin")
-        if name == "vllm-router":
+        if name != "smg":
             command = [bin + "/vllm-router", "--worker-urls", *urls, *common, "--health-check-interval-secs", "1", "--health-failure-threshold", "1",
                        "--health-success-threshold", "1", "--cb-timeout-duration-secs", "1"]
+            if name == "kv-aware":
+                command += ["--kv-event-model", args.model]
+                for w in workers:
+                    command += ["--kv-event-source", f"{w.url}=tcp://{w.events}", "--kv-event-replay-source", f"{w.url}=tcp://{w.replay}"]
         else:
             command = [bin + "/smg", "launch", "--worker-urls", *urls, *common, "--health-check-interval-secs", "1", "--health-failure-threshold", "1",
                        "--health-success-threshold", "1", "--cb-timeout-duration-secs", "1"]
         self.process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(self.url + "/health", process=self.process)
+
+    def lookups(self):
+        """How often the router found a prompt's beginning in what it was told, and how often not."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=5) as r:
+            lines = r.read().decode().splitlines()
+        return {kind: sum(int(line.rsplit(" ", 1)[1]) for line in lines if f'kv_placement_lookups_total{{result="{kind}"' in line) for kind in ("hit", "miss")}
 
     def stop(self):
         self.process.terminate()
@@ -211,13 +245,34 @@ def killed_under_load(url, args, workers):
             "back_in_use": again, "afterwards": after_load.figures(), "served_afterwards": [b - a for a, b in zip(before, after)]}
 
 
+def heard(url, args, workers):
+    """What subscribers hear of a load, beside what is cached in the end."""
+    for w in workers:
+        w.listen()
+    # A subscriber is told nothing of what was before: it begins with an empty cache.
+    time.sleep(1)
+    for w in workers:
+        urllib.request.urlopen(urllib.request.Request(w.url + "/flush_cache", method="POST"), timeout=10).close()
+    Load("heard").run(url, args.model)
+    return [w.heard() for w in workers]
+
+
+def wrong(case):
+    """Whether requests were lost, a worker got none, or events are at odds with what they tell of."""
+    k = case["killed"]
+    lost = case["load"]["failed"] or k["needless"] or k["afterwards"]["failed"] or k["failed"] > CONVERSATIONS
+    unused = not (k["back_in_use"] or all(k["served_afterwards"]))
+    untrue = any(h["errors"] or h["known"] != h["cached"] for h in case.get("heard", [])) or case.get("lookups", {"hit": 1})["hit"] == 0
+    return lost or unused or untrue
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("penstock")
     parser.add_argument("peers")
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--workers", default="2,4")
-    parser.add_argument("--routers", default="vllm-router,smg")
+    parser.add_argument("--routers", default="vllm-router,smg,kv-aware")
     parser.add_argument("--json")
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
@@ -230,13 +285,16 @@ def main():
         print("one process", result["one process"], flush=True)
         for name in args.routers.split(","):
             for n in map(int, args.workers.split(",")):
-                workers = [Worker(args, max(1, cores // n), log) for _ in range(n)]
+                workers = [Worker(args, max(1, cores // n), log, events=name == "kv-aware") for _ in range(n)]
                 router = Router(name, args, workers, log)
                 try:
                     all_known(router.url, args.model, workers)
                     Load("warm").run(router.url, args.model)
                     case = {"load": Load("same").run(router.url, args.model).figures(), "workers": [w.served()[0] for w in workers]}
                     case["killed"] = killed_under_load(router.url, args, workers)
+                    if name == "kv-aware":
+                        case["lookups"] = router.lookups()
+                        case["heard"] = heard(router.url, args, workers)
                 finally:
                     router.stop()
                     for w in workers:
@@ -244,14 +302,13 @@ def main():
                 key = f"{name}, {n} workers"
                 result[key] = case
                 print(key, json.dumps(case), flush=True)
-                k = case["killed"]
-                if case["load"]["failed"] or k["needless"] or k["afterwards"]["failed"] or not (k["back_in_use"] or all(k["served_afterwards"])) or k["failed"] > CONVERSATIONS:
+                if wrong(case):
                     bad.append(key)
     if args.json:
         with open(args.json, "w") as f:
             json.dump(result, f, indent=1)
     if bad:
-        sys.exit("requests were lost, or a worker got none: " + "; ".join(bad))
+        sys.exit("requests were lost, a worker got none, or events were wrong: " + "; ".join(bad))
 
 
 if __name__ == "__main__":
