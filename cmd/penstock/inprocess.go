@@ -26,9 +26,10 @@ func newInProcess(name string, in *instance.Instance, tier cpu.Tier, parseSpecia
 	if err != nil {
 		return nil, err
 	}
+	published := publishedWith(in.File.Path())
 	d := &server.Deployment{
 		ID: name, Path: in.File.Path(), CPU: tier.String(), Tokenizer: in.Tokenizer, Chat: template, ParseSpecial: parseSpecial,
-		Sampling: (&samplingFlags{}).settings(in.File.Sampling(), recommended(name)),
+		Sampling: (&samplingFlags{}).settings(authorsOf(in.File, name)...), Stop: published.Stop, System: published.System,
 	}
 	fillIn(d, in)
 	const most = 256 << 20 // readText takes less, and JSON makes some of it longer

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/gguf/safetensors"
 	"github.com/penstock-llm/penstock/internal/instance"
 	"github.com/penstock-llm/penstock/internal/model"
 )
@@ -63,6 +64,9 @@ func (cli *commands) load(ctx context.Context, term terminal, name string, o ins
 	if err != nil {
 		return nil, err
 	}
+	if o.Context == 0 {
+		o.Context = publishedContext(path)
+	}
 	instance.Tune(o.Threads)
 	in, err := unlessDone(ctx, func() (*instance.Instance, error) { return instance.Open(path, o) })
 	if err == nil {
@@ -71,6 +75,24 @@ func (cli *commands) load(ctx context.Context, term terminal, name string, o ins
 		}
 	}
 	return in, err
+}
+
+// publishedContext is the context that a model's publisher gives it, 0 where nothing is
+// said or the model was not made for so many tokens.
+func publishedContext(path string) int {
+	n := publishedWith(path).Context
+	if n == 0 {
+		return 0
+	}
+	file, err := safetensors.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer file.Close()
+	if config, err := model.Describe(file); err != nil || n > config.Context {
+		return 0
+	}
+	return n
 }
 
 // unlessDone calls f, and does not wait for it when ctx ends: the program ends, and

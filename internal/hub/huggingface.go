@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -23,7 +25,7 @@ type repoFile struct {
 
 // locate finds the file of a repository that ref means, or all parts of a split one.
 func (s *Store) locate(ctx context.Context, ref reference) ([]repoFile, error) {
-	files, err := s.listRepository(ctx, ref.repo, s.retry)
+	files, err := s.listRepository(ctx, ref, s.retry)
 	if err != nil {
 		return nil, diagnose(err, s.Root)
 	}
@@ -43,7 +45,8 @@ func (s *Store) locate(ctx context.Context, ref reference) ([]repoFile, error) {
 // fetchPinned downloads the repository's copy of a file of the catalogue, after
 // making sure by the repository's list that it is that very file.
 func (s *Store) fetchPinned(ctx context.Context, e Entry, part string, p retryPolicy, progress Progress) error {
-	files, err := s.listRepository(ctx, e.repo, p)
+	ref := reference{repo: e.repo}
+	files, err := s.listRepository(ctx, ref, p)
 	if err != nil {
 		return err
 	}
@@ -54,28 +57,74 @@ func (s *Store) fetchPinned(ctx context.Context, e Entry, part string, p retryPo
 	if sum := files[i].LFS.OID; sum != "" && sum != e.SHA256 { // some mirrors list no digests
 		return fmt.Errorf("its %s is another file: its SHA-256 is %q, not %s", e.repoFile, sum, e.SHA256)
 	}
-	r := remote{url: s.fileURL(e.repo, e.repoFile), size: e.Size, sha256: e.SHA256, policy: p}
+	r := remote{url: s.fileURL(ref, e.repoFile), size: e.Size, sha256: e.SHA256, policy: p}
 	return s.download(ctx, r, part, progress)
 }
 
-func (s *Store) listRepository(ctx context.Context, repo string, p retryPolicy) ([]repoFile, error) {
-	address := s.Endpoint + "/api/models/" + repo + "/tree/main?recursive=true"
-	return insist(ctx, p, nil, func() ([]repoFile, error) {
+// maxPages bounds how many pages a list of files may have.
+const maxPages = 100
+
+// listRepository lists the files of a repository, of which the Hub gives a page at a
+// time.
+func (s *Store) listRepository(ctx context.Context, ref reference, p retryPolicy) (all []repoFile, err error) {
+	address := s.Endpoint + "/api/models/" + ref.repo + "/tree/" + ref.branch() + "?recursive=true"
+	for range maxPages {
+		files, next, err := s.listPage(ctx, address, p)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, files...); next == "" {
+			return all, nil
+		}
+		address = next
+	}
+	return nil, fmt.Errorf("%s lists more files than a repository of models has", ref.repo)
+}
+
+// listPage reads a page of a list, and where the next one is.
+func (s *Store) listPage(ctx context.Context, address string, p retryPolicy) (files []repoFile, next string, err error) {
+	files, err = insist(ctx, p, nil, func() (files []repoFile, err error) {
 		resp, body, err := s.get(ctx, address, "application/json", p)
 		if err != nil {
 			return nil, err
 		}
-		var files []repoFile
 		if err := json.Unmarshal(body, &files); err != nil {
 			return nil, fmt.Errorf("%s does not list files as Hugging Face does; is HF_ENDPOINT right? %w", resp.Request.URL.Host, err)
 		}
-		return files, nil
+		next, err = nextPage(resp)
+		return files, err
 	})
+	return files, next, err
 }
 
-func (s *Store) fileURL(repo, file string) string {
+// nextLink matches the next page in a Link header.
+var nextLink = regexp.MustCompile(`<([^>]*)>\s*;\s*rel="?next"?`)
+
+// nextPage is the address of the page after an answer; it is on the same server, which
+// alone is sent the token.
+func nextPage(resp *http.Response) (string, error) {
+	m := nextLink.FindStringSubmatch(strings.Join(resp.Header.Values("Link"), ", "))
+	if m == nil {
+		return "", nil
+	}
+	u, err := resp.Request.URL.Parse(m[1])
+	if err != nil || u.Host != resp.Request.URL.Host || u.Scheme != resp.Request.URL.Scheme {
+		return "", fmt.Errorf("%s continues its list of files at %.100q, which is not followed", resp.Request.URL.Host, m[1])
+	}
+	return u.String(), nil
+}
+
+// branch is the revision as it stands in addresses.
+func (r reference) branch() string {
+	if r.rev == "" {
+		return "main"
+	}
+	return url.PathEscape(r.rev)
+}
+
+func (s *Store) fileURL(ref reference, file string) string {
 	escaped := (&url.URL{Path: file}).EscapedPath()
-	return s.Endpoint + "/" + repo + "/resolve/main/" + escaped
+	return s.Endpoint + "/" + ref.repo + "/resolve/" + ref.branch() + "/" + escaped
 }
 
 // preferred are the formats to take when a repository has several files and the

@@ -96,15 +96,27 @@ func (s *Store) listProject(ctx context.Context, address string, p retryPolicy) 
 
 // get fetches a small document.
 func (s *Store) get(ctx context.Context, address, accept string, p retryPolicy) (*http.Response, []byte, error) {
+	return s.fetchDocument(ctx, document{address: address, accept: accept, most: maxListing}, p)
+}
+
+// document is a small answer of a server.
+type document struct {
+	address string
+	accept  string
+	most    int64                                       // bytes
+	do      func(*http.Request) (*http.Response, error) // nil: as the store sends any request
+}
+
+func (s *Store) fetchDocument(ctx context.Context, d document, p retryPolicy) (*http.Response, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.silence)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.address, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	s.authorize(req)
-	req.Header.Set("Accept", accept)
-	resp, err := s.Client.Do(req)
+	req.Header.Set("Accept", d.accept)
+	resp, err := s.send(req, d.do)
 	if err != nil {
 		return nil, nil, p.requestError(err)
 	}
@@ -112,7 +124,7 @@ func (s *Store) get(ctx context.Context, address, accept string, p retryPolicy) 
 	if resp.StatusCode != http.StatusOK {
 		return nil, nil, statusError(resp)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxListing))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, d.most))
 	if err != nil {
 		return nil, nil, transientError{err}
 	}

@@ -16,19 +16,10 @@ import (
 // files are empty and stay: if one were deleted while another process is about
 // to lock it, that process and the next would hold locks on different files.
 func (s *Store) lock(ctx context.Context, stored string, progress Progress) (unlock func(), err error) {
-	dir := filepath.Join(s.Root, ".lock")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	name := filepath.Join(dir, fmt.Sprintf("%x", sha256.Sum256([]byte(stored))))
-	l := flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o644))
 	for {
-		locked, err := l.TryLock()
-		if err != nil {
-			return nil, fmt.Errorf("locking %s: %w", name, err)
-		}
-		if locked {
-			return func() { l.Close() }, nil
+		unlock, locked, err := s.tryLock(stored)
+		if err != nil || locked {
+			return unlock, err
 		}
 		progress("waiting for another download", sizeOf(s.at(stored)+partSuffix), -1)
 		select {
@@ -37,4 +28,18 @@ func (s *Store) lock(ctx context.Context, stored string, progress Progress) (unl
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// tryLock is lock without the wait. ok is false while another holds the lock.
+func (s *Store) tryLock(stored string) (unlock func(), ok bool, err error) {
+	dir := filepath.Join(s.Root, ".lock")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, false, err
+	}
+	name := filepath.Join(dir, fmt.Sprintf("%x", sha256.Sum256([]byte(stored))))
+	l := flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o644))
+	if ok, err = l.TryLock(); err != nil {
+		return nil, false, fmt.Errorf("locking %s: %w", name, err)
+	}
+	return func() { l.Close() }, ok, nil
 }

@@ -20,6 +20,8 @@ const (
 	localFile   kind = ""
 	catalogue   kind = "catalogue"
 	huggingFace kind = "hf.co"
+	oci         kind = "oci"    // a registry as containers have them
+	own         kind = "copies" // models under names that people have given them
 	plainHTTP   kind = "http"
 	plainHTTPS  kind = "https"
 )
@@ -27,14 +29,25 @@ const (
 // reference is a name taken apart.
 type reference struct {
 	kind   kind
-	repo   string // ORG/REPO of Hugging Face
+	repo   string // ORG/REPO of Hugging Face; repository of a registry
+	host   string // of the registry
+	tag    string // of a registry's repository, or its digest
+	rev    string // branch, tag or commit of Hugging Face; empty: main
 	file   string // path of a local file; file in a repository, or a tag, or empty; host/path of a URL; file of the catalogue
 	url    string // to fetch, if it is a URL; #sha256=… pins its content
 	sha256 string // that the file must have, if the name says so
 }
 
 // dir is where the store keeps the files of the repository.
-func (r reference) dir() string { return path.Join(string(r.kind), r.repo) }
+func (r reference) dir() string {
+	switch {
+	case r.kind == oci:
+		return path.Join(string(r.kind), r.host, r.repo, strings.Replace(r.tag, ":", "-", 1))
+	case r.rev != "":
+		return path.Join(string(r.kind), r.repo+"@"+url.PathEscape(r.rev))
+	}
+	return path.Join(string(r.kind), r.repo)
+}
 
 // stored is where the store keeps the file.
 func (r reference) stored() string { return path.Join(r.dir(), r.file) }
@@ -51,8 +64,17 @@ func (s *Store) nameOf(stored string) (name string, ok bool) {
 		}
 	case huggingFace:
 		if parts := strings.SplitN(rest, "/", 3); len(parts) == 3 {
-			return "hf.co/" + parts[0] + "/" + parts[1] + ":" + parts[2], true
+			repo, rev, pinned := strings.Cut(parts[1], "@")
+			name := "hf.co/" + parts[0] + "/" + repo + ":" + parts[2]
+			if rev, err := url.PathUnescape(rev); pinned && err == nil {
+				name += "@" + rev
+			}
+			return name, true
 		}
+	case oci:
+		return registryName(rest)
+	case own:
+		return stem(strings.TrimSuffix(rest, partName.FindString(rest))), isGGUF(rest) && !strings.Contains(rest, "/")
 	case plainHTTP, plainHTTPS:
 		return place + "://" + rest, true
 	}
@@ -70,6 +92,9 @@ func stem(stored string) string {
 
 // short finds the file of the store that has this short name.
 func (s *Store) short(name string) (ref reference, ok bool, err error) {
+	if ref, ok = s.ownCopy(name); ok {
+		return ref, true, nil
+	}
 	var found []string
 	for _, stored := range s.filesIn(".") {
 		if strings.EqualFold(stem(stored), stem(name)) {
@@ -87,6 +112,16 @@ func (s *Store) short(name string) (ref reference, ok bool, err error) {
 		return ref, true, err
 	}
 	return reference{}, false, fmt.Errorf("%q may mean several models, give the whole name: %s", name, strings.Join(abridged(found), ", "))
+}
+
+// ownCopy finds the copy that somebody has given this name.
+func (s *Store) ownCopy(name string) (ref reference, ok bool) {
+	for _, f := range s.filesIn(string(own)) {
+		if n, ok := s.nameOf(path.Join(string(own), f)); ok && strings.EqualFold(n, stem(name)) {
+			return reference{kind: own, file: f}, true
+		}
+	}
+	return ref, false
 }
 
 // longName is the name under which a file of the store is pulled; that of a file
@@ -113,15 +148,15 @@ func (s *Store) names(files []string) []string {
 	for i, stored := range files {
 		names[i] = s.longName(stored)
 		_, known := lookup(s.models, stem(stored)) // means that model, not this file
-		if short := stem(stored); !strings.HasPrefix(stored, string(catalogue)+"/") && count[strings.ToLower(short)] == 1 && !known {
+		if short := stem(stored); !strings.HasPrefix(stored, string(own)+"/") && !strings.HasPrefix(stored, string(catalogue)+"/") && count[strings.ToLower(short)] == 1 && !known {
 			names[i] = short
 		}
 	}
 	return names
 }
 
-// parse reads a model's name: a URL, hf.co/ORG/REPO[:FILE], a name of the
-// catalogue, the short name of a file in the store, or the path of a file.
+// parse reads a model's name: a URL, hf.co/ORG/REPO[:FILE][@REVISION], a name of a
+// registry, a name of the catalogue, the short name of a file in the store, or the path of a file.
 func (s *Store) parse(name string) (reference, error) {
 	if strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
 		return parseURL(name)
@@ -130,6 +165,12 @@ func (s *Store) parse(name string) (reference, error) {
 		if rest, ok := strings.CutPrefix(name, prefix); ok {
 			return parseRepository(name, rest)
 		}
+	}
+	if rest, ok := strings.CutPrefix(name, "oci://"); ok {
+		return parseRegistry(name, rest)
+	}
+	if strings.HasPrefix(name, ollamaRegistry+"/") {
+		return parseRegistry(name, name)
 	}
 	for _, e := range s.models {
 		if e.named(name) {
@@ -148,7 +189,7 @@ func (s *Store) parse(name string) (reference, error) {
 	for i, m := range s.models {
 		names[i] = m.Name
 	}
-	return reference{}, fmt.Errorf("%w %q: give the path of a .gguf file, hf.co/ORG/REPO[:FILE], a URL, or one of %s",
+	return reference{}, fmt.Errorf("%w %q: give the path of a .gguf file, hf.co/ORG/REPO[:FILE], registry.ollama.ai/NAME[:TAG], a URL, or one of %s",
 		ErrUnknown, name, strings.Join(names, ", "))
 }
 
@@ -192,12 +233,29 @@ func parseURL(name string) (reference, error) {
 var repository = regexp.MustCompile(`^[\w.-]+/[\w.-]+$`)
 
 func parseRepository(name, rest string) (reference, error) {
+	rest, rev := revisionOf(rest)
 	repo, file, _ := strings.Cut(rest, ":")
-	r := reference{kind: huggingFace, repo: repo, file: file}
+	r := reference{kind: huggingFace, repo: repo, file: file, rev: rev}
 	if !repository.MatchString(repo) || !isLocal(repo) || file != "" && !isLocal(file) {
-		return reference{}, fmt.Errorf("%w %q: a repository is hf.co/ORG/REPO, a file in it hf.co/ORG/REPO:FILE", ErrUnknown, name)
+		return reference{}, fmt.Errorf("%w %q: a repository is hf.co/ORG/REPO, a file in it hf.co/ORG/REPO:FILE, one of its versions …@REVISION", ErrUnknown, name)
 	}
 	return r, nil
+}
+
+// revision is the form of a branch, a tag or a commit.
+var revision = regexp.MustCompile(`^\w[\w.-]*(/[\w.-]+)*$`)
+
+// revisionOf takes the revision off the end of a name. main is what there is without
+// one.
+func revisionOf(name string) (rest, rev string) {
+	at := strings.LastIndexByte(name, '@')
+	if at < 0 || !revision.MatchString(name[at+1:]) || isGGUF(name) || !isLocal(name[at+1:]) {
+		return name, ""
+	}
+	if rev = name[at+1:]; rev == "main" {
+		rev = ""
+	}
+	return name[:at], rev
 }
 
 // isLocal reports whether a slash-separated path from outside stays below the

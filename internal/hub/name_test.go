@@ -38,7 +38,7 @@ func TestParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	s := newStore(t, Config{})
 	for name, want := range map[string]string{
-		"":                             `give the path of a .gguf file, hf.co/ORG/REPO[:FILE], a URL, or one of tiny`,
+		"":                             `give the path of a .gguf file, hf.co/ORG/REPO[:FILE], registry.ollama.ai/NAME[:TAG], a URL, or one of tiny`,
 		"llama9":                       `unknown model "llama9"`,
 		"hf.co/":                       "a repository is hf.co/ORG/REPO",
 		"hf.co/org":                    "a repository is hf.co/ORG/REPO",

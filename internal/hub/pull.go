@@ -36,8 +36,9 @@ type job struct {
 	sha256  string // empty if it is not known
 	sources []source
 
-	part bool  // it is a part of a split model
-	rest []job // the other parts, if it is the first
+	part     bool      // it is a part of a split model
+	rest     []job     // the other parts, if it is the first
+	defaults *Defaults // to be put beside it; nil: there are none
 }
 
 // source is a place that has the file. Its fetch brings part, which may hold the
@@ -54,8 +55,14 @@ func (s *Store) plan(ctx context.Context, ref reference) (job, error) {
 		e := s.models[i]
 		return job{stored: ref.stored(), size: e.Size, sha256: e.SHA256, sources: s.sources(e)}, nil
 	}
+	if ref.kind == oci {
+		return s.planRegistry(ctx, ref)
+	}
+	if ref.kind == own {
+		return job{}, ErrNotFetched
+	}
 	if ref.kind != huggingFace {
-		return s.planFile(ref, -1, ref.sha256), nil
+		return s.planFile(ref, remote{url: ref.url, size: -1, sha256: ref.sha256}), nil
 	}
 	files, err := s.locate(ctx, ref)
 	if err != nil {
@@ -63,8 +70,8 @@ func (s *Store) plan(ctx context.Context, ref reference) (job, error) {
 	}
 	var jobs []job
 	for _, file := range files {
-		ref.file, ref.url = file.Path, s.fileURL(ref.repo, file.Path)
-		j := s.planFile(ref, file.Size, file.LFS.OID)
+		ref.file, ref.url = file.Path, s.fileURL(ref, file.Path)
+		j := s.planFile(ref, remote{url: ref.url, size: file.Size, sha256: file.LFS.OID})
 		j.part = len(files) > 1
 		jobs = append(jobs, j)
 	}
@@ -74,10 +81,11 @@ func (s *Store) plan(ctx context.Context, ref reference) (job, error) {
 }
 
 // planFile is the job for one file of a known address.
-func (s *Store) planFile(ref reference, size int64, sha256 string) job {
-	j := job{stored: ref.stored(), size: size, sha256: sha256}
+func (s *Store) planFile(ref reference, r remote) job {
+	j := job{stored: ref.stored(), size: r.size, sha256: r.sha256}
 	j.sources = []source{{name: ref.url, fetch: func(ctx context.Context, part string, p retryPolicy, progress Progress) error {
-		return s.download(ctx, remote{ref.url, size, sha256, p}, part, progress)
+		r.policy = p
+		return s.download(ctx, r, part, progress)
 	}}}
 	return j
 }
@@ -109,6 +117,9 @@ func (s *Store) sources(e Entry) []source {
 
 // completeAll brings all parts of a model into the store, the first one last.
 func (s *Store) completeAll(ctx context.Context, j job, progress Progress) (string, error) {
+	if err := s.checkSpace(s.missing(append(j.rest[:len(j.rest):len(j.rest)], j))); err != nil {
+		return "", err
+	}
 	for _, part := range j.rest {
 		if _, err := s.complete(ctx, part, progress); err != nil {
 			return "", fmt.Errorf("%s: %w", path.Base(part.stored), err)
@@ -121,6 +132,18 @@ func (s *Store) completeAll(ctx context.Context, j job, progress Progress) (stri
 	return target, err
 }
 
+// missing is how many bytes of the jobs' files are to be fetched, as far as that is
+// known.
+func (s *Store) missing(jobs []job) (n int64) {
+	for _, j := range jobs {
+		target := s.at(j.stored)
+		if j.size > 0 && !isRegular(target) && (j.sha256 == "" || !isRegular(s.at(blobName(j.sha256)))) {
+			n += j.size - sizeOf(target+partSuffix)
+		}
+	}
+	return n
+}
+
 // complete brings the job's file into the store: fetched by us, or by another
 // process while we wait for it.
 func (s *Store) complete(ctx context.Context, j job, progress Progress) (string, error) {
@@ -130,6 +153,13 @@ func (s *Store) complete(ctx context.Context, j job, progress Progress) (string,
 		return "", err
 	}
 	defer unlock()
+	if j.sha256 != "" { // who fetches the same under another name is waited for, too
+		unlock, err := s.lock(ctx, blobName(j.sha256), progress)
+		if err != nil {
+			return "", err
+		}
+		defer unlock()
+	}
 	if isRegular(target) {
 		if j.sha256 == "" {
 			return target, nil
@@ -140,6 +170,13 @@ func (s *Store) complete(ctx context.Context, j job, progress Progress) (string,
 		return "", err
 	}
 	part := target + partSuffix
+	if done, err := s.adopt(ctx, j, progress); done || err != nil {
+		discard(part)
+		if err == nil && j.defaults != nil {
+			err = j.defaults.write(target)
+		}
+		return target, err
+	}
 	if err := s.fetchFromAny(ctx, j, part, progress); err != nil {
 		if sizeOf(part) == 0 {
 			discard(part)
@@ -149,7 +186,16 @@ func (s *Store) complete(ctx context.Context, j job, progress Progress) (string,
 	}
 	os.RemoveAll(s.work(path.Base(j.stored)))
 	s.prune(s.at(workDir))
-	return target, os.Rename(part, target)
+	if j.defaults != nil {
+		if err := j.defaults.write(target); err != nil {
+			return "", err
+		}
+	}
+	if err := os.Rename(part, target); err != nil {
+		return "", err
+	}
+	s.keep(target, readDigest(target))
+	return target, nil
 }
 
 // fetchFromAny tries the sources in order. All have the same file, so each goes on
@@ -234,9 +280,12 @@ func (s *Store) fetchAndVerify(ctx context.Context, j job, a attempt, progress P
 		return fmt.Errorf("what was fetched is no model, and has been deleted: %w", err)
 	}
 	os.Remove(part + etagSuffix)
-	target := strings.TrimSuffix(part, partSuffix)
-	line := sum + "  " + filepath.Base(target) + "\n"
-	return os.WriteFile(target+digestSuffix, []byte(line), 0o644)
+	return writeDigest(strings.TrimSuffix(part, partSuffix), sum)
+}
+
+// writeDigest notes the digest of the file at target.
+func writeDigest(target, sum string) error {
+	return os.WriteFile(target+digestSuffix, []byte(sum+"  "+filepath.Base(target)+"\n"), 0o644)
 }
 
 // checkFetched refuses a file that is no model, or no part of one.

@@ -3,6 +3,7 @@ package serving
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/chat"
@@ -216,11 +217,21 @@ func (m *Deployment) render(ctx context.Context, c *Conversation, tools []Tool) 
 			return chat.Prompt{}, FromChat(err)
 		}
 	}
-	p, err := m.Chat.Render(ctx, c.Messages, o)
+	p, err := m.Chat.Render(ctx, m.opened(c.Messages), o)
 	if err != nil {
 		return p, FromChat(err)
 	}
 	return p, nil
+}
+
+// opened are the messages, with the model's own system message before them where they
+// have none.
+func (m *Deployment) opened(messages []chat.Message) []chat.Message {
+	instructs := func(m chat.Message) bool { return m.Role == "system" || m.Role == "developer" }
+	if m.System == "" || slices.ContainsFunc(messages, instructs) {
+		return messages
+	}
+	return append([]chat.Message{chat.NewMessage("system", m.System)}, messages...)
 }
 
 // isControl reports whether a text is the name of a control token.

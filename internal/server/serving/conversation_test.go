@@ -2,10 +2,12 @@ package serving
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/chat/answer"
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
@@ -20,6 +22,28 @@ func soon(t *testing.T, what string, f func()) {
 	f()
 	if d := cpu.Used() - start; d > 10*time.Second {
 		t.Errorf("%s: %v", what, d)
+	}
+}
+
+// TestPublishedDefaults: the model's own system message and stop strings count where a
+// request has none.
+func TestPublishedDefaults(t *testing.T) {
+	d := &Deployment{System: "Be brief.", Stop: []string{"END"}}
+	user, system := chat.NewMessage("user", "hi"), chat.NewMessage("developer", "Be long.")
+	if got := d.opened([]chat.Message{user}); len(got) != 2 || got[0].Role != "system" || got[0].Parts[0].Text != "Be brief." || got[1].Role != "user" {
+		t.Errorf("%+v", got)
+	}
+	if got := d.opened([]chat.Message{system, user}); len(got) != 2 || got[0].Role != "developer" {
+		t.Errorf("%+v", got)
+	}
+	if got := (&Deployment{}).opened([]chat.Message{user}); len(got) != 1 {
+		t.Errorf("%+v", got)
+	}
+	if got := d.stops(nil); !slices.Equal(got, d.Stop) {
+		t.Errorf("%q", got)
+	}
+	if got := d.stops([]string{"x"}); !slices.Equal(got, []string{"x"}) {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -32,6 +32,9 @@ type Deployment struct {
 	breakers  breakerCache
 	Sampling  sample.Settings // what requests leave open: the server's flags, else the model's authors', else the catalogue's
 
+	Stop   []string // strings that end an answer where a request names none
+	System string   // message that a conversation without one begins with
+
 	ParseSpecial bool // parse control tokens in the messages of clients
 
 	PairTemplate string // how a reranker is asked, with {query} and {document}; empty: the texts one after the other

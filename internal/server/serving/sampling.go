@@ -21,6 +21,14 @@ const (
 	Lenient Strictness = false // llama-server's: what lies beyond a limit counts as the limit
 )
 
+// stops are the strings that end an answer: the request's, else the model's.
+func (d *Deployment) stops(asked []string) []string {
+	if len(asked) > 0 {
+		return asked
+	}
+	return d.Stop
+}
+
 // Job reads the fields that all requests for text have. The prompt and the
 // largest number of tokens are the caller's to add.
 func (c *Check) Job(call *Call, m *Deployment, f *sampling.Fields, strict Strictness) *Job {
@@ -28,7 +36,7 @@ func (c *Check) Job(call *Call, m *Deployment, f *sampling.Fields, strict Strict
 	c.Tokens("stop_token_ids", f.StopTokenIDs, vocab)
 	j := &Job{
 		Params:     c.params(m, f, strict),
-		Stop:       c.Stops("stop", f.Stop),
+		Stop:       m.stops(c.Stops("stop", f.Stop)),
 		StopTokens: f.StopTokenIDs,
 		IgnoreEOS:  f.IgnoreEOS,
 		Priority:   call.Client.Priority,
