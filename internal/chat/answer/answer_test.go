@@ -317,20 +317,27 @@ var conversations = []struct {
 	{"a number as a string", "", []aCall{{"get_weather", `{"city": "5", "note": "true"}`}}},
 }
 
+// says is an answer that has text before its calls, or none.
+func (w writer) says(before string, calls []aCall) string {
+	text := w.calls(calls)
+	switch {
+	case before != "":
+		return w.before + before + w.between + text
+	case w.format == "functionary":
+		return strings.TrimPrefix(text, ">>>")
+	case w.format == "harmony":
+		return strings.TrimPrefix(text, "<|start|>assistant")
+	}
+	return text
+}
+
 func TestFormats(t *testing.T) {
 	for _, w := range writers {
 		for _, c := range conversations {
 			if w.onlyOne && len(c.calls) > 1 || w.bare && c.before != "" {
 				continue
 			}
-			text := w.calls(c.calls)
-			if c.before != "" {
-				text = w.before + c.before + w.between + text
-			} else if w.format == "functionary" {
-				text = strings.TrimPrefix(text, ">>>")
-			} else if w.format == "harmony" {
-				text = strings.TrimPrefix(text, "<|start|>assistant")
-			}
+			text := w.says(c.before, c.calls)
 			t.Run(w.format+"/"+c.name, func(t *testing.T) {
 				for _, size := range []int{0, 1, 2, 3, 7} {
 					got := w.feed(t, w.parser(Options{}), text, size)
@@ -345,31 +352,6 @@ func TestFormats(t *testing.T) {
 					}
 				}
 			})
-		}
-	}
-}
-
-// TestCut ends answers after every character: what was given out is never taken
-// back, and no call appears that the whole answer does not have.
-func TestCut(t *testing.T) {
-	for _, w := range writers {
-		c := conversations[3]
-		if w.onlyOne {
-			c = conversations[0]
-		}
-		text := []rune(w.calls(c.calls))
-		whole := w.feed(t, w.parser(Options{}), string(text), 0)
-		for n := range text {
-			got := w.feed(t, w.parser(Options{}), string(text[:n]), 0, true)
-			byOne := w.feed(t, w.parser(Options{}), string(text[:n]), 1, true)
-			if !reflect.DeepEqual(got, byOne) {
-				t.Fatalf("%s: %q: at once %+v, one by one %+v", w.format, string(text[:n]), got, byOne)
-			}
-			for i, call := range got.calls {
-				if call.name != whole.calls[i].name || !strings.HasPrefix(whole.calls[i].args, call.args) {
-					t.Fatalf("%s: %q: call %d is %+v, in the end %+v", w.format, string(text[:n]), i, call, whole.calls[i])
-				}
-			}
 		}
 	}
 }
@@ -471,6 +453,10 @@ func TestDetect(t *testing.T) {
 		"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>":         "deepseek",
 		"<|tool_calls_section_begin|><|tool_call_begin|>": "kimi",
 		"{{ '<|tool_call>call:' + name }}":                "gemma4",
+		"<minimax:tool_call>{{ name }}":                   "minimax",
+		"<seed:tool_call>{{ name }}":                      "seed",
+		"{{ '<|tool_call_start|>[' }}":                    "lfm2",
+		"{{ '<|tool_call|>' }}":                           "granite",
 	} {
 		if got := Detect(template).Name; got != want {
 			t.Errorf("%q: %s, want %s", template, got, want)
