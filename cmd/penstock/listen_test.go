@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -266,5 +267,32 @@ func TestGreetingWorks(t *testing.T) {
 				t.Errorf("warns: %v\n%s", warned, &s.stderr)
 			}
 		})
+	}
+}
+
+// --ollama adds a listener on the port that Ollama's clients look for. Whoever else has
+// it is named as the reason, and nothing stays open.
+func TestListensOnOllamasPort(t *testing.T) {
+	f := addressFlags{Ollama: true}
+	listeners, failed := f.all(t.Context(), address{"127.0.0.1", 0})
+	switch {
+	case failed != nil: // this machine has an Ollama
+		if !strings.Contains(failed.Error(), strconv.Itoa(ollamaPort)) {
+			t.Fatal(failed)
+		}
+	default:
+		defer closeAll(listeners)
+		if len(listeners) != 2 || listeners[0].Addr().(*net.TCPAddr).Port == ollamaPort || listeners[1].Addr().(*net.TCPAddr).Port != ollamaPort {
+			t.Errorf("listens on %v", listeners)
+		}
+	}
+	// Now it is taken in any case, by us or by somebody else.
+	if more, err := f.all(t.Context(), address{"127.0.0.1", 0}); err == nil || !strings.Contains(err.Error(), "11434") {
+		closeAll(more)
+		t.Errorf("a port that is taken: %v", err)
+	}
+	if more, err := f.all(t.Context(), address{"127.0.0.1", ollamaPort}); err == nil { // the server's own port is that one: it asks for it once
+		closeAll(more)
+		t.Error("the port is had twice")
 	}
 }
