@@ -141,10 +141,11 @@ memory: build ## the peak of a server's memory with two models under the worst l
 measure: build ## load time, first request, idle CPU, one thread of two, a core taken by another process, long contexts (8 minutes)
 	bench/measure.py $(BIN) $${MODEL:-$$($(BIN) pull smollm2 2>/dev/null | tail -n 1)}
 
+# A run that was cut goes on where it was, as long as the programs and the model are the same: ARGS="--minutes 30" again and again.
 bfcl: build ## tool calls scored on the function calling leaderboard, beside llama-server where it is built (hours; ARGS="--limit 50" is less)
 	bench/peers.sh $(PEERS) bfcl
 	$(PEERS)/bfcl/bin/python bench/bfcl.py --penstock $(BIN) --model $$($(BIN) pull qwen2.5-coder:1.5b 2>/dev/null | tail -n 1) \
-	  $(if $(wildcard $(LLAMA)),--llama $(LLAMA)) $(ARGS)
+	  --answers $(PEERS)/bfcl/answers.jsonl $(if $(wildcard $(LLAMA)),--llama $(LLAMA)) $(ARGS)
 
 shapes: # random weights in a real model's shape: for speed only
 	mkdir -p $(PEERS)/models
