@@ -69,6 +69,10 @@ func TestOllamaStore(t *testing.T) {
 		{"admin", "DELETE", "/api/delete", `{"model":"..\\mine"}`, 400, "is no name of the catalogue"},
 		{"admin", "POST", "/api/pull", `{"model":"https://example.org/a.gguf"}`, 400, "is no name of the catalogue"},
 		{"admin", "POST", "/api/pull", `{"model":"mine"}`, 400, "is no name of the catalogue"},
+		{"admin", "POST", "/api/pull", `{"model":"oci://example.org/a/b"}`, 400, "is no name of the catalogue"},
+		{"admin", "POST", "/api/pull", `{"model":"registry.ollama.ai:99/a"}`, 400, "is no name of the catalogue"},
+		{"admin", "POST", "/api/pull", `{"model":"registry.ollama.ai/../a"}`, 400, "is no name of the catalogue"},
+		{"admin", "DELETE", "/api/delete", `{"model":"registry.ollama.ai/nothing:1b"}`, 404, "not found"},
 	} {
 		a := f.do(t, c.method, c.path, c.body, "X-Api-Key", c.key)
 		if a.status != c.status || !strings.Contains(a.body, c.text) {

@@ -13,8 +13,9 @@ import (
 )
 
 // named reads the name of a model that may be fetched or removed: one of the
-// catalogue, or a file of a Hugging Face repository. Paths and addresses are for
-// whoever sits at the machine. stored says whether it may be a copy's.
+// catalogue, a file of a Hugging Face repository, or one of Ollama's registry. Paths
+// and addresses are for whoever sits at the machine. stored says whether it may be a
+// copy's.
 func (h handlers) named(req *api.NameRequest, stored bool) (string, *serving.Error) {
 	name := strings.TrimSuffix(either(req.Model, req.Name), ":latest")
 	_, known := hub.Lookup(name)
@@ -24,11 +25,14 @@ func (h handlers) named(req *api.NameRequest, stored bool) (string, *serving.Err
 		return "", serving.Bad("model", "model is required")
 	case h.store == nil:
 		return "", noPlace("model")
-	case !known && !strings.HasPrefix(name, "hf.co/"), strings.ContainsAny(name, `\~`), strings.Contains(name, ".."):
-		return "", serving.Bad("model", "%q is no name of the catalogue, nor one of the form hf.co/ORG/REPO", name)
+	case !known && !strings.HasPrefix(name, "hf.co/") && !strings.HasPrefix(name, ollamaRegistry), strings.ContainsAny(name, `\~`), strings.Contains(name, ".."):
+		return "", serving.Bad("model", "%q is no name of the catalogue, nor one of the form hf.co/ORG/REPO or %sNAME", name, ollamaRegistry)
 	}
 	return name, nil
 }
+
+// ollamaRegistry begins the names of the models that Ollama's own registry has.
+const ollamaRegistry = "registry.ollama.ai/"
 
 // pullInterval is how often a pull says how far it is.
 const pullInterval = 200 * time.Millisecond
