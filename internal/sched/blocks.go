@@ -16,11 +16,12 @@ type blocks struct {
 	pool
 	size int
 
-	id     []uint64 // [blocks] identity of the indexed content, 0: not indexed
+	id     []uint64 // [blocks] identity of the indexed content, 0: not indexed; its low bits are the block itself
 	parent []uint64 // [blocks] identity of the content before it, 0: it is the first
 	hash   []uint64 // [blocks]
 	tokens []int32  // [blocks*size]
 	lastID uint64
+	idBits int // low bits of an identity that are the block
 
 	forgotten uint64 // contents that were taken out of the index
 
@@ -42,6 +43,7 @@ func newBlocks(n, size int) *blocks {
 		bucket:   make([]int32, 1<<bits.Len(uint(n))),
 		link:     make([]int32, n),
 		hashMask: ^uint64(0),
+		idBits:   bits.Len(uint(n)),
 	}
 	for i := range b.bucket {
 		b.bucket[i] = none
@@ -82,7 +84,7 @@ func (b *blocks) forgetCached() int {
 func (b *blocks) find(parent, hash uint64, tokens []int32) int32 {
 	hash &= b.hashMask
 	for i := b.bucket[hash&uint64(len(b.bucket)-1)]; i != none; i = b.link[i] {
-		if b.hash[i] == hash && b.parent[i] == parent && slices.Equal(b.content(i), tokens) {
+		if b.hash[i]&b.hashMask == hash && b.parent[i] == parent && slices.Equal(b.content(i), tokens) {
 			return i
 		}
 	}
@@ -99,14 +101,31 @@ func (b *blocks) index(i int32, parent, hash uint64, tokens []int32) int32 {
 	if j := b.find(parent, hash, tokens); j != none {
 		return j
 	}
-	hash &= b.hashMask
 	b.lastID++
-	b.id[i], b.parent[i], b.hash[i] = b.lastID, parent, hash
+	b.id[i], b.parent[i], b.hash[i] = b.lastID<<b.idBits|uint64(i), parent, hash
 	copy(b.content(i), tokens)
-	head := &b.bucket[hash&uint64(len(b.bucket)-1)]
+	head := b.headOf(i)
 	b.link[i] = *head
 	*head = i
 	return i
+}
+
+// headOf is where the list begins that an indexed block is in.
+func (b *blocks) headOf(i int32) *int32 {
+	return &b.bucket[b.hash[i]&b.hashMask&uint64(len(b.bucket)-1)]
+}
+
+// blockOf is the block that has, or had, the content with an identity.
+func (b *blocks) blockOf(identity uint64) int32 { return int32(identity & (1<<b.idBits - 1)) }
+
+// hashOf is the hash of the tokens up to the end of the content with an identity, if the
+// index has it; that of no content is 0.
+func (b *blocks) hashOf(identity uint64) (hash uint64, ok bool) {
+	if identity == 0 {
+		return 0, true
+	}
+	i := b.blockOf(identity)
+	return b.hash[i], b.id[i] == identity
 }
 
 // forget takes a block out of the index, and what hangs on it.
@@ -119,7 +138,7 @@ func (b *blocks) forget(i int32) {
 	}
 	b.id[i] = 0
 	b.forgotten++
-	at := &b.bucket[b.hash[i]&uint64(len(b.bucket)-1)]
+	at := b.headOf(i)
 	for *at != i {
 		at = &b.link[*at]
 	}

@@ -10,13 +10,22 @@ func (s *Scheduler) check() {
 	for _, seq := range s.running {
 		s.checkTables(seq)
 	}
-	if err := s.blocks.check(s.count(s.blocks.total(), func(seq *Seq) []int32 { return seq.blocks })); err != nil {
+	held := s.count(s.blocks.total(), func(seq *Seq) []int32 { return seq.blocks })
+	for _, p := range s.reserved {
+		held[p.Block]++
+	}
+	if err := s.blocks.check(held); err != nil {
 		panic("sched: " + err.Error())
 	}
 	if s.windows == nil {
 		return
 	}
-	held := s.count(s.windows.total(), func(seq *Seq) []int32 { return seq.windows[seq.passed:] })
+	held = s.count(s.windows.total(), func(seq *Seq) []int32 { return seq.windows[seq.passed:] })
+	for _, p := range s.reserved {
+		if p.Window != none {
+			held[p.Window]++
+		}
+	}
 	if err := s.windows.check(held, func(i int32) bool { return s.blocks.id[i] != 0 }); err != nil {
 		panic("sched: " + err.Error())
 	}

@@ -25,7 +25,10 @@
 // Layers that see only the last positions have blocks of their own, of which a
 // sequence keeps those that its next rows see.
 //
+// Blocks can also be filled from elsewhere than by a step: restore.go sets them aside and
+// makes them findable.
+//
 // Reading order: sequence.go, scheduler.go, draft.go, prompts.go, queue.go, pool.go,
-// blocks.go, windows.go; survey.go and contents.go for those who look on.
+// blocks.go, windows.go, restore.go; survey.go and contents.go for those who look on.
 // The scripts in testdata show each rule at work.
 package sched

@@ -1,0 +1,196 @@
+package prefixstore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+const (
+	modelName  = 16 // characters of a subfolder's name
+	unfinished = "unfinished-"
+	behind     = time.Microsecond // how much less lately a block counts as used than the one that it follows
+
+	// restFor is how long nothing is written after a write has failed, as when the
+	// disk is full.
+	restFor = time.Minute
+)
+
+// ErrResting is the error of a write soon after one that failed.
+var ErrResting = errors.New("the last block could not be written a moment ago")
+
+// Model is the part of a store that belongs to one model.
+type Model struct {
+	store *Store
+	root  Key
+	name  string
+}
+
+// Model is the part of the store that has the blocks behind a root.
+func (s *Store) Model(root Key) (*Model, error) {
+	m := &Model{store: s, root: root, name: root.String()[:modelName]}
+	if err := os.MkdirAll(filepath.Join(s.dir, m.name), 0o700); err != nil {
+		return nil, fmt.Errorf("folder of prefixes: %w", err)
+	}
+	return m, nil
+}
+
+// Root is the key before the first block.
+func (m *Model) Root() Key { return m.root }
+
+// Stored is the number of leading blocks that are in the folder. They count as used now,
+// each a little before the one that it follows: a block is of no use without those before
+// it, so that they go last.
+func (m *Model) Stored(keys []Key) int {
+	s := m.store
+	s.mu.Lock()
+	n := 0
+	for n < len(keys) && s.files[keys[n]] != nil {
+		n++
+	}
+	var stale []entry
+	now := time.Now()
+	for i, k := range slices.Backward(keys[:n]) {
+		at := s.files[k]
+		s.order.MoveToFront(at)
+		e := at.Value.(*entry)
+		if e.used = now.Add(time.Duration(-i) * behind); e.used.Sub(e.stamp) > refresh {
+			e.stamp = e.used
+			stale = append(stale, *e)
+		}
+	}
+	s.mu.Unlock()
+	for _, e := range stale {
+		_ = os.Chtimes(s.path(&e), e.used, e.used) // it only keeps the order over a restart
+	}
+	return n
+}
+
+// Read reads a block into b, whose Full and Window have room for what was written;
+// Window is empty afterwards if it was then. A block that is damaged is removed.
+func (m *Model) Read(key Key, b *Block) error {
+	s := m.store
+	err := read(filepath.Join(s.dir, m.name, key.String()), key, b)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.counts.Read++
+		return nil
+	}
+	if at := s.files[key]; at != nil {
+		if errors.Is(err, ErrDamaged) {
+			s.counts.Damaged++
+		}
+		s.remove(at)
+	}
+	return err
+}
+
+// Write puts a block into the folder, unless it is there. Others go for it if the limit
+// asks for it.
+func (m *Model) Write(key Key, b *Block) error {
+	s := m.store
+	bytes := int64(headSize + len(b.Full) + len(b.Window))
+	s.mu.Lock()
+	if s.files[key] != nil || bytes > s.limit {
+		s.mu.Unlock()
+		return nil
+	}
+	if time.Since(s.broken) < restFor {
+		s.counts.Failed++
+		s.mu.Unlock()
+		return ErrResting
+	}
+	s.shrink(s.limit - bytes)
+	s.writes++
+	used := time.Now()
+	if at := s.files[b.Parent]; at != nil {
+		used = at.Value.(*entry).used.Add(-behind)
+	}
+	temporary := filepath.Join(s.dir, m.name, fmt.Sprintf("%s%d", unfinished, s.writes))
+	s.mu.Unlock()
+
+	err := put(temporary, filepath.Join(s.dir, m.name, key.String()), b, used)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.counts.Failed++
+		s.broken = time.Now()
+		return fmt.Errorf("folder of prefixes: %w", err)
+	}
+	e := &entry{key: key, model: m.name, bytes: bytes, used: used, stamp: used}
+	if at := s.files[b.Parent]; at != nil {
+		s.files[key] = s.order.InsertAfter(e, at)
+	} else {
+		s.files[key] = s.order.PushFront(e)
+	}
+	s.bytes += bytes
+	s.counts.Written++
+	return nil
+}
+
+// put writes a file under another name first, so that it is whole or not there.
+func put(temporary, path string, b *Block, used time.Time) error {
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(write(f, b), f.Close())
+	if err == nil {
+		err = os.Chtimes(temporary, used, used)
+	}
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		_ = os.Remove(temporary) // the next start removes it otherwise
+	}
+	return err
+}
+
+// Recent are the keys of up to n blocks that were used last, each after the one that it
+// follows. Blocks whose beginning is not among them are left out.
+func (m *Model) Recent(n int) []Key {
+	s := m.store
+	s.mu.Lock()
+	var newest []Key
+	for at := s.order.Front(); at != nil && len(newest) < n; at = at.Next() {
+		if e := at.Value.(*entry); e.model == m.name {
+			newest = append(newest, e.key)
+		}
+	}
+	s.mu.Unlock()
+	after := map[Key][]Key{}
+	buf := make([]byte, headSize)
+	for _, k := range newest {
+		if parent, err := m.parent(k, buf); err == nil {
+			after[parent] = append(after[parent], k)
+		}
+	}
+	var list []Key
+	for stack := []Key{m.root}; len(stack) > 0; {
+		k := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if k != m.root {
+			list = append(list, k)
+		}
+		for _, next := range slices.Backward(after[k]) {
+			stack = append(stack, next)
+		}
+	}
+	return list
+}
+
+// parent is the key of the block before another, as its file says.
+func (m *Model) parent(k Key, buf []byte) (Key, error) {
+	f, err := os.Open(filepath.Join(m.store.dir, m.name, k.String()))
+	if err != nil {
+		return Key{}, err
+	}
+	defer f.Close()
+	h, err := readHead(f, buf)
+	return h.Parent, err
+}

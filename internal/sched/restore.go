@@ -1,0 +1,159 @@
+package sched
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// Place is a block for content that comes from elsewhere than a step, with that of the
+// layers with a window.
+type Place struct{ Block, Window int32 } // Window: -1, there is none
+
+// Indexed is a block whose content can be found.
+type Indexed struct {
+	Place
+	Identity uint64  // of its content; another content of the block has another
+	Parent   uint64  // identity of the content before it; 0: it is the first of a prompt
+	Tokens   []int32 // read-only, and valid until the scheduler's next call
+}
+
+// Match finds the leading blocks of a text whose content the cache has: their number,
+// and the identity of the last; 0: there are none.
+func (s *Scheduler) Match(tokens []int32) (blocks int, tail uint64) {
+	size, hash := s.cfg.BlockSize, uint64(0)
+	for ; (blocks+1)*size <= len(tokens); blocks++ {
+		block := tokens[blocks*size : (blocks+1)*size]
+		hash = chainHash(hash, block)
+		b := s.blocks.find(tail, hash, block)
+		if b == none {
+			break
+		}
+		tail = s.blocks.id[b]
+	}
+	return blocks, tail
+}
+
+// SetAside sets up to n blocks aside, which Adopt or Return gives back one by one. Of the
+// last of them, windows have a block for the layers with a window, too. Cached blocks go
+// for them only if evict is set. It takes nothing that a running sequence is
+// promised, and leaves enough for a sequence as long as the context.
+func (s *Scheduler) SetAside(n, windows int, evict bool) []Place {
+	n = min(n, s.spare(evict))
+	places := make([]Place, 0, max(n, 0))
+	prev, prevWindow := int32(none), int32(none)
+	for i := range n {
+		p := Place{Block: s.blocks.alloc(prev, n-i), Window: none}
+		if s.windows != nil && n-i <= windows && s.spareWindow() {
+			p.Window = s.windows.alloc(prevWindow, n-i)
+			prevWindow = p.Window
+		}
+		prev = p.Block
+		places = append(places, p)
+	}
+	s.reserved = append(s.reserved, places...)
+	return places
+}
+
+// spare is the number of blocks that SetAside may take.
+func (s *Scheduler) spare(evict bool) int {
+	free := s.blocks.nclean
+	if evict {
+		free = s.blocks.free()
+	}
+	for _, r := range s.running {
+		free -= max(0, s.promised(r)-len(r.blocks))
+	}
+	return min(free, s.blocks.total()-len(s.reserved)-s.blocksFor(s.cfg.Context))
+}
+
+// spareWindow reports whether SetAside may take a block of the layers with a window.
+func (s *Scheduler) spareWindow() bool {
+	w, free, reserved := s.windows, s.windows.free(), 0
+	for _, r := range s.running {
+		free -= max(0, w.most(s.promised(r))-(len(r.windows)-r.passed))
+	}
+	for _, p := range s.reserved {
+		if p.Window != none {
+			reserved++
+		}
+	}
+	// Those that SetAside is giving out are not listed yet, but are not free either.
+	return free > w.most(s.blocksFor(s.cfg.Context)) && reserved+w.most(s.blocksFor(s.cfg.Context)) < w.total()
+}
+
+// Adopt makes the content that was put into a place findable: a block of tokens after
+// the content with the identity of parent, or at the beginning of a prompt if that is 0.
+// It returns the identity of the content from now on; 0: the parent is gone meanwhile,
+// and the place is given back. If the cache has the same content already, that stays.
+func (s *Scheduler) Adopt(p Place, parent uint64, tokens []int32) (identity uint64) {
+	if before, ok := s.blocks.hashOf(parent); ok {
+		found := s.blocks.index(p.Block, parent, chainHash(before, tokens), tokens)
+		if p.Window != none {
+			s.windows.attach(p.Window, found)
+		}
+		identity = s.blocks.id[found]
+	}
+	s.Return(p)
+	return identity
+}
+
+// Return gives a place back. What Adopt has not made findable is lost.
+func (s *Scheduler) Return(p Place) {
+	i := slices.Index(s.reserved, p)
+	s.reserved = slices.Delete(s.reserved, i, i+1)
+	s.blocks.release(p.Block)
+	if p.Window != none {
+		s.windows.release(p.Window)
+	}
+}
+
+// fresh lists the blocks that have become findable, in their order.
+type fresh struct {
+	ring []int32 // a power of two; nil: nobody asks
+	id   []uint64
+	from uint
+	to   uint
+}
+
+func newFresh(blocks int) fresh {
+	n := 1 << bits.Len(uint(blocks))
+	return fresh{ring: make([]int32, n), id: make([]uint64, n)}
+}
+
+// put adds a block. Where nobody takes them for long, the oldest are forgotten.
+func (f *fresh) put(i int32, id uint64) {
+	if f.ring == nil {
+		return
+	}
+	at := f.to & uint(len(f.ring)-1)
+	f.ring[at], f.id[at] = i, id
+	if f.to++; f.to-f.from > uint(len(f.ring)) {
+		f.from++
+	}
+}
+
+// Fresh is the next block that a sequence has filled and that can still be found, of
+// those that Fresh has not returned before. Only a scheduler whose Config asks for it
+// keeps track of them.
+func (s *Scheduler) Fresh() (block Indexed, ok bool) {
+	for f := &s.fresh; f.from < f.to; {
+		at := f.from & uint(len(f.ring)-1)
+		f.from++
+		i, b := f.ring[at], s.blocks
+		if b.id[i] != f.id[at] {
+			continue
+		}
+		block = Indexed{Place: Place{Block: i, Window: none}, Identity: b.id[i], Parent: b.parent[i], Tokens: b.content(i)}
+		if s.windows != nil {
+			block.Window = s.windows.of[i]
+		}
+		return block, true
+	}
+	return Indexed{}, false
+}
+
+// BlockOf is the block that has the content with an identity, if it still has it.
+func (s *Scheduler) BlockOf(identity uint64) (block int32, ok bool) {
+	block = s.blocks.blockOf(identity)
+	return block, identity != 0 && s.blocks.id[block] == identity
+}
