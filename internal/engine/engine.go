@@ -12,6 +12,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/kernel"
 	"github.com/penstock-llm/penstock/internal/kvcache"
+	"github.com/penstock-llm/penstock/internal/prefixstore"
 	"github.com/penstock-llm/penstock/internal/sample"
 	"github.com/penstock-llm/penstock/internal/sched"
 )
@@ -36,6 +37,9 @@ type Config struct {
 	Kernels     kernel.Set    // for sampling
 
 	DraftContext int // tokens that Draft can see
+
+	Prefixes      *prefixstore.Model // keeps the blocks of prompts in a folder; nil: nothing does
+	OnPrefixError func(error)        // is told why a block could not be written there
 
 	Window       int // positions that a row sees in the layers that have blocks of their own; 0: there are no such layers
 	WindowBlocks int // their blocks
@@ -104,6 +108,8 @@ type Engine struct {
 
 	dog watchdog
 
+	prefixes *prefixes // nil: no folder keeps what the cache has
+
 	// The loop's own.
 	sched   *sched.Scheduler
 	streams []*Stream // in the scheduler
@@ -130,6 +136,10 @@ func New(x Executor, pool Runner, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	go e.loop()
+	if e.prefixes != nil {
+		go e.writeKept()
+		go e.warm()
+	}
 	if cfg.StepLimit > 0 {
 		go e.watch()
 	}
@@ -156,6 +166,7 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 	if err := e.reset(); err != nil { // it checks the sizes
 		return nil, err
 	}
+	e.prefixes = newPrefixes(e)
 	e.inbox = make(chan *Stream, cfg.MaxQueue+cfg.MaxBatch)
 	e.tokens = make([]int32, 0, cfg.MaxBatch)
 	e.places = make([]atomic.Pointer[Stream], cfg.MaxBatch)
@@ -192,6 +203,7 @@ func (e *Engine) reset() (err error) {
 		MaxLogits:    e.x.MaxLogits(),
 		AgeSteps:     e.cfg.AgeSteps,
 		PrefixCache:  e.cfg.PrefixCache,
+		Fresh:        e.cfg.Prefixes != nil,
 		EOG:          e.cfg.EOG,
 		Whole:        e.cfg.Encoder,
 	})
@@ -218,6 +230,9 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 	s := newStream(e, r)
 	s.number = e.numbers.Add(1)
 	s.timings.Submitted = time.Now()
+	if e.prefixes != nil && e.Room() == nil {
+		e.fetchFor(ctx, &s.request)
+	}
 	if err := e.accept(s); err != nil {
 		return nil, err
 	}
@@ -313,12 +328,16 @@ func signal(c chan<- struct{}) {
 // sleeps on its channels.
 func (e *Engine) loop() {
 	defer close(e.done)
+	defer e.keepLast()
+	defer e.settleFetches()
 	debug.SetPanicOnFault(true) // weights that are pages of a file can fail to be read
 	for {
 		e.collect()
 		e.flush()
 		e.show()
 		e.observe()
+		e.answerFetches()
+		e.keep()
 		if e.broken.Load() {
 			if e.rest(); e.closed.Load() && e.requests.live() == 0 {
 				return

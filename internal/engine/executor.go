@@ -47,6 +47,12 @@ type modelExecutor struct {
 	store *kvcache.Store
 }
 
+func (x modelExecutor) BlockBytes(g batch.Group) int { return x.store.BlockBytes(g) }
+
+func (x modelExecutor) Copy(dst []byte, g batch.Group, block int32) { x.store.Copy(dst, g, block) }
+
+func (x modelExecutor) Paste(g batch.Group, block int32, src []byte) { x.store.Paste(g, block, src) }
+
 // ForModel makes a model and its store an Executor. Closing them is the
 // caller's affair.
 func ForModel(m *model.Model, s *kvcache.Store) Executor { return modelExecutor{m, s} }

@@ -136,6 +136,10 @@ func (e *Engine) renew(v any, now time.Time) {
 	slices.SortStableFunc(kept, func(a, b *Stream) int { return a.timings.Submitted.Compare(b.timings.Submitted) })
 	e.streams = e.streams[:0]
 	e.stats.retired.Add(e.sched.Counters())
+	if e.prefixes != nil {
+		e.settleFetches()
+		e.prefixes.forget(e.cfg.Blocks)
+	}
 	e.contents.before += e.sched.Turnover() + 1 // also if the cache was empty, the era is another
 	if err := e.reset(); err != nil {
 		panic(err) // the same sizes were right when the engine was made

@@ -17,22 +17,6 @@ type Indexed struct {
 	Tokens   []int32 // read-only, and valid until the scheduler's next call
 }
 
-// Match finds the leading blocks of a text whose content the cache has: their number,
-// and the identity of the last; 0: there are none.
-func (s *Scheduler) Match(tokens []int32) (blocks int, tail uint64) {
-	size, hash := s.cfg.BlockSize, uint64(0)
-	for ; (blocks+1)*size <= len(tokens); blocks++ {
-		block := tokens[blocks*size : (blocks+1)*size]
-		hash = chainHash(hash, block)
-		b := s.blocks.find(tail, hash, block)
-		if b == none {
-			break
-		}
-		tail = s.blocks.id[b]
-	}
-	return blocks, tail
-}
-
 // SetAside sets up to n blocks aside, which Adopt or Return gives back one by one. Of the
 // last of them, windows have a block for the layers with a window, too. Cached blocks go
 // for them only if evict is set. It takes nothing that a running sequence is
@@ -85,10 +69,11 @@ func (s *Scheduler) spareWindow() bool {
 // the content with the identity of parent, or at the beginning of a prompt if that is 0.
 // It returns the identity of the content from now on; 0: the parent is gone meanwhile,
 // and the place is given back. If the cache has the same content already, that stays.
-func (s *Scheduler) Adopt(p Place, parent uint64, tokens []int32) (identity uint64) {
+// Without window there is nothing in the place's block of the layers with a window.
+func (s *Scheduler) Adopt(p Place, parent uint64, tokens []int32, window bool) (identity uint64) {
 	if before, ok := s.blocks.hashOf(parent); ok {
 		found := s.blocks.index(p.Block, parent, chainHash(before, tokens), tokens)
-		if p.Window != none {
+		if p.Window != none && window {
 			s.windows.attach(p.Window, found)
 		}
 		identity = s.blocks.id[found]
@@ -152,8 +137,14 @@ func (s *Scheduler) Fresh() (block Indexed, ok bool) {
 	return Indexed{}, false
 }
 
-// BlockOf is the block that has the content with an identity, if it still has it.
-func (s *Scheduler) BlockOf(identity uint64) (block int32, ok bool) {
-	block = s.blocks.blockOf(identity)
-	return block, identity != 0 && s.blocks.id[block] == identity
+// Find is where the content with an identity is, if it still is there.
+func (s *Scheduler) Find(identity uint64) (at Place, ok bool) {
+	at = Place{Block: s.blocks.blockOf(identity), Window: none}
+	if identity == 0 || s.blocks.id[at.Block] != identity {
+		return at, false
+	}
+	if s.windows != nil {
+		at.Window = s.windows.of[at.Block]
+	}
+	return at, true
 }

@@ -47,10 +47,26 @@ func (d *shelf) keep(s *Scheduler, kv fakeKV) {
 	}
 }
 
+// matching finds the leading blocks of a text whose content the cache has: their number,
+// and the identity of the last; 0: there are none.
+func matching(s *Scheduler, tokens []int32) (blocks int, tail uint64) {
+	size, hash := s.cfg.BlockSize, uint64(0)
+	for ; (blocks+1)*size <= len(tokens); blocks++ {
+		block := tokens[blocks*size : (blocks+1)*size]
+		hash = chainHash(hash, block)
+		b := s.blocks.find(tail, hash, block)
+		if b == none {
+			break
+		}
+		tail = s.blocks.id[b]
+	}
+	return blocks, tail
+}
+
 // fetch sets places aside for what the cache lacks of a text.
 func (d *shelf) fetch(s *Scheduler, text []int32, windows int, evict bool) {
 	size := s.cfg.BlockSize
-	n, _ := s.Match(text)
+	n, _ := matching(s, text)
 	stored := n
 	for (stored+1)*size <= len(text) && d.kept[name(text[:(stored+1)*size])].slots != nil {
 		stored++
@@ -72,16 +88,14 @@ func (d *shelf) put(s *Scheduler, kv fakeKV, good bool) {
 	k := d.kept[name(text)]
 	copy(kv.slot[int(p.Block)*kv.size:][:kv.size], k.slots)
 	if p.Window != none {
-		if copy(kv.recent[int(p.Window)*kv.size:][:kv.size], k.recent); k.recent == nil {
-			good = false
-		}
+		copy(kv.recent[int(p.Window)*kv.size:][:kv.size], k.recent)
 	}
-	blocks, tail := s.Match(p.parent)
+	blocks, tail := matching(s, p.parent)
 	if !good || blocks*s.cfg.BlockSize != len(p.parent) {
 		s.Return(p.Place)
 		return
 	}
-	if id := s.Adopt(p.Place, tail, p.tokens); id != 0 {
+	if id := s.Adopt(p.Place, tail, p.tokens, k.recent != nil); id != 0 {
 		d.text[id] = text
 	}
 }
@@ -162,7 +176,7 @@ func TestRestore(t *testing.T) {
 		}
 		d.keep(s, kv)
 		s.ForgetCached()
-		if n, _ := s.Match(text); n != 0 {
+		if n, _ := matching(s, text); n != 0 {
 			t.Errorf("window %d: %d blocks after they were forgotten", window, n)
 		}
 		d.fetch(s, text, 16, true)
@@ -189,15 +203,15 @@ func TestAdoptWithoutItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	places := s.SetAside(3, 0, false)
-	id := s.Adopt(places[0], 0, []int32{1, 2})
-	if b, ok := s.BlockOf(id); !ok || b != places[0].Block {
-		t.Errorf("block %d, %v", b, ok)
+	id := s.Adopt(places[0], 0, []int32{1, 2}, false)
+	if at, ok := s.Find(id); !ok || at != places[0] {
+		t.Errorf("%+v, %v", at, ok)
 	}
 	s.ForgetCached()
-	if _, ok := s.BlockOf(id); ok {
+	if _, ok := s.Find(id); ok {
 		t.Error("a block that is forgotten is found by its identity")
 	}
-	if id := s.Adopt(places[1], id, []int32{3, 4}); id != 0 {
+	if id := s.Adopt(places[1], id, []int32{3, 4}, true); id != 0 {
 		t.Errorf("identity %d", id)
 	}
 	s.Return(places[2])
