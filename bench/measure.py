@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """measure.py PENSTOCK MODEL [PART...]: what a server does besides generating: load time, the first request, memory, CPU while idle, the
 first token after a pause, throughput with one thread, with two, and with two while another process wants one of the cores, and what a
-long context costs a batch.
+long context costs a batch, and what a folder of prefixes saves after a restart.
 
-Linux only; needs two cores. Parts: load, first, idle, threads, context."""
-import json, os, random, re, subprocess, sys, time, urllib.request, threading, statistics
+Linux only; needs two cores. Parts: load, first, idle, threads, context, restart."""
+import json, os, random, re, subprocess, sys, tempfile, time, urllib.request, threading, statistics
 
-penstock, model, parts = sys.argv[1], sys.argv[2], sys.argv[3:] or ["load", "first", "idle", "threads", "context"]
+penstock, model, parts = sys.argv[1], sys.argv[2], sys.argv[3:] or ["load", "first", "idle", "threads", "context", "restart"]
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -140,5 +140,34 @@ def context():
         print(f"context: {kv} cache, tokens/s of 8 sequences at " + ", ".join(cells))
 
 
+def restart():
+    def blocks(s):
+        text = urllib.request.urlopen(s.url + "/metrics").read().decode()
+        return float(re.search(r"^penstock_kv_store_read_total (\S+)", text, re.M).group(1))
+
+    with tempfile.TemporaryDirectory() as folder:
+        flags = ["--kv-store", folder]
+        with Server(*flags) as s:
+            models = json.load(urllib.request.urlopen(s.url + "/v1/models"))
+            n = min(20000, models["data"][0]["max_model_len"] - 200)
+            prompt = [random.randrange(1000, 9000) for _ in range(n)]
+            cold = s.ask(1, prompt)[0]
+            warm = [s.ask(1, prompt)[0] for _ in range(5)]
+        at_once, later, after = [], [], []
+        for _ in range(5):
+            with Server(*flags) as s:
+                at_once.append(s.ask(1, prompt)[0])
+            with Server(*flags) as s:
+                before = -1
+                while before != (now := blocks(s)):  # until the server has read what was used last
+                    before = now
+                    time.sleep(0.5)
+                later.append(s.ask(1, prompt)[0])
+                after.append(statistics.median(s.ask(1, prompt)[0] for _ in range(3)))
+    ms = lambda times: f"{1000 * statistics.median(times):.0f} ms [{1000 * min(times):.0f}, {1000 * max(times):.0f}]"
+    print(f"restart: the first token of a prompt of {n} tokens takes {cold:.1f} s, {ms(warm)} when it is cached; after a restart {ms(at_once)} at once, "
+          f"{ms(later)} when the folder is read, and from then on {ms(after)}")
+
+
 for part in parts:
-    {"load": load, "first": first, "idle": idle, "threads": threads, "context": context}[part]()
+    {"load": load, "first": first, "idle": idle, "threads": threads, "context": context, "restart": restart}[part]()

@@ -35,6 +35,7 @@ type serveCommand struct {
 	Guard          guardFlags    `embed:""`
 	Pages          pageFlags     `embed:""`
 	Events         eventFlags    `embed:""`
+	Store          storeFlags    `embed:""`
 	MetricsCompat  string        `help:"Also serve metrics under the names of vllm, llamacpp, both or none." enum:"vllm,llamacpp,both,none" default:"vllm" env:"PENSTOCK_METRICS_COMPAT"`
 	AdminAddr      string        `help:"Address of this machine, such as 127.0.0.1:6060, for profiles (/debug/pprof/) and /metrics without a key." env:"PENSTOCK_ADMIN_ADDR" placeholder:"HOST:PORT"`
 	LogLevel       string        `help:"debug, info, warn or error; info logs each request." enum:"debug,info,warn,error" default:"warn" env:"PENSTOCK_LOG_LEVEL" reload:""`
@@ -74,6 +75,11 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, given *parsed, c
 	}
 	defer endTraces(tracer, logger)
 	c.tracer = tracer
+	closeStore, err := c.Store.open(&options, logger)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
 	shelf := newShelf(c, cli.store(nil), options, func(text string) { fmt.Fprintln(term.err, "penstock:", text) })
 	defer shelf.close()
 	front, err := c.open(ctx, given.context, shelf, logger, term)
@@ -298,7 +304,7 @@ func (c *serveCommand) server(shelf *shelf, guard *guard, logger *slog.Logger) *
 		AllowedHosts: c.Pages.AllowedHosts, RequestTimeout: c.RequestTimeout,
 		MetricsVLLM:     c.MetricsCompat == "vllm" || c.MetricsCompat == "both",
 		MetricsLlamaCPP: c.MetricsCompat == "llamacpp" || c.MetricsCompat == "both",
-		LogPrompts:      c.LogPrompts, AccessLog: true, Log: logger, Tracer: c.tracer,
+		LogPrompts:      c.LogPrompts, AccessLog: true, Log: logger, Tracer: c.tracer, Prefixes: shelf.options.Prefixes,
 	})
 }
 

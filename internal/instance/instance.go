@@ -17,6 +17,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/nn"
+	"github.com/penstock-llm/penstock/internal/prefixstore"
 	"github.com/penstock-llm/penstock/internal/tokenizer"
 )
 
@@ -43,6 +44,10 @@ type Options struct {
 	StepLimit   time.Duration // see engine.Config
 	OnStuck     func(engine.Stuck)
 	Progress    func(done, total int64) // bytes of weights loaded
+
+	Prefixes      *prefixstore.Store // keeps the beginnings of prompts in a folder; nil: nothing does
+	Build         string             // of the program: another may compute other bits, and has blocks of its own there
+	OnPrefixError func(error)        // is told why one could not be written
 }
 
 func (o Options) withDefaults() Options {
@@ -186,6 +191,12 @@ func (in *Instance) load(o Options) (err error) {
 		StepLimit:   o.StepLimit,
 		OnStuck:     o.OnStuck,
 		Explain:     in.explain,
+	}
+	if o.Prefixes != nil && !o.NoPrefix && !config.Encoder {
+		if cfg.Prefixes, err = prefixes(in.File, o); err != nil {
+			return err
+		}
+		cfg.OnPrefixError = o.OnPrefixError
 	}
 	if o.Draft != "" {
 		if in.Draft, err = openDraft(o.Draft, in, options, p.blocks); err != nil {

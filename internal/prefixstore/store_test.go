@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -238,5 +239,28 @@ func TestWritesFail(t *testing.T) {
 	}
 	if c := s.Counts(); c.Failed != 2 || c.Written != 1 {
 		t.Errorf("counts: %+v", c)
+	}
+}
+
+// Nobody but the owner can look into the folder: it has the tokens of prompts.
+func TestPrivate(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("access is by lists there, which the folder has from its parent")
+	}
+	dir := filepath.Join(t.TempDir(), "prefixes")
+	_, m := open(t, dir, roomy)
+	save(t, m, prompt(2, 1))
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 && d.Name() != "lock" {
+			t.Errorf("%s: mode %v", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

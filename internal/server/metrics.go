@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/metrics"
+	"github.com/penstock-llm/penstock/internal/prefixstore"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
@@ -70,6 +71,17 @@ func (e *emitter) gauge(n names, v float64)   { e.value(prometheus.GaugeValue, n
 func (e *emitter) total(n names, v uint64)    { e.value(prometheus.CounterValue, n, float64(v)) }
 func (e *emitter) seconds(n names, v float64) { e.value(prometheus.CounterValue, n, v) }
 
+// kept sends what the folder of prefixes has and has done.
+func (e *emitter) kept(n prefixstore.Counts) {
+	e.gauge(names{"kv_store_bytes", "", "bytes in the folder of prefixes"}, float64(n.Bytes))
+	e.gauge(names{"kv_store_blocks", "", "blocks in the folder of prefixes"}, float64(n.Blocks))
+	e.total(names{"kv_store_written_total", "", "blocks written to the folder of prefixes"}, uint64(n.Written))
+	e.total(names{"kv_store_read_total", "", "blocks read from the folder of prefixes"}, uint64(n.Read))
+	e.total(names{"kv_store_removed_total", "", "blocks that went because the folder of prefixes had reached its limit"}, uint64(n.Removed))
+	e.total(names{"kv_store_damaged_total", "", "files of the folder of prefixes that were not what was written"}, uint64(n.Damaged))
+	e.total(names{"kv_store_failed_total", "", "blocks that could not be written to the folder of prefixes"}, uint64(n.Failed))
+}
+
 func (e *emitter) histogram(n names, s metrics.Snapshot) {
 	buckets := make(map[float64]uint64, len(s.Bounds))
 	sum := uint64(0)
@@ -96,6 +108,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.server.collectUsage(ch)
 	if p := c.server.events.Load(); p != nil {
 		e.total(names{"kv_events_dropped_total", "", "batches of cache events that a subscriber was too slow for"}, p.Dropped())
+	}
+	if p := c.server.cfg.Prefixes; p != nil {
+		e.kept(p.Counts())
 	}
 	u := c.server.app.Models.Usage()
 	if u.Main == "" {

@@ -17,6 +17,7 @@ import (
 	openaiapi "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/access"
 	"github.com/penstock-llm/penstock/internal/hub"
+	"github.com/penstock-llm/penstock/internal/prefixstore"
 	"github.com/penstock-llm/penstock/internal/server/anthropic"
 	"github.com/penstock-llm/penstock/internal/server/kvevents"
 	"github.com/penstock-llm/penstock/internal/server/llamaserver"
@@ -68,6 +69,8 @@ type Config struct {
 	LogPrompts      bool // and what was asked and answered
 	Log             *slog.Logger
 	Tracer          *tracing.Tracer // nil: no traces
+
+	Prefixes *prefixstore.Store // keeps the beginnings of prompts, for the metrics; nil: nothing does
 }
 
 func (c *Config) fill() {
