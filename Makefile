@@ -74,12 +74,15 @@ race:
 # Under emulation a test takes some 30 times as long: those of every character and of long texts are left to native machines.
 ARM64_PACKAGES := quant gguf kernel nn sched sample tokenizer
 ARM64_SKIP := WithoutAccent|Linear|Partition
+ARM64_TIERS := Flagship|Tiers|Mul|Quantize
 QEMU ?= qemu-aarch64-static
 
-test-arm64: ## the packages that compute, as an arm64 processor runs them (about 3 minutes)
+test-arm64: ## the packages that compute, as arm64 processors with SMMLA and with SDOT only run them (about 5 minutes)
 	@command -v $(QEMU) >/dev/null || { echo "$(QEMU) is missing: apt-get install qemu-user-static, or QEMU=qemu-aarch64"; exit 1; }
 	@for p in $(ARM64_PACKAGES); do \
-	  GOARCH=arm64 $(GO) test -short -exec $(QEMU) -skip '$(ARM64_SKIP)' ./internal/$$p || exit 1; done
+	  GOARCH=arm64 $(GO) test -short -exec "$(QEMU) -cpu max" -skip '$(ARM64_SKIP)' ./internal/$$p || exit 1; done
+	PENSTOCK_FLAGSHIP=i8mm GOARCH=arm64 $(GO) test -short -exec "$(QEMU) -cpu max" -run '$(ARM64_TIERS)' ./internal/kernel
+	PENSTOCK_FLAGSHIP=dotprod GOARCH=arm64 $(GO) test -short -exec "$(QEMU) -cpu neoverse-n1" -run '$(ARM64_TIERS)' ./internal/kernel
 	@for system in linux/arm64 darwin/arm64 darwin/amd64 windows/amd64; do \
 	  GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -o /dev/null ./cmd/penstock && echo "$$system builds" || exit 1; done
 

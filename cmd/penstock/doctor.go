@@ -94,7 +94,7 @@ func (c *doctorCommand) Run(cli *commands, term terminal) error {
 func (e *examination) measure(tier cpu.Tier) {
 	const size = 256 << 20 // more would take long to get where memory is slow to come
 	s := &speed{Limits: machine.Probe(tier, e.Threads, size)}
-	width := map[cpu.Tier]float64{cpu.AVX2: 32, cpu.AVXVNNI: 32, cpu.AVX512VNNI: 64}[tier]
+	width := map[cpu.Tier]float64{cpu.AVX2: 32, cpu.AVXVNNI: 32, cpu.AVX512VNNI: 64, cpu.DotProd: 16, cpu.I8MM: 32}[tier]
 	if s.Clock > 0 && width > 0 {
 		s.Ports = s.Ops / 2 / width / s.Clock / float64(e.Threads)
 	}

@@ -20,7 +20,7 @@ func (s Set) DotCeiling(rounds int) (operations int) { return s.dotCeiling(round
 // ReadPattern is a way to read memory. Which one is the fastest depends on the
 // processor; the benchmark tries them all.
 type ReadPattern struct {
-	Tier     cpu.Tier // whose loads: avx512vnni 64 bytes, avx2 32 bytes, generic the standard library's loop
+	Tier     cpu.Tier // whose loads: avx512vnni 64 bytes, avx2 and dotprod 32 bytes, generic the standard library's loop
 	Streams  int      // places read from in turns
 	Prefetch bool     // ask for lines some time before they are loaded
 }

@@ -5,7 +5,7 @@
 // A kernel is a loop over groups of 16 rows, over blocks of 32 values, and for
 // each number of columns a copy of that loop. What differs between formats is
 // in formats.go (how a block unpacks to bytes and its scales to float32); what
-// differs between tiers is in vnni.go and avx2.go; pair.go has a second family for
+// differs between tiers is in vnni.go, avx2.go, neon.go and mmla.go; pair.go has a second family for
 // processors that do two VPDPBUSD a cycle.
 package main
 
@@ -24,6 +24,8 @@ import (
 	"github.com/mmcloughlin/avo/pass"
 	"github.com/mmcloughlin/avo/printer"
 	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/penstock-llm/penstock/internal/kernel/_asm/a64"
 )
 
 func main() {
@@ -50,6 +52,24 @@ func main() {
 			log.Fatalf("%s: %v", name, err)
 		}
 	}
+	for name, emit := range armFiles() {
+		a := a64.New()
+		emit(a)
+		if err := os.WriteFile(filepath.Join(*dir, name), []byte(a.String()), 0o644); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+// armFiles is files for arm64.
+func armFiles() map[string]func(*a64.Asm) {
+	all := map[string]func(*a64.Asm){"panel_quantize_arm64.s": quantizeNEON, "ceiling_arm64.s": armCeilings}
+	for _, f := range formats {
+		name := strings.ToLower(f.name) + "_arm64.s"
+		all["matmul_sdot_"+name] = func(a *a64.Asm) { neonKernel(a, f, false) }
+		all["matmul_smmla_"+name] = func(a *a64.Asm) { neonKernel(a, f, true) }
+	}
+	return all
 }
 
 // files is what to write and how.

@@ -1,0 +1,633 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+
+	"github.com/penstock-llm/penstock/internal/kernel/_asm/a64"
+)
+
+// The arm64 kernels take the 16 rows of a group in two passes of 8, two registers of
+// four rows each. SDOT multiplies four values of four rows with those of one column;
+// both are signed, so that values of 8 bits get their sign back and all others stay as
+// they are stored. With all eight columns of a panel there are 16 integer sums, and the
+// float sums are in memory, as in pair.go.
+//
+// SMMLA multiplies eight values of two rows with those of two columns, twice as many as
+// SDOT. Neighbouring vectors are zipped for it, of weights and of activations, and a
+// register of sums has two rows of two columns.
+
+// neonArgs: sums is memory of neonSums bytes.
+var neonArgs = []string{"quants", "scales", "x", "fields", "y", "sums", "blocks", "groups", "ldy", "cols", "width", "add"}
+
+// General registers.
+const (
+	nQuants a64.R = iota // cursor in the group's half
+	nScales              // cursor in the group's scales
+	nX                   // cursor in the panel's quants
+	nFields              // cursor in the panel's field stream
+	nOut                 // y of the pass
+	nSums
+	nBlocks // blocks or units left
+	nGroups // groups left
+	nLdy    // bytes from column to column of y
+	nStride // bytes of four values, or one field, of all columns
+	nTmp
+	nInUnit                 // blocks left of the unit
+	nUnit                   // start of the unit
+	nAt                     // an address
+	nPass                   // 0 or 32: the place of the pass's first row in a vector
+	nGroupQuants            // start of the group
+	nGroupScales            // start of the group's scales
+	nAdd                    // the argument add
+	nQuantBytes  a64.R = 19 // of a group
+	nScaleBytes  a64.R = 20
+	nHalf        a64.R = 21 // half of nPass: the place of its factors of 2 bytes
+	nByte        a64.R = 22 // a quarter: of those of a byte
+	nUnits       a64.R = 23 // of a row: blocks, or units
+)
+
+// neon emits the loop of one format for one number of columns.
+type neon struct {
+	*a64.Asm
+	f     *format
+	cols  int
+	mmla  bool
+	label string
+
+	masks map[byte]a64.V
+}
+
+// Vector registers beside the sums, which are the first 16.
+const (
+	vX      a64.V = 18 // and the next: a vector of the panel
+	vT      a64.V = 20
+	vU      a64.V = 21
+	vP      a64.V = 22
+	vQ      a64.V = 23
+	vMasks  a64.V = 24 // and the next
+	vSpare  a64.V = 26 // and the next
+	vTable  a64.V = 27
+	vD      a64.V = 28 // and the next: factors of four rows each
+	vM      a64.V = 30
+	sumsOf8       = 16
+)
+
+func neonKernel(a *a64.Asm, f *format, mmla bool) {
+	name := "sdot" + f.name
+	if mmla {
+		name = "smmla" + f.name
+	}
+	a.Function(name, fmt.Sprintf("multiplies groups of %s weights.", f.name), 0, neonArgs...)
+	for _, arg := range []struct {
+		name string
+		r    a64.R
+	}{
+		{"quants", nGroupQuants}, {"scales", nGroupScales}, {"y", nOut}, {"sums", nSums}, {"blocks", nUnits},
+		{"groups", nGroups}, {"ldy", nLdy}, {"width", nStride}, {"add", nAdd}, {"cols", nTmp},
+	} {
+		a.Arg(arg.name, arg.r)
+	}
+	a.Op("LSL $2, R%d, R%d", nLdy, nLdy)
+	a.Op("LSL $2, R%d, R%d", nStride, nStride)
+	a.Op("MOVD $%d, R%d", f.quants, nAt)
+	a.Op("MUL R%d, R%d, R%d", nAt, nUnits, nQuantBytes)
+	if f.blocks > 1 {
+		a.Op("LSR $%d, R%d, R%d", bits.TrailingZeros(uint(f.blocks)), nUnits, nUnits)
+	}
+	a.Op("MOVD $%d, R%d", f.header+f.blocks*f.scales, nAt)
+	a.Op("MUL R%d, R%d, R%d", nAt, nUnits, nScaleBytes)
+	counts := []int{8, 4, 2, 1}
+	for _, c := range counts[:3] {
+		a.Op("CMP $%d, R%d", c, nTmp)
+		a.Op("BEQ cols%d", c)
+	}
+	for i := len(counts) - 1; i >= 0; i-- {
+		c := counts[i]
+		k := &neon{Asm: a, f: f, cols: c, mmla: mmla && c == 8, label: fmt.Sprintf("cols%d", c), masks: map[byte]a64.V{}}
+		k.loop()
+	}
+}
+
+// kept reports whether the float sums are in registers.
+func (k *neon) kept() bool { return 2*k.cols*(1+k.f.parts()) <= sumsOf8 }
+
+// acc, y and first are the sums of rows 4r to 4r+3 of column c.
+func (k *neon) acc(r, c int) a64.V   { return a64.V(r*k.cols + c) }
+func (k *neon) y(r, c int) a64.V     { return a64.V((2+r)*k.cols + c) }
+func (k *neon) first(r, c int) a64.V { return a64.V((4+r)*k.cols + c) }
+
+// Where they are in memory, by their number.
+func sumAt(i int) int   { return 16 * i }
+func firstAt(i int) int { return 16 * (sumsOf8 + i) }
+
+// mask is a register with b in every byte.
+func (k *neon) mask(b byte) a64.V {
+	v, ok := k.masks[b]
+	if !ok {
+		panic(fmt.Sprintf("%s: no mask %#x", k.f.name, b))
+	}
+	return v
+}
+
+// masksOf are what the unpacker of a format needs.
+func (f *format) neonMasks() []byte {
+	switch {
+	case f.planes[0] == 8:
+		return []byte{0x80}
+	case f.planes[0] == 4 && f.odd:
+		return []byte{0x1e, 1}
+	case f.planes[0] == 1:
+		return []byte{2, 1}
+	}
+	low := map[int]byte{4: 0x0f, 2: 0x03}[f.planes[0]]
+	if f.planes[1] == 0 {
+		return []byte{low}
+	}
+	return []byte{low, map[[2]int]byte{{4, 1}: 0x10, {4, 2}: 0x30, {2, 1}: 0x04}[f.planes]}
+}
+
+func (k *neon) loop() {
+	k.Label(k.label)
+	for i, b := range k.f.neonMasks() {
+		k.masks[b] = vMasks + a64.V(i)
+		k.Bytes(k.masks[b], b)
+	}
+	if k.f.levels != nil {
+		k.levelTable()
+	}
+	k.Label(k.label + "_group")
+	k.Op("MOVD $0, R%d", nPass)
+	k.Label(k.label + "_pass")
+	k.Op("ADD R%d, R%d, R%d", nPass, nGroupQuants, nQuants)
+	k.Op("MOVD R%d, R%d", nGroupScales, nScales)
+	k.Op("LSR $1, R%d, R%d", nPass, nHalf)
+	k.Op("LSR $2, R%d, R%d", nPass, nByte)
+	k.Arg("x", nX)
+	k.Arg("fields", nFields)
+	k.Op("MOVD R%d, R%d", nUnits, nBlocks)
+	k.clear()
+	if k.f.blocks > 1 {
+		k.Label(k.label + "_unit")
+		k.Op("MOVD R%d, R%d", nScales, nUnit)
+		k.Op("ADD $%d, R%d", k.f.header, nScales)
+		k.Op("MOVD $%d, R%d", k.f.blocks, nInUnit)
+	}
+	k.Label(k.label + "_block")
+	k.block()
+	if k.f.blocks > 1 {
+		k.Op("SUBS $1, R%d, R%d", nInUnit, nInUnit)
+		k.Op("BNE %s_block", k.label)
+		k.Op("SUBS $1, R%d, R%d", nBlocks, nBlocks)
+		k.Op("BNE %s_unit", k.label)
+	} else {
+		k.Op("SUBS $1, R%d, R%d", nBlocks, nBlocks)
+		k.Op("BNE %s_block", k.label)
+	}
+	k.finish()
+	k.Op("ADD $32, R%d", nOut)
+	k.Op("EOR $32, R%d, R%d", nPass, nPass)
+	k.Op("CBNZ R%d, %s_pass", nPass, k.label)
+	k.Op("ADD R%d, R%d, R%d", nQuantBytes, nGroupQuants, nGroupQuants)
+	k.Op("ADD R%d, R%d, R%d", nScaleBytes, nGroupScales, nGroupScales)
+	k.Op("SUBS $1, R%d, R%d", nGroups, nGroups)
+	k.Op("BNE %s_group", k.label)
+	k.Op("RET")
+}
+
+// levelTable puts the format's 16 levels into vTable.
+func (k *neon) levelTable() {
+	var table [2]uint64
+	for i, v := range k.f.levels {
+		table[i/8] |= uint64(byte(v)) << (8 * (i % 8))
+	}
+	for i, v := range table {
+		k.Op("MOVD $0x%016x, R%d", v, nAt)
+		k.Op("FMOVD R%d, F%d", nAt, vSpare+a64.V(i))
+	}
+	k.ZipD1(vTable, vSpare, vTable)
+}
+
+// clear sets the float sums to zeros.
+func (k *neon) clear() {
+	if k.kept() {
+		for i := range 2 * k.cols {
+			k.Zero(k.y(0, 0) + a64.V(i))
+		}
+		return
+	}
+	k.Zero(vP)
+	for i := 0; i < 2*k.cols; i += 2 {
+		k.StorePair(vP, vP, nSums, sumAt(i))
+	}
+}
+
+// block emits one block of 32 values and advances the cursors.
+func (k *neon) block() {
+	parts := k.f.parts()
+	for h := range parts {
+		k.start(h)
+		for j := 8 / parts * h; j < 8/parts*(h+1); j++ {
+			switch {
+			case !k.mmla:
+				k.dot(j)
+			case j%2 == 1:
+				k.multiply(j - 1)
+			}
+		}
+		k.expand(h)
+		switch {
+		case k.mmla && k.f.stream == halves:
+			k.mmlaHalf(h)
+		case k.mmla:
+			k.mmlaWhole()
+		case k.f.stream == halves:
+			k.scaleHalf(h)
+		default:
+			k.scaleWhole()
+		}
+	}
+	k.Op("ADD $%d, R%d", k.f.quants, nQuants)
+	if k.f.scales > 0 {
+		k.Op("ADD $%d, R%d", k.f.scales, nScales)
+	}
+	if k.cols == 8 {
+		k.Op("ADD $256, R%d", nX)
+		k.Op("ADD $%d, R%d", 32*k.f.stream.fields(), nFields)
+		return
+	}
+	for range k.f.stream.fields() {
+		k.Op("ADD R%d, R%d", nStride, nFields)
+	}
+}
+
+// row loads four bytes of each column from r on.
+func (k *neon) row(v a64.V, r a64.R, disp int) {
+	switch k.cols {
+	case 8:
+		k.LoadPair(v, v+1, r, disp)
+	case 4:
+		k.Load(v, r, disp)
+	case 2:
+		k.Load8(v, r, disp)
+	case 1:
+		k.Load4(v, r, disp)
+	}
+}
+
+// field loads field i of the columns to v, and to the next if there are eight.
+func (k *neon) field(i int, v a64.V) {
+	if k.cols == 8 {
+		k.row(v, nFields, 32*i)
+		return
+	}
+	if i == 0 {
+		k.row(v, nFields, 0)
+		return
+	}
+	k.Op("ADD R%d, R%d, R%d", nStride, nFields, nAt)
+	if i == 2 {
+		k.Op("ADD R%d, R%d", nStride, nAt)
+	}
+	k.row(v, nAt, 0)
+}
+
+// start sets the integer sums of part h to zeros or to the corrections in a field.
+func (k *neon) start(h int) {
+	if k.f.signed || k.f.stream == affine || k.f.minimum {
+		for i := range 2 * k.cols {
+			k.Zero(a64.V(i))
+		}
+		return
+	}
+	k.field(1+h, vX)
+	shift := bits.TrailingZeros(uint(k.f.gain))
+	for i := 0; i < k.cols; i += 4 {
+		k.Shift(vX+a64.V(i/4), vX+a64.V(i/4), -shift)
+	}
+	if k.mmla {
+		for pair := range 4 {
+			k.DupD(k.sum(0, pair), vX+a64.V(pair/2), pair%2)
+			for rows := 1; rows < 4; rows++ {
+				k.Mov(k.sum(rows, pair), k.sum(0, pair))
+			}
+		}
+		return
+	}
+	for c := range k.cols {
+		k.Dup(k.acc(0, c), vX+a64.V(c/4), c%4)
+		k.Mov(k.acc(1, c), k.acc(0, c))
+	}
+}
+
+// dot adds vector j times every column.
+func (k *neon) dot(j int) {
+	const w = a64.V(16)
+	k.value(j, w, vU)
+	if k.cols == 8 {
+		k.row(vX, nX, 32*j)
+	} else {
+		k.row(vX, nX, 0)
+		k.Op("ADD R%d, R%d", nStride, nX)
+	}
+	for c := range k.cols {
+		for r := range 2 {
+			k.Dot(k.acc(r, c), w+a64.V(r), vX+a64.V(c/4), c%4)
+		}
+	}
+}
+
+// value unpacks vector j of the eight rows to v and the next.
+func (k *neon) value(j int, v, u a64.V) {
+	switch planes := k.f.planes; {
+	case planes[0] == 8:
+		k.quant(j, v)
+		for r := range a64.V(2) {
+			k.Eor(v+r, v+r, k.mask(0x80))
+		}
+	case planes[0] == 4 && k.f.odd:
+		k.plane(j%4, 1-4*(j/4), 0x1e, v)
+	case planes[0] == 4:
+		k.plane(j%4, -4*(j/4), 0x0f, v)
+	case planes[0] == 2:
+		k.plane(j/4, -2*(j%4), 0x03, v)
+	case planes[0] == 1: // odd
+		k.plane(0, 1-j, 0x02, v)
+	}
+	second := func(i, n int, mask byte) {
+		k.LoadPair(u, u+1, nQuants, 64*i)
+		for r := range a64.V(2) {
+			k.ShiftBytes(u+r, u+r, n)
+			k.And(u+r, u+r, k.mask(mask))
+			k.Orr(v+r, v+r, u+r)
+		}
+	}
+	switch planes := k.f.planes; {
+	case planes == [2]int{4, 1}:
+		second(4, 4-j, 0x10)
+	case planes == [2]int{4, 2}:
+		second(4+j/4, 4-2*(j%4), 0x30)
+	case planes == [2]int{2, 1}:
+		second(2, 2-j, 0x04)
+	}
+	for r := range a64.V(2) {
+		if k.f.odd {
+			k.Orr(v+r, v+r, k.mask(1))
+		}
+		if k.f.levels != nil {
+			k.Table(v+r, vTable, v+r)
+		}
+	}
+}
+
+// plane is v = (vector i << n) & mask of each byte; n may be negative.
+func (k *neon) plane(i, n int, mask byte, v a64.V) {
+	k.quant(i, v)
+	for r := range a64.V(2) {
+		k.ShiftBytes(v+r, v+r, n)
+		if byte(0xff)>>max(-n, 0) != mask {
+			k.And(v+r, v+r, k.mask(mask))
+		}
+	}
+}
+
+// quant loads the pass's half of vector i of the quants.
+func (k *neon) quant(i int, v a64.V) { k.LoadPair(v, v+1, nQuants, 64*i) }
+
+// half loads eight float16 factors that lie disp bytes from r, as floats.
+func (k *neon) half(r a64.R, disp int, to a64.V) {
+	k.Op("ADD R%d, R%d, R%d", nHalf, r, nAt)
+	k.Load(to+1, nAt, disp)
+	k.Halves(to, to+1, false)
+	k.Halves(to+1, to+1, true)
+}
+
+// bytes loads entry i of the block's byte scales: as signed or unsigned dwords, or
+// the low or the high nibbles.
+func (k *neon) bytes(i int, signed bool, nibble int, to a64.V) {
+	const low, high = 1, 2
+	k.Op("ADD R%d, R%d, R%d", nByte, nScales, nAt)
+	k.Load8(to, nAt, 16*i)
+	switch nibble {
+	case low:
+		k.ShiftBytes(to, to, 4)
+		k.ShiftBytes(to, to, -4)
+	case high:
+		k.ShiftBytes(to, to, -4)
+	}
+	if signed {
+		k.SignedBytes(to, to)
+		k.SignedWords(to+1, to, true)
+		k.SignedWords(to, to, false)
+		return
+	}
+	k.UnsignedBytes(to, to)
+	k.UnsignedWords(to+1, to, true)
+	k.UnsignedWords(to, to, false)
+}
+
+// float makes floats of the dwords of two registers, times v if it is not 0.
+func (k *neon) float(to a64.V, factor float32) {
+	for r := range a64.V(2) {
+		k.Float(to+r, to+r)
+	}
+	if factor != 0 && factor != 1 {
+		k.Constant(vQ, nAt, math.Float32bits(factor))
+		for r := range a64.V(2) {
+			k.Fmul(to+r, to+r, vQ)
+		}
+	}
+}
+
+// times multiplies two registers by two others.
+func (k *neon) times(to, by a64.V) {
+	for r := range a64.V(2) {
+		k.Fmul(to+r, to+r, by+r)
+	}
+}
+
+// expand leaves what multiplies the integer sums of part h in vD and the next, and
+// the minima, if the format has any for whole blocks, in vM and the next.
+func (k *neon) expand(h int) {
+	switch {
+	case k.f.exponent:
+		k.bytes(0, false, 0, vD)
+		for r := range a64.V(2) {
+			k.Shift(vD+r, vD+r, 23)
+		}
+	case k.f.blocks == 1:
+		k.half(nScales, 0, vD)
+	case k.f.scales == 0:
+		k.half(nUnit, 0, vD)
+	default:
+		switch {
+		case k.f.nibbles:
+			k.bytes(0, false, 1+h, vD)
+		case k.f.stream == affine:
+			k.bytes(0, false, 0, vD)
+		case k.f.minimum:
+			k.bytes(h, false, 1, vD)
+		default:
+			k.bytes(h, true, 0, vD)
+		}
+		k.float(vD, 1)
+		if k.f.nibbles {
+			k.Constant(vQ, nAt, math.Float32bits(0.5))
+			for r := range a64.V(2) {
+				k.Fadd(vD+r, vD+r, vQ)
+			}
+		}
+		k.half(nUnit, 0, vT)
+		if k.f.divide > 0 {
+			k.Constant(vQ, nAt, math.Float32bits(1/float32(k.f.divide)))
+			for r := range a64.V(2) {
+				k.Fmul(vT+r, vT+r, vQ)
+			}
+		}
+		k.times(vD, vT)
+	}
+	switch {
+	case k.f.stream != affine:
+	case k.f.blocks == 1:
+		k.half(nScales, 32, vM)
+	default:
+		k.bytes(1, false, 0, vM)
+		k.float(vM, 1)
+		k.half(nUnit, 32, vT)
+		k.times(vM, vT)
+	}
+}
+
+// load and save are the way of a float sum between its place and a register: it is
+// there already if sums are kept.
+func (k *neon) load(kept a64.V, at int, to a64.V) a64.V {
+	if k.kept() {
+		return kept
+	}
+	k.Load(to, nSums, at)
+	return to
+}
+
+func (k *neon) save(v a64.V, at int) {
+	if !k.kept() {
+		k.Store(v, nSums, at)
+	}
+}
+
+// scaleWhole is y = fma(acc, d·dx, y) and, if affine, y = fma(±m, dx·sum, y).
+func (k *neon) scaleWhole() {
+	k.field(0, vX)
+	if k.f.stream == affine {
+		k.field(1, vT)
+	}
+	for c := range k.cols {
+		for r := range 2 {
+			acc, part, lane, number := k.acc(r, c), a64.V(c/4), c%4, r*k.cols+c
+			k.Float(acc, acc)
+			k.FmulBy(vP, vD+a64.V(r), vX+part, lane)
+			y := k.load(k.y(r, c), sumAt(number), vQ)
+			k.Fmla(y, acc, vP)
+			switch {
+			case k.f.stream == affine && k.f.minimum:
+				k.FmlsBy(y, vM+a64.V(r), vT+part, lane)
+			case k.f.stream == affine:
+				k.FmlaBy(y, vM+a64.V(r), vT+part, lane)
+			}
+			k.save(y, sumAt(number))
+		}
+	}
+}
+
+// scaleHalf is t = acc·d0, and for the second half t = fma(acc, d1, t), then Q2_K's
+// minima, and y = fma(t, dx, y).
+func (k *neon) scaleHalf(h int) {
+	const m1 = a64.V(16)
+	if h == 1 {
+		if k.f.minimum {
+			k.minima(0, vM)
+			k.minima(1, m1)
+			k.corrections()
+		}
+		k.field(0, vX)
+	}
+	for c := range k.cols {
+		for r := range 2 {
+			acc, row, part, lane, number := k.acc(r, c), a64.V(r), a64.V(c/4), c%4, r*k.cols+c
+			k.Float(acc, acc)
+			if h == 0 {
+				t := vP
+				if k.kept() {
+					t = k.first(r, c)
+				}
+				k.Fmul(t, acc, vD+row)
+				k.save(t, firstAt(number))
+				continue
+			}
+			t := k.load(k.first(r, c), firstAt(number), vP)
+			k.Fmla(t, acc, vD+row)
+			if k.f.minimum {
+				k.FmlaBy(t, vM+row, vT+part, lane)
+				k.FmlaBy(t, m1+row, vMasks+1+part, lane)
+			}
+			y := k.load(k.y(r, c), sumAt(number), vQ)
+			k.FmlaBy(y, t, vX+part, lane)
+			k.save(y, sumAt(number))
+		}
+	}
+}
+
+// minima are dmin/128 times the high nibbles of the block's scales of part h.
+func (k *neon) minima(h int, to a64.V) {
+	k.bytes(h, false, 2, to)
+	k.float(to, 1)
+	k.half(nUnit, 32, vT)
+	k.times(to, vT)
+	k.Constant(vQ, nAt, math.Float32bits(1./128))
+	for r := range a64.V(2) {
+		k.Fmul(to+r, to+r, vQ)
+	}
+}
+
+// corrections loads the fields with the sums of either half, as floats, to vT and the
+// registers behind the only mask.
+func (k *neon) corrections() {
+	for h, v := range []a64.V{vT, vMasks + 1} {
+		k.field(1+h, v)
+		for i := 0; i < k.cols; i += 4 {
+			k.Float(v+a64.V(i/4), v+a64.V(i/4))
+		}
+	}
+}
+
+// finish writes the float sums of a pass to y, or adds them.
+func (k *neon) finish() {
+	k.Op("MOVD R%d, R%d", nOut, nTmp)
+	plain := k.label + "_plain"
+	write := func(add bool) {
+		for c := 0; c < k.cols; c++ {
+			for r := range 2 {
+				var y a64.V
+				if k.mmla {
+					y = k.unzip(r, c, vX+a64.V(r))
+				} else {
+					y = k.load(k.y(r, c), sumAt(r*k.cols+c), vX+a64.V(r))
+				}
+				if add {
+					k.Load(vP, nTmp, 16*r)
+					k.Fadd(y, y, vP)
+				}
+				k.Store(y, nTmp, 16*r)
+			}
+			if c < k.cols-1 {
+				k.Op("ADD R%d, R%d", nLdy, nTmp)
+			}
+		}
+	}
+	k.Op("CBZ R%d, %s", nAdd, plain)
+	write(true)
+	k.Op("B %s_written", k.label)
+	k.Label(plain)
+	write(false)
+	k.Label(k.label + "_written")
+}
