@@ -74,7 +74,7 @@ race:
 # Under emulation a test takes some 30 times as long: those of every character and of long texts are left to native machines.
 ARM64_PACKAGES := quant gguf kernel nn sched sample tokenizer
 ARM64_SKIP := WithoutAccent|Linear|Partition
-ARM64_TIERS := Flagship|Tiers|Mul|Quantize
+ARM64_TIERS := Flagship|Tiers|Mul|Quantize|Elementwise|Norms|Silu|Gelu|Swiglu|Rope|Exp|Dot|Attend|Store
 QEMU ?= qemu-aarch64-static
 
 test-arm64: ## the packages that compute, as arm64 processors with SMMLA and with SDOT only run them (about 5 minutes)

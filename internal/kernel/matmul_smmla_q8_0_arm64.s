@@ -539,14 +539,15 @@ cols8_pass:
 	MOVD fields+24(FP), R3
 	MOVD R23, R6
 	WORD $0x4f000416 // movi v22.4s, #0
-	WORD $0xad0058b6 // stp q22, q22, [x5, #0]
-	WORD $0xad0158b6 // stp q22, q22, [x5, #32]
-	WORD $0xad0258b6 // stp q22, q22, [x5, #64]
-	WORD $0xad0358b6 // stp q22, q22, [x5, #96]
-	WORD $0xad0458b6 // stp q22, q22, [x5, #128]
-	WORD $0xad0558b6 // stp q22, q22, [x5, #160]
-	WORD $0xad0658b6 // stp q22, q22, [x5, #192]
-	WORD $0xad0758b6 // stp q22, q22, [x5, #224]
+	WORD $0x4f000417 // movi v23.4s, #0
+	WORD $0xad005cb6 // stp q22, q23, [x5, #0]
+	WORD $0xad015cb6 // stp q22, q23, [x5, #32]
+	WORD $0xad025cb6 // stp q22, q23, [x5, #64]
+	WORD $0xad035cb6 // stp q22, q23, [x5, #96]
+	WORD $0xad045cb6 // stp q22, q23, [x5, #128]
+	WORD $0xad055cb6 // stp q22, q23, [x5, #160]
+	WORD $0xad065cb6 // stp q22, q23, [x5, #192]
+	WORD $0xad075cb6 // stp q22, q23, [x5, #224]
 
 cols8_block:
 	WORD $0x4f000400 // movi v0.4s, #0

@@ -17,8 +17,8 @@ type (
 // Asm collects the text of a file.
 type Asm struct {
 	text   strings.Builder
-	offset int // of the next argument
-	args   map[string]int
+	args   map[string]int // their places
+	result int            // its place
 }
 
 // New begins a file.
@@ -31,14 +31,48 @@ func New() *Asm {
 // String is the file.
 func (a *Asm) String() string { return a.text.String() }
 
-// Function begins a function without a frame, whose arguments of 8 bytes each have
-// these names, and whose results are size bytes.
-func (a *Asm) Function(name, doc string, size int, args ...string) {
-	a.args = map[string]int{}
-	for i, arg := range args {
-		a.args[arg] = 8 * i
+// Function begins a function without a frame and without a result. Its arguments have
+// 8 bytes each, or 4 if their names begin with Float.
+func (a *Asm) Function(name, doc string, args ...string) { a.function(name, doc, 0, args) }
+
+// FloatFunction begins one whose result is a float32.
+func (a *Asm) FloatFunction(name, doc string, args ...string) { a.function(name, doc, 4, args) }
+
+// Float marks an argument as a float32.
+const Float = "float "
+
+func (a *Asm) function(name, doc string, result int, args []string) {
+	a.args, a.result = map[string]int{}, 0
+	for _, arg := range args {
+		size := 8
+		if rest, isFloat := strings.CutPrefix(arg, Float); isFloat {
+			arg, size = rest, 4
+		} else {
+			a.result = (a.result + 7) &^ 7
+		}
+		a.args[arg] = a.result
+		a.result += size
 	}
-	fmt.Fprintf(&a.text, "\n// %s %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", name, doc, name, 8*len(args)+size)
+	if result > 0 {
+		a.result = (a.result + 7) &^ 7
+	}
+	fmt.Fprintf(&a.text, "\n// %s %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", name, doc, name, a.result+result)
+}
+
+// FloatArg loads a float32 argument into all lanes.
+func (a *Asm) FloatArg(name string, v V) {
+	at, known := a.args[name]
+	if !known {
+		panic("no argument " + name)
+	}
+	a.Op("FMOVS %s+%d(FP), F%d", name, at, v)
+	a.Dup(v, v, 0)
+}
+
+// Return stores the first lane as the result and returns.
+func (a *Asm) Return(v V) {
+	a.Op("FMOVS F%d, ret+%d(FP)", v, a.result)
+	a.Op("RET")
 }
 
 // Op writes an instruction of Go's assembler.
@@ -60,21 +94,28 @@ func (a *Asm) word(code uint32, format string, args ...any) {
 	fmt.Fprintf(&a.text, "\tWORD $0x%08x // %s\n", code, fmt.Sprintf(format, args...))
 }
 
-// three is an instruction with two sources in a form such as "4s".
-func (a *Asm) three(code uint32, name, form string, d, n, m V) {
-	a.word(code|uint32(m)<<16|uint32(n)<<5|uint32(d), "%s v%d.%s, v%d.%s, v%d.%s", name, d, form, n, form, m, form)
+// op is an instruction: its bits without the registers, its name, and the form of its
+// registers, such as "4s".
+type op struct {
+	code       uint32
+	name, form string
 }
 
-func (a *Asm) two(code uint32, name, to, from string, d, n V) {
-	a.word(code|uint32(n)<<5|uint32(d), "%s v%d.%s, v%d.%s", name, d, to, n, from)
+// three is an instruction with two sources.
+func (a *Asm) three(o op, d, n, m V) {
+	a.word(o.code|uint32(m)<<16|uint32(n)<<5|uint32(d), "%s v%d.%s, v%d.%s, v%d.%s", o.name, d, o.form, n, o.form, m, o.form)
+}
+
+// two is one with a source in another form.
+func (a *Asm) two(o op, from string, d, n V) {
+	a.word(o.code|uint32(n)<<5|uint32(d), "%s v%d.%s, v%d.%s", o.name, d, o.form, n, from)
 }
 
 // Bits.
 
-func (a *Asm) And(d, n, m V) { a.three(0x4e201c00, "and", "16b", d, n, m) }
-func (a *Asm) Orr(d, n, m V) { a.three(0x4ea01c00, "orr", "16b", d, n, m) }
-func (a *Asm) Eor(d, n, m V) { a.three(0x6e201c00, "eor", "16b", d, n, m) }
-func (a *Asm) Bif(d, n, m V) { a.three(0x6ee01c00, "bif", "16b", d, n, m) }
+func (a *Asm) And(d, n, m V) { a.three(op{0x4e201c00, "and", "16b"}, d, n, m) }
+func (a *Asm) Orr(d, n, m V) { a.three(op{0x4ea01c00, "orr", "16b"}, d, n, m) }
+func (a *Asm) Eor(d, n, m V) { a.three(op{0x6e201c00, "eor", "16b"}, d, n, m) }
 
 // Mov copies a register.
 func (a *Asm) Mov(d, n V) { a.Orr(d, n, n) }
@@ -109,11 +150,6 @@ func (a *Asm) Shift(d, s V, n int) {
 	}
 }
 
-// ShiftRightUnsigned shifts dwords.
-func (a *Asm) ShiftRightUnsigned(d, s V, n int) {
-	a.word(0x6f000400|uint32(64-n)<<16|uint32(s)<<5|uint32(d), "ushr v%d.4s, v%d.4s, #%d", d, s, n)
-}
-
 // Table looks the bytes of index up.
 func (a *Asm) Table(d, table, index V) {
 	a.word(0x4e000000|uint32(index)<<16|uint32(table)<<5|uint32(d), "tbl v%d.16b, { v%d.16b }, v%d.16b", d, table, index)
@@ -121,12 +157,11 @@ func (a *Asm) Table(d, table, index V) {
 
 // Order of elements.
 
-func (a *Asm) Zip1(d, n, m V)  { a.three(0x4e803800, "zip1", "4s", d, n, m) }
-func (a *Asm) Zip2(d, n, m V)  { a.three(0x4e807800, "zip2", "4s", d, n, m) }
-func (a *Asm) Uzp1(d, n, m V)  { a.three(0x4e801800, "uzp1", "4s", d, n, m) }
-func (a *Asm) Uzp2(d, n, m V)  { a.three(0x4e805800, "uzp2", "4s", d, n, m) }
-func (a *Asm) ZipD1(d, n, m V) { a.three(0x4ec03800, "zip1", "2d", d, n, m) }
-func (a *Asm) ZipD2(d, n, m V) { a.three(0x4ec07800, "zip2", "2d", d, n, m) }
+func (a *Asm) Zip1(d, n, m V)  { a.three(op{0x4e803800, "zip1", "4s"}, d, n, m) }
+func (a *Asm) Zip2(d, n, m V)  { a.three(op{0x4e807800, "zip2", "4s"}, d, n, m) }
+func (a *Asm) Uzp1(d, n, m V)  { a.three(op{0x4e801800, "uzp1", "4s"}, d, n, m) }
+func (a *Asm) Uzp2(d, n, m V)  { a.three(op{0x4e805800, "uzp2", "4s"}, d, n, m) }
+func (a *Asm) ZipD1(d, n, m V) { a.three(op{0x4ec03800, "zip1", "2d"}, d, n, m) }
 
 // Dup repeats a dword, DupD a qword, of a register.
 func (a *Asm) Dup(d, n V, i int) {
@@ -142,10 +177,9 @@ func (a *Asm) DupR(d V, r R) { a.word(0x4e040c00|uint32(r)<<5|uint32(d), "dup v%
 
 // Integers.
 
-func (a *Asm) Add(d, n, m V)  { a.three(0x4ea08400, "add", "4s", d, n, m) }
-func (a *Asm) Sub(d, n, m V)  { a.three(0x6ea08400, "sub", "4s", d, n, m) }
-func (a *Asm) Umax(d, n, m V) { a.three(0x6ea06400, "umax", "4s", d, n, m) }
-func (a *Asm) Addp(d, n, m V) { a.three(0x4ea0bc00, "addp", "4s", d, n, m) }
+func (a *Asm) Add(d, n, m V)  { a.three(op{0x4ea08400, "add", "4s"}, d, n, m) }
+func (a *Asm) Sub(d, n, m V)  { a.three(op{0x6ea08400, "sub", "4s"}, d, n, m) }
+func (a *Asm) Umax(d, n, m V) { a.three(op{0x6ea06400, "umax", "4s"}, d, n, m) }
 
 // UmaxAcross and AddAcross leave the maximum or the sum of the dwords in the first.
 func (a *Asm) UmaxAcross(d, n V) {
@@ -199,97 +233,85 @@ func (a *Asm) UnsignedWords(d, n V, upper bool) {
 // Narrow makes words of the dwords of n, in the lower or the upper half of d.
 func (a *Asm) Narrow(d, n V, upper bool) {
 	if upper {
-		a.two(0x4e612800, "xtn2", "8h", "4s", d, n)
+		a.two(op{0x4e612800, "xtn2", "8h"}, "4s", d, n)
 		return
 	}
-	a.two(0x0e612800, "xtn", "4h", "4s", d, n)
+	a.two(op{0x0e612800, "xtn", "4h"}, "4s", d, n)
 }
 
 // NarrowWords makes bytes of words.
 func (a *Asm) NarrowWords(d, n V, upper bool) {
 	if upper {
-		a.two(0x4e212800, "xtn2", "16b", "8h", d, n)
+		a.two(op{0x4e212800, "xtn2", "16b"}, "8h", d, n)
 		return
 	}
-	a.two(0x0e212800, "xtn", "8b", "8h", d, n)
+	a.two(op{0x0e212800, "xtn", "8b"}, "8h", d, n)
 }
 
 // Floats.
 
-func (a *Asm) Fadd(d, n, m V)  { a.three(0x4e20d400, "fadd", "4s", d, n, m) }
-func (a *Asm) Fsub(d, n, m V)  { a.three(0x4ea0d400, "fsub", "4s", d, n, m) }
-func (a *Asm) Fmul(d, n, m V)  { a.three(0x6e20dc00, "fmul", "4s", d, n, m) }
-func (a *Asm) Fdiv(d, n, m V)  { a.three(0x6e20fc00, "fdiv", "4s", d, n, m) }
-func (a *Asm) Fmla(d, n, m V)  { a.three(0x4e20cc00, "fmla", "4s", d, n, m) }
-func (a *Asm) Fmls(d, n, m V)  { a.three(0x4ea0cc00, "fmls", "4s", d, n, m) }
-func (a *Asm) Fmax(d, n, m V)  { a.three(0x4e20f400, "fmax", "4s", d, n, m) }
-func (a *Asm) Fmin(d, n, m V)  { a.three(0x4ea0f400, "fmin", "4s", d, n, m) }
-func (a *Asm) Faddp(d, n, m V) { a.three(0x6e20d400, "faddp", "4s", d, n, m) }
-func (a *Asm) Fcmge(d, n, m V) { a.three(0x6e20e400, "fcmge", "4s", d, n, m) }
+func (a *Asm) Fadd(d, n, m V)  { a.three(op{0x4e20d400, "fadd", "4s"}, d, n, m) }
+func (a *Asm) Fsub(d, n, m V)  { a.three(op{0x4ea0d400, "fsub", "4s"}, d, n, m) }
+func (a *Asm) Fmul(d, n, m V)  { a.three(op{0x6e20dc00, "fmul", "4s"}, d, n, m) }
+func (a *Asm) Fdiv(d, n, m V)  { a.three(op{0x6e20fc00, "fdiv", "4s"}, d, n, m) }
+func (a *Asm) Fmla(d, n, m V)  { a.three(op{0x4e20cc00, "fmla", "4s"}, d, n, m) }
+func (a *Asm) Fmls(d, n, m V)  { a.three(op{0x4ea0cc00, "fmls", "4s"}, d, n, m) }
+func (a *Asm) Fmax(d, n, m V)  { a.three(op{0x4e20f400, "fmax", "4s"}, d, n, m) }
+func (a *Asm) Fmin(d, n, m V)  { a.three(op{0x4ea0f400, "fmin", "4s"}, d, n, m) }
+func (a *Asm) Faddp(d, n, m V) { a.three(op{0x6e20d400, "faddp", "4s"}, d, n, m) }
+func (a *Asm) Fcmge(d, n, m V) { a.three(op{0x6e20e400, "fcmge", "4s"}, d, n, m) }
 
 // MaxNumber is Fmax that takes a number over a NaN.
-func (a *Asm) MaxNumber(d, n, m V) { a.three(0x4e20c400, "fmaxnm", "4s", d, n, m) }
+func (a *Asm) MaxNumber(d, n, m V) { a.three(op{0x4e20c400, "fmaxnm", "4s"}, d, n, m) }
 
-func (a *Asm) Fneg(d, n V)   { a.two(0x6ea0f800, "fneg", "4s", "4s", d, n) }
-func (a *Asm) Fabs(d, n V)   { a.two(0x4ea0f800, "fabs", "4s", "4s", d, n) }
-func (a *Asm) Floor(d, n V)  { a.two(0x4e219800, "frintm", "4s", "4s", d, n) }
-func (a *Asm) Float(d, n V)  { a.two(0x4e21d800, "scvtf", "4s", "4s", d, n) }
-func (a *Asm) ToInt(d, n V)  { a.two(0x4e21a800, "fcvtns", "4s", "4s", d, n) } // to even
-func (a *Asm) Swap64(d, n V) { a.two(0x4ea00800, "rev64", "4s", "4s", d, n) }
+func (a *Asm) Fneg(d, n V)  { a.two(op{0x6ea0f800, "fneg", "4s"}, "4s", d, n) }
+func (a *Asm) Fabs(d, n V)  { a.two(op{0x4ea0f800, "fabs", "4s"}, "4s", d, n) }
+func (a *Asm) Floor(d, n V) { a.two(op{0x4e219800, "frintm", "4s"}, "4s", d, n) }
+func (a *Asm) Float(d, n V) { a.two(op{0x4e21d800, "scvtf", "4s"}, "4s", d, n) }
+func (a *Asm) ToInt(d, n V) { a.two(op{0x4e21a800, "fcvtns", "4s"}, "4s", d, n) } // to even
 
 // Halves makes floats of four halves, the lower or the upper of n.
 func (a *Asm) Halves(d, n V, upper bool) {
 	if upper {
-		a.two(0x4e217800, "fcvtl2", "4s", "8h", d, n)
+		a.two(op{0x4e217800, "fcvtl2", "4s"}, "8h", d, n)
 		return
 	}
-	a.two(0x0e217800, "fcvtl", "4s", "4h", d, n)
+	a.two(op{0x0e217800, "fcvtl", "4s"}, "4h", d, n)
 }
 
-// ToHalves is the inverse.
-func (a *Asm) ToHalves(d, n V, upper bool) {
-	if upper {
-		a.two(0x4e216800, "fcvtn2", "8h", "4s", d, n)
-		return
-	}
-	a.two(0x0e216800, "fcvtn", "4h", "4s", d, n)
-}
-
-func (a *Asm) element(code uint32, name string, d, n, m V, i int) {
-	a.word(code|uint32(i&1)<<21|uint32(m)<<16|uint32(i>>1)<<11|uint32(n)<<5|uint32(d), "%s v%d.4s, v%d.4s, v%d.s[%d]", name, d, n, m, i)
+func (a *Asm) element(o op, d, n, m V, i int) {
+	a.word(o.code|uint32(i&1)<<21|uint32(m)<<16|uint32(i>>1)<<11|uint32(n)<<5|uint32(d), "%s v%d.4s, v%d.4s, v%d.s[%d]", o.name, d, n, m, i)
 }
 
 // By dword i of m.
-func (a *Asm) FmulBy(d, n, m V, i int) { a.element(0x4f809000, "fmul", d, n, m, i) }
-func (a *Asm) FmlaBy(d, n, m V, i int) { a.element(0x4f801000, "fmla", d, n, m, i) }
-func (a *Asm) FmlsBy(d, n, m V, i int) { a.element(0x4f805000, "fmls", d, n, m, i) }
+func (a *Asm) FmulBy(d, n, m V, i int) { a.element(op{0x4f809000, "fmul", ""}, d, n, m, i) }
+func (a *Asm) FmlaBy(d, n, m V, i int) { a.element(op{0x4f801000, "fmla", ""}, d, n, m, i) }
+func (a *Asm) FmlsBy(d, n, m V, i int) { a.element(op{0x4f805000, "fmls", ""}, d, n, m, i) }
 
 // Memory. Displacements are multiples of the size.
 
-func (a *Asm) memory(code uint32, name string, size, disp int, v V, r R) {
+func (a *Asm) memory(o op, size int, v V, r R, disp int) {
 	if disp%size != 0 || disp < 0 || disp/size > 4095 {
-		panic(fmt.Sprintf("%s: displacement %d", name, disp))
+		panic(fmt.Sprintf("%s: displacement %d", o.name, disp))
 	}
-	letter := map[int]string{4: "s", 8: "d", 16: "q"}[size]
-	a.word(code|uint32(disp/size)<<10|uint32(r)<<5|uint32(v), "%s %s%d, [x%d, #%d]", name, letter, v, r, disp)
+	a.word(o.code|uint32(disp/size)<<10|uint32(r)<<5|uint32(v), "%s %s%d, [x%d, #%d]", o.name, o.form, v, r, disp)
 }
 
-func (a *Asm) Load(v V, r R, disp int)   { a.memory(0x3dc00000, "ldr", 16, disp, v, r) }
-func (a *Asm) Load8(v V, r R, disp int)  { a.memory(0xfd400000, "ldr", 8, disp, v, r) }
-func (a *Asm) Load4(v V, r R, disp int)  { a.memory(0xbd400000, "ldr", 4, disp, v, r) }
-func (a *Asm) Store(v V, r R, disp int)  { a.memory(0x3d800000, "str", 16, disp, v, r) }
-func (a *Asm) Store8(v V, r R, disp int) { a.memory(0xfd000000, "str", 8, disp, v, r) }
-func (a *Asm) Store4(v V, r R, disp int) { a.memory(0xbd000000, "str", 4, disp, v, r) }
+func (a *Asm) Load(v V, r R, disp int)  { a.memory(op{0x3dc00000, "ldr", "q"}, 16, v, r, disp) }
+func (a *Asm) Load8(v V, r R, disp int) { a.memory(op{0xfd400000, "ldr", "d"}, 8, v, r, disp) }
+func (a *Asm) Load4(v V, r R, disp int) { a.memory(op{0xbd400000, "ldr", "s"}, 4, v, r, disp) }
+func (a *Asm) Store(v V, r R, disp int) { a.memory(op{0x3d800000, "str", "q"}, 16, v, r, disp) }
 
-func (a *Asm) pair(code uint32, name string, v, w V, r R, disp int) {
+// pair has v and the next register.
+func (a *Asm) pair(o op, v V, r R, disp int) {
 	if disp%16 != 0 || disp < -1024 || disp > 1008 {
-		panic(fmt.Sprintf("%s: displacement %d", name, disp))
+		panic(fmt.Sprintf("%s: displacement %d", o.name, disp))
 	}
-	a.word(code|uint32(disp/16)&127<<15|uint32(w)<<10|uint32(r)<<5|uint32(v), "%s q%d, q%d, [x%d, #%d]", name, v, w, r, disp)
+	a.word(o.code|uint32(disp/16)&127<<15|uint32(v+1)<<10|uint32(r)<<5|uint32(v), "%s q%d, q%d, [x%d, #%d]", o.name, v, v+1, r, disp)
 }
 
-func (a *Asm) LoadPair(v, w V, r R, disp int)  { a.pair(0xad400000, "ldp", v, w, r, disp) }
-func (a *Asm) StorePair(v, w V, r R, disp int) { a.pair(0xad000000, "stp", v, w, r, disp) }
+func (a *Asm) LoadPair(v V, r R, disp int)  { a.pair(op{0xad400000, "ldp", "q"}, v, r, disp) }
+func (a *Asm) StorePair(v V, r R, disp int) { a.pair(op{0xad000000, "stp", "q"}, v, r, disp) }
 
 // Repeat loads a dword into all lanes.
 func (a *Asm) Repeat(v V, r R) {
@@ -305,4 +327,14 @@ func (a *Asm) Constant(v V, r R, bits uint32) {
 // StoreLane stores dword i and moves r on by step.
 func (a *Asm) StoreLane(v V, i int, r, step R) {
 	a.word(0x0d808000|uint32(i>>1)<<30|uint32(step)<<16|uint32(i&1)<<12|uint32(r)<<5|uint32(v), "st1 { v%d.s }[%d], [x%d], x%d", v, i, r, step)
+}
+
+// PeakAcross leaves the largest of n in the first lane, or a NaN.
+func (a *Asm) PeakAcross(d, n V) {
+	a.word(0x6e30f800|uint32(n)<<5|uint32(d), "fmaxv s%d, v%d.4s", d, n)
+}
+
+// MaxAcross leaves the largest number of n in the first lane.
+func (a *Asm) MaxAcross(d, n V) {
+	a.word(0x6e30c800|uint32(n)<<5|uint32(d), "fmaxnmv s%d, v%d.4s", d, n)
 }

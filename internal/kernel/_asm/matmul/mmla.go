@@ -21,8 +21,8 @@ func (k *neon) multiply(j int) {
 		k.Zip1(z+2*r, w+r, w+2+r)
 		k.Zip2(z+2*r+1, w+r, w+2+r)
 	}
-	k.LoadPair(w, w+1, nX, 32*j)
-	k.LoadPair(w+2, w+3, nX, 32*j+32)
+	k.LoadPair(w, nX, 32*j)
+	k.LoadPair(w+2, nX, 32*j+32)
 	for pair := range 4 {
 		x, from := vD+a64.V(pair%2), w+a64.V(pair/2)
 		if pair%2 == 0 {

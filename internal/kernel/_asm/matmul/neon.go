@@ -79,7 +79,7 @@ func neonKernel(a *a64.Asm, f *format, mmla bool) {
 	if mmla {
 		name = "smmla" + f.name
 	}
-	a.Function(name, fmt.Sprintf("multiplies groups of %s weights.", f.name), 0, neonArgs...)
+	a.Function(name, fmt.Sprintf("multiplies groups of %s weights.", f.name), neonArgs...)
 	for _, arg := range []struct {
 		name string
 		r    a64.R
@@ -218,8 +218,9 @@ func (k *neon) clear() {
 		return
 	}
 	k.Zero(vP)
+	k.Zero(vP + 1)
 	for i := 0; i < 2*k.cols; i += 2 {
-		k.StorePair(vP, vP, nSums, sumAt(i))
+		k.StorePair(vP, nSums, sumAt(i))
 	}
 }
 
@@ -266,7 +267,7 @@ func (k *neon) block() {
 func (k *neon) row(v a64.V, r a64.R, disp int) {
 	switch k.cols {
 	case 8:
-		k.LoadPair(v, v+1, r, disp)
+		k.LoadPair(v, r, disp)
 	case 4:
 		k.Load(v, r, disp)
 	case 2:
@@ -356,7 +357,7 @@ func (k *neon) value(j int, v, u a64.V) {
 		k.plane(0, 1-j, 0x02, v)
 	}
 	second := func(i, n int, mask byte) {
-		k.LoadPair(u, u+1, nQuants, 64*i)
+		k.LoadPair(u, nQuants, 64*i)
 		for r := range a64.V(2) {
 			k.ShiftBytes(u+r, u+r, n)
 			k.And(u+r, u+r, k.mask(mask))
@@ -393,7 +394,7 @@ func (k *neon) plane(i, n int, mask byte, v a64.V) {
 }
 
 // quant loads the pass's half of vector i of the quants.
-func (k *neon) quant(i int, v a64.V) { k.LoadPair(v, v+1, nQuants, 64*i) }
+func (k *neon) quant(i int, v a64.V) { k.LoadPair(v, nQuants, 64*i) }
 
 // half loads eight float16 factors that lie disp bytes from r, as floats.
 func (k *neon) half(r a64.R, disp int, to a64.V) {

@@ -12,7 +12,7 @@ func armCeilings(a *a64.Asm) {
 	const perRound, sums = 24, 24
 	const rounds, p, part a64.R = 0, 0, 1
 	for _, name := range []string{"SDOT", "SMMLA"} {
-		a.Function("ceilingDot"+name, fmt.Sprintf("does %d products of 16 or 2·16 bytes a round.", perRound), 0, "rounds")
+		a.Function("ceilingDot"+name, fmt.Sprintf("does %d products of 16 or 2·16 bytes a round.", perRound), "rounds")
 		a.Arg("rounds", rounds)
 		for i := range a64.V(sums + 1) {
 			a.Zero(i)
@@ -35,7 +35,7 @@ func armCeilings(a *a64.Asm) {
 			if ahead {
 				name += "Ahead"
 			}
-			a.Function(name+"NEON", fmt.Sprintf("loads part bytes of %d streams; part is a multiple of 256.", streams), 0, "p", "part")
+			a.Function(name+"NEON", fmt.Sprintf("loads part bytes of %d streams; part is a multiple of 256.", streams), "p", "part")
 			a.Arg("p", p)
 			a.Arg("part", part)
 			for i := 1; i < streams; i++ {
@@ -48,7 +48,7 @@ func armCeilings(a *a64.Asm) {
 					if ahead && at%64 == 0 {
 						a.Op("PRFM %d(R%d), PLDL1KEEP", at+2048, stream)
 					}
-					a.LoadPair(a64.V(at/16), a64.V(at/16+1), stream, at)
+					a.LoadPair(a64.V(at/16), stream, at)
 				}
 				a.Op("ADD $256, R%d", stream)
 			}

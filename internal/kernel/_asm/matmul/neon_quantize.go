@@ -17,7 +17,7 @@ func quantizeNEON(a *a64.Asm) {
 		peak, inverse, dx, total         a64.V = 16, 17, 18, 19
 		sums, float, low, high           a64.V = 20, 22, 24, 25
 	)
-	a.Function("quantizeSDOT", "quantises blocks of neighbouring columns.", 0, "x", "quants", "offset", "affine", "halves", "blocks", "width", "cols", "ldx")
+	a.Function("quantizeSDOT", "quantises blocks of neighbouring columns.", "x", "quants", "offset", "affine", "halves", "blocks", "width", "cols", "ldx")
 	for i, arg := range []string{"x", "quants", "offset", "affine", "halves", "blocks", "width"} {
 		a.Arg(arg, a64.R(i))
 	}
@@ -38,7 +38,7 @@ func quantizeNEON(a *a64.Asm) {
 	a.Op("MOVD R%d, R%d", cols, left)
 	a.Label("column")
 	for i := range a64.V(4) {
-		a.LoadPair(2*i, 2*i+1, x, int(32*i))
+		a.LoadPair(2*i, x, int(32*i))
 	}
 	for i := range a64.V(8) {
 		a.And(8+i, i, magnitude)
