@@ -42,7 +42,7 @@ var formats = []*Format{
 	{"apertus", []string{"<|tools_prefix|>"}, apertus, nil, one(arrayBetween("<|tools_prefix|>", `{~"$NAME":~$ARGS~}`, "~<|tools_suffix|>"))},
 	{"nemotron", []string{"<TOOLCALL>"}, fences([]string{"<TOOLCALL>"}, "</TOOLCALL>"), nil, withBare(arrayBetween("<TOOLCALL>", plainObjectCall, "~</TOOLCALL>"))},
 	{"granite", []string{"<|tool_call|>"}, fences([]string{"<|tool_call|>", "<tool_call>"}, "</tool_call>"), nil,
-		withBare(arrayBetween("<|tool_call|>", plainObjectCall, ""), objectsBetween("<tool_call>", "</tool_call>"))},
+		withBare(append([]layout{arrayBetween("<|tool_call|>", plainObjectCall, "")}, objectsBetween("<tool_call>", "</tool_call>")...)...)},
 	{"hermes", []string{"<tool_call>"}, fences([]string{"<tool_call>", "<tools>", "```json"}, "</tool_call>", "</tools>", "```"), nil,
 		append(fencedObjects("<tool_call>", "</tool_call>"), loose("<tools>~", "~</tools>")...)},
 	{"llama3", []string{"<|python_tag|>"}, llama, nil, llamaLayouts()},

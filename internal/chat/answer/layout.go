@@ -64,9 +64,13 @@ const (
 	nestedObjectCall = `{~⟨"type":~"function",~¦⟩"function":~{~"name":~"$NAME",~"⟨arguments¦parameters⟩":~$ARGS~}~}`
 )
 
-// block is objects between two marks.
-func objectsBetween(open, end string) layout {
-	return layout{open: open + "~", calls: []string{plainObjectCall}, close: "~" + end}
+// objectsBetween is an object between two marks, or several, in an array or not:
+// models were taught one for each pair of marks, and small ones put all calls into it.
+func objectsBetween(open, end string) []layout {
+	return []layout{
+		{open: open + "~", calls: []string{plainObjectCall}, next: "~⟨,~¦⟩", close: "~" + end},
+		arrayBetween(open, plainObjectCall, "~"+end),
+	}
 }
 
 // arrayBetween is an array of objects between two marks.
@@ -126,7 +130,7 @@ func (t tagged) layouts() []layout {
 // Layouts of formats that have one of their own.
 var (
 	fencedObjects = func(mark, end string) []layout {
-		all := append([]layout{objectsBetween(mark, end)}, loose("```json~", "~```")...)
+		all := append(objectsBetween(mark, end), loose("```json~", "~```")...)
 		return append(all, bareObjects()...)
 	}
 	deepseekLayouts = func() []layout {
@@ -162,7 +166,7 @@ var (
 	jsonLayouts = func() []layout {
 		bare := bareObjects()
 		bare[0].calls = append([]string{plainObjectCall}, bare[0].calls...)
-		return append(append(bare, objectsBetween("<tool_call>", "</tool_call>")), loose("```json~", "~```")...)
+		return append(append(bare, objectsBetween("<tool_call>", "</tool_call>")...), loose("```json~", "~```")...)
 	}
 	harmonyFrame = &frame{
 		think: []string{"<|channel|>analysis<|message|>"},
