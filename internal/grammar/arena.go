@@ -37,8 +37,9 @@ type thread struct {
 type config struct {
 	threads  []thread
 	classes  *regex.Classes
-	row      []int32 // [classes] the states behind them; nil: none is computed
+	row      []int32 // [classes] the states behind them; nil: none is computed, or typing
 	complete bool    // the text may end here
+	typing   bool    // the text is in a string of distinct ones: each byte leads to a state of its own
 	dist     int32   // least bytes to the end of the text, or a bound of it
 	mask     *mask   // nil: not computed
 	forced   *run    // what must follow, in tokens; nil: not computed
@@ -56,29 +57,31 @@ const (
 // depend on the position in the text. When an arena is full, matchers move on to
 // a new one.
 type arena struct {
-	mu      sync.Mutex
-	p       *program
-	set     *regex.Set
-	v       *Vocabulary
-	limit   int
-	used    int
-	err     error
-	conts   [][]frame // sets of frames, in order
-	dists   []int32   // [conts] least bytes to the end of the text, but for frames in a name
-	inName  []bool    // [conts] a frame is in a name of a list of members
-	contIDs regex.Index
-	configs []config
-	ids     regex.Index
-	covers  map[coverKey]cover
-	masks   map[uint64][]*mask
-	sliced  map[regex.ID]*lexMask
-	others  map[regex.ID]*lexMask
-	clamps  map[regex.ID]regex.ID
-	starts  map[uint64]int32 // states behind a lexeme, by its frames and the tag of its name
-	lexAt   []int32          // [expressions] which of lexRows is that of an expression; 0: none
-	lexRows []lexRow
-	members memberStates
-	key     []byte
+	mu       sync.Mutex
+	p        *program
+	set      *regex.Set
+	v        *Vocabulary
+	limit    int
+	used     int
+	err      error
+	conts    [][]frame // sets of frames, in order
+	dists    []int32   // [conts] least bytes to the end of the text, but for frames in a name
+	inName   []bool    // [conts] a frame is in a name of a list of members
+	inText   []bool    // [conts] a frame is in a string of a list of distinct ones
+	contIDs  regex.Index
+	configs  []config
+	ids      regex.Index
+	covers   map[coverKey]cover
+	masks    map[uint64][]*mask
+	sliced   map[regex.ID]*lexMask
+	others   map[regex.ID]*lexMask
+	clamps   map[regex.ID]regex.ID
+	starts   map[uint64]int32 // states behind a lexeme, by its frames and the tag of its name
+	lexAt    []int32          // [expressions] which of lexRows is that of an expression; 0: none
+	lexRows  []lexRow
+	members  memberStates
+	distinct distinctStates
+	key      []byte
 
 	// Memory for what states consist of.
 	numbers slab[int32]
@@ -93,7 +96,8 @@ func (g *Grammar) newArena(v *Vocabulary) *arena {
 		p: &g.program, set: g.set.Clone(g.limits.Memory / 256), v: v, limit: g.limits.Memory,
 		covers: map[coverKey]cover{}, masks: map[uint64][]*mask{},
 		sliced: map[regex.ID]*lexMask{}, others: map[regex.ID]*lexMask{}, lexRows: make([]lexRow, 1), clamps: map[regex.ID]regex.ID{}, starts: map[uint64]int32{},
-		members: memberStates{ids: map[string]int32{}, ends: map[endsKey][2]int32{}},
+		members:  memberStates{ids: map[string]int32{}, ends: map[endsKey][2]int32{}},
+		distinct: distinctStates{ids: map[distinctKey]int32{}, steps: map[typedByte]int32{}},
 	}
 	a.closure = closure{a: a, seen: map[frame]bool{}, lexemes: map[regex.ID][]frame{}, calls: map[int32][]frame{}}
 	end := a.cont([]frame{{endOfText, 0}})
@@ -123,8 +127,9 @@ func (a *arena) cont(frames []frame) int32 {
 	if id, ok := a.contIDs.Find(h.Sum(), func(id int32) bool { return slices.Equal(a.conts[id-1], frames) }); ok {
 		return id - 1
 	}
-	d, inName := int32(never), false
+	d, inName, inText := int32(never), false, false
 	for _, f := range frames {
+		inText = inText || a.isTyping(f.pc)
 		switch {
 		case f.pc == endOfText:
 			d = 0
@@ -138,6 +143,7 @@ func (a *arena) cont(frames []frame) int32 {
 	a.conts = append(a.conts, a.frames.clone(frames))
 	a.dists = append(a.dists, d)
 	a.inName = append(a.inName, inName)
+	a.inText = append(a.inText, inText)
 	a.contIDs.Add(h.Sum(), id+1)
 	a.used += 8*len(frames) + 48
 	return id
@@ -169,6 +175,7 @@ func (a *arena) config(threads []thread, complete bool) int32 {
 	var edges regex.Edges
 	for _, t := range threads {
 		edges.Join(a.set.Classes(t.rest))
+		c.typing = c.typing || a.inText[t.cont]
 		c.dist = min(c.dist, a.threadDist(t))
 	}
 	c.classes = a.set.ClassesOf(edges)
@@ -220,6 +227,9 @@ func (a *arena) merge(threads []thread) []thread {
 // step returns the state behind byte b.
 func (a *arena) step(id int32, b byte) int32 {
 	c := &a.configs[id]
+	if c.typing {
+		return a.typedStep(id, b)
+	}
 	if c.row == nil {
 		a.begin(c)
 	}
@@ -259,15 +269,19 @@ func (a *arena) advance(threads []thread, b byte) int32 {
 		if d == regex.Empty {
 			continue
 		}
+		cont := t.cont
+		if a.inText[cont] {
+			cont = a.typed(cont, b)
+		}
 		if a.set.Nullable(d) {
 			if !began {
 				a.closure.begin()
 				began = true
 			}
-			a.closure.end(d, t.cont)
+			a.closure.end(d, cont)
 		}
 		if !a.set.Over(d) {
-			on = append(on, thread{d, t.cont})
+			on = append(on, thread{d, cont})
 		}
 	}
 	complete := false
@@ -312,14 +326,17 @@ func (c *closure) push(frames ...frame) {
 // end follows the frames behind a lexeme that may end here.
 func (c *closure) end(rest regex.ID, cont int32) {
 	frames := c.a.conts[cont]
-	if !c.a.inName[cont] {
+	if !c.a.inName[cont] && !c.a.inText[cont] {
 		c.push(frames...)
 		return
 	}
 	for _, f := range frames {
-		if c.a.isNaming(f.pc) {
+		switch {
+		case c.a.isTyping(f.pc):
+			c.told(f, true)
+		case c.a.isNaming(f.pc):
 			c.named(f, rest)
-		} else {
+		default:
 			c.push(f)
 		}
 	}
@@ -364,6 +381,10 @@ func (c *closure) follow(f frame) {
 		return
 	}
 	p := c.a.p
+	if f.pc >= distinctly {
+		c.distinctStrings(f)
+		return
+	}
 	if f.pc >= dynamic {
 		c.list(f)
 		return
@@ -384,6 +405,10 @@ func (c *closure) follow(f frame) {
 		c.call(i.a, c.back(f))
 	case iMembers:
 		if first := c.a.first(i.a); first >= 0 {
+			c.push(frame{first, f.cont})
+		}
+	case iDistinct:
+		if first := c.a.distinctPlace(distinctKey{list: i.a, from: -1}); first >= 0 {
 			c.push(frame{first, f.cont})
 		}
 	case iFork:

@@ -33,11 +33,12 @@ type Rule int32
 // expression allows: all ways of reading a text are followed at once, so there is
 // no longest match. White space is matched only where a rule says so.
 type Builder struct {
-	limits  Limits
-	set     *regex.Set
-	nodes   []expr
-	rules   []ruleDef
-	members []Members
+	limits   Limits
+	set      *regex.Set
+	nodes    []expr
+	rules    []ruleDef
+	members  []Members
+	distinct []Distinct
 }
 
 type op uint8
@@ -47,8 +48,9 @@ const (
 	opCall             // aux[0]: the rule
 	opSeq
 	opChoice
-	opRepeat  // aux: from, to
-	opMembers // aux[0]: which of the Builder's members
+	opRepeat   // aux: from, to
+	opMembers  // aux[0]: which of the Builder's members
+	opDistinct // aux[0]: which of the Builder's lists of distinct strings
 )
 
 type expr struct {

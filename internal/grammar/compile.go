@@ -14,12 +14,13 @@ const never = 1 << 28
 type instrOp uint8
 
 const (
-	iLexeme  instrOp = iota // a lexeme of the regular expression a, then the next instruction
-	iCall                   // the rule a, then the next instruction
-	iFork                   // any of targets[a:b]
-	iJump                   // a
-	iReturn                 // the rule ends
-	iMembers                // the members of lists[a], then the next instruction
+	iLexeme   instrOp = iota // a lexeme of the regular expression a, then the next instruction
+	iCall                    // the rule a, then the next instruction
+	iFork                    // any of targets[a:b]
+	iJump                    // a
+	iReturn                  // the rule ends
+	iMembers                 // the members of lists[a], then the next instruction
+	iDistinct                // the strings of distinct[a], then the next instruction
 )
 
 type instr struct {
@@ -29,15 +30,16 @@ type instr struct {
 
 // program is the rules as instructions for a machine that follows all ways at once.
 type program struct {
-	code    []instr
-	targets []int32
-	lists   []memberList
-	tags    map[string]int32 // of the members' names
-	quote   regex.ID         // a quotation mark
-	dist    []int32          // [code] least bytes from there to the end of its rule
-	entry   []int32          // [rules]
-	rank    []int32          // [rules] a rule comes before those that can begin it
-	start   int32
+	code     []instr
+	targets  []int32
+	lists    []memberList
+	distinct []distinctList
+	tags     map[string]int32 // of the members' names
+	quote    regex.ID         // a quotation mark
+	dist     []int32          // [code] least bytes from there to the end of its rule
+	entry    []int32          // [rules]
+	rank     []int32          // [rules] a rule comes before those that can begin it
+	start    int32
 }
 
 // Grammar is a compiled grammar. It may be used by many goroutines at a time.
@@ -115,6 +117,8 @@ func (c *compiler) emit(n Node) bool {
 		return c.emitChoice(e.args)
 	case opMembers:
 		return c.emitMembers(&c.b.members[e.aux[0]])
+	case opDistinct:
+		return c.emitDistinct(c.b.distinct[e.aux[0]])
 	default:
 		return c.emitRepeat(e.args[0], int(e.aux[0]), int(e.aux[1]))
 	}
@@ -235,6 +239,8 @@ func (c *compiler) distance(pc int) int32 {
 		l := &c.lists[i.a]
 		c.price(l)
 		return min(never, c.dist[pc+1]+l.whole())
+	case iDistinct:
+		return min(never, c.dist[pc+1]+c.distinct[i.a].whole())
 	case iFork:
 		d := int32(never)
 		for _, t := range c.targets[i.a:i.b] {
@@ -298,7 +304,7 @@ func (c *compiler) visit(r int32) error {
 			if c.dist[c.entry[i.a]] == 0 {
 				work = append(work, pc+1)
 			}
-		case iMembers:
+		case iMembers, iDistinct:
 			work = append(work, pc+1)
 		case iJump:
 			work = append(work, i.a)

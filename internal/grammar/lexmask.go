@@ -185,8 +185,8 @@ func (w *walk) threads(id int32) bool {
 		// Behind the clamped rest, the lexeme may end as much sooner.
 		more := max(0, int32(a.set.Dist(t.rest)-a.set.Dist(clamped)))
 		w.worst = max(w.worst, min(never, max(s.worst, o.worst+more)+a.worstBehind(t.cont)))
-		w.behind(t.cont, s.tails)
-		w.behind(t.cont, o.tails)
+		w.behind(id, t.cont, s.tails)
+		w.behind(id, t.cont, o.tails)
 	}
 	return true
 }
@@ -231,9 +231,13 @@ func (a *arena) worstBehind(cont int32) int32 {
 	return min(d, never)
 }
 
-// behind sets the bits of the tokens whose tails are allowed behind a lexeme.
-func (w *walk) behind(cont int32, tails []tail) {
+// behind sets the bits of the tokens whose tails are allowed behind a lexeme of a state.
+func (w *walk) behind(id, cont int32, tails []tail) {
 	a := w.a
+	if a.inText[cont] {
+		w.behindText(id, cont, tails)
+		return
+	}
 	for _, t := range tails {
 		tag := int32(-1)
 		if a.inName[cont] {

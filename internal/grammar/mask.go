@@ -39,8 +39,7 @@ func (a *arena) maskOf(id int32, scratch []uint64) *mask {
 	defer w.done()
 	if !w.threads(id) {
 		clear(scratch)
-		w.overSlices(id)
-		w.over(a.v.rest, id)
+		w.every(id)
 	}
 	m := a.keep(scratch, a.finish(id, scratch), w.worst)
 	if a.full() == nil {
@@ -213,6 +212,16 @@ func (w *walk) overSlices(id int32) {
 	}
 }
 
+// every sets the bits of all tokens.
+func (w *walk) every(id int32) {
+	if w.a.configs[id].typing { // a walk over the states would make one for each token
+		w.apart(id)
+		return
+	}
+	w.overSlices(id)
+	w.over(w.a.v.rest, id)
+}
+
 // over sets the bits of a trie's tokens.
 func (w *walk) over(t trie, id int32) { w.under(t, 0, id) }
 
@@ -250,15 +259,7 @@ func (w *walk) under(t trie, depth int, id int32) {
 		if n.token < 0 {
 			continue
 		}
-		d := a.configs[next].dist
-		if !w.any || d < w.least {
-			w.least = d
-		}
-		w.any = true
-		if d <= w.limit {
-			w.worst = max(w.worst, d)
-			setBit(w.bits, n.token)
-		}
+		w.note(n.token, a.configs[next].dist)
 	}
 }
 
@@ -268,8 +269,7 @@ func (a *arena) within(id int32, limit int32, bits []uint64) {
 	for range 2 {
 		clear(bits)
 		w := a.walk(bits, limit)
-		w.overSlices(id)
-		w.over(a.v.rest, id)
+		w.every(id)
 		w.done()
 		a.finish(id, bits)
 		if a.configs[id].complete || !w.any || w.least <= limit {

@@ -82,6 +82,9 @@ func (a *arena) memberState(s memberState) int32 {
 
 // distAt returns the least bytes from a place to the end of its rule.
 func (a *arena) distAt(pc int32) int32 {
+	if pc >= distinctly {
+		return a.distinctAt(pc).dist
+	}
 	if pc >= dynamic {
 		return a.members.all[pc-dynamic].dist
 	}
@@ -90,7 +93,7 @@ func (a *arena) distAt(pc int32) int32 {
 
 // isNaming reports whether a name ends where a frame goes on.
 func (a *arena) isNaming(pc int32) bool {
-	return pc >= dynamic && a.members.all[pc-dynamic].phase == naming
+	return pc >= dynamic && pc < distinctly && a.members.all[pc-dynamic].phase == naming
 }
 
 // first returns the state of a list of which nothing is written.

@@ -50,11 +50,7 @@ func (m *Matcher) known(token int32) bool {
 	}
 	at := len(m.text)
 	for _, b := range p {
-		c := &m.a.configs[m.state()]
-		if c.row == nil {
-			return false
-		}
-		next := c.row[c.classes.Of(b)]
+		next := m.a.knownStep(m.state(), b)
 		if next == unfound || next == dead {
 			return false
 		}
@@ -62,6 +58,21 @@ func (m *Matcher) known(token int32) bool {
 	}
 	m.marks = append(m.marks, mark{at, false})
 	return true
+}
+
+// knownStep is step, or unfound where that has not been computed.
+func (a *arena) knownStep(id int32, b byte) int32 {
+	c := &a.configs[id]
+	switch {
+	case c.typing:
+		if next, ok := a.distinct.steps[typedByte{id, b}]; ok {
+			return next
+		}
+		return unfound
+	case c.row == nil:
+		return unfound
+	}
+	return c.row[c.classes.Of(b)]
 }
 
 // knownMask returns the mask of the text's state, if it is known and the text can end

@@ -1,6 +1,7 @@
 package regex
 
 import (
+	"encoding/json"
 	"strings"
 	"unicode/utf8"
 )
@@ -90,6 +91,15 @@ func (s *Set) quotedRune(r ID, c rune) ID {
 		r = s.deriv(r, b)
 	}
 	return s.quoted(r, plain, 0)
+}
+
+// Unquoted returns the text of a JSON string that Quoted allows, with its quotation marks.
+func Unquoted(quoted []byte) string {
+	var text string
+	if json.Unmarshal(quoted, &text) != nil {
+		return ""
+	}
+	return text
 }
 
 func unescape(b byte) byte {

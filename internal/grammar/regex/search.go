@@ -179,3 +179,22 @@ func (s *Set) guess(r ID, plain bool) int {
 	}
 	return d
 }
+
+// Short returns a short string of r, which has one.
+func (s *Set) Short(r ID) string {
+	var out []byte
+	for !s.nodes[r].nullable && s.err == nil {
+		next, with := Empty, 0
+		c := s.Classes(r)
+		for b := 0; b < 256; b = c.Next(b) {
+			if d := s.Deriv(r, byte(b)); d != Empty && (next == Empty || s.Dist(d) < s.Dist(next)) {
+				next, with = d, b
+			}
+		}
+		if next == Empty {
+			break
+		}
+		out, r = append(out, byte(with)), next
+	}
+	return string(out)
+}

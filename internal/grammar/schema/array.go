@@ -94,6 +94,7 @@ type array struct {
 	counts   []itemCount
 	values   []*value // with unique: the values that items can have
 	unique   bool
+	strings  bool // with unique: the items are strings
 }
 
 // itemCount asks for a number of items of a kind.
@@ -201,15 +202,17 @@ func (a *array) settle(c *compiler) bool {
 // maxDistinct bounds the values of which an array may hold each once: the grammar has a state for each set of them.
 const maxDistinct = 10
 
-// distinct finds the values that the items of an array with uniqueItems can have.
+// distinct finds the values that the items of an array with uniqueItems can have. Strings need not be listed.
 func (a *array) distinct(c *compiler, n *node) {
-	refuse := func() {
-		fail(n, "uniqueItems", "is served for items of at most %d values (enum, const, boolean, null)", maxDistinct)
-	}
-	if len(a.counts) > 0 {
-		refuse()
-	}
 	a.unique = true
+	if len(a.counts) == 0 && a.list(c) || c.stringsOnly(a) {
+		return
+	}
+	fail(n, "uniqueItems", "is served for strings, and for items of at most %d values (enum, const, boolean, null)", maxDistinct)
+}
+
+// list lists the values of the items, if they are few.
+func (a *array) list(c *compiler) bool {
 	items := a.prefix
 	if a.max < 0 || a.max > len(a.prefix) {
 		items = append(items[:len(items):len(items)], a.rest)
@@ -217,7 +220,7 @@ func (a *array) distinct(c *compiler, n *node) {
 	for _, j := range items {
 		values, ok := c.finite(j)
 		if !ok {
-			refuse()
+			return false
 		}
 		for _, v := range values {
 			known := false
@@ -230,11 +233,29 @@ func (a *array) distinct(c *compiler, n *node) {
 		}
 	}
 	if len(a.values) > maxDistinct {
-		refuse()
+		return false
 	}
 	if a.max < 0 || a.max > len(a.values) {
 		a.max = len(a.values)
 	}
+	return true
+}
+
+// maxStrings bounds how many different strings an array must have at least.
+const maxStrings = 64
+
+// stringsOnly reports whether the items of an array are strings, all of one language, and notes it.
+func (c *compiler) stringsOnly(a *array) bool {
+	if len(a.counts) > 0 || len(a.prefix) > 0 || c.notation.Quote != "" || a.min > maxStrings || c.emptyFor(a.rest, isString) {
+		return false
+	}
+	for t := range jsonTypes {
+		if t != isString && !c.emptyFor(a.rest, t) {
+			return false
+		}
+	}
+	a.strings = true
+	return true
 }
 
 // finite returns the values of a conjunction if they are few and its enum, const or type lists them.

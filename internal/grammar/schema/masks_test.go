@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ func littlePieces() (pieces [][]byte, end int32) {
 		pieces = append(pieces, []byte{byte(b)})
 	}
 	for _, p := range []string{`{"`, `":`, `": "`, `", "`, `"}`, `"]`, `}}`, `[1`, `1,`, `, `, `: `, `ab`, `abc`, `true`, `null`, `fal`, `é"`, "\xc3", "\xa9a", `10`, `.5`, `-1`, `\n`, `\u00`,
-		"\n  ", `x1": `, `"a": `, `aaaaaaaaaaaa`, `2024-0`, `],`, `[]`, `{}`} {
+		"\n  ", `x1": `, `"a": `, `aaaaaaaaaaaa`, `2024-0`, `],`, `[]`, `{}`, `","`, `","a`, `a", "b"`, `"a","a`, `["a`} {
 		pieces = append(pieces, []byte(p))
 	}
 	return append(pieces, nil), int32(len(pieces))
@@ -112,35 +113,7 @@ func TestMasksOfSchemas(t *testing.T) {
 		if err != nil {
 			t.Skip(err)
 		}
-		s := oracle(t, text)
-		w := newWalk(t, g)
-		left := w.m.Least() + 1 + rapid.IntRange(0, 20).Draw(t, "more")
-		for checks := 0; ; left-- {
-			if left <= 0 {
-				t.Fatalf("schema %s: %q is not complete in time", text, w.text)
-			}
-			may := w.allowed(left)
-			if checks < 2 && rapid.IntRange(0, 5).Draw(t, "check") == 0 {
-				checks++
-				if want := w.naive(left); !slices.Equal(may, want) {
-					t.Fatalf("schema %s, after %q, %d left: %v, want %v", text, w.text, left, may, want)
-				}
-				if all, want := w.allowed(-1), w.naive(-1); !slices.Equal(all, want) {
-					t.Fatalf("schema %s, after %q: %v, want %v", text, w.text, all, want)
-				}
-			}
-			if len(may) == 0 {
-				t.Fatalf("schema %s: no token after %q", text, w.text)
-			}
-			token := may[rapid.IntRange(0, len(may)-1).Draw(t, "token")]
-			if token == w.end {
-				break
-			}
-			w.accept(token)
-		}
-		if !json.Valid(w.text) || !valid(t, s, string(w.text)) {
-			t.Fatalf("schema %s: %q is not valid", text, w.text)
-		}
+		writeDown(t, g, text)
 		written++
 	})
 	if written == 0 {
@@ -149,6 +122,56 @@ func TestMasksOfSchemas(t *testing.T) {
 }
 
 // FuzzMasks walks a schema's masks as the second text says: what they allow is accepted, there is a way on until the text is complete, it
+// writeDown has a text of a schema written, as TestMasksOfSchemas says.
+func writeDown(t *rapid.T, g *grammar.Grammar, text string) {
+	s := oracle(t, text)
+	w := newWalk(t, g)
+	left := w.m.Least() + 1 + rapid.IntRange(0, 20).Draw(t, "more")
+	for checks := 0; ; left-- {
+		if left <= 0 {
+			t.Fatalf("schema %s: %q is not complete in time", text, w.text)
+		}
+		may := w.allowed(left)
+		if checks < 2 && rapid.IntRange(0, 5).Draw(t, "check") == 0 {
+			checks++
+			if want := w.naive(left); !slices.Equal(may, want) {
+				t.Fatalf("schema %s, after %q, %d left: %v, want %v", text, w.text, left, may, want)
+			}
+			if all, want := w.allowed(-1), w.naive(-1); !slices.Equal(all, want) {
+				t.Fatalf("schema %s, after %q: %v, want %v", text, w.text, all, want)
+			}
+		}
+		if len(may) == 0 {
+			t.Fatalf("schema %s: no token after %q", text, w.text)
+		}
+		token := may[rapid.IntRange(0, len(may)-1).Draw(t, "token")]
+		if token == w.end {
+			break
+		}
+		w.accept(token)
+	}
+	if !json.Valid(w.text) || !valid(t, s, string(w.text)) {
+		t.Fatalf("schema %s: %q is not valid", text, w.text)
+	}
+}
+
+// TestMasksOfDistinctStrings does the same for arrays of strings that must differ, of which there are many, or hardly enough.
+func TestMasksOfDistinctStrings(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		item := rapid.SampledFrom([]string{`"type":"string"`, `"type":"string","pattern":"^[ab]{1,2}$"`, `"type":"string","pattern":"^(a|,|\"|\\\\)*$"`, `"type":"string","maxLength":1`,
+			`"enum":["a","b","ab","abc","é","a,b","1","2","3","4","5","\""]`, `"type":"string","pattern":"a$"`}).Draw(t, "item")
+		from := rapid.IntRange(0, 3).Draw(t, "from")
+		list := fmt.Sprintf(`{"type":"array","items":{%s},"uniqueItems":true,"minItems":%d,"maxItems":%d}`, item, from, from+rapid.IntRange(2, 9).Draw(t, "more items"))
+		text := fmt.Sprintf(rapid.SampledFrom([]string{`%s`, `{"type":"object","properties":{"a":%s},"required":["a"],"additionalProperties":false}`,
+			`{"anyOf":[{"type":"array","items":{"type":"string","maxLength":3}},%s]}`, `{"type":"array","items":%s,"minItems":1,"maxItems":2}`}).Draw(t, "around"), list)
+		g, err := Compile([]byte(text), Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeDown(t, g, text)
+	})
+}
+
 // is JSON then, and neither memory nor time go beyond their bounds.
 func FuzzMasks(f *testing.F) {
 	f.Add(`{"type":"object","properties":{"a":{"type":"integer","minimum":3}},"required":["a"]}`, []byte("abcdefgh"))

@@ -48,6 +48,9 @@ func TestServed(t *testing.T) {
 		"items":                           {`{"type":"array","prefixItems":[{"type":"integer"},{"type":"string"}],"items":{"type":"null"},"minItems":1,"maxItems":3}`, `[1] | [1, "a"] | [1,"a",null]`, `[] | ["a"] | [1,"a",null,null] | [1,null]`},
 		"contains":                        {`{"type":"array","contains":{"const":1},"minContains":1,"maxContains":2}`, `[1] | [0, 1, 2, 1]`, `[] | [0] | [1,1,1]`},
 		"unique":                          {`{"type":"array","items":{"enum":["a","b",1]},"uniqueItems":true,"minItems":2}`, `["a",1] | [1,"b","a"]`, `["a"] | ["a","a"] | [1,1.0]`},
+		"unique strings":                  {`{"type":"array","items":{"type":"string"},"uniqueItems":true,"minItems":2}`, `["a","b"] | ["","a","aa", "\u00e8","é"] | ["/","\n","n"]`, `["a"] | ["a","b","a"] | ["é","\u00e9"] | ["/","\/"] | ["b","a",1] | ["",""]`},
+		"unique strings of a few":         {`{"type":"array","items":{"type":"string","pattern":"^[ab]$"},"uniqueItems":true}`, `[] | ["a","b"] | ["b"]`, `["a","a"] | ["a","b","a"] | ["c"]`},
+		"unique strings of many":          {`{"type":"array","items":{"enum":["a","b","c","d","e","f","g","h","i","j","kk","kl"]},"uniqueItems":true,"maxItems":3}`, `["a","kk","kl"] | [] | ["b"]`, `["a","kk","kk"] | ["a","b","c","d"] | ["k"]`},
 		"nothing but true":                {`true`, `{"a":[1,"x",{"b":null}]} | 1.5e3`, `{a:1} | [1,] | "a`},
 	} {
 		t.Run(name, func(t *testing.T) {

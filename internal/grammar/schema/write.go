@@ -130,6 +130,8 @@ func (c *compiler) array1(a *array) grammar.Node {
 	w := &arrayWriter{c: c, a: a, states: map[arrayState]grammar.Rule{}}
 	var body grammar.Node
 	switch {
+	case a.strings:
+		body = w.distinctStrings()
 	case a.unique:
 		body = c.b.Call(w.distinct(0))
 	case len(a.counts) > 0:
@@ -245,6 +247,16 @@ func (w *arrayWriter) counted(s arrayState, set int) (conjunction, arrayState, b
 	}
 	next.n = min(s.n+1, most)
 	return value, next, true
+}
+
+// distinctStrings writes an array of strings that are all different.
+func (w *arrayWriter) distinctStrings() grammar.Node {
+	c := w.c
+	d := grammar.Distinct{Texts: c.set.And(c.set.Text(), c.planFor(w.a.rest, isString).texts), Min: w.a.min, Max: w.a.max, Comma: c.comma()}
+	if w.a.max < 0 {
+		d.Max = regex.Unbounded
+	}
+	return c.b.Distinct(d)
 }
 
 // distinct is the rule of what may follow the values in used, each of which has been written once.
