@@ -7,7 +7,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: vulncheck memory release site agents embeddings bfcl clients parity parity-archs run build test test-arm64 test-avxvnni fidelity measure check bench bench-layers bench-crosscheck bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
+.PHONY: vulncheck memory release site agents embeddings bfcl clients parity parity-archs run build test test-arm64 test-avxvnni fidelity measure check bench bench-layers bench-crosscheck bench-mixtures bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -112,6 +112,16 @@ bench-peers: build ## the table of peers: five models, alternated rounds, floors
 	$(MAKE) shapes
 	$(BIN) bench peers smollm2 gemma3:270m $(SHAPES:%=$(PEERS)/models/%.gguf) \
 	  --llama $(PEERS)/llama/bin --openvino $(PEERS)/openvino/bin/python --floors bench/floors.json --rounds $(ROUNDS) $(ARGS)
+
+# Of each of these shapes there are as few layers as make 3 to 4 GB: a step's time is then that of fewer layers, for all programs.
+MIXTURES := qwen3-30b-a3b-q4_k_m-8l gpt-oss-20b-mxfp4-6l lfm2-8b-a1b-q4_k_m-14l
+bench-mixtures: build ## mixtures of experts beside llama.cpp, alternated rounds, floors (8 minutes a shape, 11 GB of disk)
+	bench/peers.sh $(PEERS) llama shapes
+	mkdir -p $(PEERS)/models
+	for s in "qwen3-30b-a3b --layers 8" "gpt-oss-20b --layers 6" "lfm2-8b-a1b --layers 14"; do $(PEERS)/venv/bin/python bench/shapes.py \
+	  --out $(PEERS)/models --vocabulary $(PEERS)/llama_cpp_python-*/vendor/llama.cpp/models/ggml-vocab-qwen2.gguf --shape $$s || exit 1; done
+	$(BIN) bench peers $(MIXTURES:%=$(PEERS)/models/%.gguf) --works "http 8" --works "one stream" --works "prefill 512" \
+	  --llama $(PEERS)/llama/bin --floors bench/floors.json --rounds $(ROUNDS) --share 0.5 $(ARGS)
 
 clients: build ## the official clients of every protocol (Python, Go, Node, curl) and the snippets of docs/clients.md; ARGS=--update writes the table
 	bench/peers.sh $(PEERS) sdk node

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,7 @@ type Peers struct {
 	Floors         string        `help:"JSON file of the ratios that must be reached." type:"path"`
 	Works          []string      `help:"Only these rows: ${enum}." enum:"http 8,batch 8,batch 16,one stream,prefill 512" default:"http 8,batch 8,batch 16,one stream,prefill 512"`
 	Rounds         int           `help:"Rounds." default:"5"`
+	Share          float64       `help:"Part of each row's requests that is sent, for slow models." default:"1"`
 	Threads        int           `help:"Threads of each program (0: all that this process may use)."`
 	Settle         time.Duration `help:"Pause before each run." default:"500ms"`
 	results.Output `embed:""`
@@ -90,6 +92,12 @@ var rows = []row{
 	{name: "prefill 512", clients: 1, requests: 3, words: 512, gen: 1, prefill: true, server: true, inside: true, tools: true},
 }
 
+// part is the row with so much of its requests, but one for every client.
+func (r row) part(share float64) row {
+	r.requests = max(r.clients, int(math.Ceil(share*float64(r.requests))))
+	return r
+}
+
 // Works names the kinds of work, in the order of the table.
 func Works() []string {
 	names := make([]string, 0, len(rows))
@@ -103,6 +111,9 @@ func Works() []string {
 func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 	if p.Rounds < 1 || len(p.Models) == 0 {
 		return errors.New("bench: peers needs a model and at least one round")
+	}
+	if !(p.Share > 0 && p.Share <= 1) {
+		return errors.New("bench: --share must be above 0 and at most 1")
 	}
 	if p.Floors != "" && p.Rounds < stats.MinRepeats {
 		return fmt.Errorf("bench: --floors needs --rounds of at least %d: fewer say nothing about a floor", stats.MinRepeats)
@@ -125,7 +136,7 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 	if p.Threads == 0 {
 		p.Threads = cpu.Threads()
 	}
-	res := &PeersResult{Record: results.NewRecord("peers"), Settings: map[string]any{"threads": p.Threads, "rounds": p.Rounds, "works": p.Works}}
+	res := &PeersResult{Record: results.NewRecord("peers"), Settings: map[string]any{"threads": p.Threads, "rounds": p.Rounds, "share": p.Share, "works": p.Works}}
 	var missed []string
 	for _, path := range p.Models {
 		m, err := p.model(ctx, path, floors.ModelWorks(filepath.Base(path)))
@@ -210,7 +221,7 @@ func (p *Peers) row(ctx context.Context, programs []program, out *PeersRow, roun
 	var w row
 	for _, r := range rows {
 		if r.name == out.Work {
-			w = r
+			w = r.part(p.Share)
 		}
 	}
 	n := len(programs)

@@ -33,7 +33,7 @@ func TestPeersConclusion(t *testing.T) {
 
 // Three rounds are no ground for a claim: the table shows medians and says so, and floors are not held against them.
 func TestFewRoundsClaimNothing(t *testing.T) {
-	p := &Peers{Models: []string{"m.gguf"}, Llama: t.TempDir(), Floors: "f.json", Rounds: 4}
+	p := &Peers{Models: []string{"m.gguf"}, Llama: t.TempDir(), Floors: "f.json", Rounds: 4, Share: 1}
 	if err := p.Run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "--rounds of at least 5") {
 		t.Errorf("%v", err)
 	}
@@ -81,7 +81,27 @@ func TestFloorsFile(t *testing.T) {
 			}
 		}
 	}
-	if len(files) != 6 {
+	if len(files) != 8 {
 		t.Errorf("%d files", len(files))
+	}
+}
+
+// A part of a row's requests is never less than one for every client, nor none of them.
+func TestShare(t *testing.T) {
+	for _, c := range []struct {
+		share float64
+		want  []int
+	}{{1, []int{40, 40, 48, 4, 3}}, {0.5, []int{20, 20, 24, 2, 2}}, {0.01, []int{8, 8, 16, 1, 1}}} {
+		for i, r := range rows {
+			if got := r.part(c.share).requests; got != c.want[i] {
+				t.Errorf("%s, share %g: %d requests, want %d", r.name, c.share, got, c.want[i])
+			}
+		}
+	}
+	for _, share := range []float64{0, -1, 1.5} {
+		p := &Peers{Models: []string{"m.gguf"}, Llama: t.TempDir(), Rounds: 5, Share: share}
+		if err := p.Run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "--share") {
+			t.Errorf("share %g: %v", share, err)
+		}
 	}
 }
