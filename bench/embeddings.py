@@ -224,4 +224,5 @@ def main():
                 print(f"{name}: {clients} client(s), 128 tokens: {program:22} {m:7.1f} texts/s ({min(r):.1f} to {max(r):.1f}), {m / best:.2f} x the best of the others")
 
 
-main()
+if __name__ == "__main__":
+    main()

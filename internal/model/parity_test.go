@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -24,7 +25,9 @@ import (
 
 // The logits of every decoder are those of llama.cpp, for files that this project makes
 // up and for those that llama.cpp's own test makes up. `make parity-archs` builds the
-// two programs and says where they are in PARITY_DIR. PENSTOCK_CPU caps the tier of the fast path.
+// two programs and says where they are in PARITY_DIR. PENSTOCK_CPU caps the tier of the fast path,
+// PARITY_ONLY picks the files whose names it matches. Results are kept in PARITY_DIR;
+// PARITY_DOCS is the page whose table is written again from them.
 
 // parityTokens are the prompt, in steps of every remainder of rows, and what is decoded
 // after it.
@@ -38,12 +41,6 @@ const (
 	fastBound      = 0.02 // of the log-probability of one of the ten likeliest tokens
 )
 
-// parityResult is a row of the table.
-type parityResult struct {
-	name            string
-	reference, fast float64
-}
-
 func TestParityWithLlamaCpp(t *testing.T) {
 	dir := os.Getenv("PARITY_DIR")
 	made := map[string]bool{}
@@ -55,6 +52,10 @@ func TestParityWithLlamaCpp(t *testing.T) {
 			t.Errorf("architecture %s has no tiny model in parityVariants", arch)
 		}
 	}
+	tier, err := cpu.ParseTier(os.Getenv("PENSTOCK_CPU"))
+	if err != nil {
+		tier = cpu.Detect()
+	}
 	var table []parityResult
 	for _, file := range parityFiles(t, dir) {
 		name := strings.TrimSuffix(filepath.Base(file), ".gguf")
@@ -64,40 +65,42 @@ func TestParityWithLlamaCpp(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			r := parityResult{name: name}
+			arch, _ := f.Str("general.architecture")
+			r := parityResult{Name: name, Architecture: arch, Tier: tier.String()}
 			vocab := describe(t, f).Vocab
 			want := llamaLogits(t, dir, file, vocab)
 			if variant, tiny := strings.CutPrefix(name, "tiny-"); tiny && os.Getenv("PARITY_UPDATE") != "" {
 				writeGolden(t, variant, want)
 			}
 			got := ourLogits(t, f, Options{Reference: true, Threads: 2})
-			r.reference = distance(got, want)
-			tier, err := cpu.ParseTier(os.Getenv("PENSTOCK_CPU"))
-			if err != nil {
-				tier = cpu.Detect()
+			r.Reference = distance(got, want)
+			r.Fast = likeliest(ourLogits(t, f, Options{Tier: tier, Threads: 2}), want)
+			if !(r.Reference < referenceBound) {
+				t.Errorf("reference: logits differ by %.2e of their deviation, bound %g", r.Reference, referenceBound)
 			}
-			r.fast = likeliest(ourLogits(t, f, Options{Tier: tier, Threads: 2}), want)
-			if !(r.reference < referenceBound) {
-				t.Errorf("reference: logits differ by %.2e of their deviation, bound %g", r.reference, referenceBound)
-			}
-			if !(r.fast < fastBound) {
-				t.Errorf("fast: log-probabilities differ by up to %.4f, bound %g", r.fast, fastBound)
+			if !(r.Fast < fastBound) {
+				t.Errorf("fast: log-probabilities differ by up to %.4f, bound %g", r.Fast, fastBound)
 			}
 			table = append(table, r)
 		})
 	}
-	fmt.Printf("\n| file | reference: error of the logits | fast: largest error of a log-probability |\n|---|---|---|\n")
+	fmt.Printf("\n| file | reference: error of the logits | fast, %v: largest error of a log-probability |\n|---|---|---|\n", tier)
 	for _, r := range table {
-		fmt.Printf("| %s | %.1e | %.4f |\n", r.name, r.reference, r.fast)
+		fmt.Printf("| %s | %.1e | %.4f |\n", r.Name, r.Reference, r.Fast)
+	}
+	keepParity(t, dir, table)
+	if page := os.Getenv("PARITY_DOCS"); page != "" {
+		writeParity(t, dir, page)
 	}
 }
 
 // parityFiles are the files of llama.cpp's test, and tiny models of every decoder.
 func parityFiles(t *testing.T, dir string) (files []string) {
 	t.Helper()
+	only := regexp.MustCompile(os.Getenv("PARITY_ONLY"))
 	for _, arch := range Architectures() {
 		traits, _ := TraitsOf(arch)
-		if traits.Encoder {
+		if traits.Encoder || !only.MatchString(arch) {
 			continue
 		}
 		out := t.TempDir()
@@ -121,6 +124,9 @@ func parityFiles(t *testing.T, dir string) (files []string) {
 		}
 	}
 	for name, o := range parityVariants() {
+		if !only.MatchString("tiny-" + name) {
+			continue
+		}
 		path := filepath.Join(t.TempDir(), "tiny-"+name+".gguf")
 		if err := tinymodel.Write(path, o); err != nil {
 			t.Fatal(err)
