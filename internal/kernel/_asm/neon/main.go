@@ -14,7 +14,7 @@ import (
 func main() {
 	dir := flag.String("dir", "..", "where the package kernel is")
 	flag.Parse()
-	for name, emit := range map[string]func(*vector){"vector_arm64.s": vectors} {
+	for name, emit := range map[string]func(*vector){"vector_arm64.s": vectors, "attend_arm64.s": attention} {
 		k := &vector{Asm: a64.New()}
 		emit(k)
 		if err := os.WriteFile(filepath.Join(*dir, name), []byte(k.String()), 0o644); err != nil {
