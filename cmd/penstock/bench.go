@@ -13,6 +13,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/loadtest"
 	"github.com/penstock-llm/penstock/internal/bench/peers"
 	"github.com/penstock-llm/penstock/internal/bench/report"
+	"github.com/penstock-llm/penstock/internal/bench/scaling"
 	"github.com/penstock-llm/penstock/internal/bench/speculation"
 	"github.com/penstock-llm/penstock/internal/bench/stats"
 	"github.com/penstock-llm/penstock/internal/bench/steps"
@@ -29,6 +30,7 @@ type benchCommand struct {
 	Peers       peersCommand       `cmd:"" help:"The table of peers: llama.cpp and OpenVINO GenAI beside this server."`
 	Kernels     kernelsCommand     `cmd:"" help:"The matrix products of every format, against the machine's limits."`
 	Steps       stepsCommand       `cmd:"" help:"A model's steps by kind of work, against the machine's limits."`
+	Scaling     scalingCommand     `cmd:"" help:"What more threads bring, and what more cores would."`
 	Grammar     grammarCommand     `cmd:"" help:"Structured output: schemas served right, and the time of the masks."`
 	Structured  structuredCommand  `cmd:"" help:"Tokens per second under a schema, beside free text."`
 	Speculation speculationCommand `cmd:"" help:"Tokens per second with tokens guessed ahead and without."`
@@ -76,6 +78,19 @@ func (c *stepsCommand) Run(ctx context.Context, cli *commands, term terminal) (e
 		return err
 	}
 	return c.Steps.Run(ctx, term.out)
+}
+
+type scalingCommand struct{ scaling.Scaling }
+
+func (c *scalingCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
+	c.Progress = bars(term)
+	if c.Scaling.Model, err = cli.fetch(ctx, term, c.Scaling.Model); err != nil {
+		return err
+	}
+	if c.Tier, err = cli.tier(); err != nil {
+		return err
+	}
+	return c.Scaling.Run(ctx, term.out)
 }
 
 type grammarCommand struct{ grammar.Grammar }

@@ -1,0 +1,80 @@
+package scaling
+
+import (
+	"bytes"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/tinymodel"
+)
+
+func tiny(t *testing.T) *Scaling {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tiny.gguf")
+	if err := tinymodel.Write(path, tinymodel.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	return &Scaling{Model: path, Batch: []int{1, 3}, Ctx: 10, Prefill: 30, Rounds: 2, Steps: 3, Threads: 2, Cores: []int{2, 16}, Tier: cpu.Detect()}
+}
+
+func TestScaling(t *testing.T) {
+	s := tiny(t)
+	var out bytes.Buffer
+	if err := s.Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"batch 1", "batch 3", "prompt of 30", "\n1 threads", "\n2 threads", "\n16 threads", "2 threads read"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, out.String())
+		}
+	}
+	if text := out.String(); strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
+		t.Errorf("a figure is none:\n%s", text)
+	}
+}
+
+// A step of 10 ms of which 1 ms lies between operations, 1 ms is a kind that threads do not shorten, 4 ms are bound by arithmetic and 4
+// ms by memory.
+func TestModel(t *testing.T) {
+	one := profile{step: 10e-3, kinds: []kind{{1e-3, 0, 0}, {4e-3, 0, 100}, {4e-3, 40e6, 100}}}
+	two := profile{step: 7e-3, kinds: []kind{{0.99e-3, 0, 0}, {2e-3, 0, 100}, {3e-3, 40e6, 100}}}
+	reads := []Reads{{1, 10e9, 50}, {2, 16e9, 1000}}
+	l := &Load{Rows: 8}
+	for _, c := range []struct {
+		s       Scaling
+		n       int
+		seconds float64
+	}{
+		{Scaling{}, 1, 10e-3},
+		{Scaling{}, 2, 2e-3 + 200*1000e-9 + 2e-3 + 40e6/16e9},
+		{Scaling{}, 8, 2e-3 + 200*7000e-9 + 0.5e-3 + 40e6/64e9},
+		{Scaling{Bandwidth: 20}, 8, 2e-3 + 200*7000e-9 + 0.5e-3 + 40e6/20e9},
+	} {
+		got := c.s.step(l, &one, serialKinds([]profile{one, two}), reads, c.n)
+		if want := 8 / c.seconds; math.Abs(got.Speed/want-1) > 1e-9 {
+			t.Errorf("%d cores, %+v: %v tokens/s, want %v", c.n, c.s.Bandwidth, got.Speed, want)
+		}
+	}
+	if s := serialKinds([]profile{one}); s[0] || s[1] {
+		t.Errorf("with one thread alone %v are known as serial", s)
+	}
+	if b := barrier(reads[:1], 64); b != 0 {
+		t.Errorf("with one thread alone a barrier costs %v", b)
+	}
+}
+
+func TestNonsenseIsRefused(t *testing.T) {
+	for _, change := range []func(*Scaling){
+		func(s *Scaling) { s.Batch = nil }, func(s *Scaling) { s.Batch = []int{0} }, func(s *Scaling) { s.Rounds = 0 }, func(s *Scaling) { s.Cores = []int{-1} },
+		func(s *Scaling) { s.Ctx = 0 }, func(s *Scaling) { s.Bandwidth = -1 },
+	} {
+		s := tiny(t)
+		change(s)
+		if err := s.Run(t.Context(), &bytes.Buffer{}); err == nil || !strings.HasPrefix(err.Error(), "bench: ") {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+}
