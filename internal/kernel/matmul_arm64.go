@@ -10,13 +10,17 @@ import (
 )
 
 func (s Set) matmul(m *Matrix, p *Panels, g0, g1 int, out Output) {
-	if s.tier == cpu.Generic || m.format.float {
+	if s.tier == cpu.Generic {
 		matmulGeneric(m, p, g0, g1, out)
 		return
 	}
-	t := tiling{m: m, p: p, y: out.Y, ldy: out.LD, multiply: sdotFuncs[m.Type]}
-	if s.products == cpu.I8MM {
+	t := tiling{m: m, p: p, y: out.Y, ldy: out.LD}
+	switch {
+	case m.format.float:
+	case s.products == cpu.I8MM:
 		t.multiply = smmlaFuncs[m.Type]
+	default:
+		t.multiply = sdotFuncs[m.Type]
 	}
 	if out.Add {
 		t.add = 1
@@ -42,8 +46,11 @@ func (t *tiling) run(g0, g1 int) {
 		bytesPerCall = 500_000   // to stay below about 50 µs
 		macsPerCall  = 2_500_000
 	)
-	panels := t.p.panels()
-	step := max(1, min(bytesPerCall/t.m.quantBytes, macsPerCall/(Lanes*t.m.Cols*min(t.p.Cols, PanelCols))))
+	panels, macs := t.p.panels(), Lanes*t.m.Cols*min(t.p.Cols, PanelCols)
+	if t.m.format.float {
+		macs *= 4
+	}
+	step := max(1, min(bytesPerCall/t.m.quantBytes, macsPerCall/macs))
 	if panels > 1 {
 		step = max(1, min(step, tileBytes/t.m.quantBytes))
 	}
@@ -57,6 +64,14 @@ func (t *tiling) run(g0, g1 int) {
 // call multiplies n groups from g on with panel q.
 func (t *tiling) call(g, n int, q panel) {
 	m, panel, out := t.m, t.p.streams(q), t.y[q.first*t.ldy+g*Lanes:]
+	if m.format.float {
+		x := t.p.floats(q)
+		for c, step := 0, 0; c < q.width; c += step {
+			step = min(4, 1<<(bits.Len(uint(q.width-c))-1))
+			floatFuncs[m.Type](&m.Data[g*m.quantBytes], &x[c], &out[c*t.ldy], m.Cols, n, t.ldy, step, q.width, t.add)
+		}
+		return
+	}
 	x, fields := panel.quants(0, 0), panel.fields(m.format.stream, 0, 0)
 	for c, step := 0, 0; c < q.width; c += step {
 		step = 1 << (bits.Len(uint(q.width-c)) - 1)

@@ -65,6 +65,25 @@ var smmlaFuncs = [...]neonFunc{
 	quant.Q1_0:    smmlaQ1_0,
 }
 
+// floatFunc multiplies float weights with 1, 2 or 4 columns of the float copy of a panel
+// of width columns.
+type floatFunc func(weights *byte, x, y *float32, k, groups, ldy, cols, width, add int)
+
+var floatFuncs = [...]floatFunc{
+	quant.F32:  floatF32NEON,
+	quant.F16:  floatF16NEON,
+	quant.BF16: floatBF16NEON,
+}
+
+//go:noescape
+func floatF32NEON(weights *byte, x, y *float32, k, groups, ldy, cols, width, add int)
+
+//go:noescape
+func floatF16NEON(weights *byte, x, y *float32, k, groups, ldy, cols, width, add int)
+
+//go:noescape
+func floatBF16NEON(weights *byte, x, y *float32, k, groups, ldy, cols, width, add int)
+
 //go:noescape
 func sdotQ8_0(quants, scales, x, fields *byte, y, sums *float32, blocks, groups, ldy, cols, width, add int)
 

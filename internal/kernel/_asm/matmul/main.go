@@ -63,7 +63,11 @@ func main() {
 
 // armFiles is files for arm64.
 func armFiles() map[string]func(*a64.Asm) {
-	all := map[string]func(*a64.Asm){"panel_quantize_arm64.s": quantizeNEON, "ceiling_arm64.s": armCeilings}
+	all := map[string]func(*a64.Asm){"panel_quantize_arm64.s": quantizeNEON, "ceiling_arm64.s": armCeilings, "matmul_float_arm64.s": func(a *a64.Asm) {
+		for _, f := range floatFormats {
+			neonFloatKernel(a, f)
+		}
+	}}
 	for _, f := range formats {
 		name := strings.ToLower(f.name) + "_arm64.s"
 		all["matmul_sdot_"+name] = func(a *a64.Asm) { neonKernel(a, f, false) }
