@@ -3,6 +3,8 @@ package grammar
 import (
 	"slices"
 	"testing"
+
+	"github.com/penstock-llm/penstock/internal/grammar/regex"
 )
 
 // quickly follows a text of tokens, and says how many of them Quick knew. What Quick
@@ -96,5 +98,36 @@ func TestQuick(t *testing.T) {
 	defer f.m.a.mu.Unlock()
 	if _, ok := f.Quick(tokens[0], 900); ok {
 		t.Error("Quick waits for who is at work")
+	}
+}
+
+// TestQuickInDistinctStrings follows lists of strings that all differ. Where a text has been, all is known; where another one goes on, nothing is.
+func TestQuickInDistinctStrings(t *testing.T) {
+	b := NewBuilder(Limits{})
+	set := b.Regex()
+	list := b.Rule("list")
+	b.Define(list, b.Seq(b.Literal("["), b.Distinct(Distinct{Texts: set.Text(), Min: 1, Max: regex.Unbounded, Comma: set.Literal(",")}), b.Literal("]")))
+	g, err := b.Compile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := letters()
+	follow := func(text string) (known int) {
+		var tokens []int32
+		for _, b := range []byte(text) {
+			tokens = append(tokens, int32(b))
+		}
+		return quickly(t, g, v, tokens, 1000)
+	}
+	const text = `["ab","a","c"]`
+	follow(text)
+	if n := follow(text); n != len(text) {
+		t.Errorf("%d of %d tokens are known the second time", n, len(text))
+	}
+	if n, m := follow(`["a","ab","b"]`), follow(`["b","a","ab"]`); n > 6 || m > 6 {
+		t.Errorf("%d and %d tokens of other texts are known", n, m)
+	}
+	if g.Match([]byte(`["a","ab","a"]`)) {
+		t.Error("a string comes twice")
 	}
 }

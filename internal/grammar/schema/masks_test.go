@@ -178,6 +178,7 @@ func FuzzMasks(f *testing.F) {
 	f.Add(`{"anyOf":[{"pattern":"^a[b-d]{2,3}$"},{"multipleOf":0.01,"type":"number"}]}`, []byte{1, 200, 7, 9})
 	f.Add(`{"$defs":{"x":{"items":{"$ref":"#/$defs/x"}}},"$ref":"#/$defs/x"}`, []byte{9, 9, 9, 9, 9, 9})
 	f.Add(`{"format":"date-time","minLength":5}`, []byte{250, 3, 3, 4})
+	f.Add(`{"type":"array","items":{"type":"string","maxLength":3},"uniqueItems":true,"minItems":3}`, []byte{1, 30, 7, 9, 60, 12, 12, 34, 34})
 	const memory = 4 << 20
 	f.Fuzz(func(t *testing.T, text string, choices []byte) {
 		start := time.Now()

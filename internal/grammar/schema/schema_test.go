@@ -207,6 +207,7 @@ func FuzzCompile(f *testing.F) {
 	f.Add(`{"type":"object","properties":{"a":{"type":"integer","minimum":3}},"required":["a"]}`)
 	f.Add(`{"oneOf":[{"pattern":"^a[b-d]{2,3}$"},{"multipleOf":0.01}],"not":{"const":5}}`)
 	f.Add(`{"$defs":{"x":{"items":{"$ref":"#/$defs/x"},"uniqueItems":true}},"$ref":"#/$defs/x"}`)
+	f.Add(`{"items":{"type":"string","pattern":"a+$"},"type":"array","uniqueItems":true,"minItems":9}`)
 	f.Add(`{"if":{"required":["a"]},"then":{"dependentRequired":{"a":["b"]}},"patternProperties":{"^x":false}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		start := cpu.Used()
