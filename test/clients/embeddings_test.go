@@ -46,9 +46,9 @@ func TestEmbeddings(t *testing.T) {
 func TestOpenAIEmbeddings(t *testing.T) {
 	client, _ := newOpenAI()
 	a, err := client.Embeddings.New(t.Context(), openai.EmbeddingNewParams{
-		Model: model, Input: openai.EmbeddingNewParamsInputUnion{OfString: openai.String("a pipe for water")}, Dimensions: openai.Int(64),
+		Model: model, Input: openai.EmbeddingNewParamsInputUnion{OfString: openai.String("a pipe for water")}, Dimensions: openai.Int(896),
 	})
-	if err != nil || len(a.Data) != 1 || len(a.Data[0].Embedding) != 64 || a.Usage.TotalTokens <= 0 {
+	if err != nil || len(a.Data) != 1 || len(a.Data[0].Embedding) != 896 || a.Usage.TotalTokens <= 0 {
 		t.Errorf("%v %+v", err, a)
 	}
 }

@@ -86,8 +86,8 @@ check rerank '"index":0.*"relevance_score"' post /v1/rerank '{"query":"a pipe","
 check 'rerank: Cohere' '"relevance_score"' post /v2/rerank '{"model":"'"$PENSTOCK_MODEL"'","query":"a pipe","documents":["a tube"]}'
 check 'rerank: TEI' '\[\{"index":0,"score"' post /rerank '{"query":"a pipe","texts":["a tube","Dear Sir"]}'
 check score '"score"' post /score '{"model":"'"$PENSTOCK_MODEL"'","text_1":"a pipe","text_2":["a tube"]}'
-check 'server info' '^(200 )+$' statuses /props /slots /metrics /health /lora-adapters /version /ping /load /v1/loads /get_load /get_model_info /get_server_info /openapi.json /livez /readyz
-check 'Open WebUI' '^(200 )+$' open_webui
+check 'server info' '^(200 )+[[:space:]]*$' statuses /props /slots /metrics /health /lora-adapters /version /ping /load /v1/loads /get_load /get_model_info /get_server_info /openapi.json /livez /readyz
+check 'Open WebUI' '^(200 )+[[:space:]]*$' open_webui
 check models '"object":"list".*"id":"'"$PENSTOCK_MODEL"'"' curl -sS "$url/v1/models"
 check 'model info' '"capabilities":\[.*"tools"' post /api/show '{"model":"'"$PENSTOCK_MODEL"'"}'
 check errors '404' status /v1/chat/completions '{"model":"gpt-7",'"$message"'}'

@@ -9,7 +9,7 @@ const url = process.env.PENSTOCK_URL;
 const name = process.env.PENSTOCK_MODEL;
 const v1 = { baseURL: url + '/v1', apiKey: 'none' };
 const openai = createOpenAI(v1);
-const compatible = createOpenAICompatible({ name: 'penstock', includeUsage: true, ...v1 });
+const compatible = createOpenAICompatible({ name: 'penstock', includeUsage: true, supportsStructuredOutputs: true, ...v1 });
 const anthropic = createAnthropic(v1);
 
 const counting = 'Count from 1 to 20, separated by commas.';

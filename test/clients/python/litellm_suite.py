@@ -106,7 +106,8 @@ def forms():
 
 def embeddings():
     for provider, base in ("openai", URL + "/v1"), ("hosted_vllm", URL + "/v1"), ("ollama", URL):
-        a = litellm.embedding(model=f"{provider}/{MODEL}", api_base=base, api_key="none", input=TEXTS, encoding_format="float")
+        form = {} if provider == "ollama" else {"encoding_format": "float"}
+        a = litellm.embedding(model=f"{provider}/{MODEL}", api_base=base, api_key="none", input=TEXTS, **form)
         alike([d["embedding"] for d in a.data])
 
 
