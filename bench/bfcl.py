@@ -212,7 +212,7 @@ def main():
     parser.add_argument("--answers", type=pathlib.Path, help="file that keeps the answers, and has those of earlier runs")
     parser.add_argument("--minutes", type=float, default=0, help="after which nothing more is asked; 0: until all is answered")
     args = parser.parse_args()
-    args.end = time.time() + 60 * args.minutes if args.minutes else float("inf")
+    args.end = None
     check = checker()
     commands = {"Penstock": (args.penstock, lambda port: [args.penstock, "serve", args.model, "--addr", f"127.0.0.1:{port}"])}
     if args.llama:
@@ -224,6 +224,8 @@ def main():
         answers = Answers(args.answers, name, program, args.model)
         port = free_port()
         server = Server(command(port), port)
+        if args.end is None:  # loading the first model does not count
+            args.end = time.time() + 60 * args.minutes if args.minutes else float("inf")
         try:
             scores[name] = score(server, answers, check, args)
         finally:
