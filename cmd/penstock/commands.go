@@ -30,16 +30,16 @@ func chatCommands() []chatCommand {
 			return nil
 		}},
 		{"file", "PATH", "put a text file before the next message", (*talk).addFile},
-		{"set", "system TEXT", "set the system message; without a text there is none", (*talk).set},
-		{"set", "parameter NAME VALUE", "set how answers are made: /show parameters has the names", (*talk).set},
-		{"set", "format json|FILE", "answers are JSON, or as a file with a JSON Schema says; /set noformat ends it", (*talk).set},
-		{"set", "think [low|medium|high]", "the model thinks before it answers; /set nothink: it does not", (*talk).set},
-		{"set", "verbose", "print timings after each answer; /set quiet: none", (*talk).set},
-		{"set", "nohistory", "what you type is not kept for the next chat; /set history: it is", (*talk).set},
-		{"show", "[" + strings.Join(views, "|") + "]", "show what the model is, or one of these", (*talk).view},
-		{"stats", "", "show what the last answer took, and how full the context is", (*talk).stats},
+		{"set", "system TEXT", "system message; without a text there is none", (*talk).set},
+		{"set", "parameter NAME VALUE", "how answers are made: /show parameters", (*talk).set},
+		{"set", "format json|FILE", "answers are JSON, or of FILE's schema (noformat)", (*talk).set},
+		{"set", "think [low|medium|high]", "think before an answer (nothink: do not)", (*talk).set},
+		{"set", "verbose", "timings after each answer (quiet: none)", (*talk).set},
+		{"set", "nohistory", "what you type is not kept (history: it is)", (*talk).set},
+		{"show", "[WHAT]", strings.Join(views, ", "), (*talk).view},
+		{"stats", "", "what the last answer took; how full the context is", (*talk).stats},
 		{"save", "NAME", "save the conversation, as a name or a .json file", (*talk).save},
-		{"load", "NAME", "go on with a saved conversation, or with another model of the server", (*talk).restore},
+		{"load", "NAME", "a saved conversation, or another model of a server", (*talk).restore},
 		{"bye", "", "leave", func(*talk, context.Context, string) error { return errLeave }},
 	}
 }
@@ -85,7 +85,7 @@ func (t *talk) help() error {
 	for _, c := range chatCommands() {
 		fmt.Fprintf(table, "/%s\t%s\n", strings.TrimSpace(c.name+" "+c.args), c.help)
 	}
-	fmt.Fprintf(table, "/?\tthis list\n\nCtrl-C\tstop the answer\nCtrl-D\tleave\nCtrl-J\tbegin a new line; so do three quotes (\"\"\") until three more\nUp, Down\twhat was typed before\n")
+	fmt.Fprintf(table, "/?\tthis list\n\nCtrl-C\tstop the answer\nCtrl-D\tleave\nCtrl-J\tnew line; within three quotes (\"\"\") Enter is one, too\nUp, Down\twhat was typed before\n")
 	return table.Flush()
 }
 

@@ -22,7 +22,8 @@ type remoteModel struct {
 // serving is the model that run asks for, if a running server has it. Otherwise it
 // is nil, and run loads the model itself. Either is said.
 func (c *runCommand) serving(ctx context.Context, p *parsed, term terminal) (*remoteModel, error) {
-	if c.Local || strings.ContainsAny(c.Model, `/\`) && !strings.HasPrefix(c.Model, "hf.co/") {
+	local := c.Local && (origin(p.context, "local") == fromCommandLine || origin(p.context, "host") != fromCommandLine)
+	if local || strings.ContainsAny(c.Model, `/\`) && !strings.HasPrefix(c.Model, "hf.co/") {
 		return nil, nil
 	}
 	r, err := c.Server.find(ctx, p)

@@ -89,16 +89,18 @@ func (t *talk) save(_ context.Context, name string) error {
 // restore reads a saved conversation, which replaces the current one.
 func (t *talk) restore(ctx context.Context, name string) error {
 	path, err := conversationFile(name)
-	if err != nil {
-		return err
+	var text []byte
+	if err == nil {
+		text, err = os.ReadFile(path)
 	}
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if other, _ := t.at.model(ctx, name); other != nil && t.in == nil {
+	if err != nil && t.in == nil && name != "" {
+		if other, _ := t.at.model(ctx, name); other != nil {
 			t.at, t.model = other, name
 			fmt.Fprintf(t.out, "the conversation goes on with %s\n", name)
 			return nil
 		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no %s%s", path, savedNames(path))
 	}
 	if err != nil {

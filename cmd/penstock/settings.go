@@ -62,8 +62,11 @@ func (t *talk) set(ctx context.Context, args string) (err error) {
 	case "think":
 		return t.setThink(ctx, rest)
 	}
-	if rest != "" {
-		return fmt.Errorf("/set %s takes no %q", clip(what), clip(rest))
+	switch what {
+	case "noformat", "nothink", "verbose", "quiet", "history", "nohistory":
+		if rest != "" {
+			return fmt.Errorf("/set %s takes no %q", what, clip(rest))
+		}
 	}
 	switch what {
 	case "noformat":
@@ -75,6 +78,9 @@ func (t *talk) set(ctx context.Context, args string) (err error) {
 	case "history", "nohistory":
 		t.history.forgetful = what == "nohistory"
 	default:
+		if name, _ := t.number(what); name != "" {
+			return fmt.Errorf("%s is a parameter: /set parameter %s VALUE", clip(what), clip(what))
+		}
 		words := []string{"system", "parameter", "format", "noformat", "think", "nothink", "verbose", "quiet", "history", "nohistory"}
 		return fmt.Errorf("/set has no %q%s: want one of %s", clip(what), suggest(what, words), strings.Join(words, ", "))
 	}
@@ -98,22 +104,30 @@ func (t *talk) setThink(ctx context.Context, how string) error {
 	return nil
 }
 
+// number finds a parameter. Names of Ollama's and llama.cpp's are known, too.
+func (t *talk) number(name string) (known string, value reflect.Value) {
+	name = strings.ReplaceAll(name, "_", "-")
+	if other, ok := map[string]string{"num-predict": "max-tokens", "n-predict": "max-tokens", "temp": "temperature"}[name]; ok {
+		name = other
+	}
+	for _, p := range t.parameters() {
+		if p.name == name {
+			return name, reflect.ValueOf(p.value).Elem()
+		}
+	}
+	return "", reflect.Value{}
+}
+
 // setParameter changes a number.
 func (t *talk) setParameter(args string) error {
-	name, value, _ := strings.Cut(args, " ")
-	name, value = strings.ReplaceAll(name, "_", "-"), strings.TrimSpace(value)
-	var names []string
-	for _, p := range t.parameters() {
-		if p.name != name {
-			names = append(names, p.name)
-			continue
-		}
-		target := reflect.ValueOf(p.value).Elem()
+	asked, value, _ := strings.Cut(args, " ")
+	name, target := t.number(asked)
+	if name != "" {
 		number := target
 		if target.Kind() == reflect.Pointer {
 			number = reflect.New(target.Type().Elem()).Elem()
 		}
-		if err := setNumber(name, value, number); err != nil {
+		if err := setNumber(name, strings.TrimSpace(value), number); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if target.Kind() == reflect.Pointer {
@@ -121,8 +135,12 @@ func (t *talk) setParameter(args string) error {
 		}
 		return nil
 	}
-	if name == "ctx" || name == "num-ctx" {
+	if asked == "ctx" || asked == "num_ctx" {
 		return errors.New("the context has its size from the start: leave, and choose another with --ctx")
 	}
-	return fmt.Errorf("unknown parameter %q%s: want one of %s", clip(name), suggest(name, names), strings.Join(names, ", "))
+	var names []string
+	for _, p := range t.parameters() {
+		names = append(names, p.name)
+	}
+	return fmt.Errorf("unknown parameter %q%s: want one of %s", clip(asked), suggest(strings.ReplaceAll(asked, "_", "-"), names), strings.Join(names, ", "))
 }

@@ -19,19 +19,26 @@ import (
 )
 
 type topCommand struct {
-	URL      string        `arg:"" optional:"" default:"http://127.0.0.1:8080" help:"Address of the server."`
+	URL      string        `arg:"" optional:"" help:"Address of the server; else as --host says."`
 	Interval time.Duration `help:"Time between two looks." default:"1s"`
 	Count    int           `help:"End after so many looks; 0: never." default:"0"`
-	Key      string        `name:"api-key" help:"API key with the scope metrics, if the server has keys." env:"PENSTOCK_API_KEY" placeholder:"KEY"`
+	Server   remoteFlags   `embed:""`
 }
 
 // Run shows a screen that is drawn anew at each look, or without a terminal a line
 // for each.
-func (c *topCommand) Run(ctx context.Context, term terminal) error {
+func (c *topCommand) Run(ctx context.Context, p *parsed, term terminal) error {
 	if c.Interval <= 0 {
 		return &usageError{errors.New("--interval must be above 0"), "penstock top"}
 	}
-	watch := &watching{url: strings.TrimRight(c.URL, "/"), key: c.Key, client: &http.Client{Timeout: 10 * time.Second}}
+	if c.URL == "" {
+		r, err := c.Server.remote(p.config)
+		if err != nil {
+			return err
+		}
+		c.URL = r.url
+	}
+	watch := &watching{url: strings.TrimRight(c.URL, "/"), key: c.Server.APIKey, client: &http.Client{Timeout: 10 * time.Second}}
 	first, err := watch.look(ctx)
 	if err != nil {
 		return err

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -56,7 +58,11 @@ func (l *look) add(name string, m *dto.Metric) {
 	for _, label := range m.Label {
 		switch {
 		case name == "model_info" && label.GetName() == "model":
-			l.model = label.GetValue()
+			if name := label.GetValue(); l.model == "" {
+				l.model = name
+			} else if !slices.Contains(strings.Split(l.model, ", "), name) {
+				l.model += ", " + name
+			}
 		case name == "requests_finished_total" && label.GetName() == "finished_reason":
 			l.ended[label.GetValue()] = m.GetCounter().GetValue()
 		}

@@ -120,14 +120,17 @@ func (s *topScreen) rows() []string {
 	if !math.IsNaN(last.hits) {
 		hits = fmt.Sprintf("%.0f %% of prompt tokens", 100*last.hits)
 	}
+	if s.problem != nil || v["step_stuck_seconds"] > 0 {
+		state = inColour(ansi.Red, state)
+	}
 	rows := []string{
-		fmt.Sprintf("penstock top   %s   %s   %s   %s", s.watch.url, now.model, state, now.at.Format(time.TimeOnly)),
+		fmt.Sprintf("%s   %s   %s   %s   %s", strong("penstock top"), s.watch.url, strong(now.model), state, now.at.Format(time.TimeOnly)),
 		"",
 		fmt.Sprintf("batch     %s %3.0f of %.0f run", bar(v["requests_running"], v["batch_size"]), v["requests_running"], v["batch_size"]),
 		fmt.Sprintf("queue     %s %3.0f of %.0f wait", bar(v["requests_waiting"], v["queue_size"]), v["requests_waiting"], v["queue_size"]),
 		fmt.Sprintf("KV cache  %s %3.0f %% used; prefixes found: %s", bar(v["kv_cache_usage_ratio"], 1), 100*v["kv_cache_usage_ratio"], hits),
 		"",
-		fmt.Sprintf("tokens/s  %8.1f generated, %8.1f of prompts   %s", last.generated, last.prompts, spark(s.rates)),
+		fmt.Sprintf("tokens/s  %8.1f generated, %8.1f of prompts   %s", last.generated, last.prompts, inColour(ansi.Green, spark(s.rates))),
 		fmt.Sprintf("TTFT      p50 %8s   p90 %8s   p99 %8s", timeText(last.first.p50), timeText(last.first.p90), timeText(last.first.p99)),
 		fmt.Sprintf("ITL       p50 %8s   p90 %8s   p99 %8s", timeText(last.between.p50), timeText(last.between.p90), timeText(last.between.p99)),
 		fmt.Sprintf("requests  %.0f stop, %.0f length, %.0f abort, %.0f error; %.0f refused; %.0f preemptions",
@@ -140,7 +143,7 @@ func (s *topScreen) rows() []string {
 
 // places has a row for each request in the batch.
 func (l *look) places() []string {
-	rows := []string{"PLACE  REQUEST      PROMPT    CACHED  COMPUTED    ANSWER"}
+	rows := []string{ansi.Style{}.Reverse(true).String() + "PLACE  REQUEST      PROMPT    CACHED  COMPUTED    ANSWER" + ansi.ResetStyle}
 	for _, s := range l.slots {
 		if s.IsProcessing {
 			rows = append(rows, fmt.Sprintf("%5d  %7d  %10d  %8d  %8d  %8d", s.ID, s.IDTask, s.NPrompt, s.NPromptCache, s.NPromptProcessed, s.NextToken.NDecoded))
@@ -152,16 +155,29 @@ func (l *look) places() []string {
 	return rows
 }
 
-const barWidth, maxSpark = 20, 40
+const barWidth, maxSpark = 30, 40
 
-// bar is a part of a whole, drawn.
+// bar is a part of a whole, drawn, in the colour of how full it is.
 func bar(part, whole float64) string {
 	n := 0
 	if whole > 0 {
 		n = int(math.Round(barWidth * min(max(part/whole, 0), 1)))
 	}
-	return "[" + strings.Repeat("#", n) + strings.Repeat(".", barWidth-n) + "]"
+	colour := ansi.Green
+	switch {
+	case n >= barWidth*9/10:
+		colour = ansi.Red
+	case n >= barWidth*7/10:
+		colour = ansi.Yellow
+	}
+	return "[" + inColour(colour, strings.Repeat("|", n)) + strings.Repeat(" ", barWidth-n) + "]"
 }
+
+func inColour(c ansi.BasicColor, text string) string {
+	return ansi.Style{}.ForegroundColor(c).String() + text + ansi.ResetStyle
+}
+
+func strong(text string) string { return ansi.Style{}.Bold().String() + text + ansi.ResetStyle }
 
 // spark draws numbers as a row of blocks, the largest as the highest.
 func spark(values []float64) string {
