@@ -27,7 +27,7 @@ func TestDraftModelOfOneModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv := server.New(server.Config{Version: "test", Residency: s.residency(nil)})
-	d, err := s.first(m)
+	d, err := s.first(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,6 +68,9 @@ func (cli *commands) load(ctx context.Context, term terminal, name string, o ins
 		o.Context = publishedContext(path)
 	}
 	instance.Tune(o.Threads)
+	report, end := loading(term.err, name)
+	o.Progress = report
+	defer end()
 	in, err := unlessDone(ctx, func() (*instance.Instance, error) { return instance.Open(path, o) })
 	if err == nil {
 		if guesses := instance.Guesses(in.File); guesses != "" {

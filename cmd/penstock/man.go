@@ -21,7 +21,7 @@ func (manCommand) Run(parsed *kong.Context, term terminal) error {
 
 // writeManual writes a page in the man macros of roff.
 func writeManual(w io.Writer, app *kong.Application) {
-	fmt.Fprintf(w, ".TH %s 1\n.SH NAME\n%s \\- %s\n", strings.ToUpper(app.Name), app.Name, roff(app.Help))
+	fmt.Fprintf(w, ".TH %s 1\n.nh\n.ad l\n.SH NAME\n%s \\- %s\n", strings.ToUpper(app.Name), app.Name, roff(app.Help))
 	fmt.Fprintf(w, ".SH SYNOPSIS\n.B %s\n.I command\n.RI [ flags ]\n", app.Name)
 	fmt.Fprint(w, ".SH FLAGS OF EVERY COMMAND\n")
 	writeFlags(w, app.Flags)

@@ -21,6 +21,25 @@ type progress struct {
 	at    string        // the current stage
 	total int64         // of the stage whose bar or last line is shown
 	next  time.Time     // when the next line is due
+	brief bool          // bars leave nothing behind
+}
+
+// loading shows how far a model is loaded, if that takes long enough for somebody to
+// wonder. end is called when it is over.
+func loading(out io.Writer, name string) (report func(done, total int64), end func()) {
+	p := newProgress(out, name)
+	p.brief = true
+	wait := 2 * time.Second
+	if p.bars != nil {
+		wait = 300 * time.Millisecond
+	}
+	due := time.Now().Add(wait)
+	report = func(done, total int64) {
+		if p.at != "" || time.Now().After(due) && done < total {
+			p.stage("loading", done, total)
+		}
+	}
+	return report, p.stop
 }
 
 func newProgress(out io.Writer, name string) *progress {
@@ -41,7 +60,7 @@ func (p *progress) stage(stage string, done, total int64) {
 	if stage != p.at || total != p.total {
 		p.endBar()
 		p.at, p.total = stage, total
-		p.bar = p.bars.AddBar(total,
+		p.bar = p.bars.AddBar(total, mpb.BarOptional(mpb.BarRemoveOnComplete(), p.brief),
 			mpb.PrependDecorators(decor.Name(stage+" "+p.name, decor.WCSyncSpaceR)),
 			mpb.AppendDecorators(decor.CountersKiloByte("% .0f / % .0f"),
 				decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 7}), "")),
@@ -99,7 +118,7 @@ func (p *progress) line(stage string, done, total int64) {
 func (p *progress) endBar() {
 	if p.bar != nil {
 		if !p.bar.Completed() {
-			p.bar.Abort(false) // it stays on the screen as far as it has come
+			p.bar.Abort(p.brief) // else it stays on the screen as far as it has come
 		}
 		p.bar = nil
 	}

@@ -253,7 +253,9 @@ func (c *serveCommand) attach(ctx context.Context, cli *commands, term terminal,
 		}
 		models = append(models, m)
 	}
-	deployment, err := unlessDone(ctx, func() (*server.Deployment, error) { return f.shelf.first(models[0]) })
+	report, end := loading(term.err, c.Model)
+	deployment, err := unlessDone(ctx, func() (*server.Deployment, error) { return f.shelf.first(models[0], report) })
+	end()
 	if err != nil {
 		return nil, err
 	}

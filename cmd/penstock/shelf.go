@@ -88,10 +88,10 @@ func (s *shelf) reload(fresh *serveCommand) error {
 	return nil
 }
 
-// first loads the model that the server is started with. All of the memory is its
-// to plan with.
-func (s *shelf) first(m *shelved) (*serving.Deployment, error) {
-	opened, err := s.open(m.source)
+// first loads the model that the server is started with, and tells progress how far
+// it has come. All of the memory is its to plan with.
+func (s *shelf) first(m *shelved, progress func(done, total int64)) (*serving.Deployment, error) {
+	opened, err := s.openWith(m.source, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +179,9 @@ func downloaded(m *hub.Stored) serving.Source {
 }
 
 // open looks into a model's file.
-func (s *shelf) open(source serving.Source) (*serving.Opened, error) {
+func (s *shelf) open(source serving.Source) (*serving.Opened, error) { return s.openWith(source, nil) }
+
+func (s *shelf) openWith(source serving.Source, progress func(done, total int64)) (*serving.Opened, error) {
 	file, err := safetensors.Open(source.Path)
 	if err != nil {
 		return nil, plain(err)
@@ -189,6 +191,7 @@ func (s *shelf) open(source serving.Source) (*serving.Opened, error) {
 	if err != nil {
 		return nil, errors.Join(plain(err), file.Close())
 	}
+	o.Progress = progress
 	return &serving.Opened{
 		Plan: func(limit uint64) (serving.Memory, bool, error) {
 			o.MemoryLimit = limit

@@ -56,7 +56,7 @@ func severalServer(t *testing.T, c *serveCommand, limit uint64, archs ...string)
 		t.Fatal(err)
 	}
 	srv := server.New(server.Config{Version: "test", Residency: s.residency(nil)})
-	d, err := s.first(m)
+	d, err := s.first(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -373,7 +373,7 @@ func TestDownloadThatIsNoModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := s.first(m)
+	d, err := s.first(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
