@@ -7,14 +7,16 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: vulncheck memory release site agents embeddings bfcl clients parity parity-archs run build test test-arm64 test-avxvnni fidelity measure check bench bench-layers bench-crosscheck bench-mixtures bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
+.PHONY: vulncheck memory release release-check site terminal-pictures agents embeddings bfcl clients parity parity-archs run build test test-arm64 test-avxvnni fidelity measure check bench bench-layers bench-crosscheck bench-mixtures bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
 
+# Without tables for debuggers, which are a quarter of the file; stack traces and profiles do not need them. LDFLAGS= keeps them.
+LDFLAGS ?= -s -w
 build:
 	@mkdir -p bin
-	$(GO) build -trimpath -o $(BIN) ./cmd/penstock
+	$(GO) build -trimpath -ldflags="$(LDFLAGS)" -o $(BIN) ./cmd/penstock
 
 # One minute: format, vet, staticcheck, the generated files, the project's own rules, short unit tests.
 check: fmt vet-systems staticcheck generated vulncheck
@@ -177,6 +179,10 @@ site: ## the documents as a static site in bin/site, without a warning or a dead
 	bench/peers.sh $(PEERS) site
 	docs/site/build.sh $(PEERS)/site/bin/python
 
+terminal-pictures: build ## docs/images/terminal.svg and top.svg, from real runs in tmux (2 minutes; needs tmux, python3 and a package index)
+	bench/peers.sh $(PEERS) site
+	$(PEERS)/site/bin/python docs/site/terminal.py $(BIN) docs/images
+
 soak: build ## a server under everything at once: protocols, models, clients that leave, bursts, reloads (10 minutes; ARGS="--minutes 2" is less)
 	test/soak/soak.py $(BIN) $(ARGS)
 
@@ -193,6 +199,10 @@ deploy-check: build ## what in deploy/ can be checked here (needs nginx, haproxy
 
 release: ## archives, packages, formula, checksums and bill of materials in dist/ (needs tar, gzip, zip)
 	tools/release/release.sh dist
+
+# SYSTEMS= is shorter: SYSTEMS="linux/amd64". Needs root for neither, and dpkg and rpm for the packages.
+release-check: ## two releases of the same commit, from two clones, are the same bytes; the packages install and the program runs (10 minutes)
+	tools/release/check.sh
 
 figures: ## draw the newest results of bench/results into docs/figures
 	$(GO) run ./cmd/penstock-figures --figures docs/figures $(ARGS)

@@ -124,7 +124,7 @@ for part in $parts; do
     embed) venv embed "sentence-transformers==$sentence_transformers_version" onnxruntime onnx ;;
     routers) venv routers vllm-router==0.1.17 smg==1.13.0 pyzmq==27.3.0 msgspec==0.23.0 ;;
     deploy) venv deploy kubernetes-validate==1.37.0 pyyaml==6.0.4 ;;
-    site) venv site mkdocs==1.6.1 mkdocs-material==9.8.2 ;;
+    site) venv site mkdocs==1.6.1 mkdocs-material==9.8.2 rich==15.0.0 ;;
     guidellm) venv guidellm guidellm ;;
     *) echo "peers.sh: unknown part $part" >&2; exit 1 ;;
   esac

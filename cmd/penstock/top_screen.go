@@ -118,19 +118,21 @@ func (s *topScreen) rows() []string {
 	}
 	hits := "-"
 	if !math.IsNaN(last.hits) {
-		hits = fmt.Sprintf("%.0f %% of prompt tokens", 100*last.hits)
+		hits = fmt.Sprintf("%.0f %%", 100*last.hits)
 	}
 	if s.problem != nil || v["step_stuck_seconds"] > 0 {
 		state = inColour(ansi.Red, state)
 	}
+	const before = 53 // what stands before the sparks
+	rates := s.rates[max(0, len(s.rates)-max(s.width-before, 0)):]
 	rows := []string{
 		fmt.Sprintf("%s   %s   %s   %s   %s", strong("penstock top"), s.watch.url, strong(now.model), state, now.at.Format(time.TimeOnly)),
 		"",
 		fmt.Sprintf("batch     %s %3.0f of %.0f run", bar(v["requests_running"], v["batch_size"]), v["requests_running"], v["batch_size"]),
 		fmt.Sprintf("queue     %s %3.0f of %.0f wait", bar(v["requests_waiting"], v["queue_size"]), v["requests_waiting"], v["queue_size"]),
-		fmt.Sprintf("KV cache  %s %3.0f %% used; prefixes found: %s", bar(v["kv_cache_usage_ratio"], 1), 100*v["kv_cache_usage_ratio"], hits),
+		fmt.Sprintf("KV cache  %s %3.0f %% used; of prompts it had %s", bar(v["kv_cache_usage_ratio"], 1), 100*v["kv_cache_usage_ratio"], hits),
 		"",
-		fmt.Sprintf("tokens/s  %8.1f generated, %8.1f of prompts   %s", last.generated, last.prompts, inColour(ansi.Green, spark(s.rates))),
+		fmt.Sprintf("tokens/s  %8.1f generated, %8.1f of prompts   %s", last.generated, last.prompts, inColour(ansi.Green, spark(rates))),
 		fmt.Sprintf("TTFT      p50 %8s   p90 %8s   p99 %8s", timeText(last.first.p50), timeText(last.first.p90), timeText(last.first.p99)),
 		fmt.Sprintf("ITL       p50 %8s   p90 %8s   p99 %8s", timeText(last.between.p50), timeText(last.between.p90), timeText(last.between.p99)),
 		fmt.Sprintf("requests  %.0f stop, %.0f length, %.0f abort, %.0f error; %.0f refused; %.0f preemptions",
