@@ -11,8 +11,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -161,7 +163,38 @@ func newParser(cli *commands, config *config, term terminal) (*kong.Kong, error)
 		},
 		kong.Resolvers(config),
 	)
-	return kong.New(cli, options...)
+	parser, err := kong.New(cli, options...)
+	if err == nil {
+		placeholders(parser.Model.Node)
+	}
+	return parser, err
+}
+
+// placeholders names the values of flags that have no word for theirs: the parser's
+// own words are the language's types.
+func placeholders(n *kong.Node) {
+	for _, f := range n.Flags {
+		if f.PlaceHolder != "" || f.HasDefault || f.IsBool() {
+			continue
+		}
+		kind := f.Target.Type()
+		if kind.Kind() == reflect.Pointer || kind.Kind() == reflect.Slice {
+			kind = kind.Elem()
+		}
+		switch {
+		case f.Name == "model" || f.Name == "url":
+			f.PlaceHolder = strings.ToUpper(f.Name)
+		case kind == reflect.TypeFor[time.Duration]():
+			f.PlaceHolder = "TIME"
+		case kind.Kind() == reflect.String:
+			f.PlaceHolder = "TEXT"
+		case kind.Kind() >= reflect.Int && kind.Kind() <= reflect.Float64:
+			f.PlaceHolder = "N"
+		}
+	}
+	for _, c := range n.Children {
+		placeholders(c)
+	}
 }
 
 func catalogueNames() []string {

@@ -19,7 +19,7 @@ from rich.text import Text
 
 PORT = 8097
 SERVER = f"http://127.0.0.1:{PORT}"
-QUESTION = "A table of two sorting algorithms and their cost. Then the simpler one in Go, as one function."
+QUESTION = "Which HTTP status codes say that a client should try again later? A table of three, then one curl command that retries."
 
 # The usual sixteen colours, on a dark ground.
 THEME = TerminalTheme(
