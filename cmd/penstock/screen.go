@@ -120,7 +120,7 @@ func (s *screen) take(message tea.Msg) (command tea.Cmd) {
 		return nil
 	case piece:
 		if s.answer == nil {
-			s.answer = &sheet{paper: markdown.Paper{Colour: s.colour}}
+			s.answer = &sheet{paper: markdown.Paper{Colour: s.colour}, started: !s.silent}
 		}
 		rows, command := s.answer.take(m, s.width)
 		s.rows = append(s.rows, rows...)

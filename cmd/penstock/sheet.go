@@ -18,7 +18,7 @@ type sheet struct {
 	source  string // text that is in no closed block
 	thought string // unfinished row of what the model thinks
 	thinks  bool   // it was thinking when the last piece came
-	started bool   // a row has been finished, and the next block is set apart
+	started bool   // something stands above, and the next block is set apart
 	open    []string
 	gone    int // rows of the open blocks that had no room and are finished
 	waits   bool
@@ -36,6 +36,9 @@ const redrawing = 50 * time.Millisecond
 func (s *sheet) take(p piece, width int) (rows []string, later tea.Cmd) {
 	text := visible(strings.ReplaceAll(p.text, "\t", "    "))
 	if p.thought {
+		if !s.thinks && s.started {
+			rows = append(rows, "")
+		}
 		s.thinks = true
 		all := strings.Split(ansi.Wrap(s.thought+text, width, " "), "\n")
 		for _, row := range all[:len(all)-1] {

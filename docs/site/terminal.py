@@ -91,8 +91,6 @@ def chat(penstock, out, state):
     screen.until(">>>")
     screen.type(QUESTION, "Enter")
     wait_idle(screen)
-    screen.type("/stats", "Enter")
-    screen.until("first piece after")
     screen.picture(os.path.join(out, "terminal.svg"))
     screen.close()
 
