@@ -7,7 +7,7 @@ BIN := bin/penstock
 MODEL ?=
 ARGS ?=
 
-.PHONY: vulncheck memory release release-check site terminal-pictures agents embeddings bfcl clients parity parity-archs run build test test-arm64 test-avxvnni fidelity measure check bench bench-layers bench-crosscheck bench-mixtures bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
+.PHONY: vulncheck memory release release-check site first-answer terminal-pictures agents embeddings bfcl clients parity parity-archs run build test test-arm64 test-avxvnni fidelity measure check bench bench-layers bench-crosscheck bench-mixtures bench-peers schemathesis vet-systems figures shapes fuzz grammar-generate grammar-peers grammar-serve grammar-set vet staticcheck fmt generate generated race clean schema-suite
 
 run: build ## fetch the default model where it is missing, verify it, and serve it
 	@$(BIN) serve $(MODEL) $(ARGS)
@@ -178,6 +178,9 @@ bench-layers: build ## where the throughput goes, with every axis, beside llama-
 site: ## the documents as a static site in bin/site, without a warning or a dead link (needs python3 and a package index)
 	bench/peers.sh $(PEERS) site
 	docs/site/build.sh $(PEERS)/site/bin/python
+
+first-answer: ## from an empty home to the first answer, by the README's commands alone: how long that takes
+	bench/firstanswer.sh
 
 terminal-pictures: build ## docs/images/terminal.svg and top.svg, from real runs in tmux (2 minutes; needs tmux, python3 and a package index)
 	bench/peers.sh $(PEERS) site

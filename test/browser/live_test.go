@@ -54,6 +54,9 @@ func TestLive(t *testing.T) {
 	p.wait(`[...document.querySelectorAll("#sequences .phase")].some((e) => e.textContent.startsWith("decode"))`)
 	p.wait(`document.querySelectorAll("#falls .what").length >= 4`)
 	p.wait(`parseFloat(document.querySelector("#tiles dd span").textContent) > 10`)
+	for name, has := range map[string]string{"First token": `^[\d.]+\s*m?s`, "Between tokens": `^[\d.]+\s*m?s`, "Memory": `^\d+\s*MB`, "Queue": `^\d+\s*waiting`} {
+		p.wait(`[...document.querySelectorAll("#tiles dt")].some((e) => e.textContent === "` + name + `" && /` + has + `/.test(e.parentElement.querySelector("dd").textContent))`)
+	}
 	p.wait(`document.querySelectorAll("#step .bar-h span").length >= 4`)
 	p.wait(`document.querySelector("#rate .line").getAttribute("d").split("L").length > 4`)
 	p.is(`/^number \d+ · \d+ of \d+ rows, \d+ of them decode · [\d.]+ (ms|s): model [\d.]+ (ms|s), sampling [\d.]+ ms/.test(document.getElementById("step-note").textContent)`, true)

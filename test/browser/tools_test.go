@@ -143,6 +143,13 @@ func TestFiles(t *testing.T) {
 	}
 	p.run(chromedp.SetUploadFiles("#attach-file", []string{file}, chromedp.ByQuery))
 	p.wait(`document.querySelectorAll("#files .chip").length === 2`)
+	p.eval(`(() => {
+		const d = new DataTransfer();
+		d.items.add(new File(["pasted"], "e.txt", { type: "text/plain" }));
+		document.getElementById("text").dispatchEvent(new ClipboardEvent("paste", { bubbles: true, cancelable: true, clipboardData: d }));
+	})()`)
+	p.wait(`document.querySelectorAll("#files .chip").length === 3`)
+	p.button("Remove e.txt")
 	p.ask("What is in them?")
 	if want := "a.txt\n````\nfirst\n```\nfile\n````\n\nd.csv\n```\n1,2\n```\n\nWhat is in them?"; !strings.Contains(s.prompt(), want) {
 		t.Errorf("the prompt is %q", s.prompt())
