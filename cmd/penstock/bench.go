@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/bench/contexts"
 	"github.com/penstock-llm/penstock/internal/bench/grammar"
 	"github.com/penstock-llm/penstock/internal/bench/kernels"
 	"github.com/penstock-llm/penstock/internal/bench/layers"
@@ -31,6 +32,7 @@ type benchCommand struct {
 	Kernels     kernelsCommand     `cmd:"" help:"The matrix products of every format, against the machine's limits."`
 	Steps       stepsCommand       `cmd:"" help:"A model's steps by kind of work, against the machine's limits."`
 	Scaling     scalingCommand     `cmd:"" help:"What more threads bring, and what more cores would."`
+	Contexts    contextsCommand    `cmd:"" help:"What long contexts cost, beside short ones."`
 	Grammar     grammarCommand     `cmd:"" help:"Structured output: schemas served right, and the time of the masks."`
 	Structured  structuredCommand  `cmd:"" help:"Tokens per second under a schema, beside free text."`
 	Speculation speculationCommand `cmd:"" help:"Tokens per second with tokens guessed ahead and without."`
@@ -91,6 +93,19 @@ func (c *scalingCommand) Run(ctx context.Context, cli *commands, term terminal) 
 		return err
 	}
 	return c.Scaling.Run(ctx, term.out)
+}
+
+type contextsCommand struct{ contexts.Contexts }
+
+func (c *contextsCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
+	c.Progress = bars(term)
+	if c.Contexts.Model, err = cli.fetch(ctx, term, c.Contexts.Model); err != nil {
+		return err
+	}
+	if c.Tier, err = cli.tier(); err != nil {
+		return err
+	}
+	return c.Contexts.Run(ctx, term.out)
 }
 
 type grammarCommand struct{ grammar.Grammar }

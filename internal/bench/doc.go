@@ -4,6 +4,7 @@
 //	peers     how several servers compare; programs starts and stops them
 //	layers    where the time goes between the model's arithmetic and the client
 //	steps     what a model's step is made of
+//	contexts  what long contexts cost
 //	kernels   how fast the matrix products are; limits says what the machine can do at best
 //	grammar   which schemas are served right, and how long the masks take
 //	structured  what a schema costs a running model

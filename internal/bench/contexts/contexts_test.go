@@ -1,0 +1,68 @@
+package contexts
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+	"github.com/penstock-llm/penstock/internal/tinymodel"
+)
+
+func tiny(t *testing.T) *Contexts {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tiny.gguf")
+	if err := tinymodel.Write(path, tinymodel.Options{Context: 4096}); err != nil {
+		t.Fatal(err)
+	}
+	return &Contexts{Model: path, Batch: 3, Short: 5, Ctx: 50, Long: 3000, Prompt: 40, Rounds: 2, Steps: 2, Threads: 2, Tier: cpu.Detect()}
+}
+
+func TestContexts(t *testing.T) {
+	c := tiny(t)
+	c.JSON = false
+	var out bytes.Buffer
+	if err := c.Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"batch 3, context 50 / batch 3, context 5", "batch 3, shared prefix of 50", "one stream, context 3000 / one stream, context 5",
+		"time of a token: prompt of 3000 / prompt of 40", "attention's share of: batch 3, context 5"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "NaN") || strings.Contains(out.String(), "Inf") {
+		t.Errorf("a figure is none:\n%s", out.String())
+	}
+}
+
+// TestFullCache: what is measured reads memory that was written, not the one page of zeros that the system shows instead.
+func TestFullCache(t *testing.T) {
+	c := tiny(t)
+	r, err := c.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	cache := r.store.Cache(0)
+	for b := range cache.Config().Blocks {
+		at := (b/cache.Run()*cache.Pitch() + b%cache.Run()) * cache.Stride()
+		if bytes.Count(cache.Values(0, 0)[at:][:cache.Stride()], []byte{0}) == cache.Stride() {
+			t.Fatalf("block %d is empty", b)
+		}
+	}
+}
+
+func TestNonsenseIsRefused(t *testing.T) {
+	for _, change := range []func(*Contexts){
+		func(c *Contexts) { c.Batch = 0 }, func(c *Contexts) { c.Rounds = 0 }, func(c *Contexts) { c.Ctx = c.Short },
+		func(c *Contexts) { c.Long = c.Ctx }, func(c *Contexts) { c.Prompt = c.Long }, func(c *Contexts) { c.Long = 5000 },
+	} {
+		c := tiny(t)
+		change(c)
+		if err := c.Run(t.Context(), &bytes.Buffer{}); err == nil || !strings.HasPrefix(err.Error(), "bench: ") {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
