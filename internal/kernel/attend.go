@@ -21,6 +21,7 @@ const (
 	attendChunk  = 256
 	attendBlocks = attendChunk / BlockTokens
 	attendGroups = attendChunk / groupTokens
+	chunkPlaces  = attendBlocks + 2
 )
 
 // Tile is up to 8 query vectors that share one kv head: the heads of a group,
@@ -40,6 +41,16 @@ type Tile struct {
 	// weights of all others shrink. It is neither scaled nor capped.
 	Sinks bool
 	Sink  [TileQueries]float32
+
+	// Next is what the caller will want attention to after this, as far as it knows:
+	// keys of the same type and head size. They are asked for in advance.
+	Next Ahead
+}
+
+// Ahead is the keys that the next tile begins with.
+type Ahead struct {
+	K      []byte  // as KV.K
+	Blocks []int32 // of the block table, from the first that is seen on
 }
 
 // attendState is a tile at work. Rows are MaxHeadDim or attendChunk apart
@@ -47,18 +58,19 @@ type Tile struct {
 type attendState struct {
 	tile   *Tile
 	kv     *KV
-	blocks []int32                 // block table of the sequence
-	q      []float32               // [8][MaxHeadDim] the queries; int16 for integer caches
-	s      []float32               // [8][attendChunk] the chunk's scores, then its weights; then int16
-	o      []float32               // [8][MaxHeadDim] weighted sums of values, relative to peak
-	peak   []float32               // [8] highest score so far
-	sum    []float32               // [8] sum of weights so far, relative to peak
-	alpha  []float32               // [8] what the sums before this chunk are multiplied by
-	scale  []float32               // [8] what the integers of a query are multiples of, times Tile.Scale
-	grid   []float32               // [attendGroups][8] what the integers of a group's weights are multiples of
-	places [attendBlocks + 2]int32 // where the chunk's blocks are, the gaps of groups closed
-	chunk  int                     // first position of the chunk
-	lo, hi int                     // blocks of the chunk that some query sees, absolute
+	blocks []int32                // block table of the sequence
+	q      []float32              // [8][MaxHeadDim] the queries; int16 for integer caches
+	s      []float32              // [8][attendChunk] the chunk's scores, then its weights; then int16
+	o      []float32              // [8][MaxHeadDim] weighted sums of values, relative to peak
+	peak   []float32              // [8] highest score so far
+	sum    []float32              // [8] sum of weights so far, relative to peak
+	alpha  []float32              // [8] what the sums before this chunk are multiplied by
+	scale  []float32              // [8] what the integers of a query are multiples of, times Tile.Scale
+	grid   []float32              // [attendGroups][8] what the integers of a group's weights are multiples of
+	places [2 * chunkPlaces]int32 // where the chunk's blocks are, the gaps of groups closed; then where the keys after them are, of the next chunk or tile
+	ahead  []byte                 // what the latter are counted from
+	chunk  int                    // first position of the chunk
+	lo, hi int                    // blocks of the chunk that some query sees, absolute
 
 	notFinite uint8 // bit i: query i is not
 }
@@ -85,6 +97,7 @@ func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) (notFini
 		st.lo = max(st.chunk, from) / BlockTokens
 		st.hi = (min(st.chunk+attendChunk, end) + BlockTokens - 1) / BlockTokens
 		st.locate()
+		st.lookAhead(end)
 		s.attendScores(&st)
 		if t.Softcap > 0 {
 			s.attendSoftcap(&st)
@@ -248,8 +261,29 @@ func (st *attendState) locate() {
 	if lo%2 != 0 {
 		st.places[lo-1] = st.places[lo]
 	}
-	for i := hi; i < min(hi+2, len(st.places)); i++ {
+	for i := hi; i < min(hi+2, chunkPlaces); i++ {
 		st.places[i] = st.places[hi-1]
+	}
+}
+
+// lookAhead fills the second half of places: while a chunk's values are multiplied,
+// the keys that follow are asked for, of the next chunk or else of the next tile. (The
+// values are asked for while the keys are multiplied.) So memory always has something
+// to do, and what it is asked for is as far ahead as the caches allow.
+func (st *attendState) lookAhead(end int) {
+	next := st.blocks[:(end+BlockTokens-1)/BlockTokens]
+	next = next[min(len(next), (st.chunk+attendChunk)/BlockTokens):]
+	st.ahead = st.kv.K
+	if len(next) == 0 {
+		if next, st.ahead = st.tile.Next.Blocks, st.tile.Next.K; len(next) == 0 {
+			copy(st.places[chunkPlaces:], st.places[:chunkPlaces]) // nothing: what is in the cache already
+			st.ahead = st.kv.V
+			return
+		}
+	}
+	ahead := st.places[chunkPlaces:]
+	for i := range ahead {
+		ahead[i] = int32(st.kv.place(next[min(i, len(next)-1)]))
 	}
 }
 

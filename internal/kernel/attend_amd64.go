@@ -65,13 +65,13 @@ func (s Set) attendValues(st *attendState) {
 	n, grid, w := st.tile.N, &st.grid[first*TileQueries], &st.s[first*groupTokens/2]
 	switch {
 	case st.kv.Type == quant.I16 && wide:
-		attendValuesI16AVX512(n, w, o, v, places, count, stride, hd, grid)
+		attendValuesI16AVX512(n, w, o, v, base(st.ahead), places, count, stride, hd, grid)
 	case st.kv.Type == quant.I16:
-		attendValuesI16AVX2(n, w, o, v, places, count, stride, hd, grid)
+		attendValuesI16AVX2(n, w, o, v, base(st.ahead), places, count, stride, hd, grid)
 	case wide:
-		attendValuesI8AVX512(n, w, o, v, places, count, stride, hd, grid)
+		attendValuesI8AVX512(n, w, o, v, base(st.ahead), places, count, stride, hd, grid)
 	default:
-		attendValuesI8AVX2(n, w, o, v, places, count, stride, hd, grid)
+		attendValuesI8AVX2(n, w, o, v, base(st.ahead), places, count, stride, hd, grid)
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 // headShapes are the heads that a kv head serves and their size: Qwen3 0.6B,
-// SmolLM2 135M, Gemma 3 270M.
-var headShapes = []struct{ group, dim int }{{2, 128}, {3, 64}, {4, 256}}
+// SmolLM2 135M, Gemma 3 270M, Qwen2.5 1.5B.
+var headShapes = []struct{ group, dim int }{{2, 128}, {3, 64}, {4, 256}, {6, 128}}
 
 // benchHeads fills a cache for each of heads heads, with consecutive blocks.
 func benchHeads(b *testing.B, s Set, heads int, of cached) (kvs []*KV, blocks []int32) {

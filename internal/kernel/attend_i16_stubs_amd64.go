@@ -5,16 +5,17 @@
 package kernel
 
 // attendScoresI16AVX512 fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.
-// It asks for the scales of the blocks' values, which are needed next.
+// It asks for the blocks' values, which are needed next.
 //
 //go:noescape
 func attendScoresI16AVX512(n int, q *float32, s *float32, k *byte, v *byte, blocks *int32, count int, stride int, hd int, qscale *float32)
 
 // attendValuesI16AVX512 adds the weighted values of count blocks, in groups of two, to n outputs; hd is a
-// multiple of 16.
+// multiple of 16. It asks for the keys that are needed next: those of the blocks 18 places after blocks, from
+// ahead on.
 //
 //go:noescape
-func attendValuesI16AVX512(n int, w *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int, grid *float32)
+func attendValuesI16AVX512(n int, w *float32, o *float32, v *byte, ahead *byte, blocks *int32, count int, stride int, hd int, grid *float32)
 
 // attendSpreadI16AVX512 writes n*16 values to every other element from dst on.
 //
@@ -22,13 +23,14 @@ func attendValuesI16AVX512(n int, w *float32, o *float32, v *byte, blocks *int32
 func attendSpreadI16AVX512(dst *byte, x *int16, n int)
 
 // attendScoresI16AVX2 fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.
-// It asks for the scales of the blocks' values, which are needed next.
+// It asks for the blocks' values, which are needed next.
 //
 //go:noescape
 func attendScoresI16AVX2(n int, q *float32, s *float32, k *byte, v *byte, blocks *int32, count int, stride int, hd int, qscale *float32)
 
 // attendValuesI16AVX2 adds the weighted values of count blocks, in groups of two, to n outputs; hd is a
-// multiple of 8.
+// multiple of 8. It asks for the keys that are needed next: those of the blocks 18 places after blocks, from
+// ahead on.
 //
 //go:noescape
-func attendValuesI16AVX2(n int, w *float32, o *float32, v *byte, blocks *int32, count int, stride int, hd int, grid *float32)
+func attendValuesI16AVX2(n int, w *float32, o *float32, v *byte, ahead *byte, blocks *int32, count int, stride int, hd int, grid *float32)

@@ -252,7 +252,8 @@ func drawHistory(t *testing.T, r *rapid.T, s Set) (h *history, ctx int, rng *ran
 }
 
 // TestAttendAlone checks that a query's bits depend on nothing but its own
-// range: not on what shares its tile, nor on its place there, nor on scratch.
+// range: not on what shares its tile, nor on its place there, nor on scratch, nor on
+// what comes next, even if that is nowhere.
 func TestAttendAlone(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
 		rapid.Check(t, func(r *rapid.T) {
@@ -272,6 +273,7 @@ func TestAttendAlone(t *testing.T) {
 				one.Sink[0] = tile.Sink[i]
 				one.Q[0], one.Out[0], one.From[0], one.Len[0] = tile.Q[i], make([]float32, hd), tile.From[i], tile.Len[i]
 				one.Bias[0] = tile.Bias[i]
+				one.Next = Ahead{K: h.kv.K, Blocks: []int32{0, 1 << 20, -1}[:i%4]}
 				s.Attend(&one, h.kv, h.blocks, scratchOf(t, 1e30))
 				if !slices.Equal(one.Out[0], tile.Out[i]) {
 					r.Fatalf("%v hd %d: query %d of %d [%d,%d) of %d differs alone", typ, hd, i, tile.N, tile.From[i], tile.Len[i], ctx)

@@ -260,6 +260,7 @@ func (j *attendJob) tile(own *private, t *tile, kvHead int) {
 		at, head := int(t.base)+q/group, kvHead*group+q%group
 		j.ask(own, i, int(f.tiling.wanted[at]), head)
 	}
+	own.tile.Next = kernel.Ahead{} // mostly the same keys
 	j.run(own, int(t.n), f.batch.Table(j.a.Group, int(t.seq)))
 	for i := range min(int(t.n), group) { // the first slot of each head
 		q, rows := int(t.first)+i, (int(t.n)-i+group-1)/group
@@ -325,11 +326,24 @@ func (j *decodeJob) unit(own *private, unit, part int) {
 	for i := range hi - lo {
 		j.ask(own, i, row, first+i)
 	}
+	own.tile.Next = j.after(unit)
 	j.await(unit)
 	j.run(own, hi-lo, f.batch.Table(j.a.Group, row))
 	for i := range hi - lo {
 		j.answer(own, slots{i, 1, 1}, row, first+i)
 	}
+}
+
+// after is what the worker that has this unit will probably need next.
+func (j *decodeJob) after(unit int) kernel.Ahead {
+	f := j.f
+	if unit++; unit == f.seqs*j.a.KVHeads {
+		return kernel.Ahead{}
+	}
+	kvHead, row := unit/f.seqs, unit%f.seqs
+	from, end := j.a.sees(f.batch.Positions[row], f.end(row))
+	first, last := int(from)/kernel.BlockTokens, int(end+kernel.BlockTokens-1)/kernel.BlockTokens
+	return kernel.Ahead{K: j.cache.Keys(j.a.Layer, kvHead), Blocks: f.batch.Table(j.a.Group, row)[first:last]}
 }
 
 func (j *decodeJob) await(unit int) {

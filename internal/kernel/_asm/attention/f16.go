@@ -47,7 +47,7 @@ type scorer struct {
 	n      int           // queries
 	q, s   reg.GPVirtual // the first query; where the block's scores for it go
 	block  reg.GPVirtual // the keys; the loop over them moves it to their end
-	next   reg.GPVirtual // the keys of the next block, which are prefetched
+	next   reg.GPVirtual // what is needed next and prefetched: the next block's keys (f16), this block's values
 	rounds reg.GPVirtual // how often the loop runs: four elements (f16) or four pairs a time
 	scale  reg.GPVirtual // the queries' scales; of integers only
 }

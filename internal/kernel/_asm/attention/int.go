@@ -50,18 +50,17 @@ func multiplyAdd(a lanes.Arch, b, x, sum reg.VecVirtual) {
 func scoresInt(a lanes.Arch, e element) {
 	begin("attendScores"+e.name+a.Name, "func(n int, q, s *float32, k, v *byte, blocks *int32, count, stride, hd int, qscale *float32)",
 		fmt.Sprintf("attendScores%s%s fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.", e.name, a.Name),
-		"It asks for the scales of the blocks' values, which are needed next.")
+		"It asks for the blocks' values, which are needed next.")
 	perQueries(func(n int) {
 		q, s, k, ids := lanes.Pointer("q"), lanes.Pointer("s"), lanes.Pointer("k"), lanes.Pointer("blocks")
 		count, stride, rounds := lanes.Pointer("count"), lanes.Pointer("stride"), lanes.Pointer("hd")
 		scale := lanes.Pointer("qscale")
 		SHRQ(Imm(3), rounds) // four pairs each
 		lanes.Loop(count, func() {
-			block, scales := nextBlock(k, stride, ids), lanes.Pointer("v")
-			SUBQ(k, scales)
-			ADDQ(stride, scales)
-			PREFETCHT0(Mem{Base: scales, Index: block, Scale: 1, Disp: -4 * tokens})
-			next := following(k, stride, ids)
+			block, next := nextBlock(k, stride, ids), lanes.Pointer("v")
+			SUBQ(k, next)
+			ADDQ(block, next)
+			PREFETCHT0(Mem{Base: next, Index: stride, Scale: 1, Disp: -4 * tokens}) // the scales
 			x := scorer{Arch: a, n: n, q: q, s: s, block: block, next: next, rounds: rounds, scale: scale}
 			switch {
 			case a.Wide():
@@ -162,9 +161,10 @@ func (x *scorer) narrowInt(e element, halves ...int) {
 // valuesInt emits o_i += Σ_t w'_it v'_t * grid_i for groups of two blocks: the
 // products of a group are summed as integers, then scaled.
 func valuesInt(a lanes.Arch, e element) {
-	begin("attendValues"+e.name+a.Name, "func(n int, w, o *float32, v *byte, blocks *int32, count, stride, hd int, grid *float32)",
+	begin("attendValues"+e.name+a.Name, "func(n int, w, o *float32, v, ahead *byte, blocks *int32, count, stride, hd int, grid *float32)",
 		fmt.Sprintf("attendValues%s%s adds the weighted values of count blocks, in groups of two, to n outputs; hd is a", e.name, a.Name),
-		fmt.Sprintf("multiple of %d.", a.Lanes))
+		fmt.Sprintf("multiple of %d. It asks for the keys that are needed next: those of the blocks %d places after blocks, from", a.Lanes, places),
+		"ahead on.")
 	ids, count := AllocLocal(8), AllocLocal(8) // there are not enough registers for all
 	perQueries(func(n int) {
 		w, grid, pitch := lanes.Pointer("w"), lanes.Pointer("grid"), lanes.Pointer("hd")
@@ -206,7 +206,7 @@ func valuesInt(a lanes.Arch, e element) {
 // group is two blocks whose weights share a scale.
 type group struct {
 	even, odd reg.GPVirtual // addresses
-	ahead     reg.GPVirtual // distance to the next group, if it lies like this one
+	ahead     reg.GPVirtual // distance to what is asked for meanwhile, which lies like this group
 	halves    reg.GPVirtual // 1 if only even counts; odd is the same then
 }
 
@@ -214,7 +214,10 @@ func nextGroup(ids, count Mem) group {
 	v, stride, at := lanes.Pointer("v"), lanes.Pointer("stride"), GP64()
 	MOVQ(ids, at)
 	g := group{even: nextBlock(v, stride, at), odd: nextBlock(v, stride, at), halves: GP64()}
-	g.ahead = following(v, stride, at)
+	g.ahead = GP64()
+	MOVLQSX(Mem{Base: at, Disp: 4 * (places - 2)}, g.ahead)
+	IMULQ(stride, g.ahead)
+	ADDQ(lanes.Pointer("ahead"), g.ahead)
 	SUBQ(g.even, g.ahead)
 	MOVQ(at, ids)
 	MOVQ(U32(2), g.halves)

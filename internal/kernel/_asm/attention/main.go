@@ -22,6 +22,7 @@ const (
 	tokens  = 16   // BlockTokens
 	row     = 1024 // bytes: MaxHeadDim and attendChunk floats
 	unroll  = 2    // steps of the loops over tokens
+	places  = 18   // chunkPlaces
 )
 
 // parts are the files: what the cache types share, and each of them.
