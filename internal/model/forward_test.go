@@ -232,6 +232,7 @@ func TestCaches(t *testing.T) {
 			}
 			for _, tier := range kernel.Tiers() {
 				checkInvariance(t, tinymodel.Options{Type: quant.Q8_0}, Options{Tier: tier, KV: kv})
+				checkInvariance(t, tinymodel.Options{Type: quant.Q8_0, Heads: 9, KVHeads: 3}, Options{Tier: tier, KV: kv}) // no two workers share them evenly
 			}
 		})
 	}

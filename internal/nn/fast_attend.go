@@ -274,9 +274,9 @@ func (j *attendJob) tile(own *private, t *tile, kvHead int) {
 //
 // A unit is one kv head of one sequence. Units are numbered by kv head first and
 // each worker takes a run of them, so that two workers seldom write to the same
-// cache lines of the output's panel. Where units have several parts, the first parts
-// of all units are handed out before any other part. So whoever waits for a first
-// part waits for one that another worker is already at.
+// cache lines of the output's panel. Where units have several parts, whole units are
+// handed out first, and the first parts of all others before any other part. So whoever
+// waits for a first part waits for one that another worker is already at.
 type decodeJob struct {
 	heading
 	spans spans   // one part
@@ -307,9 +307,14 @@ func (j *decodeJob) Do(worker, _ int) {
 		}
 		return
 	}
-	units := j.f.seqs * j.a.KVHeads
-	for t := j.tasks.next(); t < units*j.f.tiling.parts; t = j.tasks.next() {
-		j.unit(own, t%units, t/units)
+	whole := j.f.tiling.whole
+	cut := j.f.seqs*j.a.KVHeads - whole
+	for t := j.tasks.next(); t < whole+cut*j.f.tiling.parts; t = j.tasks.next() {
+		if t < whole {
+			j.unit(own, t, 0)
+		} else {
+			j.unit(own, whole+(t-whole)%cut, (t-whole)/cut)
+		}
 	}
 }
 
@@ -321,7 +326,7 @@ func (j *decodeJob) unit(own *private, unit, part int) {
 		j.keep(own, row, row, kvHead)
 		j.ready[unit].v.Store(j.round)
 	}
-	lo, hi := f.tiling.heads(part)
+	lo, hi := f.tiling.heads(unit, part)
 	first := kvHead*f.tiling.group + lo
 	for i := range hi - lo {
 		j.ask(own, i, row, first+i)

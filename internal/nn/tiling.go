@@ -18,7 +18,8 @@ type tiling struct {
 	tiles  []tile // of one kv head; the longest context last
 
 	single bool // every sequence has one row
-	parts  int  // single: tasks that share a kv head's group of query heads
+	whole  int  // single: units, which are one kv head of one sequence each, whose query heads stay together
+	parts  int  // single: tasks that share the query heads of each of the other units
 }
 
 // store is rows of one sequence that share a block of the cache.
@@ -60,7 +61,7 @@ func (p *tiling) reset(b *batch.Batch, workers int) {
 	p.wanted = p.all[:b.Rows()]
 	p.single = b.Rows() == b.Seqs()
 	if p.single {
-		p.parts = p.split(b.Seqs()*p.kvHeads, workers)
+		p.whole, p.parts = p.split(b.Seqs()*p.kvHeads, workers)
 	}
 	p.cut()
 }
@@ -88,24 +89,36 @@ func (p *tiling) cut() {
 	}
 }
 
-// split says into how many parts to cut a group's query heads so that units
-// groups keep all workers busy: no more than needed, since each part reads the
-// group's keys and values again.
-func (p *tiling) split(units, workers int) int {
+// split says how many of so many units are worked on whole, and into how many parts
+// to cut the query heads of the others so that all workers are busy: no more than
+// needed, since each part reads the unit's keys and values again.
+func (p *tiling) split(units, workers int) (whole, parts int) {
 	least := (p.group + kernel.TileQueries - 1) / kernel.TileQueries
+	if least == 1 {
+		if busy(units, workers) >= 0.9 {
+			return units, 1
+		}
+		whole = units / workers * workers
+	}
 	best, bestShare := least, 0.0
 	for parts := least; parts <= p.group; parts++ {
-		tasks := units * parts
-		rounds := (tasks + workers - 1) / workers
-		share := float64(tasks) / float64(rounds*workers)
-		if share > bestShare+0.1 {
+		if share := busy((units-whole)*parts, workers); share > bestShare+0.1 {
 			best, bestShare = parts, share
 		}
 	}
-	return best
+	return whole, best
 }
 
-// heads returns the query heads [lo, hi) of a group that part works on.
-func (p *tiling) heads(part int) (lo, hi int) {
+// busy is the share of their time for which workers are busy with so many equal tasks.
+func busy(tasks, workers int) float64 {
+	rounds := (tasks + workers - 1) / workers
+	return float64(tasks) / float64(rounds*workers)
+}
+
+// heads returns the query heads [lo, hi) of a group that part of a unit works on.
+func (p *tiling) heads(unit, part int) (lo, hi int) {
+	if unit < p.whole {
+		return 0, p.group
+	}
 	return p.group * part / p.parts, p.group * (part + 1) / p.parts
 }
