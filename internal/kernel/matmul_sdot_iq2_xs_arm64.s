@@ -66,11 +66,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -84,11 +82,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -101,10 +97,8 @@ cols1_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -116,11 +110,9 @@ cols1_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -161,11 +153,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -179,11 +169,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -197,11 +185,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0c06d6 // ushr v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -213,11 +199,9 @@ cols1_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0b06b5 // ushr v21.16b, v21.16b, #5
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0b06d6 // ushr v22.16b, v22.16b, #5
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -326,11 +310,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -346,11 +328,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -365,10 +345,8 @@ cols2_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -382,11 +360,9 @@ cols2_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -435,11 +411,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -455,11 +429,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -475,11 +447,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0c06d6 // ushr v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -493,11 +463,9 @@ cols2_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0b06b5 // ushr v21.16b, v21.16b, #5
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0b06d6 // ushr v22.16b, v22.16b, #5
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -630,11 +598,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -654,11 +620,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -677,10 +641,8 @@ cols4_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -698,11 +660,9 @@ cols4_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -775,11 +735,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -799,11 +757,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -823,11 +779,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0c06d6 // ushr v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -845,11 +799,9 @@ cols4_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0b06b5 // ushr v21.16b, v21.16b, #5
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0b06d6 // ushr v22.16b, v22.16b, #5
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -1070,11 +1022,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad404c52 // ldp q18, q19, [x2, #0]
@@ -1101,11 +1051,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad414c52 // ldp q18, q19, [x2, #32]
@@ -1131,10 +1079,8 @@ cols8_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad424c52 // ldp q18, q19, [x2, #64]
@@ -1159,11 +1105,9 @@ cols8_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad434c52 // ldp q18, q19, [x2, #96]
@@ -1275,11 +1219,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad444c52 // ldp q18, q19, [x2, #128]
@@ -1306,11 +1248,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad454c52 // ldp q18, q19, [x2, #160]
@@ -1337,11 +1277,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0c06d6 // ushr v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad464c52 // ldp q18, q19, [x2, #192]
@@ -1366,11 +1304,9 @@ cols8_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0b06b5 // ushr v21.16b, v21.16b, #5
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0b06d6 // ushr v22.16b, v22.16b, #5
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad474c52 // ldp q18, q19, [x2, #224]

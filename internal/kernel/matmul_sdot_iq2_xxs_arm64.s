@@ -66,11 +66,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -84,11 +82,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -101,10 +97,8 @@ cols1_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -116,11 +110,9 @@ cols1_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -132,11 +124,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -150,11 +140,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -168,11 +156,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0c06d6 // ushr v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -184,11 +170,9 @@ cols1_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0b06b5 // ushr v21.16b, v21.16b, #5
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0b06d6 // ushr v22.16b, v22.16b, #5
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
@@ -291,11 +275,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -311,11 +293,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -330,10 +310,8 @@ cols2_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -347,11 +325,9 @@ cols2_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -365,11 +341,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -385,11 +359,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -405,11 +377,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0c06d6 // ushr v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -423,11 +393,9 @@ cols2_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0b06b5 // ushr v21.16b, v21.16b, #5
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0b06d6 // ushr v22.16b, v22.16b, #5
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
@@ -556,11 +524,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -580,11 +546,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -603,10 +567,8 @@ cols4_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -624,11 +586,9 @@ cols4_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -646,11 +606,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -670,11 +628,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -694,11 +650,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0c06d6 // ushr v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -716,11 +670,9 @@ cols4_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0b06b5 // ushr v21.16b, v21.16b, #5
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0b06d6 // ushr v22.16b, v22.16b, #5
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
@@ -895,11 +847,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad404c52 // ldp q18, q19, [x2, #0]
@@ -926,11 +876,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad414c52 // ldp q18, q19, [x2, #32]
@@ -956,10 +904,8 @@ cols8_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad424c52 // ldp q18, q19, [x2, #64]
@@ -984,11 +930,9 @@ cols8_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad434c52 // ldp q18, q19, [x2, #96]
@@ -1013,11 +957,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad444c52 // ldp q18, q19, [x2, #128]
@@ -1044,11 +986,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad454c52 // ldp q18, q19, [x2, #160]
@@ -1075,11 +1015,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0c06d6 // ushr v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad464c52 // ldp q18, q19, [x2, #192]
@@ -1104,11 +1042,9 @@ cols8_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0b06b5 // ushr v21.16b, v21.16b, #5
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0b06d6 // ushr v22.16b, v22.16b, #5
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0xad474c52 // ldp q18, q19, [x2, #224]

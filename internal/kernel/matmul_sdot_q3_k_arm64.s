@@ -64,11 +64,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -80,11 +78,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -95,10 +91,8 @@ cols1_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -108,11 +102,9 @@ cols1_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -145,11 +137,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -161,11 +151,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -177,11 +165,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0c06d6 // ushr v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -191,11 +177,9 @@ cols1_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0b06b5 // ushr v21.16b, v21.16b, #5
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0b06d6 // ushr v22.16b, v22.16b, #5
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -291,11 +275,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -309,11 +291,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -326,10 +306,8 @@ cols2_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -341,11 +319,9 @@ cols2_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -386,11 +362,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -404,11 +378,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -422,11 +394,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0c06d6 // ushr v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -438,11 +408,9 @@ cols2_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0b06b5 // ushr v21.16b, v21.16b, #5
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0b06d6 // ushr v22.16b, v22.16b, #5
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -562,11 +530,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -584,11 +550,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -605,10 +569,8 @@ cols4_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -624,11 +586,9 @@ cols4_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -693,11 +653,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -715,11 +673,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -737,11 +693,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0c06d6 // ushr v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -757,11 +711,9 @@ cols4_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0b06b5 // ushr v21.16b, v21.16b, #5
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0b06d6 // ushr v22.16b, v22.16b, #5
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -969,11 +921,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad404c52 // ldp q18, q19, [x2, #0]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -998,11 +948,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad414c52 // ldp q18, q19, [x2, #32]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -1026,10 +974,8 @@ cols8_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad424c52 // ldp q18, q19, [x2, #64]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -1052,11 +998,9 @@ cols8_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad434c52 // ldp q18, q19, [x2, #96]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -1159,11 +1103,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad444c52 // ldp q18, q19, [x2, #128]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -1188,11 +1130,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad454c52 // ldp q18, q19, [x2, #160]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -1217,11 +1157,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0c06d6 // ushr v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad464c52 // ldp q18, q19, [x2, #192]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -1244,11 +1182,9 @@ cols8_block:
 	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
 	WORD $0xad445815 // ldp q21, q22, [x0, #128]
 	WORD $0x6f0b06b5 // ushr v21.16b, v21.16b, #5
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0b06d6 // ushr v22.16b, v22.16b, #5
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad474c52 // ldp q18, q19, [x2, #224]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]

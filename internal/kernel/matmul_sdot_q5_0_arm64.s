@@ -58,11 +58,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -72,11 +70,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0b56b5 // shl v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0b56d6 // shl v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -86,11 +82,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -100,11 +94,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -113,10 +105,8 @@ cols1_block:
 	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -126,11 +116,9 @@ cols1_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -140,11 +128,9 @@ cols1_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -154,11 +140,9 @@ cols1_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -237,11 +221,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -253,11 +235,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0b56b5 // shl v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0b56d6 // shl v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -269,11 +249,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -285,11 +263,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -300,10 +276,8 @@ cols2_block:
 	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -315,11 +289,9 @@ cols2_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -331,11 +303,9 @@ cols2_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -347,11 +317,9 @@ cols2_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -456,11 +424,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -476,11 +442,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0b56b5 // shl v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0b56d6 // shl v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -496,11 +460,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -516,11 +478,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -535,10 +495,8 @@ cols4_block:
 	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -554,11 +512,9 @@ cols4_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -574,11 +530,9 @@ cols4_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -594,11 +548,9 @@ cols4_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -749,11 +701,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad404c52 // ldp q18, q19, [x2, #0]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -776,11 +726,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0b56b5 // shl v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0b56d6 // shl v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad414c52 // ldp q18, q19, [x2, #32]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -803,11 +751,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad424c52 // ldp q18, q19, [x2, #64]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -830,11 +776,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad434c52 // ldp q18, q19, [x2, #96]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -856,10 +800,8 @@ cols8_block:
 	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad444c52 // ldp q18, q19, [x2, #128]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -882,11 +824,9 @@ cols8_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad454c52 // ldp q18, q19, [x2, #160]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -909,11 +849,9 @@ cols8_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad464c52 // ldp q18, q19, [x2, #192]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -936,11 +874,9 @@ cols8_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad474c52 // ldp q18, q19, [x2, #224]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]

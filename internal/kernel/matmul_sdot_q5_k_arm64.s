@@ -61,11 +61,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -75,11 +73,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0b56b5 // shl v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0b56d6 // shl v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -89,11 +85,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -103,11 +97,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -116,10 +108,8 @@ cols1_block:
 	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -129,11 +119,9 @@ cols1_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -143,11 +131,9 @@ cols1_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -157,11 +143,9 @@ cols1_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -270,11 +254,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -286,11 +268,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0b56b5 // shl v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0b56d6 // shl v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -302,11 +282,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -318,11 +296,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -333,10 +309,8 @@ cols2_block:
 	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -348,11 +322,9 @@ cols2_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -364,11 +336,9 @@ cols2_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -380,11 +350,9 @@ cols2_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -521,11 +489,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -541,11 +507,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0b56b5 // shl v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0b56d6 // shl v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -561,11 +525,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -581,11 +543,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -600,10 +560,8 @@ cols4_block:
 	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -619,11 +577,9 @@ cols4_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -639,11 +595,9 @@ cols4_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -659,11 +613,9 @@ cols4_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -850,11 +802,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad404c52 // ldp q18, q19, [x2, #0]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -877,11 +827,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0b56b5 // shl v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0b56d6 // shl v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad414c52 // ldp q18, q19, [x2, #32]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -904,11 +852,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad424c52 // ldp q18, q19, [x2, #64]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -931,11 +877,9 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad434c52 // ldp q18, q19, [x2, #96]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -957,10 +901,8 @@ cols8_block:
 	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad444c52 // ldp q18, q19, [x2, #128]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -983,11 +925,9 @@ cols8_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad454c52 // ldp q18, q19, [x2, #160]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -1010,11 +950,9 @@ cols8_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad464c52 // ldp q18, q19, [x2, #192]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
@@ -1037,11 +975,9 @@ cols8_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xad474c52 // ldp q18, q19, [x2, #224]
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]

@@ -833,136 +833,121 @@ cols8_block:
 	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
 	WORD $0x6e34dfde // fmul v30.4s, v30.4s, v20.4s
 	WORD $0x6e35dfff // fmul v31.4s, v31.4s, v21.4s
-	WORD $0x4e9c3b90 // zip1 v16.4s, v28.4s, v28.4s
-	WORD $0x4e9c7b91 // zip2 v17.4s, v28.4s, v28.4s
-	WORD $0x4e9d3bb2 // zip1 v18.4s, v29.4s, v29.4s
-	WORD $0x4e9d7bb3 // zip2 v19.4s, v29.4s, v29.4s
-	WORD $0xad405474 // ldp q20, q21, [x3, #0]
-	WORD $0x4e1806b7 // dup v23.2d, v21.d[1]
-	WORD $0x4e0806b6 // dup v22.2d, v21.d[0]
-	WORD $0x4e180695 // dup v21.2d, v20.d[1]
-	WORD $0x4e080694 // dup v20.2d, v20.d[0]
-	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x6e34de1c // fmul v28.4s, v16.4s, v20.4s
-	WORD $0x3dc000bd // ldr q29, [x5, #0]
-	WORD $0x4e3ccc1d // fmla v29.4s, v0.4s, v28.4s
-	WORD $0x4ebd1fa0 // orr v0.16b, v29.16b, v29.16b
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x6e35de1c // fmul v28.4s, v16.4s, v21.4s
-	WORD $0x3dc004bd // ldr q29, [x5, #16]
-	WORD $0x4e3ccc3d // fmla v29.4s, v1.4s, v28.4s
-	WORD $0x4ebd1fa1 // orr v1.16b, v29.16b, v29.16b
-	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x6e36de1c // fmul v28.4s, v16.4s, v22.4s
-	WORD $0x3dc008bd // ldr q29, [x5, #32]
-	WORD $0x4e3ccc5d // fmla v29.4s, v2.4s, v28.4s
-	WORD $0x4ebd1fa2 // orr v2.16b, v29.16b, v29.16b
-	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x6e37de1c // fmul v28.4s, v16.4s, v23.4s
-	WORD $0x3dc00cbd // ldr q29, [x5, #48]
-	WORD $0x4e3ccc7d // fmla v29.4s, v3.4s, v28.4s
-	WORD $0x4ebd1fa3 // orr v3.16b, v29.16b, v29.16b
-	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x6e34de3c // fmul v28.4s, v17.4s, v20.4s
-	WORD $0x3dc010bd // ldr q29, [x5, #64]
-	WORD $0x4e3ccc9d // fmla v29.4s, v4.4s, v28.4s
-	WORD $0x4ebd1fa4 // orr v4.16b, v29.16b, v29.16b
-	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x6e35de3c // fmul v28.4s, v17.4s, v21.4s
-	WORD $0x3dc014bd // ldr q29, [x5, #80]
-	WORD $0x4e3cccbd // fmla v29.4s, v5.4s, v28.4s
-	WORD $0x4ebd1fa5 // orr v5.16b, v29.16b, v29.16b
-	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x6e36de3c // fmul v28.4s, v17.4s, v22.4s
-	WORD $0x3dc018bd // ldr q29, [x5, #96]
-	WORD $0x4e3cccdd // fmla v29.4s, v6.4s, v28.4s
-	WORD $0x4ebd1fa6 // orr v6.16b, v29.16b, v29.16b
-	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x6e37de3c // fmul v28.4s, v17.4s, v23.4s
-	WORD $0x3dc01cbd // ldr q29, [x5, #112]
-	WORD $0x4e3cccfd // fmla v29.4s, v7.4s, v28.4s
-	WORD $0x4ebd1fa7 // orr v7.16b, v29.16b, v29.16b
-	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
-	WORD $0x6e34de5c // fmul v28.4s, v18.4s, v20.4s
-	WORD $0x3dc020bd // ldr q29, [x5, #128]
-	WORD $0x4e3ccd1d // fmla v29.4s, v8.4s, v28.4s
-	WORD $0x4ebd1fa8 // orr v8.16b, v29.16b, v29.16b
-	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
-	WORD $0x6e35de5c // fmul v28.4s, v18.4s, v21.4s
-	WORD $0x3dc024bd // ldr q29, [x5, #144]
-	WORD $0x4e3ccd3d // fmla v29.4s, v9.4s, v28.4s
-	WORD $0x4ebd1fa9 // orr v9.16b, v29.16b, v29.16b
-	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x6e36de5c // fmul v28.4s, v18.4s, v22.4s
-	WORD $0x3dc028bd // ldr q29, [x5, #160]
-	WORD $0x4e3ccd5d // fmla v29.4s, v10.4s, v28.4s
-	WORD $0x4ebd1faa // orr v10.16b, v29.16b, v29.16b
-	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
-	WORD $0x6e37de5c // fmul v28.4s, v18.4s, v23.4s
-	WORD $0x3dc02cbd // ldr q29, [x5, #176]
-	WORD $0x4e3ccd7d // fmla v29.4s, v11.4s, v28.4s
-	WORD $0x4ebd1fab // orr v11.16b, v29.16b, v29.16b
-	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
-	WORD $0x6e34de7c // fmul v28.4s, v19.4s, v20.4s
-	WORD $0x3dc030bd // ldr q29, [x5, #192]
-	WORD $0x4e3ccd9d // fmla v29.4s, v12.4s, v28.4s
-	WORD $0x4ebd1fac // orr v12.16b, v29.16b, v29.16b
-	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
-	WORD $0x6e35de7c // fmul v28.4s, v19.4s, v21.4s
-	WORD $0x3dc034bd // ldr q29, [x5, #208]
-	WORD $0x4e3ccdbd // fmla v29.4s, v13.4s, v28.4s
-	WORD $0x4ebd1fad // orr v13.16b, v29.16b, v29.16b
-	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
-	WORD $0x6e36de7c // fmul v28.4s, v19.4s, v22.4s
-	WORD $0x3dc038bd // ldr q29, [x5, #224]
-	WORD $0x4e3ccddd // fmla v29.4s, v14.4s, v28.4s
-	WORD $0x4ebd1fae // orr v14.16b, v29.16b, v29.16b
-	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
-	WORD $0x6e37de7c // fmul v28.4s, v19.4s, v23.4s
-	WORD $0x3dc03cbd // ldr q29, [x5, #240]
-	WORD $0x4e3ccdfd // fmla v29.4s, v15.4s, v28.4s
-	WORD $0x4ebd1faf // orr v15.16b, v29.16b, v29.16b
-	WORD $0x4e9e3bd0 // zip1 v16.4s, v30.4s, v30.4s
-	WORD $0x4e9e7bd1 // zip2 v17.4s, v30.4s, v30.4s
-	WORD $0x4e9f3bf2 // zip1 v18.4s, v31.4s, v31.4s
-	WORD $0x4e9f7bf3 // zip2 v19.4s, v31.4s, v31.4s
+	WORD $0xad404470 // ldp q16, q17, [x3, #0]
+	WORD $0x4e180633 // dup v19.2d, v17.d[1]
+	WORD $0x4e080632 // dup v18.2d, v17.d[0]
+	WORD $0x4e180611 // dup v17.2d, v16.d[1]
+	WORD $0x4e080610 // dup v16.2d, v16.d[0]
 	WORD $0xad415474 // ldp q20, q21, [x3, #32]
 	WORD $0x4e1806b7 // dup v23.2d, v21.d[1]
 	WORD $0x4e0806b6 // dup v22.2d, v21.d[0]
 	WORD $0x4e180695 // dup v21.2d, v20.d[1]
 	WORD $0x4e080694 // dup v20.2d, v20.d[0]
-	WORD $0x4eb4ce00 // fmls v0.4s, v16.4s, v20.4s
-	WORD $0x3d8000a0 // str q0, [x5, #0]
-	WORD $0x4eb5ce01 // fmls v1.4s, v16.4s, v21.4s
-	WORD $0x3d8004a1 // str q1, [x5, #16]
-	WORD $0x4eb6ce02 // fmls v2.4s, v16.4s, v22.4s
-	WORD $0x3d8008a2 // str q2, [x5, #32]
-	WORD $0x4eb7ce03 // fmls v3.4s, v16.4s, v23.4s
-	WORD $0x3d800ca3 // str q3, [x5, #48]
-	WORD $0x4eb4ce24 // fmls v4.4s, v17.4s, v20.4s
-	WORD $0x3d8010a4 // str q4, [x5, #64]
-	WORD $0x4eb5ce25 // fmls v5.4s, v17.4s, v21.4s
-	WORD $0x3d8014a5 // str q5, [x5, #80]
-	WORD $0x4eb6ce26 // fmls v6.4s, v17.4s, v22.4s
-	WORD $0x3d8018a6 // str q6, [x5, #96]
-	WORD $0x4eb7ce27 // fmls v7.4s, v17.4s, v23.4s
-	WORD $0x3d801ca7 // str q7, [x5, #112]
-	WORD $0x4eb4ce48 // fmls v8.4s, v18.4s, v20.4s
-	WORD $0x3d8020a8 // str q8, [x5, #128]
-	WORD $0x4eb5ce49 // fmls v9.4s, v18.4s, v21.4s
-	WORD $0x3d8024a9 // str q9, [x5, #144]
-	WORD $0x4eb6ce4a // fmls v10.4s, v18.4s, v22.4s
-	WORD $0x3d8028aa // str q10, [x5, #160]
-	WORD $0x4eb7ce4b // fmls v11.4s, v18.4s, v23.4s
-	WORD $0x3d802cab // str q11, [x5, #176]
-	WORD $0x4eb4ce6c // fmls v12.4s, v19.4s, v20.4s
-	WORD $0x3d8030ac // str q12, [x5, #192]
-	WORD $0x4eb5ce6d // fmls v13.4s, v19.4s, v21.4s
-	WORD $0x3d8034ad // str q13, [x5, #208]
-	WORD $0x4eb6ce6e // fmls v14.4s, v19.4s, v22.4s
-	WORD $0x3d8038ae // str q14, [x5, #224]
-	WORD $0x4eb7ce6f // fmls v15.4s, v19.4s, v23.4s
-	WORD $0x3d803caf // str q15, [x5, #240]
+	WORD $0x4e9c3b98 // zip1 v24.4s, v28.4s, v28.4s
+	WORD $0x4e9e3bd9 // zip1 v25.4s, v30.4s, v30.4s
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x6e30df1a // fmul v26.4s, v24.4s, v16.4s
+	WORD $0x3dc000bb // ldr q27, [x5, #0]
+	WORD $0x4e3acc1b // fmla v27.4s, v0.4s, v26.4s
+	WORD $0x4eb4cf3b // fmls v27.4s, v25.4s, v20.4s
+	WORD $0x3d8000bb // str q27, [x5, #0]
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x6e31df1a // fmul v26.4s, v24.4s, v17.4s
+	WORD $0x3dc004bb // ldr q27, [x5, #16]
+	WORD $0x4e3acc3b // fmla v27.4s, v1.4s, v26.4s
+	WORD $0x4eb5cf3b // fmls v27.4s, v25.4s, v21.4s
+	WORD $0x3d8004bb // str q27, [x5, #16]
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x6e32df1a // fmul v26.4s, v24.4s, v18.4s
+	WORD $0x3dc008bb // ldr q27, [x5, #32]
+	WORD $0x4e3acc5b // fmla v27.4s, v2.4s, v26.4s
+	WORD $0x4eb6cf3b // fmls v27.4s, v25.4s, v22.4s
+	WORD $0x3d8008bb // str q27, [x5, #32]
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x6e33df1a // fmul v26.4s, v24.4s, v19.4s
+	WORD $0x3dc00cbb // ldr q27, [x5, #48]
+	WORD $0x4e3acc7b // fmla v27.4s, v3.4s, v26.4s
+	WORD $0x4eb7cf3b // fmls v27.4s, v25.4s, v23.4s
+	WORD $0x3d800cbb // str q27, [x5, #48]
+	WORD $0x4e9c7b98 // zip2 v24.4s, v28.4s, v28.4s
+	WORD $0x4e9e7bd9 // zip2 v25.4s, v30.4s, v30.4s
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x6e30df1a // fmul v26.4s, v24.4s, v16.4s
+	WORD $0x3dc010bb // ldr q27, [x5, #64]
+	WORD $0x4e3acc9b // fmla v27.4s, v4.4s, v26.4s
+	WORD $0x4eb4cf3b // fmls v27.4s, v25.4s, v20.4s
+	WORD $0x3d8010bb // str q27, [x5, #64]
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x6e31df1a // fmul v26.4s, v24.4s, v17.4s
+	WORD $0x3dc014bb // ldr q27, [x5, #80]
+	WORD $0x4e3accbb // fmla v27.4s, v5.4s, v26.4s
+	WORD $0x4eb5cf3b // fmls v27.4s, v25.4s, v21.4s
+	WORD $0x3d8014bb // str q27, [x5, #80]
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x6e32df1a // fmul v26.4s, v24.4s, v18.4s
+	WORD $0x3dc018bb // ldr q27, [x5, #96]
+	WORD $0x4e3accdb // fmla v27.4s, v6.4s, v26.4s
+	WORD $0x4eb6cf3b // fmls v27.4s, v25.4s, v22.4s
+	WORD $0x3d8018bb // str q27, [x5, #96]
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x6e33df1a // fmul v26.4s, v24.4s, v19.4s
+	WORD $0x3dc01cbb // ldr q27, [x5, #112]
+	WORD $0x4e3accfb // fmla v27.4s, v7.4s, v26.4s
+	WORD $0x4eb7cf3b // fmls v27.4s, v25.4s, v23.4s
+	WORD $0x3d801cbb // str q27, [x5, #112]
+	WORD $0x4e9d3bb8 // zip1 v24.4s, v29.4s, v29.4s
+	WORD $0x4e9f3bf9 // zip1 v25.4s, v31.4s, v31.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x6e30df1a // fmul v26.4s, v24.4s, v16.4s
+	WORD $0x3dc020bb // ldr q27, [x5, #128]
+	WORD $0x4e3acd1b // fmla v27.4s, v8.4s, v26.4s
+	WORD $0x4eb4cf3b // fmls v27.4s, v25.4s, v20.4s
+	WORD $0x3d8020bb // str q27, [x5, #128]
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x6e31df1a // fmul v26.4s, v24.4s, v17.4s
+	WORD $0x3dc024bb // ldr q27, [x5, #144]
+	WORD $0x4e3acd3b // fmla v27.4s, v9.4s, v26.4s
+	WORD $0x4eb5cf3b // fmls v27.4s, v25.4s, v21.4s
+	WORD $0x3d8024bb // str q27, [x5, #144]
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x6e32df1a // fmul v26.4s, v24.4s, v18.4s
+	WORD $0x3dc028bb // ldr q27, [x5, #160]
+	WORD $0x4e3acd5b // fmla v27.4s, v10.4s, v26.4s
+	WORD $0x4eb6cf3b // fmls v27.4s, v25.4s, v22.4s
+	WORD $0x3d8028bb // str q27, [x5, #160]
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x6e33df1a // fmul v26.4s, v24.4s, v19.4s
+	WORD $0x3dc02cbb // ldr q27, [x5, #176]
+	WORD $0x4e3acd7b // fmla v27.4s, v11.4s, v26.4s
+	WORD $0x4eb7cf3b // fmls v27.4s, v25.4s, v23.4s
+	WORD $0x3d802cbb // str q27, [x5, #176]
+	WORD $0x4e9d7bb8 // zip2 v24.4s, v29.4s, v29.4s
+	WORD $0x4e9f7bf9 // zip2 v25.4s, v31.4s, v31.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x6e30df1a // fmul v26.4s, v24.4s, v16.4s
+	WORD $0x3dc030bb // ldr q27, [x5, #192]
+	WORD $0x4e3acd9b // fmla v27.4s, v12.4s, v26.4s
+	WORD $0x4eb4cf3b // fmls v27.4s, v25.4s, v20.4s
+	WORD $0x3d8030bb // str q27, [x5, #192]
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x6e31df1a // fmul v26.4s, v24.4s, v17.4s
+	WORD $0x3dc034bb // ldr q27, [x5, #208]
+	WORD $0x4e3acdbb // fmla v27.4s, v13.4s, v26.4s
+	WORD $0x4eb5cf3b // fmls v27.4s, v25.4s, v21.4s
+	WORD $0x3d8034bb // str q27, [x5, #208]
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x6e32df1a // fmul v26.4s, v24.4s, v18.4s
+	WORD $0x3dc038bb // ldr q27, [x5, #224]
+	WORD $0x4e3acddb // fmla v27.4s, v14.4s, v26.4s
+	WORD $0x4eb6cf3b // fmls v27.4s, v25.4s, v22.4s
+	WORD $0x3d8038bb // str q27, [x5, #224]
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x6e33df1a // fmul v26.4s, v24.4s, v19.4s
+	WORD $0x3dc03cbb // ldr q27, [x5, #240]
+	WORD $0x4e3acdfb // fmla v27.4s, v15.4s, v26.4s
+	WORD $0x4eb7cf3b // fmls v27.4s, v25.4s, v23.4s
+	WORD $0x3d803cbb // str q27, [x5, #240]
+	WORD $0x4f00e5f8 // movi v24.16b, #15
 	ADD $256, R0
 	ADD $32, R1
 	ADD $256, R2

@@ -64,11 +64,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -78,11 +76,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -91,10 +87,8 @@ cols1_block:
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -104,11 +98,9 @@ cols1_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -141,11 +133,9 @@ cols1_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -155,11 +145,9 @@ cols1_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -168,10 +156,8 @@ cols1_block:
 	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -181,11 +167,9 @@ cols1_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xbd400052 // ldr s18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -281,11 +265,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -297,11 +279,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -312,10 +292,8 @@ cols2_block:
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -327,11 +305,9 @@ cols2_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -372,11 +348,9 @@ cols2_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -388,11 +362,9 @@ cols2_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -403,10 +375,8 @@ cols2_block:
 	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -418,11 +388,9 @@ cols2_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0xfd400052 // ldr d18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -542,11 +510,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -562,11 +528,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -581,10 +545,8 @@ cols4_block:
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -600,11 +562,9 @@ cols4_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -669,11 +629,9 @@ cols4_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
 	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -689,11 +647,9 @@ cols4_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
 	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -708,10 +664,8 @@ cols4_block:
 	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -727,11 +681,9 @@ cols4_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x4e391eb5 // and v21.16b, v21.16b, v25.16b
-	WORD $0x4eb51e10 // orr v16.16b, v16.16b, v21.16b
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e391ed6 // and v22.16b, v22.16b, v25.16b
-	WORD $0x4eb61e31 // orr v17.16b, v17.16b, v22.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x3dc00052 // ldr q18, [x2, #0]
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
@@ -939,21 +891,17 @@ cols8_block:
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad487c1e // ldp q30, q31, [x0, #256]
 	WORD $0x4f0c57de // shl v30.16b, v30.16b, #4
-	WORD $0x4e391fde // and v30.16b, v30.16b, v25.16b
-	WORD $0x4ebe1e10 // orr v16.16b, v16.16b, v30.16b
+	WORD $0x6eb91fd0 // bit v16.16b, v30.16b, v25.16b
 	WORD $0x4f0c57ff // shl v31.16b, v31.16b, #4
-	WORD $0x4e391fff // and v31.16b, v31.16b, v25.16b
-	WORD $0x4ebf1e31 // orr v17.16b, v17.16b, v31.16b
+	WORD $0x6eb91ff1 // bit v17.16b, v31.16b, v25.16b
 	WORD $0xad424c12 // ldp q18, q19, [x0, #64]
 	WORD $0x4e381e52 // and v18.16b, v18.16b, v24.16b
 	WORD $0x4e381e73 // and v19.16b, v19.16b, v24.16b
 	WORD $0xad487c1e // ldp q30, q31, [x0, #256]
 	WORD $0x4f0a57de // shl v30.16b, v30.16b, #2
-	WORD $0x4e391fde // and v30.16b, v30.16b, v25.16b
-	WORD $0x4ebe1e52 // orr v18.16b, v18.16b, v30.16b
+	WORD $0x6eb91fd2 // bit v18.16b, v30.16b, v25.16b
 	WORD $0x4f0a57ff // shl v31.16b, v31.16b, #2
-	WORD $0x4e391fff // and v31.16b, v31.16b, v25.16b
-	WORD $0x4ebf1e73 // orr v19.16b, v19.16b, v31.16b
+	WORD $0x6eb91ff3 // bit v19.16b, v31.16b, v25.16b
 	WORD $0x4e923a14 // zip1 v20.4s, v16.4s, v18.4s
 	WORD $0x4e927a15 // zip2 v21.4s, v16.4s, v18.4s
 	WORD $0x4e933a36 // zip1 v22.4s, v17.4s, v19.4s
@@ -984,20 +932,16 @@ cols8_block:
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad487c1e // ldp q30, q31, [x0, #256]
-	WORD $0x4e391fde // and v30.16b, v30.16b, v25.16b
-	WORD $0x4ebe1e10 // orr v16.16b, v16.16b, v30.16b
-	WORD $0x4e391fff // and v31.16b, v31.16b, v25.16b
-	WORD $0x4ebf1e31 // orr v17.16b, v17.16b, v31.16b
+	WORD $0x6eb91fd0 // bit v16.16b, v30.16b, v25.16b
+	WORD $0x6eb91ff1 // bit v17.16b, v31.16b, v25.16b
 	WORD $0xad464c12 // ldp q18, q19, [x0, #192]
 	WORD $0x4e381e52 // and v18.16b, v18.16b, v24.16b
 	WORD $0x4e381e73 // and v19.16b, v19.16b, v24.16b
 	WORD $0xad487c1e // ldp q30, q31, [x0, #256]
 	WORD $0x6f0e07de // ushr v30.16b, v30.16b, #2
-	WORD $0x4e391fde // and v30.16b, v30.16b, v25.16b
-	WORD $0x4ebe1e52 // orr v18.16b, v18.16b, v30.16b
+	WORD $0x6eb91fd2 // bit v18.16b, v30.16b, v25.16b
 	WORD $0x6f0e07ff // ushr v31.16b, v31.16b, #2
-	WORD $0x4e391fff // and v31.16b, v31.16b, v25.16b
-	WORD $0x4ebf1e73 // orr v19.16b, v19.16b, v31.16b
+	WORD $0x6eb91ff3 // bit v19.16b, v31.16b, v25.16b
 	WORD $0x4e923a14 // zip1 v20.4s, v16.4s, v18.4s
 	WORD $0x4e927a15 // zip2 v21.4s, v16.4s, v18.4s
 	WORD $0x4e933a36 // zip1 v22.4s, v17.4s, v19.4s
@@ -1113,21 +1057,17 @@ cols8_block:
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a7c1e // ldp q30, q31, [x0, #320]
 	WORD $0x4f0c57de // shl v30.16b, v30.16b, #4
-	WORD $0x4e391fde // and v30.16b, v30.16b, v25.16b
-	WORD $0x4ebe1e10 // orr v16.16b, v16.16b, v30.16b
+	WORD $0x6eb91fd0 // bit v16.16b, v30.16b, v25.16b
 	WORD $0x4f0c57ff // shl v31.16b, v31.16b, #4
-	WORD $0x4e391fff // and v31.16b, v31.16b, v25.16b
-	WORD $0x4ebf1e31 // orr v17.16b, v17.16b, v31.16b
+	WORD $0x6eb91ff1 // bit v17.16b, v31.16b, v25.16b
 	WORD $0xad424c12 // ldp q18, q19, [x0, #64]
 	WORD $0x6f0c0652 // ushr v18.16b, v18.16b, #4
 	WORD $0x6f0c0673 // ushr v19.16b, v19.16b, #4
 	WORD $0xad4a7c1e // ldp q30, q31, [x0, #320]
 	WORD $0x4f0a57de // shl v30.16b, v30.16b, #2
-	WORD $0x4e391fde // and v30.16b, v30.16b, v25.16b
-	WORD $0x4ebe1e52 // orr v18.16b, v18.16b, v30.16b
+	WORD $0x6eb91fd2 // bit v18.16b, v30.16b, v25.16b
 	WORD $0x4f0a57ff // shl v31.16b, v31.16b, #2
-	WORD $0x4e391fff // and v31.16b, v31.16b, v25.16b
-	WORD $0x4ebf1e73 // orr v19.16b, v19.16b, v31.16b
+	WORD $0x6eb91ff3 // bit v19.16b, v31.16b, v25.16b
 	WORD $0x4e923a14 // zip1 v20.4s, v16.4s, v18.4s
 	WORD $0x4e927a15 // zip2 v21.4s, v16.4s, v18.4s
 	WORD $0x4e933a36 // zip1 v22.4s, v17.4s, v19.4s
@@ -1158,20 +1098,16 @@ cols8_block:
 	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
 	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
 	WORD $0xad4a7c1e // ldp q30, q31, [x0, #320]
-	WORD $0x4e391fde // and v30.16b, v30.16b, v25.16b
-	WORD $0x4ebe1e10 // orr v16.16b, v16.16b, v30.16b
-	WORD $0x4e391fff // and v31.16b, v31.16b, v25.16b
-	WORD $0x4ebf1e31 // orr v17.16b, v17.16b, v31.16b
+	WORD $0x6eb91fd0 // bit v16.16b, v30.16b, v25.16b
+	WORD $0x6eb91ff1 // bit v17.16b, v31.16b, v25.16b
 	WORD $0xad464c12 // ldp q18, q19, [x0, #192]
 	WORD $0x6f0c0652 // ushr v18.16b, v18.16b, #4
 	WORD $0x6f0c0673 // ushr v19.16b, v19.16b, #4
 	WORD $0xad4a7c1e // ldp q30, q31, [x0, #320]
 	WORD $0x6f0e07de // ushr v30.16b, v30.16b, #2
-	WORD $0x4e391fde // and v30.16b, v30.16b, v25.16b
-	WORD $0x4ebe1e52 // orr v18.16b, v18.16b, v30.16b
+	WORD $0x6eb91fd2 // bit v18.16b, v30.16b, v25.16b
 	WORD $0x6f0e07ff // ushr v31.16b, v31.16b, #2
-	WORD $0x4e391fff // and v31.16b, v31.16b, v25.16b
-	WORD $0x4ebf1e73 // orr v19.16b, v19.16b, v31.16b
+	WORD $0x6eb91ff3 // bit v19.16b, v31.16b, v25.16b
 	WORD $0x4e923a14 // zip1 v20.4s, v16.4s, v18.4s
 	WORD $0x4e927a15 // zip2 v21.4s, v16.4s, v18.4s
 	WORD $0x4e933a36 // zip1 v22.4s, v17.4s, v19.4s
@@ -1215,122 +1151,106 @@ cols8_block:
 	WORD $0x4e9c7b91 // zip2 v17.4s, v28.4s, v28.4s
 	WORD $0x4e9d3bb2 // zip1 v18.4s, v29.4s, v29.4s
 	WORD $0x4e9d7bb3 // zip2 v19.4s, v29.4s, v29.4s
-	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x3dc040bc // ldr q28, [x5, #256]
-	WORD $0x4e30cc1c // fmla v28.4s, v0.4s, v16.4s
-	WORD $0x4ebc1f80 // orr v0.16b, v28.16b, v28.16b
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x3dc044bc // ldr q28, [x5, #272]
-	WORD $0x4e30cc3c // fmla v28.4s, v1.4s, v16.4s
-	WORD $0x4ebc1f81 // orr v1.16b, v28.16b, v28.16b
-	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x3dc048bc // ldr q28, [x5, #288]
-	WORD $0x4e30cc5c // fmla v28.4s, v2.4s, v16.4s
-	WORD $0x4ebc1f82 // orr v2.16b, v28.16b, v28.16b
-	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x3dc04cbc // ldr q28, [x5, #304]
-	WORD $0x4e30cc7c // fmla v28.4s, v3.4s, v16.4s
-	WORD $0x4ebc1f83 // orr v3.16b, v28.16b, v28.16b
-	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x3dc050bc // ldr q28, [x5, #320]
-	WORD $0x4e31cc9c // fmla v28.4s, v4.4s, v17.4s
-	WORD $0x4ebc1f84 // orr v4.16b, v28.16b, v28.16b
-	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x3dc054bc // ldr q28, [x5, #336]
-	WORD $0x4e31ccbc // fmla v28.4s, v5.4s, v17.4s
-	WORD $0x4ebc1f85 // orr v5.16b, v28.16b, v28.16b
-	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x3dc058bc // ldr q28, [x5, #352]
-	WORD $0x4e31ccdc // fmla v28.4s, v6.4s, v17.4s
-	WORD $0x4ebc1f86 // orr v6.16b, v28.16b, v28.16b
-	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x3dc05cbc // ldr q28, [x5, #368]
-	WORD $0x4e31ccfc // fmla v28.4s, v7.4s, v17.4s
-	WORD $0x4ebc1f87 // orr v7.16b, v28.16b, v28.16b
-	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
-	WORD $0x3dc060bc // ldr q28, [x5, #384]
-	WORD $0x4e32cd1c // fmla v28.4s, v8.4s, v18.4s
-	WORD $0x4ebc1f88 // orr v8.16b, v28.16b, v28.16b
-	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
-	WORD $0x3dc064bc // ldr q28, [x5, #400]
-	WORD $0x4e32cd3c // fmla v28.4s, v9.4s, v18.4s
-	WORD $0x4ebc1f89 // orr v9.16b, v28.16b, v28.16b
-	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x3dc068bc // ldr q28, [x5, #416]
-	WORD $0x4e32cd5c // fmla v28.4s, v10.4s, v18.4s
-	WORD $0x4ebc1f8a // orr v10.16b, v28.16b, v28.16b
-	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
-	WORD $0x3dc06cbc // ldr q28, [x5, #432]
-	WORD $0x4e32cd7c // fmla v28.4s, v11.4s, v18.4s
-	WORD $0x4ebc1f8b // orr v11.16b, v28.16b, v28.16b
-	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
-	WORD $0x3dc070bc // ldr q28, [x5, #448]
-	WORD $0x4e33cd9c // fmla v28.4s, v12.4s, v19.4s
-	WORD $0x4ebc1f8c // orr v12.16b, v28.16b, v28.16b
-	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
-	WORD $0x3dc074bc // ldr q28, [x5, #464]
-	WORD $0x4e33cdbc // fmla v28.4s, v13.4s, v19.4s
-	WORD $0x4ebc1f8d // orr v13.16b, v28.16b, v28.16b
-	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
-	WORD $0x3dc078bc // ldr q28, [x5, #480]
-	WORD $0x4e33cddc // fmla v28.4s, v14.4s, v19.4s
-	WORD $0x4ebc1f8e // orr v14.16b, v28.16b, v28.16b
-	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
-	WORD $0x3dc07cbc // ldr q28, [x5, #496]
-	WORD $0x4e33cdfc // fmla v28.4s, v15.4s, v19.4s
-	WORD $0x4ebc1f8f // orr v15.16b, v28.16b, v28.16b
 	WORD $0xad405474 // ldp q20, q21, [x3, #0]
 	WORD $0x4e1806b7 // dup v23.2d, v21.d[1]
 	WORD $0x4e0806b6 // dup v22.2d, v21.d[0]
 	WORD $0x4e180695 // dup v21.2d, v20.d[1]
 	WORD $0x4e080694 // dup v20.2d, v20.d[0]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x3dc040bc // ldr q28, [x5, #256]
+	WORD $0x4e30cc1c // fmla v28.4s, v0.4s, v16.4s
 	WORD $0x3dc000bd // ldr q29, [x5, #0]
-	WORD $0x4e34cc1d // fmla v29.4s, v0.4s, v20.4s
+	WORD $0x4e34cf9d // fmla v29.4s, v28.4s, v20.4s
 	WORD $0x3d8000bd // str q29, [x5, #0]
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x3dc044bc // ldr q28, [x5, #272]
+	WORD $0x4e30cc3c // fmla v28.4s, v1.4s, v16.4s
 	WORD $0x3dc004bd // ldr q29, [x5, #16]
-	WORD $0x4e35cc3d // fmla v29.4s, v1.4s, v21.4s
+	WORD $0x4e35cf9d // fmla v29.4s, v28.4s, v21.4s
 	WORD $0x3d8004bd // str q29, [x5, #16]
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x3dc048bc // ldr q28, [x5, #288]
+	WORD $0x4e30cc5c // fmla v28.4s, v2.4s, v16.4s
 	WORD $0x3dc008bd // ldr q29, [x5, #32]
-	WORD $0x4e36cc5d // fmla v29.4s, v2.4s, v22.4s
+	WORD $0x4e36cf9d // fmla v29.4s, v28.4s, v22.4s
 	WORD $0x3d8008bd // str q29, [x5, #32]
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x3dc04cbc // ldr q28, [x5, #304]
+	WORD $0x4e30cc7c // fmla v28.4s, v3.4s, v16.4s
 	WORD $0x3dc00cbd // ldr q29, [x5, #48]
-	WORD $0x4e37cc7d // fmla v29.4s, v3.4s, v23.4s
+	WORD $0x4e37cf9d // fmla v29.4s, v28.4s, v23.4s
 	WORD $0x3d800cbd // str q29, [x5, #48]
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x3dc050bc // ldr q28, [x5, #320]
+	WORD $0x4e31cc9c // fmla v28.4s, v4.4s, v17.4s
 	WORD $0x3dc010bd // ldr q29, [x5, #64]
-	WORD $0x4e34cc9d // fmla v29.4s, v4.4s, v20.4s
+	WORD $0x4e34cf9d // fmla v29.4s, v28.4s, v20.4s
 	WORD $0x3d8010bd // str q29, [x5, #64]
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x3dc054bc // ldr q28, [x5, #336]
+	WORD $0x4e31ccbc // fmla v28.4s, v5.4s, v17.4s
 	WORD $0x3dc014bd // ldr q29, [x5, #80]
-	WORD $0x4e35ccbd // fmla v29.4s, v5.4s, v21.4s
+	WORD $0x4e35cf9d // fmla v29.4s, v28.4s, v21.4s
 	WORD $0x3d8014bd // str q29, [x5, #80]
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x3dc058bc // ldr q28, [x5, #352]
+	WORD $0x4e31ccdc // fmla v28.4s, v6.4s, v17.4s
 	WORD $0x3dc018bd // ldr q29, [x5, #96]
-	WORD $0x4e36ccdd // fmla v29.4s, v6.4s, v22.4s
+	WORD $0x4e36cf9d // fmla v29.4s, v28.4s, v22.4s
 	WORD $0x3d8018bd // str q29, [x5, #96]
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x3dc05cbc // ldr q28, [x5, #368]
+	WORD $0x4e31ccfc // fmla v28.4s, v7.4s, v17.4s
 	WORD $0x3dc01cbd // ldr q29, [x5, #112]
-	WORD $0x4e37ccfd // fmla v29.4s, v7.4s, v23.4s
+	WORD $0x4e37cf9d // fmla v29.4s, v28.4s, v23.4s
 	WORD $0x3d801cbd // str q29, [x5, #112]
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x3dc060bc // ldr q28, [x5, #384]
+	WORD $0x4e32cd1c // fmla v28.4s, v8.4s, v18.4s
 	WORD $0x3dc020bd // ldr q29, [x5, #128]
-	WORD $0x4e34cd1d // fmla v29.4s, v8.4s, v20.4s
+	WORD $0x4e34cf9d // fmla v29.4s, v28.4s, v20.4s
 	WORD $0x3d8020bd // str q29, [x5, #128]
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x3dc064bc // ldr q28, [x5, #400]
+	WORD $0x4e32cd3c // fmla v28.4s, v9.4s, v18.4s
 	WORD $0x3dc024bd // ldr q29, [x5, #144]
-	WORD $0x4e35cd3d // fmla v29.4s, v9.4s, v21.4s
+	WORD $0x4e35cf9d // fmla v29.4s, v28.4s, v21.4s
 	WORD $0x3d8024bd // str q29, [x5, #144]
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x3dc068bc // ldr q28, [x5, #416]
+	WORD $0x4e32cd5c // fmla v28.4s, v10.4s, v18.4s
 	WORD $0x3dc028bd // ldr q29, [x5, #160]
-	WORD $0x4e36cd5d // fmla v29.4s, v10.4s, v22.4s
+	WORD $0x4e36cf9d // fmla v29.4s, v28.4s, v22.4s
 	WORD $0x3d8028bd // str q29, [x5, #160]
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x3dc06cbc // ldr q28, [x5, #432]
+	WORD $0x4e32cd7c // fmla v28.4s, v11.4s, v18.4s
 	WORD $0x3dc02cbd // ldr q29, [x5, #176]
-	WORD $0x4e37cd7d // fmla v29.4s, v11.4s, v23.4s
+	WORD $0x4e37cf9d // fmla v29.4s, v28.4s, v23.4s
 	WORD $0x3d802cbd // str q29, [x5, #176]
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x3dc070bc // ldr q28, [x5, #448]
+	WORD $0x4e33cd9c // fmla v28.4s, v12.4s, v19.4s
 	WORD $0x3dc030bd // ldr q29, [x5, #192]
-	WORD $0x4e34cd9d // fmla v29.4s, v12.4s, v20.4s
+	WORD $0x4e34cf9d // fmla v29.4s, v28.4s, v20.4s
 	WORD $0x3d8030bd // str q29, [x5, #192]
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x3dc074bc // ldr q28, [x5, #464]
+	WORD $0x4e33cdbc // fmla v28.4s, v13.4s, v19.4s
 	WORD $0x3dc034bd // ldr q29, [x5, #208]
-	WORD $0x4e35cdbd // fmla v29.4s, v13.4s, v21.4s
+	WORD $0x4e35cf9d // fmla v29.4s, v28.4s, v21.4s
 	WORD $0x3d8034bd // str q29, [x5, #208]
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x3dc078bc // ldr q28, [x5, #480]
+	WORD $0x4e33cddc // fmla v28.4s, v14.4s, v19.4s
 	WORD $0x3dc038bd // ldr q29, [x5, #224]
-	WORD $0x4e36cddd // fmla v29.4s, v14.4s, v22.4s
+	WORD $0x4e36cf9d // fmla v29.4s, v28.4s, v22.4s
 	WORD $0x3d8038bd // str q29, [x5, #224]
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x3dc07cbc // ldr q28, [x5, #496]
+	WORD $0x4e33cdfc // fmla v28.4s, v15.4s, v19.4s
 	WORD $0x3dc03cbd // ldr q29, [x5, #240]
-	WORD $0x4e37cdfd // fmla v29.4s, v15.4s, v23.4s
+	WORD $0x4e37cf9d // fmla v29.4s, v28.4s, v23.4s
 	WORD $0x3d803cbd // str q29, [x5, #240]
 	ADD $384, R0
 	ADD $32, R1

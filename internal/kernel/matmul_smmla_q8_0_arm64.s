@@ -550,28 +550,25 @@ cols8_pass:
 	WORD $0xad075cb6 // stp q22, q23, [x5, #224]
 
 cols8_block:
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
-	WORD $0x4f000402 // movi v2.4s, #0
-	WORD $0x4f000403 // movi v3.4s, #0
-	WORD $0x4f000404 // movi v4.4s, #0
-	WORD $0x4f000405 // movi v5.4s, #0
-	WORD $0x4f000406 // movi v6.4s, #0
-	WORD $0x4f000407 // movi v7.4s, #0
-	WORD $0x4f000408 // movi v8.4s, #0
-	WORD $0x4f000409 // movi v9.4s, #0
-	WORD $0x4f00040a // movi v10.4s, #0
-	WORD $0x4f00040b // movi v11.4s, #0
-	WORD $0x4f00040c // movi v12.4s, #0
-	WORD $0x4f00040d // movi v13.4s, #0
-	WORD $0x4f00040e // movi v14.4s, #0
-	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0xad414c72 // ldp q18, q19, [x3, #32]
+	WORD $0x4e080640 // dup v0.2d, v18.d[0]
+	WORD $0x4ea01c04 // orr v4.16b, v0.16b, v0.16b
+	WORD $0x4ea01c08 // orr v8.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0c // orr v12.16b, v0.16b, v0.16b
+	WORD $0x4e180641 // dup v1.2d, v18.d[1]
+	WORD $0x4ea11c25 // orr v5.16b, v1.16b, v1.16b
+	WORD $0x4ea11c29 // orr v9.16b, v1.16b, v1.16b
+	WORD $0x4ea11c2d // orr v13.16b, v1.16b, v1.16b
+	WORD $0x4e080662 // dup v2.2d, v19.d[0]
+	WORD $0x4ea21c46 // orr v6.16b, v2.16b, v2.16b
+	WORD $0x4ea21c4a // orr v10.16b, v2.16b, v2.16b
+	WORD $0x4ea21c4e // orr v14.16b, v2.16b, v2.16b
+	WORD $0x4e180663 // dup v3.2d, v19.d[1]
+	WORD $0x4ea31c67 // orr v7.16b, v3.16b, v3.16b
+	WORD $0x4ea31c6b // orr v11.16b, v3.16b, v3.16b
+	WORD $0x4ea31c6f // orr v15.16b, v3.16b, v3.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
-	WORD $0x6e381e10 // eor v16.16b, v16.16b, v24.16b
-	WORD $0x6e381e31 // eor v17.16b, v17.16b, v24.16b
 	WORD $0xad424c12 // ldp q18, q19, [x0, #64]
-	WORD $0x6e381e52 // eor v18.16b, v18.16b, v24.16b
-	WORD $0x6e381e73 // eor v19.16b, v19.16b, v24.16b
 	WORD $0x4e923a14 // zip1 v20.4s, v16.4s, v18.4s
 	WORD $0x4e927a15 // zip2 v21.4s, v16.4s, v18.4s
 	WORD $0x4e933a36 // zip1 v22.4s, v17.4s, v19.4s
@@ -579,31 +576,27 @@ cols8_block:
 	WORD $0xad404450 // ldp q16, q17, [x2, #0]
 	WORD $0xad414c52 // ldp q18, q19, [x2, #32]
 	WORD $0x4e923a1c // zip1 v28.4s, v16.4s, v18.4s
-	WORD $0x4e9ca680 // smmla v0.4s, v20.16b, v28.16b
-	WORD $0x4e9ca6a4 // smmla v4.4s, v21.16b, v28.16b
-	WORD $0x4e9ca6c8 // smmla v8.4s, v22.16b, v28.16b
-	WORD $0x4e9ca6ec // smmla v12.4s, v23.16b, v28.16b
+	WORD $0x4e9cae80 // usmmla v0.4s, v20.16b, v28.16b
+	WORD $0x4e9caea4 // usmmla v4.4s, v21.16b, v28.16b
+	WORD $0x4e9caec8 // usmmla v8.4s, v22.16b, v28.16b
+	WORD $0x4e9caeec // usmmla v12.4s, v23.16b, v28.16b
 	WORD $0x4e927a1d // zip2 v29.4s, v16.4s, v18.4s
-	WORD $0x4e9da681 // smmla v1.4s, v20.16b, v29.16b
-	WORD $0x4e9da6a5 // smmla v5.4s, v21.16b, v29.16b
-	WORD $0x4e9da6c9 // smmla v9.4s, v22.16b, v29.16b
-	WORD $0x4e9da6ed // smmla v13.4s, v23.16b, v29.16b
+	WORD $0x4e9dae81 // usmmla v1.4s, v20.16b, v29.16b
+	WORD $0x4e9daea5 // usmmla v5.4s, v21.16b, v29.16b
+	WORD $0x4e9daec9 // usmmla v9.4s, v22.16b, v29.16b
+	WORD $0x4e9daeed // usmmla v13.4s, v23.16b, v29.16b
 	WORD $0x4e933a3c // zip1 v28.4s, v17.4s, v19.4s
-	WORD $0x4e9ca682 // smmla v2.4s, v20.16b, v28.16b
-	WORD $0x4e9ca6a6 // smmla v6.4s, v21.16b, v28.16b
-	WORD $0x4e9ca6ca // smmla v10.4s, v22.16b, v28.16b
-	WORD $0x4e9ca6ee // smmla v14.4s, v23.16b, v28.16b
+	WORD $0x4e9cae82 // usmmla v2.4s, v20.16b, v28.16b
+	WORD $0x4e9caea6 // usmmla v6.4s, v21.16b, v28.16b
+	WORD $0x4e9caeca // usmmla v10.4s, v22.16b, v28.16b
+	WORD $0x4e9caeee // usmmla v14.4s, v23.16b, v28.16b
 	WORD $0x4e937a3d // zip2 v29.4s, v17.4s, v19.4s
-	WORD $0x4e9da683 // smmla v3.4s, v20.16b, v29.16b
-	WORD $0x4e9da6a7 // smmla v7.4s, v21.16b, v29.16b
-	WORD $0x4e9da6cb // smmla v11.4s, v22.16b, v29.16b
-	WORD $0x4e9da6ef // smmla v15.4s, v23.16b, v29.16b
+	WORD $0x4e9dae83 // usmmla v3.4s, v20.16b, v29.16b
+	WORD $0x4e9daea7 // usmmla v7.4s, v21.16b, v29.16b
+	WORD $0x4e9daecb // usmmla v11.4s, v22.16b, v29.16b
+	WORD $0x4e9daeef // usmmla v15.4s, v23.16b, v29.16b
 	WORD $0xad444410 // ldp q16, q17, [x0, #128]
-	WORD $0x6e381e10 // eor v16.16b, v16.16b, v24.16b
-	WORD $0x6e381e31 // eor v17.16b, v17.16b, v24.16b
 	WORD $0xad464c12 // ldp q18, q19, [x0, #192]
-	WORD $0x6e381e52 // eor v18.16b, v18.16b, v24.16b
-	WORD $0x6e381e73 // eor v19.16b, v19.16b, v24.16b
 	WORD $0x4e923a14 // zip1 v20.4s, v16.4s, v18.4s
 	WORD $0x4e927a15 // zip2 v21.4s, v16.4s, v18.4s
 	WORD $0x4e933a36 // zip1 v22.4s, v17.4s, v19.4s
@@ -611,31 +604,27 @@ cols8_block:
 	WORD $0xad424450 // ldp q16, q17, [x2, #64]
 	WORD $0xad434c52 // ldp q18, q19, [x2, #96]
 	WORD $0x4e923a1c // zip1 v28.4s, v16.4s, v18.4s
-	WORD $0x4e9ca680 // smmla v0.4s, v20.16b, v28.16b
-	WORD $0x4e9ca6a4 // smmla v4.4s, v21.16b, v28.16b
-	WORD $0x4e9ca6c8 // smmla v8.4s, v22.16b, v28.16b
-	WORD $0x4e9ca6ec // smmla v12.4s, v23.16b, v28.16b
+	WORD $0x4e9cae80 // usmmla v0.4s, v20.16b, v28.16b
+	WORD $0x4e9caea4 // usmmla v4.4s, v21.16b, v28.16b
+	WORD $0x4e9caec8 // usmmla v8.4s, v22.16b, v28.16b
+	WORD $0x4e9caeec // usmmla v12.4s, v23.16b, v28.16b
 	WORD $0x4e927a1d // zip2 v29.4s, v16.4s, v18.4s
-	WORD $0x4e9da681 // smmla v1.4s, v20.16b, v29.16b
-	WORD $0x4e9da6a5 // smmla v5.4s, v21.16b, v29.16b
-	WORD $0x4e9da6c9 // smmla v9.4s, v22.16b, v29.16b
-	WORD $0x4e9da6ed // smmla v13.4s, v23.16b, v29.16b
+	WORD $0x4e9dae81 // usmmla v1.4s, v20.16b, v29.16b
+	WORD $0x4e9daea5 // usmmla v5.4s, v21.16b, v29.16b
+	WORD $0x4e9daec9 // usmmla v9.4s, v22.16b, v29.16b
+	WORD $0x4e9daeed // usmmla v13.4s, v23.16b, v29.16b
 	WORD $0x4e933a3c // zip1 v28.4s, v17.4s, v19.4s
-	WORD $0x4e9ca682 // smmla v2.4s, v20.16b, v28.16b
-	WORD $0x4e9ca6a6 // smmla v6.4s, v21.16b, v28.16b
-	WORD $0x4e9ca6ca // smmla v10.4s, v22.16b, v28.16b
-	WORD $0x4e9ca6ee // smmla v14.4s, v23.16b, v28.16b
+	WORD $0x4e9cae82 // usmmla v2.4s, v20.16b, v28.16b
+	WORD $0x4e9caea6 // usmmla v6.4s, v21.16b, v28.16b
+	WORD $0x4e9caeca // usmmla v10.4s, v22.16b, v28.16b
+	WORD $0x4e9caeee // usmmla v14.4s, v23.16b, v28.16b
 	WORD $0x4e937a3d // zip2 v29.4s, v17.4s, v19.4s
-	WORD $0x4e9da683 // smmla v3.4s, v20.16b, v29.16b
-	WORD $0x4e9da6a7 // smmla v7.4s, v21.16b, v29.16b
-	WORD $0x4e9da6cb // smmla v11.4s, v22.16b, v29.16b
-	WORD $0x4e9da6ef // smmla v15.4s, v23.16b, v29.16b
+	WORD $0x4e9dae83 // usmmla v3.4s, v20.16b, v29.16b
+	WORD $0x4e9daea7 // usmmla v7.4s, v21.16b, v29.16b
+	WORD $0x4e9daecb // usmmla v11.4s, v22.16b, v29.16b
+	WORD $0x4e9daeef // usmmla v15.4s, v23.16b, v29.16b
 	WORD $0xad484410 // ldp q16, q17, [x0, #256]
-	WORD $0x6e381e10 // eor v16.16b, v16.16b, v24.16b
-	WORD $0x6e381e31 // eor v17.16b, v17.16b, v24.16b
 	WORD $0xad4a4c12 // ldp q18, q19, [x0, #320]
-	WORD $0x6e381e52 // eor v18.16b, v18.16b, v24.16b
-	WORD $0x6e381e73 // eor v19.16b, v19.16b, v24.16b
 	WORD $0x4e923a14 // zip1 v20.4s, v16.4s, v18.4s
 	WORD $0x4e927a15 // zip2 v21.4s, v16.4s, v18.4s
 	WORD $0x4e933a36 // zip1 v22.4s, v17.4s, v19.4s
@@ -643,31 +632,27 @@ cols8_block:
 	WORD $0xad444450 // ldp q16, q17, [x2, #128]
 	WORD $0xad454c52 // ldp q18, q19, [x2, #160]
 	WORD $0x4e923a1c // zip1 v28.4s, v16.4s, v18.4s
-	WORD $0x4e9ca680 // smmla v0.4s, v20.16b, v28.16b
-	WORD $0x4e9ca6a4 // smmla v4.4s, v21.16b, v28.16b
-	WORD $0x4e9ca6c8 // smmla v8.4s, v22.16b, v28.16b
-	WORD $0x4e9ca6ec // smmla v12.4s, v23.16b, v28.16b
+	WORD $0x4e9cae80 // usmmla v0.4s, v20.16b, v28.16b
+	WORD $0x4e9caea4 // usmmla v4.4s, v21.16b, v28.16b
+	WORD $0x4e9caec8 // usmmla v8.4s, v22.16b, v28.16b
+	WORD $0x4e9caeec // usmmla v12.4s, v23.16b, v28.16b
 	WORD $0x4e927a1d // zip2 v29.4s, v16.4s, v18.4s
-	WORD $0x4e9da681 // smmla v1.4s, v20.16b, v29.16b
-	WORD $0x4e9da6a5 // smmla v5.4s, v21.16b, v29.16b
-	WORD $0x4e9da6c9 // smmla v9.4s, v22.16b, v29.16b
-	WORD $0x4e9da6ed // smmla v13.4s, v23.16b, v29.16b
+	WORD $0x4e9dae81 // usmmla v1.4s, v20.16b, v29.16b
+	WORD $0x4e9daea5 // usmmla v5.4s, v21.16b, v29.16b
+	WORD $0x4e9daec9 // usmmla v9.4s, v22.16b, v29.16b
+	WORD $0x4e9daeed // usmmla v13.4s, v23.16b, v29.16b
 	WORD $0x4e933a3c // zip1 v28.4s, v17.4s, v19.4s
-	WORD $0x4e9ca682 // smmla v2.4s, v20.16b, v28.16b
-	WORD $0x4e9ca6a6 // smmla v6.4s, v21.16b, v28.16b
-	WORD $0x4e9ca6ca // smmla v10.4s, v22.16b, v28.16b
-	WORD $0x4e9ca6ee // smmla v14.4s, v23.16b, v28.16b
+	WORD $0x4e9cae82 // usmmla v2.4s, v20.16b, v28.16b
+	WORD $0x4e9caea6 // usmmla v6.4s, v21.16b, v28.16b
+	WORD $0x4e9caeca // usmmla v10.4s, v22.16b, v28.16b
+	WORD $0x4e9caeee // usmmla v14.4s, v23.16b, v28.16b
 	WORD $0x4e937a3d // zip2 v29.4s, v17.4s, v19.4s
-	WORD $0x4e9da683 // smmla v3.4s, v20.16b, v29.16b
-	WORD $0x4e9da6a7 // smmla v7.4s, v21.16b, v29.16b
-	WORD $0x4e9da6cb // smmla v11.4s, v22.16b, v29.16b
-	WORD $0x4e9da6ef // smmla v15.4s, v23.16b, v29.16b
+	WORD $0x4e9dae83 // usmmla v3.4s, v20.16b, v29.16b
+	WORD $0x4e9daea7 // usmmla v7.4s, v21.16b, v29.16b
+	WORD $0x4e9daecb // usmmla v11.4s, v22.16b, v29.16b
+	WORD $0x4e9daeef // usmmla v15.4s, v23.16b, v29.16b
 	WORD $0xad4c4410 // ldp q16, q17, [x0, #384]
-	WORD $0x6e381e10 // eor v16.16b, v16.16b, v24.16b
-	WORD $0x6e381e31 // eor v17.16b, v17.16b, v24.16b
 	WORD $0xad4e4c12 // ldp q18, q19, [x0, #448]
-	WORD $0x6e381e52 // eor v18.16b, v18.16b, v24.16b
-	WORD $0x6e381e73 // eor v19.16b, v19.16b, v24.16b
 	WORD $0x4e923a14 // zip1 v20.4s, v16.4s, v18.4s
 	WORD $0x4e927a15 // zip2 v21.4s, v16.4s, v18.4s
 	WORD $0x4e933a36 // zip1 v22.4s, v17.4s, v19.4s
@@ -675,25 +660,25 @@ cols8_block:
 	WORD $0xad464450 // ldp q16, q17, [x2, #192]
 	WORD $0xad474c52 // ldp q18, q19, [x2, #224]
 	WORD $0x4e923a1c // zip1 v28.4s, v16.4s, v18.4s
-	WORD $0x4e9ca680 // smmla v0.4s, v20.16b, v28.16b
-	WORD $0x4e9ca6a4 // smmla v4.4s, v21.16b, v28.16b
-	WORD $0x4e9ca6c8 // smmla v8.4s, v22.16b, v28.16b
-	WORD $0x4e9ca6ec // smmla v12.4s, v23.16b, v28.16b
+	WORD $0x4e9cae80 // usmmla v0.4s, v20.16b, v28.16b
+	WORD $0x4e9caea4 // usmmla v4.4s, v21.16b, v28.16b
+	WORD $0x4e9caec8 // usmmla v8.4s, v22.16b, v28.16b
+	WORD $0x4e9caeec // usmmla v12.4s, v23.16b, v28.16b
 	WORD $0x4e927a1d // zip2 v29.4s, v16.4s, v18.4s
-	WORD $0x4e9da681 // smmla v1.4s, v20.16b, v29.16b
-	WORD $0x4e9da6a5 // smmla v5.4s, v21.16b, v29.16b
-	WORD $0x4e9da6c9 // smmla v9.4s, v22.16b, v29.16b
-	WORD $0x4e9da6ed // smmla v13.4s, v23.16b, v29.16b
+	WORD $0x4e9dae81 // usmmla v1.4s, v20.16b, v29.16b
+	WORD $0x4e9daea5 // usmmla v5.4s, v21.16b, v29.16b
+	WORD $0x4e9daec9 // usmmla v9.4s, v22.16b, v29.16b
+	WORD $0x4e9daeed // usmmla v13.4s, v23.16b, v29.16b
 	WORD $0x4e933a3c // zip1 v28.4s, v17.4s, v19.4s
-	WORD $0x4e9ca682 // smmla v2.4s, v20.16b, v28.16b
-	WORD $0x4e9ca6a6 // smmla v6.4s, v21.16b, v28.16b
-	WORD $0x4e9ca6ca // smmla v10.4s, v22.16b, v28.16b
-	WORD $0x4e9ca6ee // smmla v14.4s, v23.16b, v28.16b
+	WORD $0x4e9cae82 // usmmla v2.4s, v20.16b, v28.16b
+	WORD $0x4e9caea6 // usmmla v6.4s, v21.16b, v28.16b
+	WORD $0x4e9caeca // usmmla v10.4s, v22.16b, v28.16b
+	WORD $0x4e9caeee // usmmla v14.4s, v23.16b, v28.16b
 	WORD $0x4e937a3d // zip2 v29.4s, v17.4s, v19.4s
-	WORD $0x4e9da683 // smmla v3.4s, v20.16b, v29.16b
-	WORD $0x4e9da6a7 // smmla v7.4s, v21.16b, v29.16b
-	WORD $0x4e9da6cb // smmla v11.4s, v22.16b, v29.16b
-	WORD $0x4e9da6ef // smmla v15.4s, v23.16b, v29.16b
+	WORD $0x4e9dae83 // usmmla v3.4s, v20.16b, v29.16b
+	WORD $0x4e9daea7 // usmmla v7.4s, v21.16b, v29.16b
+	WORD $0x4e9daecb // usmmla v11.4s, v22.16b, v29.16b
+	WORD $0x4e9daeef // usmmla v15.4s, v23.16b, v29.16b
 	ADD R21, R1, R13
 	WORD $0x3dc001bd // ldr q29, [x13, #0]
 	WORD $0x0e217bbc // fcvtl v28.4s, v29.4h

@@ -117,6 +117,9 @@ func (a *Asm) And(d, n, m V) { a.three(op{0x4e201c00, "and", "16b"}, d, n, m) }
 func (a *Asm) Orr(d, n, m V) { a.three(op{0x4ea01c00, "orr", "16b"}, d, n, m) }
 func (a *Asm) Eor(d, n, m V) { a.three(op{0x6e201c00, "eor", "16b"}, d, n, m) }
 
+// Bit copies the bits of n that are set in m.
+func (a *Asm) Bit(d, n, m V) { a.three(op{0x6ea01c00, "bit", "16b"}, d, n, m) }
+
 // Mov copies a register.
 func (a *Asm) Mov(d, n V) { a.Orr(d, n, n) }
 
@@ -198,6 +201,11 @@ func (a *Asm) Dot(d, n, m V, i int) {
 
 func (a *Asm) DotVector(d, n, m V) {
 	a.word(0x4e809400|uint32(m)<<16|uint32(n)<<5|uint32(d), "sdot v%d.4s, v%d.16b, v%d.16b", d, n, m)
+}
+
+// UnsignedMmla takes the bytes of n as unsigned ones.
+func (a *Asm) UnsignedMmla(d, n, m V) {
+	a.word(0x4e80ac00|uint32(m)<<16|uint32(n)<<5|uint32(d), "usmmla v%d.4s, v%d.16b, v%d.16b", d, n, m)
 }
 
 func (a *Asm) Mmla(d, n, m V) {

@@ -31,7 +31,11 @@ func (k *neon) multiply(j int) {
 			k.Zip2(x, from, from+2)
 		}
 		for rows := range 4 {
-			k.Mmla(k.sum(rows, pair), z+a64.V(rows), x)
+			if k.unsigned() {
+				k.UnsignedMmla(k.sum(rows, pair), z+a64.V(rows), x)
+			} else {
+				k.Mmla(k.sum(rows, pair), z+a64.V(rows), x)
+			}
 		}
 	}
 }
@@ -63,6 +67,10 @@ const (
 
 // mmlaWhole is scaleWhole.
 func (k *neon) mmlaWhole() {
+	if k.f.stream == affine {
+		k.mmlaAffine()
+		return
+	}
 	k.spreadRows(vD, mRows)
 	k.spreadCols(0, mCols)
 	for rows := range 4 {
@@ -72,71 +80,91 @@ func (k *neon) mmlaWhole() {
 			k.Fmul(mP, mRows+a64.V(rows), mCols+a64.V(cols))
 			k.Load(mY, nSums, at)
 			k.Fmla(mY, acc, mP)
-			if k.f.stream == affine { // the sum waits in its register
-				k.Mov(acc, mY)
-				continue
-			}
 			k.Store(mY, nSums, at)
 		}
 	}
-	if k.f.stream != affine {
-		return
-	}
-	k.spreadRows(vM, mRows)
-	k.spreadCols(1, mCols)
+}
+
+// mmlaAffine spreads the factors of two rows at a time, since those of the columns take
+// eight registers. It needs the registers of the masks.
+func (k *neon) mmlaAffine() {
+	const (
+		d, m   = vMasks, vMasks + 1
+		p, y   = vSpare, vSpare + 1
+		dx, sx = a64.V(16), a64.V(20)
+	)
+	k.spreadCols(0, dx)
+	k.spreadCols(1, sx)
 	for rows := range 4 {
-		for cols := range 4 {
-			acc := k.sum(rows, cols)
+		from := a64.V(rows / 2)
+		if rows%2 == 0 {
+			k.Zip1(d, vD+from, vD+from)
+			k.Zip1(m, vM+from, vM+from)
+		} else {
+			k.Zip2(d, vD+from, vD+from)
+			k.Zip2(m, vM+from, vM+from)
+		}
+		for cols := range a64.V(4) {
+			acc, at := k.sum(rows, int(cols)), sumAt(4*rows+int(cols))
+			k.Float(acc, acc)
+			k.Fmul(p, d, dx+cols)
+			k.Load(y, nSums, at)
+			k.Fmla(y, acc, p)
 			if k.f.minimum {
-				k.Fmls(acc, mRows+a64.V(rows), mCols+a64.V(cols))
+				k.Fmls(y, m, sx+cols)
 			} else {
-				k.Fmla(acc, mRows+a64.V(rows), mCols+a64.V(cols))
+				k.Fmla(y, m, sx+cols)
 			}
-			k.Store(acc, nSums, sumAt(4*rows+cols))
+			k.Store(y, nSums, at)
 		}
 	}
+	k.loadMasks()
 }
 
 // mmlaHalf is scaleHalf.
 func (k *neon) mmlaHalf(h int) {
 	k.spreadRows(vD, mRows)
-	for rows := range 4 {
-		for cols := range 4 {
-			acc, at := k.sum(rows, cols), firstAt(4*rows+cols)
-			k.Float(acc, acc)
-			if h == 0 {
-				k.Fmul(acc, acc, mRows+a64.V(rows))
-				k.Store(acc, nSums, at)
-				continue
-			}
-			k.Load(mP, nSums, at)
-			k.Fmla(mP, acc, mRows+a64.V(rows))
-			k.Mov(acc, mP)
-		}
+	if h == 1 && !k.f.minimum {
+		k.spreadCols(0, mCols)
 	}
-	if h == 0 {
+	k.each(func(acc, row, col a64.V) {
+		at := firstAt(int(acc))
+		k.Float(acc, acc)
+		switch {
+		case h == 0:
+			k.Fmul(acc, acc, row)
+			k.Store(acc, nSums, at)
+		case k.f.minimum: // t stays in its register
+			k.Load(mP, nSums, at)
+			k.Fmla(mP, acc, row)
+			k.Mov(acc, mP)
+		default:
+			k.Load(mP, nSums, at)
+			k.Fmla(mP, acc, row)
+			k.mmlaAdd(mP, acc, col)
+		}
+	})
+	if h == 0 || !k.f.minimum {
 		return
 	}
-	if k.f.minimum {
-		for half := range 2 {
-			k.minima(half, vM)
-			k.spreadRows(vM, mRows)
-			k.spreadCols(1+half, mCols)
-			for cols := range a64.V(4) {
-				k.Float(mCols+cols, mCols+cols)
-			}
-			k.each(func(acc, rows, cols a64.V) { k.Fmla(acc, rows, cols) })
+	for half := range 2 {
+		k.minima(half, vM)
+		k.spreadRows(vM, mRows)
+		k.spreadCols(1+half, mCols)
+		for cols := range a64.V(4) {
+			k.Float(mCols+cols, mCols+cols)
 		}
+		k.each(func(acc, row, col a64.V) { k.Fmla(acc, row, col) })
 	}
 	k.spreadCols(0, mCols)
-	for rows := range 4 {
-		for cols := range 4 {
-			at := sumAt(4*rows + cols)
-			k.Load(mY, nSums, at)
-			k.Fmla(mY, k.sum(rows, cols), mCols+a64.V(cols))
-			k.Store(mY, nSums, at)
-		}
-	}
+	k.each(func(acc, _, col a64.V) { k.mmlaAdd(acc, acc, col) })
+}
+
+// mmlaAdd is y = fma(t, dx, y) for one register of sums.
+func (k *neon) mmlaAdd(t, sum, dx a64.V) {
+	k.Load(mY, nSums, sumAt(int(sum)))
+	k.Fmla(mY, t, dx)
+	k.Store(mY, nSums, sumAt(int(sum)))
 }
 
 // each calls emit for every sum, with its factors.

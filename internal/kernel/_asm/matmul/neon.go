@@ -113,6 +113,10 @@ func neonKernel(a *a64.Asm, f *format, mmla bool) {
 // kept reports whether the float sums are in registers.
 func (k *neon) kept() bool { return 2*k.cols*(1+k.f.parts()) <= sumsOf8 }
 
+// unsigned reports whether the values are multiplied as they are stored though they
+// have 8 bits: USMMLA can.
+func (k *neon) unsigned() bool { return k.mmla && k.f.planes[0] == 8 }
+
 // acc, y and first are the sums of rows 4r to 4r+3 of column c.
 func (k *neon) acc(r, c int) a64.V   { return a64.V(r*k.cols + c) }
 func (k *neon) y(r, c int) a64.V     { return a64.V((2+r)*k.cols + c) }
@@ -150,10 +154,7 @@ func (f *format) neonMasks() []byte {
 
 func (k *neon) loop() {
 	k.Label(k.label)
-	for i, b := range k.f.neonMasks() {
-		k.masks[b] = vMasks + a64.V(i)
-		k.Bytes(k.masks[b], b)
-	}
+	k.loadMasks()
 	if k.f.levels != nil {
 		k.levelTable()
 	}
@@ -194,6 +195,13 @@ func (k *neon) loop() {
 	k.Op("SUBS $1, R%d, R%d", nGroups, nGroups)
 	k.Op("BNE %s_group", k.label)
 	k.Op("RET")
+}
+
+func (k *neon) loadMasks() {
+	for i, b := range k.f.neonMasks() {
+		k.masks[b] = vMasks + a64.V(i)
+		k.Bytes(k.masks[b], b)
+	}
 }
 
 // levelTable puts the format's 16 levels into vTable.
@@ -296,7 +304,7 @@ func (k *neon) field(i int, v a64.V) {
 
 // start sets the integer sums of part h to zeros or to the corrections in a field.
 func (k *neon) start(h int) {
-	if k.f.signed || k.f.stream == affine || k.f.minimum {
+	if k.f.signed && !k.unsigned() || k.f.stream == affine || k.f.minimum {
 		for i := range 2 * k.cols {
 			k.Zero(a64.V(i))
 		}
@@ -345,6 +353,9 @@ func (k *neon) value(j int, v, u a64.V) {
 	case planes[0] == 8:
 		k.quant(j, v)
 		for r := range a64.V(2) {
+			if k.unsigned() {
+				break
+			}
 			k.Eor(v+r, v+r, k.mask(0x80))
 		}
 	case planes[0] == 4 && k.f.odd:
@@ -360,8 +371,7 @@ func (k *neon) value(j int, v, u a64.V) {
 		k.LoadPair(u, nQuants, 64*i)
 		for r := range a64.V(2) {
 			k.ShiftBytes(u+r, u+r, n)
-			k.And(u+r, u+r, k.mask(mask))
-			k.Orr(v+r, v+r, u+r)
+			k.Bit(v+r, u+r, k.mask(mask))
 		}
 	}
 	switch planes := k.f.planes; {
