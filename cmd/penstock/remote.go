@@ -68,8 +68,9 @@ func (f *remoteFlags) remote(c *config) (*remote, error) {
 	return &remote{url: "http://" + urlHost(host, port), key: f.APIKey}, nil
 }
 
-// probeTime is how long a server on this machine may take to say that it is there.
-const probeTime = time.Second
+// probeTime is how long a server on this machine may take to say that it is there;
+// one that the command line names may take longer.
+const probeTime, namedTime = time.Second, 10 * time.Second
 
 // find is the server that the flags mean, or nil if none answers there. One that
 // the command line names must be there.
@@ -78,7 +79,11 @@ func (f *remoteFlags) find(ctx context.Context, p *parsed) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	probe, cancel := context.WithTimeout(ctx, probeTime)
+	patience := probeTime
+	if origin(p.context, "host") == fromCommandLine {
+		patience = namedTime
+	}
+	probe, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var index struct {
 		Name string `json:"name"`
