@@ -32,6 +32,7 @@ build() { # build OS ARCH FOLDER
 
 archive() { # archive NAME OS
   local files
+  chmod -R u=rwX,go=rX "$work/$1" # whatever the mask is here
   find "$work/$1" -exec touch -h -d "$stamp" {} +
   if [ "$2" = windows ]; then
     (cd "$work" && find "$1" -type f | LC_ALL=C sort | TZ=UTC zip -q -X -9 "$out/$1.zip" -@)
