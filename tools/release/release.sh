@@ -26,7 +26,7 @@ build() { # build OS ARCH FOLDER
   local name=penstock
   [ "$1" = windows ] && name=penstock.exe
   mkdir -p "$3"
-  CGO_ENABLED=0 GOOS=$1 GOARCH=$2 go build -trimpath -ldflags="-s -w" -o "$3/$name" ./cmd/penstock
+  CGO_ENABLED=0 GOOS=$1 GOARCH=$2 go build -trimpath -buildvcs=true -ldflags="-s -w" -o "$3/$name" ./cmd/penstock
   cp README.md LICENSE CHANGELOG.md "$3"
 }
 
@@ -42,7 +42,7 @@ archive() { # archive NAME OS
 }
 
 # What the program says of itself, by the binary for this machine.
-CGO_ENABLED=0 go build -trimpath -o "$work/here" ./cmd/penstock
+CGO_ENABLED=0 go build -trimpath -buildvcs=true -o "$work/here" ./cmd/penstock
 documents() { # documents FOLDER
   "$work/here" man | gzip -n -9 >"$1/penstock.1.gz"
   "$work/here" completion bash >"$1/penstock.bash"
