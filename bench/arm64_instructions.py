@@ -26,7 +26,8 @@ def report(name, operations):
 
 def own(kind, weights, columns):
     text = (KERNELS / f"matmul_{kind}_{weights}_arm64.s").read_text()
-    body = re.search(rf"\ncols{columns}_block:\n(.*?)\n\tSUBS \$1, R(?:6|11),", text, re.S).group(1)
+    loop = "single" if columns == 1 else f"cols{columns}"
+    body = re.search(rf"\n{loop}_block:\n(.*?)\n\tSUBS \$1, R(?:6|11),", text, re.S).group(1)
     lines = [line.strip() for line in body.split("\n") if line.strip()]
     operations = [(line.split("// ")[1].split()[0], True) if line.startswith("WORD") else (line.split()[0].lower(), False) for line in lines]
     report(f"penstock {kind} {weights} of {columns} columns", operations)

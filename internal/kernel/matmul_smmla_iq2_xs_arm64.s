@@ -23,6 +23,8 @@ TEXT ·smmlaIQ2_XS(SB), NOSPLIT, $0-96
 	LSR $3, R23, R23
 	MOVD $160, R13
 	MUL R13, R23, R20
+	CMP $4, R9
+	BEQ single
 	CMP $8, R10
 	BEQ cols8
 	CMP $4, R10
@@ -1621,4 +1623,230 @@ cols8_written:
 	ADD R20, R16, R16
 	SUBS $1, R7, R7
 	BNE cols8_group
+	RET
+
+single:
+	WORD $0x4f00e478 // movi v24.16b, #3
+	WORD $0x4f00e499 // movi v25.16b, #4
+	MOVD $0x00d5e7f8002b1908, R13
+	FMOVD R13, F26
+	MOVD $0x0000000000000000, R13
+	FMOVD R13, F27
+	WORD $0x4edb3b5b // zip1 v27.2d, v26.2d, v27.2d
+
+single_group:
+	MOVD $0, R14
+
+single_pass:
+	ADD R14, R15, R0
+	MOVD R16, R1
+	LSR $1, R14, R21
+	LSR $2, R14, R22
+	MOVD x+16(FP), R2
+	MOVD fields+24(FP), R3
+	MOVD R23, R6
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+
+single_unit:
+	MOVD R1, R12
+	ADD $32, R1
+	MOVD $8, R11
+
+single_block:
+	WORD $0xad407c5e // ldp q30, q31, [x2, #0]
+	ADD $32, R2
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0xad404410 // ldp q16, q17, [x0, #0]
+	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
+	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
+	WORD $0xad445815 // ldp q21, q22, [x0, #128]
+	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
+	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
+	WORD $0x4f9ee200 // sdot v0.4s, v16.16b, v30.4b[0]
+	WORD $0x4f9ee221 // sdot v1.4s, v17.16b, v30.4b[0]
+	WORD $0xad404410 // ldp q16, q17, [x0, #0]
+	WORD $0x6f0e0610 // ushr v16.16b, v16.16b, #2
+	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
+	WORD $0x6f0e0631 // ushr v17.16b, v17.16b, #2
+	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
+	WORD $0xad445815 // ldp q21, q22, [x0, #128]
+	WORD $0x4f0956b5 // shl v21.16b, v21.16b, #1
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x4f0956d6 // shl v22.16b, v22.16b, #1
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
+	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
+	WORD $0x4fbee200 // sdot v0.4s, v16.16b, v30.4b[1]
+	WORD $0x4fbee221 // sdot v1.4s, v17.16b, v30.4b[1]
+	WORD $0xad404410 // ldp q16, q17, [x0, #0]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
+	WORD $0xad445815 // ldp q21, q22, [x0, #128]
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
+	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
+	WORD $0x4f9eea00 // sdot v0.4s, v16.16b, v30.4b[2]
+	WORD $0x4f9eea21 // sdot v1.4s, v17.16b, v30.4b[2]
+	WORD $0xad404410 // ldp q16, q17, [x0, #0]
+	WORD $0x6f0a0610 // ushr v16.16b, v16.16b, #6
+	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
+	WORD $0xad445815 // ldp q21, q22, [x0, #128]
+	WORD $0x6f0f06b5 // ushr v21.16b, v21.16b, #1
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6f0f06d6 // ushr v22.16b, v22.16b, #1
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
+	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
+	WORD $0x4fbeea00 // sdot v0.4s, v16.16b, v30.4b[3]
+	WORD $0x4fbeea21 // sdot v1.4s, v17.16b, v30.4b[3]
+	ADD R22, R1, R13
+	WORD $0xfd4001bc // ldr d28, [x13, #0]
+	WORD $0x4f0c579c // shl v28.16b, v28.16b, #4
+	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
+	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
+	WORD $0x6f10a79d // ushll2 v29.4s, v28.8h, #0
+	WORD $0x2f10a79c // ushll v28.4s, v28.4h, #0
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	MOVD $0x3f000000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
+	WORD $0x4e37d7bd // fadd v29.4s, v29.4s, v23.4s
+	ADD R21, R12, R13
+	WORD $0x3dc001b5 // ldr q21, [x13, #0]
+	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
+	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
+	MOVD $0x3e800000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x6e37de94 // fmul v20.4s, v20.4s, v23.4s
+	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
+	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
+	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x6e3cdc04 // fmul v4.4s, v0.4s, v28.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x6e3ddc25 // fmul v5.4s, v1.4s, v29.4s
+	WORD $0x4f000400 // movi v0.4s, #0
+	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0xad424410 // ldp q16, q17, [x0, #64]
+	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
+	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
+	WORD $0xad445815 // ldp q21, q22, [x0, #128]
+	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
+	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
+	WORD $0x4f9fe200 // sdot v0.4s, v16.16b, v31.4b[0]
+	WORD $0x4f9fe221 // sdot v1.4s, v17.16b, v31.4b[0]
+	WORD $0xad424410 // ldp q16, q17, [x0, #64]
+	WORD $0x6f0e0610 // ushr v16.16b, v16.16b, #2
+	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
+	WORD $0x6f0e0631 // ushr v17.16b, v17.16b, #2
+	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
+	WORD $0xad445815 // ldp q21, q22, [x0, #128]
+	WORD $0x6f0d06b5 // ushr v21.16b, v21.16b, #3
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6f0d06d6 // ushr v22.16b, v22.16b, #3
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
+	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
+	WORD $0x4fbfe200 // sdot v0.4s, v16.16b, v31.4b[1]
+	WORD $0x4fbfe221 // sdot v1.4s, v17.16b, v31.4b[1]
+	WORD $0xad424410 // ldp q16, q17, [x0, #64]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
+	WORD $0xad445815 // ldp q21, q22, [x0, #128]
+	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6f0c06d6 // ushr v22.16b, v22.16b, #4
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
+	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
+	WORD $0x4f9fea00 // sdot v0.4s, v16.16b, v31.4b[2]
+	WORD $0x4f9fea21 // sdot v1.4s, v17.16b, v31.4b[2]
+	WORD $0xad424410 // ldp q16, q17, [x0, #64]
+	WORD $0x6f0a0610 // ushr v16.16b, v16.16b, #6
+	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
+	WORD $0xad445815 // ldp q21, q22, [x0, #128]
+	WORD $0x6f0b06b5 // ushr v21.16b, v21.16b, #5
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6f0b06d6 // ushr v22.16b, v22.16b, #5
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0x4e100370 // tbl v16.16b, { v27.16b }, v16.16b
+	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
+	WORD $0x4fbfea00 // sdot v0.4s, v16.16b, v31.4b[3]
+	WORD $0x4fbfea21 // sdot v1.4s, v17.16b, v31.4b[3]
+	ADD R22, R1, R13
+	WORD $0xfd4001bc // ldr d28, [x13, #0]
+	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
+	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
+	WORD $0x6f10a79d // ushll2 v29.4s, v28.8h, #0
+	WORD $0x2f10a79c // ushll v28.4s, v28.4h, #0
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	MOVD $0x3f000000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
+	WORD $0x4e37d7bd // fadd v29.4s, v29.4s, v23.4s
+	ADD R21, R12, R13
+	WORD $0x3dc001b5 // ldr q21, [x13, #0]
+	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
+	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
+	MOVD $0x3e800000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x6e37de94 // fmul v20.4s, v20.4s, v23.4s
+	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
+	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
+	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0xbd400072 // ldr s18, [x3, #0]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e3ccc04 // fmla v4.4s, v0.4s, v28.4s
+	WORD $0x4f921082 // fmla v2.4s, v4.4s, v18.s[0]
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e3dcc25 // fmla v5.4s, v1.4s, v29.4s
+	WORD $0x4f9210a3 // fmla v3.4s, v5.4s, v18.s[0]
+	ADD $192, R0
+	ADD $16, R1
+	ADD R9, R3
+	ADD R9, R3
+	ADD R9, R3
+	SUBS $1, R11, R11
+	BNE single_block
+	SUBS $1, R6, R6
+	BNE single_unit
+	MOVD R4, R10
+	CBZ R17, single_plain
+	WORD $0x3dc00156 // ldr q22, [x10, #0]
+	WORD $0x4e36d442 // fadd v2.4s, v2.4s, v22.4s
+	WORD $0x3d800142 // str q2, [x10, #0]
+	WORD $0x3dc00556 // ldr q22, [x10, #16]
+	WORD $0x4e36d463 // fadd v3.4s, v3.4s, v22.4s
+	WORD $0x3d800543 // str q3, [x10, #16]
+	B single_written
+
+single_plain:
+	WORD $0x3d800142 // str q2, [x10, #0]
+	WORD $0x3d800543 // str q3, [x10, #16]
+
+single_written:
+	ADD $32, R4
+	EOR $32, R14, R14
+	CBNZ R14, single_pass
+	ADD R19, R15, R15
+	ADD R20, R16, R16
+	SUBS $1, R7, R7
+	BNE single_group
 	RET

@@ -23,6 +23,8 @@ TEXT ·smmlaTQ2_0(SB), NOSPLIT, $0-96
 	LSR $3, R23, R23
 	MOVD $32, R13
 	MUL R13, R23, R20
+	CMP $4, R9
+	BEQ single
 	CMP $8, R10
 	BEQ cols8
 	CMP $4, R10
@@ -1050,4 +1052,124 @@ cols8_written:
 	ADD R20, R16, R16
 	SUBS $1, R7, R7
 	BNE cols8_group
+	RET
+
+single:
+	WORD $0x4f00e478 // movi v24.16b, #3
+
+single_group:
+	MOVD $0, R14
+
+single_pass:
+	ADD R14, R15, R0
+	MOVD R16, R1
+	LSR $1, R14, R21
+	LSR $2, R14, R22
+	MOVD x+16(FP), R2
+	MOVD fields+24(FP), R3
+	MOVD R23, R6
+	WORD $0x4f000402 // movi v2.4s, #0
+	WORD $0x4f000403 // movi v3.4s, #0
+
+single_unit:
+	MOVD R1, R12
+	ADD $32, R1
+	MOVD $8, R11
+
+single_block:
+	WORD $0xad407c5e // ldp q30, q31, [x2, #0]
+	ADD $32, R2
+	ADD R9, R3, R13
+	WORD $0xbd4001b2 // ldr s18, [x13, #0]
+	WORD $0x4f3a0652 // sshr v18.4s, v18.4s, #6
+	WORD $0x4e040640 // dup v0.4s, v18.s[0]
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0xad404410 // ldp q16, q17, [x0, #0]
+	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
+	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
+	WORD $0x4f9ee200 // sdot v0.4s, v16.16b, v30.4b[0]
+	WORD $0x4f9ee221 // sdot v1.4s, v17.16b, v30.4b[0]
+	WORD $0xad404410 // ldp q16, q17, [x0, #0]
+	WORD $0x6f0e0610 // ushr v16.16b, v16.16b, #2
+	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
+	WORD $0x6f0e0631 // ushr v17.16b, v17.16b, #2
+	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
+	WORD $0x4fbee200 // sdot v0.4s, v16.16b, v30.4b[1]
+	WORD $0x4fbee221 // sdot v1.4s, v17.16b, v30.4b[1]
+	WORD $0xad404410 // ldp q16, q17, [x0, #0]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
+	WORD $0x4f9eea00 // sdot v0.4s, v16.16b, v30.4b[2]
+	WORD $0x4f9eea21 // sdot v1.4s, v17.16b, v30.4b[2]
+	WORD $0xad404410 // ldp q16, q17, [x0, #0]
+	WORD $0x6f0a0610 // ushr v16.16b, v16.16b, #6
+	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
+	WORD $0x4fbeea00 // sdot v0.4s, v16.16b, v30.4b[3]
+	WORD $0x4fbeea21 // sdot v1.4s, v17.16b, v30.4b[3]
+	WORD $0xad424410 // ldp q16, q17, [x0, #64]
+	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
+	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
+	WORD $0x4f9fe200 // sdot v0.4s, v16.16b, v31.4b[0]
+	WORD $0x4f9fe221 // sdot v1.4s, v17.16b, v31.4b[0]
+	WORD $0xad424410 // ldp q16, q17, [x0, #64]
+	WORD $0x6f0e0610 // ushr v16.16b, v16.16b, #2
+	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
+	WORD $0x6f0e0631 // ushr v17.16b, v17.16b, #2
+	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
+	WORD $0x4fbfe200 // sdot v0.4s, v16.16b, v31.4b[1]
+	WORD $0x4fbfe221 // sdot v1.4s, v17.16b, v31.4b[1]
+	WORD $0xad424410 // ldp q16, q17, [x0, #64]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
+	WORD $0x4f9fea00 // sdot v0.4s, v16.16b, v31.4b[2]
+	WORD $0x4f9fea21 // sdot v1.4s, v17.16b, v31.4b[2]
+	WORD $0xad424410 // ldp q16, q17, [x0, #64]
+	WORD $0x6f0a0610 // ushr v16.16b, v16.16b, #6
+	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
+	WORD $0x4fbfea00 // sdot v0.4s, v16.16b, v31.4b[3]
+	WORD $0x4fbfea21 // sdot v1.4s, v17.16b, v31.4b[3]
+	ADD R21, R12, R13
+	WORD $0x3dc001bd // ldr q29, [x13, #0]
+	WORD $0x0e217bbc // fcvtl v28.4s, v29.4h
+	WORD $0x4e217bbd // fcvtl2 v29.4s, v29.8h
+	WORD $0xbd400072 // ldr s18, [x3, #0]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4f929396 // fmul v22.4s, v28.4s, v18.s[0]
+	WORD $0x4e36cc02 // fmla v2.4s, v0.4s, v22.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4f9293b6 // fmul v22.4s, v29.4s, v18.s[0]
+	WORD $0x4e36cc23 // fmla v3.4s, v1.4s, v22.4s
+	ADD $128, R0
+	ADD R9, R3
+	ADD R9, R3
+	SUBS $1, R11, R11
+	BNE single_block
+	SUBS $1, R6, R6
+	BNE single_unit
+	MOVD R4, R10
+	CBZ R17, single_plain
+	WORD $0x3dc00156 // ldr q22, [x10, #0]
+	WORD $0x4e36d442 // fadd v2.4s, v2.4s, v22.4s
+	WORD $0x3d800142 // str q2, [x10, #0]
+	WORD $0x3dc00556 // ldr q22, [x10, #16]
+	WORD $0x4e36d463 // fadd v3.4s, v3.4s, v22.4s
+	WORD $0x3d800543 // str q3, [x10, #16]
+	B single_written
+
+single_plain:
+	WORD $0x3d800142 // str q2, [x10, #0]
+	WORD $0x3d800543 // str q3, [x10, #16]
+
+single_written:
+	ADD $32, R4
+	EOR $32, R14, R14
+	CBNZ R14, single_pass
+	ADD R19, R15, R15
+	ADD R20, R16, R16
+	SUBS $1, R7, R7
+	BNE single_group
 	RET

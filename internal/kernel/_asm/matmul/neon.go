@@ -56,6 +56,8 @@ type neon struct {
 	mmla  bool
 	label string
 
+	single bool // the panel has but one column: the values of a block lie together
+
 	masks map[byte]a64.V
 }
 
@@ -99,6 +101,8 @@ func neonKernel(a *a64.Asm, f *format, mmla bool) {
 	a.Op("MOVD $%d, R%d", f.header+f.blocks*f.scales, nAt)
 	a.Op("MUL R%d, R%d, R%d", nAt, nUnits, nScaleBytes)
 	counts := []int{8, 4, 2, 1}
+	a.Op("CMP $4, R%d", nStride)
+	a.Op("BEQ single")
 	for _, c := range counts[:3] {
 		a.Op("CMP $%d, R%d", c, nTmp)
 		a.Op("BEQ cols%d", c)
@@ -108,6 +112,8 @@ func neonKernel(a *a64.Asm, f *format, mmla bool) {
 		k := &neon{Asm: a, f: f, cols: c, mmla: mmla && c == 8, label: fmt.Sprintf("cols%d", c), masks: map[byte]a64.V{}}
 		k.loop()
 	}
+	single := &neon{Asm: a, f: f, cols: 1, label: "single", single: true, masks: map[byte]a64.V{}}
+	single.loop()
 }
 
 // kept reports whether the float sums are in registers.
@@ -235,6 +241,10 @@ func (k *neon) clear() {
 // block emits one block of 32 values and advances the cursors.
 func (k *neon) block() {
 	parts := k.f.parts()
+	if k.single {
+		k.LoadPair(vM, nX, 0) // until the factors are expanded
+		k.Op("ADD $32, R%d", nX)
+	}
 	for h := range parts {
 		k.start(h)
 		for j := 8 / parts * h; j < 8/parts*(h+1); j++ {
@@ -334,6 +344,12 @@ func (k *neon) start(h int) {
 func (k *neon) dot(j int) {
 	const w = a64.V(16)
 	k.value(j, w, vU)
+	if k.single {
+		for r := range 2 {
+			k.Dot(k.acc(r, 0), w+a64.V(r), vM+a64.V(j/4), j%4)
+		}
+		return
+	}
 	if k.cols == 8 {
 		k.row(vX, nX, 32*j)
 	} else {
