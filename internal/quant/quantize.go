@@ -9,7 +9,12 @@ import (
 // Quantize writes src to dst as whole blocks of type t. The 32-element formats
 // from Q4_0 to Q8_0 round as ggml does; the K formats and IQ4 minimise the
 // squared error of each sub-block, where ggml may choose other scales.
-func Quantize(t Type, dst []byte, src []float32) error {
+func Quantize(t Type, dst []byte, src []float32) error { return QuantizeRows(t, dst, src, nil) }
+
+// QuantizeRows is Quantize for rows whose columns matter differently: an error in column
+// i counts importance[i] times, squared. A row is as long as importance; nil: all columns
+// are alike. F32 to BF16, Q8_0, MXFP4 and Q1_0 round the same either way.
+func QuantizeRows(t Type, dst []byte, src, importance []float32) error {
 	if err := checkLengths(t, len(src), len(dst)); err != nil {
 		return err
 	}
@@ -19,14 +24,52 @@ func Quantize(t Type, dst []byte, src []float32) error {
 	}
 	size, bytes := t.BlockSize(), t.BlockBytes()
 	if size == 1 { // plain numbers are encoded in one call
-		encode(dst, src)
+		encode(dst, src, nil)
 		return nil
 	}
-	for len(src) > 0 {
-		encode(dst[:bytes], src[:size])
+	if n := len(importance); n > 0 && (len(src)%n != 0 || n%size != 0) {
+		return fmt.Errorf("quant: %d weights of columns for %d elements in blocks of %d", n, len(src), size)
+	}
+	for at := 0; len(src) > 0; at += size {
+		var w []float32
+		if n := len(importance); n > 0 {
+			w = usable(importance[at%n:][:size])
+		}
+		encode(dst[:bytes], src[:size], w)
 		dst, src = dst[bytes:], src[size:]
 	}
 	return nil
+}
+
+// usable is w, or nil if it says nothing about the columns of a block.
+func usable(w []float32) []float32 {
+	var sum float32
+	for _, v := range w {
+		if !(v >= 0) {
+			return nil
+		}
+		sum += v
+	}
+	if !(sum > 0) || sum-sum != 0 {
+		return nil
+	}
+	return w
+}
+
+// ones are the weights of columns that are alike.
+var ones = func() (w [256]float32) {
+	for i := range w {
+		w[i] = 1
+	}
+	return w
+}()
+
+// orOnes is w, or weights of 1 for as many as n columns.
+func orOnes(w []float32, n int) []float32 {
+	if w == nil {
+		return ones[:n]
+	}
+	return w
 }
 
 // Targets are the types that Quantize writes.
@@ -40,9 +83,9 @@ func Targets() []Type {
 	return types
 }
 
-// encoders encode x as one block b of a type, the inverse of decoders. They write
-// every byte of b. Types without one are not written by Quantize.
-var encoders = [...]func(b []byte, x []float32){
+// encoders encode x as one block b of a type, the inverse of decoders. w are the weights
+// of the columns; nil: all are alike. They write every byte of b. Types without one are not written by Quantize.
+var encoders = [...]func(b []byte, x, w []float32){
 	F32:     encodeF32,
 	F16:     encodeF16,
 	BF16:    encodeBF16,
@@ -71,26 +114,26 @@ var encoders = [...]func(b []byte, x []float32){
 }
 
 // encoder is nil for types that Quantize does not write.
-func encoder(t Type) func(b []byte, x []float32) {
+func encoder(t Type) func(b []byte, x, w []float32) {
 	if int(t) >= len(encoders) {
 		return nil
 	}
 	return encoders[t]
 }
 
-func encodeF32(b []byte, x []float32) {
+func encodeF32(b []byte, x, _ []float32) {
 	for i, v := range x {
 		binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(v))
 	}
 }
 
-func encodeF16(b []byte, x []float32) {
+func encodeF16(b []byte, x, _ []float32) {
 	for i, v := range x {
 		putHalf(b[2*i:], v)
 	}
 }
 
-func encodeBF16(b []byte, x []float32) {
+func encodeBF16(b []byte, x, _ []float32) {
 	for i, v := range x {
 		binary.LittleEndian.PutUint16(b[2*i:], F32ToBF16(v))
 	}
@@ -103,29 +146,37 @@ func putHalf(b []byte, v float32) float32 {
 	return F16ToF32(h)
 }
 
-func encodeQ4_0(b []byte, x []float32) {
+func encodeQ4_0(b []byte, x, w []float32) {
 	d := extreme(x) / -8
-	putHalf(b, d)
+	if w != nil {
+		d = fitSymmetric(x, w, 8)
+	}
+	d = rounded(b, d, w)
 	inv := inverse(d)
 	for i := range 16 {
 		b[2+i] = truncate(x[i], inv, 8.5, 15) | truncate(x[i+16], inv, 8.5, 15)<<4
 	}
 }
 
-func encodeQ4_1(b []byte, x []float32) {
+func encodeQ4_1(b []byte, x, w []float32) {
 	lo, hi := bounds(x)
 	d := (hi - lo) / 15
-	putHalf(b, d)
-	putHalf(b[2:], lo)
+	if w != nil {
+		d, lo = fitOffset(x, w, 15)
+	}
+	d, lo = rounded(b, d, w), rounded(b[2:], lo, w)
 	inv := inverse(d)
 	for i := range 16 {
 		b[4+i] = truncate(x[i]-lo, inv, 0.5, 15) | truncate(x[i+16]-lo, inv, 0.5, 15)<<4
 	}
 }
 
-func encodeQ5_0(b []byte, x []float32) {
+func encodeQ5_0(b []byte, x, w []float32) {
 	d := extreme(x) / -16
-	putHalf(b, d)
+	if w != nil {
+		d = fitSymmetric(x, w, 16)
+	}
+	d = rounded(b, d, w)
 	inv := inverse(d)
 	var high uint32
 	for i := range 16 {
@@ -136,11 +187,13 @@ func encodeQ5_0(b []byte, x []float32) {
 	binary.LittleEndian.PutUint32(b[2:], high)
 }
 
-func encodeQ5_1(b []byte, x []float32) {
+func encodeQ5_1(b []byte, x, w []float32) {
 	lo, hi := bounds(x)
 	d := (hi - lo) / 31
-	putHalf(b, d)
-	putHalf(b[2:], lo)
+	if w != nil {
+		d, lo = fitOffset(x, w, 31)
+	}
+	d, lo = rounded(b, d, w), rounded(b[2:], lo, w)
 	inv := inverse(d)
 	var high uint32
 	for i := range 16 {
@@ -151,7 +204,7 @@ func encodeQ5_1(b []byte, x []float32) {
 	binary.LittleEndian.PutUint32(b[4:], high)
 }
 
-func encodeQ8_0(b []byte, x []float32) {
+func encodeQ8_0(b []byte, x, _ []float32) {
 	d := max(extreme(x), -extreme(x)) / 127
 	putHalf(b, d)
 	inv := inverse(d)
@@ -160,8 +213,8 @@ func encodeQ8_0(b []byte, x []float32) {
 	}
 }
 
-func encodeIQ4_NL(b []byte, x []float32) {
-	d := putHalf(b, fitLevels(x))
+func encodeIQ4_NL(b []byte, x, w []float32) {
+	d := putHalf(b, fitLevels(x, orOnes(w, 32)))
 	for i := range 16 {
 		b[2+i] = nearestLevel(x[i], d) | nearestLevel(x[i+16], d)<<4
 	}
@@ -169,7 +222,7 @@ func encodeIQ4_NL(b []byte, x []float32) {
 
 // The exponent leaves the largest magnitude between 4 and 8, of which the format
 // has 4 and 6: what is above 6 is cut. ggml chooses the same.
-func encodeMXFP4(b []byte, x []float32) {
+func encodeMXFP4(b []byte, x, _ []float32) {
 	peak := max(extreme(x), -extreme(x))
 	e := 0
 	if peak > 0 {
@@ -221,11 +274,20 @@ func inverse(d float32) float32 {
 	return 1 / d
 }
 
-// truncate returns v*inv + bias, which is not negative, without its fraction, and
-// at most limit. It computes in float64, where the product of two float32 is
-// exact, so the result is the same on every machine.
+// rounded writes v to the start of b as F16. With weights of columns it returns what a
+// reader will get, for the integers to be chosen by; without, v itself, as ggml has it.
+func rounded(b []byte, v float32, w []float32) float32 {
+	if h := putHalf(b, v); w != nil {
+		return h
+	}
+	return v
+}
+
+// truncate returns v*inv + bias without its fraction, within 0 and limit. It computes
+// in float64, where the product of two float32 is exact, so the result is the same on
+// every machine.
 func truncate(v, inv float32, bias float64, limit int) byte {
-	return byte(min(int(float64(v)*float64(inv)+bias), limit))
+	return byte(max(min(int(float64(v)*float64(inv)+bias), limit), 0))
 }
 
 // nearest rounds to the nearest integer, half away from zero, within [lo, hi].
