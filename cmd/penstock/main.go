@@ -41,7 +41,9 @@ type commands struct {
 	Template   templateCommand   `cmd:"" help:"Read messages as JSON on stdin, print the prompt."`
 	Perplexity perplexityCommand `cmd:"" help:"Perplexity of a text, and the fast path's distance from the float32 reference."`
 	Inspect    inspectCommand    `cmd:"" help:"Show a GGUF file's header, tensors and memory fit."`
-	Quantize   quantizeCommand   `cmd:"" help:"Convert a GGUF file to another weight type."`
+	Quantize   quantizeCommand   `cmd:"" help:"Convert a model to another weight type, or mix of types."`
+	Imatrix    imatrixCommand    `cmd:"" help:"Make an importance matrix from a text, for quantize."`
+	Convert    convertCommand    `cmd:"" help:"Write a folder of safetensors as a GGUF file."`
 	Top        topCommand        `cmd:"" help:"Show what a running server does."`
 	Doctor     doctorCommand     `cmd:"" help:"Show what this machine offers: CPU, kernels, threads, memory."`
 	Recommend  recommendCommand  `cmd:"" help:"Say which models of the catalogue fit this machine, and how fast."`

@@ -39,7 +39,7 @@ func foreign(data []byte) string {
 	}
 	// A safetensors file is the length of a JSON object, and the object.
 	if len(data) > 8 && data[8] == '{' && binary.LittleEndian.Uint64(data) < 1<<32 {
-		return "is a safetensors file, not GGUF: " + convert
+		return "is a safetensors file, not GGUF: name the folder that it is in, with config.json beside it, or make a GGUF file of that with penstock convert"
 	}
 	if len(bytes.Trim(data[:min(4096, len(data))], "\x00")) == 0 {
 		return "holds nothing but zeros: the download was not finished, fetch it again"

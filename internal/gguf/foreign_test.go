@@ -24,7 +24,7 @@ func TestFilesThatAreNoModels(t *testing.T) {
 		{"m.gguf", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:1d96\nsize 491400064\n"), "is a Git LFS pointer, which stands for the model: run `git lfs pull` beside it, or download the file itself"},
 		{"m.gguf", []byte("\n<!DOCTYPE html>\n<html>"), "is a web page, not a model: use the address of the file itself (at Hugging Face …/resolve/main/FILE.gguf), and a token if it asks to sign in"},
 		{"m.gguf", []byte("<HTML><body>Sign in"), "is a web page, not a model: use the address of the file itself (at Hugging Face …/resolve/main/FILE.gguf), and a token if it asks to sign in"},
-		{"m.safetensors", []byte("\x40\x00\x00\x00\x00\x00\x00\x00{\"__metadata__\":{}}"), "is a safetensors file, not GGUF: get the model's GGUF version, or make one with llama.cpp's convert_hf_to_gguf.py"},
+		{"m.safetensors", []byte("\x40\x00\x00\x00\x00\x00\x00\x00{\"__metadata__\":{}}"), "is a safetensors file, not GGUF: name the folder that it is in, with config.json beside it, or make a GGUF file of that with penstock convert"},
 		{"model.bin", []byte("PK\x03\x04archive/data.pkl"), "is a zip archive, as PyTorch's checkpoints are, not GGUF: get the model's GGUF version, or make one with llama.cpp's convert_hf_to_gguf.py"},
 		{"model.pt", []byte("\x80\x02\x8a\x0al\xfc"), "is a PyTorch checkpoint, not GGUF: get the model's GGUF version, or make one with llama.cpp's convert_hf_to_gguf.py"},
 		{"old.bin", []byte("tjgg\x03\x00\x00\x00"), "is from before GGUF, which replaced that format in 2023: download the model again as GGUF"},

@@ -3,10 +3,12 @@ package instance
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,8 +16,10 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/gguf"
+	"github.com/penstock-llm/penstock/internal/gguf/safetensors"
 	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/quant"
+	"github.com/penstock-llm/penstock/internal/quantize"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
 
@@ -244,7 +248,9 @@ func TestFolders(t *testing.T) {
 				t.Fatal(err)
 			}
 			want, ids := embedding(t, path, text)
-			got, same := embedding(t, writeFolder(t, file, o), text)
+			folder := writeFolder(t, file, o)
+			got, same := embedding(t, folder, text)
+			checkConverted(t, folder, text)
 			if !slices.Equal(ids, same) || len(ids) < 5 {
 				t.Errorf("tokens %v, want %v", same, ids)
 			}
@@ -254,6 +260,44 @@ func TestFolders(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// checkConverted: what a folder is converted to has its metadata and tokens, and its
+// results to the last bit.
+func checkConverted(t *testing.T, folder, text string) {
+	t.Helper()
+	in, err := safetensors.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	path := filepath.Join(t.TempDir(), "converted.gguf")
+	out, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(quantize.Copy(t.Context(), out, in, func(string, int64, int64) {}), out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := gguf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if !slices.Equal(f.Keys(), in.Keys()) || len(f.Tensors()) != len(in.Tensors()) {
+		t.Errorf("keys %v with %d tensors, want %v with %d", f.Keys(), len(f.Tensors()), in.Keys(), len(in.Tensors()))
+	}
+	for _, key := range in.Keys() {
+		a, _ := in.Value(key)
+		if b, _ := f.Value(key); !reflect.DeepEqual(a, b) {
+			t.Errorf("%s is %v, want %v", key, b, a)
+		}
+	}
+	want, ids := embedding(t, folder, text)
+	got, same := embedding(t, path, text)
+	if !slices.Equal(ids, same) || !slices.Equal(want, got) {
+		t.Errorf("tokens %v and embedding %v, want %v and %v", same, got[:4], ids, want[:4])
 	}
 }
 

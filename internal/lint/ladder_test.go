@@ -28,6 +28,7 @@ var levels = map[string]int{
 	"internal/chat":        2,
 	"internal/grammar":     1,
 	"internal/hub":         2,
+	"internal/quantize":    2,
 	"internal/tinymodel":   4,
 	"internal/model":       3,
 	"internal/eval":        4,

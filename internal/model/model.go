@@ -91,7 +91,8 @@ type Model struct {
 	config Config
 	kv     [batch.Groups]kvcache.Config // without the number of blocks
 	net    network
-	head   *head // nil: none
+	names  map[*nn.Matrix]string // of the reference's matrices
+	head   *head                 // nil: none
 	be     nn.Backend
 	pool   *nn.Pool
 	opts   Options
@@ -124,6 +125,9 @@ func Load(f *gguf.File, o Options) (*Model, error) {
 		m.pool = nn.NewPool(o.Threads)
 	}
 	m.config.WeightBytes = int64(weights)
+	if o.Reference {
+		m.names = b.names()
+	}
 	if m.be, err = b.backend(m.pool, o); err == nil {
 		err = b.load(m, o)
 	}
@@ -198,6 +202,33 @@ func (m *Model) loadOne(l *load) error {
 		return err
 	}
 	return m.be.Load(l.m, src)
+}
+
+// names are the tensors that matrices come from.
+func (b *binder) names() map[*nn.Matrix]string {
+	names := map[*nn.Matrix]string{}
+	for _, l := range b.loads {
+		names[l.m] = l.src.Name
+		if l.twin != nil {
+			names[l.twin] = l.twinOf.Name
+		}
+	}
+	return names
+}
+
+// Observe has f told of the inputs of every product with a tensor of the file: the rows
+// that met it, or one of its experts. Only the reference can tell.
+func (m *Model) Observe(f func(tensor string, expert int, rows [][]float32)) error {
+	r, ok := m.be.(*nn.Reference)
+	if !ok {
+		return errors.New("model: only the reference path tells what it computes with")
+	}
+	r.Observe(func(w *nn.Matrix, expert int, rows [][]float32) {
+		if name := m.names[w]; name != "" {
+			f(name, expert, rows)
+		}
+	})
+	return nil
 }
 
 // Config describes the model.

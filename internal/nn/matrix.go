@@ -23,6 +23,7 @@ type Matrix struct {
 	twin   bool           // packed holds a pair: chunks of pairRows rows in turn
 	part   int            // which of the pair this is
 	dense  []float32      // Reference: [Rows][Cols]
+	of     *Matrix        // Reference: the experts that this is one of, number part; nil: it is whole
 }
 
 // PackedBytes is the memory that Fast needs for m, or an error if it has no

@@ -32,7 +32,13 @@ type Reference struct {
 
 	store *kvcache.Store
 	kept  [batch.Groups]kept
+
+	observe func(m *Matrix, expert int, rows [][]float32) // nil: nobody wants to know
 }
+
+// Observe has f told of the inputs of every product: those of matrix m, or of one of its
+// experts. The rows are f's to read until it returns.
+func (r *Reference) Observe(f func(m *Matrix, expert int, rows [][]float32)) { r.observe = f }
 
 // kept is the keys and values of a group's layers, by the block ids of the store that
 // the step was given: [layer][block*BlockTokens+slot][kvHeads*headDim].
@@ -178,6 +184,10 @@ func (r *Reference) Norm(n *Norm) {
 func (r *Reference) linear(k Kind, l *Linear, x [][]float32) [][]float32 {
 	r.prof.begin(k)
 	y := table(len(x), l.W.Rows)
+	if r.observe != nil && len(x) > 0 {
+		m, expert := l.W.whole()
+		r.observe(m, expert, x)
+	}
 	if len(x) > 0 {
 		r.pool.Share(&denseJob{w: l.W, x: widen(x), y: y})
 	}

@@ -53,7 +53,15 @@ func (r *Reference) shared(s *Shared, out [][]float32) {
 
 // expert is the n rows of expert number e, as a matrix of its own.
 func (m *Matrix) expert(e, n int) *Matrix {
-	return &Matrix{Type: m.Type, Rows: n, Cols: m.Cols, dense: m.dense[e*n*m.Cols:][:n*m.Cols]}
+	return &Matrix{Type: m.Type, Rows: n, Cols: m.Cols, dense: m.dense[e*n*m.Cols:][:n*m.Cols], of: m, part: e}
+}
+
+// whole is the matrix that m is a part of, and which of its experts m is.
+func (m *Matrix) whole() (*Matrix, int) {
+	if m.of == nil {
+		return m, 0
+	}
+	return m.of, m.part
 }
 
 // biasOf is the bias of expert number e, if there are any.

@@ -137,9 +137,13 @@ type affine struct {
 	scaleOf, minOff [16]float32 // d*scale, dmin*minimum: what a reader will compute
 }
 
-// fitAffines fits sub-blocks of n elements with integers q in [0, qmax], and
-// scales and minimums in [0, limit]. It writes d and dmin to dst, two halves.
-func fitAffines(x, w []float32, n, qmax, limit int, dst []byte) (a affine) {
+// steps are the sizes of a format: sub-blocks of n elements with integers in [0, qmax],
+// and their scales and minimums in [0, limit].
+type steps struct{ n, qmax, limit int }
+
+// fitAffines fits sub-blocks. It writes d and dmin to dst, two halves.
+func fitAffines(x, w []float32, by steps, dst []byte) (a affine) {
+	n, qmax, limit := by.n, by.qmax, by.limit
 	var scales, minimums [16]float32
 	count := len(x) / n
 	for s := range count {
@@ -182,7 +186,7 @@ func (a *affine) quantum(s int, v float32, qmax int) byte {
 
 func encodeQ2_K(b []byte, x, w []float32) {
 	clear(b)
-	a := fitAffines(x, orOnes(w, len(x)), 16, 3, 15, b[80:])
+	a := fitAffines(x, orOnes(w, len(x)), steps{16, 3, 15}, b[80:])
 	scales, q := b[:16], b[16:80]
 	for s := range 16 {
 		scales[s] = a.scale[s] | a.minimum[s]<<4
@@ -194,7 +198,7 @@ func encodeQ2_K(b []byte, x, w []float32) {
 
 func encodeQ4_K(b []byte, x, w []float32) {
 	clear(b)
-	a := fitAffines(x, orOnes(w, len(x)), 32, 15, 63, b)
+	a := fitAffines(x, orOnes(w, len(x)), steps{32, 15, 63}, b)
 	scales, q := b[4:16], b[16:144]
 	for s := range 8 {
 		putScaleMinK(scales, s, a.scale[s], a.minimum[s])
@@ -206,7 +210,7 @@ func encodeQ4_K(b []byte, x, w []float32) {
 
 func encodeQ5_K(b []byte, x, w []float32) {
 	clear(b)
-	a := fitAffines(x, orOnes(w, len(x)), 32, 31, 63, b)
+	a := fitAffines(x, orOnes(w, len(x)), steps{32, 31, 63}, b)
 	scales, high, q := b[4:16], b[16:48], b[48:176]
 	for s := range 8 {
 		putScaleMinK(scales, s, a.scale[s], a.minimum[s])
@@ -239,24 +243,25 @@ type symmetric struct {
 // rounding is how the elements of symmetric sub-blocks are rounded: the best scale for
 // them, and the integer that v is nearest to for the inverse of a scale.
 type rounding struct {
+	w     []float32 // of the columns
 	fit   func(x, w []float32) float32
 	level func(v, inv float32) float32
 }
 
 // integers are roundings to [-n, n-1].
-func integers(n int) rounding {
-	return rounding{func(x, w []float32) float32 { return fitSymmetric(x, w, n) }, func(v, inv float32) float32 {
+func integers(w []float32, n int) rounding {
+	return rounding{w, func(x, w []float32) float32 { return fitSymmetric(x, w, n) }, func(v, inv float32) float32 {
 		return float32(nearest(v*inv, -n, n-1))
 	}}
 }
 
 // fitSymmetrics fits count sub-blocks, and puts their scales into [-limit, limit-1].
 // d is written to bd.
-func fitSymmetrics(x, w []float32, count, limit int, bd []byte, by rounding) (y symmetric) {
+func fitSymmetrics(x []float32, count, limit int, bd []byte, by rounding) (y symmetric) {
 	var scales [16]float32
 	n := len(x) / count
 	for s := range count {
-		scales[s] = by.fit(x[n*s:][:n], w[n*s:][:n])
+		scales[s] = by.fit(x[n*s:][:n], by.w[n*s:][:n])
 	}
 	d := putHalf(bd, extreme(scales[:])/float32(-limit))
 	for s := range count {
@@ -267,7 +272,7 @@ func fitSymmetrics(x, w []float32, count, limit int, bd []byte, by rounding) (y 
 			inv := inverse(ds)
 			for i, v := range x[n*s:][:n] {
 				e := ds*by.level(v, inv) - v
-				err += w[n*s+i] * e * e
+				err += by.w[n*s+i] * e * e
 			}
 			if best < 0 || err < best {
 				best, y.scale[s], y.scaleOf[s] = err, scale, ds
@@ -280,7 +285,7 @@ func fitSymmetrics(x, w []float32, count, limit int, bd []byte, by rounding) (y 
 func encodeQ3_K(b []byte, x, w []float32) {
 	clear(b)
 	high, q, scales := b[:32], b[32:96], b[96:108]
-	y := fitSymmetrics(x, orOnes(w, len(x)), 16, 32, b[108:], integers(4))
+	y := fitSymmetrics(x, 16, 32, b[108:], integers(orOnes(w, len(x)), 4))
 	for s := range 16 {
 		sc := byte(y.scale[s] + 32)
 		scales[s%8] |= sc & 15 << (s / 8 * 4)
@@ -297,7 +302,7 @@ func encodeQ3_K(b []byte, x, w []float32) {
 func encodeQ6_K(b []byte, x, w []float32) {
 	clear(b)
 	low, high, scales := b[:128], b[128:192], b[192:208]
-	y := fitSymmetrics(x, orOnes(w, len(x)), 16, 128, b[208:], integers(32))
+	y := fitSymmetrics(x, 16, 128, b[208:], integers(orOnes(w, len(x)), 32))
 	for s := range 16 {
 		scales[s] = byte(y.scale[s])
 		quarter := s % 8 / 2
@@ -313,7 +318,7 @@ func encodeQ6_K(b []byte, x, w []float32) {
 func encodeIQ4_XS(b []byte, x, w []float32) {
 	clear(b)
 	low, q := b[4:8], b[8:136]
-	y := fitSymmetrics(x, orOnes(w, len(x)), 8, 32, b, rounding{fitLevels, levelOf})
+	y := fitSymmetrics(x, 8, 32, b, rounding{orOnes(w, len(x)), fitLevels, levelOf})
 	var high uint16
 	for s := range 8 {
 		sc := y.scale[s] + 32
