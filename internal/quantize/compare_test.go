@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +33,9 @@ func TestAgainstLlamaQuantize(t *testing.T) {
 	defer in.Close()
 	var importance *Importance
 	matrix := os.Getenv("QUANTIZE_IMATRIX")
+	if matrix == "made-up" {
+		matrix = madeUp(t, in)
+	}
 	if matrix != "" {
 		if importance, err = ReadImportance(matrix); err != nil {
 			t.Fatal(err)
@@ -70,6 +74,31 @@ func known(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	if err := errors.Join(gguf.Write(out, meta, f.Tensors()), out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.Name()
+}
+
+// madeUp is an importance matrix of numbers that are spread as those of models are: some
+// columns matter a hundred times as much as others.
+func madeUp(t *testing.T, in *gguf.File) string {
+	rng := rand.New(rand.NewPCG(1, 2))
+	m := &Importance{Datasets: []string{"made up"}, Chunks: 1, ChunkSize: 512, Entries: map[string]*Entry{}}
+	for _, tensor := range in.Tensors() {
+		if !strings.HasPrefix(tensor.Name, "blk.") || !quantizable(tensor) {
+			continue
+		}
+		e := &Entry{Sums: make([]float32, tensor.Cols()), Counts: []float32{512}}
+		for i := range e.Sums {
+			e.Sums[i] = float32(512 * math.Exp(1.2*rng.NormFloat64()))
+		}
+		m.Entries[tensor.Name] = e
+	}
+	out, err := os.Create(filepath.Join(t.TempDir(), "made-up.gguf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(m.Write(out), out.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return out.Name()
