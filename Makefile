@@ -154,7 +154,7 @@ fidelity: build ## every weight format and cache type against float32, beside ll
 
 .PHONY: quantize-table
 quantize-table: build ## types and errors of quantised weights beside llama-quantize's, with or without IMATRIX (about 20 minutes)
-	QUANTIZE_MODEL=$$($(BIN) pull all-mpnet-base-v2) QUANTIZE_IMATRIX=$(IMATRIX) LLAMA_QUANTIZE=$(PEERS)/llama/bin/llama-quantize \
+	QUANTIZE_MODEL=$$($(BIN) pull all-mpnet-base-v2) QUANTIZE_IMATRIX=$(if $(filter made-up,$(IMATRIX)),made-up,$(abspath $(IMATRIX))) LLAMA_QUANTIZE=$(PEERS)/llama/bin/llama-quantize \
 		$(GO) test -tags parity -count=1 -timeout 60m -v -run TestAgainstLlamaQuantize ./internal/quantize
 
 memory: build ## the peak of a server's memory with two models under the worst load, against its plan, which it must not exceed (2 minutes)
