@@ -41,11 +41,15 @@ staticcheck: bin/staticcheck
 # VULNDB=file:///FOLDER names a copy of the vulnerability database for machines without a network. Nothing else but a
 # database that cannot be reached is let pass, and it is said.
 VULNDB ?=
+VULNPKG ?= ./...
 vulncheck: bin/govulncheck ## known holes in what the program calls, of the standard library and of its dependencies
-	@out=$$(bin/govulncheck $(VULNDB:%=-db %) ./... 2>&1); status=$$?; \
+	@out=$$(bin/govulncheck $(VULNDB:%=-db %) $(VULNPKG) 2>&1); status=$$?; \
 	if [ $$status -ne 0 ] && [ -z "$(VULNDB)" ] && grep -q 'fetching vulnerabilities' <<<"$$out"; then \
 	  echo "vulncheck: SKIPPED, the vulnerability database cannot be reached (VULNDB=file:///FOLDER names a copy of vuln.go.dev)"; \
 	else echo "$$out"; exit $$status; fi
+
+vulncheck-test: bin/govulncheck ## that vulncheck finds what it should in a copy of the database, with one that is made up
+	tools/vulncheck_test.sh
 
 bin/govulncheck: tools/go.mod tools/go.sum
 	@mkdir -p bin
@@ -200,6 +204,9 @@ hold: build ## 1,000 connections, 64 of which stream, and /livez all the while (
 scale: build ## two and four servers behind vllm-router and smg: prefix hits, throughput, a server killed under load (5 minutes)
 	bench/peers.sh $(PEERS) routers
 	test/scale/run.py $(BIN) $(PEERS) $(ARGS)
+
+clock: ## tests under a wall clock that is set forwards and back all the time (10 minutes; ARGS=1 also runs a server so, for a minute)
+	test/clock/run.sh $(ARGS)
 
 deploy-check: build ## what in deploy/ can be checked here (needs nginx, haproxy, systemd-analyze, python3 and a package index)
 	bench/peers.sh $(PEERS) deploy

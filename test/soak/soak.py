@@ -2,12 +2,13 @@
 """A server under everything at once, for minutes.
 
     soak.py PENSTOCK [--minutes 10] [--model smollm2] [--second gemma3:270m] [--json FILE]
-    soak.py PENSTOCK --hold [--minutes 5] [--connections 1000] [--streams 64]
+    soak.py PENSTOCK --hold [--minutes 5] [--connections 1000] [--streams 64] [--crowd-seconds 30]
 
 The first form mixes protocols, models, streams and plain answers, with clients that go away, bursts above the
 queue and settings that are taken up anew (SIGHUP). Every request that its client did not leave must end as it
 should: an answer, or 429 or 503 with Retry-After. Memory and goroutines must be flat, and the last minute as fast
-as the first. The second form holds many open connections, some of which stream, and asks /livez all the while.
+as the first. The second form holds many open connections, some of which stream, and asks /livez all the while; then 32 clients
+and 256 take turns, and the many must get as many tokens per second together as the few.
 
 Only Python's standard library is used. The exit status is 1 if anything did not hold.
 """
@@ -202,6 +203,32 @@ async def soak(args):
     return {"minutes": minutes, "rest": rest, "ended": tally.ended, "refused": tally.refused, "left": tally.left}, problems
 
 
+async def crowds(server, args, tally):
+    """Tokens per second of few clients and of many, in turns: the medians of three each."""
+    async def client(seed, end):
+        draw = random.Random(seed)
+        while time.monotonic() < end:
+            text = " ".join(draw.choice(WORDS) for _ in range(30))
+            status, _, answer = await ask(server.port, "POST", "/v1/completions", {"prompt": text, "max_tokens": 100, "stream": True, "ignore_eos": True}, limit=600)
+            if status != 200 or b"[DONE]" not in answer:
+                tally.wrong.append(f"{status} {answer[-200:]!r}")
+
+    async def tokens():
+        return (await server.metrics()).get("vllm:generation_tokens_total", 0)
+
+    rates = {n: [] for n in args.crowds}
+    for turn in range(3):
+        for n in args.crowds:
+            end = time.monotonic() + args.crowd_seconds
+            clients = [asyncio.create_task(client(f"{turn} {n} {i}", end)) for i in range(n)]
+            await asyncio.sleep(min(5, args.crowd_seconds / 4))  # until all of them have begun
+            start, before = time.monotonic(), await tokens()
+            await asyncio.sleep(end - time.monotonic())
+            rates[n].append((await tokens() - before) / (time.monotonic() - start))
+            await asyncio.gather(*clients)
+    return {n: sorted(r) for n, r in rates.items()}
+
+
 async def hold(args):
     server = Server(args.program, args.model, "--max-batch", str(args.streams), "--max-queue", str(args.connections))
     await server.ready()
@@ -234,6 +261,7 @@ async def hold(args):
             time.sleep(0.05)
 
     await asyncio.gather(asyncio.to_thread(probe), *[stream(i) for i in range(args.streams)])
+    rates = await crowds(server, args, tally)
     problems = [f"{len(tally.wrong)} requests did not end as they should: {tally.wrong[:8]}"] if tally.wrong else []
     m = await server.metrics()
     # Those connections that said nothing are closed by the server's own time limit, and must not fail.
@@ -243,10 +271,13 @@ async def hold(args):
     p99 = 1000 * delays[int(0.99 * len(delays))]
     if p99 > 50:
         problems.append(f"/livez took {p99:.0f} ms at p99, the limit is 50")
+    few, many = (rates[n][1] for n in args.crowds)
+    if many < 0.97 * few:  # three in a hundred are the spread of such measurements
+        problems.append(f"{args.crowds[1]} clients got {many:.0f} tokens per second, {args.crowds[0]} got {few:.0f}")
     rss = round(server.rss(), 1)
     if server.stop() != 0:
         problems.append("the server did not end in good order")
-    return {"connections": args.connections, "streams": args.streams, "ended": tally.ended, "tokens": m.get("vllm:generation_tokens_total"),
+    return {"tokens_per_second": {n: [round(x, 1) for x in r] for n, r in rates.items()}, "connections": args.connections, "streams": args.streams, "ended": tally.ended, "tokens": m.get("vllm:generation_tokens_total"),
             "livez_ms": {"p50": round(1000 * delays[len(delays) // 2], 2), "p99": round(p99, 2), "max": round(1000 * delays[-1], 2)}, "rss_mb": rss}, problems
 
 
@@ -260,6 +291,8 @@ def main():
     parser.add_argument("--hold", action="store_true")
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--streams", type=int, default=64)
+    parser.add_argument("--crowds", type=int, nargs=2, default=[32, 256])
+    parser.add_argument("--crowd-seconds", type=float, default=30)
     parser.add_argument("--json")
     args = parser.parse_args()
     os.environ.pop("PENSTOCK_CONFIG", None)
