@@ -168,6 +168,7 @@ func TestOpenMapsTheFile(t *testing.T) {
 	for _, tensor := range f.Tensors() {
 		f.Release(tensor)
 	}
+	f.ReleaseHeader()
 	if diff := cmp.Diff(want, f.Tensors(), ignoreOffset); diff != "" {
 		t.Errorf("after Release: %s", diff)
 	}

@@ -38,3 +38,6 @@ func (f *File) Close() error {
 
 // Release does nothing: the data is not a mapping.
 func (f *File) Release(Tensor) {}
+
+// ReleaseHeader does nothing: the data is not a mapping.
+func (f *File) ReleaseHeader() {}

@@ -99,6 +99,18 @@ func (f *File) Release(t Tensor) {
 	}
 }
 
+// ReleaseHeader lets the system drop the pages before the first tensor: the metadata,
+// of which everything is copied.
+func (f *File) ReleaseHeader() {
+	first := len(f.data)
+	for _, t := range f.tensors {
+		first = min(first, t.offset)
+	}
+	if end := first / os.Getpagesize() * os.Getpagesize(); f.mapped && end > 0 {
+		unix.Madvise(f.data[:end], unix.MADV_DONTNEED) // advice: failing costs memory only
+	}
+}
+
 // releaseFromMaps is Release where the data may lie in one of several mappings.
 func (f *File) releaseFromMaps(data []byte) {
 	for _, m := range f.maps {

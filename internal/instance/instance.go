@@ -232,6 +232,7 @@ func (in *Instance) read(o model.Options) (err error) {
 	}()
 	in.Model, err = model.Load(in.File, o)
 	v := <-vocab
+	in.File.ReleaseHeader()
 	in.Tokenizer = v.tok
 	return errors.Join(err, v.err)
 }

@@ -12,8 +12,12 @@ const (
 	// seldom is the collector's percentage where the heap is small: a step
 	// allocates nothing, so collections are for connections only.
 	seldom = 400
-	// garbage is how much may lie about between two collections where it is large.
-	garbage = 256 << 20
+	// garbage is how much may lie about between two collections: as much as is in
+	// use, within these bounds. The lower one is a part of Process.
+	leastGarbage, mostGarbage = 48 << 20, 256 << 20
+	// code is the part of Process that is the program itself, which the runtime does
+	// not count.
+	code = 32 << 20
 )
 
 // Tune sets the runtime up for a process whose compute threads never yield: one
@@ -38,8 +42,9 @@ type Heap struct {
 func NewHeap() *Heap { return &Heap{limited: debug.SetMemoryLimit(-1) != math.MaxInt64} }
 
 // Tune sets the collector up for what is in the heap once a model was loaded or
-// unloaded. On systems where weights and cache are in the heap, the usual percentage
-// would let four times their size become garbage before anything is collected. room
+// unloaded: what requests leave behind stays within the plan's share for the process,
+// and on systems where weights and cache are in the heap, the usual percentage would
+// let four times their size become garbage before anything is collected. room
 // is the memory of the process without what the runtime does not see of it, 0 if
 // there is no limit.
 func (h *Heap) Tune(room uint64) {
@@ -58,13 +63,14 @@ func left(limit, taken uint64) uint64 { return max(1, limit-min(taken, limit)) }
 
 // gcPercent is the garbage that is allowed, as a percentage of what is in use.
 func gcPercent(used uint64) int {
+	garbage := min(max(used, leastGarbage), mostGarbage)
 	return int(min(seldom, max(1, 100*garbage/max(used, 1))))
 }
 
 // heapLimit is the memory that the runtime may use. Less than a little more than
 // what is in use would have it collect all the time.
 func heapLimit(room, used uint64) int64 {
-	return int64(min(max(room, used+used/4+Process/2), math.MaxInt64))
+	return int64(min(max(room-min(code, room), used+used/4+Process/2), math.MaxInt64))
 }
 
 // outside is what the runtime does not see of an instance's memory. Elsewhere than
