@@ -48,6 +48,7 @@ vulncheck: bin/govulncheck ## known holes in what the program calls, of the stan
 	  echo "vulncheck: SKIPPED, the vulnerability database cannot be reached (VULNDB=file:///FOLDER names a copy of vuln.go.dev)"; \
 	else echo "$$out"; exit $$status; fi
 
+.PHONY: vulncheck-test clock
 vulncheck-test: bin/govulncheck ## that vulncheck finds what it should in a copy of the database, with one that is made up
 	tools/vulncheck_test.sh
 
