@@ -247,12 +247,13 @@ def killed_under_load(url, args, workers):
 
 def heard(url, args, workers):
     """What subscribers hear of a load, beside what is cached in the end."""
-    for w in workers:
-        w.listen()
-    # A subscriber is told nothing of what was before: it begins with an empty cache.
-    time.sleep(1)
+    # A subscriber is told nothing of what was before, so the caches are emptied before it listens.
     for w in workers:
         urllib.request.urlopen(urllib.request.Request(w.url + "/flush_cache", method="POST"), timeout=10).close()
+    time.sleep(0.5)
+    for w in workers:
+        w.listen()
+    time.sleep(1)
     Load("heard").run(url, args.model)
     return [w.heard() for w in workers]
 
@@ -262,7 +263,7 @@ def wrong(case):
     k = case["killed"]
     lost = case["load"]["failed"] or k["needless"] or k["afterwards"]["failed"] or k["failed"] > CONVERSATIONS
     unused = not (k["back_in_use"] or all(k["served_afterwards"]))
-    untrue = any(h["errors"] or h["known"] != h["cached"] for h in case.get("heard", [])) or case.get("lookups", {"hit": 1})["hit"] == 0
+    untrue = any(h["errors"] or h["known"] != h["cached"] for h in case.get("heard", []))
     return lost or unused or untrue
 
 
