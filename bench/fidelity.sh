@@ -60,7 +60,7 @@ formats() { # formats NAME FILE TYPE...
   shift 2
   for kind in "$@"; do
     [[ "$name $kind" == *${ONLY:-}* ]] || continue
-    "$penstock" quantize "$from" "$work/model.gguf" "$kind" 2>/dev/null
+    "$penstock" quantize --pure "$from" "$work/model.gguf" "$kind" 2>/dev/null
     rm -f "$work/base.of"
     row "$name $kind" "$work/model.gguf" "" ""
     rm "$work/model.gguf"
