@@ -512,7 +512,7 @@ func TestNoRoomOnTheDisk(t *testing.T) {
 	r.add(ollamaModel, "", data)
 	s := newStore(t, Config{})
 	s.free = func() (uint64, bool) { return spare + 2999, true }
-	mustFail(t, s, r.name(), "has room for 0.1 GB: remove models (penstock rm), remove what is left over (penstock prune)")
+	mustFail(t, s, r.name(), "has 67 MB: remove models (penstock rm), remove what is left over (penstock prune)")
 	if len(r.requests) != 1 {
 		t.Errorf("asked for %q", r.requests)
 	}

@@ -20,8 +20,16 @@ func (s *Store) checkSpace(bytes int64) error {
 	if !ok || free >= uint64(bytes)+spare {
 		return nil
 	}
-	return explainedError{fmt.Sprintf("%.1f GB are to be fetched, and the disk of %s has room for %.1f GB: remove models (penstock rm), "+
-		"remove what is left over (penstock prune), or keep models elsewhere with PENSTOCK_MODELS", float64(bytes)/1e9, s.Root, float64(free)/1e9), syscall.ENOSPC}
+	return explainedError{fmt.Sprintf("%s are to be fetched and %s to stay free, and the disk of %s has %s: remove models (penstock rm), "+
+		"remove what is left over (penstock prune), or keep models elsewhere with PENSTOCK_MODELS", sizeText(uint64(bytes)), sizeText(spare), s.Root, sizeText(free)), syscall.ENOSPC}
+}
+
+// sizeText is a size as people write it.
+func sizeText(bytes uint64) string {
+	if bytes < 1e9 {
+		return fmt.Sprintf("%.0f MB", float64(bytes)/1e6)
+	}
+	return fmt.Sprintf("%.1f GB", float64(bytes)/1e9)
 }
 
 // freeSpace is the room on the store's disk; the store's folder may have yet to be made.
