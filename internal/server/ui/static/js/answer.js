@@ -31,7 +31,7 @@ export async function write(c, node) {
   state.runs.set(c.id, { controller, conversation: c, node });
   changed("running");
   changed("node", node);
-  const watch = { start: performance.now(), first: 0, last: 0, usage: null, saved: performance.now(), any: false };
+  const watch = { start: performance.now(), first: 0, last: 0, usage: null, saved: performance.now(), any: false, continued: body.continue_final_message };
   try {
     const response = await api.ask("/v1/chat/completions", body, controller.signal);
     for await (const data of api.events(response)) {
@@ -78,7 +78,12 @@ function take(node, event, watch) {
     node.progress = null;
   }
   if (thought) node.reasoning = (node.reasoning || "") + thought;
-  if (content) node.content += content;
+  if (content) {
+    // The server goes on from the last word, and says the space behind it again.
+    if (watch.continued) node.content = node.content.replace(/[ \t\r\n]+$/, "");
+    watch.continued = false;
+    node.content += content;
+  }
   for (const c of calls || []) call(node, c);
   if (choice.logprobs?.content?.length && !thought) (node.tokens ||= []).push(...choice.logprobs.content.map(token));
   if (choice.finish_reason) node.finish = choice.finish_reason;
