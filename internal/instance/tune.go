@@ -12,7 +12,7 @@ const (
 	// seldom is the collector's percentage where the heap is small: a step
 	// allocates nothing, so collections are for connections only.
 	seldom = 400
-	// garbage is how much may lie about between two collections: as much as is in
+	// garbage is how much may lie about between two collections: half of what is in
 	// use, within these bounds. The lower one is a part of Process.
 	leastGarbage, mostGarbage = 48 << 20, 256 << 20
 	// code is the part of Process that is the program itself, which the runtime does
@@ -63,7 +63,7 @@ func left(limit, taken uint64) uint64 { return max(1, limit-min(taken, limit)) }
 
 // gcPercent is the garbage that is allowed, as a percentage of what is in use.
 func gcPercent(used uint64) int {
-	garbage := min(max(used, leastGarbage), mostGarbage)
+	garbage := min(max(used/2, leastGarbage), mostGarbage)
 	return int(min(seldom, max(1, 100*garbage/max(used, 1))))
 }
 

@@ -14,7 +14,7 @@ import (
 // garbage that waits in it is bounded.
 func TestGCPercent(t *testing.T) {
 	for used, want := range map[uint64]int{
-		0: 400, 10 << 20: 400, 24 << 20: 200, 64 << 20: 100, 128 << 20: 100, 256 << 20: 100, 2 << 30: 12, 100 << 30: 1,
+		0: 400, 10 << 20: 400, 24 << 20: 200, 64 << 20: 75, 128 << 20: 50, 256 << 20: 50, 2 << 30: 12, 100 << 30: 1,
 	} {
 		if got := gcPercent(used); got != want {
 			t.Errorf("%d MB in use: %d %%, want %d %%", used>>20, got, want)
