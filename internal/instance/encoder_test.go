@@ -40,7 +40,7 @@ func TestEncoder(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := Open(path, Options{Threads: 1, MemoryLimit: 97 << 20}); !errors.Is(err, ErrTooLarge) {
+	if _, err := Open(path, Options{Threads: 1, MemoryLimit: 129 << 20}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("with hardly any memory: %v", err)
 	}
 }
