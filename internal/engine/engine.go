@@ -203,7 +203,6 @@ func (e *Engine) reset() (err error) {
 		MaxLogits:    e.x.MaxLogits(),
 		AgeSteps:     e.cfg.AgeSteps,
 		PrefixCache:  e.cfg.PrefixCache,
-		Fresh:        e.cfg.Prefixes != nil,
 		EOG:          e.cfg.EOG,
 		Whole:        e.cfg.Encoder,
 	})

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -31,11 +32,15 @@ type prefixes struct {
 	at   map[prefixstore.Key]uint64 // identity by key, of those
 	away int                        // fetches that have places
 
+	changes sched.Contents // what the cache finds, as far as keep has seen
+	kept    uint64         // turnover that changes are of
+	next    int            // the first of the changes that keep has not dealt with
+
 	asks  chan *fetch    // to the loop: for places, and when they are filled
 	turn  chan struct{}  // whoever fetches holds it
 	empty chan *keepsake // buffers
 	full  chan *keepsake
-	kept  chan struct{} // closed when the writer has ended
+	ended chan struct{} // closed when the writer has
 }
 
 // copier is an Executor with blocks whose content can be copied.
@@ -68,11 +73,12 @@ func newPrefixes(e *Engine) *prefixes {
 	p := &prefixes{
 		model: m, x: x, fail: e.cfg.OnPrefixError,
 		asks: make(chan *fetch, 1), turn: make(chan struct{}, 1),
-		empty: make(chan *keepsake, keepsakes), full: make(chan *keepsake, keepsakes), kept: make(chan struct{}),
+		empty: make(chan *keepsake, keepsakes), full: make(chan *keepsake, keepsakes), ended: make(chan struct{}),
 	}
 	for range keepsakes {
 		p.empty <- p.keepsake()
 	}
+	p.changes.Fit(e.cfg.Blocks, e.cfg.BlockTokens)
 	p.forget(e.cfg.Blocks)
 	return p
 }
@@ -88,6 +94,8 @@ func (p *prefixes) keepsake() *keepsake {
 func (p *prefixes) forget(blocks int) {
 	p.keys, p.ids = make([]prefixstore.Key, blocks), make([]uint64, blocks)
 	p.at = make(map[prefixstore.Key]uint64, blocks)
+	p.changes.Forget()
+	p.kept, p.next = 0, 0
 }
 
 // keyOf is the key of the content with an identity, if that is known.
@@ -135,23 +143,45 @@ func (e *Engine) keep() {
 		return
 	}
 	for len(p.empty) > 0 {
-		b, ok := e.sched.Fresh()
-		if !ok {
+		b := e.nextFilled()
+		if b == nil {
 			return
 		}
-		parent, ok := e.keyOf(b.Parent)
-		if !ok {
-			continue // what comes before it is gone already, and without it the block cannot be found
+		at, ok := e.sched.Find(b.Is)
+		parent, known := e.keyOf(b.Parent)
+		if !ok || !known || p.ids[at.Block] == b.Is {
+			continue // it is gone; without what came before it, it could not be found again; it is from the folder
 		}
 		k := <-p.empty
 		k.key, k.block.Parent, k.block.Tokens = parent.Next(b.Tokens), parent, append(k.block.Tokens[:0], b.Tokens...)
-		e.noteKey(b.Identity, k.key)
-		p.x.Copy(k.block.Full, batch.Full, b.Block)
-		if k.block.Window = k.window[:0]; b.Window >= 0 {
+		e.noteKey(b.Is, k.key)
+		p.x.Copy(k.block.Full, batch.Full, at.Block)
+		if k.block.Window = k.window[:0]; at.Window >= 0 {
 			k.block.Window = k.window
-			p.x.Copy(k.window, batch.Window, b.Window)
+			p.x.Copy(k.window, batch.Window, at.Window)
 		}
 		p.full <- k
+	}
+}
+
+// nextFilled is the next content that the cache has begun to find, parents before what
+// comes after them, or nil: keep has seen all.
+func (e *Engine) nextFilled() *sched.Change {
+	p := e.prefixes
+	for {
+		for ; p.next < len(p.changes.Changes); p.next++ {
+			if c := &p.changes.Changes[p.next]; c.Is != 0 {
+				p.next++
+				return c
+			}
+		}
+		if turnover := e.sched.Turnover(); turnover != p.kept {
+			p.kept, p.next = turnover, 0
+			e.sched.Observe(&p.changes)
+			slices.SortFunc(p.changes.Changes, func(a, b sched.Change) int { return cmp.Compare(a.Is, b.Is) }) // identities grow with time
+			continue
+		}
+		return nil
 	}
 }
 
@@ -169,13 +199,13 @@ func (e *Engine) keepLast() {
 		}
 	}
 	close(p.full)
-	<-p.kept
+	<-p.ended
 }
 
 // writeKept writes what the loop hands over, until the engine closes.
 func (e *Engine) writeKept() {
 	p := e.prefixes
-	defer close(p.kept)
+	defer close(p.ended)
 	for k := range p.full {
 		if err := p.model.Write(k.key, &k.block); err != nil && p.fail != nil {
 			p.fail(err)

@@ -1,21 +1,10 @@
 package sched
 
-import (
-	"math/bits"
-	"slices"
-)
+import "slices"
 
 // Place is a block for content that comes from elsewhere than a step, with that of the
 // layers with a window.
 type Place struct{ Block, Window int32 } // Window: -1, there is none
-
-// Indexed is a block whose content can be found.
-type Indexed struct {
-	Place
-	Identity uint64  // of its content; another content of the block has another
-	Parent   uint64  // identity of the content before it; 0: it is the first of a prompt
-	Tokens   []int32 // read-only, and valid until the scheduler's next call
-}
 
 // SetAside sets up to n blocks aside, which Adopt or Return gives back one by one. Of the
 // last of them, windows have a block for the layers with a window, too. Cached blocks go
@@ -90,51 +79,6 @@ func (s *Scheduler) Return(p Place) {
 	if p.Window != none {
 		s.windows.release(p.Window)
 	}
-}
-
-// fresh lists the blocks that have become findable, in their order.
-type fresh struct {
-	ring []int32 // a power of two; nil: nobody asks
-	id   []uint64
-	from uint
-	to   uint
-}
-
-func newFresh(blocks int) fresh {
-	n := 1 << bits.Len(uint(blocks))
-	return fresh{ring: make([]int32, n), id: make([]uint64, n)}
-}
-
-// put adds a block. Where nobody takes them for long, the oldest are forgotten.
-func (f *fresh) put(i int32, id uint64) {
-	if f.ring == nil {
-		return
-	}
-	at := f.to & uint(len(f.ring)-1)
-	f.ring[at], f.id[at] = i, id
-	if f.to++; f.to-f.from > uint(len(f.ring)) {
-		f.from++
-	}
-}
-
-// Fresh is the next block that a sequence has filled and that can still be found, of
-// those that Fresh has not returned before. Only a scheduler whose Config asks for it
-// keeps track of them.
-func (s *Scheduler) Fresh() (block Indexed, ok bool) {
-	for f := &s.fresh; f.from < f.to; {
-		at := f.from & uint(len(f.ring)-1)
-		f.from++
-		i, b := f.ring[at], s.blocks
-		if b.id[i] != f.id[at] {
-			continue
-		}
-		block = Indexed{Place: Place{Block: i, Window: none}, Identity: b.id[i], Parent: b.parent[i], Tokens: b.content(i)}
-		if s.windows != nil {
-			block.Window = s.windows.of[i]
-		}
-		return block, true
-	}
-	return Indexed{}, false
 }
 
 // Find is where the content with an identity is, if it still is there.

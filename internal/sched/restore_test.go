@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -14,6 +15,7 @@ type shelf struct {
 	kept    map[string]kept
 	text    map[uint64][]int32 // tokens up to the end of the content with an identity
 	pending []pending          // places that are set aside
+	seen    Contents
 }
 
 type kept struct{ slots, recent []uint64 }
@@ -28,20 +30,23 @@ func name(tokens []int32) string { return fmt.Sprint(tokens) }
 
 // keep takes in what has become findable.
 func (d *shelf) keep(s *Scheduler, kv fakeKV) {
-	for {
-		b, ok := s.Fresh()
-		if !ok {
-			return
+	d.seen.Fit(s.cfg.Blocks, s.cfg.BlockSize)
+	s.Observe(&d.seen)
+	slices.SortFunc(d.seen.Changes, func(a, b Change) int { return cmp.Compare(a.Is, b.Is) })
+	for _, b := range d.seen.Changes {
+		at, ok := s.Find(b.Is)
+		if !ok || d.text[b.Is] != nil {
+			continue // it is lost, or was put here
 		}
 		before, known := d.text[b.Parent]
 		if b.Parent != 0 && !known {
-			continue // it was adopted, or its parent was gone before it was kept
+			continue // its parent was gone before it was kept
 		}
 		text := append(slices.Clone(before), b.Tokens...)
-		d.text[b.Identity] = text
-		k := kept{slots: slices.Clone(kv.slot[int(b.Block)*kv.size:][:kv.size])}
-		if b.Window != none {
-			k.recent = slices.Clone(kv.recent[int(b.Window)*kv.size:][:kv.size])
+		d.text[b.Is] = text
+		k := kept{slots: slices.Clone(kv.slot[int(at.Block)*kv.size:][:kv.size])}
+		if at.Window != none {
+			k.recent = slices.Clone(kv.recent[int(at.Window)*kv.size:][:kv.size])
 		}
 		d.kept[name(text)] = k
 	}
@@ -108,7 +113,7 @@ func TestRestoreAtRandom(t *testing.T) {
 	for range 15 { // times rapid's 100
 		rapid.Check(t, func(t *rapid.T) {
 			cfg := drawConfig(t)
-			cfg.PrefixCache, cfg.Fresh = true, true
+			cfg.PrefixCache = true
 			s, err := New(cfg)
 			if err != nil {
 				t.Fatal(err)
@@ -146,7 +151,7 @@ func TestRestoreAtRandom(t *testing.T) {
 // A prompt that was evicted is found again when it was put back.
 func TestRestore(t *testing.T) {
 	for _, window := range []int{0, 6} {
-		cfg := Config{Blocks: 16, BlockSize: 4, Context: 40, MaxSeqs: 2, MaxRows: 64, PrefixCache: true, Fresh: true, Window: window}
+		cfg := Config{Blocks: 16, BlockSize: 4, Context: 40, MaxSeqs: 2, MaxRows: 64, PrefixCache: true, Window: window}
 		if window > 0 {
 			cfg.WindowBlocks = 16
 		}
@@ -185,9 +190,6 @@ func TestRestore(t *testing.T) {
 		}
 		for len(d.pending) > 0 {
 			d.put(s, kv, true)
-		}
-		if _, fresh := s.Fresh(); fresh {
-			t.Errorf("window %d: what was put back counts as new", window)
 		}
 		if n := cached(); n != 24 {
 			t.Errorf("window %d: %d tokens are cached, want 24", window, n)

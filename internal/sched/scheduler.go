@@ -40,7 +40,6 @@ type Config struct {
 	MaxLogits    int     // rows with logits of a step; 0: MaxSeqs
 	AgeSteps     int     // waiting requests rise by one class after so many steps without an admission from theirs; 0: 256
 	PrefixCache  bool    // share blocks between sequences that begin alike
-	Fresh        bool    // keep track of what Fresh returns
 	EOG          []int32 // tokens that end a generation
 
 	// Whole is for encoders, whose tokens see the whole of their text: a prompt is
@@ -183,7 +182,6 @@ type Scheduler struct {
 	matched  []int32 // scratch of match
 	held     []int32 // scratch of check
 	reserved []Place // that SetAside has given out
-	fresh    fresh
 	counters Counters
 }
 
@@ -204,9 +202,6 @@ func New(cfg Config) (*Scheduler, error) {
 	if cfg.Window > 0 {
 		s.windows = newWindows(&cfg)
 		s.blocks.windows = s.windows
-	}
-	if cfg.Fresh {
-		s.fresh = newFresh(cfg.Blocks)
 	}
 	return s, nil
 }
@@ -578,9 +573,6 @@ func (s *Scheduler) index(seq *Seq) {
 		seq.extendHashes(i+1, size)
 		found := s.blocks.index(seq.blocks[i], seq.tail, seq.hashes[i], seq.tokens[i*size:(i+1)*size])
 		seq.tail = s.blocks.id[found]
-		if found == seq.blocks[i] {
-			s.fresh.put(found, seq.tail)
-		}
 		if s.windows != nil {
 			s.windows.attach(seq.windows[i], found)
 		}
