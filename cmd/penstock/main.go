@@ -167,14 +167,14 @@ func newParser(cli *commands, config *config, term terminal) (*kong.Kong, error)
 	)
 	parser, err := kong.New(cli, options...)
 	if err == nil {
-		placeholders(parser.Model.Node)
+		nameValues(parser.Model.Node)
 	}
 	return parser, err
 }
 
-// placeholders names the values of flags that have no word for theirs: the parser's
-// own words are the language's types.
-func placeholders(n *kong.Node) {
+// nameValues gives each flag that has no word for its value one that people know, such
+// as TIME: help would show a type of the programming language in its place.
+func nameValues(n *kong.Node) {
 	for _, f := range n.Flags {
 		if f.PlaceHolder != "" || f.HasDefault || f.IsBool() {
 			continue
@@ -195,7 +195,7 @@ func placeholders(n *kong.Node) {
 		}
 	}
 	for _, c := range n.Children {
-		placeholders(c)
+		nameValues(c)
 	}
 }
 

@@ -221,9 +221,16 @@ type fetch struct {
 	windows int               // so many of the last are wanted with the layers with a window
 	evict   bool              // cached blocks may go for them
 	places  []sched.Place     // for the first of them
-	read    []keepsake        // what is in the first places, without the bytes
+	read    []arrival         // what is in the first places
 	filled  bool
 	done    chan struct{} // a token when the loop has done its part
+}
+
+// arrival is what was read into a place.
+type arrival struct {
+	key, parent prefixstore.Key
+	tokens      []int32
+	window      bool // also what the layers with a window have
 }
 
 // restore brings blocks into the cache, and returns when they can be found, or when it
@@ -252,8 +259,7 @@ func (e *Engine) restore(ctx context.Context, f *fetch) {
 		if len(k.block.Window) > 0 && place.Window >= 0 {
 			p.x.Paste(batch.Window, place.Window, k.block.Window)
 		}
-		r := keepsake{key: f.keys[i], block: prefixstore.Block{Parent: k.block.Parent, Tokens: slices.Clone(k.block.Tokens), Window: k.block.Window}}
-		f.read = append(f.read, r)
+		f.read = append(f.read, arrival{f.keys[i], k.block.Parent, slices.Clone(k.block.Tokens), len(k.block.Window) > 0})
 	}
 	f.filled = true
 	e.hand(f)
@@ -321,12 +327,12 @@ func (e *Engine) adopt(f *fetch) {
 			continue
 		}
 		r := &f.read[i]
-		parent, ok := e.identityOf(r.block.Parent)
+		parent, ok := e.identityOf(r.parent)
 		if !ok {
 			e.sched.Return(place)
 			continue
 		}
-		if id := e.sched.Adopt(place, parent, r.block.Tokens, len(r.block.Window) > 0); id != 0 {
+		if id := e.sched.Adopt(place, parent, r.tokens, r.window); id != 0 {
 			e.noteKey(id, r.key)
 		}
 	}

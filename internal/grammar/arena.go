@@ -333,7 +333,7 @@ func (c *closure) end(rest regex.ID, cont int32) {
 	for _, f := range frames {
 		switch {
 		case c.a.isTyping(f.pc):
-			c.told(f, true)
+			c.endText(f, true)
 		case c.a.isNaming(f.pc):
 			c.named(f, rest)
 		default:

@@ -201,9 +201,9 @@ func (a *arena) typed(cont int32, b byte) int32 {
 	return a.cont(frames)
 }
 
-// told follows a string of distinct ones that ends here. Where known is false it may
+// endText follows a string of distinct ones that ends here. Where known is false it may
 // have been any text: what follows is then taken to be as before it.
-func (c *closure) told(f frame, known bool) {
+func (c *closure) endText(f frame, known bool) {
 	a := c.a
 	k := a.distinctAt(f.pc).distinctKey
 	if known {

@@ -28,10 +28,10 @@ func (w *walk) note(token, d int32) {
 	}
 }
 
-// unsaid returns the state behind the end of a string of distinct ones, as if its text
+// behindAnyText returns the state behind the end of a string of distinct ones, as if its text
 // were none of those that may come later, and how many bytes more may be needed because
 // it is one of them. That is never if it matters at once which text it was.
-func (a *arena) unsaid(cont int32) (id, more int32) {
+func (a *arena) behindAnyText(cont int32) (id, more int32) {
 	frames := append([]frame{}, a.conts[cont]...)
 	for i, f := range frames {
 		switch {
@@ -44,13 +44,13 @@ func (a *arena) unsaid(cont int32) (id, more int32) {
 			more = never
 		}
 	}
-	k := uint64(uint32(a.cont(frames)))<<32 | unsaidTag
+	k := uint64(uint32(a.cont(frames)))<<32 | anyTextTag
 	id, ok := a.starts[k]
 	if !ok && more < never {
 		a.closure.begin()
 		for _, f := range frames {
 			if a.isTyping(f.pc) {
-				a.closure.told(f, false)
+				a.closure.endText(f, false)
 			} else {
 				a.closure.push(f)
 			}
@@ -62,15 +62,15 @@ func (a *arena) unsaid(cont int32) (id, more int32) {
 	return id, more
 }
 
-// unsaidTag is none of a name.
-const unsaidTag = 1<<32 - 2
+// anyTextTag is none of a name.
+const anyTextTag = 1<<32 - 2
 
 // behindText sets the bits of the tokens whose tails are allowed behind a string of
 // distinct ones. It looks at each text that they may make of the string only where that
 // matters: if they go on into the next string.
 func (w *walk) behindText(id, cont int32, tails []tail) {
 	a := w.a
-	start, more := a.unsaid(cont)
+	start, more := a.behindAnyText(cont)
 	for _, tail := range tails {
 		t := a.v.trieOf(tail.trie)
 		n := &t[tail.node]

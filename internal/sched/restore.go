@@ -41,17 +41,11 @@ func (s *Scheduler) spare(evict bool) int {
 
 // spareWindow reports whether SetAside may take a block of the layers with a window.
 func (s *Scheduler) spareWindow() bool {
-	w, free, reserved := s.windows, s.windows.free(), 0
+	w, free := s.windows, s.windows.free()
 	for _, r := range s.running {
 		free -= max(0, w.most(s.promised(r))-(len(r.windows)-r.passed))
 	}
-	for _, p := range s.reserved {
-		if p.Window != none {
-			reserved++
-		}
-	}
-	// Those that SetAside is giving out are not listed yet, but are not free either.
-	return free > w.most(s.blocksFor(s.cfg.Context)) && reserved+w.most(s.blocksFor(s.cfg.Context)) < w.total()
+	return free > w.most(s.blocksFor(s.cfg.Context))
 }
 
 // Adopt makes the content that was put into a place findable: a block of tokens after
