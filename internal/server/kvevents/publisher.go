@@ -16,6 +16,7 @@ import (
 	"context"
 	"encoding/binary"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -130,7 +131,7 @@ func (p *Publisher) follow() {
 	loaded := p.cfg.Models()
 	var feeds []*feed
 	for _, f := range p.feeds {
-		if i := indexOf(loaded, f.engine); i >= 0 {
+		if i := slices.IndexFunc(loaded, func(d *serving.Deployment) bool { return d.Engine == f.engine }); i >= 0 {
 			feeds = append(feeds, f)
 			loaded = append(loaded[:i:i], loaded[i+1:]...)
 		} else {
@@ -151,15 +152,6 @@ func (p *Publisher) follow() {
 	p.mu.Lock()
 	p.feeds = feeds
 	p.mu.Unlock()
-}
-
-func indexOf(loaded []*serving.Deployment, e *engine.Engine) int {
-	for i, d := range loaded {
-		if d.Engine == e {
-			return i
-		}
-	}
-	return -1
 }
 
 // send publishes events, and keeps them for replays.
