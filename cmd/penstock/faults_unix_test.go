@@ -34,6 +34,17 @@ func tiny(t *testing.T) string {
 	return path
 }
 
+// slow is a model that takes a second for some hundred tokens on the generic tier: what a
+// test starts meanwhile has begun before it has answered.
+func slow(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	if err := tinymodel.Write(path, tinymodel.Options{Type: quant.Q8_0, Context: 4096, Dim: 256, FF: 512}); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // stopsWell waits for a process that was told to stop, and fails if it does not end
 // in time or with another status than 0.
 func stopsWell(t *testing.T, cmd *exec.Cmd, stderr io.Reader) {
@@ -94,7 +105,7 @@ func TestStopWhileQueued(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a server")
 	}
-	s := serve(t, tiny(t), "--max-batch", "1")
+	s := serve(t, slow(t), "--max-batch", "1", "--cpu", "generic")
 	first, rest := openStream(t, s.url, 500)
 	var clients sync.WaitGroup
 	started := make(chan struct{}, 8)
@@ -149,7 +160,7 @@ func TestSecondSignal(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a server")
 	}
-	cmd := program(t, "serve", tiny(t), "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--max-batch", "1", "--max-queue", "200", "--drain-timeout", "10m")
+	cmd := program(t, "serve", slow(t), "--cpu", "generic", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--max-batch", "1", "--max-queue", "200", "--drain-timeout", "10m")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
