@@ -50,12 +50,28 @@ func newStub(t *testing.T) *stub {
 
 // add adds a layer.
 func (s *stub) add(mediaType, title string, data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	d := v1.Descriptor{MediaType: mediaType, Digest: godigest.FromBytes(data), Size: int64(len(data))}
 	if title != "" {
 		d.Annotations = map[string]string{v1.AnnotationTitle: title}
 	}
 	s.manifest.Layers = append(s.manifest.Layers, d)
 	s.blobs[d.Digest.String()] = data
+}
+
+// meet sets what is called before a request is answered.
+func (s *stub) meet(before func(w http.ResponseWriter, r *http.Request, n int) (done bool)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before = before
+}
+
+// last is the last request.
+func (s *stub) last() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests[len(s.requests)-1]
 }
 
 func (s *stub) host() string { return strings.TrimPrefix(s.URL, "http://") }
@@ -472,7 +488,7 @@ func TestKilledPull(t *testing.T) {
 	r := newStub(t)
 	r.add(ollamaModel, "", data)
 	gone := make(chan struct{})
-	r.before = func(w http.ResponseWriter, q *http.Request, n int) bool {
+	r.meet(func(w http.ResponseWriter, q *http.Request, n int) bool { // the other process asks
 		if n == 2 {
 			w.Write(data[:1<<19])
 			w.(http.Flusher).Flush()
@@ -481,7 +497,7 @@ func TestKilledPull(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}
 		return false
-	}
+	})
 	s := newStore(t, Config{})
 	child := exec.Command(os.Args[0], "-test.run=^TestKilledPull$")
 	child.Env = append(os.Environ(), "HUB_TEST_PULL="+r.name(), "HUB_TEST_ROOT="+s.Root)
@@ -501,7 +517,7 @@ func TestKilledPull(t *testing.T) {
 	child.Wait()
 	<-gone
 	mustPull(t, s, r.name(), data)
-	if got := r.requests[len(r.requests)-1]; !strings.HasSuffix(got, fmt.Sprintf(" bytes=%d-", 1<<19)) {
+	if got := r.last(); !strings.HasSuffix(got, fmt.Sprintf(" bytes=%d-", 1<<19)) {
 		t.Errorf("then asked for %s", got)
 	}
 }
