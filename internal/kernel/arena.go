@@ -51,6 +51,9 @@ func (a *Arena) Panels(k, maxCols int, floats bool) (*Panels, error) {
 	return p, err
 }
 
+// Space is NewSpace with memory of the arena.
+func (a *Arena) Space(cols int) ([]byte, error) { return a.bytes(SpaceBytes(cols)) }
+
 // bytes takes n zeroed bytes, aligned to a cache line.
 func (a *Arena) bytes(n int) ([]byte, error) {
 	a.mu.Lock()

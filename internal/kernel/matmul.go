@@ -7,7 +7,24 @@ type Output struct {
 	Y   []float32
 	LD  int  // distance of the columns
 	Add bool // add to what is there, instead of replacing it
+
+	// Space is memory for the time of the product, from NewSpace or Arena.Space: one
+	// for each worker. Without it products of many columns give the same but take
+	// longer, on processors that would unfold the weights there.
+	Space []byte
 }
+
+// Bytes of a space: those for sums, and those for a block of 32 columns of a pair of groups.
+const (
+	spaceSums  = 2 * 2 * PanelCols * 4 * Lanes
+	spaceBlock = 2*Lanes*BlockLen + 4*2*Lanes*4
+)
+
+// SpaceBytes is the size of an Output.Space for weights of up to cols columns.
+func SpaceBytes(cols int) int { return spaceSums + cols/BlockLen*spaceBlock }
+
+// NewSpace is an Output.Space for weights of up to cols columns.
+func NewSpace(cols int) []byte { return alignedBytes(SpaceBytes(cols)) }
 
 // Mul multiplies groups [g0, g1) of m with all columns of p. The result of row r
 // of group g is row Lanes*g+r of out, which has room for the padding rows of the

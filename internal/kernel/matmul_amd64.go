@@ -4,7 +4,6 @@ package kernel
 
 import (
 	"math/bits"
-	"unsafe"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
@@ -14,7 +13,7 @@ func (s Set) matmul(m *Matrix, p *Panels, g0, g1 int, out Output) {
 		matmulGeneric(m, p, g0, g1, out)
 		return
 	}
-	t := tiling{m: m, p: p, y: out.Y, ldy: out.LD}
+	t := tiling{m: m, p: p, y: out.Y, ldy: out.LD, space: out.Space}
 	if out.Add {
 		t.add = 1
 	}
@@ -27,8 +26,7 @@ type tiling struct {
 	p        *Panels
 	y        []float32
 	ldy, add int
-	cached   bool                       // the weights at work have met a panel just before
-	sums     [pairSums/4 + 64/4]float32 // of pairs of groups
+	space    []byte // of pairs of groups
 }
 
 // run visits groups and panels. With several panels, a few groups at a time meet
@@ -40,18 +38,29 @@ func (t *tiling) run(s Set, g0, g1 int) {
 	if panels > 1 {
 		step = max(1, min(step, tileBytes/t.m.quantBytes))
 	}
-	if s.pairs {
+	pairs := s.pairs && t.paired()
+	if pairs {
 		step = (step + 1) &^ 1
 	}
-	ahead := lookahead(t.m.format, t.p.panel(0).width)
 	for g := g0; g < g1; g += step {
-		n := min(step, g1-g)
-		t.cached = false
-		t.call(s, g, n, t.p.panel(0), ahead)
-		t.cached = true
-		for i := 1; i < panels; i++ {
-			t.call(s, g, n, t.p.panel(i), 0)
+		n, done := min(step, g1-g), 0
+		if pairs {
+			done = n &^ 1
+			t.pairs(g, done)
+			t.singles(s, g, done, t.p.Cols/PanelCols)
 		}
+		t.singles(s, g+done, n-done, 0)
+	}
+}
+
+// singles multiplies n groups from g on with the panels from the given one on.
+func (t *tiling) singles(s Set, g, n, from int) {
+	for i := from; n > 0 && i < t.p.panels(); i++ {
+		q, ahead := t.p.panel(i), 0
+		if i == 0 {
+			ahead = lookahead(t.m.format, q.width)
+		}
+		t.call(s, g, n, q, ahead)
 	}
 }
 
@@ -83,14 +92,6 @@ func (t *tiling) call(s Set, g, n int, q panel, ahead int) {
 	}
 	nb, panel, scales := m.Cols/BlockLen, p.streams(q), &m.Scales[g*m.scaleBytes]
 	x, fields := panel.quants(0, 0), panel.fields(m.format.stream, 0, 0)
-	if pair := pairFuncs[m.Type]; t.cached && s.pairs && pair != nil && q.width == PanelCols && n > 1 {
-		pair(w, scales, &x[0], &fields[0], &out[0], t.aligned(), nb, n/2, t.ldy, t.add)
-		done := n &^ 1
-		if n -= done; n == 0 {
-			return
-		}
-		w, scales, out = &m.Data[(g+done)*m.quantBytes], &m.Scales[(g+done)*m.scaleBytes], out[done*Lanes:]
-	}
 	if s.tier == cpu.AVX512VNNI {
 		vnniFuncs[m.Type](w, scales, &x[0], &fields[0], &out[0], nb, n, t.ldy, q.width, ahead, t.add)
 		return
@@ -106,14 +107,6 @@ func (t *tiling) call(s Set, g, n int, q panel, ahead int) {
 		step = avx2Columns(q.width-c, limit)
 		multiply(w, scales, &x[4*c], &fields[4*c], &out[c*t.ldy], nb, n, t.ldy, step, q.width, t.add)
 	}
-}
-
-// aligned is the beginning of a cache line in sums. The compiler must not see that it
-// points into t: what is handed to a function out of a table is believed to outlive
-// the call, and t would be allocated for every product. The assembly keeps nothing.
-func (t *tiling) aligned() *float32 {
-	address := (uintptr(unsafe.Pointer(&t.sums)) + 63) &^ 63
-	return *(**float32)(unsafe.Pointer(&address))
 }
 
 // avx2Columns is how many of the columns left to take at once: 1, 2 or 4.

@@ -113,7 +113,7 @@ func (pr *product) run(s Set, add bool, y []float32) []float32 {
 	if y == nil {
 		y = make([]float32, pr.cols*ldy)
 	}
-	s.Mul(pr.m, pr.p, 0, pr.m.Groups(), Output{Y: y, LD: ldy, Add: add})
+	s.Mul(pr.m, pr.p, 0, pr.m.Groups(), Output{Y: y, LD: ldy, Add: add, Space: NewSpace(pr.m.Cols)})
 	return y
 }
 

@@ -49,7 +49,7 @@ func (j *activateJob) chunk(own *private, c int) {
 	first := c * activateRows
 	n := min(activateRows, j.l.W.Rows-first)
 	j.l.W.view(&own.part, first/kernel.Lanes, (first+n)/kernel.Lanes)
-	f.set.Mul(&own.part, f.h, 0, n/kernel.Lanes, kernel.Output{Y: y, LD: activateRows})
+	f.set.Mul(&own.part, f.h, 0, n/kernel.Lanes, kernel.Output{Y: y, LD: activateRows, Space: own.space})
 	bias := j.l.Bias
 	if bias != nil {
 		bias = bias[first : first+n]

@@ -272,7 +272,7 @@ func (j *expertGatedJob) units(own *private, run *expertRun, c0, c1 int) {
 func (j *expertGatedJob) multiply(own *private, w *Matrix, y []float32, g0, g1 int) {
 	ld := max(2*pairRows, (g1-g0)*kernel.Lanes)
 	w.view(&own.part, g0, g1)
-	j.f.set.Mul(&own.part, &own.panels, 0, g1-g0, kernel.Output{Y: y, LD: ld})
+	j.f.set.Mul(&own.part, &own.panels, 0, g1-g0, kernel.Output{Y: y, LD: ld, Space: own.space})
 }
 
 // activate turns chunk c of an expert, whose first chunk is number base of the
@@ -362,7 +362,7 @@ func (j *expertDownJob) add(own *private, run *expertRun, lo, hi int) {
 	dim := f.lim.Dim
 	first, ld := run.expert*dim/kernel.Lanes, (hi-lo)*kernel.Lanes
 	j.e.Down.view(&own.part, first+lo, first+hi)
-	f.set.Mul(&own.part, &own.panels, 0, hi-lo, kernel.Output{Y: y, LD: ld})
+	f.set.Mul(&own.part, &own.panels, 0, hi-lo, kernel.Output{Y: y, LD: ld, Space: own.space})
 	for c := range run.n {
 		out := y[c*ld:][:ld]
 		if scale := scaleOf(j.e.DownScale, run.expert); scale != 1 {

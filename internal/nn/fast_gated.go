@@ -63,7 +63,7 @@ func (j *gatedJob) Do(worker, _ int) {
 func (j *gatedJob) multiply(own *private, w *Matrix, y []float32, g0, g1 int) {
 	ld := max(2*pairRows, (g1-g0)*kernel.Lanes)
 	w.view(&own.part, g0, g1)
-	j.f.set.Mul(&own.part, j.f.h, 0, g1-g0, kernel.Output{Y: y, LD: ld})
+	j.f.set.Mul(&own.part, j.f.h, 0, g1-g0, kernel.Output{Y: y, LD: ld, Space: own.space})
 }
 
 // activate turns chunk c of all columns into quantised hidden units.

@@ -311,16 +311,16 @@ func (j *projectJob) Do(worker, _ int) {
 			s := &j.segs[i]
 			g0, g1 := max(lo-s.first, 0), min(hi-s.first, s.m.Groups())
 			if g0 < g1 {
-				j.multiply(s, g0, g1)
+				j.multiply(worker, s, g0, g1)
 			}
 		}
 	}
 }
 
-func (j *projectJob) multiply(s *segment, g0, g1 int) {
+func (j *projectJob) multiply(worker int, s *segment, g0, g1 int) {
 	f := j.f
 	y := j.y[s.off:]
-	f.set.Mul(s.m, f.h, g0, g1, kernel.Output{Y: y, LD: j.ldy, Add: j.add})
+	f.set.Mul(s.m, f.h, g0, g1, kernel.Output{Y: y, LD: j.ldy, Add: j.add, Space: f.own[worker].space})
 	from, to := g0*kernel.Lanes, g1*kernel.Lanes
 	for c := range f.h.Cols {
 		f.finish(y[c*j.ldy:], s.scale, s.bias, from, to)

@@ -144,8 +144,9 @@ func (k *Kernels) format(ctx context.Context, pool *nn.Pool, t quant.Type) ([]Ke
 	rng := rand.New(rand.NewPCG(1, 2))
 	bytes := float64(m.Groups() * m.GroupBytes())
 	var cells []KernelCell
+	spaces := Spaces(k.Threads, k.Cols)
 	for _, cols := range k.Columns {
-		job := Product{Set: set, P: RandomPanels(rng, set, k.Cols, cols, m.NeedsFloats()), Y: make([]float32, cols*m.Groups()*kernel.Lanes)}
+		job := Product{Set: set, P: RandomPanels(rng, set, k.Cols, cols, m.NeedsFloats()), Y: make([]float32, cols*m.Groups()*kernel.Lanes), Spaces: spaces}
 		var times []float64
 		at := 0
 		for deadline := time.Now().Add(k.Time); len(times) < 5 || time.Now().Before(deadline); at++ {

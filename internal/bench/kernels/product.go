@@ -25,10 +25,21 @@ type Product struct {
 	M   *kernel.Matrix
 	P   *kernel.Panels
 	Y   []float32
+
+	Spaces [][]byte // of the workers
+}
+
+// Spaces makes the memory that products of matrices of up to cols columns take for a time.
+func Spaces(workers, cols int) [][]byte {
+	spaces := make([][]byte, workers)
+	for w := range spaces {
+		spaces[w] = kernel.NewSpace(cols)
+	}
+	return spaces
 }
 
 // Do implements nn.Job.
 func (j *Product) Do(worker, workers int) {
 	g := j.M.Groups()
-	j.Set.Mul(j.M, j.P, g*worker/workers, g*(worker+1)/workers, kernel.Output{Y: j.Y, LD: g * kernel.Lanes})
+	j.Set.Mul(j.M, j.P, g*worker/workers, g*(worker+1)/workers, kernel.Output{Y: j.Y, LD: g * kernel.Lanes, Space: j.Spaces[worker]})
 }

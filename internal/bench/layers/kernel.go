@@ -27,6 +27,7 @@ type kernelLayer struct {
 	head     int // index of the output matrix: it is multiplied only for rows whose logits are needed
 	panels   map[[2]int]*kernel.Panels
 	y        []float32
+	spaces   [][]byte
 	job      kernels.Product
 }
 
@@ -92,7 +93,7 @@ func (k *kernelLayer) loadMatrices(f *gguf.File) error {
 // prepare makes the activations: a set for each number of columns that occurs in the passes.
 func (k *kernelLayer) prepare() {
 	rng := rand.New(rand.NewPCG(1, 2))
-	need := 0
+	need, longest := 0, 0
 	for n := 1; n <= k.p.batch; n++ {
 		for _, ps := range k.p.wave(n) {
 			for i, m := range k.matrices {
@@ -103,7 +104,7 @@ func (k *kernelLayer) prepare() {
 				if cols == 0 {
 					continue
 				}
-				need = max(need, cols*m.Groups()*kernel.Lanes)
+				need, longest = max(need, cols*m.Groups()*kernel.Lanes), max(longest, m.Cols)
 				key := [2]int{m.Cols, cols}
 				if p := k.panels[key]; p == nil || m.NeedsFloats() && p.X == nil {
 					k.panels[key] = kernels.RandomPanels(rng, k.set, m.Cols, cols, m.NeedsFloats())
@@ -112,6 +113,7 @@ func (k *kernelLayer) prepare() {
 		}
 	}
 	k.y = make([]float32, need)
+	k.spaces = kernels.Spaces(k.pool.Workers(), longest)
 }
 
 func (k *kernelLayer) close() error {
@@ -147,7 +149,7 @@ func (k *kernelLayer) pass(ps pass) {
 		if cols == 0 {
 			continue
 		}
-		k.job = kernels.Product{Set: k.set, M: m, P: k.panels[[2]int{m.Cols, cols}], Y: k.y}
+		k.job = kernels.Product{Set: k.set, M: m, P: k.panels[[2]int{m.Cols, cols}], Y: k.y, Spaces: k.spaces}
 		k.pool.Run(&k.job)
 	}
 }

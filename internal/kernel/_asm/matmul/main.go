@@ -5,8 +5,8 @@
 // A kernel is a loop over groups of 16 rows, over blocks of 32 values, and for
 // each number of columns a copy of that loop. What differs between formats is
 // in formats.go (how a block unpacks to bytes and its scales to float32); what
-// differs between tiers is in vnni.go, avx2.go, neon.go and mmla.go; pair.go has a second family for
-// processors that do two VPDPBUSD a cycle.
+// differs between tiers is in vnni.go, avx2.go, neon.go and mmla.go; unfold.go and pair.go have a
+// second family for processors that do two VPDPBUSD a cycle.
 package main
 
 import (
@@ -92,12 +92,13 @@ func files() map[string]func(*asm) {
 			}
 		},
 	}
+	for s, name := range shapes {
+		all["matmul_pair_"+strings.ToLower(name)+"_amd64.s"] = func(a *asm) { pairKernel(a, shape(s)) }
+	}
 	for _, f := range formats {
 		name := strings.ToLower(f.name) + "_amd64.s"
 		all["matmul_vnni_"+name] = func(a *asm) { vnniKernel(a, f) }
-		if f.paired() {
-			all["matmul_pair_"+name] = func(a *asm) { pairKernel(a, f) }
-		}
+		all["matmul_unfold_"+name] = func(a *asm) { unfoldKernel(a, f) }
 		all["matmul_avx2_"+name] = func(a *asm) { avx2Kernel(a, f, false) }
 		all["matmul_avxvnni_"+name] = func(a *asm) { avx2Kernel(a, f, true) }
 	}

@@ -58,8 +58,6 @@ type vnni struct {
 	table          vec
 	spare          []vec
 	masks          map[uint32]vec
-
-	second bool // the group is the second of a pair, see pair.go
 }
 
 // vnniKernel emits the function of a format: a choice of loops.
@@ -239,20 +237,10 @@ func (k *vnni) scaleHalf() {
 }
 
 // quant is vector i of the block's quants.
-func (k *vnni) quant(i int) operand.Mem {
-	if k.second {
-		return operand.Mem{Base: quants, Index: quantsApart, Scale: 1, Disp: 64 * i}
-	}
-	return at(quants, 64*i)
-}
+func (k *vnni) quant(i int) operand.Mem { return at(quants, 64*i) }
 
 // scale is what lies disp bytes from the cursor in the scales.
-func (k *vnni) scale(disp int) operand.Mem {
-	if k.second {
-		return operand.Mem{Base: scales, Index: scalesApart, Scale: 1, Disp: disp}
-	}
-	return at(scales, disp)
-}
+func (k *vnni) scale(disp int) operand.Mem { return at(scales, disp) }
 
 // field is field i of column c in the panel's stream.
 func (k *vnni) field(i, c int) operand.Mem { return at(fields, 4*(i*k.cols+c)) }
