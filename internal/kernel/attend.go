@@ -255,9 +255,7 @@ func (st *attendState) lastGroup() int  { return (st.hi - st.chunk/BlockTokens +
 // after the last group repeat the last block; they are only prefetched.
 func (st *attendState) locate() {
 	lo, hi := st.lo-st.chunk/BlockTokens, st.hi-st.chunk/BlockTokens
-	for i, b := range st.blocks[st.lo:st.hi] {
-		st.places[lo+i] = int32(st.kv.place(b))
-	}
+	st.kv.locate(st.places[lo:hi], st.blocks[st.lo:st.hi])
 	if lo%2 != 0 {
 		st.places[lo-1] = st.places[lo]
 	}
@@ -281,9 +279,12 @@ func (st *attendState) lookAhead(end int) {
 			return
 		}
 	}
-	ahead := st.places[chunkPlaces:]
-	for i := range ahead {
-		ahead[i] = int32(st.kv.place(next[min(i, len(next)-1)]))
+	first, last := 2*st.firstGroup(), 2*st.lastGroup() // what lies outside is not read
+	ahead := st.places[chunkPlaces+first : chunkPlaces+last]
+	n := min(len(ahead), len(next))
+	st.kv.locate(ahead[:n], next)
+	for i := n; i < len(ahead); i++ {
+		ahead[i] = ahead[n-1]
 	}
 }
 

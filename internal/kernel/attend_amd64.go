@@ -193,16 +193,32 @@ func (s Set) toInts(dst []int16, x []float32, perPeak, perNorm float32) float32 
 	return attendQuantizeAVX2(unsafe.SliceData(dst), ptr(x), n, perPeak, perNorm)
 }
 
-// spread stores ints to every other element of a row of pairs that begins at an
-// index of block.
-func (s Set) spread(kv *KV, block []byte, at int, ints []int16) {
-	n := len(ints) / 16
+// storeKeyInts stores a key at one slot of a block and returns its scale. Where the
+// assembly refuses, which stores nothing, the scale is negative.
+func (s Set) storeKeyInts(kv *KV, block []byte, slot int, k []float32) float32 {
+	n, perPeak := len(k)/16, 1/kv.intMax()
 	switch {
-	case s.tier != cpu.AVX512VNNI || len(ints)%16 != 0:
-		spreadGeneric(kv, block, at, ints)
+	case s.tier != cpu.AVX512VNNI || len(k)%16 != 0:
+		return -1
 	case kv.small():
-		attendSpreadI8AVX512(&block[at], &ints[0], n)
+		var row [MaxHeadDim]float32
+		s.rotate(row[:len(k)], k)
+		return attendStoreKeyI8AVX512(&block[2*slot], ptr(row[:]), n, perPeak, 1.0/normMax)
 	default:
-		attendSpreadI16AVX512(&block[2*at], &ints[0], n)
+		return attendStoreKeyI16AVX512(&block[4*slot], ptr(k), n, perPeak, 1.0/normMax)
+	}
+}
+
+// storeValueInts stores a value, whose first element has the given index in the block, as
+// storeKeyInts does a key.
+func (s Set) storeValueInts(kv *KV, block []byte, at int, v []float32) float32 {
+	n, perPeak := len(v)/16, 1/kv.intMax()
+	switch {
+	case s.tier != cpu.AVX512VNNI || len(v)%16 != 0:
+		return -1
+	case kv.small():
+		return attendStoreValueI8AVX512(&block[at], ptr(v), n, perPeak, 0)
+	default:
+		return attendStoreValueI16AVX512(&block[2*at], ptr(v), n, perPeak, 0)
 	}
 }

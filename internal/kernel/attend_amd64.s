@@ -257,9 +257,9 @@ done14:
 	VADDPS        X2, X1, X1
 	VMOVSS        word58635fa9<>+0(SB), X2
 	VUCOMISS      X0, X2
-	JB            oddAVX512
+	JB            odd
 	VUCOMISS      X1, X1
-	JP            oddAVX512
+	JP            odd
 	VMULSS        perPeak+24(FP), X0, X0
 	VSQRTSS       X1, X1, X1
 	VMULSS        perNorm+28(FP), X1, X1
@@ -276,8 +276,8 @@ loop15:
 	VMULPS    (CX), Z0, Z1
 	VCVTPS2DQ Z1, Z1
 	VPMOVDW   Z1, (AX)
-	ADDQ      $+64, CX
 	ADDQ      $+32, AX
+	ADDQ      $+64, CX
 	DECQ      DX
 	JNZ       loop15
 
@@ -285,7 +285,7 @@ done16:
 	VZEROUPPER
 	RET
 
-oddAVX512:
+odd:
 	VMOVSS wordbf800000<>+0(SB), X0
 	VMOVSS X0, ret+32(FP)
 	VZEROUPPER
@@ -1358,9 +1358,9 @@ done49:
 	VADDPS       X1, X0, X0
 	VMOVSS       word58635fa9<>+0(SB), X1
 	VUCOMISS     X2, X1
-	JB           oddAVX2
+	JB           odd
 	VUCOMISS     X0, X0
-	JP           oddAVX2
+	JP           odd
 	VMULSS       perPeak+24(FP), X2, X2
 	VSQRTSS      X0, X0, X0
 	VMULSS       perNorm+28(FP), X0, X0
@@ -1379,8 +1379,8 @@ loop50:
 	VEXTRACTI128 $0x01, Y1, X2
 	VPACKSSDW    X2, X1, X2
 	VMOVDQU      X2, (AX)
-	ADDQ         $+32, CX
 	ADDQ         $+16, AX
+	ADDQ         $+32, CX
 	DECQ         DX
 	JNZ          loop50
 
@@ -1388,7 +1388,7 @@ done51:
 	VZEROUPPER
 	RET
 
-oddAVX2:
+odd:
 	VMOVSS wordbf800000<>+0(SB), X0
 	VMOVSS X0, ret+32(FP)
 	VZEROUPPER

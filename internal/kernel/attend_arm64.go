@@ -182,4 +182,7 @@ func (s Set) toInts(dst []int16, x []float32, perPeak, perNorm float32) float32 
 	return scale
 }
 
-func (Set) spread(kv *KV, block []byte, at int, ints []int16) { spreadGeneric(kv, block, at, ints) }
+// No assembly stores the integers of keys and values.
+func (Set) storeKeyInts(kv *KV, block []byte, slot int, k []float32) float32 { return -1 }
+
+func (Set) storeValueInts(kv *KV, block []byte, at int, v []float32) float32 { return -1 }

@@ -3981,26 +3981,181 @@ done207:
 	VZEROUPPER
 	RET
 
-// func attendSpreadI8AVX512(dst *byte, x *int16, n int)
-// Requires: AVX, AVX512BW, AVX512VL
-TEXT ·attendSpreadI8AVX512(SB), NOSPLIT, $0-24
-	MOVQ  dst+0(FP), AX
-	MOVQ  x+8(FP), CX
-	MOVQ  n+16(FP), DX
-	MOVQ  $0x55555555, BX
-	KMOVD BX, K1
-	TESTQ DX, DX
-	JLE   done222
+// func attendStoreKeyI8AVX512(dst *byte, x *float32, n int, perPeak float32, perNorm float32) float32
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·attendStoreKeyI8AVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VPXORD       Z0, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VBROADCASTSS word7fffffff<>+0(SB), Z2
+	MOVQ         CX, BX
+	MOVQ         DX, SI
+	TESTQ        SI, SI
+	JLE          done222
 
 loop221:
-	VMOVDQU  (CX), Y0
-	VMOVDQU8 Y0, K1, (AX)
-	ADDQ     $0x20, CX
-	ADDQ     $0x20, AX
-	DECQ     DX
-	JNZ      loop221
+	VMOVUPS     (BX), Z3
+	VFMADD231PS Z3, Z3, Z1
+	VANDPS      Z2, Z3, Z3
+	VMAXPS      Z3, Z0, Z0
+	ADDQ        $+64, BX
+	DECQ        SI
+	JNZ         loop221
 
 done222:
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VMAXPS        Y2, Y0, Y2
+	VEXTRACTF128  $0x01, Y2, X0
+	VMAXPS        X0, X2, X0
+	VPERMILPS     $0x4e, X0, X2
+	VMAXPS        X2, X0, X0
+	VPERMILPS     $0xb1, X0, X2
+	VMAXPS        X2, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y2
+	VEXTRACTF128  $0x01, Y2, X1
+	VADDPS        X1, X2, X1
+	VPERMILPS     $0x4e, X1, X2
+	VADDPS        X2, X1, X1
+	VPERMILPS     $0xb1, X1, X2
+	VADDPS        X2, X1, X1
+	VMOVSS        word58635fa9<>+0(SB), X2
+	VUCOMISS      X0, X2
+	JB            odd
+	VUCOMISS      X1, X1
+	JP            odd
+	VMULSS        perPeak+24(FP), X0, X0
+	VSQRTSS       X1, X1, X1
+	VMULSS        perNorm+28(FP), X1, X1
+	VMAXSS        X1, X0, X0
+	VMAXSS        word0da24260<>+0(SB), X0, X0
+	VMOVSS        X0, ret+32(FP)
+	VMOVSS        word3f800000<>+0(SB), X1
+	VDIVSS        X0, X1, X1
+	VBROADCASTSS  X1, Z0
+	TESTQ         DX, DX
+	JLE           done224
+
+loop223:
+	VMULPS    (CX), Z0, Z1
+	VCVTPS2DQ Z1, Z1
+	VPMOVDB   Z1, X1
+	VPEXTRW   $0x00, X1, (AX)
+	VPEXTRW   $0x01, X1, 32(AX)
+	VPEXTRW   $0x02, X1, 64(AX)
+	VPEXTRW   $0x03, X1, 96(AX)
+	VPEXTRW   $0x04, X1, 128(AX)
+	VPEXTRW   $0x05, X1, 160(AX)
+	VPEXTRW   $0x06, X1, 192(AX)
+	VPEXTRW   $0x07, X1, 224(AX)
+	ADDQ      $+256, AX
+	ADDQ      $+64, CX
+	DECQ      DX
+	JNZ       loop223
+
+done224:
+	VZEROUPPER
+	RET
+
+odd:
+	VMOVSS wordbf800000<>+0(SB), X0
+	VMOVSS X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+DATA word7fffffff<>+0(SB)/4, $0x7fffffff
+GLOBL word7fffffff<>(SB), RODATA|NOPTR, $4
+
+DATA word58635fa9<>+0(SB)/4, $0x58635fa9
+GLOBL word58635fa9<>(SB), RODATA|NOPTR, $4
+
+DATA word0da24260<>+0(SB)/4, $0x0da24260
+GLOBL word0da24260<>(SB), RODATA|NOPTR, $4
+
+DATA word3f800000<>+0(SB)/4, $0x3f800000
+GLOBL word3f800000<>(SB), RODATA|NOPTR, $4
+
+DATA wordbf800000<>+0(SB)/4, $0xbf800000
+GLOBL wordbf800000<>(SB), RODATA|NOPTR, $4
+
+// func attendStoreValueI8AVX512(dst *byte, x *float32, n int, perPeak float32, perNorm float32) float32
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL
+TEXT ·attendStoreValueI8AVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         $0x55555555, CX
+	KMOVD        CX, K1
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VPXORD       Z0, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VBROADCASTSS word7fffffff<>+0(SB), Z2
+	MOVQ         CX, BX
+	MOVQ         DX, SI
+	TESTQ        SI, SI
+	JLE          done226
+
+loop225:
+	VMOVUPS     (BX), Z3
+	VFMADD231PS Z3, Z3, Z1
+	VANDPS      Z2, Z3, Z3
+	VMAXPS      Z3, Z0, Z0
+	ADDQ        $+64, BX
+	DECQ        SI
+	JNZ         loop225
+
+done226:
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VMAXPS        Y2, Y0, Y2
+	VEXTRACTF128  $0x01, Y2, X0
+	VMAXPS        X0, X2, X0
+	VPERMILPS     $0x4e, X0, X2
+	VMAXPS        X2, X0, X0
+	VPERMILPS     $0xb1, X0, X2
+	VMAXPS        X2, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y2
+	VEXTRACTF128  $0x01, Y2, X1
+	VADDPS        X1, X2, X1
+	VPERMILPS     $0x4e, X1, X2
+	VADDPS        X2, X1, X1
+	VPERMILPS     $0xb1, X1, X2
+	VADDPS        X2, X1, X1
+	VMOVSS        word58635fa9<>+0(SB), X2
+	VUCOMISS      X0, X2
+	JB            odd
+	VUCOMISS      X1, X1
+	JP            odd
+	VMULSS        perPeak+24(FP), X0, X0
+	VSQRTSS       X1, X1, X1
+	VMULSS        perNorm+28(FP), X1, X1
+	VMAXSS        X1, X0, X0
+	VMAXSS        word0da24260<>+0(SB), X0, X0
+	VMOVSS        X0, ret+32(FP)
+	VMOVSS        word3f800000<>+0(SB), X1
+	VDIVSS        X0, X1, X1
+	VBROADCASTSS  X1, Z0
+	TESTQ         DX, DX
+	JLE           done228
+
+loop227:
+	VMULPS    (CX), Z0, Z1
+	VCVTPS2DQ Z1, Z1
+	VPMOVDW   Z1, Y1
+	VMOVDQU8  Y1, K1, (AX)
+	ADDQ      $+32, AX
+	ADDQ      $+64, CX
+	DECQ      DX
+	JNZ       loop227
+
+done228:
+	VZEROUPPER
+	RET
+
+odd:
+	VMOVSS wordbf800000<>+0(SB), X0
+	VMOVSS X0, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -4009,7 +4164,7 @@ done222:
 TEXT ·attendScoresI8AVX2(SB), NOSPLIT, $0-80
 	MOVQ  n+0(FP), AX
 	CMPQ  AX, $0x01
-	JNE   more223
+	JNE   more229
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -4020,9 +4175,9 @@ TEXT ·attendScoresI8AVX2(SB), NOSPLIT, $0-80
 	MOVQ  qscale+72(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done225
+	JLE   done231
 
-loop224:
+loop230:
 	MOVLQSX    (BX), R10
 	IMULQ      DI, R10
 	ADDQ       DX, R10
@@ -4036,9 +4191,9 @@ loop224:
 	MOVQ       AX, R12
 	MOVQ       R8, R13
 	TESTQ      R13, R13
-	JLE        done227
+	JLE        done233
 
-loop226:
+loop232:
 	VPMOVSXBW    (R10), Y2
 	VPMOVSXBW    16(R10), Y3
 	VPBROADCASTD (R12), Y4
@@ -4073,9 +4228,9 @@ loop226:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R12
 	DECQ         R13
-	JNZ          loop226
+	JNZ          loop232
 
-done227:
+done233:
 	VBROADCASTSS (R9), Y2
 	VMULPS       (R10), Y2, Y3
 	VCVTDQ2PS    Y0, Y0
@@ -4087,15 +4242,15 @@ done227:
 	VMOVUPS      Y1, 32(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop224
+	JNZ          loop230
 
-done225:
+done231:
 	VZEROUPPER
 	RET
 
-more223:
+more229:
 	CMPQ  AX, $0x02
-	JNE   more228
+	JNE   more234
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -4106,9 +4261,9 @@ more223:
 	MOVQ  qscale+72(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done230
+	JLE   done236
 
-loop229:
+loop235:
 	MOVLQSX    (BX), R10
 	IMULQ      DI, R10
 	ADDQ       DX, R10
@@ -4124,9 +4279,9 @@ loop229:
 	MOVQ       AX, R12
 	MOVQ       R8, R13
 	TESTQ      R13, R13
-	JLE        done232
+	JLE        done238
 
-loop231:
+loop237:
 	VPMOVSXBW    (R10), Y4
 	VPMOVSXBW    16(R10), Y5
 	VPBROADCASTD (R12), Y6
@@ -4181,9 +4336,9 @@ loop231:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R12
 	DECQ         R13
-	JNZ          loop231
+	JNZ          loop237
 
-done232:
+done238:
 	VBROADCASTSS (R9), Y4
 	VMULPS       (R10), Y4, Y5
 	VCVTDQ2PS    Y0, Y0
@@ -4204,15 +4359,15 @@ done232:
 	VMOVUPS      Y3, 1056(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop229
+	JNZ          loop235
 
-done230:
+done236:
 	VZEROUPPER
 	RET
 
-more228:
+more234:
 	CMPQ  AX, $0x03
-	JNE   more233
+	JNE   more239
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -4223,9 +4378,9 @@ more228:
 	MOVQ  qscale+72(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done235
+	JLE   done241
 
-loop234:
+loop240:
 	MOVLQSX    (BX), R10
 	IMULQ      DI, R10
 	ADDQ       DX, R10
@@ -4243,9 +4398,9 @@ loop234:
 	MOVQ       AX, R12
 	MOVQ       R8, R13
 	TESTQ      R13, R13
-	JLE        done237
+	JLE        done243
 
-loop236:
+loop242:
 	VPMOVSXBW    (R10), Y6
 	VPMOVSXBW    16(R10), Y7
 	VPBROADCASTD (R12), Y8
@@ -4320,9 +4475,9 @@ loop236:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R12
 	DECQ         R13
-	JNZ          loop236
+	JNZ          loop242
 
-done237:
+done243:
 	VBROADCASTSS (R9), Y6
 	VMULPS       (R10), Y6, Y7
 	VCVTDQ2PS    Y0, Y0
@@ -4352,15 +4507,15 @@ done237:
 	VMOVUPS      Y5, 2080(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop234
+	JNZ          loop240
 
-done235:
+done241:
 	VZEROUPPER
 	RET
 
-more233:
+more239:
 	CMPQ  AX, $0x04
-	JNE   more238
+	JNE   more244
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -4371,9 +4526,9 @@ more233:
 	MOVQ  qscale+72(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done240
+	JLE   done246
 
-loop239:
+loop245:
 	MOVLQSX    (BX), R10
 	IMULQ      DI, R10
 	ADDQ       DX, R10
@@ -4393,9 +4548,9 @@ loop239:
 	MOVQ       AX, R12
 	MOVQ       R8, R13
 	TESTQ      R13, R13
-	JLE        done242
+	JLE        done248
 
-loop241:
+loop247:
 	VPMOVSXBW    (R10), Y8
 	VPMOVSXBW    16(R10), Y9
 	VPBROADCASTD (R12), Y10
@@ -4490,9 +4645,9 @@ loop241:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R12
 	DECQ         R13
-	JNZ          loop241
+	JNZ          loop247
 
-done242:
+done248:
 	VBROADCASTSS (R9), Y8
 	VMULPS       (R10), Y8, Y9
 	VCVTDQ2PS    Y0, Y0
@@ -4531,15 +4686,15 @@ done242:
 	VMOVUPS      Y7, 3104(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop239
+	JNZ          loop245
 
-done240:
+done246:
 	VZEROUPPER
 	RET
 
-more238:
+more244:
 	CMPQ  AX, $0x05
-	JNE   more243
+	JNE   more249
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -4550,9 +4705,9 @@ more238:
 	MOVQ  qscale+72(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done245
+	JLE   done251
 
-loop244:
+loop250:
 	MOVLQSX    (BX), R10
 	IMULQ      DI, R10
 	ADDQ       DX, R10
@@ -4574,9 +4729,9 @@ loop244:
 	MOVQ       AX, R12
 	MOVQ       R8, R13
 	TESTQ      R13, R13
-	JLE        done247
+	JLE        done253
 
-loop246:
+loop252:
 	VPMOVSXBW    (R10), Y10
 	VPMOVSXBW    16(R10), Y11
 	VPBROADCASTD (R12), Y12
@@ -4691,9 +4846,9 @@ loop246:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R12
 	DECQ         R13
-	JNZ          loop246
+	JNZ          loop252
 
-done247:
+done253:
 	VBROADCASTSS (R9), Y10
 	VMULPS       (R10), Y10, Y11
 	VCVTDQ2PS    Y0, Y0
@@ -4741,15 +4896,15 @@ done247:
 	VMOVUPS      Y9, 4128(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop244
+	JNZ          loop250
 
-done245:
+done251:
 	VZEROUPPER
 	RET
 
-more243:
+more249:
 	CMPQ  AX, $0x06
-	JNE   more248
+	JNE   more254
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -4760,9 +4915,9 @@ more243:
 	MOVQ  qscale+72(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done250
+	JLE   done256
 
-loop249:
+loop255:
 	MOVLQSX    (BX), R10
 	IMULQ      DI, R10
 	ADDQ       DX, R10
@@ -4781,9 +4936,9 @@ loop249:
 	MOVQ       AX, R13
 	MOVQ       R8, R14
 	TESTQ      R14, R14
-	JLE        done252
+	JLE        done258
 
-loop251:
+loop257:
 	VPMOVSXBW    (R12), Y6
 	VPBROADCASTD (R13), Y7
 	VPMADDWD     Y7, Y6, Y7
@@ -4866,9 +5021,9 @@ loop251:
 	ADDQ         $+128, R12
 	ADDQ         $0x10, R13
 	DECQ         R14
-	JNZ          loop251
+	JNZ          loop257
 
-done252:
+done258:
 	VBROADCASTSS (R9), Y6
 	VMULPS       (R12), Y6, Y6
 	VCVTDQ2PS    Y0, Y0
@@ -4908,9 +5063,9 @@ done252:
 	MOVQ         AX, R11
 	MOVQ         R8, R12
 	TESTQ        R12, R12
-	JLE          done254
+	JLE          done260
 
-loop253:
+loop259:
 	VPMOVSXBW    16(R10), Y6
 	VPBROADCASTD (R11), Y7
 	VPMADDWD     Y7, Y6, Y7
@@ -4990,9 +5145,9 @@ loop253:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop253
+	JNZ          loop259
 
-done254:
+done260:
 	VBROADCASTSS (R9), Y6
 	VMULPS       32(R10), Y6, Y6
 	VCVTDQ2PS    Y0, Y0
@@ -5025,15 +5180,15 @@ done254:
 	VMOVUPS      Y5, 5152(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop249
+	JNZ          loop255
 
-done250:
+done256:
 	VZEROUPPER
 	RET
 
-more248:
+more254:
 	CMPQ  AX, $0x07
-	JNE   more255
+	JNE   more261
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -5044,9 +5199,9 @@ more248:
 	MOVQ  qscale+72(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done257
+	JLE   done263
 
-loop256:
+loop262:
 	MOVLQSX    (BX), R10
 	IMULQ      DI, R10
 	ADDQ       DX, R10
@@ -5066,9 +5221,9 @@ loop256:
 	MOVQ       AX, R13
 	MOVQ       R8, R14
 	TESTQ      R14, R14
-	JLE        done259
+	JLE        done265
 
-loop258:
+loop264:
 	VPMOVSXBW    (R12), Y7
 	VPBROADCASTD (R13), Y8
 	VPMADDWD     Y8, Y7, Y8
@@ -5163,9 +5318,9 @@ loop258:
 	ADDQ         $+128, R12
 	ADDQ         $0x10, R13
 	DECQ         R14
-	JNZ          loop258
+	JNZ          loop264
 
-done259:
+done265:
 	VBROADCASTSS (R9), Y7
 	VMULPS       (R12), Y7, Y7
 	VCVTDQ2PS    Y0, Y0
@@ -5211,9 +5366,9 @@ done259:
 	MOVQ         AX, R11
 	MOVQ         R8, R12
 	TESTQ        R12, R12
-	JLE          done261
+	JLE          done267
 
-loop260:
+loop266:
 	VPMOVSXBW    16(R10), Y7
 	VPBROADCASTD (R11), Y8
 	VPMADDWD     Y8, Y7, Y8
@@ -5305,9 +5460,9 @@ loop260:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop260
+	JNZ          loop266
 
-done261:
+done267:
 	VBROADCASTSS (R9), Y7
 	VMULPS       32(R10), Y7, Y7
 	VCVTDQ2PS    Y0, Y0
@@ -5345,13 +5500,13 @@ done261:
 	VMOVUPS      Y6, 6176(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop256
+	JNZ          loop262
 
-done257:
+done263:
 	VZEROUPPER
 	RET
 
-more255:
+more261:
 	MOVQ  q+8(FP), AX
 	MOVQ  s+16(FP), CX
 	MOVQ  k+24(FP), DX
@@ -5362,9 +5517,9 @@ more255:
 	MOVQ  qscale+72(FP), R9
 	SHRQ  $0x03, R8
 	TESTQ SI, SI
-	JLE   done263
+	JLE   done269
 
-loop262:
+loop268:
 	MOVLQSX    (BX), R10
 	IMULQ      DI, R10
 	ADDQ       DX, R10
@@ -5385,9 +5540,9 @@ loop262:
 	MOVQ       AX, R13
 	MOVQ       R8, R14
 	TESTQ      R14, R14
-	JLE        done265
+	JLE        done271
 
-loop264:
+loop270:
 	VPMOVSXBW    (R12), Y8
 	VPBROADCASTD (R13), Y9
 	VPMADDWD     Y9, Y8, Y9
@@ -5494,9 +5649,9 @@ loop264:
 	ADDQ         $+128, R12
 	ADDQ         $0x10, R13
 	DECQ         R14
-	JNZ          loop264
+	JNZ          loop270
 
-done265:
+done271:
 	VBROADCASTSS (R9), Y8
 	VMULPS       (R12), Y8, Y8
 	VCVTDQ2PS    Y0, Y0
@@ -5548,9 +5703,9 @@ done265:
 	MOVQ         AX, R11
 	MOVQ         R8, R12
 	TESTQ        R12, R12
-	JLE          done267
+	JLE          done273
 
-loop266:
+loop272:
 	VPMOVSXBW    16(R10), Y8
 	VPBROADCASTD (R11), Y9
 	VPMADDWD     Y9, Y8, Y9
@@ -5654,9 +5809,9 @@ loop266:
 	ADDQ         $+128, R10
 	ADDQ         $0x10, R11
 	DECQ         R12
-	JNZ          loop266
+	JNZ          loop272
 
-done267:
+done273:
 	VBROADCASTSS (R9), Y8
 	VMULPS       32(R10), Y8, Y8
 	VCVTDQ2PS    Y0, Y0
@@ -5699,9 +5854,9 @@ done267:
 	VMOVUPS      Y7, 7200(CX)
 	ADDQ         $0x40, CX
 	DECQ         SI
-	JNZ          loop262
+	JNZ          loop268
 
-done263:
+done269:
 	VZEROUPPER
 	RET
 
@@ -5710,7 +5865,7 @@ done263:
 TEXT ·attendValuesI8AVX2(SB), NOSPLIT, $16-80
 	MOVQ   n+0(FP), AX
 	CMPQ   AX, $0x01
-	JNE    more268
+	JNE    more274
 	MOVQ   w+8(FP), AX
 	MOVQ   grid+72(FP), CX
 	MOVQ   hd+64(FP), DX
@@ -5721,9 +5876,9 @@ TEXT ·attendValuesI8AVX2(SB), NOSPLIT, $16-80
 	SHLQ   $0x01, DX
 	VXORPS Y0, Y0, Y0
 
-group269:
+group275:
 	CMPQ    8(SP), $0x00
-	JLE     done270
+	JLE     done276
 	MOVQ    v+24(FP), BX
 	MOVQ    stride+56(FP), SI
 	MOVQ    (SP), DI
@@ -5743,16 +5898,16 @@ group269:
 	MOVQ    DI, (SP)
 	MOVQ    $0x00000002, SI
 	CMPQ    8(SP), $0x01
-	JNE     both271
+	JNE     both277
 	MOVQ    $0x00000001, SI
 
-both271:
+both277:
 	MOVQ DX, DI
 	MOVQ o+16(FP), R10
 
-columns272:
+columns278:
 	CMPQ    DI, $+128
-	JLT     narrower273
+	JLT     narrower279
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -5764,15 +5919,15 @@ columns272:
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done275
+	JLE     done281
 
-loop274:
+loop280:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done277
+	JLE   done283
 
-loop276:
+loop282:
 	VPBROADCASTD (R11), Y9
 	VPMOVSXBW    (R13), Y10
 	VPMADDWD     Y9, Y10, Y10
@@ -5831,14 +5986,14 @@ loop276:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop276
+	JNZ          loop282
 
-done277:
+done283:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop274
+	JNZ   loop280
 
-done275:
+done281:
 	VBROADCASTSS (CX), Y9
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y9, Y1
@@ -5868,12 +6023,12 @@ done275:
 	ADDQ         $+128, R8
 	ADDQ         $+128, R9
 	SUBQ         $+128, DI
-	JMP          columns272
+	JMP          columns278
 
-narrower273:
-columns278:
+narrower279:
+columns284:
 	CMPQ    DI, $+64
-	JLT     narrower279
+	JLT     narrower285
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -5881,15 +6036,15 @@ columns278:
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done281
+	JLE     done287
 
-loop280:
+loop286:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done283
+	JLE   done289
 
-loop282:
+loop288:
 	VPBROADCASTD (R11), Y5
 	VPMOVSXBW    (R13), Y6
 	VPMADDWD     Y5, Y6, Y6
@@ -5922,14 +6077,14 @@ loop282:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop282
+	JNZ          loop288
 
-done283:
+done289:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop280
+	JNZ   loop286
 
-done281:
+done287:
 	VBROADCASTSS (CX), Y5
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y5, Y1
@@ -5947,26 +6102,26 @@ done281:
 	ADDQ         $+64, R8
 	ADDQ         $+64, R9
 	SUBQ         $+64, DI
-	JMP          columns278
+	JMP          columns284
 
-narrower279:
-columns284:
+narrower285:
+columns290:
 	CMPQ    DI, $+32
-	JLT     narrower285
+	JLT     narrower291
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done287
+	JLE     done293
 
-loop286:
+loop292:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done289
+	JLE   done295
 
-loop288:
+loop294:
 	VPBROADCASTD (R11), Y3
 	VPMOVSXBW    (R13), Y4
 	VPMADDWD     Y3, Y4, Y4
@@ -5987,14 +6142,14 @@ loop288:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop288
+	JNZ          loop294
 
-done289:
+done295:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop286
+	JNZ   loop292
 
-done287:
+done293:
 	VBROADCASTSS (CX), Y3
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y3, Y1
@@ -6006,25 +6161,25 @@ done287:
 	ADDQ         $+32, R8
 	ADDQ         $+32, R9
 	SUBQ         $+32, DI
-	JMP          columns284
+	JMP          columns290
 
-narrower285:
-columns290:
+narrower291:
+columns296:
 	CMPQ    DI, $+16
-	JLT     narrower291
+	JLT     narrower297
 	VMOVAPS Y0, Y1
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done293
+	JLE     done299
 
-loop292:
+loop298:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done295
+	JLE   done301
 
-loop294:
+loop300:
 	VPBROADCASTD (R11), Y2
 	VPMOVSXBW    (R13), Y3
 	VPMADDWD     Y2, Y3, Y2
@@ -6039,14 +6194,14 @@ loop294:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop294
+	JNZ          loop300
 
-done295:
+done301:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop292
+	JNZ   loop298
 
-done293:
+done299:
 	VBROADCASTSS (CX), Y2
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y2, Y1
@@ -6055,21 +6210,21 @@ done293:
 	ADDQ         $+16, R8
 	ADDQ         $+16, R9
 	SUBQ         $+16, DI
-	JMP          columns290
+	JMP          columns296
 
-narrower291:
+narrower297:
 	ADDQ $0x40, AX
 	ADDQ $0x20, CX
 	SUBQ $0x02, 8(SP)
-	JMP  group269
+	JMP  group275
 
-done270:
+done276:
 	VZEROUPPER
 	RET
 
-more268:
+more274:
 	CMPQ   AX, $0x02
-	JNE    more296
+	JNE    more302
 	MOVQ   w+8(FP), AX
 	MOVQ   grid+72(FP), CX
 	MOVQ   hd+64(FP), DX
@@ -6080,9 +6235,9 @@ more268:
 	SHLQ   $0x01, DX
 	VXORPS Y0, Y0, Y0
 
-group297:
+group303:
 	CMPQ    8(SP), $0x00
-	JLE     done298
+	JLE     done304
 	MOVQ    v+24(FP), BX
 	MOVQ    stride+56(FP), SI
 	MOVQ    (SP), DI
@@ -6102,16 +6257,16 @@ group297:
 	MOVQ    DI, (SP)
 	MOVQ    $0x00000002, SI
 	CMPQ    8(SP), $0x01
-	JNE     both299
+	JNE     both305
 	MOVQ    $0x00000001, SI
 
-both299:
+both305:
 	MOVQ DX, DI
 	MOVQ o+16(FP), R10
 
-columns300:
+columns306:
 	CMPQ    DI, $+64
-	JLT     narrower301
+	JLT     narrower307
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -6123,15 +6278,15 @@ columns300:
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done303
+	JLE     done309
 
-loop302:
+loop308:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done305
+	JLE   done311
 
-loop304:
+loop310:
 	VPBROADCASTD (R11), Y9
 	VPBROADCASTD 1024(R11), Y10
 	VPMOVSXBW    (R13), Y11
@@ -6182,14 +6337,14 @@ loop304:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop304
+	JNZ          loop310
 
-done305:
+done311:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop302
+	JNZ   loop308
 
-done303:
+done309:
 	VBROADCASTSS (CX), Y9
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y9, Y1
@@ -6220,12 +6375,12 @@ done303:
 	ADDQ         $+64, R8
 	ADDQ         $+64, R9
 	SUBQ         $+64, DI
-	JMP          columns300
+	JMP          columns306
 
-narrower301:
-columns306:
+narrower307:
+columns312:
 	CMPQ    DI, $+32
-	JLT     narrower307
+	JLT     narrower313
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -6233,15 +6388,15 @@ columns306:
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done309
+	JLE     done315
 
-loop308:
+loop314:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done311
+	JLE   done317
 
-loop310:
+loop316:
 	VPBROADCASTD (R11), Y5
 	VPBROADCASTD 1024(R11), Y6
 	VPMOVSXBW    (R13), Y7
@@ -6272,14 +6427,14 @@ loop310:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop310
+	JNZ          loop316
 
-done311:
+done317:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop308
+	JNZ   loop314
 
-done309:
+done315:
 	VBROADCASTSS (CX), Y5
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y5, Y1
@@ -6298,26 +6453,26 @@ done309:
 	ADDQ         $+32, R8
 	ADDQ         $+32, R9
 	SUBQ         $+32, DI
-	JMP          columns306
+	JMP          columns312
 
-narrower307:
-columns312:
+narrower313:
+columns318:
 	CMPQ    DI, $+16
-	JLT     narrower313
+	JLT     narrower319
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done315
+	JLE     done321
 
-loop314:
+loop320:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done317
+	JLE   done323
 
-loop316:
+loop322:
 	VPMOVSXBW    (R13), Y3
 	VPBROADCASTD (R11), Y4
 	VPMADDWD     Y4, Y3, Y4
@@ -6338,14 +6493,14 @@ loop316:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop316
+	JNZ          loop322
 
-done317:
+done323:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop314
+	JNZ   loop320
 
-done315:
+done321:
 	VBROADCASTSS (CX), Y3
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y3, Y1
@@ -6358,21 +6513,21 @@ done315:
 	ADDQ         $+16, R8
 	ADDQ         $+16, R9
 	SUBQ         $+16, DI
-	JMP          columns312
+	JMP          columns318
 
-narrower313:
+narrower319:
 	ADDQ $0x40, AX
 	ADDQ $0x20, CX
 	SUBQ $0x02, 8(SP)
-	JMP  group297
+	JMP  group303
 
-done298:
+done304:
 	VZEROUPPER
 	RET
 
-more296:
+more302:
 	CMPQ   AX, $0x03
-	JNE    more318
+	JNE    more324
 	MOVQ   w+8(FP), AX
 	MOVQ   grid+72(FP), CX
 	MOVQ   hd+64(FP), DX
@@ -6383,9 +6538,9 @@ more296:
 	SHLQ   $0x01, DX
 	VXORPS Y0, Y0, Y0
 
-group319:
+group325:
 	CMPQ    8(SP), $0x00
-	JLE     done320
+	JLE     done326
 	MOVQ    v+24(FP), BX
 	MOVQ    stride+56(FP), SI
 	MOVQ    (SP), DI
@@ -6405,16 +6560,16 @@ group319:
 	MOVQ    DI, (SP)
 	MOVQ    $0x00000002, SI
 	CMPQ    8(SP), $0x01
-	JNE     both321
+	JNE     both327
 	MOVQ    $0x00000001, SI
 
-both321:
+both327:
 	MOVQ DX, DI
 	MOVQ o+16(FP), R10
 
-columns322:
+columns328:
 	CMPQ    DI, $+32
-	JLT     narrower323
+	JLT     narrower329
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -6424,15 +6579,15 @@ columns322:
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done325
+	JLE     done331
 
-loop324:
+loop330:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done327
+	JLE   done333
 
-loop326:
+loop332:
 	VPMOVSXBW    (R13), Y7
 	VPMOVSXBW    16(R13), Y8
 	VPBROADCASTD (R11), Y9
@@ -6473,14 +6628,14 @@ loop326:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop326
+	JNZ          loop332
 
-done327:
+done333:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop324
+	JNZ   loop330
 
-done325:
+done331:
 	VBROADCASTSS (CX), Y7
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y7, Y1
@@ -6506,27 +6661,27 @@ done325:
 	ADDQ         $+32, R8
 	ADDQ         $+32, R9
 	SUBQ         $+32, DI
-	JMP          columns322
+	JMP          columns328
 
-narrower323:
-columns328:
+narrower329:
+columns334:
 	CMPQ    DI, $+16
-	JLT     narrower329
+	JLT     narrower335
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done331
+	JLE     done337
 
-loop330:
+loop336:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done333
+	JLE   done339
 
-loop332:
+loop338:
 	VPMOVSXBW    (R13), Y4
 	VPBROADCASTD (R11), Y5
 	VPMADDWD     Y5, Y4, Y5
@@ -6553,14 +6708,14 @@ loop332:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop332
+	JNZ          loop338
 
-done333:
+done339:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop330
+	JNZ   loop336
 
-done331:
+done337:
 	VBROADCASTSS (CX), Y4
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y4, Y1
@@ -6577,21 +6732,21 @@ done331:
 	ADDQ         $+16, R8
 	ADDQ         $+16, R9
 	SUBQ         $+16, DI
-	JMP          columns328
+	JMP          columns334
 
-narrower329:
+narrower335:
 	ADDQ $0x40, AX
 	ADDQ $0x20, CX
 	SUBQ $0x02, 8(SP)
-	JMP  group319
+	JMP  group325
 
-done320:
+done326:
 	VZEROUPPER
 	RET
 
-more318:
+more324:
 	CMPQ   AX, $0x04
-	JNE    more334
+	JNE    more340
 	MOVQ   w+8(FP), AX
 	MOVQ   grid+72(FP), CX
 	MOVQ   hd+64(FP), DX
@@ -6602,9 +6757,9 @@ more318:
 	SHLQ   $0x01, DX
 	VXORPS Y0, Y0, Y0
 
-group335:
+group341:
 	CMPQ    8(SP), $0x00
-	JLE     done336
+	JLE     done342
 	MOVQ    v+24(FP), BX
 	MOVQ    stride+56(FP), SI
 	MOVQ    (SP), DI
@@ -6624,16 +6779,16 @@ group335:
 	MOVQ    DI, (SP)
 	MOVQ    $0x00000002, SI
 	CMPQ    8(SP), $0x01
-	JNE     both337
+	JNE     both343
 	MOVQ    $0x00000001, SI
 
-both337:
+both343:
 	MOVQ DX, DI
 	MOVQ o+16(FP), R10
 
-columns338:
+columns344:
 	CMPQ    DI, $+32
-	JLT     narrower339
+	JLT     narrower345
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -6645,15 +6800,15 @@ columns338:
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done341
+	JLE     done347
 
-loop340:
+loop346:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done343
+	JLE   done349
 
-loop342:
+loop348:
 	VPMOVSXBW    (R13), Y9
 	VPMOVSXBW    16(R13), Y10
 	VPBROADCASTD (R11), Y11
@@ -6704,14 +6859,14 @@ loop342:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop342
+	JNZ          loop348
 
-done343:
+done349:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop340
+	JNZ   loop346
 
-done341:
+done347:
 	VBROADCASTSS (CX), Y9
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y9, Y1
@@ -6744,12 +6899,12 @@ done341:
 	ADDQ         $+32, R8
 	ADDQ         $+32, R9
 	SUBQ         $+32, DI
-	JMP          columns338
+	JMP          columns344
 
-narrower339:
-columns344:
+narrower345:
+columns350:
 	CMPQ    DI, $+16
-	JLT     narrower345
+	JLT     narrower351
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -6757,15 +6912,15 @@ columns344:
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done347
+	JLE     done353
 
-loop346:
+loop352:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done349
+	JLE   done355
 
-loop348:
+loop354:
 	VPMOVSXBW    (R13), Y5
 	VPBROADCASTD (R11), Y6
 	VPMADDWD     Y6, Y5, Y6
@@ -6798,14 +6953,14 @@ loop348:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop348
+	JNZ          loop354
 
-done349:
+done355:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop346
+	JNZ   loop352
 
-done347:
+done353:
 	VBROADCASTSS (CX), Y5
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y5, Y1
@@ -6826,21 +6981,21 @@ done347:
 	ADDQ         $+16, R8
 	ADDQ         $+16, R9
 	SUBQ         $+16, DI
-	JMP          columns344
+	JMP          columns350
 
-narrower345:
+narrower351:
 	ADDQ $0x40, AX
 	ADDQ $0x20, CX
 	SUBQ $0x02, 8(SP)
-	JMP  group335
+	JMP  group341
 
-done336:
+done342:
 	VZEROUPPER
 	RET
 
-more334:
+more340:
 	CMPQ   AX, $0x05
-	JNE    more350
+	JNE    more356
 	MOVQ   w+8(FP), AX
 	MOVQ   grid+72(FP), CX
 	MOVQ   hd+64(FP), DX
@@ -6851,9 +7006,9 @@ more334:
 	SHLQ   $0x01, DX
 	VXORPS Y0, Y0, Y0
 
-group351:
+group357:
 	CMPQ    8(SP), $0x00
-	JLE     done352
+	JLE     done358
 	MOVQ    v+24(FP), BX
 	MOVQ    stride+56(FP), SI
 	MOVQ    (SP), DI
@@ -6873,16 +7028,16 @@ group351:
 	MOVQ    DI, (SP)
 	MOVQ    $0x00000002, SI
 	CMPQ    8(SP), $0x01
-	JNE     both353
+	JNE     both359
 	MOVQ    $0x00000001, SI
 
-both353:
+both359:
 	MOVQ DX, DI
 	MOVQ o+16(FP), R10
 
-columns354:
+columns360:
 	CMPQ    DI, $+32
-	JLT     narrower355
+	JLT     narrower361
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -6896,15 +7051,15 @@ columns354:
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done357
+	JLE     done363
 
-loop356:
+loop362:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done359
+	JLE   done365
 
-loop358:
+loop364:
 	VPMOVSXBW    (R13), Y11
 	VPMOVSXBW    16(R13), Y12
 	VPBROADCASTD (R11), Y13
@@ -6965,14 +7120,14 @@ loop358:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop358
+	JNZ          loop364
 
-done359:
+done365:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop356
+	JNZ   loop362
 
-done357:
+done363:
 	VBROADCASTSS (CX), Y11
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y11, Y1
@@ -7012,12 +7167,12 @@ done357:
 	ADDQ         $+32, R8
 	ADDQ         $+32, R9
 	SUBQ         $+32, DI
-	JMP          columns354
+	JMP          columns360
 
-narrower355:
-columns360:
+narrower361:
+columns366:
 	CMPQ    DI, $+16
-	JLT     narrower361
+	JLT     narrower367
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -7026,15 +7181,15 @@ columns360:
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done363
+	JLE     done369
 
-loop362:
+loop368:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done365
+	JLE   done371
 
-loop364:
+loop370:
 	VPMOVSXBW    (R13), Y6
 	VPBROADCASTD (R11), Y7
 	VPMADDWD     Y7, Y6, Y7
@@ -7073,14 +7228,14 @@ loop364:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop364
+	JNZ          loop370
 
-done365:
+done371:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop362
+	JNZ   loop368
 
-done363:
+done369:
 	VBROADCASTSS (CX), Y6
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y6, Y1
@@ -7105,21 +7260,21 @@ done363:
 	ADDQ         $+16, R8
 	ADDQ         $+16, R9
 	SUBQ         $+16, DI
-	JMP          columns360
+	JMP          columns366
 
-narrower361:
+narrower367:
 	ADDQ $0x40, AX
 	ADDQ $0x20, CX
 	SUBQ $0x02, 8(SP)
-	JMP  group351
+	JMP  group357
 
-done352:
+done358:
 	VZEROUPPER
 	RET
 
-more350:
+more356:
 	CMPQ   AX, $0x06
-	JNE    more366
+	JNE    more372
 	MOVQ   w+8(FP), AX
 	MOVQ   grid+72(FP), CX
 	MOVQ   hd+64(FP), DX
@@ -7130,9 +7285,9 @@ more350:
 	SHLQ   $0x01, DX
 	VXORPS Y0, Y0, Y0
 
-group367:
+group373:
 	CMPQ    8(SP), $0x00
-	JLE     done368
+	JLE     done374
 	MOVQ    v+24(FP), BX
 	MOVQ    stride+56(FP), SI
 	MOVQ    (SP), DI
@@ -7152,16 +7307,16 @@ group367:
 	MOVQ    DI, (SP)
 	MOVQ    $0x00000002, SI
 	CMPQ    8(SP), $0x01
-	JNE     both369
+	JNE     both375
 	MOVQ    $0x00000001, SI
 
-both369:
+both375:
 	MOVQ DX, DI
 	MOVQ o+16(FP), R10
 
-columns370:
+columns376:
 	CMPQ    DI, $+16
-	JLT     narrower371
+	JLT     narrower377
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -7171,15 +7326,15 @@ columns370:
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done373
+	JLE     done379
 
-loop372:
+loop378:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done375
+	JLE   done381
 
-loop374:
+loop380:
 	VPMOVSXBW    (R13), Y7
 	VPBROADCASTD (R11), Y8
 	VPMADDWD     Y8, Y7, Y8
@@ -7224,14 +7379,14 @@ loop374:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop374
+	JNZ          loop380
 
-done375:
+done381:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop372
+	JNZ   loop378
 
-done373:
+done379:
 	VBROADCASTSS (CX), Y7
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y7, Y1
@@ -7260,21 +7415,21 @@ done373:
 	ADDQ         $+16, R8
 	ADDQ         $+16, R9
 	SUBQ         $+16, DI
-	JMP          columns370
+	JMP          columns376
 
-narrower371:
+narrower377:
 	ADDQ $0x40, AX
 	ADDQ $0x20, CX
 	SUBQ $0x02, 8(SP)
-	JMP  group367
+	JMP  group373
 
-done368:
+done374:
 	VZEROUPPER
 	RET
 
-more366:
+more372:
 	CMPQ   AX, $0x07
-	JNE    more376
+	JNE    more382
 	MOVQ   w+8(FP), AX
 	MOVQ   grid+72(FP), CX
 	MOVQ   hd+64(FP), DX
@@ -7285,9 +7440,9 @@ more366:
 	SHLQ   $0x01, DX
 	VXORPS Y0, Y0, Y0
 
-group377:
+group383:
 	CMPQ    8(SP), $0x00
-	JLE     done378
+	JLE     done384
 	MOVQ    v+24(FP), BX
 	MOVQ    stride+56(FP), SI
 	MOVQ    (SP), DI
@@ -7307,16 +7462,16 @@ group377:
 	MOVQ    DI, (SP)
 	MOVQ    $0x00000002, SI
 	CMPQ    8(SP), $0x01
-	JNE     both379
+	JNE     both385
 	MOVQ    $0x00000001, SI
 
-both379:
+both385:
 	MOVQ DX, DI
 	MOVQ o+16(FP), R10
 
-columns380:
+columns386:
 	CMPQ    DI, $+16
-	JLT     narrower381
+	JLT     narrower387
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -7327,15 +7482,15 @@ columns380:
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done383
+	JLE     done389
 
-loop382:
+loop388:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done385
+	JLE   done391
 
-loop384:
+loop390:
 	VPMOVSXBW    (R13), Y8
 	VPBROADCASTD (R11), Y9
 	VPMADDWD     Y9, Y8, Y9
@@ -7386,14 +7541,14 @@ loop384:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop384
+	JNZ          loop390
 
-done385:
+done391:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop382
+	JNZ   loop388
 
-done383:
+done389:
 	VBROADCASTSS (CX), Y8
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y8, Y1
@@ -7426,19 +7581,19 @@ done383:
 	ADDQ         $+16, R8
 	ADDQ         $+16, R9
 	SUBQ         $+16, DI
-	JMP          columns380
+	JMP          columns386
 
-narrower381:
+narrower387:
 	ADDQ $0x40, AX
 	ADDQ $0x20, CX
 	SUBQ $0x02, 8(SP)
-	JMP  group377
+	JMP  group383
 
-done378:
+done384:
 	VZEROUPPER
 	RET
 
-more376:
+more382:
 	MOVQ   w+8(FP), AX
 	MOVQ   grid+72(FP), CX
 	MOVQ   hd+64(FP), DX
@@ -7449,9 +7604,9 @@ more376:
 	SHLQ   $0x01, DX
 	VXORPS Y0, Y0, Y0
 
-group386:
+group392:
 	CMPQ    8(SP), $0x00
-	JLE     done387
+	JLE     done393
 	MOVQ    v+24(FP), BX
 	MOVQ    stride+56(FP), SI
 	MOVQ    (SP), DI
@@ -7471,16 +7626,16 @@ group386:
 	MOVQ    DI, (SP)
 	MOVQ    $0x00000002, SI
 	CMPQ    8(SP), $0x01
-	JNE     both388
+	JNE     both394
 	MOVQ    $0x00000001, SI
 
-both388:
+both394:
 	MOVQ DX, DI
 	MOVQ o+16(FP), R10
 
-columns389:
+columns395:
 	CMPQ    DI, $+16
-	JLT     narrower390
+	JLT     narrower396
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
@@ -7492,15 +7647,15 @@ columns389:
 	MOVQ    AX, R11
 	MOVQ    SI, R12
 	TESTQ   R12, R12
-	JLE     done392
+	JLE     done398
 
-loop391:
+loop397:
 	MOVQ  R8, R13
 	MOVQ  $0x00000004, R14
 	TESTQ R14, R14
-	JLE   done394
+	JLE   done400
 
-loop393:
+loop399:
 	VPMOVSXBW    (R13), Y9
 	VPBROADCASTD (R11), Y10
 	VPMADDWD     Y10, Y9, Y10
@@ -7557,14 +7712,14 @@ loop393:
 	ADDQ         DX, R13
 	ADDQ         $0x08, R11
 	DECQ         R14
-	JNZ          loop393
+	JNZ          loop399
 
-done394:
+done400:
 	XCHGQ R8, R9
 	DECQ  R12
-	JNZ   loop391
+	JNZ   loop397
 
-done392:
+done398:
 	VBROADCASTSS (CX), Y9
 	VCVTDQ2PS    Y1, Y1
 	VFMADD213PS  (R10), Y9, Y1
@@ -7601,14 +7756,14 @@ done392:
 	ADDQ         $+16, R8
 	ADDQ         $+16, R9
 	SUBQ         $+16, DI
-	JMP          columns389
+	JMP          columns395
 
-narrower390:
+narrower396:
 	ADDQ $0x40, AX
 	ADDQ $0x20, CX
 	SUBQ $0x02, 8(SP)
-	JMP  group386
+	JMP  group392
 
-done387:
+done393:
 	VZEROUPPER
 	RET

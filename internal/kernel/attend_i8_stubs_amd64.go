@@ -17,10 +17,15 @@ func attendScoresI8AVX512(n int, q *float32, s *float32, k *byte, v *byte, block
 //go:noescape
 func attendValuesI8AVX512(n int, w *float32, o *float32, v *byte, ahead *byte, blocks *int32, count int, stride int, hd int, grid *float32)
 
-// attendSpreadI8AVX512 writes n*16 values to every other element from dst on.
+// attendStoreKeyI8AVX512 is attendQuantizeAVX512 for a key that begins at dst.
 //
 //go:noescape
-func attendSpreadI8AVX512(dst *byte, x *int16, n int)
+func attendStoreKeyI8AVX512(dst *byte, x *float32, n int, perPeak float32, perNorm float32) float32
+
+// attendStoreValueI8AVX512 is attendQuantizeAVX512 for a value whose first element is at dst.
+//
+//go:noescape
+func attendStoreValueI8AVX512(dst *byte, x *float32, n int, perPeak float32, perNorm float32) float32
 
 // attendScoresI8AVX2 fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.
 // It asks for the blocks' values, which are needed next.

@@ -19,4 +19,6 @@ func (Set) valueInts(dst []int16, x []float32, perPeak float32) (scale float32, 
 	return valueIntsGeneric(dst, x, perPeak)
 }
 
-func (Set) spread(kv *KV, block []byte, at int, ints []int16) { spreadGeneric(kv, block, at, ints) }
+func (Set) storeKeyInts(kv *KV, block []byte, slot int, k []float32) float32 { return -1 }
+
+func (Set) storeValueInts(kv *KV, block []byte, at int, v []float32) float32 { return -1 }

@@ -63,18 +63,13 @@ func (s Set) StoreK(kv *KV, block int32, slot int, k []float32) (finite bool) {
 		s.storeK(b, slot, k)
 		return s.Finite(k)
 	}
-	if kv.small() {
+	scale := s.storeKeyInts(kv, b, slot, k)
+	if finite = scale > 0; !finite {
 		var row [MaxHeadDim]float32
-		return s.storeKeyInts(kv, b, slot, row[:len(k)], k)
+		scale, finite = s.keyInts(kv, row[:len(k)], k, 1/kv.intMax())
+		scatterPairs(kv, b, slot, int16s(row[:])[:len(k)])
 	}
-	var row [MaxHeadDim / 2]float32
-	return s.storeKeyInts(kv, b, slot, row[:len(k)/2], k)
-}
-
-func (s Set) storeKeyInts(kv *KV, block []byte, slot int, row, k []float32) (finite bool) {
-	scale, finite := s.keyInts(kv, row, k, 1/kv.intMax())
-	kv.scales(block)[slot] = scale
-	scatterPairs(kv, block, slot, int16s(row)[:len(k)])
+	kv.scales(b)[slot] = scale
 	return finite
 }
 
@@ -87,10 +82,14 @@ func (s Set) StoreV(kv *KV, block int32, slot int, v []float32) (finite bool) {
 		s.storeV(b, slot, v)
 		return s.Finite(v)
 	}
-	var ints [MaxHeadDim]int16
-	scale, finite := s.valueInts(ints[:len(v)], v, 1/kv.intMax())
+	at := slot/2*2*len(v) + slot%2
+	scale := s.storeValueInts(kv, b, at, v)
+	if finite = scale > 0; !finite {
+		var ints [MaxHeadDim]int16
+		scale, finite = s.valueInts(ints[:len(v)], v, 1/kv.intMax())
+		spreadPairs(kv, b, at, ints[:len(v)])
+	}
 	kv.scales(b)[slot] = scale
-	s.spread(kv, b, slot/2*2*len(v)+slot%2, ints[:len(v)])
 	return finite
 }
 
@@ -118,6 +117,20 @@ func (kv *KV) place(block int32) int {
 	}
 	b, run := uint32(block), uint32(kv.Run)
 	return int(b/run)*kv.Pitch + int(b%run)
+}
+
+// locate sets places to where the first blocks are. Most follow the one before them in its
+// run, which takes no division.
+func (kv *KV) locate(places, blocks []int32) {
+	run, base := uint32(0), 0 // of the block before, and where that run begins
+	for i := range places {
+		b := uint32(blocks[i])
+		if n := uint32(kv.Run); n > 0 && (i == 0 || b-run >= n) {
+			run = b / n * n
+			base = int(b/n) * kv.Pitch
+		}
+		places[i] = int32(base + int(b-run))
+	}
 }
 
 // blocks is the number of blocks that are inside the memory and whose places fit

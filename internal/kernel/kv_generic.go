@@ -62,9 +62,9 @@ func scatterPairs(kv *KV, block []byte, slot int, ints []int16) {
 	}
 }
 
-// spreadGeneric writes ints to every other element from index at on: the others
+// spreadPairs writes ints to every other element from index at on: the others
 // belong to another token.
-func spreadGeneric(kv *KV, block []byte, at int, ints []int16) {
+func spreadPairs(kv *KV, block []byte, at int, ints []int16) {
 	if kv.small() {
 		dst := block[at:]
 		for d, x := range ints {

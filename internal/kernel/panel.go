@@ -145,17 +145,18 @@ var (
 	streamBytes = [...]int{offsetStream: offsetBytes, affineStream: affineBytes, halvesStream: halvesBytes}
 )
 
-// streams is the memory of one panel.
+// streams is the memory of one panel. It is passed by its address: what is copied right
+// after it was written makes a processor wait for its own stores.
 type streams struct {
 	data          []byte
 	blocks, width int // blocks of a column, and columns
 }
 
 // quants starts at column c of block b.
-func (p streams) quants(b, c int) []byte { return p.data[b*quantBytes*p.width+4*c:] }
+func (p *streams) quants(b, c int) []byte { return p.data[b*quantBytes*p.width+4*c:] }
 
 // fields starts at column c of block b in a field stream.
-func (p streams) fields(s stream, b, c int) []byte {
+func (p *streams) fields(s stream, b, c int) []byte {
 	return p.data[(streamStart[s]*p.blocks+streamBytes[s]*b)*p.width+4*c:]
 }
 
@@ -166,7 +167,7 @@ type column struct {
 }
 
 // column is column c of block b, with its fields in stream s.
-func (p streams) column(s stream, b, c int) column {
+func (p *streams) column(s stream, b, c int) column {
 	return column{quants: p.quants(b, c), fields: p.fields(s, b, c), width: p.width}
 }
 
@@ -198,19 +199,18 @@ func (s Set) QuantizeColumns(p *Panels, col, k0 int, x Columns) {
 	if x.LD < 0 || len(x.X) < (x.N-1)*x.LD+x.Len {
 		panic(fmt.Sprintf("kernel: Quantize: %d columns of %d values, %d apart, in %d", x.N, x.Len, x.LD, len(x.X)))
 	}
-	for {
+	for left := x.N; ; {
 		q := p.panel(col / PanelCols)
-		lane := col - q.first
-		part := x
-		part.N = min(x.N, q.width-lane)
-		s.quantize(p.streams(q), k0/BlockLen, lane, part)
+		lane, dst := col-q.first, p.streams(q)
+		x.N = min(left, q.width-lane)
+		s.quantize(&dst, k0/BlockLen, lane, &x)
 		if p.X != nil {
-			p.copyFloats(q, lane, k0, part)
+			p.copyFloats(q, lane, k0, x)
 		}
-		if x.N -= part.N; x.N == 0 {
+		if left -= x.N; left == 0 {
 			return
 		}
-		col, x.X = col+part.N, x.X[part.N*x.LD:]
+		col, x.X = col+x.N, x.X[x.N*x.LD:]
 	}
 }
 

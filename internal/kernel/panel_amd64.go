@@ -14,7 +14,7 @@ func quantizeAVX2(x *float32, quants, offset, affine, halves *byte, blocks, widt
 func quantizePanelVNNI(x *float32, quants, offset, affine, halves *byte, blocks, ldx int)
 
 // quantize writes x into a panel: from block b of its column c on.
-func (s Set) quantize(p streams, b, c int, x Columns) {
+func (s Set) quantize(p *streams, b, c int, x *Columns) {
 	if s.tier == cpu.Generic {
 		quantizeGeneric(p, b, c, x)
 		return

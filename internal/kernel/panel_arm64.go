@@ -8,7 +8,7 @@ import "github.com/penstock-llm/penstock/internal/cpu"
 func quantizeSDOT(x *float32, quants, offset, affine, halves *byte, blocks, width, cols, ldx int)
 
 // quantize writes x into a panel: from block b of its column c on.
-func (s Set) quantize(p streams, b, c int, x Columns) {
+func (s Set) quantize(p *streams, b, c int, x *Columns) {
 	if s.tier == cpu.Generic {
 		quantizeGeneric(p, b, c, x)
 		return

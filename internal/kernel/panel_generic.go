@@ -7,13 +7,13 @@ const tinyAmax = 1e-30
 
 // quantizeGeneric writes x into a panel: from block b0 of its column c on. Its
 // float32 operations are the definition of the other tiers.
-func quantizeGeneric(p streams, b0, c int, x Columns) {
+func quantizeGeneric(p *streams, b0, c int, x *Columns) {
 	for i := range x.N {
 		p.quantizeColumn(b0, c+i, x.X[i*x.LD:][:x.Len])
 	}
 }
 
-func (p streams) quantizeColumn(b0, c int, x []float32) {
+func (p *streams) quantizeColumn(b0, c int, x []float32) {
 	w := p.width
 	for i := 0; i < len(x)/BlockLen; i++ {
 		b := b0 + i

@@ -2,4 +2,4 @@
 
 package kernel
 
-func (Set) quantize(p streams, b, c int, x Columns) { quantizeGeneric(p, b, c, x) }
+func (Set) quantize(p *streams, b, c int, x *Columns) { quantizeGeneric(p, b, c, x) }

@@ -160,17 +160,17 @@ func (s Set) GeluErfRows(x []float32, rows, ld, n int) {
 	}
 }
 
-// Rope rotates the pairs of one head x: [n] by the angles whose cosines and
-// sines are given: [n/2]. neox pairs element i with i+n/2, otherwise 2i with
-// 2i+1. For partial rotation pass the part.
-func (s Set) Rope(x, cos, sin []float32, neox bool) {
-	if len(x) != 2*len(cos) || len(cos) != len(sin) {
-		panic(fmt.Sprintf("kernel: Rope of %d values by %d cosines and %d sines", len(x), len(cos), len(sin)))
+// Rope sets dst to one head x: [n], its pairs rotated by the angles whose cosines
+// and sines are given: [n/2]. dst may be x. neox pairs element i with i+n/2,
+// otherwise 2i with 2i+1. For partial rotation pass the part.
+func (s Set) Rope(dst, x, cos, sin []float32, neox bool) {
+	if len(dst) != len(x) || len(x) != 2*len(cos) || len(cos) != len(sin) {
+		panic(fmt.Sprintf("kernel: Rope of %d values to %d by %d cosines and %d sines", len(x), len(dst), len(cos), len(sin)))
 	}
 	if neox {
-		s.ropeHalves(x, cos, sin)
+		s.ropeHalves(dst, x, cos, sin)
 	} else {
-		s.ropePairs(x, cos, sin)
+		s.ropePairs(dst, x, cos, sin)
 	}
 }
 

@@ -121,27 +121,27 @@ func (s Set) geluErfMul(dst, gate, up []float32) {
 	geluErfMulGeneric(dst[done:], gate[done:], up[done:])
 }
 
-func (s Set) ropeHalves(x, cos, sin []float32) {
+func (s Set) ropeHalves(dst, x, cos, sin []float32) {
 	lo, hi := x[:len(cos)], x[len(cos):]
 	n, done := s.registers(len(cos))
 	switch s.tier {
 	case cpu.AVX512VNNI:
-		vecRopeHalvesAVX512(ptr(lo), ptr(hi), ptr(cos), ptr(sin), n)
+		vecRopeHalvesAVX512(ptr(dst), ptr(lo), ptr(hi), ptr(cos), ptr(sin), n)
 	case cpu.AVX2:
-		vecRopeHalvesAVX2(ptr(lo), ptr(hi), ptr(cos), ptr(sin), n)
+		vecRopeHalvesAVX2(ptr(dst), ptr(lo), ptr(hi), ptr(cos), ptr(sin), n)
 	}
-	ropeHalvesGeneric(lo[done:], hi[done:], cos[done:], sin[done:])
+	ropeHalvesGeneric(dst, x, cos, sin, done)
 }
 
-func (s Set) ropePairs(x, cos, sin []float32) {
+func (s Set) ropePairs(dst, x, cos, sin []float32) {
 	n, done := s.registers(len(x))
 	switch s.tier {
 	case cpu.AVX512VNNI:
-		vecRopePairsAVX512(ptr(x), ptr(cos), ptr(sin), n)
+		vecRopePairsAVX512(ptr(dst), ptr(x), ptr(cos), ptr(sin), n)
 	case cpu.AVX2:
-		vecRopePairsAVX2(ptr(x), ptr(cos), ptr(sin), n)
+		vecRopePairsAVX2(ptr(dst), ptr(x), ptr(cos), ptr(sin), n)
 	}
-	ropePairsGeneric(x[done:], cos[done/2:], sin[done/2:])
+	ropePairsGeneric(dst[done:], x[done:], cos[done/2:], sin[done/2:])
 }
 
 func (s Set) dot(a, b []float32) float32 {

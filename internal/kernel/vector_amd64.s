@@ -958,14 +958,17 @@ GLOBL wordc0e00000<>(SB), RODATA|NOPTR, $4
 DATA wordbfd9db23<>+0(SB)/4, $0xbfd9db23
 GLOBL wordbfd9db23<>(SB), RODATA|NOPTR, $4
 
-// func vecRopeHalvesAVX512(lo *float32, hi *float32, cos *float32, sin *float32, n int)
+// func vecRopeHalvesAVX512(dst *float32, lo *float32, hi *float32, cos *float32, sin *float32, n int)
 // Requires: AVX, AVX512F
-TEXT ·vecRopeHalvesAVX512(SB), NOSPLIT, $0-40
-	MOVQ  lo+0(FP), AX
-	MOVQ  hi+8(FP), CX
-	MOVQ  n+32(FP), DX
-	MOVQ  cos+16(FP), BX
-	MOVQ  sin+24(FP), SI
+TEXT ·vecRopeHalvesAVX512(SB), NOSPLIT, $0-48
+	MOVQ  lo+8(FP), AX
+	MOVQ  hi+16(FP), CX
+	MOVQ  n+40(FP), DX
+	MOVQ  cos+24(FP), BX
+	MOVQ  sin+32(FP), SI
+	MOVQ  dst+0(FP), DI
+	MOVQ  CX, R8
+	SUBQ  AX, R8
 	TESTQ DX, DX
 	JLE   done54
 
@@ -978,12 +981,13 @@ loop53:
 	VFMSUB231PS Z0, Z2, Z4
 	VMULPS      Z1, Z2, Z1
 	VFMADD231PS Z0, Z3, Z1
-	VMOVUPS     Z4, (AX)
-	VMOVUPS     Z1, (CX)
+	VMOVUPS     Z4, (DI)
+	VMOVUPS     Z1, (DI)(R8*1)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
+	ADDQ        $+64, DI
 	DECQ        DX
 	JNZ         loop53
 
@@ -991,30 +995,32 @@ done54:
 	VZEROUPPER
 	RET
 
-// func vecRopePairsAVX512(x *float32, cos *float32, sin *float32, n int)
+// func vecRopePairsAVX512(dst *float32, x *float32, cos *float32, sin *float32, n int)
 // Requires: AVX, AVX512F
-TEXT ·vecRopePairsAVX512(SB), NOSPLIT, $0-32
-	MOVQ  x+0(FP), AX
-	MOVQ  n+24(FP), CX
-	MOVQ  cos+8(FP), DX
-	MOVQ  sin+16(FP), BX
-	TESTQ CX, CX
+TEXT ·vecRopePairsAVX512(SB), NOSPLIT, $0-40
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  n+32(FP), DX
+	MOVQ  cos+16(FP), BX
+	MOVQ  sin+24(FP), SI
+	TESTQ DX, DX
 	JLE   done56
 
 loop55:
-	VMOVUPS        (AX), Z0
-	VPMOVZXDQ      (DX), Z1
-	VPMOVZXDQ      (BX), Z2
+	VMOVUPS        (CX), Z0
+	VPMOVZXDQ      (BX), Z1
+	VPMOVZXDQ      (SI), Z2
 	VMOVSLDUP      Z1, Z1
 	VMOVSLDUP      Z2, Z2
 	VPERMILPS      $0xb1, Z0, Z3
 	VMULPS         Z2, Z3, Z3
 	VFMADDSUB231PS Z1, Z0, Z3
 	VMOVUPS        Z3, (AX)
+	ADDQ           $+64, CX
 	ADDQ           $+64, AX
-	ADDQ           $+32, DX
 	ADDQ           $+32, BX
-	DECQ           CX
+	ADDQ           $+32, SI
+	DECQ           DX
 	JNZ            loop55
 
 done56:
@@ -2012,14 +2018,17 @@ done108:
 	VZEROUPPER
 	RET
 
-// func vecRopeHalvesAVX2(lo *float32, hi *float32, cos *float32, sin *float32, n int)
+// func vecRopeHalvesAVX2(dst *float32, lo *float32, hi *float32, cos *float32, sin *float32, n int)
 // Requires: AVX, FMA3
-TEXT ·vecRopeHalvesAVX2(SB), NOSPLIT, $0-40
-	MOVQ  lo+0(FP), AX
-	MOVQ  hi+8(FP), CX
-	MOVQ  n+32(FP), DX
-	MOVQ  cos+16(FP), BX
-	MOVQ  sin+24(FP), SI
+TEXT ·vecRopeHalvesAVX2(SB), NOSPLIT, $0-48
+	MOVQ  lo+8(FP), AX
+	MOVQ  hi+16(FP), CX
+	MOVQ  n+40(FP), DX
+	MOVQ  cos+24(FP), BX
+	MOVQ  sin+32(FP), SI
+	MOVQ  dst+0(FP), DI
+	MOVQ  CX, R8
+	SUBQ  AX, R8
 	TESTQ DX, DX
 	JLE   done110
 
@@ -2032,12 +2041,13 @@ loop109:
 	VFMSUB231PS Y0, Y2, Y4
 	VMULPS      Y1, Y2, Y1
 	VFMADD231PS Y0, Y3, Y1
-	VMOVUPS     Y4, (AX)
-	VMOVUPS     Y1, (CX)
+	VMOVUPS     Y4, (DI)
+	VMOVUPS     Y1, (DI)(R8*1)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
+	ADDQ        $+32, DI
 	DECQ        DX
 	JNZ         loop109
 
@@ -2045,30 +2055,32 @@ done110:
 	VZEROUPPER
 	RET
 
-// func vecRopePairsAVX2(x *float32, cos *float32, sin *float32, n int)
+// func vecRopePairsAVX2(dst *float32, x *float32, cos *float32, sin *float32, n int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·vecRopePairsAVX2(SB), NOSPLIT, $0-32
-	MOVQ  x+0(FP), AX
-	MOVQ  n+24(FP), CX
-	MOVQ  cos+8(FP), DX
-	MOVQ  sin+16(FP), BX
-	TESTQ CX, CX
+TEXT ·vecRopePairsAVX2(SB), NOSPLIT, $0-40
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  n+32(FP), DX
+	MOVQ  cos+16(FP), BX
+	MOVQ  sin+24(FP), SI
+	TESTQ DX, DX
 	JLE   done112
 
 loop111:
-	VMOVUPS        (AX), Y0
-	VPMOVZXDQ      (DX), Y1
-	VPMOVZXDQ      (BX), Y2
+	VMOVUPS        (CX), Y0
+	VPMOVZXDQ      (BX), Y1
+	VPMOVZXDQ      (SI), Y2
 	VMOVSLDUP      Y1, Y1
 	VMOVSLDUP      Y2, Y2
 	VPERMILPS      $0xb1, Y0, Y3
 	VMULPS         Y2, Y3, Y3
 	VFMADDSUB231PS Y1, Y0, Y3
 	VMOVUPS        Y3, (AX)
+	ADDQ           $+32, CX
 	ADDQ           $+32, AX
-	ADDQ           $+16, DX
 	ADDQ           $+16, BX
-	DECQ           CX
+	ADDQ           $+16, SI
+	DECQ           DX
 	JNZ            loop111
 
 done112:

@@ -137,17 +137,20 @@ func (s Set) geluErfMul(dst, gate, up []float32) {
 	geluErfMulGeneric(dst[done:], gate[done:], up[done:])
 }
 
-func (s Set) ropeHalves(x, cos, sin []float32) {
-	lo, hi := x[:len(cos)], x[len(cos):]
+// The assembly rotates in place.
+func (s Set) ropeHalves(dst, x, cos, sin []float32) {
+	copy(dst, x)
+	lo, hi := dst[:len(cos)], dst[len(cos):]
 	n, done := s.steps(len(cos))
 	vecRopeHalvesNEON(ptr(lo), ptr(hi), ptr(cos), ptr(sin), n)
-	ropeHalvesGeneric(lo[done:], hi[done:], cos[done:], sin[done:])
+	ropeHalvesGeneric(dst, dst, cos, sin, done)
 }
 
-func (s Set) ropePairs(x, cos, sin []float32) {
-	n, done := s.steps(len(x))
-	vecRopePairsNEON(ptr(x), ptr(cos), ptr(sin), n)
-	ropePairsGeneric(x[done:], cos[done/2:], sin[done/2:])
+func (s Set) ropePairs(dst, x, cos, sin []float32) {
+	copy(dst, x)
+	n, done := s.steps(len(dst))
+	vecRopePairsNEON(ptr(dst), ptr(cos), ptr(sin), n)
+	ropePairsGeneric(dst[done:], dst[done:], cos[done/2:], sin[done/2:])
 }
 
 func (s Set) dot(a, b []float32) float32 {

@@ -189,16 +189,18 @@ func geluErfMulGeneric(dst, gate, up []float32) {
 	}
 }
 
-func ropeHalvesGeneric(lo, hi, cos, sin []float32) {
-	for i, c := range cos {
-		a, b := lo[i], hi[i]
-		lo[i], hi[i] = a*c-b*sin[i], a*sin[i]+b*c
+// ropeHalvesGeneric rotates from the pair of that number on.
+func ropeHalvesGeneric(dst, x, cos, sin []float32, from int) {
+	half := len(cos)
+	for i := from; i < half; i++ {
+		a, b, c, s := x[i], x[half+i], cos[i], sin[i]
+		dst[i], dst[half+i] = a*c-b*s, a*s+b*c
 	}
 }
 
-func ropePairsGeneric(x, cos, sin []float32) {
+func ropePairsGeneric(dst, x, cos, sin []float32) {
 	for i, c := range cos {
 		a, b := x[2*i], x[2*i+1]
-		x[2*i], x[2*i+1] = a*c-b*sin[i], a*sin[i]+b*c
+		dst[2*i], dst[2*i+1] = a*c-b*sin[i], a*sin[i]+b*c
 	}
 }

@@ -7,8 +7,8 @@ func (Set) add(dst, x []float32)                           { addGeneric(dst, x) 
 func (Set) scaleTo(dst, x []float32, c float32)            { scaleToGeneric(dst, x, c) }
 func (Set) siluMul(dst, gate, up []float32)                { siluMulGeneric(dst, gate, up) }
 func (Set) geluMul(dst, gate, up []float32)                { geluMulGeneric(dst, gate, up) }
-func (Set) ropeHalves(x, cos, sin []float32)               { ropeHalvesGeneric(x[:len(cos)], x[len(cos):], cos, sin) }
-func (Set) ropePairs(x, cos, sin []float32)                { ropePairsGeneric(x, cos, sin) }
+func (Set) ropeHalves(dst, x, cos, sin []float32)          { ropeHalvesGeneric(dst, x, cos, sin, 0) }
+func (Set) ropePairs(dst, x, cos, sin []float32)           { ropePairsGeneric(dst, x, cos, sin) }
 func (Set) dot(a, b []float32) float32                     { return dotGeneric(a, b) }
 func (Set) expSum(x []float32, max, scale float32) float32 { return expSumGeneric(x, max, scale) }
 func (Set) prefetch([]float32)                             {}

@@ -69,15 +69,15 @@ func vecGeluErfMulAVX512(dst *float32, gate *float32, up *float32, n int)
 //go:noescape
 func vecSwigluOAIAVX512(dst *float32, gate *float32, up *float32, n int)
 
-// vecRopeHalves: (lo, hi) = (lo*cos-hi*sin, lo*sin+hi*cos).
+// vecRopeHalves: dst = (lo*cos-hi*sin, lo*sin+hi*cos); its halves are as far apart as lo and hi.
 //
 //go:noescape
-func vecRopeHalvesAVX512(lo *float32, hi *float32, cos *float32, sin *float32, n int)
+func vecRopeHalvesAVX512(dst *float32, lo *float32, hi *float32, cos *float32, sin *float32, n int)
 
-// vecRopePairs rotates the pairs (x[2i], x[2i+1]); n registers of x.
+// vecRopePairs: dst is the pairs (x[2i], x[2i+1]), rotated; n registers of x.
 //
 //go:noescape
-func vecRopePairsAVX512(x *float32, cos *float32, sin *float32, n int)
+func vecRopePairsAVX512(dst *float32, x *float32, cos *float32, sin *float32, n int)
 
 // vecAdd: dst += x.
 //
@@ -144,15 +144,15 @@ func vecGeluErfMulAVX2(dst *float32, gate *float32, up *float32, n int)
 //go:noescape
 func vecSwigluOAIAVX2(dst *float32, gate *float32, up *float32, n int)
 
-// vecRopeHalves: (lo, hi) = (lo*cos-hi*sin, lo*sin+hi*cos).
+// vecRopeHalves: dst = (lo*cos-hi*sin, lo*sin+hi*cos); its halves are as far apart as lo and hi.
 //
 //go:noescape
-func vecRopeHalvesAVX2(lo *float32, hi *float32, cos *float32, sin *float32, n int)
+func vecRopeHalvesAVX2(dst *float32, lo *float32, hi *float32, cos *float32, sin *float32, n int)
 
-// vecRopePairs rotates the pairs (x[2i], x[2i+1]); n registers of x.
+// vecRopePairs: dst is the pairs (x[2i], x[2i+1]), rotated; n registers of x.
 //
 //go:noescape
-func vecRopePairsAVX2(x *float32, cos *float32, sin *float32, n int)
+func vecRopePairsAVX2(dst *float32, x *float32, cos *float32, sin *float32, n int)
 
 // vecPrefetch asks for cache lines.
 //

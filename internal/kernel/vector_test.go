@@ -272,8 +272,12 @@ func TestRope(t *testing.T) {
 				cos[i], sin[i] = float32(math.Cos(a)), float32(math.Sin(a))
 			}
 			for _, neox := range []bool{true, false} {
-				got := placed(t, x, false)
-				s.Rope(got, cos, sin, neox)
+				got, apart := placed(t, x, false), guarded[float32](t, 2*half, false)
+				s.Rope(apart, got, cos, sin, neox)
+				s.Rope(got, got, cos, sin, neox)
+				if !slices.Equal(apart, got) {
+					t.Fatalf("half %d neox %v: in place it is not what it is elsewhere", half, neox)
+				}
 				for i := range half {
 					a, b := 2*i, 2*i+1
 					if neox {
@@ -294,7 +298,7 @@ func TestVectorLengthsPanic(t *testing.T) {
 	s, x, y := New(Tiers()[0]), make([]float32, 16), make([]float32, 17)
 	for i, call := range []func(){
 		func() { s.Add(x, y) }, func() { s.SiluMulRows(x, 1, 18, 9) }, func() { s.GeluMulRows(x, 2, 9, 8) },
-		func() { s.RMSNorm(x, x, y, 0) }, func() { s.Rope(x, x, x, true) }, func() { s.Rope(y, x[:8], x[:8], true) },
+		func() { s.RMSNorm(x, x, y, 0) }, func() { s.Rope(x, x, x, x, true) }, func() { s.Rope(y, y, x[:8], x[:8], true) }, func() { s.Rope(x[:8], x, x[:8], x[:8], true) },
 	} {
 		func() {
 			defer func() {
@@ -323,8 +327,8 @@ func BenchmarkVector(b *testing.B) {
 			{"Add/1024", 12 << 10, func() { s.Add(z[:1024], x[:1024]) }},
 			{"SiluMul/3072", 12 * n, func() { s.siluMul(z, x, y) }},
 			{"GeluMul/3072", 12 * n, func() { s.geluMul(z, x, y) }},
-			{"Rope/neox128", 1024, func() { s.Rope(z[:128], x[:64], y[:64], true) }},
-			{"Rope/pairs128", 1024, func() { s.Rope(z[:128], x[:64], y[:64], false) }},
+			{"Rope/neox128", 1024, func() { s.Rope(z[:128], z[:128], x[:64], y[:64], true) }},
+			{"Rope/pairs128", 1024, func() { s.Rope(z[:128], z[:128], x[:64], y[:64], false) }},
 			{"Dot/1024", 8 << 10, func() { s.dot(x[:1024], y[:1024]) }},
 			{"ExpSum/151936", 8 * len(big), func() { s.ExpSum(big, 0, 0) }},
 		} {

@@ -41,10 +41,11 @@ func (f *Fast) rotation(r *Rope) *ropeRows {
 	panic("nn: a rotation that the backend was not made with")
 }
 
-// rotate turns one head of a row, or the part of it that rotates.
-func (f *Fast) rotate(x []float32, rr *ropeRows, row int) {
+// rotate sets dst to one head of a row, of which all or the first part rotates.
+func (f *Fast) rotate(dst, x []float32, rr *ropeRows, row int) {
 	n := rr.r.Pairs
-	f.set.Rope(x[:2*n], rr.cos[row*n:][:n], rr.sin[row*n:][:n], rr.r.Style == Halves)
+	f.set.Rope(dst[:2*n], x[:2*n], rr.cos[row*n:][:n], rr.sin[row*n:][:n], rr.r.Style == Halves)
+	copy(dst[2*n:], x[2*n:])
 }
 
 // heading is what the tasks of one layer's attention share.
@@ -71,15 +72,18 @@ func (f *Fast) heading(a *Attention) heading {
 
 // prepare sets dst to the query or key at the beginning of x, normalised and rotated.
 func (h *heading) prepare(dst, x []float32, n *Norm, row int) {
+	x = x[:len(dst)]
 	if n != nil {
-		if !h.f.apply(n, dst, x[:len(dst)], 0) {
+		if !h.f.apply(n, dst, x, 0) {
 			h.f.faults.add(row)
 		}
-	} else {
-		copy(dst, x)
+		x = dst
 	}
-	if h.rope != nil {
-		h.f.rotate(dst, h.rope, row)
+	switch {
+	case h.rope != nil:
+		h.f.rotate(dst, x, h.rope, row)
+	case n == nil:
+		copy(dst, x)
 	}
 }
 
@@ -135,22 +139,23 @@ func (f *Fast) end(row int) int32 {
 	return f.batch.Positions[last] + 1
 }
 
-// slots are the slots of a tile that hold one head's outputs of n consecutive
-// rows: first, first+step, first+2*step, ….
-type slots struct{ first, step, n int }
+// slots are the slots of a tile that hold the outputs of some consecutive heads of n
+// consecutive rows: those of the first row from first on, of the next one from
+// first+step on, and so on.
+type slots struct{ first, heads, step, n int }
 
-// answer passes one head's outputs on to the projection that follows. They are in
-// the given slots of a worker's tile, and become the head's part of h for the rows
-// from number at on.
+// answer passes outputs on to the projection that follows. They are in the given
+// slots of a worker's tile, and become the part of h of the heads from head on, for
+// the rows from number at on.
 func (h *heading) answer(own *private, from slots, at, head int) {
 	f, hd := h.f, h.a.HeadDim
 	if f.heads != nil {
 		for r := range from.n {
-			copy(f.heads[(at+r)*f.lim.Heads+head*hd:], own.tile.Out[from.first+r*from.step])
+			copy(f.heads[(at+r)*f.lim.Heads+head*hd:], own.out[(from.first+r*from.step)*hd:][:from.heads*hd])
 		}
 		return
 	}
-	f.set.QuantizeColumns(f.mixed, at, head*hd, kernel.Columns{X: own.out[from.first*hd:], N: from.n, LD: from.step * hd, Len: hd})
+	f.set.QuantizeColumns(f.mixed, at, head*hd, kernel.Columns{X: own.out[from.first*hd:], N: from.n, LD: from.step * hd, Len: from.heads * hd})
 }
 
 func (h *heading) run(own *private, n int, blocks []int32) {
@@ -264,7 +269,7 @@ func (j *attendJob) tile(own *private, t *tile, kvHead int) {
 	j.run(own, int(t.n), f.batch.Table(j.a.Group, int(t.seq)))
 	for i := range min(int(t.n), group) { // the first slot of each head
 		q, rows := int(t.first)+i, (int(t.n)-i+group-1)/group
-		j.answer(own, slots{i, group, rows}, int(t.base)+q/group, kvHead*group+q%group)
+		j.answer(own, slots{i, 1, group, rows}, int(t.base)+q/group, kvHead*group+q%group)
 	}
 }
 
@@ -274,7 +279,8 @@ func (j *attendJob) tile(own *private, t *tile, kvHead int) {
 //
 // A unit is one kv head of one sequence. Units are numbered by kv head first and
 // each worker takes a run of them, so that two workers seldom write to the same
-// cache lines of the output's panel. Where units have several parts, whole units are
+// cache lines of the output's panel. A unit that is one task sets no flag, because that
+// waits for all stores before it. Where units have several parts, whole units are
 // handed out first, and the first parts of all others before any other part. So whoever
 // waits for a first part waits for one that another worker is already at.
 type decodeJob struct {
@@ -324,19 +330,22 @@ func (j *decodeJob) unit(own *private, unit, part int) {
 	j.view(&own.kv, kvHead)
 	if part == 0 {
 		j.keep(own, row, row, kvHead)
-		j.ready[unit].v.Store(j.round)
 	}
 	lo, hi := f.tiling.heads(unit, part)
+	shared := hi-lo < f.tiling.group
+	if shared && part == 0 {
+		j.ready[unit].v.Store(j.round)
+	}
 	first := kvHead*f.tiling.group + lo
 	for i := range hi - lo {
 		j.ask(own, i, row, first+i)
 	}
 	own.tile.Next = j.after(unit)
-	j.await(unit)
-	j.run(own, hi-lo, f.batch.Table(j.a.Group, row))
-	for i := range hi - lo {
-		j.answer(own, slots{i, 1, 1}, row, first+i)
+	if shared && part > 0 {
+		j.await(unit)
 	}
+	j.run(own, hi-lo, f.batch.Table(j.a.Group, row))
+	j.answer(own, slots{0, hi - lo, hi - lo, 1}, row, first)
 }
 
 // after is what the worker that has this unit will probably need next.

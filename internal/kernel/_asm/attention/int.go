@@ -313,10 +313,77 @@ const (
 // max(peak*perPeak, norm*perNorm). It leaves vectors with NaN or absurd
 // elements to the caller.
 func quantize(a lanes.Arch) {
-	begin("attendQuantize"+a.Name, "func(dst *int16, x *float32, n int, perPeak, perNorm float32) float32",
-		fmt.Sprintf("attendQuantize%s rounds n*%d elements to multiples of the scale that it returns. A negative", a.Name, a.Lanes),
+	name := "attendQuantize" + a.Name
+	begin(name, "func(dst *int16, x *float32, n int, perPeak, perNorm float32) float32",
+		fmt.Sprintf("%s rounds n*%d elements to multiples of the scale that it returns. A negative", name, a.Lanes),
 		"scale says that an element is NaN or above 1e15, and nothing was written.")
-	dst, x, n := lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")
+	dst := lanes.Pointer("dst")
+	rounded(a, name, func(v reg.VecVirtual) {
+		if a.Wide() {
+			VPMOVDW(v, Mem{Base: dst})
+		} else {
+			hi := XMM()
+			VEXTRACTI128(U8(1), v, hi)
+			VPACKSSDW(hi, v.AsX(), hi)
+			VMOVDQU(hi, Mem{Base: dst})
+		}
+		ADDQ(I32(a.Bytes()/2), dst)
+	})
+}
+
+// storeKeyInt and storeValueInt emit quantize for an element's type and for the places of
+// one token in a block. A key's pairs lie 16 pairs apart.
+func storeKeyInt(a lanes.Arch, e element) {
+	name := "attendStoreKey" + e.name + a.Name
+	begin(name, "func(dst *byte, x *float32, n int, perPeak, perNorm float32) float32",
+		fmt.Sprintf("%s is attendQuantize%s for a key that begins at dst.", name, a.Name))
+	dst := lanes.Pointer("dst")
+	rounded(a, name, func(v reg.VecVirtual) {
+		x, pair := YMM(), tokens*2*e.bytes
+		parts := []reg.VecVirtual{x.AsX().(reg.VecVirtual), XMM()}
+		if e.bytes == 1 {
+			VPMOVDB(v, parts[0])
+		} else {
+			VPMOVDW(v, x)
+			VEXTRACTI128(U8(1), x, parts[1])
+		}
+		for i := range a.Lanes / 2 {
+			at := Mem{Base: dst, Disp: pair * i}
+			if e.bytes == 1 {
+				VPEXTRW(U8(i), parts[0], at)
+			} else {
+				VPEXTRD(U8(i%4), parts[i/4], at)
+			}
+		}
+		ADDQ(I32(pair*a.Lanes/2), dst)
+	})
+}
+
+// A value's elements are every other one of a row of pairs; the others belong to another
+// token and are not touched.
+func storeValueInt(a lanes.Arch, e element) {
+	name := "attendStoreValue" + e.name + a.Name
+	begin(name, "func(dst *byte, x *float32, n int, perPeak, perNorm float32) float32",
+		fmt.Sprintf("%s is attendQuantize%s for a value whose first element is at dst.", name, a.Name))
+	dst, bits, even := lanes.Pointer("dst"), GP64(), K()
+	MOVQ(U32(0x55555555), bits)
+	KMOVD(bits.As32(), even)
+	rounded(a, name, func(v reg.VecVirtual) {
+		if e.bytes == 1 { // the lower halves of the int16
+			x := YMM()
+			VPMOVDW(v, x)
+			VMOVDQU8(x, even, Mem{Base: dst})
+		} else {
+			VMOVDQU16(v, even, Mem{Base: dst})
+		}
+		ADDQ(I32(a.Bytes()*e.bytes/2), dst)
+	})
+}
+
+// rounded emits the body of quantize: store gets the integers, a register of int32 at a
+// time.
+func rounded(a lanes.Arch, name string, store func(v reg.VecVirtual)) {
+	x, n := lanes.Pointer("x"), lanes.Pointer("n")
 	peak, norm, magnitude := a.Reg(), a.Reg(), a.Reg()
 	a.Zero(peak)
 	a.Zero(norm)
@@ -333,9 +400,9 @@ func quantize(a lanes.Arch) {
 	top, square, limit := a.Reduce(peak, VMAXPS), a.Reduce(norm, VADDPS), XMM()
 	VMOVSS(lanes.Word(math.Float32bits(intLimit)), limit)
 	VUCOMISS(top, limit)
-	JB(LabelRef("odd" + a.Name)) // the limit is below
+	JB(LabelRef("odd")) // the limit is below
 	VUCOMISS(square, square)
-	JP(LabelRef("odd" + a.Name))
+	JP(LabelRef("odd"))
 	VMULSS(lanes.Argument("perPeak"), top, top)
 	VSQRTSS(square, square, square)
 	VMULSS(lanes.Argument("perNorm"), square, square)
@@ -351,46 +418,13 @@ func quantize(a lanes.Arch) {
 		v := a.Reg()
 		VMULPS(Mem{Base: x}, inverse, v)
 		VCVTPS2DQ(v, v)
-		if a.Wide() {
-			VPMOVDW(v, Mem{Base: dst})
-		} else {
-			hi := XMM()
-			VEXTRACTI128(U8(1), v, hi)
-			VPACKSSDW(hi, v.AsX(), hi)
-			VMOVDQU(hi, Mem{Base: dst})
-		}
+		store(v)
 		ADDQ(I32(a.Bytes()), x)
-		ADDQ(I32(a.Bytes()/2), dst)
 	})
 	lanes.Finish()
-	Label("odd" + a.Name)
+	Label("odd")
 	minus := XMM()
 	VMOVSS(lanes.Word(math.Float32bits(-1)), minus)
 	lanes.SetResult(minus)
-	lanes.Finish()
-}
-
-// spread emits the store of a vector of int16 to every other element of a row
-// of pairs: the other elements belong to another token and are not touched.
-func spread(a lanes.Arch, e element) {
-	begin("attendSpread"+e.name+a.Name, "func(dst *byte, x *int16, n int)",
-		fmt.Sprintf("attendSpread%s%s writes n*16 values to every other element from dst on.", e.name, a.Name))
-	dst, x, n := lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")
-	bits, even := GP64(), K()
-	MOVQ(U32(0x55555555), bits)
-	KMOVD(bits.As32(), even)
-	lanes.Loop(n, func() {
-		if e.bytes == 1 { // the lower halves of the int16
-			v := YMM()
-			VMOVDQU(Mem{Base: x}, v)
-			VMOVDQU8(v, even, Mem{Base: dst})
-		} else {
-			v := ZMM()
-			VPMOVSXWD(Mem{Base: x}, v)
-			VMOVDQU16(v, even, Mem{Base: dst})
-		}
-		ADDQ(Imm(32), x)
-		ADDQ(Imm(uint64(32*e.bytes)), dst)
-	})
 	lanes.Finish()
 }

@@ -62,7 +62,8 @@ func integers(a lanes.Arch, e element) {
 	scoresInt(a, e)
 	valuesInt(a, e)
 	if a.Wide() {
-		spread(a, e)
+		storeKeyInt(a, e)
+		storeValueInt(a, e)
 	}
 }
 

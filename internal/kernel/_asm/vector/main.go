@@ -258,9 +258,12 @@ func gated(one Op, v, t reg.VecVirtual, up Mem) {
 }
 
 func ropeHalves(a lanes.Arch) {
-	begin(a, "vecRopeHalves", "func(lo, hi, cos, sin *float32, n int)", "vecRopeHalves: (lo, hi) = (lo*cos-hi*sin, lo*sin+hi*cos).")
+	begin(a, "vecRopeHalves", "func(dst, lo, hi, cos, sin *float32, n int)", "vecRopeHalves: dst = (lo*cos-hi*sin, lo*sin+hi*cos); its halves are as far apart as lo and hi.")
 	lo, hi, n := lanes.Pointer("lo"), lanes.Pointer("hi"), lanes.Pointer("n")
-	cos, sin := lanes.Pointer("cos"), lanes.Pointer("sin")
+	cos, sin, to := lanes.Pointer("cos"), lanes.Pointer("sin"), lanes.Pointer("dst")
+	half := GP64()
+	MOVQ(hi, half)
+	SUBQ(lo, half)
 	lanes.Loop(n, func() {
 		x, y, c, s, p, q := a.Reg(), a.Reg(), a.Reg(), a.Reg(), a.Reg(), a.Reg()
 		VMOVUPS(at(a, lo, 0), x)
@@ -271,17 +274,17 @@ func ropeHalves(a lanes.Arch) {
 		VFMSUB231PS(x, c, p) // x*c - y*s
 		VMULPS(y, c, q)
 		VFMADD231PS(x, s, q)
-		VMOVUPS(p, at(a, lo, 0))
-		VMOVUPS(q, at(a, hi, 0))
-		advance(a, lo, hi, cos, sin)(1)
+		VMOVUPS(p, at(a, to, 0))
+		VMOVUPS(q, Mem{Base: to, Index: half, Scale: 1})
+		advance(a, lo, hi, cos, sin, to)(1)
 	})
 	lanes.Finish()
 }
 
 // ropePairs spreads each cosine over the two lanes of its pair.
 func ropePairs(a lanes.Arch) {
-	begin(a, "vecRopePairs", "func(x, cos, sin *float32, n int)", "vecRopePairs rotates the pairs (x[2i], x[2i+1]); n registers of x.")
-	x, n := lanes.Pointer("x"), lanes.Pointer("n")
+	begin(a, "vecRopePairs", "func(dst, x, cos, sin *float32, n int)", "vecRopePairs: dst is the pairs (x[2i], x[2i+1]), rotated; n registers of x.")
+	to, x, n := lanes.Pointer("dst"), lanes.Pointer("x"), lanes.Pointer("n")
 	cos, sin := lanes.Pointer("cos"), lanes.Pointer("sin")
 	lanes.Loop(n, func() {
 		v, c, s, t := a.Reg(), a.Reg(), a.Reg(), a.Reg()
@@ -293,8 +296,9 @@ func ropePairs(a lanes.Arch) {
 		VPERMILPS(U8(0xb1), v, t)
 		VMULPS(s, t, t)
 		VFMADDSUB231PS(c, v, t) // even: v*c - t, odd: v*c + t
-		VMOVUPS(t, at(a, x, 0))
+		VMOVUPS(t, at(a, to, 0))
 		ADDQ(I32(a.Bytes()), x)
+		ADDQ(I32(a.Bytes()), to)
 		ADDQ(I32(a.Bytes()/2), cos)
 		ADDQ(I32(a.Bytes()/2), sin)
 	})
