@@ -19,7 +19,7 @@ func (s *Server) Admin() *http.Server {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.Handle("GET /metrics", s.metrics.handler)
+	mux.Handle("GET /metrics", s.metrics)
 	guarded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.adminCheck(r); err != nil {
 			llamaserver.WriteError(w, err)

@@ -32,7 +32,7 @@ func (s *Server) operations() []serving.Route {
 		{Method: "GET", Path: "/livez", Shape: llamaserver.WriteError, Handle: s.livez, Public: true, About: "200 while the process works",
 			Contract: serving.Contract{Gives: map[string]string{}, Also: unready}},
 		{Method: "GET", Path: "/metrics", Shape: llamaserver.WriteError, Handle: s.serveMetrics, Metrics: true, About: "Prometheus metrics",
-			Contract: serving.Contract{Media: []string{"text/plain", "application/openmetrics-text"}}},
+			Contract: serving.Contract{Media: []string{"text/plain"}}},
 		{Method: "GET", Path: "/openapi.json", Shape: llamaserver.WriteError, Handle: s.openapi, Public: true, About: "this server's routes as an OpenAPI document",
 			Contract: serving.Contract{Gives: map[string]any{}}},
 	}

@@ -4,14 +4,12 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"sync"
 
 	"github.com/penstock-llm/penstock/internal/engine"
 	"github.com/penstock-llm/penstock/internal/metrics"
 	"github.com/penstock-llm/penstock/internal/prefixstore"
+	"github.com/penstock-llm/penstock/internal/server/promtext"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
@@ -22,30 +20,34 @@ import (
 // get which name none. metrics_models.go has those of each model.
 type collector struct {
 	server  *Server
-	handler http.Handler
+	process *processMetrics
+	pages   sync.Pool // of *promtext.Page
 }
 
 func newCollector(s *Server) *collector {
-	c := &collector{server: s}
-	r := prometheus.NewRegistry()
-	r.MustRegister(c, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	c.handler = promhttp.HandlerFor(r, promhttp.HandlerOpts{DisableCompression: true})
-	return c
+	return &collector{server: s, process: newProcessMetrics(), pages: sync.Pool{New: func() any { return &promtext.Page{} }}}
 }
 
 func (s *Server) serveMetrics(call *serving.Call) *serving.Error {
-	s.metrics.handler.ServeHTTP(call.W, call.R)
+	s.metrics.ServeHTTP(call.W, call.R)
 	return nil
 }
 
-// Describe sends nothing, which tells the registry that the set of metrics is not
-// known before: it depends on the model.
-func (c *collector) Describe(chan<- *prometheus.Desc) {}
+// ServeHTTP answers with all metrics.
+func (c *collector) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	page := c.pages.Get().(*promtext.Page)
+	defer c.pages.Put(page)
+	page.Reset()
+	c.collect(page)
+	w.Header().Set("Content-Type", promtext.ContentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(page.Bytes())))
+	_, _ = w.Write(page.Bytes()) // whoever asked may have left
+}
 
-// emitter sends each metric under its own name, and under vLLM's if the server is
+// emitter writes each metric under its own name, and under vLLM's if the server is
 // configured to.
 type emitter struct {
-	ch    chan<- prometheus.Metric
+	page  *promtext.Page
 	model string
 	vllm  bool
 }
@@ -53,23 +55,23 @@ type emitter struct {
 // names are a metric's own name and vLLM's, if it has one.
 type names struct{ own, vllm, help string }
 
-func (e *emitter) each(n names, labels []string, send func(d *prometheus.Desc, values ...string) prometheus.Metric, values ...string) {
-	e.ch <- send(prometheus.NewDesc("penstock_"+n.own, n.help, labels, nil), values...)
+// each writes the series of a metric, under each of its names.
+func (e *emitter) each(n names, kind promtext.Kind, series func(f *promtext.Family)) {
+	own := e.page.Family("penstock_", n.own, kind, n.help)
+	series(&own)
 	if n.vllm != "" && e.vllm {
-		d := prometheus.NewDesc("vllm:"+n.vllm, n.help, append([]string{"model_name", "engine"}, labels...), nil)
-		e.ch <- send(d, append([]string{e.model, "0"}, values...)...)
+		alias := e.page.Family("vllm:", n.vllm, kind, n.help, "model_name", e.model, "engine", "0")
+		series(&alias)
 	}
 }
 
-func (e *emitter) value(kind prometheus.ValueType, n names, v float64) {
-	e.each(n, nil, func(d *prometheus.Desc, l ...string) prometheus.Metric {
-		return prometheus.MustNewConstMetric(d, kind, v, l...)
-	})
+func (e *emitter) value(kind promtext.Kind, n names, v float64) {
+	e.each(n, kind, func(f *promtext.Family) { f.Value(v) })
 }
 
-func (e *emitter) gauge(n names, v float64)   { e.value(prometheus.GaugeValue, n, v) }
-func (e *emitter) total(n names, v uint64)    { e.value(prometheus.CounterValue, n, float64(v)) }
-func (e *emitter) seconds(n names, v float64) { e.value(prometheus.CounterValue, n, v) }
+func (e *emitter) gauge(n names, v float64)   { e.value(promtext.Gauge, n, v) }
+func (e *emitter) total(n names, v uint64)    { e.value(promtext.Counter, n, float64(v)) }
+func (e *emitter) seconds(n names, v float64) { e.value(promtext.Counter, n, v) }
 
 // kept sends what the folder of prefixes has and has done.
 func (e *emitter) kept(n prefixstore.Counts) {
@@ -82,21 +84,14 @@ func (e *emitter) kept(n prefixstore.Counts) {
 	e.total(names{"kv_store_failed_total", "", "blocks that could not be written to the folder of prefixes"}, uint64(n.Failed))
 }
 
-func (e *emitter) histogram(n names, s metrics.Snapshot) {
-	buckets := make(map[float64]uint64, len(s.Bounds))
-	sum := uint64(0)
-	for i, b := range s.Bounds {
-		sum += s.Counts[i]
-		buckets[b] = sum
-	}
-	e.each(n, nil, func(d *prometheus.Desc, l ...string) prometheus.Metric {
-		return prometheus.MustNewConstHistogram(d, s.Count, s.Sum, buckets, l...)
-	})
+func (e *emitter) histogram(n names, h *metrics.Histogram) {
+	s := h.Snapshot()
+	e.each(n, promtext.Histogram, func(f *promtext.Family) { f.Histogram(s) })
 }
 
-// Collect sends everything.
-func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	e := &emitter{ch: ch, vllm: c.server.cfg.MetricsVLLM}
+// collect writes everything.
+func (c *collector) collect(page *promtext.Page) {
+	e := &emitter{page: page, vllm: c.server.cfg.MetricsVLLM}
 	ready := 0.0
 	if err := c.server.app.Models.Ready(); err == nil {
 		ready = 1
@@ -104,8 +99,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	e.gauge(names{"ready", "", "1 when the server takes requests"}, ready)
 	e.gauge(names{"goroutines", "", "goroutines of the process"}, float64(runtime.NumGoroutine()))
 	e.gauge(names{"http_requests_in_flight", "", "requests that are being answered"}, float64(c.server.answers.running.Load()))
-	c.server.answers.collect(ch)
-	c.server.collectUsage(ch)
+	c.server.answers.collect(page)
+	c.server.collectUsage(e)
+	page.Append(c.process.text())
 	if p := c.server.events.Load(); p != nil {
 		e.total(names{"kv_events_dropped_total", "", "batches of cache events that a subscriber was too slow for"}, p.Dropped())
 	}
@@ -122,12 +118,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	st.Refused += u.All.Refused
 	e.totals(&st)
 	e.histograms(u.Histograms)
-	e.histogram(names{"request_choices", "request_params_n", "answers of a request"}, c.server.shapes.choices.Snapshot())
-	e.histogram(names{"request_longest_tokens", "request_max_num_generation_tokens", "tokens of a request's longest answer"}, c.server.shapes.longest.Snapshot())
+	e.histogram(names{"request_choices", "request_params_n", "answers of a request"}, c.server.shapes.choices)
+	e.histogram(names{"request_longest_tokens", "request_max_num_generation_tokens", "tokens of a request's longest answer"}, c.server.shapes.longest)
 	if c.server.cfg.MetricsLlamaCPP {
 		e.llamaCPP(&st)
 	}
-	c.models(ch, u)
+	c.models(page, u)
 	m := c.server.app.Models.Loaded()
 	if m == nil {
 		return
@@ -135,14 +131,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	cfg := m.Engine.Config()
 	e.gauge(names{"kv_cache_bytes", "", "memory of the KV cache"}, float64(m.CacheBytes))
 	e.gauge(names{"kv_cache_saved_bytes", "", "memory that the KV cache would take beside that if layers with a sliding window kept everything"}, float64(m.CacheSaved))
-	info := func(d *prometheus.Desc, l ...string) prometheus.Metric {
-		return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, 1, l...)
-	}
-	e.each(names{"cache_config_info", "cache_config_info", "size of the KV cache"},
-		[]string{"block_size", "num_gpu_blocks"}, info, strconv.Itoa(cfg.BlockTokens), strconv.Itoa(cfg.Blocks))
-	e.each(names{"model_info", "", "the model that is served"},
-		[]string{"model", "architecture", "quantization", "cpu", "version"}, info,
-		m.ID, m.Config.Arch, m.Config.Quantization, m.CPU, c.server.cfg.Version)
+	e.each(names{"cache_config_info", "cache_config_info", "size of the KV cache"}, promtext.Gauge, func(f *promtext.Family) {
+		f.Value(1, "block_size", strconv.Itoa(cfg.BlockTokens), "num_gpu_blocks", strconv.Itoa(cfg.Blocks))
+	})
+	e.each(names{"model_info", "", "the model that is served"}, promtext.Gauge, func(f *promtext.Family) {
+		f.Value(1, "model", m.ID, "architecture", m.Config.Arch, "quantization", m.Config.Quantization, "cpu", m.CPU, "version", c.server.cfg.Version)
+	})
 }
 
 // load are the gauges that balancers decide by.
@@ -173,13 +167,11 @@ func (e *emitter) totals(s *engine.Stats) {
 	e.seconds(names{"step_seconds_total", "", "time in steps"}, s.StepTime.Seconds())
 	e.seconds(names{"forward_seconds_total", "", "time in the model"}, s.ForwardTime.Seconds())
 	e.seconds(names{"sample_seconds_total", "", "time in sampling"}, s.SampleTime.Seconds())
-	for _, why := range []engine.Reason{engine.Stop, engine.Length, engine.Aborted, engine.Failed} {
-		n := float64(s.Finished[why])
-		e.each(names{"requests_finished_total", "request_success_total", "requests by how they ended"}, []string{"finished_reason"},
-			func(d *prometheus.Desc, l ...string) prometheus.Metric {
-				return prometheus.MustNewConstMetric(d, prometheus.CounterValue, n, l...)
-			}, why.String())
-	}
+	e.each(names{"requests_finished_total", "request_success_total", "requests by how they ended"}, promtext.Counter, func(f *promtext.Family) {
+		for _, why := range []engine.Reason{engine.Stop, engine.Length, engine.Aborted, engine.Failed} {
+			f.Value(float64(s.Finished[why]), "finished_reason", why.String())
+		}
+	})
 }
 
 // drafts are the counts of tokens that were guessed ahead.
@@ -187,12 +179,12 @@ func (e *emitter) drafts(s *engine.Stats) {
 	e.total(names{"drafts_total", "spec_decode_num_drafts_total", "guesses of the next tokens that had rows in a step"}, s.Drafts)
 	e.total(names{"draft_tokens_total", "spec_decode_num_draft_tokens_total", "tokens of these guesses"}, s.DraftTokens)
 	e.total(names{"draft_tokens_accepted_total", "spec_decode_num_accepted_tokens_total", "tokens of these guesses that were right"}, accepted(s))
-	for i, n := range s.Accepted {
-		e.each(names{"draft_tokens_accepted_by_position_total", "spec_decode_num_accepted_tokens_per_pos_total", "the same by the place in the guess"},
-			[]string{"position"}, func(d *prometheus.Desc, l ...string) prometheus.Metric {
-				return prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), l...)
-			}, strconv.Itoa(i))
-	}
+	e.each(names{"draft_tokens_accepted_by_position_total", "spec_decode_num_accepted_tokens_per_pos_total", "the same by the place in the guess"},
+		promtext.Counter, func(f *promtext.Family) {
+			for i, n := range s.Accepted {
+				f.Value(float64(n), "position", strconv.Itoa(i))
+			}
+		})
 }
 
 func accepted(s *engine.Stats) (n uint64) {
@@ -211,20 +203,21 @@ func (e *emitter) llamaCPP(s *engine.Stats) {
 	}
 	for _, m := range []struct {
 		name, help string
-		kind       prometheus.ValueType
+		kind       promtext.Kind
 		value      float64
 	}{
-		{"prompt_tokens_total", "Number of prompt tokens processed.", prometheus.CounterValue, float64(s.PromptRows)},
-		{"tokens_predicted_total", "Number of generation tokens processed.", prometheus.CounterValue, float64(s.GeneratedTokens)},
-		{"n_decode_total", "Total number of steps.", prometheus.CounterValue, float64(s.Steps)},
-		{"n_busy_slots_per_decode", "Average number of busy slots per step.", prometheus.CounterValue, float64(busy) / float64(max(s.Steps, 1))},
-		{"spec_decode_num_drafts_total", "Number of drafts.", prometheus.CounterValue, float64(s.Drafts)},
-		{"spec_decode_num_draft_tokens_total", "Number of draft tokens.", prometheus.CounterValue, float64(s.DraftTokens)},
-		{"spec_decode_num_accepted_tokens_total", "Number of accepted draft tokens.", prometheus.CounterValue, float64(accepted(s))},
-		{"requests_processing", "Number of requests processing.", prometheus.GaugeValue, float64(s.Running)},
-		{"requests_deferred", "Number of requests deferred.", prometheus.GaugeValue, float64(s.Waiting)},
+		{"prompt_tokens_total", "Number of prompt tokens processed.", promtext.Counter, float64(s.PromptRows)},
+		{"tokens_predicted_total", "Number of generation tokens processed.", promtext.Counter, float64(s.GeneratedTokens)},
+		{"n_decode_total", "Total number of steps.", promtext.Counter, float64(s.Steps)},
+		{"n_busy_slots_per_decode", "Average number of busy slots per step.", promtext.Counter, float64(busy) / float64(max(s.Steps, 1))},
+		{"spec_decode_num_drafts_total", "Number of drafts.", promtext.Counter, float64(s.Drafts)},
+		{"spec_decode_num_draft_tokens_total", "Number of draft tokens.", promtext.Counter, float64(s.DraftTokens)},
+		{"spec_decode_num_accepted_tokens_total", "Number of accepted draft tokens.", promtext.Counter, float64(accepted(s))},
+		{"requests_processing", "Number of requests processing.", promtext.Gauge, float64(s.Running)},
+		{"requests_deferred", "Number of requests deferred.", promtext.Gauge, float64(s.Waiting)},
 	} {
-		e.ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("llamacpp:"+m.name, m.help, nil, nil), m.kind, m.value)
+		f := e.page.Family("llamacpp:", m.name, m.kind, m.help)
+		f.Value(m.value)
 	}
 }
 
@@ -247,6 +240,6 @@ func (e *emitter) histograms(h engine.Histograms) {
 		{names{"request_generation_tokens", "request_generation_tokens", "tokens of an answer"}, h.Generated},
 		{names{"request_max_tokens", "request_params_max_tokens", "tokens that a request allowed for its answer"}, h.MaxToken},
 	} {
-		e.histogram(one.n, one.h.Snapshot())
+		e.histogram(one.n, one.h)
 	}
 }

@@ -7,14 +7,12 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/penstock-llm/penstock/internal/metrics"
+	"github.com/penstock-llm/penstock/internal/server/promtext"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 	"github.com/penstock-llm/penstock/internal/server/tracing"
 )
@@ -186,7 +184,10 @@ func methodIndex(method string) int {
 }
 
 // classes is the number of classes of status, of which 0 stays empty.
-const classes = 6
+const classes = len(statuses)
+
+// statuses are the values of the status label.
+var statuses = [...]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
 // answers counts requests by path, method and class of status.
 type answers struct {
@@ -213,10 +214,9 @@ func (a *answers) ended(x *exchange, sent int) {
 	a.counts[x.path][methodIndex(x.call.R.Method)][class].Add(1)
 }
 
-// collect sends the counters, for /metrics.
-func (a *answers) collect(ch chan<- prometheus.Metric) {
-	d := prometheus.NewDesc("penstock_http_requests_total", "requests by path, method and class of the status that they ended with",
-		[]string{"handler", "method", "status"}, nil)
+// collect writes the counters, for /metrics.
+func (a *answers) collect(page *promtext.Page) {
+	f := page.Family("penstock_", "http_requests_total", promtext.Counter, "requests by path, method and class of the status that they ended with")
 	for p, counts := range a.counts {
 		name := "other"
 		if p != nil {
@@ -225,7 +225,7 @@ func (a *answers) collect(ch chan<- prometheus.Metric) {
 		for m := range counts {
 			for class := range counts[m] {
 				if n := counts[m][class].Load(); n > 0 {
-					ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), name, methods[m], strconv.Itoa(class)+"xx")
+					f.Value(float64(n), "handler", name, "method", methods[m], "status", statuses[class])
 				}
 			}
 		}

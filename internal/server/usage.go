@@ -3,40 +3,42 @@ package server
 import (
 	"slices"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/penstock-llm/penstock/internal/access"
+	"github.com/penstock-llm/penstock/internal/server/promtext"
 )
 
 // keySeries is the most keys that have series of their own in /metrics. What others
 // have used is summed up as "other", so that a long file of keys stays a short answer.
 const keySeries = 100
 
-// collectUsage sends what keys have used since the start, for /metrics.
-func (s *Server) collectUsage(ch chan<- prometheus.Metric) {
+// collectUsage writes what keys have used since the start, for /metrics.
+func (s *Server) collectUsage(e *emitter) {
 	if s.cfg.Meters == nil {
 		return
 	}
-	counter := func(name, help string, labels []string, v uint64, values ...string) {
-		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("penstock_"+name, help, labels, nil), prometheus.CounterValue, float64(v), values...)
-	}
 	totals := s.cfg.Meters.Totals()
-	for _, name := range busiest(totals) {
-		u := totals[name]
-		counter("key_requests_total", "requests of the holders of keys", []string{"key"}, u.Requests, name)
-		for kind, n := range map[string]uint64{"prompt": u.Prompt, "cached": u.Cached, "completion": u.Completion} {
-			counter("key_tokens_total", "tokens of the holders of keys; cached ones are part of the prompt's", []string{"key", "kind"}, n, name, kind)
+	keys := busiest(totals)
+	e.each(names{"key_requests_total", "", "requests of the holders of keys"}, promtext.Counter, func(f *promtext.Family) {
+		for _, name := range keys {
+			f.Value(float64(totals[name].Requests), "key", name)
 		}
-	}
+	})
+	e.each(names{"key_tokens_total", "", "tokens of the holders of keys; cached ones are part of the prompt's"}, promtext.Counter, func(f *promtext.Family) {
+		for _, name := range keys {
+			u := totals[name]
+			f.Value(float64(u.Prompt), "key", name, "kind", "prompt")
+			f.Value(float64(u.Cached), "key", name, "kind", "cached")
+			f.Value(float64(u.Completion), "key", name, "kind", "completion")
+		}
+	})
 	if l := s.cfg.Ledger; l != nil {
 		errors, failing := l.Failures()
-		counter("usage_write_errors_total", "times that the usage of keys could not be written to its file", nil, errors)
-		v := 0.0
+		e.total(names{"usage_write_errors_total", "", "times that the usage of keys could not be written to its file"}, errors)
+		unsaved := 0.0
 		if failing {
-			v = 1
+			unsaved = 1
 		}
-		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("penstock_usage_unsaved", "1 while usage is counted in memory only, because its file cannot be written", nil, nil),
-			prometheus.GaugeValue, v)
+		e.gauge(names{"usage_unsaved", "", "1 while usage is counted in memory only, because its file cannot be written"}, unsaved)
 	}
 }
 
