@@ -115,6 +115,7 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, given *parsed, c
 		}
 		return err
 	}
+	close(front.loaded)
 	front.print(term.out, main, c.Engine.KVType)
 	select {
 	case err = <-front.failed:
@@ -143,7 +144,8 @@ type front struct {
 	shelf  *shelf
 	http   *http.Server
 	guard  *guard
-	failed chan error // gets the error of a listener that ended
+	failed chan error    // gets the error of a listener that ended
+	loaded chan struct{} // closed when the model is loaded
 
 	reloads      *reloading
 	drainTimeout atomic.Int64 // ns
@@ -151,6 +153,10 @@ type front struct {
 
 // open reads keys and certificate and begins to listen, before the model is
 // loaded: health checks are answered, and a taken port is known at once.
+//
+// Sockets of systemd take the place of --addr. They are accepted from when the model is
+// loaded: the connection that made systemd start the server waits until then instead
+// of being told to come again.
 func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, shelf *shelf, logger *slog.Logger, term terminal) (*front, error) {
 	if err := c.Pages.check(); err != nil {
 		return nil, err
@@ -163,8 +169,14 @@ func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, shelf *sh
 	if err != nil {
 		return nil, err
 	}
-	listeners, err := c.Listen.all(ctx, at)
+	listeners, err := activated()
 	if err != nil {
+		return nil, err
+	}
+	waits := len(listeners) > 0
+	if waits {
+		at.host = listeners[0].Addr().(*net.TCPAddr).IP.String()
+	} else if listeners, err = c.Listen.all(ctx, at); err != nil {
 		return nil, err
 	}
 	if bound, ok := listeners[0].Addr().(*net.TCPAddr); ok {
@@ -184,11 +196,16 @@ func (c *serveCommand) open(ctx context.Context, parsed *kong.Context, shelf *sh
 	srv := c.server(shelf, guard, logger)
 	f := &front{
 		greeting: greeting{at: at, cert: guard.cert(), certFile: c.Guard.TLSCert, keyFile: c.Guard.APIKeyFile, digests: guard.digests()},
-		server:   srv, shelf: shelf, http: srv.HTTP(at.String(), guard.tls()), guard: guard, failed: make(chan error, len(listeners)),
+		server:   srv, shelf: shelf, http: srv.HTTP(at.String(), guard.tls()), guard: guard, failed: make(chan error, len(listeners)), loaded: make(chan struct{}),
 	}
 	f.drainTimeout.Store(int64(c.DrainTimeout))
 	for _, l := range listeners {
-		go func() { f.failed <- f.accept(l) }()
+		go func() {
+			if waits {
+				<-f.loaded
+			}
+			f.failed <- f.accept(l)
+		}()
 	}
 	return f, nil
 }

@@ -17,11 +17,12 @@ echo "proxies: nginx and haproxy take their settings"
 
 # systemd wants the program to exist, where the packages install it.
 sed -e "s#/usr/bin/penstock#$program#" -e '/^Documentation=/d' deploy/systemd/penstock.service >"$work/penstock.service"
-systemd-analyze verify "$work/penstock.service"
+sed -e '/^Documentation=/d' deploy/systemd/penstock.socket >"$work/penstock.socket"
+systemd-analyze verify "$work/penstock.service" "$work/penstock.socket"
 exposure=$(systemd-analyze security --offline=true "$work/penstock.service" | sed -n 's/.*exposure level for [^:]*: \([0-9.]*\).*/\1/p')
 awk -v e="$exposure" 'BEGIN { exit !(e > 0 && e < 2) }' || { echo "the service's exposure is $exposure, want under 2"; exit 1; }
 "$program" config check deploy/systemd/penstock.yaml >/dev/null
-echo "service: verified, exposure $exposure of 10"
+echo "service and socket: verified, exposure $exposure of 10"
 
 python=$peers/deploy/bin/python
 "$python" - <<'P'
