@@ -24,6 +24,7 @@ type shop struct {
 	sizes   map[string]uint64
 	took    time.Duration // of a load
 	broken  map[string]error
+	start   func() (*engine.Engine, error) // an engine of a model
 
 	mu     sync.Mutex
 	loads  map[string]int
@@ -32,12 +33,18 @@ type shop struct {
 }
 
 func newShop(names ...string) *shop {
-	s := &shop{sizes: map[string]uint64{}, broken: map[string]error{}, loads: map[string]int{}, took: time.Second}
+	s := &shop{sizes: map[string]uint64{}, broken: map[string]error{}, loads: map[string]int{}, took: time.Second, start: startMock}
 	for _, n := range names {
 		s.sources = append(s.sources, Source{ID: n, Aliases: []string{n + ":latest"}, Path: n + ".gguf", Size: 100})
 		s.sizes[n] = 100
 	}
 	return s
+}
+
+func startMock() (*engine.Engine, error) {
+	const blocks = 16
+	x := engine.NewMock(engine.MockConfig{Vocab: 32, Blocks: blocks, StepTime: time.Millisecond})
+	return engine.New(x, nil, engine.Config{Blocks: blocks, Context: 100})
 }
 
 func (s *shop) open(src Source) (*Opened, error) {
@@ -71,9 +78,7 @@ func (s *shop) load(src Source, m Memory) (*Deployment, error) {
 	for p := s.peak.Load(); now > p && !s.peak.CompareAndSwap(p, now); p = s.peak.Load() {
 	}
 	time.Sleep(s.took)
-	const blocks = 16
-	x := engine.NewMock(engine.MockConfig{Vocab: 32, Blocks: blocks, StepTime: time.Millisecond})
-	e, err := engine.New(x, nil, engine.Config{Blocks: blocks, Context: 100})
+	e, err := s.start()
 	if err != nil {
 		return nil, err
 	}
