@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/penstock-llm/penstock/internal/batch"
@@ -20,11 +21,7 @@ import (
 // tiny loads a tiny model and a cache of blocks blocks.
 func tiny(t testing.TB, o tinymodel.Options, opts Options, blocks int) (*Model, *kvcache.Store) {
 	t.Helper()
-	f, err := tinymodel.Open(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := Load(f, opts)
+	m, err := Load(opened(t, o), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,6 +38,25 @@ func tiny(t testing.TB, o tinymodel.Options, opts Options, blocks int) (*Model, 
 		}
 	})
 	return m, c
+}
+
+// files are the tiny models that tests load unchanged, by their options: several
+// tests load each one.
+var files sync.Map
+
+// opened is the file of a tiny model, made up once. It must not be written to.
+func opened(t testing.TB, o tinymodel.Options) *gguf.File {
+	t.Helper()
+	key := fmt.Sprintf("%+v", o)
+	if f, ok := files.Load(key); ok {
+		return f.(*gguf.File)
+	}
+	f, err := tinymodel.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files.Store(key, f)
+	return f
 }
 
 // variants are the architectures in the shapes that matter: one head for all,
@@ -356,7 +372,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 				"decode 8":    decodeBatch(8, 20),
 				"prefill 100": prefillBatch(100),
 			} {
-				if n := testing.AllocsPerRun(20, func() { m.Forward(b, c) }); n != 0 {
+				if n := testing.AllocsPerRun(5, func() { m.Forward(b, c) }); n != 0 {
 					t.Errorf("%v, %s: %v allocations a step", tier, name, n)
 				}
 			}

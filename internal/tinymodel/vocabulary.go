@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
 )
@@ -30,36 +31,59 @@ var infill = []string{"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|f
 
 // vocabulary is the tokenizer's part of the metadata.
 func (o *Options) vocabulary() ([]gguf.KV, error) {
-	var v vocabulary
-	switch o.Vocabulary {
+	v, err := learnt(vocabularyKey{o.Vocabulary, o.Vocab, o.Infill})
+	if err != nil {
+		return nil, err
+	}
+	return v.metadata(o), nil
+}
+
+// vocabularyKey is what a vocabulary depends on.
+type vocabularyKey struct {
+	name   string
+	size   int
+	infill bool
+}
+
+// vocabularies are those that were learnt before. Learning one takes as long as all
+// else of a model, and tests make hundreds of models with the same.
+var vocabularies sync.Map // vocabularyKey: *vocabulary, not written to
+
+func learnt(k vocabularyKey) (*vocabulary, error) {
+	if v, ok := vocabularies.Load(k); ok {
+		return v.(*vocabulary), nil
+	}
+	v := &vocabulary{}
+	switch k.name {
 	case "smollm": // special tokens first
 		v.special("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-		if o.Infill {
-			v.byteLevel(o.Vocab - len(infill))
+		if k.infill {
+			v.byteLevel(k.size - len(infill))
 			v.special(infill...)
 		} else {
-			v.byteLevel(o.Vocab)
+			v.byteLevel(k.size)
 		}
 	case "qwen2": // special tokens last
-		v.byteLevel(o.Vocab - 3)
+		v.byteLevel(k.size - 3)
 		v.special("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 	case "gemma":
 		v.special("<pad>", "<eos>", "<bos>")
 		v.add("<unk>", unknown, 0)
 		v.special("<start_of_turn>", "<end_of_turn>")
-		v.pieces(o.Vocab)
+		v.pieces(k.size)
 	case "bert":
 		v.special("[PAD]")
 		v.add("[UNK]", unknown, 0)
 		v.special("[CLS]", "[SEP]", "[MASK]")
-		v.wordPieces(o.Vocab)
+		v.wordPieces(k.size)
 	default:
-		return nil, fmt.Errorf("vocabulary %q is not smollm, qwen2, gemma or bert", o.Vocabulary)
+		return nil, fmt.Errorf("vocabulary %q is not smollm, qwen2, gemma or bert", k.name)
 	}
-	if len(v.tokens) != o.Vocab {
-		return nil, fmt.Errorf("vocabulary %s has at least %d tokens, not %d", o.Vocabulary, len(v.tokens), o.Vocab)
+	if len(v.tokens) != k.size {
+		return nil, fmt.Errorf("vocabulary %s has at least %d tokens, not %d", k.name, len(v.tokens), k.size)
 	}
-	return v.metadata(o), nil
+	vocabularies.Store(k, v)
+	return v, nil
 }
 
 // metadata uses the keys of the models that these vocabularies are named after.
