@@ -88,7 +88,7 @@ func (t *talk) more(ctx context.Context) (answer, error) {
 		return answer{}, errNothingCut
 	}
 	// A character that was cut in the middle is made anew, and so is white space at the
-	// end of a message, which the server drops.
+	// end of a message: models go on better after a word.
 	said := strings.TrimSuffix(content(t.messages[n-1]), "\uFFFD")
 	if !t.raw {
 		said = strings.TrimRight(said, " \t\r\n")

@@ -170,3 +170,30 @@ func TestModelWithBrokenTemplateLoads(t *testing.T) {
 		t.Errorf("got %v, problem %v", err, tmpl.Problem())
 	}
 }
+
+// TestContinued: a prompt that is to be continued ends where the last message does,
+// with the white space at its end where the template keeps that, and not at the same
+// word in a mark that the template writes after it.
+func TestContinued(t *testing.T) {
+	const keeps = `{% for m in messages %}<|im_start|>{{ m.role }}
+{{ m.content }}<|im_end|>
+{% endfor %}`
+	trims := strings.Replace(keeps, "m.content", "m.content | trim", 1)
+	for _, c := range []struct{ template, text, want string }{
+		{keeps, "one two", "one two"},
+		{keeps, "one two ", "one two "},
+		{keeps, "a list:\n\n", "a list:\n\n"},
+		{keeps, "im", "im"},
+		{trims, "one two ", "one two"},
+		{trims, "one\n", "one"},
+	} {
+		tmpl, err := New(c.template, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := tmpl.Render(t.Context(), []Message{NewMessage("user", "u"), NewMessage("assistant", c.text)}, Options{Continue: true})
+		if want := "<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\n" + c.want; err != nil || p.Text != want {
+			t.Errorf("%q: %q, %v, want %q", c.text, p.Text, err, want)
+		}
+	}
+}

@@ -139,17 +139,21 @@ func (t *Template) Render(ctx context.Context, messages []Message, o Options) (P
 	return Prompt{}, fmt.Errorf("%w: %w", ErrRefused, err)
 }
 
-// continued returns the prompt up to the end of what the last message says.
-// White space at its end is dropped, as most templates do: models continue a
-// word better than a space.
+// continued returns the prompt up to the end of what the last message says, with the
+// white space at its end if the template has kept that, as transformers does: a client
+// joins the answer to the message, so the model must have seen the same.
 func (p Prompt) continued(last Message) (Prompt, error) {
-	text := strings.TrimRight(last.Text(), " \t\r\n")
-	at := strings.LastIndex(p.Text, text)
+	whole := last.Text()
+	text := strings.TrimRight(whole, " \t\r\n")
+	at := p.said(text)
 	if last.Role != "assistant" || text == "" {
 		return Prompt{}, Wrong("messages", "must end with a message of the assistant that is not empty: it is to be continued")
 	}
 	if at < 0 {
 		return Prompt{}, fmt.Errorf("%w: the last message is not in the prompt as it was sent, so it cannot be continued", ErrRefused)
+	}
+	if strings.HasPrefix(p.Text[at:], whole) {
+		text = whole
 	}
 	p.Text = p.Text[:at+len(text)]
 	for i := len(p.Client) - 1; i >= 0 && p.Client[i].End > len(p.Text); i-- {
@@ -160,6 +164,23 @@ func (p Prompt) continued(last Message) (Prompt, error) {
 		p.Client[i].End = len(p.Text)
 	}
 	return p, nil
+}
+
+// said is where the client last says text in the prompt; negative: nowhere. The
+// template may have the same words in the marks that it writes after them.
+func (p Prompt) said(text string) int {
+	for end := len(p.Text); ; {
+		at := strings.LastIndex(p.Text[:end], text)
+		if at < 0 {
+			return strings.LastIndex(p.Text, text) // put together by the template: not marked as one piece
+		}
+		for _, c := range p.Client {
+			if c.Start <= at && at+len(text) <= c.End {
+				return at
+			}
+		}
+		end = at + len(text) - 1
+	}
 }
 
 // Answers returns the format in which the model writes calls, by the markers in

@@ -189,8 +189,14 @@ func (s *Store) parse(name string) (reference, error) {
 	for i, m := range s.models {
 		names[i] = m.Name
 	}
-	return reference{}, fmt.Errorf("%w %q: give the path of a .gguf file, hf.co/ORG/REPO[:FILE], registry.ollama.ai/NAME[:TAG], a URL, or one of %s",
-		ErrUnknown, name, strings.Join(names, ", "))
+	hint := ""
+	if whole := ollamaRegistry + "/" + name; name != "" {
+		if _, err := parseRegistry(whole, whole); err == nil {
+			hint = "; Ollama's model of this name would be " + whole
+		}
+	}
+	return reference{}, fmt.Errorf("%w %q: give the path of a .gguf file, hf.co/ORG/REPO[:FILE], registry.ollama.ai/NAME[:TAG], a URL, or one of %s%s",
+		ErrUnknown, name, strings.Join(names, ", "), hint)
 }
 
 func isRegularName(name string) bool {

@@ -40,6 +40,8 @@ func TestParseRefuses(t *testing.T) {
 	for name, want := range map[string]string{
 		"":                             `give the path of a .gguf file, hf.co/ORG/REPO[:FILE], registry.ollama.ai/NAME[:TAG], a URL, or one of tiny`,
 		"llama9":                       `unknown model "llama9"`,
+		"llama3.2:1b":                  `Ollama's model of this name would be registry.ollama.ai/llama3.2:1b`,
+		"a name":                       "or one of tiny", // no hint: Ollama has no such names
 		"hf.co/":                       "a repository is hf.co/ORG/REPO",
 		"hf.co/org":                    "a repository is hf.co/ORG/REPO",
 		"hf.co/org/":                   "a repository is hf.co/ORG/REPO",

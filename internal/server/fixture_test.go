@@ -175,7 +175,7 @@ func serve(t testing.TB, x engine.Executor, options ...option) *fixture {
 		t.Fatal(err)
 	}
 	m := &Deployment{
-		ID: "org/tiny", Aliases: []string{"tiny"}, Path: "tiny.gguf", Created: time.Unix(1700000000, 0),
+		ID: "org/tiny", Aliases: []string{"tiny"}, Path: "/home/somebody/tiny.gguf", Created: time.Unix(1700000000, 0),
 		Config: model.Config{Arch: "llama", Quantization: "F32", Vocab: testVocab, Dim: 64, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 32, FF: 96, Context: 512, RopeBase: 10000, NormEps: 1e-5},
 		Engine: e, Tokenizer: tok, Chat: tmpl, CPU: "generic", Threads: 1,
 	}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Several servers behind the routers that people use.
 
-    run.py PENSTOCK PEERS [--model smollm2] [--workers 2,4] [--routers NAME,...] [--json FILE]
+    run.py PENSTOCK PEERS [--model smollm2] [--workers 2,4] [--routers NAME,...] [--json FILE] [--docs docs/scale-out.md]
 
 For each router (vllm-router and smg, out of PEERS/routers; kv-aware is vllm-router with the policy that is told what is cached) and number of workers:
 
@@ -14,6 +14,7 @@ With kv-aware, a subscriber made of vLLM's own structures (events.py) hears each
 as the worker's cache has.
 
 The same conversations with one process that has all threads are what throughput is compared with.
+A table of it all is printed at the end, and takes the place of the one in the document of --docs.
 The exit status is 1 if a request was lost that should not have been.
 """
 import argparse
@@ -267,6 +268,37 @@ def wrong(case):
     return lost or unused or untrue
 
 
+def table(result):
+    """The figures in Markdown."""
+    one = result["one process"]
+    rows = [
+        "| | tokens/s | of one process | prompt tokens cached | requests of each server | lost when one was killed | of them without need | tokens/s afterwards |",
+        "|---|---|---|---|---|---|---|---|",
+        f"| one process, all threads | {one['tokens_per_second']} | 1 | {one['cached']:.1%} | {one['requests']} | | | |",
+    ]
+    for name, case in result.items():
+        if name == "one process":
+            continue
+        load, killed = case["load"], case["killed"]
+        share = load["tokens_per_second"] / one["tokens_per_second"]
+        rows.append(f"| {name} | {load['tokens_per_second']} | {share:.2f} | {load['cached']:.1%} | {', '.join(map(str, case['workers']))} | "
+                    f"{killed['failed']} of {killed['requests'] + killed['failed']} | {killed['needless']} | {killed['afterwards']['tokens_per_second']} |")
+    return "\n".join(rows)
+
+
+BEGIN, END = "<!-- make scale: begin -->\n", "\n<!-- make scale: end -->"
+
+
+def write_table(path, text):
+    with open(path) as f:
+        before, _, rest = f.read().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        sys.exit(f"{path} has no place for the table: {BEGIN.strip()} and {END.strip()}")
+    with open(path, "w") as f:
+        f.write(before + BEGIN + text + END + after)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("penstock")
@@ -275,6 +307,7 @@ def main():
     parser.add_argument("--workers", default="2,4")
     parser.add_argument("--routers", default="vllm-router,smg,kv-aware")
     parser.add_argument("--json")
+    parser.add_argument("--docs", help="the document whose table is written")
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     result, bad = {}, []
@@ -305,6 +338,9 @@ def main():
                 print(key, json.dumps(case), flush=True)
                 if wrong(case):
                     bad.append(key)
+    print(table(result))
+    if args.docs:
+        write_table(args.docs, table(result))
     if args.json:
         with open(args.json, "w") as f:
             json.dump(result, f, indent=1)

@@ -41,7 +41,7 @@ func props(call *serving.Call) *serving.Error {
 		DefaultGenerationSettings: api.PropsSettings{NCtx: m.Context(), Params: defaults(m)},
 		TotalSlots:                m.Engine.Config().MaxBatch,
 		ModelAlias:                m.ID,
-		ModelPath:                 m.Path,
+		ModelPath:                 m.FileName(),
 		ChatTemplate:              m.Chat.Source(),
 		ChatTemplateCaps:          abilities(m.Chat.Abilities()),
 		Modalities:                map[string]bool{"vision": false, "audio": false},

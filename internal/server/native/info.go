@@ -16,7 +16,7 @@ func modelInfo(call *serving.Call) *serving.Error {
 	}
 	c := m.Config
 	return answer(call, api.ModelInfo{
-		ModelPath:         m.Path,
+		ModelPath:         m.FileName(),
 		ModelName:         m.ID,
 		ModelFamily:       c.Arch,
 		ModelType:         "gguf",

@@ -96,7 +96,7 @@ func show(call *serving.Call) *serving.Error {
 	}
 	c := m.Config
 	return call.JSON(200, api.ShowResponse{
-		Modelfile:  "FROM " + m.Path + "\n",
+		Modelfile:  "FROM " + m.ID + "\n",
 		Parameters: settings(m),
 		Template:   m.Chat.Source(),
 		License:    m.License,

@@ -12,7 +12,7 @@ func modelInfo(call *serving.Call) *serving.Error {
 		return err
 	}
 	return call.JSON(200, api.ModelInfo{
-		ModelPath: m.Path, TokenizerPath: m.Path, ServedModelName: m.ID, IsGeneration: true,
+		ModelPath: m.FileName(), TokenizerPath: m.FileName(), ServedModelName: m.ID, IsGeneration: true,
 		ModelType: m.Config.Arch, Architectures: []string{m.Config.Arch}, MaxContextLength: m.Context(), VocabSize: m.Tokenizer.Vocab(),
 	})
 }
@@ -25,7 +25,7 @@ func serverInfo(call *serving.Call) *serving.Error {
 	}
 	cfg := m.Engine.Config()
 	return call.JSON(200, api.ServerInfo{
-		Version: call.App.Version, ModelPath: m.Path, ServedModelName: m.ID, ContextLength: m.Context(), MaxModelLen: m.Context(),
+		Version: call.App.Version, ModelPath: m.FileName(), ServedModelName: m.ID, ContextLength: m.Context(), MaxModelLen: m.Context(),
 		MaxTotalNumTokens: cfg.Blocks * cfg.BlockTokens, PageSize: cfg.BlockTokens, MaxRunningRequests: cfg.MaxBatch, MaxQueuedRequests: cfg.MaxQueue,
 		TPSize: 1, DPSize: 1, DisableRadixCache: !cfg.PrefixCache,
 	})

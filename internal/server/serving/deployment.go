@@ -1,6 +1,7 @@
 package serving
 
 import (
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -59,6 +60,10 @@ func (d *Deployment) Defaults() sample.Settings {
 
 // SetDefaults changes what requests leave open, from the next request on.
 func (d *Deployment) SetDefaults(s sample.Settings) { d.reset.Store(&s) }
+
+// FileName is what clients are told of the model's file: its name, without the folders
+// of this machine, which say who runs the server and how.
+func (d *Deployment) FileName() string { return filepath.Base(d.Path) }
 
 // Names are all names that clients may use, the id first.
 func (d *Deployment) Names() []string { return append([]string{d.ID}, d.Aliases...) }

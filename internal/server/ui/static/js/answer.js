@@ -12,7 +12,8 @@ const saveEvery = 1000; // ms
 export function request(c, node, model = state.model) {
   const body = { model, messages: conversation.messages(c, node.parent), ...parameters(c.settings) };
   if (node.content && node.state !== "done") {
-    body.messages.push({ role: "assistant", content: node.content });
+    // White space at its end is made anew, as models go on better after a word.
+    body.messages.push({ role: "assistant", content: node.content.replace(/[ \t\r\n]+$/, "") });
     body.continue_final_message = true;
   }
   return body;
