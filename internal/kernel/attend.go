@@ -11,7 +11,7 @@ const (
 	// TileQueries is the most query vectors that one Attend takes.
 	TileQueries = 8
 	// AttendScratch is the length of Attend's scratch, in floats.
-	AttendScratch = TileQueries * (2*MaxHeadDim + attendChunk + attendGroups + 4)
+	AttendScratch = TileQueries * (3*MaxHeadDim + attendChunk + attendGroups + 6)
 
 	// attendChunk is the number of positions between two corrections of the
 	// running softmax. Chunks begin at multiples of it, counted from position 0.
@@ -62,13 +62,17 @@ type attendState struct {
 	q      []float32              // [8][MaxHeadDim] the queries; int16 for integer caches
 	s      []float32              // [8][attendChunk] the chunk's scores, then its weights; then int16
 	o      []float32              // [8][MaxHeadDim] weighted sums of values, relative to peak
-	peak   []float32              // [8] highest score so far
-	sum    []float32              // [8] sum of weights so far, relative to peak
+	peak   []float32              // [8] highest score of the segment so far
+	sum    []float32              // [8] sum of its weights so far, relative to peak
+	before []float32              // [8][MaxHeadDim] o, peak and sum of the segments before this one
+	above  []float32              // [8]
+	passed []float32              // [8]
 	alpha  []float32              // [8] what the sums before this chunk are multiplied by
 	scale  []float32              // [8] what the integers of a query are multiples of, times Tile.Scale
 	grid   []float32              // [attendGroups][8] what the integers of a group's weights are multiples of
 	places [2 * chunkPlaces]int32 // where the chunk's blocks are, the gaps of groups closed; then where the keys after them are, of the next chunk or tile
 	ahead  []byte                 // what the latter are counted from
+	end    int                    // one more than the last position that the tile needs
 	chunk  int                    // first position of the chunk
 	lo, hi int                    // blocks of the chunk that some query sees, absolute
 
@@ -84,44 +88,57 @@ const noScore = -math.MaxFloat32
 // table; it covers every position below the largest Len. scratch has at least
 // AttendScratch floats, contents irrelevant.
 //
-// A query's result has the same bits whatever shares its tile. Positions outside
-// its range contribute exactly nothing. The softmax runs online in chunks of
-// positions, so scratch does not depend on the context.
+// A query's result has the same bits whatever shares its tile, and whether it is computed
+// here or in parts (AttendPart). Positions outside its range contribute exactly nothing. The
+// softmax runs online in chunks of positions, so scratch does not depend on the context.
 //
 // What the cache holds is finite, but a query or its sink may not be: bit i of
 // notFinite is set if query i has a NaN or an infinity. Its result then means nothing.
 func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) (notFinite uint8) {
 	from, end := t.check(kv, blocks, scratch)
 	st := s.newAttendState(t, kv, blocks, scratch)
+	st.end = end
+	first := from / SegmentTokens * SegmentTokens
+	for at := first; at < end; at += SegmentTokens {
+		if at > first {
+			s.passSegment(&st, at == first+SegmentTokens)
+		}
+		s.attendSegment(&st, max(from, at), min(end, at+SegmentTokens))
+	}
+	for i := range t.N {
+		all := st.found(i)
+		if end > first+SegmentTokens {
+			s.join(st.earlier(i), all)
+			all = st.earlier(i)
+		}
+		s.finish(t, i, all)
+	}
+	return st.notFinite
+}
+
+// attendSegment adds the positions [from, end), all of one segment, to the running softmax.
+func (s Set) attendSegment(st *attendState, from, end int) {
 	for st.chunk = from / attendChunk * attendChunk; st.chunk < end; st.chunk += attendChunk {
 		st.lo = max(st.chunk, from) / BlockTokens
 		st.hi = (min(st.chunk+attendChunk, end) + BlockTokens - 1) / BlockTokens
 		st.locate()
-		st.lookAhead(end)
-		s.attendScores(&st)
-		if t.Softcap > 0 {
-			s.attendSoftcap(&st)
+		st.lookAhead()
+		s.attendScores(st)
+		if st.tile.Softcap > 0 {
+			s.attendSoftcap(st)
 		}
-		if t.N > 0 && t.Bias[0] != nil {
-			s.attendBias(&st)
+		if st.tile.N > 0 && st.tile.Bias[0] != nil {
+			s.attendBias(st)
 		}
 		st.mask()
-		s.attendWeights(&st)
-		s.shrink(&st)
-		if kv.Type != quant.F16 {
+		s.attendWeights(st)
+		s.shrink(st)
+		if st.kv.Type != quant.F16 {
 			st.clearGaps()
-			s.attendGrid(&st)
+			s.attendGrid(st)
 		}
-		s.attendValues(&st)
+		s.attendValues(st)
 	}
-	for i := range t.N {
-		scale := float32(0)
-		if st.sum[i] > 0 {
-			scale = 1 / st.sum[i]
-		}
-		s.scaleTo(t.Out[i], st.o[i*MaxHeadDim:][:t.HeadDim], scale)
-	}
-	return st.notFinite
 }
 
 // check panics on what assembly must never see, and returns the range of
@@ -166,9 +183,12 @@ func (s Set) newAttendState(t *Tile, kv *KV, blocks []int32, scratch []float32) 
 	st := attendState{tile: t, kv: kv, blocks: blocks}
 	st.q, scratch = scratch[:rows:rows], scratch[rows:]
 	st.o, scratch = scratch[:rows:rows], scratch[rows:]
+	st.before, scratch = scratch[:rows:rows], scratch[rows:]
 	st.s, scratch = scratch[:TileQueries*attendChunk], scratch[TileQueries*attendChunk:]
 	st.peak, scratch = scratch[:TileQueries], scratch[TileQueries:]
 	st.sum, scratch = scratch[:TileQueries], scratch[TileQueries:]
+	st.above, scratch = scratch[:TileQueries], scratch[TileQueries:]
+	st.passed, scratch = scratch[:TileQueries], scratch[TileQueries:]
 	st.alpha, scratch = scratch[:TileQueries], scratch[TileQueries:]
 	st.scale, st.grid = scratch[:TileQueries], scratch[TileQueries:][:TileQueries*attendGroups]
 	for i := range t.N {
@@ -181,16 +201,14 @@ func (s Set) newAttendState(t *Tile, kv *KV, blocks []int32, scratch []float32) 
 			scale, finite = s.keyInts(kv, q, t.Q[i], 1.0/intMax)
 			st.scale[i] = t.Scale * scale
 		}
-		st.peak[i], st.sum[i] = noScore, 0
 		if sink := t.Sink[i]; t.Sinks {
-			st.peak[i], st.sum[i] = sink, 1
 			finite = finite && sink-sink == 0
 		}
 		if !finite {
 			st.notFinite |= 1 << i
 		}
-		clear(st.o[i*MaxHeadDim:][:t.HeadDim])
 	}
+	st.restart()
 	return st
 }
 
@@ -231,11 +249,16 @@ func (s Set) attendBias(st *attendState) {
 	}
 }
 
-// shrink corrects the sums of earlier chunks to the new peak.
+// shrink corrects the sums of earlier chunks to the new peak. They may hold anything before
+// the first score, and that is multiplied by 0.
 func (s Set) shrink(st *attendState) {
 	for i := range st.tile.N {
-		if st.alpha[i] != 1 {
-			o := st.o[i*MaxHeadDim:][:st.tile.HeadDim]
+		o := st.o[i*MaxHeadDim:][:st.tile.HeadDim]
+		switch st.alpha[i] {
+		case 1:
+		case 0:
+			clear(o)
+		default:
 			s.scaleTo(o, o, st.alpha[i])
 		}
 	}
@@ -268,8 +291,8 @@ func (st *attendState) locate() {
 // the keys that follow are asked for, of the next chunk or else of the next tile. (The
 // values are asked for while the keys are multiplied.) So memory always has something
 // to do, and what it is asked for is as far ahead as the caches allow.
-func (st *attendState) lookAhead(end int) {
-	next := st.blocks[:(end+BlockTokens-1)/BlockTokens]
+func (st *attendState) lookAhead() {
+	next := st.blocks[:(st.end+BlockTokens-1)/BlockTokens]
 	next = next[min(len(next), (st.chunk+attendChunk)/BlockTokens):]
 	st.ahead = st.kv.K
 	if len(next) == 0 {

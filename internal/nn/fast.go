@@ -144,6 +144,7 @@ func (f *Fast) buffers() error {
 	if lim.Experts > 0 {
 		f.mix = newMixture(f, floats, panels)
 	}
+	f.decode.pieces = newPieces(lim, floats)
 	f.own = make([]private, f.pool.Workers())
 	for w := range f.own {
 		f.own[w].init(lim, floats)
@@ -174,7 +175,7 @@ func (f *Fast) initJobs() {
 	f.normQK = normQKJob{f: f}
 	f.keeping = storeJob{spans: newSpans(w)}
 	f.attend = attendJob{spans: newSpans(w)}
-	f.decode = decodeJob{ready: newFlags(f.lim.Seqs * f.lim.KVHeads), spans: newSpans(w)}
+	f.decode.ready, f.decode.spans = newFlags(f.lim.Seqs*f.lim.KVHeads), newSpans(w)
 	f.repack = quantizeJob{f: f}
 	f.convolve = convolveJob{f: f}
 	f.gated = gatedJob{f: f, spans: newSpans(w)}
@@ -239,11 +240,12 @@ func (l *Limits) Bytes(workers int, pairs []int) uint64 {
 	}
 	row += 64 + 16*(l.Group/kernel.TileQueries+1) + 16 // lists of tiling and of outputs
 	logit := 4*pad(l.Vocab) + panel*l.Dim
-	seq := 64*l.KVHeads + 32 // flags of decodeJob
+	seq := (2*64+8)*l.KVHeads + 48 // flags and lists of decodeJob
 	mixture := l.mixtureBytes(panel)
+	pieces := maxPieces * (8 + 4*l.Group*kernel.PartFloats(l.HeadDim))
 	lists := 8 * candidates * refineLists(l.Logits, workers)
 	own := kernel.SpaceBytes(l.longest()) + 4*(max(l.Rows, gatedChunks)*2*pairRows+(1+kernel.PanelCols)*l.Dim+kernel.AttendScratch+2*kernel.TileQueries*l.HeadDim)
-	return uint64(l.Rows*row) + uint64(l.Logits)*uint64(logit) + uint64(l.Seqs*seq) + uint64(lists+mixture) + uint64(workers*own)
+	return uint64(l.Rows*row) + uint64(l.Logits)*uint64(logit) + uint64(l.Seqs*seq) + uint64(lists+mixture+pieces) + uint64(workers*own)
 }
 
 // Load packs a matrix.

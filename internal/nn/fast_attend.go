@@ -159,9 +159,18 @@ func (h *heading) answer(own *private, from slots, at, head int) {
 }
 
 func (h *heading) run(own *private, n int, blocks []int32) {
-	t := &own.tile
+	h.shape(&own.tile, n)
+	h.blame(own, h.f.set.Attend(&own.tile, &own.kv, blocks, own.attend))
+}
+
+// shape says what n queries of this layer are like.
+func (h *heading) shape(t *kernel.Tile, n int) {
 	t.N, t.HeadDim, t.Scale, t.Softcap, t.Sinks = n, h.a.HeadDim, h.a.Scale, h.a.Softcap, h.a.Sinks != nil
-	for bad := h.f.set.Attend(t, &own.kv, blocks, own.attend); bad != 0; bad &= bad - 1 {
+}
+
+// blame notes the rows of a tile's queries that are not finite.
+func (h *heading) blame(own *private, notFinite uint8) {
+	for bad := notFinite; bad != 0; bad &= bad - 1 {
 		h.f.faults.add(own.rowOf[bits.TrailingZeros8(bad)])
 	}
 }
@@ -283,8 +292,11 @@ func (j *attendJob) tile(own *private, t *tile, kvHead int) {
 // waits for all stores before it. Where units have several parts, whole units are
 // handed out first, and the first parts of all others before any other part. So whoever
 // waits for a first part waits for one that another worker is already at.
+//
+// Long contexts are cut instead (pieces).
 type decodeJob struct {
 	heading
+	pieces
 	spans spans   // one part
 	tasks counter // several
 	ready []flag  // [seqs*kv heads] the round in which key and value were stored
@@ -302,11 +314,20 @@ func (j *decodeJob) start(h heading) {
 	j.heading = h
 	j.tasks.reset()
 	j.spans.even(h.f.seqs*h.a.KVHeads, 1)
+	if j.pieces.cut(&j.heading); len(j.list) > 0 {
+		j.spans.even(len(j.list), 1)
+	}
 	j.round++
 }
 
 func (j *decodeJob) Do(worker, _ int) {
 	own := &j.f.own[worker]
+	if len(j.list) > 0 {
+		for at, _, ok := j.spans.next(worker); ok; at, _, ok = j.spans.next(worker) {
+			j.piece(own, at)
+		}
+		return
+	}
 	if j.f.tiling.parts == 1 {
 		for unit, _, ok := j.spans.next(worker); ok; unit, _, ok = j.spans.next(worker) {
 			j.unit(own, unit, 0)
@@ -325,25 +346,30 @@ func (j *decodeJob) Do(worker, _ int) {
 }
 
 func (j *decodeJob) unit(own *private, unit, part int) {
-	f := j.f
-	kvHead, row := unit/f.seqs, unit%f.seqs
+	kvHead, row := unit/j.f.seqs, unit%j.f.seqs
 	j.view(&own.kv, kvHead)
 	if part == 0 {
 		j.keep(own, row, row, kvHead)
 	}
-	lo, hi := f.tiling.heads(unit, part)
-	shared := hi-lo < f.tiling.group
-	if shared && part == 0 {
-		j.ready[unit].v.Store(j.round)
+	lo, hi := j.f.tiling.heads(unit, part)
+	if hi-lo < j.f.tiling.group {
+		if part == 0 {
+			j.ready[unit].v.Store(j.round)
+		} else {
+			j.await(unit)
+		}
 	}
-	first := kvHead*f.tiling.group + lo
+	j.attendTo(own, unit, lo, hi)
+}
+
+// attendTo computes the query heads [lo, hi) of a unit's group, at most a tile.
+func (j *decodeJob) attendTo(own *private, unit, lo, hi int) {
+	f := j.f
+	row, first := unit%f.seqs, unit/f.seqs*f.tiling.group+lo
 	for i := range hi - lo {
 		j.ask(own, i, row, first+i)
 	}
 	own.tile.Next = j.after(unit)
-	if shared && part > 0 {
-		j.await(unit)
-	}
 	j.run(own, hi-lo, f.batch.Table(j.a.Group, row))
 	j.answer(own, slots{0, hi - lo, hi - lo, 1}, row, first)
 }

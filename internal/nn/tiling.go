@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"slices"
+
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/kernel"
 )
@@ -20,6 +22,8 @@ type tiling struct {
 	single bool // every sequence has one row
 	whole  int  // single: units, which are one kv head of one sequence each, whose query heads stay together
 	parts  int  // single: tasks that share the query heads of each of the other units
+
+	longest int32 // single: positions of the longest context
 }
 
 // store is rows of one sequence that share a block of the cache.
@@ -62,6 +66,7 @@ func (p *tiling) reset(b *batch.Batch, workers int) {
 	p.single = b.Rows() == b.Seqs()
 	if p.single {
 		p.whole, p.parts = p.split(b.Seqs()*p.kvHeads, workers)
+		p.longest = slices.Max(b.Positions) + 1
 	}
 	p.cut()
 }
