@@ -52,6 +52,10 @@ func scoresInt(a lanes.Arch, e element) {
 		fmt.Sprintf("attendScores%s%s fills the scores of n queries of int16 against count blocks; hd is a multiple of 8.", e.name, a.Name),
 		"It asks for the blocks' values, which are needed next.")
 	perQueries(func(n int) {
+		if a.Wide() {
+			scoresWide(a, e, n)
+			return
+		}
 		q, s, k, ids := lanes.Pointer("q"), lanes.Pointer("s"), lanes.Pointer("k"), lanes.Pointer("blocks")
 		count, stride, rounds := lanes.Pointer("count"), lanes.Pointer("stride"), lanes.Pointer("hd")
 		scale := lanes.Pointer("qscale")
@@ -62,12 +66,9 @@ func scoresInt(a lanes.Arch, e element) {
 			ADDQ(block, next)
 			PREFETCHT0(Mem{Base: next, Index: stride, Scale: 1, Disp: -4 * tokens}) // the scales
 			x := scorer{Arch: a, n: n, q: q, s: s, block: block, next: next, rounds: rounds, scale: scale}
-			switch {
-			case a.Wide():
-				x.wideInt(e)
-			case n <= 5: // both halves of the tokens at once
+			if n <= 5 { // both halves of the tokens at once
 				x.narrowInt(e, 0, 1)
-			default:
+			} else {
 				x.again().narrowInt(e, 0)
 				x.narrowInt(e, 1)
 			}
@@ -77,42 +78,91 @@ func scoresInt(a lanes.Arch, e element) {
 	})
 }
 
-// wideInt splits the sums of few queries, so that an addition need not wait for
-// the one before it. The loop leaves x.block at the end of the keys, where their
-// scales are.
-func (x *scorer) wideInt(e element) {
-	a, n := x.Arch, x.n
-	parts := []int{4, 2, 2, 1, 1, 1, 1, 1}[n-1]
-	sums := a.Regs(parts * n)
-	for _, r := range sums {
-		a.Zero(r)
+// scoresWide takes two blocks at a time, so that what is loaded of a query serves both.
+func scoresWide(a lanes.Arch, e element, n int) {
+	x := scorer{Arch: a, n: n, q: lanes.Pointer("q"), s: lanes.Pointer("s")}
+	k, ids := lanes.Pointer("k"), lanes.Pointer("blocks")
+	count, stride, ahead := lanes.Pointer("count"), lanes.Pointer("stride"), lanes.Pointer("v")
+	SUBQ(k, ahead)
+	zero := a.Reg() // avo takes the usual XOR for a use of what a sum held before
+	a.Zero(zero)
+	take := func(n int) func() {
+		return func() {
+			blocks := make([]reg.GPVirtual, n)
+			for i := range blocks {
+				blocks[i] = nextBlock(k, stride, ids)
+				values := copyOf(blocks[i])
+				ADDQ(ahead, values)
+				PREFETCHT0(Mem{Base: values, Index: stride, Scale: 1, Disp: -4 * tokens}) // the scales
+			}
+			x.wideInt(e, blocks, ahead, zero)
+			ADDQ(I32(4*tokens*n), x.s)
+		}
 	}
-	at, left := copyOf(x.q), copyOf(x.rounds)
+	lanes.PairLoop(count, take(2), take(1))
+	lanes.Finish()
+}
+
+// splits is how many sums a score is split into, by the number of queries less one and by
+// that of blocks less one: an addition need not wait for the one before it, for there are
+// enough others.
+var splits = [][]int{{4, 4, 4, 2, 2, 2, 2, 2}, {4, 4, 2, 2, 1, 1, 1, 1}}
+
+// wideInt multiplies one block or two. The loop leaves their addresses at the end of the
+// keys, where the scales are. What lies ahead of the keys is asked for.
+func (x *scorer) wideInt(e element, blocks []reg.GPVirtual, ahead reg.GPVirtual, zero reg.VecVirtual) {
+	a, n := x.Arch, x.n
+	parts := splits[len(blocks)-1][n-1]
+	sums := make([][]reg.VecVirtual, len(blocks)) // [blocks][n*parts]
+	for j := range sums {
+		sums[j] = a.Regs(parts * n)
+		for _, r := range sums[j] {
+			VMOVAPS(zero, r)
+		}
+	}
+	at, left := copyOf(x.q), lanes.Pointer("hd")
+	SHRQ(Imm(3), left) // four pairs each
 	lanes.Loop(left, func() {
 		for u := range 4 {
-			k := a.Reg()
-			e.load(a, Mem{Base: x.block, Disp: e.register(a) * u}, k)
+			k := a.Regs(len(blocks))
+			for j, block := range blocks {
+				e.load(a, Mem{Base: block, Disp: e.register(a) * u}, k[j])
+			}
 			for i := range n {
-				VPDPWSSD_BCST(Mem{Base: at, Disp: row*i + 4*u}, k, sums[i*parts+u%parts])
+				query, sum := Mem{Base: at, Disp: row*i + 4*u}, i*parts+u%parts
+				if len(blocks) == 1 {
+					VPDPWSSD_BCST(query, k[0], sums[0][sum])
+					continue
+				}
+				both := a.Reg()
+				VPBROADCASTD(query, both)
+				for j := range blocks {
+					VPDPWSSD(both, k[j], sums[j][sum])
+				}
 			}
 		}
-		prefetch(x.next, 4*e.register(a))
-		ADDQ(I32(4*e.register(a)), x.block)
+		for _, block := range blocks {
+			lookAhead(block, ahead, 4*e.register(a))
+			ADDQ(I32(4*e.register(a)), block)
+		}
 		ADDQ(Imm(16), at)
 	})
-	keys := a.Reg()
-	VMOVUPS(Mem{Base: x.block}, keys)
-	for i := range n {
-		for p := parts / 2; p > 0; p /= 2 {
-			for j := range p {
-				VPADDD(sums[i*parts+j+p], sums[i*parts+j], sums[i*parts+j])
+	scale := lanes.Pointer("qscale")
+	for j, block := range blocks {
+		keys := a.Reg()
+		VMOVUPS(Mem{Base: block}, keys)
+		for i := range n {
+			own, both := sums[j][i*parts:][:parts], a.Reg()
+			for p := parts / 2; p > 0; p /= 2 {
+				for h := range p {
+					VPADDD(own[h+p], own[h], own[h])
+				}
 			}
+			VMULPS_BCST(Mem{Base: scale, Disp: 4 * i}, keys, both)
+			VCVTDQ2PS(own[0], own[0])
+			VMULPS(both, own[0], own[0])
+			VMOVUPS(own[0], Mem{Base: x.s, Disp: row*i + 4*tokens*j})
 		}
-		score, both := sums[i*parts], a.Reg()
-		VMULPS_BCST(Mem{Base: x.scale, Disp: 4 * i}, keys, both)
-		VCVTDQ2PS(score, score)
-		VMULPS(both, score, score)
-		VMOVUPS(score, Mem{Base: x.s, Disp: row * i})
 	}
 }
 
