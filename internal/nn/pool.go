@@ -53,47 +53,55 @@ type Pool struct {
 	timed   bool
 	waited  int64 // ns all workers together spent at barriers, while timed
 	busy    atomic.Bool
-	job     Job // written only while no helper is in a job
 	failed  atomic.Bool
 	failure atomic.Pointer[WorkerPanic] // the first helper's that panicked in this job
 	base    time.Time
 	exited  sync.WaitGroup
-
-	_      [64]byte
-	state  atomic.Uint64 // generation<<32 | closed | entered<<16 | active
-	_      [56]byte
-	asleep atomic.Bool // the caller waits on done
-	done   chan struct{}
 
 	leases atomic.Int32  // who holds the pool and who waits for it
 	turn   chan struct{} // handed to the one who has waited longest
 
 	helpers []helper
 	resting int // helpers that are left out for a while
+
+	_    [lineBytes]byte
+	call atomic.Uint64 // the current job's number times two, and closed; only the caller of the pool writes it
+	job  Job           // written only while no helper is in a job
+	_    [lineBytes]byte
+
+	asleep   atomic.Bool  // the caller waits on done
+	sleeping atomic.Int32 // helpers that sleep, or are about to
+	done     chan struct{}
+	_        [lineBytes]byte
 }
 
-// The low half of Pool.state. A helper enters a job by adding one to entered and
-// active, in one step that fails once the job is closed, and leaves by taking
-// one from active.
-const (
-	oneActive  = 1
-	oneEntered = 1 << 16
-	closedJob  = 1 << 31
-	oneJob     = 1 << 32
+// lineBytes is more than a cache line: processors fetch lines in pairs.
+const lineBytes = 128
 
-	activeMask  = oneEntered - 1
-	enteredMask = closedJob - oneEntered
+// A job has a number. The caller announces it in Pool.call, which all helpers watch.
+// Each helper says in helper.at where it is, in a line of memory that nobody else
+// writes: where all wrote to one line, a job would cost as many transfers of that
+// line as there are workers, one after the other. Reads of many lines overlap.
+//
+// A helper first says that it is inside, and then looks whether the job is still
+// open. The caller first closes a job, and then looks who is inside. So either the
+// helper sees that it is too late, or the caller sees that it has to wait.
+const (
+	closed = 1 // in Pool.call: nobody may begin the job any more
+	inside = 1 // in helper.at: at work on the job; without it the helper has done it
 )
 
-// helper is one worker's private line of memory.
+// helper is one worker's memory.
 type helper struct {
+	_     [lineBytes]byte
+	at    atomic.Uint64 // number of the last job that it has begun, times two, and inside
+	ended int64         // when it finished the last timed job
+	_     [lineBytes]byte
+
 	asleep  atomic.Bool
-	inside  atomic.Bool // in a job
 	resting atomic.Bool // left out of shared jobs
 	wake    chan struct{}
-	ended   int64 // when it finished the last timed job
 	rest    rest
-	_       [16]byte
 }
 
 // NewPool starts a pool of n workers, the caller of Run included.
@@ -123,16 +131,16 @@ func NewPool(n int) *Pool {
 func (p *Pool) Workers() int { return p.workers }
 
 // Run has every worker do j and returns when all have. It allocates nothing.
-func (p *Pool) Run(j Job) { p.dispatch(j, p.workers-1) }
+func (p *Pool) Run(j Job) { p.dispatch(j, true) }
 
 // Share is Run for a job whose workers take what is left to do from each other:
 // it returns when those who came in time have finished, and does not wait for a
 // worker that has not begun, such as one whose core is busy with another
 // process.
-func (p *Pool) Share(j Job) { p.dispatch(j, 0) }
+func (p *Pool) Share(j Job) { p.dispatch(j, false) }
 
-// dispatch has j done by the caller and by at least helpers others.
-func (p *Pool) dispatch(j Job, helpers int) {
+// dispatch has j done by the caller and by all others, or by those who come in time.
+func (p *Pool) dispatch(j Job, all bool) {
 	if p.workers == 1 {
 		j.Do(0, 1)
 		return
@@ -141,19 +149,19 @@ func (p *Pool) dispatch(j Job, helpers int) {
 		panic("nn: a job was started while another is running")
 	}
 	if p.resting > 0 {
-		p.recall(helpers > 0)
+		p.recall(all)
 	}
 	done := false
 	defer func() {
 		if !done {
-			p.unwind(helpers)
+			p.unwind(all)
 		}
 	}()
 	began := p.now()
 	p.start(j)
 	j.Do(0, p.workers)
 	ended := p.now()
-	p.join(uint64(helpers) * oneEntered)
+	p.join(all)
 	if p.timed {
 		now := p.now()
 		p.waited += now - ended
@@ -169,9 +177,9 @@ func (p *Pool) dispatch(j Job, helpers int) {
 }
 
 // unwind is what is left to do when the caller's part of a job has panicked.
-func (p *Pool) unwind(helpers int) {
+func (p *Pool) unwind(all bool) {
 	p.failed.Store(true)
-	p.join(uint64(helpers) * oneEntered)
+	p.join(all)
 	p.clear()
 	p.busy.Store(false)
 }
@@ -217,27 +225,27 @@ func (p *Pool) now() int64 {
 
 func (p *Pool) start(j Job) {
 	p.job = j
-	p.state.Store((p.state.Load()/oneJob + 1) * oneJob)
+	p.call.Store((p.call.Load() | closed) + 1) // the next number, open
 	p.Wake()
 }
 
-// join closes the job once the number entered is reached, and waits for the
-// helpers in it: spinning first, then asleep.
-func (p *Pool) join(entered uint64) {
+// join waits until no helper is in the job: with all once every one of them has done
+// it, otherwise once those are out who came before it was closed. It spins first,
+// then sleeps.
+func (p *Pool) join(all bool) {
+	job := p.call.Load()
+	if !all && p.missing(job) {
+		p.call.Store(job | closed)
+	}
 	var since time.Time
-	for spins := 0; ; spins++ {
-		s := p.state.Load()
-		if s&enteredMask >= entered && s&closedJob == 0 {
-			if !p.state.CompareAndSwap(s, s|closedJob) {
-				continue
-			}
-			s |= closedJob
+	spins := 0
+	for w := 1; w < p.workers; {
+		h := &p.helpers[w]
+		if !h.keeps(job, all) {
+			w++
+			continue
 		}
-		if s&closedJob != 0 && s&activeMask == 0 {
-			p.judge(since)
-			return
-		}
-		if spins%spinsPerLook != spinsPerLook-1 {
+		if spins++; spins%spinsPerLook != 0 {
 			kernel.Pause(1)
 			continue
 		}
@@ -247,20 +255,42 @@ func (p *Pool) join(entered uint64) {
 		if time.Since(since) < p.patient {
 			continue
 		}
-		p.noteLate()
+		p.noteLate(job)
 		p.asleep.Store(true)
-		if p.state.Load() != s && p.asleep.CompareAndSwap(true, false) {
-			continue // something has changed meanwhile
+		if !h.keeps(job, all) && p.asleep.CompareAndSwap(true, false) {
+			continue // it has left meanwhile
 		}
 		<-p.done // the next helper to leave has seen asleep, or will
 	}
+	p.judge(since)
+}
+
+// missing reports whether a helper has not begun the job.
+func (p *Pool) missing(job uint64) bool {
+	for w := 1; w < p.workers; w++ {
+		if p.helpers[w].at.Load()&^inside != job {
+			return true
+		}
+	}
+	return false
+}
+
+// keeps reports whether the caller has to wait for h: until it has left the job, and
+// with all until it has done it.
+func (h *helper) keeps(job uint64, all bool) bool {
+	at := h.at.Load()
+	return at == job|inside || all && at != job
 }
 
 // Wake rouses sleeping helpers ahead of a Run that is expected soon.
 func (p *Pool) Wake() {
+	if p.sleeping.Load() == 0 {
+		return
+	}
 	for w := 1; w < p.workers; w++ {
 		h := &p.helpers[w]
 		if h.asleep.Load() && !h.resting.Load() && h.asleep.CompareAndSwap(true, false) {
+			p.sleeping.Add(-1)
 			h.wake <- struct{}{}
 		}
 	}
@@ -271,7 +301,7 @@ func (p *Pool) Close() {
 	if p.workers == 1 || p.workers == 0 {
 		return
 	}
-	p.dispatch(end{}, p.workers-1)
+	p.dispatch(end{}, true)
 	p.exited.Wait()
 	p.workers = 0
 }
@@ -289,7 +319,9 @@ func (p *Pool) help(worker int) {
 	var seen uint64
 	for {
 		seen = p.await(h, seen)
+		before := h.at.Load()
 		if !p.enter(h, seen) {
+			p.leave(h, before)
 			continue
 		}
 		job := p.job
@@ -297,11 +329,7 @@ func (p *Pool) help(worker int) {
 		if p.timed {
 			h.ended = p.now()
 		}
-		h.inside.Store(false)
-		p.state.Add(^uint64(0)) // one active less
-		if p.asleep.CompareAndSwap(true, false) {
-			p.done <- struct{}{}
-		}
+		p.leave(h, seen)
 		if job == (end{}) {
 			return
 		}
@@ -323,27 +351,26 @@ func (p *Pool) part(job Job, worker int) {
 	done = true
 }
 
-// enter joins job number n, unless it has been closed.
-func (p *Pool) enter(h *helper, n uint64) bool {
-	h.inside.Store(true)
-	for {
-		s := p.state.Load()
-		if s/oneJob != n || s&closedJob != 0 || h.resting.Load() {
-			h.inside.Store(false)
-			return false
-		}
-		if p.state.CompareAndSwap(s, s+oneEntered+oneActive) {
-			return true
-		}
+// enter begins the job, unless it has been closed.
+func (p *Pool) enter(h *helper, job uint64) bool {
+	h.at.Store(job | inside)
+	return p.call.Load() == job && !h.resting.Load()
+}
+
+// leave says where h is now, out of any job, and rouses the caller if it waits for that.
+func (p *Pool) leave(h *helper, at uint64) {
+	h.at.Store(at)
+	if p.asleep.CompareAndSwap(true, false) {
+		p.done <- struct{}{}
 	}
 }
 
-// await returns the number of the current job once it is not seen.
+// await returns the current job, open or not, once it is another one than seen.
 func (p *Pool) await(h *helper, seen uint64) uint64 {
 	var since time.Time
 	for spins := 0; ; spins++ {
-		if n := p.state.Load() / oneJob; n != seen {
-			return n
+		if job := p.call.Load() &^ closed; job != seen {
+			return job
 		}
 		sleep := h.resting.Load()
 		if spins%spinsPerLook != spinsPerLook-1 && !sleep {
@@ -356,9 +383,12 @@ func (p *Pool) await(h *helper, seen uint64) uint64 {
 		if !sleep && time.Since(since) < p.idle {
 			continue
 		}
+		p.sleeping.Add(1)
 		h.asleep.Store(true)
-		if p.state.Load()/oneJob == seen || !h.asleep.CompareAndSwap(true, false) {
+		if p.call.Load()&^closed == seen || !h.asleep.CompareAndSwap(true, false) {
 			<-h.wake
+		} else {
+			p.sleeping.Add(-1)
 		}
 		since = time.Time{}
 	}

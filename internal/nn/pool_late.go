@@ -25,10 +25,10 @@ type rest struct {
 }
 
 // noteLate marks the helpers that the caller is about to sleep for.
-func (p *Pool) noteLate() {
+func (p *Pool) noteLate(job uint64) {
 	for w := 1; w < p.workers; w++ {
 		h := &p.helpers[w]
-		h.rest.late = h.rest.late || h.inside.Load()
+		h.rest.late = h.rest.late || h.at.Load() == job|inside
 	}
 }
 
