@@ -165,21 +165,20 @@ func (p *private) init(lim Limits, floats func(int) []float32) {
 }
 
 func (f *Fast) initJobs() {
-	w := f.pool.Workers()
 	f.embed = embedJob{f: f}
 	f.norm = normJob{f: f}
 	f.stay = stayJob{f: f}
 	f.head = headJob{f: f}
 	f.settle = settleJob{f: f}
-	f.project = projectJob{f: f, spans: newSpans(w)}
+	f.project = projectJob{f: f, segs: make([]segment, 0, 3*f.pool.nodes()), spans: newSpans(f.pool)}
 	f.normQK = normQKJob{f: f}
-	f.keeping = storeJob{spans: newSpans(w)}
-	f.attend = attendJob{spans: newSpans(w)}
-	f.decode.ready, f.decode.spans = newFlags(f.lim.Seqs*f.lim.KVHeads), newSpans(w)
+	f.keeping = storeJob{spans: newSpans(f.pool)}
+	f.attend = attendJob{spans: newSpans(f.pool)}
+	f.decode.ready, f.decode.spans = newFlags(f.lim.Seqs*f.lim.KVHeads), newSpans(f.pool)
 	f.repack = quantizeJob{f: f}
 	f.convolve = convolveJob{f: f}
-	f.gated = gatedJob{f: f, spans: newSpans(w)}
-	f.single = activateJob{f: f, spans: newSpans(w)}
+	f.gated = gatedJob{f: f, spans: newSpans(f.pool)}
+	f.single = activateJob{f: f, spans: newSpans(f.pool)}
 	f.refined = newRefineJob(f)
 }
 

@@ -41,7 +41,7 @@ func (l *Limits) routerWidth() int { return pad(l.Experts) + kernel.Lanes }
 
 // newMixture makes the state of layers of experts.
 func newMixture(f *Fast, floats func(int) []float32, panels func(k, cols int, floats bool) *kernel.Panels) *mixture {
-	lim, workers := &f.lim, f.pool.Workers()
+	lim := &f.lim
 	pairs := lim.Rows * lim.Used
 	m := &mixture{
 		ld:       lim.routerWidth(),
@@ -54,8 +54,8 @@ func newMixture(f *Fast, floats func(int) []float32, panels func(k, cols int, fl
 		sigmoids: make([]float32, lim.Rows),
 		choose:   chooseJob{f: f},
 		gather:   gatherJob{f: f},
-		gated:    expertGatedJob{f: f, spans: newSpans(workers)},
-		down:     expertDownJob{f: f, spans: newSpans(workers)},
+		gated:    expertGatedJob{f: f, spans: newSpans(f.pool)},
+		down:     expertDownJob{f: f, spans: newSpans(f.pool)},
 	}
 	m.logits = floats(lim.Rows * m.ld)
 	m.in = panels(lim.Dim, pairs, lim.Floats)

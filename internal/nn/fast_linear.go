@@ -222,26 +222,29 @@ func (j *settleJob) Do(worker, _ int) {
 	}
 }
 
-// projectJob multiplies h by the rows of up to three matrices, one after the
-// other in one numbering of 16-row groups.
+// projectJob multiplies h by the rows of up to three matrices, in one numbering of
+// 16-row groups. Where there are several nodes of memory, each has a part of every
+// matrix, and the parts of one node follow each other.
 type projectJob struct {
 	f     *Fast
-	segs  [3]segment
-	n     int // segments
+	all   [3]segment // whole matrices
+	n     int
+	segs  []segment // [nodes*n] parts of them, node by node
 	y     []float32
 	ldy   int
 	add   bool
 	spans spans
 }
 
-// segment is one matrix of a projection.
+// segment is one matrix of a projection, or consecutive groups of it.
 type segment struct {
-	m     *kernel.Matrix
-	bias  []float32
-	scale float32 // 0 means 1
-	off   int     // column of y
-	first int     // number of its first group
-	bytes int     // of one group
+	m      *kernel.Matrix
+	bias   []float32
+	scale  float32 // 0 means 1
+	off    int     // column of y
+	bytes  int     // of one group
+	first  int     // number of its first group among those of all segments
+	lo, hi int     // groups of the matrix
 }
 
 func (j *projectJob) start(y []float32, ldy int, add bool) {
@@ -251,49 +254,70 @@ func (j *projectJob) start(y []float32, ldy int, add bool) {
 // append adds l, to write at column off of y.
 func (j *projectJob) append(l *Linear, off int) {
 	m := l.W.packed
-	first := 0
-	if j.n > 0 {
-		last := &j.segs[j.n-1]
-		first = last.first + last.m.Groups()
-	}
-	j.segs[j.n] = segment{m: m, bias: l.Bias, scale: l.Scale, off: off, first: first, bytes: m.GroupBytes()}
+	j.all[j.n] = segment{m: m, bias: l.Bias, scale: l.Scale, off: off, bytes: m.GroupBytes()}
 	j.n++
 }
 
-// run shares the groups out by the bytes that they read, and multiplies.
+// run multiplies.
 func (j *projectJob) run() {
-	last := &j.segs[j.n-1]
-	groups := last.first + last.m.Groups()
+	groups := j.plan()
 	total := 0
-	for i := range j.segs[:j.n] {
-		total += j.segs[i].m.Groups() * j.segs[i].bytes
+	for i := range j.segs {
+		total += (j.segs[i].hi - j.segs[i].lo) * j.segs[i].bytes
 	}
-	workers := len(j.spans.of)
-	from := 0
-	for w := range workers {
-		to := groups
-		if w < workers-1 {
-			to = j.groupAt(total / workers * (w + 1))
-		}
-		j.spans.set(w, from, to)
-		from = to
-	}
-	j.spans.chunk = chunkGroups(j.f.h, groups, total/groups, workers)
+	j.spans.chunk = chunkGroups(j.f.h, groups, total/groups, len(j.spans.of))
 	j.f.pool.Share(j)
 }
 
-// groupAt is the number of groups within the first n bytes.
-func (j *projectJob) groupAt(n int) int {
-	for i := range j.segs[:j.n] {
-		s := &j.segs[i]
-		size := s.m.Groups() * s.bytes
-		if n <= size {
+// plan shares the groups out by the bytes that they read, and returns their number.
+func (j *projectJob) plan() (groups int) {
+	workers := len(j.spans.of)
+	j.segs = j.segs[:0]
+	for w := 0; w < workers; {
+		end := w + 1 // of the workers on this node
+		for end < workers && j.spans.seats[end].Node == j.spans.seats[w].Node {
+			end++
+		}
+		of, bytes := len(j.segs), 0
+		for _, s := range j.all[:j.n] {
+			n := s.m.Groups()
+			s.lo, s.hi, s.first = n*w/workers, n*end/workers, groups
+			groups += s.hi - s.lo
+			bytes += (s.hi - s.lo) * s.bytes
+			j.segs = append(j.segs, s)
+		}
+		j.share(j.segs[of:], bytes, w, end)
+		w = end
+	}
+	return groups
+}
+
+// share divides segments that have so many bytes among the workers [w, end).
+func (j *projectJob) share(segs []segment, bytes, w, end int) {
+	from := segs[0].first
+	for i := w; i < end; i++ {
+		to := groupAt(segs, bytes)
+		if i < end-1 {
+			to = groupAt(segs, bytes/(end-w)*(i+1-w))
+		}
+		j.spans.set(i, from, to)
+		from = to
+	}
+}
+
+// groupAt is the number of the group at which the first n bytes of segments end.
+func groupAt(segs []segment, n int) int {
+	end := 0
+	for i := range segs {
+		s := &segs[i]
+		size := (s.hi - s.lo) * s.bytes
+		if n < size {
 			return s.first + n/s.bytes
 		}
 		n -= size
+		end = s.first + s.hi - s.lo
 	}
-	last := &j.segs[j.n-1]
-	return last.first + last.m.Groups()
+	return end
 }
 
 // chunkGroups is the number of groups that a worker takes at a time.
@@ -307,9 +331,9 @@ func chunkGroups(h *kernel.Panels, groups, bytes, workers int) int {
 
 func (j *projectJob) Do(worker, _ int) {
 	for lo, hi, ok := j.spans.next(worker); ok; lo, hi, ok = j.spans.next(worker) {
-		for i := range j.segs[:j.n] {
+		for i := range j.segs {
 			s := &j.segs[i]
-			g0, g1 := max(lo-s.first, 0), min(hi-s.first, s.m.Groups())
+			g0, g1 := max(lo-s.first+s.lo, s.lo), min(hi-s.first+s.lo, s.hi)
 			if g0 < g1 {
 				j.multiply(worker, s, g0, g1)
 			}

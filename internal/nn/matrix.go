@@ -65,12 +65,14 @@ func (m *Matrix) checkSource(src []byte) error {
 	return nil
 }
 
-// fillJob loads a matrix chunk by chunk.
+// fillJob loads a matrix chunk by chunk. Memory lies on the node of the worker that
+// first writes to it. So each writes the part of the matrix that it will read, and
+// takes nothing from workers of other nodes.
 type fillJob struct {
 	m     *Matrix
 	src   []byte
 	set   kernel.Set
-	tasks counter
+	spans spans
 	err   atomic.Pointer[error]
 }
 
@@ -78,14 +80,14 @@ type fillJob struct {
 // a pair.
 const fillRows = 64
 
-func (j *fillJob) Do(_, _ int) {
+func (j *fillJob) Do(worker, workers int) {
 	m := j.m
+	if seats := j.spans.seats; worker == 0 && workers > 1 && seats[1].Node == 0 && seats[workers-1].Node > 0 {
+		return // the caller's thread may be on any node; its neighbours do its part
+	}
 	row := m.Type.RowBytes(m.Cols)
-	for {
-		first := j.tasks.next() * fillRows
-		if first >= m.Rows {
-			return
-		}
+	for t, _, ok := j.spans.next(worker); ok; t, _, ok = j.spans.next(worker) {
+		first := t * fillRows
 		last := min(first+fillRows, m.Rows)
 		if err := j.fill(first, j.src[first*row:last*row], last-first); err != nil {
 			j.err.CompareAndSwap(nil, &err)
@@ -116,8 +118,13 @@ func fill(pool *Pool, set kernel.Set, m *Matrix, src []byte) error {
 	if err := m.checkSource(src); err != nil {
 		return err
 	}
-	j := &fillJob{m: m, src: src, set: set}
-	pool.Share(j)
+	j := &fillJob{m: m, src: src, set: set, spans: newSpans(pool)}
+	j.spans.even((m.Rows+fillRows-1)/fillRows, 1)
+	if j.spans.near = pool.nodes() > 1; j.spans.near {
+		pool.Run(j) // whoever did not come would leave its part undone
+	} else {
+		pool.Share(j)
+	}
 	if err := j.err.Load(); err != nil {
 		return *err
 	}

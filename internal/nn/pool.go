@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/kernel"
 )
 
@@ -48,6 +49,7 @@ const (
 // may be called from any goroutine.
 type Pool struct {
 	workers int
+	seats   []cpu.Seat
 	idle    time.Duration // spin of helpers
 	patient time.Duration // spin of the caller
 	timed   bool
@@ -105,10 +107,15 @@ type helper struct {
 }
 
 // NewPool starts a pool of n workers, the caller of Run included.
-func NewPool(n int) *Pool {
-	n = max(n, 1)
+func NewPool(n int) *Pool { return newPool(cpu.Seats(max(n, 1))) }
+
+// newPool starts a pool with a worker for each seat. The caller of Run stays where the
+// system has it: its thread is not the pool's.
+func newPool(seats []cpu.Seat) *Pool {
+	n := len(seats)
 	p := &Pool{
 		workers: n,
+		seats:   seats,
 		idle:    idleSpin,
 		patient: callerSpin,
 		base:    time.Now(),
@@ -129,6 +136,10 @@ func NewPool(n int) *Pool {
 
 // Workers is the number of workers, the caller included.
 func (p *Pool) Workers() int { return p.workers }
+
+// nodes is the number of nodes of memory that the workers run on. Those of a node
+// have consecutive numbers.
+func (p *Pool) nodes() int { return p.seats[len(p.seats)-1].Node + 1 }
 
 // Run has every worker do j and returns when all have. It allocates nothing.
 func (p *Pool) Run(j Job) { p.dispatch(j, true) }
@@ -313,6 +324,7 @@ func (end) Do(_, _ int) {}
 
 func (p *Pool) help(worker int) {
 	runtime.LockOSThread()
+	cpu.Bind(p.seats[worker].CPUs)
 	debug.SetPanicOnFault(true) // some weights are pages of a file, which can be cut: part passes that on
 	defer p.exited.Done()
 	h := &p.helpers[worker]

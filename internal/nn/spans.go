@@ -1,15 +1,22 @@
 package nn
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
+)
 
 // spans hands out the units [0, n) of a job. Each worker owns a contiguous span
 // and takes chunks from its front, which gives every core one long stream from
 // memory; a worker whose span is used up takes chunks from the back of the
 // others', so that a core which is slow or busy elsewhere does not hold up the
-// rest.
+// rest. It takes them from workers of its own node of memory first, then from those of
+// others, whose weights are far away.
 type spans struct {
 	of    []span
+	seats []cpu.Seat // of the workers
 	chunk int
+	near  bool // a worker takes nothing from other nodes
 }
 
 // span is [lo, hi), packed as lo<<32 | hi, on a cache line of its own.
@@ -18,7 +25,7 @@ type span struct {
 	_ [56]byte
 }
 
-func newSpans(workers int) spans { return spans{of: make([]span, workers), chunk: 1} }
+func newSpans(p *Pool) spans { return spans{of: make([]span, p.workers), seats: p.seats, chunk: 1} }
 
 // even gives every worker the same number of units.
 func (s *spans) even(n, chunk int) {
@@ -36,8 +43,20 @@ func (s *spans) next(w int) (lo, hi int, ok bool) {
 	if lo, hi, ok = s.of[w].front(s.chunk); ok {
 		return lo, hi, true
 	}
+	if lo, hi, ok = s.take(w, true); ok || s.near || s.seats[len(s.seats)-1].Node == 0 {
+		return lo, hi, ok
+	}
+	return s.take(w, false)
+}
+
+// take is a chunk of another worker, of the same node as w or of others.
+func (s *spans) take(w int, near bool) (lo, hi int, ok bool) {
 	for i := 1; i < len(s.of); i++ {
-		if lo, hi, ok = s.of[(w+i)%len(s.of)].back(s.chunk); ok {
+		v := (w + i) % len(s.of)
+		if (s.seats[v].Node == s.seats[w].Node) != near {
+			continue
+		}
+		if lo, hi, ok = s.of[v].back(s.chunk); ok {
 			return lo, hi, true
 		}
 	}
