@@ -31,6 +31,7 @@ func (f *Fast) Activate(l *Linear, act Activation) {
 	j.spans.even(chunks, n)
 	f.pool.Share(j)
 	f.h = f.hidden
+	f.prof.pieces(chunks)
 	f.prof.end(f.rows, l.W)
 }
 

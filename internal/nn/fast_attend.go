@@ -212,6 +212,7 @@ func (f *Fast) Attend(a *Attention) {
 		f.rowwise(&f.repack, &f.repack.tasks, f.rows)
 	}
 	f.h = f.mixed
+	f.prof.pieces(f.tiling.pieces())
 	f.prof.end(f.rows)
 }
 

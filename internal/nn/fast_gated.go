@@ -30,6 +30,7 @@ func (f *Fast) Gated(ffn *FFN) {
 	j.spans.even(chunks, min(n, gatedChunks))
 	f.pool.Share(j)
 	f.h = f.hidden
+	f.prof.pieces(chunks)
 	f.prof.end(f.rows, ffn.Gate.W, ffn.Up.W)
 }
 

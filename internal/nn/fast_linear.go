@@ -11,7 +11,8 @@ const (
 	inlineRows = 2
 
 	// streamChunk is the number of bytes of weights of a chunk for one column,
-	// where long streams from memory matter most.
+	// where long streams from memory matter most. With many workers it is less: each
+	// has two chunks, the second of which others can take from it.
 	streamChunk = 128 << 10
 
 	// chunkOps is the number of operations of a chunk for several columns:
@@ -261,6 +262,7 @@ func (j *projectJob) append(l *Linear, off int) {
 // run multiplies.
 func (j *projectJob) run() {
 	groups := j.plan()
+	j.f.prof.pieces(groups)
 	total := 0
 	for i := range j.segs {
 		total += (j.segs[i].hi - j.segs[i].lo) * j.segs[i].bytes
@@ -323,7 +325,7 @@ func groupAt(segs []segment, n int) int {
 // chunkGroups is the number of groups that a worker takes at a time.
 func chunkGroups(h *kernel.Panels, groups, bytes, workers int) int {
 	if h.Cols == 1 {
-		return max(1, streamChunk/bytes)
+		return max(1, min(streamChunk/bytes, groups/(2*workers)))
 	}
 	ops := 2 * kernel.Lanes * h.K * h.Cols
 	return max(1, min(max(chunkLeast, chunkOps/ops), groups/(4*workers)))

@@ -41,6 +41,9 @@ type Work struct {
 	Calls int64
 	Bytes int64 // weights read
 	Ops   int64 // multiplications and additions of weights
+	// Pieces are what the work was cut into at the finest: more workers than there
+	// are pieces in a call have nothing to do. 0: it is not cut into pieces.
+	Pieces int64
 }
 
 // Profile sums work over steps.
@@ -89,6 +92,13 @@ func (p *profiler) add(bytes, ops int64) {
 	if p.on {
 		p.total.Work[p.current].Bytes += bytes
 		p.total.Work[p.current].Ops += ops
+	}
+}
+
+// pieces counts what the operation that ends next can be cut into.
+func (p *profiler) pieces(n int) {
+	if p.on {
+		p.total.Work[p.current].Pieces += int64(n)
 	}
 }
 

@@ -114,6 +114,14 @@ func (p *tiling) split(units, workers int) (whole, parts int) {
 	return whole, best
 }
 
+// pieces is the number of tasks of a layer's attention.
+func (p *tiling) pieces() int {
+	if p.single {
+		return len(p.wanted) * p.kvHeads * p.group // one query head at the finest
+	}
+	return len(p.tiles) * p.kvHeads
+}
+
 // busy is the share of their time for which workers are busy with so many equal tasks.
 func busy(tasks, workers int) float64 {
 	rounds := (tasks + workers - 1) / workers

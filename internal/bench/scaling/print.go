@@ -31,7 +31,10 @@ func (r *Result) print(out io.Writer) error {
 	for _, m := range r.Reads {
 		fmt.Fprintf(out, "%d threads read %.1f GB/s; a dispatch to them takes %.0f ns\n", m.Threads, m.Bandwidth/1e9, m.Dispatch)
 	}
-	_, err := fmt.Fprintln(out, "simulated: cores like these, caches and clocks that do not suffer from company, one memory; a real machine does less")
+	if l := r.Lines; l != nil {
+		fmt.Fprintf(out, "a line of memory that two cores write changes hands in %.1f ns; of many that another core has written, each is read in %.1f ns\n", l.Transfer, l.Read)
+	}
+	_, err := fmt.Fprintln(out, "simulated: cores like these, caches and clocks that do not suffer from company, each socket reading its own memory; a real machine does less")
 	return err
 }
 

@@ -33,6 +33,8 @@ type Scaling struct {
 	Threads        int          `help:"Most threads to measure (0: all that this process may use)."`
 	Cores          []int        `help:"Numbers of cores to extrapolate to." default:"8,16,32,64"`
 	Bandwidth      float64      `help:"GB/s that all of those cores can read together (0: as many for each core as here)."`
+	Nodes          int          `help:"Sockets that those cores are on, each with its own memory." default:"1"`
+	Remote         float64      `help:"How much longer a line of memory takes from another socket than from the same." default:"2"`
 	KVType         model.KVType `name:"kv-type" help:"Numbers of the KV cache: i16, f16 or q8." default:"i16"`
 	results.Output `embed:""`
 	Tier           cpu.Tier  `kong:"-"`
@@ -44,6 +46,7 @@ type Result struct {
 	results.Record
 	Settings map[string]any `json:"settings"`
 	Reads    []Reads        `json:"reads"`
+	Lines    *Lines         `json:"lines,omitempty"` // nil: there is one thread
 	Loads    []Load         `json:"loads"`
 }
 
@@ -85,7 +88,12 @@ func (s *Scaling) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	res := &Result{Record: results.NewRecord("scaling"), Settings: map[string]any{"model": filepath.Base(s.Model), "tier": s.Tier.String(), "threads": s.Threads,
-		"ctx": s.Ctx, "kv_type": s.KVType, "bandwidth": s.Bandwidth}}
+		"ctx": s.Ctx, "kv_type": s.KVType, "bandwidth": s.Bandwidth, "nodes": s.Nodes, "remote": s.Remote}}
+	m := machine{bandwidth: s.Bandwidth * 1e9, nodes: s.Nodes, remote: s.Remote}
+	if s.Threads > 1 {
+		lines := measureLines()
+		res.Lines, m.lines = &lines, lines
+	}
 	loads := s.loads()
 	for _, l := range loads {
 		res.Loads = append(res.Loads, Load{Name: l.name, Rows: l.rows})
@@ -103,13 +111,16 @@ func (s *Scaling) Run(ctx context.Context, out io.Writer) error {
 		}
 	}
 	for i := range loads {
-		res.Loads[i].Simulated = s.simulate(&res.Loads[i], profiles[i], res.Reads)
+		m.reads = res.Reads
+		res.Loads[i].Simulated = s.simulate(&res.Loads[i], profiles[i], &m)
 	}
 	return s.Deliver(out, res, res.print)
 }
 
 func (s *Scaling) check() error {
 	switch {
+	case s.Nodes < 1 || s.Remote < 1:
+		return errors.New("bench: --nodes and --remote must be at least 1")
 	case s.Ctx < 1 || s.Rounds < 1 || s.Steps < 1 || s.Threads < 1 || s.Prefill < 0 || s.Bandwidth < 0:
 		return errors.New("bench: --ctx, --rounds and --steps must be at least 1, --prefill and --bandwidth at least 0")
 	case len(s.Batch) == 0 || slices.Min(s.Batch) < 1:
@@ -153,7 +164,7 @@ type profile struct {
 }
 
 // kind is a kind of work in a step.
-type kind struct{ time, bytes, calls float64 }
+type kind struct{ time, bytes, calls, pieces float64 }
 
 // measure runs a load with n threads. Each round is timed without the profile, which is taken once, at the end.
 func (s *Scaling) measure(ctx context.Context, l load, n int) (m Measured, p profile, err error) {
@@ -208,7 +219,7 @@ func profiled(of nn.Profile, steps float64, m *Measured) (p profile) {
 	var wait, all float64
 	for _, k := range nn.Kinds() {
 		w := of.Work[k]
-		p.kinds = append(p.kinds, kind{time: w.Time.Seconds() / steps, bytes: float64(w.Bytes) / steps, calls: float64(w.Calls) / steps})
+		p.kinds = append(p.kinds, kind{time: w.Time.Seconds() / steps, bytes: float64(w.Bytes) / steps, calls: float64(w.Calls) / steps, pieces: float64(w.Pieces) / steps})
 		wait, all = wait+w.Wait.Seconds(), all+w.Time.Seconds()
 	}
 	if all > 0 {

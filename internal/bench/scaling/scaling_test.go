@@ -17,7 +17,7 @@ func tiny(t *testing.T) *Scaling {
 	if err := tinymodel.Write(path, tinymodel.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	return &Scaling{Model: path, Batch: []int{1, 3}, Ctx: 10, Prefill: 30, Rounds: 2, Steps: 3, Threads: 2, Cores: []int{2, 16}, Tier: cpu.Detect()}
+	return &Scaling{Model: path, Batch: []int{1, 3}, Ctx: 10, Prefill: 30, Rounds: 2, Steps: 3, Threads: 2, Cores: []int{2, 16}, Nodes: 2, Remote: 2, Tier: cpu.Detect()}
 }
 
 func TestScaling(t *testing.T) {
@@ -26,7 +26,7 @@ func TestScaling(t *testing.T) {
 	if err := s.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"batch 1", "batch 3", "prompt of 30", "\n1 threads", "\n2 threads", "\n16 threads", "2 threads read"} {
+	for _, want := range []string{"batch 1", "batch 3", "prompt of 30", "\n1 threads", "\n2 threads", "\n16 threads", "2 threads read", "changes hands"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, out.String())
 		}
@@ -36,32 +36,35 @@ func TestScaling(t *testing.T) {
 	}
 }
 
-// A step of 10 ms of which 1 ms lies between operations, 1 ms is a kind that threads do not shorten, 4 ms are bound by arithmetic and 4
-// ms by memory.
+// A step of 10 ms of which 1 ms lies between operations, 1 ms is a kind that threads do not shorten, 4 ms are bound by arithmetic, in 12
+// pieces, and 4 ms by memory.
 func TestModel(t *testing.T) {
-	one := profile{step: 10e-3, kinds: []kind{{1e-3, 0, 0}, {4e-3, 0, 100}, {4e-3, 40e6, 100}}}
-	two := profile{step: 7e-3, kinds: []kind{{0.99e-3, 0, 0}, {2e-3, 0, 100}, {3e-3, 40e6, 100}}}
+	one := profile{step: 10e-3, kinds: []kind{{1e-3, 0, 0, 0}, {4e-3, 0, 100, 1200}, {4e-3, 40e6, 100, 0}}}
+	two := profile{step: 7e-3, kinds: []kind{{0.99e-3, 0, 0, 0}, {2e-3, 0, 100, 1200}, {3e-3, 40e6, 100, 0}}}
 	reads := []Reads{{1, 10e9, 50}, {2, 16e9, 1000}}
-	l := &Load{Rows: 8}
+	lines := Lines{Transfer: 90, Read: 10}
 	for _, c := range []struct {
-		s       Scaling
+		m       machine
 		n       int
 		seconds float64
 	}{
-		{Scaling{}, 1, 10e-3},
-		{Scaling{}, 2, 2e-3 + 200*1000e-9 + 2e-3 + 40e6/16e9},
-		{Scaling{}, 8, 2e-3 + 200*7000e-9 + 0.5e-3 + 40e6/64e9},
-		{Scaling{Bandwidth: 20}, 8, 2e-3 + 200*7000e-9 + 0.5e-3 + 40e6/20e9},
+		{machine{nodes: 1, remote: 2}, 1, 10e-3},
+		{machine{nodes: 1, remote: 2}, 2, 2e-3 + 200*1000e-9 + 2e-3 + 40e6/16e9},
+		{machine{nodes: 1, remote: 2}, 4, 2e-3 + 200*1200e-9 + 1e-3 + 40e6/32e9},
+		{machine{nodes: 1, remote: 2}, 8, 2e-3 + 200*1600e-9 + 4e-3/6 + 40e6/64e9}, // 12 pieces: two for each of some
+		{machine{nodes: 2, remote: 2}, 8, 2e-3 + 200*2000e-9 + 4e-3/6 + 40e6/64e9}, // two near ones further, four far
+		{machine{nodes: 1, remote: 2, bandwidth: 20e9}, 8, 2e-3 + 200*1600e-9 + 4e-3/6 + 40e6/20e9},
 	} {
-		got := c.s.step(l, &one, serialKinds([]profile{one, two}), reads, c.n)
+		c.m.reads, c.m.lines = reads, lines
+		got := c.m.step(8, &one, serialKinds([]profile{one, two}), c.n)
 		if want := 8 / c.seconds; math.Abs(got.Speed/want-1) > 1e-9 {
-			t.Errorf("%d cores, %+v: %v tokens/s, want %v", c.n, c.s.Bandwidth, got.Speed, want)
+			t.Errorf("%d cores, %+v: %v tokens/s, want %v", c.n, c.m, got.Speed, want)
 		}
 	}
 	if s := serialKinds([]profile{one}); s[0] || s[1] {
 		t.Errorf("with one thread alone %v are known as serial", s)
 	}
-	if b := barrier(reads[:1], 64); b != 0 {
+	if b := (&machine{reads: reads[:1], lines: lines, nodes: 1}).barrier(64); b != 0 {
 		t.Errorf("with one thread alone a barrier costs %v", b)
 	}
 }
@@ -69,7 +72,7 @@ func TestModel(t *testing.T) {
 func TestNonsenseIsRefused(t *testing.T) {
 	for _, change := range []func(*Scaling){
 		func(s *Scaling) { s.Batch = nil }, func(s *Scaling) { s.Batch = []int{0} }, func(s *Scaling) { s.Rounds = 0 }, func(s *Scaling) { s.Cores = []int{-1} },
-		func(s *Scaling) { s.Ctx = 0 }, func(s *Scaling) { s.Bandwidth = -1 },
+		func(s *Scaling) { s.Ctx = 0 }, func(s *Scaling) { s.Bandwidth = -1 }, func(s *Scaling) { s.Nodes = 0 },
 	} {
 		s := tiny(t)
 		change(s)
