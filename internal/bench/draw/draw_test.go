@@ -40,6 +40,16 @@ func loadResult() *loadtest.Result {
 		{Start: ms, End: 5 * ms, Completion: 4}}, Summary: &loadtest.Summary{TokensPerSecond: 7}}
 }
 
+func costResult() *loadtest.Result {
+	r := sweepResult()
+	for i, p := range r.Sweep.Points {
+		r.Sweep.Points[i].Words = 30
+		p.Words = 500
+		r.Sweep.Points = append(r.Sweep.Points, p)
+	}
+	return r
+}
+
 func sweepResult() *loadtest.Result {
 	s := &loadtest.Sweep{Axis: "clients"}
 	for _, n := range []float64{1, 2, 4} {
@@ -69,6 +79,7 @@ func TestFigures(t *testing.T) {
 		want   []string
 	}{
 		"load":    {loadResult(), []string{"arrivals", "timeline"}},
+		"cost":    {costResult(), []string{"serving-cost"}},
 		"sweep":   {sweepResult(), []string{"latency", "throughput"}},
 		"compare": {compareResult(100), []string{"compare"}},
 		"peers":   {peersResult(), []string{"peers"}},

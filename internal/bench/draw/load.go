@@ -1,6 +1,8 @@
 package draw
 
 import (
+	"fmt"
+
 	"github.com/penstock-llm/penstock/internal/bench/figure"
 	"github.com/penstock-llm/penstock/internal/bench/load"
 	"github.com/penstock-llm/penstock/internal/bench/loadtest"
@@ -63,8 +65,29 @@ func timeline(samples []load.Sample, rows [][]float64, end float64) figure.Serie
 	return c
 }
 
+// costFigures plots what an output token costs against the number of clients, a curve for each length of prompts.
+func costFigures(s *loadtest.Sweep) ([]Named, error) {
+	var curves []figure.Series
+	for i := range s.Points {
+		p := &s.Points[i]
+		if i == 0 || p.Words != s.Points[i-1].Words {
+			curves = append(curves, figure.Series{Name: fmt.Sprintf("prompts of %d words", p.Words)})
+		}
+		c := &curves[len(curves)-1]
+		c.X, c.Y = append(c.X, p.Load), append(c.Y, p.Cost())
+	}
+	f, err := figure.Lines("Cost of an output token", s.Axis, "ms, with its part of the prompt", curves, true)
+	if err != nil {
+		return nil, err
+	}
+	return []Named{{Name: "serving-cost", Figure: f}}, nil
+}
+
 // sweepFigures plots latency and throughput against load.
 func sweepFigures(s *loadtest.Sweep) ([]Named, error) {
+	if len(s.Points) > 0 && s.Points[0].Words > 0 {
+		return costFigures(s)
+	}
 	curve := func(name string, y func(loadtest.SweepPoint) (float64, bool)) (figure.Series, bool) {
 		c := figure.Series{Name: name}
 		for _, p := range s.Points {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,8 @@ type Load struct {
 	Burstiness     float64       `help:"Open loop: shape of the gamma-distributed gaps; 1 is Poisson, less is burstier, 0 is even." default:"1"`
 	Repeats        int           `help:"Repeats of the measurement: to compare two results takes five." default:"1"`
 	Sweep          bool          `help:"Measure at several loads and find the knee: rates when --rate is set, else clients."`
+	Levels         []int         `help:"Sweep: these numbers of clients."`
+	Lengths        []int         `help:"Sweep: random words of a prompt; every length with every number of clients."`
 	SLO            []string      `help:"Objective for the goodput: ttft=500ms, tpot=50ms, itl=80ms or e2e=5s; all must be met." name:"slo"`
 	Work           `embed:""`
 	results.Output `embed:""`
@@ -119,6 +122,12 @@ func (l *Load) check() ([]objective, error) {
 		if !(x >= 0 && x <= 1e6) { // written so that NaN is refused, too
 			return nil, fmt.Errorf("bench: a rate or burstiness of %g", x)
 		}
+	}
+	if !l.Sweep && len(l.Levels)+len(l.Lengths) > 0 || l.Rate > 0 && len(l.Levels) > 0 {
+		return nil, errors.New("bench: --levels and --lengths need --sweep, and --levels a closed loop")
+	}
+	if slices.ContainsFunc(slices.Concat(l.Levels, l.Lengths), func(n int) bool { return n < 1 }) {
+		return nil, errors.New("bench: --levels and --lengths: want numbers of at least 1")
 	}
 	if l.Requests == 0 && l.Duration == 0 {
 		return nil, errors.New("bench: set --requests or --duration")

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,41 @@ func TestSweep(t *testing.T) {
 		}
 		if !strings.Contains(out.String(), "knee: ") {
 			t.Errorf("no knee:\n%s", out.String())
+		}
+	}
+}
+
+// TestSweepOfLengths measures every length of prompts with every number of clients.
+func TestSweepOfLengths(t *testing.T) {
+	s := fakeserver.New(t, "m", 0, fakeserver.All)
+	l := &Load{Repeats: 1, URL: s.URL, API: "auto", Work: work(), Sweep: true, Burstiness: 1, Levels: []int{1, 3}, Lengths: []int{5, 20}}
+	l.Out = filepath.Join(t.TempDir(), "out.json")
+	var out bytes.Buffer
+	if err := l.Run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(l.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var res Result
+	if err := json.Unmarshal(data, &res); err != nil {
+		t.Fatal(err)
+	}
+	var got [][2]int
+	for _, p := range res.Sweep.Points {
+		got = append(got, [2]int{p.Words, int(p.Load)})
+		if p.Cost() <= 0 {
+			t.Errorf("%d words, %v clients: a token costs %v ms", p.Words, p.Load, p.Cost())
+		}
+	}
+	if want := [][2]int{{5, 1}, {5, 3}, {20, 1}, {20, 3}}; !slices.Equal(got, want) || res.Sweep.Knee != 0 {
+		t.Errorf("points %v, want %v; knee %v", got, want, res.Sweep.Knee)
+	}
+	for _, bad := range []Load{{Levels: []int{0}, Sweep: true}, {Lengths: []int{5}}, {Levels: []int{1}, Rate: 1, Sweep: true}} {
+		bad.Repeats, bad.URL, bad.Work = 1, s.URL, work()
+		if err := bad.Run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "--levels") {
+			t.Errorf("%v, %v: %v", bad.Levels, bad.Lengths, err)
 		}
 	}
 }
