@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	machine "github.com/penstock-llm/penstock/internal/bench/limits"
@@ -32,6 +34,7 @@ type examination struct {
 	Cores   int        `json:"cores,omitempty"`
 	SMT     bool       `json:"smt"`
 	Nodes   int        `json:"numa_nodes,omitempty"`
+	Workers string     `json:"workers"` // where the compute threads run
 	Huge    string     `json:"huge_pages,omitempty"`
 	Clock   string     `json:"governor,omitempty"`
 	Quota   float64    `json:"cpu_quota,omitempty"`
@@ -74,6 +77,7 @@ func (c *doctorCommand) Run(cli *commands, term terminal) error {
 		Online: system.Online, Cores: system.Cores, SMT: system.SMT, Nodes: system.Nodes, Huge: system.HugePages, Clock: system.Governor,
 		Free: system.Available, Plans: []planning{},
 	}
+	e.Workers = placement(cpu.Seats(e.Threads))
 	if c.Measure {
 		e.measure(tier)
 	}
@@ -150,6 +154,7 @@ func (e *examination) print(out io.Writer) error {
 		}
 		row("cores", "%d, %s; %d NUMA node(s)", e.Cores, smt, max(e.Nodes, 1))
 	}
+	row("workers", "%s", e.Workers)
 	if e.Clock != "" {
 		row("governor", "%s", e.Clock)
 	}
@@ -188,6 +193,27 @@ func (e *examination) print(out io.Writer) error {
 	return nil
 }
 
+// placement says how many compute threads run on each node, and what they are bound to.
+func placement(seats []cpu.Seat) string {
+	nodes := seats[len(seats)-1].Node + 1
+	on := make([]int, nodes)
+	for _, s := range seats {
+		on[s.Node]++
+	}
+	where := "one node"
+	if nodes > 1 {
+		where = fmt.Sprintf("%d nodes (%s)", nodes, strings.Trim(fmt.Sprint(on), "[]"))
+	}
+	last := seats[len(seats)-1].CPUs
+	switch {
+	case last == nil:
+		return fmt.Sprintf("%d on %s, where the system puts them", len(seats), where)
+	case len(seats) > 1 && !slices.Equal(last, seats[len(seats)-2].CPUs):
+		return fmt.Sprintf("%d on %s, each bound to a core", len(seats), where)
+	}
+	return fmt.Sprintf("%d on %s, bound to their node's CPUs", len(seats), where)
+}
+
 func (e *examination) printPlans(out io.Writer) error {
 	if len(e.Plans) == 0 {
 		return nil
@@ -222,7 +248,7 @@ func (e *examination) advise() []string {
 	}
 	add(e.Tier != e.Best, "--cpu or PENSTOCK_CPU caps the kernels at %s: without it they are %s", e.Tier, e.Best)
 	add(e.Best == cpu.Generic.String(), "this processor runs the portable kernels only, which are many times slower: x86 processors with AVX2 have faster ones")
-	add(e.Nodes > 1, "the memory has %d nodes: run one server on each (numactl --cpunodebind=N --membind=N penstock serve …) and balance between them", e.Nodes)
+	add(e.Nodes > 1, "the memory has %d nodes, and the workers of each read their own part of the weights: compare with a server on each (numactl --cpunodebind=N --membind=N penstock serve …) and a balancer before them", e.Nodes)
 	add(e.SMT && e.Threads > e.Cores, "two CPUs share a core: measure with --threads %d, one a core, too (penstock bench steps)", e.Cores)
 	add(e.Quota > 0 && e.Quota != float64(int(e.Quota)), "the quota of %.3g CPUs is not whole: compute threads wait for the rest of it in every period", e.Quota)
 	add(e.Huge == "never", "huge pages are off, which makes reading weights slower: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled")

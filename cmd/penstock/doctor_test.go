@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
 // TestAdvice: each trait of a machine that costs speed is named, and a machine
@@ -28,6 +30,20 @@ func TestAdvice(t *testing.T) {
 		change(&e)
 		if got := e.advise(); len(got) != 1 || !strings.Contains(got[0], want) {
 			t.Errorf("want %q, got %q", want, got)
+		}
+	}
+}
+
+func TestPlacement(t *testing.T) {
+	for want, seats := range map[string][]cpu.Seat{
+		"1 on one node, where the system puts them":      {{}},
+		"2 on one node, where the system puts them":      {{}, {}},
+		"2 on one node, each bound to a core":            {{CPUs: []int{0, 2}}, {CPUs: []int{1, 3}}},
+		"3 on 2 nodes (1 2), bound to their node's CPUs": {{CPUs: []int{0, 1}}, {Node: 1, CPUs: []int{2, 3}}, {Node: 1, CPUs: []int{2, 3}}},
+		"4 on 2 nodes (2 2), each bound to a core":       {{CPUs: []int{0, 4}}, {CPUs: []int{1, 5}}, {Node: 1, CPUs: []int{2, 6}}, {Node: 1, CPUs: []int{3, 7}}},
+	} {
+		if got := placement(seats); got != want {
+			t.Errorf("%v: %q, want %q", seats, got, want)
 		}
 	}
 }
