@@ -315,7 +315,7 @@ func TestMulExtremes(t *testing.T) {
 				for i := range pr.x {
 					pr.x[i] = float32(1 - i/256%3) // columns of 1, 0 and -1
 				}
-				s.QuantizeColumns(pr.p, 0, 0, Columns{X: pr.x, N: 8, LD: 256, Len: 256})
+				s.QuantizeColumns(pr.p, 0, 0, &Columns{X: pr.x, N: 8, LD: 256, Len: 256})
 				if got, want := pr.run(s, false, nil), pr.run(Set{}, false, nil); firstDifference(got, want) >= 0 {
 					t.Errorf("%v, %#x: got %v, want %v", typ, fill, got, want)
 				}

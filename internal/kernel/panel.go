@@ -174,7 +174,8 @@ func (p *streams) column(s stream, b, c int) column {
 // field is the column's i-th field.
 func (c column) field(i int) uint32 { return le.Uint32(c.fields[4*c.width*i:]) }
 
-// Columns are N vectors of Len values: vector i is X[i*LD:][:Len].
+// Columns are N vectors of Len values: vector i is X[i*LD:][:Len]. As streams they are
+// passed by their address.
 type Columns struct {
 	X          []float32
 	N, LD, Len int
@@ -183,13 +184,13 @@ type Columns struct {
 // Quantize writes x, which begins at position k0 of column col. k0 and len(x)
 // are multiples of 32. Different segments may be written at the same time.
 func (s Set) Quantize(p *Panels, col, k0 int, x []float32) {
-	s.QuantizeColumns(p, col, k0, Columns{X: x, N: 1, LD: len(x), Len: len(x)})
+	s.QuantizeColumns(p, col, k0, &Columns{X: x, N: 1, LD: len(x), Len: len(x)})
 }
 
 // QuantizeColumns writes x into the columns from col on, each from position k0
 // on. It does what a Quantize of each does, several times as fast, because the
 // columns of a panel share cache lines.
-func (s Set) QuantizeColumns(p *Panels, col, k0 int, x Columns) {
+func (s Set) QuantizeColumns(p *Panels, col, k0 int, x *Columns) {
 	if col < 0 || x.N < 0 || col+x.N > p.Cols || k0 < 0 || k0%BlockLen != 0 || x.Len%BlockLen != 0 || x.Len < 0 || x.Len > p.K-k0 {
 		panic(fmt.Sprintf("kernel: Quantize: %d values at %d of columns %d to %d in panels of %d columns of %d", x.Len, k0, col, col+x.N, p.Cols, p.K))
 	}
@@ -199,23 +200,20 @@ func (s Set) QuantizeColumns(p *Panels, col, k0 int, x Columns) {
 	if x.LD < 0 || len(x.X) < (x.N-1)*x.LD+x.Len {
 		panic(fmt.Sprintf("kernel: Quantize: %d columns of %d values, %d apart, in %d", x.N, x.Len, x.LD, len(x.X)))
 	}
-	for left := x.N; ; {
+	for first := 0; first < x.N; {
 		q := p.panel(col / PanelCols)
 		lane, dst := col-q.first, p.streams(q)
-		x.N = min(left, q.width-lane)
-		s.quantize(&dst, k0/BlockLen, lane, &x)
+		part := Columns{X: x.X[first*x.LD:], N: min(x.N-first, q.width-lane), LD: x.LD, Len: x.Len}
+		s.quantize(&dst, k0/BlockLen, lane, &part)
 		if p.X != nil {
-			p.copyFloats(q, lane, k0, x)
+			p.copyFloats(q, lane, k0, &part)
 		}
-		if left -= x.N; left == 0 {
-			return
-		}
-		col, x.X = col+x.N, x.X[x.N*x.LD:]
+		col, first = col+part.N, first+part.N
 	}
 }
 
 // copyFloats keeps the float32 copy of columns of a panel, from column lane on.
-func (p *Panels) copyFloats(q panel, lane, k0 int, x Columns) {
+func (p *Panels) copyFloats(q panel, lane, k0 int, x *Columns) {
 	dst := p.floats(q)[k0*q.width:]
 	if q.width == 1 {
 		copy(dst, x.X[:x.Len])
@@ -233,7 +231,7 @@ func (p *Panels) copyFloats(q panel, lane, k0 int, x Columns) {
 }
 
 // interleave writes the values of 8 columns in turn.
-func interleave(dst []float32, x Columns) {
+func interleave(dst []float32, x *Columns) {
 	a := x.X[:x.Len]
 	b, c, d, e := x.X[x.LD:][:len(a)], x.X[2*x.LD:][:len(a)], x.X[3*x.LD:][:len(a)], x.X[4*x.LD:][:len(a)]
 	f, g, h := x.X[5*x.LD:][:len(a)], x.X[6*x.LD:][:len(a)], x.X[7*x.LD:][:len(a)]

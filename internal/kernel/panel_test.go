@@ -51,9 +51,9 @@ func TestQuantizeTiersAgree(t *testing.T) {
 					Set{}.Quantize(want, c, 0, col)
 				}
 				some := cols / 3 // columns in two parts, one of them across panels
-				s.QuantizeColumns(together, 0, 0, Columns{x, some, ld, k})
-				s.QuantizeColumns(together, some, 0, Columns{x[some*ld:], cols - some, ld, half})
-				s.QuantizeColumns(together, some, half, Columns{x[some*ld+half:], cols - some, ld, k - half})
+				s.QuantizeColumns(together, 0, 0, &Columns{x, some, ld, k})
+				s.QuantizeColumns(together, some, 0, &Columns{x[some*ld:], cols - some, ld, half})
+				s.QuantizeColumns(together, some, half, &Columns{x[some*ld+half:], cols - some, ld, k - half})
 				if !bytes.Equal(got.Data, want.Data) {
 					t.Fatalf("k %d, %d columns: bytes differ", k, cols)
 				}
@@ -113,7 +113,7 @@ func BenchmarkQuantize(b *testing.B) {
 			for i := range x {
 				x[i] = float32(i%77) - 30
 			}
-			sampled(b, 1, func(int) { s.QuantizeColumns(p, 0, 0, Columns{x, cols, 1024, 1024}) }, map[string]float64{"GB/s": float64(4096 * cols)})
+			sampled(b, 1, func(int) { s.QuantizeColumns(p, 0, 0, &Columns{x, cols, 1024, 1024}) }, map[string]float64{"GB/s": float64(4096 * cols)})
 		})
 	}
 }
@@ -131,7 +131,7 @@ func TestGather(t *testing.T) {
 			for i := range x {
 				x[i] = float32(rng.NormFloat64())
 			}
-			set.QuantizeColumns(src, 0, 0, Columns{X: x, N: rows, LD: k, Len: k})
+			set.QuantizeColumns(src, 0, 0, &Columns{X: x, N: rows, LD: k, Len: k})
 			first, cols := rng.IntN(20), make([]int32, 1+rng.IntN(20))
 			want := NewPanels(k, len(cols), floats)
 			for i := range cols {
@@ -156,7 +156,7 @@ func BenchmarkGather(b *testing.B) {
 	for i := range x {
 		x[i] = float32(i%77) - 30
 	}
-	s.QuantizeColumns(src, 0, 0, Columns{x, rows, k, k})
+	s.QuantizeColumns(src, 0, 0, &Columns{x, rows, k, k})
 	rng := rand.New(rand.NewPCG(5, 6))
 	of := make([][]int32, experts)
 	for row := range rows {

@@ -71,7 +71,7 @@ func (j *convolveJob) sequence(own *private, seq, from, to int) {
 	at, _ := slices.BinarySearch(wanted, first)
 	ready := 0 // rows of own.rows
 	flush := func() {
-		f.set.QuantizeColumns(f.mixed, at-ready, from, kernel.Columns{X: own.rows, N: ready, LD: n, Len: n})
+		f.set.QuantizeColumns(f.mixed, at-ready, from, &kernel.Columns{X: own.rows, N: ready, LD: n, Len: n})
 		ready = 0
 	}
 	for row := first; row < end; row++ {

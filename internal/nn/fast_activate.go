@@ -66,5 +66,5 @@ func (j *activateJob) chunk(own *private, c int) {
 	default:
 		f.set.SiluRows(y, f.rows, activateRows, n)
 	}
-	f.set.QuantizeColumns(f.hidden, 0, first, kernel.Columns{X: y, N: f.rows, LD: activateRows, Len: n})
+	f.set.QuantizeColumns(f.hidden, 0, first, &kernel.Columns{X: y, N: f.rows, LD: activateRows, Len: n})
 }

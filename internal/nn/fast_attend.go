@@ -155,7 +155,7 @@ func (h *heading) answer(own *private, from slots, at, head int) {
 		}
 		return
 	}
-	f.set.QuantizeColumns(f.mixed, at, head*hd, kernel.Columns{X: own.out[from.first*hd:], N: from.n, LD: from.step * hd, Len: from.heads * hd})
+	f.set.QuantizeColumns(f.mixed, at, head*hd, &kernel.Columns{X: own.out[from.first*hd:], N: from.n, LD: from.step * hd, Len: from.heads * hd})
 }
 
 func (h *heading) run(own *private, n int, blocks []int32) {

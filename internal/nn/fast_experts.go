@@ -284,7 +284,7 @@ func (j *expertGatedJob) activate(own *private, y []float32, base, c int) {
 	f.finishRows(y, n, scaleOf(j.e.GateScale, expert), biasAt(j.e.GateBias, at))
 	f.finishRows(y[pairRows:], n, scaleOf(j.e.UpScale, expert), biasAt(j.e.UpBias, at))
 	f.activate(j.e.Act, y, n)
-	f.set.QuantizeColumns(&own.out2, 0, c*pairRows, kernel.Columns{X: y, N: n, LD: ld, Len: pairRows})
+	f.set.QuantizeColumns(&own.out2, 0, c*pairRows, &kernel.Columns{X: y, N: n, LD: ld, Len: pairRows})
 }
 
 // finishRows multiplies the beginnings of n rows of gates and ups by scale and adds bias; nil: no bias.

@@ -82,7 +82,7 @@ func (j *gatedJob) activate(y []float32, c int) {
 			f.set.Scale(y[r*ld:][:pairRows], by)
 		}
 	}
-	f.set.QuantizeColumns(f.hidden, 0, c*pairRows, kernel.Columns{X: y, N: f.rows, LD: ld, Len: pairRows})
+	f.set.QuantizeColumns(f.hidden, 0, c*pairRows, &kernel.Columns{X: y, N: f.rows, LD: ld, Len: pairRows})
 }
 
 // activate sets gate = act(gate) * up in n rows of a chunk: pairRows gates, then

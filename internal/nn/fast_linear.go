@@ -145,7 +145,7 @@ func (j *normJob) Do(worker, _ int) {
 				f.faults.add(int(f.tiling.wanted[first+r]))
 			}
 		}
-		f.set.QuantizeColumns(j.to, first, from, kernel.Columns{X: own.rows, N: n, LD: ld, Len: ld})
+		f.set.QuantizeColumns(j.to, first, from, &kernel.Columns{X: own.rows, N: n, LD: ld, Len: ld})
 	}
 }
 
@@ -199,7 +199,7 @@ func (j *stayJob) Do(worker, _ int) {
 				f.faults.add(int(f.tiling.wanted[first+r]))
 			}
 		}
-		f.set.QuantizeColumns(f.normed, first, 0, kernel.Columns{X: rows, N: n, LD: f.ldx, Len: f.lim.Dim})
+		f.set.QuantizeColumns(f.normed, first, 0, &kernel.Columns{X: rows, N: n, LD: f.ldx, Len: f.lim.Dim})
 	}
 }
 
