@@ -38,7 +38,7 @@ func (t *tiling) run(s Set, g0, g1 int) {
 	if panels > 1 {
 		step = max(1, min(step, tileBytes/t.m.quantBytes))
 	}
-	pairs := s.pairs && t.paired()
+	pairs := t.paired(s.pairs)
 	if pairs {
 		step = (step + 1) &^ 1
 	}

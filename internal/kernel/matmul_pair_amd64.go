@@ -37,12 +37,25 @@ func (g geometry) pairFunc() pairFunc {
 	return vnniPairOffset
 }
 
-// pairPanels is the number of full panels from which unfolding the weights pays.
-const pairPanels = 2
+// pairPanels is the number of full panels from which unfolding the weights pays, by
+// measurement on Emerald Rapids. It takes nearly as long as one panel does.
+func (g geometry) pairPanels() int {
+	switch {
+	case g.planes[0] == 8: // nothing is saved but loads
+		return 16
+	case g.stream == halvesStream:
+		return 3
+	}
+	return 5
+}
 
 // paired reports whether the product is one for pairs of groups.
-func (t *tiling) paired() bool {
-	return t.p.Cols >= pairPanels*PanelCols && unfoldFuncs[t.m.Type] != nil && len(t.space) >= SpaceBytes(t.m.Cols)
+func (t *tiling) paired(p pairing) bool {
+	least := 1
+	if p == pairsOfMany {
+		least = t.m.format.pairPanels()
+	}
+	return p != noPairs && t.p.Cols >= least*PanelCols && unfoldFuncs[t.m.Type] != nil && len(t.space) >= SpaceBytes(t.m.Cols)
 }
 
 // pairs multiplies n groups from g on, an even number, with the full panels. While a

@@ -26,8 +26,17 @@ type Set struct {
 
 	// pairs: full panels meet two groups of quantised weights at a time. That serves
 	// processors that can start two VPDPBUSD a cycle; the bits are the same.
-	pairs bool
+	pairs pairing
 }
+
+// pairing says for which products pairs of groups are taken.
+type pairing uint8
+
+const (
+	noPairs     pairing = iota
+	pairsOfMany         // for as many columns as make up for unfolding the weights
+	pairsOfAll          // whenever there is a full panel: for tests
+)
 
 // New returns the kernels of tier t, or of the best tier below it that this
 // machine can run.
@@ -38,7 +47,9 @@ func New(t cpu.Tier) Set {
 			s = Set{tier: tier.Base(), products: tier}
 		}
 	}
-	s.pairs = s.tier == cpu.AVX512VNNI && twoDotPorts()
+	if s.tier == cpu.AVX512VNNI && twoDotPorts() {
+		s.pairs = pairsOfMany
+	}
 	return s
 }
 
@@ -49,7 +60,7 @@ func (s Set) Tier() cpu.Tier { return s.products }
 // prompt keep in registers at once.
 func (s Set) Tile() (rows, cols int) {
 	switch {
-	case s.pairs:
+	case s.pairs != noPairs:
 		return 2 * Lanes, PanelCols
 	case s.tier == cpu.AVX2:
 		return Lanes / 2, 4

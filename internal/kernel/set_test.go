@@ -35,7 +35,7 @@ func forEachTile(t *testing.T, f func(t *testing.T, s Set)) {
 			f(t, s)
 			return
 		}
-		for _, pairs := range []bool{false, true} {
+		for _, pairs := range []pairing{noPairs, pairsOfAll} {
 			s.pairs = pairs
 			rows, cols := s.Tile()
 			t.Run(fmt.Sprintf("%dx%d", rows, cols), func(t *testing.T) { f(t, s) })
@@ -89,7 +89,7 @@ func TestTiers(t *testing.T) {
 // out the same again, and only the tier with the instruction has pairs.
 func TestTwoDotPorts(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
-		if s.pairs && s.Tier() != cpu.AVX512VNNI || s.pairs != New(s.Tier()).pairs {
+		if s.pairs != noPairs && s.Tier() != cpu.AVX512VNNI || s.pairs != New(s.Tier()).pairs {
 			t.Errorf("tier %v: pairs %v", s.Tier(), s.pairs)
 		}
 		rows, cols := s.Tile()
