@@ -106,10 +106,10 @@ parity: ## chat templates against Python Jinja2, on those that llama.cpp ships (
 	internal/chat/jinja/testdata/parity.sh
 
 # PENSTOCK_CPU=avx2 or generic takes another tier, ONLY='^tiny-qwen' some of the files; DOCS=docs/fidelity.md writes the table there.
-parity-archs: ## logits of every architecture against llama.cpp's, on tiny models (needs cmake, ninja, a C++ compiler, a package index)
+parity-archs: ## logits of every decoder and states of every encoder against llama.cpp's, on tiny models (needs cmake, ninja, a C++ compiler, a package index)
 	bench/peers.sh $(PEERS) archs
 	PARITY_DIR=$(PEERS)/archs PARITY_ONLY=$(ONLY) PARITY_DOCS=$(if $(DOCS),$(abspath $(DOCS))) \
-	  $(GO) test -tags parity -count=1 -v -run TestParityWithLlamaCpp ./internal/model
+	  $(GO) test -tags parity -count=1 -v -run ParityWithLlamaCpp ./internal/model
 
 # What Penstock is compared with, and the models for it, go to PEERS (5 GB with the shapes); bench/peers.sh says what it needs.
 PEERS ?= $(HOME)/.cache/penstock-peers

@@ -52,6 +52,13 @@ func textsOf(vocab int, lengths ...int) *batch.Batch {
 	return b
 }
 
+// wholeText is a batch of one text; the states of all rows are wanted.
+func wholeText(tokens []int32) *batch.Batch {
+	b := textsOf(1, len(tokens))
+	copy(b.Tokens, tokens)
+	return b
+}
+
 // states are the final states of all rows of a batch.
 func states(t *testing.T, o tinymodel.Options, with Options, b *batch.Batch) [][]float32 {
 	t.Helper()

@@ -40,6 +40,15 @@ func tiny(t testing.TB, o tinymodel.Options, opts Options, blocks int) (*Model, 
 	return m, c
 }
 
+func describe(t *testing.T, f *gguf.File) Config {
+	t.Helper()
+	c, err := Describe(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // files are the tiny models that tests load unchanged, by their options: several
 // tests load each one.
 var files sync.Map

@@ -15,11 +15,17 @@ import (
 	"github.com/penstock-llm/penstock/internal/quant"
 )
 
-// goldenRows are the rows of a text whose logits are kept, and goldenTokens about how
-// many of a row.
+// goldenRows are the rows of a text whose logits or states are kept, and goldenNumbers
+// about how many of a row.
 var goldenRows = []int{0, 2, 19, 39}
 
-const goldenTokens = 16
+const goldenNumbers = 16
+
+// parityTokens is the length of the text that llama.cpp's numbers are of.
+const parityTokens = 96
+
+// parityText is that text, for a model with so large a vocabulary.
+func parityText(vocab int) []int32 { return newTalk(1, vocab, parityTokens).tokens }
 
 // TestDecoderInvariance: what TestBatchInvariance says of the first architectures holds
 // for what is each decoder's own. The tiers take turns.
@@ -46,29 +52,51 @@ func TestGoldenLogits(t *testing.T) {
 	for name, o := range parityVariants() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			golden, err := os.ReadFile(goldenFile(name))
-			if err != nil {
-				t.Fatal(err)
-			}
 			m, c := tiny(t, o, Options{Reference: true, Threads: 1}, 4)
 			n := goldenRows[len(goldenRows)-1] + 1
-			got := all(m, c, newTalk(1, m.Config().Vocab, n, 2, 0, 3), n)
-			lines := 0
-			for line := range strings.Lines(string(golden)) {
-				var row, id int
-				var want float64
-				if _, err := fmt.Sscanf(line, "%d %d %g", &row, &id, &want); err != nil {
-					continue // the comment
-				}
-				lines++
-				if d := math.Abs(float64(got[row][id]) - want); !(d < 5e-4) {
-					t.Errorf("row %d, token %d: %.6f, llama.cpp has %.6f", row, id, got[row][id], want)
-				}
-			}
-			if lines < len(goldenRows)*goldenTokens/2 {
-				t.Errorf("only %d numbers in %s", lines, goldenFile(name))
-			}
+			checkGolden(t, goldenFile(name), all(m, c, newTalk(1, m.Config().Vocab, n, 2, 0, 3), n))
 		})
+	}
+}
+
+// TestGoldenStates is TestGoldenLogits for encoders. A text of theirs is a step, and every
+// state depends on all of it.
+func TestGoldenStates(t *testing.T) {
+	for name, o := range encoderVariants() {
+		if o.Arch == "mpnet" {
+			continue // llama.cpp does not serve it: internal/instance compares with sentence-transformers
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text := wholeText(parityText(describe(t, opened(t, o)).Vocab))
+			checkGolden(t, goldenStates(name), states(t, o, Options{Reference: true, Threads: 1}, text))
+		})
+	}
+}
+
+func goldenStates(variant string) string { return filepath.Join("testdata", "states", variant+".txt") }
+
+// checkGolden compares rows with the numbers of a file.
+func checkGolden(t *testing.T, file string, got [][]float32) {
+	t.Helper()
+	golden, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for line := range strings.Lines(string(golden)) {
+		var row, i int
+		var want float64
+		if _, err := fmt.Sscanf(line, "%d %d %g", &row, &i, &want); err != nil {
+			continue // the comment
+		}
+		lines++
+		if d := math.Abs(float64(got[row][i]) - want); !(d < 5e-4) {
+			t.Errorf("row %d, number %d: %.6f, llama.cpp has %.6f", row, i, got[row][i], want)
+		}
+	}
+	if lines < len(goldenRows)*goldenNumbers/2 {
+		t.Errorf("only %d numbers in %s", lines, file)
 	}
 }
 

@@ -67,7 +67,7 @@ func writeParity(t *testing.T, dir, page string) {
 		reference float64
 		fast      map[string]float64
 	}
-	tiers := []string{cpu.AVX512VNNI.String(), cpu.AVX2.String(), cpu.Generic.String()}
+	tiers := []string{cpu.AVX512VNNI.String(), cpu.AVXVNNI.String(), cpu.AVX2.String(), cpu.Generic.String()}
 	rows := map[string]*row{}
 	seen := map[string]int{}
 	for _, r := range kept {
@@ -87,7 +87,7 @@ func writeParity(t *testing.T, dir, page string) {
 		}
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "\n| Architecture | files | reference | fast, %s |\n|---|---|---|---|---|---|\n", strings.Join(tiers, " | fast, "))
+	fmt.Fprintf(&out, "\n| Architecture | files | reference | fast, %s |\n|---|---|---|%s\n", strings.Join(tiers, " | fast, "), strings.Repeat("---|", len(tiers)))
 	for _, arch := range slices.Sorted(maps.Keys(rows)) {
 		x := rows[arch]
 		fmt.Fprintf(&out, "| %s | %d | %.1e |", arch, len(x.files), x.reference)

@@ -29,11 +29,8 @@ import (
 // PARITY_ONLY picks the files whose names it matches. Results are kept in PARITY_DIR;
 // PARITY_DOCS is the page whose table is written again from them.
 
-// parityTokens are the prompt, in steps of every remainder of rows, and what is decoded
-// after it.
-const parityTokens = 96
-
-// paritySteps are the rows of the steps.
+// paritySteps are the rows of the steps: of the prompt every remainder of rows, and then
+// what is decoded after it.
 var paritySteps = []int{1, 2, 3, 4, 5, 6, 7, 9, 16, 31, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}
 
 const (
@@ -52,10 +49,7 @@ func TestParityWithLlamaCpp(t *testing.T) {
 			t.Errorf("architecture %s has no tiny model in parityVariants", arch)
 		}
 	}
-	tier, err := cpu.ParseTier(os.Getenv("PENSTOCK_CPU"))
-	if err != nil {
-		tier = cpu.Detect()
-	}
+	tier := parityTier()
 	var table []parityResult
 	for _, file := range parityFiles(t, dir) {
 		name := strings.TrimSuffix(filepath.Base(file), ".gguf")
@@ -68,9 +62,9 @@ func TestParityWithLlamaCpp(t *testing.T) {
 			arch, _ := f.Str("general.architecture")
 			r := parityResult{Name: name, Architecture: arch, Tier: tier.String()}
 			vocab := describe(t, f).Vocab
-			want := llamaLogits(t, dir, file, vocab)
+			want := llamaRows(t, dir, file, vocab, oracleRows{width: vocab})
 			if variant, tiny := strings.CutPrefix(name, "tiny-"); tiny && os.Getenv("PARITY_UPDATE") != "" {
-				writeGolden(t, variant, want)
+				writeGolden(t, goldenFile(variant), "logits of the tiny model: row, token, logit", want)
 			}
 			got := ourLogits(t, f, Options{Reference: true, Threads: 2})
 			r.Reference = distance(got, want)
@@ -92,6 +86,14 @@ func TestParityWithLlamaCpp(t *testing.T) {
 	if page := os.Getenv("PARITY_DOCS"); page != "" {
 		writeParity(t, dir, page)
 	}
+}
+
+// parityTier is the highest that PENSTOCK_CPU allows.
+func parityTier() cpu.Tier {
+	if tier, err := cpu.ParseTier(os.Getenv("PENSTOCK_CPU")); err == nil {
+		return tier
+	}
+	return cpu.Detect()
 }
 
 // parityFiles are the files of llama.cpp's test, and tiny models of every decoder.
@@ -142,8 +144,8 @@ func parityFiles(t *testing.T, dir string) (files []string) {
 var scaled = map[string]bool{"llama": true, "mistral3": true, "qwen3": true, "qwen3moe": true, "cohere2": true}
 
 // stripped is a copy of a file of llama.cpp's test without what its graphs leave out: the
-// scales of the feed-forward network but of the architectures in scaled, and the classifier
-// of a file that does not rank.
+// scales of the feed-forward network but of the architectures in scaled, and what follows
+// the states: the classifier and the layers over pooled states.
 func stripped(t *testing.T, file string) string {
 	t.Helper()
 	f, err := gguf.Open(file)
@@ -154,7 +156,7 @@ func stripped(t *testing.T, file string) string {
 	arch, _ := f.Str("general.architecture")
 	tensors := slices.DeleteFunc(f.Tensors(), func(t gguf.Tensor) bool {
 		scale := !scaled[arch] && strings.HasSuffix(t.Name, ".scale") && strings.Contains(t.Name, ".ffn_")
-		return scale || strings.HasPrefix(t.Name, "cls.")
+		return scale || strings.HasPrefix(t.Name, "cls.") || strings.HasPrefix(t.Name, "dense_")
 	})
 	var meta []gguf.KV
 	for _, key := range f.Keys() {
@@ -172,34 +174,35 @@ func stripped(t *testing.T, file string) string {
 	return path
 }
 
-func describe(t *testing.T, f *gguf.File) Config {
-	t.Helper()
-	c, err := Describe(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+// oracleRows says what llama.cpp is asked for: logits, or final states.
+type oracleRows struct {
+	width  int // of a row
+	states bool
 }
 
-// llamaLogits are llama.cpp's.
-func llamaLogits(t *testing.T, dir, file string, vocab int) [][]float32 {
+// llamaRows are llama.cpp's rows, one for each token of the text.
+func llamaRows(t *testing.T, dir, file string, vocab int, what oracleRows) [][]float32 {
 	t.Helper()
 	var ids []string
-	for _, id := range newTalk(1, vocab, parityTokens).tokens {
+	for _, id := range parityText(vocab) {
 		ids = append(ids, fmt.Sprint(id))
 	}
-	cmd := exec.Command(filepath.Join(dir, "logits"), file, strings.Join(ids, ","), "48")
+	args := []string{file, strings.Join(ids, ","), "48"}
+	if what.states {
+		args = append(args, "states")
+	}
+	cmd := exec.Command(filepath.Join(dir, "logits"), args...)
 	var out, failure bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &failure
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("llama.cpp: %v: %s", err, failure.String())
 	}
-	if out.Len() != parityTokens*vocab*4 {
-		t.Fatalf("llama.cpp: %d bytes for %d tokens of %d", out.Len(), parityTokens, vocab)
+	if out.Len() != parityTokens*what.width*4 {
+		t.Fatalf("llama.cpp: %d bytes for %d tokens of %d", out.Len(), parityTokens, what.width)
 	}
 	rows := make([][]float32, parityTokens)
 	for i := range rows {
-		rows[i] = make([]float32, vocab)
+		rows[i] = make([]float32, what.width)
 		if err := binary.Read(&out, binary.LittleEndian, rows[i]); err != nil {
 			t.Fatal(err)
 		}
@@ -258,17 +261,17 @@ func logNorm(x []float32) float64 {
 	return peak + math.Log(sum)
 }
 
-// writeGolden keeps some of llama.cpp's logits for TestGoldenLogits.
-func writeGolden(t *testing.T, variant string, logits [][]float32) {
+// writeGolden keeps some of llama.cpp's numbers for the tests of every day.
+func writeGolden(t *testing.T, file, what string, rows [][]float32) {
 	t.Helper()
 	var out strings.Builder
-	out.WriteString("# llama.cpp's logits of the tiny model: row, token, logit. make parity-archs PARITY_UPDATE=1 writes them.\n")
+	fmt.Fprintf(&out, "# llama.cpp's %s. make parity-archs PARITY_UPDATE=1 writes them.\n", what)
 	for _, row := range goldenRows {
-		for id := 0; id < len(logits[row]); id += len(logits[row])/goldenTokens + 1 {
-			fmt.Fprintf(&out, "%d %d %.6f\n", row, id, logits[row][id])
+		for i := 0; i < len(rows[row]); i += len(rows[row])/goldenNumbers + 1 {
+			fmt.Fprintf(&out, "%d %d %.6f\n", row, i, rows[row][i])
 		}
 	}
-	if err := os.WriteFile(goldenFile(variant), []byte(out.String()), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -39,7 +39,11 @@ func (o *Options) encoderDefaults() {
 func (w *weights) encoder() {
 	o := w.o
 	w.matrix("token_embd.weight", o.Dim, o.Vocab, embeddingDeviation)
-	w.layerNorm("token_embd_norm", o.Dim)
+	if o.Arch == "modern-bert" { // no bias anywhere
+		w.norm("token_embd_norm.weight", o.Dim, 1)
+	} else {
+		w.layerNorm("token_embd_norm", o.Dim)
+	}
 	switch o.Arch {
 	case "bert":
 		w.matrix("position_embd.weight", o.Dim, o.Context, embeddingDeviation)
@@ -132,6 +136,9 @@ func (o *Options) encoderMetadata() []gguf.KV {
 	switch o.Arch {
 	case "mpnet":
 		meta = append(meta, gguf.KV{Key: "first_position", Value: uint32(firstPlace)})
+	case "gemma-embedding":
+		meta = append(meta, gguf.KV{Key: "dense_2_feat_in", Value: uint32(o.Dim)}, gguf.KV{Key: "dense_2_feat_out", Value: uint32(2 * o.Dim)},
+			gguf.KV{Key: "dense_3_feat_in", Value: uint32(2 * o.Dim)}, gguf.KV{Key: "dense_3_feat_out", Value: uint32(o.Dim)})
 	case "modern-bert":
 		meta = append(meta, gguf.KV{Key: "attention.sliding_window", Value: uint32(o.Window)},
 			gguf.KV{Key: "rope.freq_base_swa", Value: float32(1000)})

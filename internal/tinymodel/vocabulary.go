@@ -112,6 +112,7 @@ func (v *vocabulary) metadata(o *Options) []gguf.KV {
 	if o.Vocabulary == "bert" {
 		return append(meta,
 			gguf.KV{Key: "tokenizer.ggml.model", Value: "bert"},
+			gguf.KV{Key: "tokenizer.ggml.token_type_count", Value: uint32(2)},
 			gguf.KV{Key: "tokenizer.ggml.pre", Value: "default"},
 			gguf.KV{Key: "tokenizer.ggml.bos_token_id", Value: id("[CLS]")},
 			gguf.KV{Key: "tokenizer.ggml.seperator_token_id", Value: id("[SEP]")},
