@@ -222,6 +222,7 @@ func (j *sampleJob) one(it *item, with *sample.Sampler) {
 	vocab := j.e.x.Vocab()
 	x := j.logits[it.row*vocab : (it.row+1)*vocab]
 	if it.err = s.late; it.err != nil {
+		it.postpone(s)
 		return
 	}
 	if it.score {
@@ -308,10 +309,11 @@ func (e *Engine) constrain(wait deadline) {
 		case it.slow:
 			e.job.constraintOf(it).ask(it.out.Token, it.left)
 		default:
-			c := e.job.constraintOf(it)
-			it.settled = wait.await(c.known)
-			it.forced, it.err = c.take()
-			it.postpone(owner(e.job.plan.Entries[it.entry].Seq))
+			s := owner(e.job.plan.Entries[it.entry].Seq)
+			it.settled = wait.await(s.constraint.known)
+			// The token is given even if the constraint says by now that it goes wrong
+			// with it: the step may as well have ended before.
+			it.forced, s.late = s.constraint.take()
 		}
 	}
 }
