@@ -19,11 +19,11 @@ import (
 func encoderVariants() map[string]tinymodel.Options {
 	return map[string]tinymodel.Options{
 		"bert":            {Arch: "bert"},
-		"bert hd 32":      {Arch: "bert", Dim: 96, Heads: 3, HeadDim: 32, FF: 160, Layers: 3},
-		"bert rank":       {Arch: "bert", Labels: 1},
+		"bert-hd-32":      {Arch: "bert", Dim: 96, Heads: 3, HeadDim: 32, FF: 160, Layers: 3},
+		"bert-rank":       {Arch: "bert", Labels: 1},
 		"nomic-bert":      {Arch: "nomic-bert"},
 		"jina-bert-v2":    {Arch: "jina-bert-v2"},
-		"jina 6 heads":    {Arch: "jina-bert-v2", Dim: 96, Heads: 6},
+		"jina-6-heads":    {Arch: "jina-bert-v2", Dim: 96, Heads: 6},
 		"modern-bert":     {Arch: "modern-bert", Layers: 4},
 		"mpnet":           {Arch: "mpnet"},
 		"gemma-embedding": {Arch: "gemma-embedding", Layers: 7},
