@@ -139,35 +139,46 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 		p.Threads = cpu.Threads()
 	}
 	res := &PeersResult{Record: results.NewRecord("peers"), Settings: map[string]any{"threads": p.Threads, "rounds": p.Rounds, "share": p.Share, "works": p.Works}}
-	var missed []string
 	for _, path := range p.Models {
-		m, err := p.model(ctx, path, floors.ModelWorks(filepath.Base(path)))
+		var m *PeersModel
+		if m, err = p.model(ctx, path, floors.ModelWorks(filepath.Base(path))); m != nil {
+			res.Models = append(res.Models, *m)
+			if !p.JSON {
+				err = errors.Join(err, m.print(out))
+			}
+		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", filepath.Base(path), err)
-		}
-		res.Models = append(res.Models, *m)
-		for _, r := range m.Rows {
-			if r.Floor > 0 && !r.Reached {
-				missed = append(missed, m.Model+" "+r.Work)
-			}
-		}
-		if !p.JSON {
-			if err := m.print(out); err != nil {
-				return err
-			}
+			err = fmt.Errorf("%s: %w", filepath.Base(path), err)
+			break
 		}
 	}
-	printed := func(io.Writer) error { return nil } // the tables were printed above, model by model
-	if err := p.Deliver(out, res, printed); err != nil {
+	if len(res.Models) > 0 { // also where it was interrupted: what has been measured took long
+		printed := func(io.Writer) error { return nil } // the tables were printed above, model by model
+		err = errors.Join(err, p.Deliver(out, res, printed))
+	}
+	if err != nil {
 		return err
 	}
-	if len(missed) > 0 {
-		return fmt.Errorf("bench: floors not reached: %s", strings.Join(missed, "; "))
+	return res.missed()
+}
+
+// missed is an error that names the floors that were not reached, if any.
+func (r *PeersResult) missed() error {
+	var works []string
+	for _, m := range r.Models {
+		for _, row := range m.Rows {
+			if row.Floor > 0 && !row.Reached {
+				works = append(works, m.Model+" "+row.Work)
+			}
+		}
+	}
+	if len(works) > 0 {
+		return fmt.Errorf("bench: floors not reached: %s", strings.Join(works, "; "))
 	}
 	return nil
 }
 
-// model runs the rounds of one model.
+// model runs the rounds of one model. If it is interrupted, it returns what the rounds before have measured beside the error.
 func (p *Peers) model(ctx context.Context, path string, floors map[string]float64) (*PeersModel, error) {
 	m := &PeersModel{Model: strings.TrimSuffix(filepath.Base(path), ".gguf"), Absent: map[string]string{}}
 	for _, r := range rows {
@@ -175,9 +186,15 @@ func (p *Peers) model(ctx context.Context, path string, floors map[string]float6
 			m.Rows = append(m.Rows, PeersRow{Work: r.name, Samples: map[string][]float64{}, Medians: map[string]float64{}, Floor: floors[r.name]})
 		}
 	}
+	var interrupted error
 	for round := range p.Rounds {
 		if err := p.round(ctx, path, m, round); err != nil {
-			return nil, err
+			if ctx.Err() == nil || round == 0 {
+				return nil, err
+			}
+			m.cut(round)
+			interrupted = err
+			break
 		}
 	}
 	kept := m.Rows[:0]
@@ -190,7 +207,21 @@ func (p *Peers) model(ctx context.Context, path string, floors map[string]float6
 	if len(kept) == 0 {
 		return nil, fmt.Errorf("bench: no peer could run it: %v", m.Absent)
 	}
-	return m, nil
+	return m, interrupted
+}
+
+// cut leaves out what was measured after so many rounds. Few rounds say nothing about floors.
+func (m *PeersModel) cut(rounds int) {
+	m.Bandwidth = m.Bandwidth[:min(rounds, len(m.Bandwidth))]
+	for i := range m.Rows {
+		r := &m.Rows[i]
+		if rounds < stats.MinRepeats {
+			r.Floor = 0
+		}
+		for name, xs := range r.Samples {
+			r.Samples[name] = xs[:min(rounds, len(xs))]
+		}
+	}
 }
 
 // round starts the programs anew, so that rounds are independent repeats, and runs every kind of work.

@@ -105,3 +105,15 @@ func TestShare(t *testing.T) {
 		}
 	}
 }
+
+// What an unfinished round has measured of some programs does not count.
+func TestInterruptedRound(t *testing.T) {
+	m := &PeersModel{Bandwidth: []float64{1, 1, 1}, Rows: []PeersRow{
+		{Floor: 2, Samples: map[string][]float64{self: {10, 12, 90}, "llama-server": {5, 6}}, Medians: map[string]float64{}},
+	}}
+	m.cut(2)
+	r := &m.Rows[0]
+	if !r.conclude() || r.Ratio.Value != 2 || r.Medians[self] != 11 || r.Floor != 0 || len(m.Bandwidth) != 2 {
+		t.Errorf("%+v, bandwidth of %d rounds", *r, len(m.Bandwidth))
+	}
+}
