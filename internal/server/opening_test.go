@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -91,6 +92,18 @@ func TestNoPingsWithoutAStream(t *testing.T) {
 		synctest.Wait()
 		if err := f.app.Models.Idle(t.Context()); err != nil {
 			t.Errorf("a request that was refused holds its model: %v", err)
+		}
+	})
+}
+
+// A warning about a request whose stream has begun already follows the stream.
+func TestWarningsFollowAStreamThatHasBegun(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		f := withOthers(t, func(c *Config, _ *engineConfig) { c.PingInterval = 300 * time.Millisecond })
+		tool := strings.Replace(weatherTool, `{"type":"string"}`, `{"type":"string","pattern":"(a)\\1"}`, 1)
+		a := f.post(t, "/v1/chat/completions", `{"model":"other","stream":true,`+hello+`,"tools":[`+tool+`]}`)
+		if w := a.header.Get(http.TrailerPrefix + "X-Penstock-Warning"); a.status != 200 || !strings.Contains(w, "tool weather") || !strings.Contains(a.body, ": ping") {
+			t.Errorf("%d %v: %s", a.status, a.header, a.body)
 		}
 	})
 }

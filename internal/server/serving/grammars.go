@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -226,7 +227,8 @@ func (d *Deployment) encodeForced(text []byte) (ids []int32) {
 	return ids
 }
 
-// warn tells the client, in a header, what could not be done as it asked.
+// warn tells the client what could not be done as it asked: in a header, or in a trailer
+// if the stream has begun with signs of life.
 func (c *Call) warn(format string, args ...any) {
 	text := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -235,7 +237,11 @@ func (c *Call) warn(format string, args ...any) {
 		return r
 	}, fmt.Sprintf(format, args...))
 	const most = 500 // bytes of one header
-	c.W.Header().Add("X-Penstock-Warning", text[:min(len(text), most)])
+	name := "X-Penstock-Warning"
+	if c.opening != nil {
+		name = http.TrailerPrefix + name
+	}
+	c.W.Header().Add(name, text[:min(len(text), most)])
 }
 
 // restrict gives a job the grammar of its answers. loosely says that without one,
