@@ -272,7 +272,7 @@ def table(result):
     """The figures in Markdown."""
     one = result["one process"]
     rows = [
-        "| | tokens/s | of one process | prompt tokens cached | requests of each server | lost when one was killed | of them without need | tokens/s afterwards |",
+        "| | tokens/s | of one process | prompt tokens cached | requests that each server saw, the router's own included | lost when one was killed | of them without need | tokens/s afterwards |",
         "|---|---|---|---|---|---|---|---|",
         f"| one process, all threads | {one['tokens_per_second']} | 1 | {one['cached']:.1%} | {one['requests']} | | | |",
     ]
@@ -286,7 +286,7 @@ def table(result):
     return "\n".join(rows)
 
 
-BEGIN, END = "<!-- make scale: begin -->\n", "\n<!-- make scale: end -->"
+BEGIN, END = "<!-- make scale: begin -->\n\n", "\n\n<!-- make scale: end -->"
 
 
 def write_table(path, text):
