@@ -298,10 +298,7 @@ func (j *projectJob) plan() (groups int) {
 func (j *projectJob) share(segs []segment, bytes, w, end int) {
 	from := segs[0].first
 	for i := w; i < end; i++ {
-		to := groupAt(segs, bytes)
-		if i < end-1 {
-			to = groupAt(segs, bytes/(end-w)*(i+1-w))
-		}
+		to := groupAt(segs, bytes*(i+1-w)/(end-w))
 		j.spans.set(i, from, to)
 		from = to
 	}
