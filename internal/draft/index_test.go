@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/penstock-llm/penstock/internal/alloctest"
 )
 
 // numbers is a text of distinct tokens.
@@ -115,7 +117,7 @@ func TestGuessAllocatesNothing(t *testing.T) {
 	x := New(4096)
 	text := make([]int32, 0, 4096)
 	guess := make([]int32, 8)
-	if n := testing.AllocsPerRun(1000, func() {
+	if n := alloctest.PerRun(1000, func() {
 		text = append(text, int32(len(text)*len(text)%11))
 		x.Guess(text, guess)
 	}); n != 0 {

@@ -3,6 +3,7 @@ package engine
 import (
 	"testing"
 
+	"github.com/penstock-llm/penstock/internal/alloctest"
 	"github.com/penstock-llm/penstock/internal/nn"
 	"github.com/penstock-llm/penstock/internal/sample"
 )
@@ -94,7 +95,7 @@ func TestStepAllocs(t *testing.T) {
 		for range 600 { // the ring's second link, the table's first growth
 			step()
 		}
-		if n := testing.AllocsPerRun(300, step); n != 0 {
+		if n := alloctest.PerRun(300, step); n != 0 {
 			t.Errorf("%s: a step allocates %v times", name, n)
 		}
 		if s := e.Stats(); e.cfg.Speculate && (s.DraftTokens == 0 || sum(s.Accepted) == 0) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/penstock-llm/penstock/internal/alloctest"
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/draft"
 	"github.com/penstock-llm/penstock/internal/gguf"
@@ -33,7 +34,7 @@ func TestGuessersAreUsedAgain(t *testing.T) {
 		t.Fatal("a text that repeats itself gives no guess")
 	}
 	d.takeBack(one)
-	if n := testing.AllocsPerRun(10, func() { d.lend(two); d.takeBack(two) }); n != 0 {
+	if n := alloctest.PerRun(10, func() { d.lend(two); d.takeBack(two) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	d.lend(two)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/penstock-llm/penstock/internal/alloctest"
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/gguf"
@@ -190,7 +191,7 @@ func TestEmbeddingAllocs(t *testing.T) {
 	for range 50 {
 		e.step()
 	}
-	if n := testing.AllocsPerRun(500, func() { e.step() }); n != 0 {
+	if n := alloctest.PerRun(500, func() { e.step() }); n != 0 {
 		t.Errorf("a step allocates %v times", n)
 	}
 	if e.sched.Running() != 3 {

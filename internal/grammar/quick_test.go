@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/penstock-llm/penstock/internal/alloctest"
 	"github.com/penstock-llm/penstock/internal/grammar/regex"
 )
 
@@ -84,7 +85,7 @@ func TestQuick(t *testing.T) {
 	if err := f.Prepare(1000); err != nil {
 		t.Fatal(err)
 	}
-	if n := testing.AllocsPerRun(1, func() {
+	if n := alloctest.PerRun(1, func() {
 		for _, id := range tokens[:6] {
 			if _, ok := f.Quick(id, 900); !ok {
 				t.Error("not known")

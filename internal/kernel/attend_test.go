@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/penstock-llm/penstock/internal/alloctest"
 	"github.com/penstock-llm/penstock/internal/kvcache"
 	"github.com/penstock-llm/penstock/internal/quant"
 )
@@ -540,7 +541,7 @@ func TestAttendAllocatesNothing(t *testing.T) {
 		for _, typ := range kvTypes {
 			h := fillHistory(t, s, cached{typ, 64, 300}, testRand())
 			tile, scratch, x := randomTile(t, testRand(), 3, 64, 300), make([]float32, AttendScratch), make([]float32, 64)
-			if n := testing.AllocsPerRun(10, func() {
+			if n := alloctest.PerRun(10, func() {
 				s.StoreK(h.kv, 0, 3, x)
 				s.StoreV(h.kv, 0, 3, x)
 				s.Attend(tile, h.kv, h.blocks, scratch)

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/penstock-llm/penstock/internal/alloctest"
 )
 
 // topK64 sorts everything.
@@ -84,7 +86,7 @@ func TestTopK(t *testing.T) {
 func TestTopKAllocatesNothing(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
 		x, vals, ids := randomRow(testRand(), 5000), make([]float32, 40), make([]int32, 40)
-		if n := testing.AllocsPerRun(10, func() { s.TopK(x, 40, vals, ids) }); n != 0 {
+		if n := alloctest.PerRun(10, func() { s.TopK(x, 40, vals, ids) }); n != 0 {
 			t.Errorf("%g allocations", n)
 		}
 	})

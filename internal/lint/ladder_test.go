@@ -10,6 +10,7 @@ import (
 // level only its parent or its children. A path names itself and all below it.
 var levels = map[string]int{
 	"api":                  0,
+	"internal/alloctest":   0,
 	"internal/batch":       0,
 	"internal/quant":       0,
 	"internal/cpu":         0,

@@ -3,6 +3,8 @@ package metrics
 import (
 	"slices"
 	"testing"
+
+	"github.com/penstock-llm/penstock/internal/alloctest"
 )
 
 func TestHistogram(t *testing.T) {
@@ -14,7 +16,7 @@ func TestHistogram(t *testing.T) {
 	if !slices.Equal(s.Counts, []uint64{2, 1, 1, 2}) || s.Count != 6 || s.Sum != 113.5 {
 		t.Errorf("got %+v", s)
 	}
-	if n := testing.AllocsPerRun(100, func() { h.Observe(3) }); n != 0 {
+	if n := alloctest.PerRun(100, func() { h.Observe(3) }); n != 0 {
 		t.Errorf("Observe allocates %v times", n)
 	}
 }

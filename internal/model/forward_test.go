@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/penstock-llm/penstock/internal/alloctest"
 	"github.com/penstock-llm/penstock/internal/batch"
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/gguf"
@@ -381,7 +382,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 				"decode 8":    decodeBatch(8, 20),
 				"prefill 100": prefillBatch(100),
 			} {
-				if n := testing.AllocsPerRun(5, func() { m.Forward(b, c) }); n != 0 {
+				if n := alloctest.PerRun(5, func() { m.Forward(b, c) }); n != 0 {
 					t.Errorf("%v, %s: %v allocations a step", tier, name, n)
 				}
 			}

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"github.com/penstock-llm/penstock/internal/alloctest"
 )
 
 // Leases do not overlap, and cost nothing to remember.
@@ -34,7 +36,7 @@ func TestPoolLease(t *testing.T) {
 	}
 	p.Release()
 	all.Wait()
-	if n := testing.AllocsPerRun(100, func() { p.Lease(); p.Release() }); n != 0 {
+	if n := alloctest.PerRun(100, func() { p.Lease(); p.Release() }); n != 0 {
 		t.Errorf("a lease allocates %v times", n)
 	}
 }

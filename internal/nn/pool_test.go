@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/alloctest"
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
@@ -167,7 +168,7 @@ func TestPoolRunAllocatesNothing(t *testing.T) {
 	p := NewPool(2)
 	defer p.Close()
 	j := &tally{}
-	if n := testing.AllocsPerRun(100, func() { p.Run(j) }); n != 0 {
+	if n := alloctest.PerRun(100, func() { p.Run(j) }); n != 0 {
 		t.Errorf("Run allocates %v times", n)
 	}
 }

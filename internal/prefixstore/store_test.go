@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/alloctest"
 	"github.com/penstock-llm/penstock/internal/batch"
 )
 
@@ -107,7 +108,7 @@ func TestKeys(t *testing.T) {
 			}
 		}
 	}
-	if n := testing.AllocsPerRun(10, func() { a[0].Next(prompt3) }); n != 0 {
+	if n := alloctest.PerRun(10, func() { a[0].Next(prompt3) }); n != 0 {
 		t.Errorf("a key costs %v allocations", n)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 	"pgregory.net/rapid"
 
+	"github.com/penstock-llm/penstock/internal/alloctest"
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/kernel"
 )
@@ -513,7 +514,7 @@ func TestSeedDefectNoSortNoAllocation(t *testing.T) {
 	for _, p := range benchCases() {
 		out := Output{Top: make([]Logprob, 0, MaxTop)}
 		rnd := rand.NewPCG(1, 1)
-		n := testing.AllocsPerRun(5, func() {
+		n := alloctest.PerRun(5, func() {
 			copy(work, x)
 			if err := s.Sample(Input{Logits: work, Params: &p.Params, Rand: rnd, History: history, Prompt: 2}, &out); err != nil {
 				t.Fatal(err)

@@ -3,6 +3,8 @@ package sched
 import (
 	"errors"
 	"testing"
+
+	"github.com/penstock-llm/penstock/internal/alloctest"
 )
 
 func newTest(t *testing.T, change func(*Config)) *Scheduler {
@@ -205,7 +207,7 @@ func TestStepAllocs(t *testing.T) {
 	for range 20 {
 		step()
 	}
-	if n := testing.AllocsPerRun(500, step); n != 0 {
+	if n := alloctest.PerRun(500, step); n != 0 {
 		t.Errorf("a step allocates %v times", n)
 	}
 	if s.Running() != 8 {

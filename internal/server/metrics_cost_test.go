@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/penstock-llm/penstock/internal/alloctest"
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
@@ -31,7 +32,7 @@ func TestScrapeAllocs(t *testing.T) {
 	if n := read(); n < 50_000 {
 		t.Fatalf("the page has only %d bytes", n)
 	}
-	n := testing.AllocsPerRun(20, func() { read() })
+	n := alloctest.PerRun(20, func() { read() })
 	t.Logf("%v allocations", n)
 	if n > 300 {
 		t.Errorf("a scrape makes %v objects", n)

@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/text/encoding/unicode"
 	"pgregory.net/rapid"
+
+	"github.com/penstock-llm/penstock/internal/alloctest"
 )
 
 // lossless are vocabularies from whose tokens every text can be had back. (That
@@ -96,7 +98,7 @@ func TestDecoderDoesNotAllocate(t *testing.T) {
 	ids := tok.Encode(strings.Repeat("Größe 😀 ", 20), false, false)
 	d := tok.NewDecoder(false)
 	dst := make([]byte, 0, 1024)
-	allocs := testing.AllocsPerRun(100, func() {
+	allocs := alloctest.PerRun(100, func() {
 		dst = dst[:0]
 		for _, id := range ids {
 			dst = d.Append(dst, id)

@@ -8,6 +8,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/penstock-llm/penstock/internal/alloctest"
 	"github.com/penstock-llm/penstock/internal/metrics"
 )
 
@@ -84,7 +85,7 @@ func TestAPageIsUsedAgain(t *testing.T) {
 	h.Observe(.3)
 	s := h.Snapshot()
 	var p Page
-	if n := testing.AllocsPerRun(10, func() {
+	if n := alloctest.PerRun(10, func() {
 		p.Reset()
 		f := p.Family("vllm:", "seconds", Histogram, "how long", "model_name", "tiny", "engine", "0")
 		f.Histogram(s)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/alloctest"
 	"github.com/penstock-llm/penstock/internal/chat"
 	"github.com/penstock-llm/penstock/internal/chat/answer"
 	"github.com/penstock-llm/penstock/internal/cpu"
@@ -117,11 +118,11 @@ func TestBudget(t *testing.T) {
 		t.Error("an answer that does not begin with reasoning has none")
 	}
 	write(b, encode("a")...) // the step loop allocates nothing
-	if n := testing.AllocsPerRun(10, func() {
+	if n := alloctest.PerRun(10, func() {
 		b := b
 		b.over, b.thinking, b.left = false, true, 100
 		b.Accept(encode("a")[0])
-	}) - testing.AllocsPerRun(10, func() { encode("a") }); n > 0 {
+	}) - alloctest.PerRun(10, func() { encode("a") }); n > 0 {
 		t.Errorf("a token allocates %v times", n)
 	}
 }
