@@ -48,12 +48,23 @@ func misused(err *kong.ParseError) error {
 	if errors.As(err, &located) {
 		return located
 	}
-	name := "penstock"
-	if node := err.Context.Selected(); node != nil {
+	name, wrong := "penstock", plain(err.Unwrap())
+	node := err.Context.Selected()
+	if node != nil {
 		name = node.FullPath()
 	}
-	return &usageError{plain(err.Unwrap()), name}
+	// Where the parser knew no command it expected the name of one.
+	if node == nil || len(node.Children) > 0 {
+		if text := unknownCommand.ReplaceAllString(wrong.Error(), "there is no command `"+name+" $1`"); text != wrong.Error() {
+			wrong = &plainError{text, wrong}
+		}
+	}
+	return &usageError{wrong, name}
 }
+
+// unknownCommand matches the parser's error for an argument where a command's name
+// belongs. What may follow is the nearest name.
+var unknownCommand = regexp.MustCompile(`^unexpected argument ([^\s,]+)`)
 
 // plainError is an error with a message for the person at the terminal. It wraps
 // the original error, so that errors.Is and errors.As still work.

@@ -205,7 +205,7 @@ func unable(a address, err error) error {
 	errors.As(err, &why)
 	switch why {
 	case syscall.EADDRINUSE:
-		hint = "another server? choose an address with --addr"
+		hint = "another server? choose another port with --port, or an address with --addr"
 	case syscall.EADDRNOTAVAIL:
 		hint = "this machine does not have that address: choose one with --addr or --host"
 	case syscall.EACCES:

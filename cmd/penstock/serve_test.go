@@ -143,7 +143,7 @@ func TestServe(t *testing.T) {
 	complete(t, s.url, 0)
 
 	second, err := program(t, "serve", model, "--addr", strings.TrimPrefix(s.url, "http://")).CombinedOutput()
-	if err == nil || !strings.Contains(string(second), "address already in use (another server? choose an address with --addr)") {
+	if err == nil || !strings.Contains(string(second), "address already in use (another server? choose another port with --port, or an address with --addr)") {
 		t.Errorf("a second server at the same address: %v\n%s", err, second)
 	}
 
