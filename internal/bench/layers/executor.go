@@ -141,7 +141,7 @@ func (x *Executor) Prefill(n int) {
 		for from := 0; from < len(x.ids); {
 			k := min(len(x.ids)-from, x.p.rows-x.b.Rows())
 			for pos := from; pos < from+k; pos++ {
-				x.b.Tokens = append(x.b.Tokens, x.ids[pos])
+				x.b.Tokens = append(x.b.Tokens, x.token(i, pos))
 				x.b.Positions = append(x.b.Positions, int32(pos))
 			}
 			from += k
@@ -158,13 +158,19 @@ func (x *Executor) Prefill(n int) {
 	flush()
 }
 
-// Decode computes one token at position pos for each of n sequences. The arithmetic takes the same time for any token, so the tokens
-// of the prompt are used again.
+// token is the token of sequence i at position pos. The sequences go round the prompt, each from another place on: a dense model
+// takes the same time for any tokens, but rows with equal tokens would all choose the same experts.
+func (x *Executor) token(i, pos int) int32 { return x.ids[(pos+i*sequenceShift)%len(x.ids)] }
+
+// sequenceShift is the distance, in tokens of the prompt, between the beginnings of two sequences.
+const sequenceShift = 7
+
+// Decode computes one token at position pos for each of n sequences. The tokens of the prompt are used again.
 func (x *Executor) Decode(n, pos int) {
 	x.b.Reset()
 	x.b.Start = append(x.b.Start, 0)
 	for i := range n {
-		x.b.Tokens = append(x.b.Tokens, x.ids[pos%len(x.ids)])
+		x.b.Tokens = append(x.b.Tokens, x.token(i, pos))
 		x.b.Positions = append(x.b.Positions, int32(pos))
 		x.b.Start = append(x.b.Start, int32(i+1))
 		x.b.Blocks = append(x.b.Blocks, x.tables[i])

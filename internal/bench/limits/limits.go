@@ -73,47 +73,84 @@ func (r *reading) Do(worker, workers int) {
 // turn on the processor.
 const maxWindow = 16 << 20
 
-// bandwidth goes round a buffer with every pattern of reading, alone and with all threads, for about the given time but at least
-// once each, and returns the best window. Weights lie in memory of the same kind.
-func bandwidth(set kernel.Set, threads, size int, limit time.Duration) (best Limits) {
-	size = max(size, 64<<10)
-	window := min(maxWindow, size/4096*4096)
-	buffer, err := kernel.Alloc(size)
+// bandwidth is the fastest that a buffer of the given size is read, in about the given time. The Pattern is empty where there is no memory for it.
+func bandwidth(set kernel.Set, threads, size int, limit time.Duration) Limits {
+	r, err := newReads(set, threads, size)
 	if err != nil {
-		return best // no memory for it: the bandwidth is not known
+		return Limits{} // the bandwidth is not known
 	}
-	defer func() { _ = kernel.Free(buffer) }() // nothing uses it any more
+	defer r.Close()
+	return r.Best(limit)
+}
+
+// Reads measures plain reads of one piece of memory as often as it is asked to.
+type Reads struct {
+	set    kernel.Set
+	buffer []byte
+	at     int // where the next window begins
+	pools  []*nn.Pool
+}
+
+// NewReads prepares reads of a buffer with at most so many threads. size is as in Probe.
+func NewReads(tier cpu.Tier, threads, size int) (*Reads, error) {
+	return newReads(kernel.New(tier), max(threads, 1), min(size, ColdBytes()))
+}
+
+func newReads(set kernel.Set, threads, size int) (*Reads, error) {
+	buffer, err := kernel.Alloc(max(size, 64<<10)) // as weights have it
+	if err != nil {
+		return nil, err
+	}
 	for i := 0; i < len(buffer); i += 4096 {
 		buffer[i] = 1 // its own page: untouched ones are all the same page of zeros
 	}
-	pools := []*nn.Pool{nn.NewPool(threads)}
+	r := &Reads{set: set, buffer: buffer, pools: []*nn.Pool{nn.NewPool(threads)}}
 	if threads > 1 {
-		pools = append(pools, nn.NewPool(1))
+		r.pools = append(r.pools, nn.NewPool(1))
 	}
-	at := 0
+	return r, nil
+}
+
+// Best goes round the buffer with every pattern of reading, alone and with all threads, for about the given time but at least once
+// each, and returns the best window.
+func (r *Reads) Best(limit time.Duration) (best Limits) {
 	for begin := time.Now(); best.Bandwidth == 0 || time.Since(begin) < limit; {
-		for i, pool := range pools {
-			for _, pattern := range set.ReadPatterns() {
-				job := reading{set: set, pattern: pattern}
-				for turn := range 3 {
-					if at+window > len(buffer) {
-						at = 0
-					}
-					job.next = buffer[at : at+window]
-					at += window
-					start := time.Now()
-					pool.Run(&job)
-					if rate := float64(window) / time.Since(start).Seconds(); turn > 0 && rate > best.Bandwidth { // the first wakes the workers
-						best.Bandwidth, best.Pattern = rate, fmt.Sprintf("%v, %d threads", pattern, []int{threads, 1}[i])
-					}
+		for _, pool := range r.pools {
+			for _, pattern := range r.set.ReadPatterns() {
+				if rate := r.windows(pool, pattern); rate > best.Bandwidth {
+					best.Bandwidth, best.Pattern = rate, fmt.Sprintf("%v, %d threads", pattern, pool.Workers())
 				}
 			}
 		}
 	}
-	for _, pool := range pools {
-		pool.Close()
+	return best
+}
+
+// windows reads the next three windows, and returns the better rate of the last two: the first wakes the workers.
+func (r *Reads) windows(pool *nn.Pool, pattern kernel.ReadPattern) (best float64) {
+	window := min(maxWindow, len(r.buffer)/4096*4096)
+	job := reading{set: r.set, pattern: pattern}
+	for turn := range 3 {
+		if r.at+window > len(r.buffer) {
+			r.at = 0
+		}
+		job.next = r.buffer[r.at : r.at+window]
+		r.at += window
+		start := time.Now()
+		pool.Run(&job)
+		if turn > 0 {
+			best = max(best, float64(window)/time.Since(start).Seconds())
+		}
 	}
 	return best
+}
+
+// Close frees the buffer and ends the workers.
+func (r *Reads) Close() {
+	for _, pool := range r.pools {
+		pool.Close()
+	}
+	_ = kernel.Free(r.buffer) // nothing uses it any more
 }
 
 // dotting is a job for a pool: each worker does dot products and keeps its best rate.

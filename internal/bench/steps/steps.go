@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-llm/penstock/internal/bench/layers"
 	"github.com/penstock-llm/penstock/internal/bench/limits"
 	"github.com/penstock-llm/penstock/internal/bench/results"
+	"github.com/penstock-llm/penstock/internal/bench/stats"
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/model"
 	"github.com/penstock-llm/penstock/internal/nn"
@@ -40,6 +41,7 @@ type Result struct {
 	Settings map[string]any `json:"settings"`
 	Limits   limits.Limits  `json:"limits"`
 	Decode   *StepTable     `json:"decode"`
+	Reads    *Reads         `json:"reads"` // of the decode
 	Prefill  *StepTable     `json:"prefill,omitempty"`
 }
 
@@ -90,7 +92,7 @@ func (s *Steps) Run(ctx context.Context, out io.Writer) error {
 	return s.Deliver(out, res, res.print)
 }
 
-// decode profiles forward passes with one token for each sequence. Then it runs the same in the engine, for the time of the sampler and of
+// decode profiles forward passes with one token for each sequence, beside plain reads of memory. Then it runs the same in the engine, for the time of the sampler and of
 // everything else in a step.
 func (s *Steps) decode(ctx context.Context, sc *layers.Scenario, res *Result) error {
 	x, err := layers.OpenExecutor(sc)
@@ -106,20 +108,23 @@ func (s *Steps) decode(ctx context.Context, sc *layers.Scenario, res *Result) er
 	weights := bytesRead(x.Model.Profile())
 	res.Limits = limits.Probe(s.Tier, sc.Threads, weights)
 	x.Model.SetProfile(false)
-	x.Decode(s.Batch, x.PromptLen())
-	x.Model.SetProfile(true)
-	start := time.Now()
-	for pos := x.PromptLen(); pos < x.PromptLen()+s.Steps-1 && ctx.Err() == nil; pos++ {
-		x.Decode(s.Batch, pos)
+	plain, err := limits.NewReads(s.Tier, sc.Threads, weights)
+	if err != nil {
+		return err
 	}
-	took := time.Since(start)
-	p := x.Model.Profile()
-	x.Model.SetProfile(false)
+	rounds := s.rounds(ctx, x, plain)
+	plain.Close()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	res.Limits = res.Limits.Best(limits.Probe(s.Tier, sc.Threads, weights))
-	res.Decode = stepTable(fmt.Sprintf("decode, batch %d, context %d", s.Batch, x.PromptLen()), p, took, res.Limits)
+	for i := range rounds {
+		res.Limits = res.Limits.Best(rounds[i].plain)
+	}
+	res.Reads = newReads(rounds)
+	best := fastest(rounds)
+	name := fmt.Sprintf("decode, batch %d, context %d, the fastest of %d rounds", s.Batch, x.PromptLen(), len(rounds))
+	res.Decode = stepTable(name, best.profile, best.took, res.Limits)
 	before := x.Engine.Stats()
 	if _, err := x.RunEngine(ctx, s.Batch); err != nil {
 		return err
@@ -230,6 +235,7 @@ func (r *Result) print(out io.Writer) error {
 	if err := r.Decode.print(out); err != nil {
 		return err
 	}
+	r.Reads.print(out)
 	if r.Prefill != nil {
 		fmt.Fprintln(out)
 		if err := r.Prefill.print(out); err != nil {
@@ -250,6 +256,9 @@ func (r *Result) Series() []results.Series {
 		for _, w := range t.Work {
 			out = append(out, results.Series{Name: strings.Split(t.Name, " ")[0] + ": " + w.Kind, Unit: "µs a step", Lower: true, Values: []float64{w.Time}})
 		}
+	}
+	if r.Reads != nil {
+		out = append(out, results.Series{Name: "decode: of plain reads", Unit: "share", Values: stats.Ratios(r.Reads.Steps, r.Reads.Plain)})
 	}
 	return out
 }

@@ -37,7 +37,7 @@ func TestSteps(t *testing.T) {
 	if err := json.Unmarshal(data, &v); err != nil {
 		t.Fatal(err)
 	}
-	if v.Decode.Steps != 4 || v.Decode.Rows != 12 || v.Prefill.Rows == 0 {
+	if v.Decode.Steps != 1 || v.Decode.Rows != 3 || len(v.Reads.Steps) != 4 || v.Reads.Bytes == 0 || v.Reads.Share == 0 || v.Prefill.Rows == 0 {
 		t.Errorf("%+v\n%+v", v.Decode, v.Prefill)
 	}
 	var share float64
@@ -47,7 +47,7 @@ func TestSteps(t *testing.T) {
 	if math.Abs(share-1) > 1e-9 {
 		t.Errorf("the shares add up to %v", share)
 	}
-	for _, want := range []string{"attention", "sampling", "prefill of"} {
+	for _, want := range []string{"attention", "sampling", "of weights", "prefill of"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, out.String())
 		}
