@@ -80,6 +80,9 @@ func Detect() Tier {
 	return all[len(all)-1]
 }
 
+// Intel reports whether Intel made the processor. What the kernels gain by prefetching depends on it.
+func Intel() bool { return cpuid.CPU.VendorID == cpuid.Intel }
+
 // Name is the processor's brand string, for logs and reports.
 func Name() string {
 	if n := strings.TrimSpace(cpuid.CPU.BrandName); n != "" {

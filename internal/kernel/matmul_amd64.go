@@ -66,13 +66,18 @@ func (t *tiling) singles(s Set, g, n, from int) {
 
 // lookahead is how far the VNNI kernels prefetch quants. When the arithmetic of
 // the columns takes longer than memory does, that gains up to a half; when it
-// takes less, prefetching costs up to a third.
+// takes less, prefetching costs up to a third on Zen 4. On Emerald Rapids, whose cores
+// wait longer for memory, it gains at any number of columns: 30 to 45 % of the speed
+// of formats of four and six bits, 7 % of that of Q8_0, with a single one.
 func lookahead(f *format, cols int) int {
-	if cols >= f.prefetch {
+	if cols >= f.prefetch || alwaysAhead {
 		return 8192
 	}
 	return 0
 }
+
+// alwaysAhead: prefetching pays for any format and number of columns.
+var alwaysAhead = cpu.Intel()
 
 // call multiplies n groups from g on with panel q.
 func (t *tiling) call(s Set, g, n int, q panel, ahead int) {
