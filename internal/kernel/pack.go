@@ -39,28 +39,29 @@ type format struct {
 	// measurement on Zen 4.
 	prefetch int
 
-	pack   func(dst groupRow, src []byte)
-	unpack func(quants []byte) unpacked // one block of 32
-	expand func(unit []byte, i int) blockScales
+	pack      func(dst groupRow, src []byte)
+	packGroup func(u *groupUnit)           // nil: pack does it, row by row
+	unpack    func(quants []byte) unpacked // one block of 32
+	expand    func(unit []byte, i int) blockScales
 }
 
 var formats = withGeometry([...]format{
-	quant.F32:    {float: true, pack: packF32},
-	quant.F16:    {float: true, pack: packF16},
-	quant.BF16:   {float: true, pack: packF16},
-	quant.Q8_0:   {prefetch: 5, pack: packQ8_0, unpack: unpackBytes, expand: expandD},
-	quant.Q4_0:   {prefetch: 2, pack: packQ4_0, unpack: unpackNibbles, expand: expandD},
-	quant.Q5_0:   {prefetch: 1, pack: packQ5_0, unpack: unpackFive, expand: expandD},
-	quant.IQ4_NL: {prefetch: 2, pack: packQ4_0, unpack: unpackIQ4, expand: expandD},
-	quant.IQ4_XS: {prefetch: 2, pack: packIQ4_XS, unpack: unpackIQ4, expand: expandIQ4_XS},
-	quant.MXFP4:  {prefetch: 2, pack: packMXFP4, unpack: unpackMXFP4, expand: expandExponent},
-	quant.Q4_1:   {prefetch: 2, pack: packQ4_1, unpack: unpackNibbles, expand: expandDM},
-	quant.Q5_1:   {prefetch: 2, pack: packQ5_1, unpack: unpackFive, expand: expandDM},
-	quant.Q4_K:   {prefetch: 2, pack: packQ4_K, unpack: unpackNibbles, expand: expandQ4_K},
-	quant.Q5_K:   {prefetch: 1, pack: packQ5_K, unpack: unpackFive, expand: expandQ4_K},
-	quant.Q6_K:   {prefetch: 1, pack: packQ6_K, unpack: unpackSix, expand: expandQ6_K},
-	quant.Q3_K:   {prefetch: 2, pack: packQ3_K, unpack: unpackThree, expand: expandQ6_K},
-	quant.Q2_K:   {prefetch: 2, pack: packQ2_K, unpack: unpackTwo, expand: expandQ2_K},
+	quant.F32:    {float: true, pack: packF32, packGroup: groupF32},
+	quant.F16:    {float: true, pack: packF16, packGroup: groupF16},
+	quant.BF16:   {float: true, pack: packF16, packGroup: groupF16},
+	quant.Q8_0:   {prefetch: 5, pack: packQ8_0, packGroup: groupQ8_0, unpack: unpackBytes, expand: expandD},
+	quant.Q4_0:   {prefetch: 2, pack: packQ4_0, packGroup: groupQ4_0, unpack: unpackNibbles, expand: expandD},
+	quant.Q5_0:   {prefetch: 1, pack: packQ5_0, packGroup: groupQ5_0, unpack: unpackFive, expand: expandD},
+	quant.IQ4_NL: {prefetch: 2, pack: packQ4_0, packGroup: groupQ4_0, unpack: unpackIQ4, expand: expandD},
+	quant.IQ4_XS: {prefetch: 2, pack: packIQ4_XS, packGroup: groupIQ4_XS, unpack: unpackIQ4, expand: expandIQ4_XS},
+	quant.MXFP4:  {prefetch: 2, pack: packMXFP4, packGroup: groupMXFP4, unpack: unpackMXFP4, expand: expandExponent},
+	quant.Q4_1:   {prefetch: 2, pack: packQ4_1, packGroup: groupQ4_1, unpack: unpackNibbles, expand: expandDM},
+	quant.Q5_1:   {prefetch: 2, pack: packQ5_1, packGroup: groupQ5_1, unpack: unpackFive, expand: expandDM},
+	quant.Q4_K:   {prefetch: 2, pack: packQ4_K, packGroup: groupQ4_K, unpack: unpackNibbles, expand: expandQ4_K},
+	quant.Q5_K:   {prefetch: 1, pack: packQ5_K, packGroup: groupQ5_K, unpack: unpackFive, expand: expandQ4_K},
+	quant.Q6_K:   {prefetch: 1, pack: packQ6_K, packGroup: groupQ6_K, unpack: unpackSix, expand: expandQ6_K},
+	quant.Q3_K:   {prefetch: 2, pack: packQ3_K, packGroup: groupQ3_K, unpack: unpackThree, expand: expandQ6_K},
+	quant.Q2_K:   {prefetch: 2, pack: packQ2_K, packGroup: groupQ2_K, unpack: unpackTwo, expand: expandQ2_K},
 
 	quant.IQ2_XXS: {prefetch: 2, pack: packGrid(quant.IQ2_XXS), unpack: unpackIQ2, expand: expandIQ2_XXS},
 	quant.IQ2_XS:  {prefetch: 2, pack: packGrid(quant.IQ2_XS), unpack: unpackIQ2, expand: expandIQ2_XS},
@@ -68,9 +69,9 @@ var formats = withGeometry([...]format{
 	quant.IQ3_XXS: {prefetch: 2, pack: packGrid(quant.IQ3_XXS), unpack: unpackIQ3_XXS, expand: expandIQ3_XXS},
 	quant.IQ3_S:   {prefetch: 2, pack: packGrid(quant.IQ3_S), unpack: unpackOddNibbles, expand: expandIQ4_XS},
 	quant.TQ1_0:   {prefetch: 2, pack: packTQ1_0, unpack: unpackTwo, expand: expandD},
-	quant.TQ2_0:   {prefetch: 2, pack: packTQ2_0, unpack: unpackTwo, expand: expandD},
-	quant.Q2_0:    {prefetch: 2, pack: packQ2_0, unpack: unpackTwo, expand: expandD},
-	quant.Q1_0:    {prefetch: 2, pack: packQ1_0, unpack: unpackOddBits, expand: expandD},
+	quant.TQ2_0:   {prefetch: 2, pack: packTQ2_0, packGroup: groupTQ2_0, unpack: unpackTwo, expand: expandD},
+	quant.Q2_0:    {prefetch: 2, pack: packQ2_0, packGroup: groupQ2_0, unpack: unpackTwo, expand: expandD},
+	quant.Q1_0:    {prefetch: 2, pack: packQ1_0, packGroup: groupQ1_0, unpack: unpackOddBits, expand: expandD},
 })
 
 // withGeometry fills in what geometries says of each format.
@@ -192,6 +193,17 @@ func (s Set) Pack(m *Matrix, row0 int, src []byte, rows int) {
 	if len(src) != rows*rowBytes {
 		panic(fmt.Sprintf("kernel: Pack: %d bytes for %d rows of %d bytes", len(src), rows, rowBytes))
 	}
+	if m.format.packGroup != nil {
+		groups := rows / Lanes
+		s.packGroups(m, row0/Lanes, groups, src)
+		row0, src, rows = row0+groups*Lanes, src[groups*Lanes*rowBytes:], rows%Lanes
+	}
+	m.packRows(row0, src, rows)
+}
+
+// packRows packs one row after the other.
+func (m *Matrix) packRows(row0 int, src []byte, rows int) {
+	rowBytes := m.Type.RowBytes(m.Cols)
 	for i := range rows {
 		quants, scales := m.group((row0 + i) / Lanes)
 		m.format.pack(groupRow{format: m.format, scales: scales, quants: quants, r: (row0 + i) % Lanes}, src[i*rowBytes:(i+1)*rowBytes])

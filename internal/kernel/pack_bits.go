@@ -4,9 +4,11 @@ package kernel
 // latter, a code 0 to 3 stands for -1 to 2. Its complement is stored, with the
 // factor's sign changed: it stands for -2 to 1, which are those of an offset of 2.
 
+const signBit = 0x8000 // of a float16
+
 // negativeHalfAt is halfAt with the other sign.
 func (g groupRow) negativeHalfAt(i int, src []byte) {
-	le.PutUint16(g.scales[halfRow*i+2*g.r:], le.Uint16(src)^0x8000)
+	le.PutUint16(g.scales[halfRow*i+2*g.r:], le.Uint16(src)^signBit)
 }
 
 // complements stores a block of pairs.

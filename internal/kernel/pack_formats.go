@@ -123,13 +123,20 @@ func packIQ4_XS(dst groupRow, src []byte) {
 	const block = 136
 	for u := 0; u < len(src)/block; u++ {
 		s := (*[block]byte)(src[u*block:])
-		scales := dst.unit(u)
-		le.PutUint16(scales[2*dst.r:], le.Uint16(s[:]))
-		high := le.Uint16(s[2:])
+		iq4Scales(dst, u, (*[8]byte)(s[:]))
 		for i := range 8 {
-			low := s[4+i/2] >> (4 * (i % 2)) & 15
-			scales[halfRow+byteRow*i+dst.r] = low | byte(high>>(2*i)&3)<<4 - 32
 			nibbles(dst.block(8*u+i), (*[16]byte)(s[8+16*i:]))
 		}
+	}
+}
+
+// iq4Scales writes d and the eight scale bytes.
+func iq4Scales(dst groupRow, u int, s *[8]byte) {
+	out := dst.unit(u)
+	le.PutUint16(out[2*dst.r:], le.Uint16(s[:]))
+	high := le.Uint16(s[2:])
+	for i := range 8 {
+		low := s[4+i/2] >> (4 * (i % 2)) & 15
+		out[halfRow+byteRow*i+dst.r] = low | byte(high>>(2*i)&3)<<4 - 32
 	}
 }

@@ -117,13 +117,7 @@ func packQ3_K(dst groupRow, src []byte) {
 	const block = 110
 	for u := 0; u < len(src)/block; u++ {
 		s := (*[block]byte)(src[u*block:])
-		var scale [16]byte
-		for i := range 8 {
-			low, high := s[96+i], s[104+i%4]
-			scale[i] = low&15 | high>>(2*(i/4))&3<<4 - 32
-			scale[i+8] = low>>4 | high>>(2*(i/4)+4)&3<<4 - 32
-		}
-		byteScales(dst, u, s[108:], &scale)
+		q3Scales(dst, u, (*[14]byte)(s[96:]))
 		for b := range 8 {
 			out := dst.block(8*u + b)
 			v0, v1 := pairPlane((*[32]byte)(s[32+32*(b/4):]), b%4)
@@ -132,6 +126,17 @@ func packQ3_K(dst groupRow, src []byte) {
 			le.PutUint32(out[2*planeBytes:], bitPlane((*[32]byte)(s[:]), b))
 		}
 	}
+}
+
+// q3Scales writes the sixteen scale bytes, and d, which comes after them.
+func q3Scales(dst groupRow, u int, s *[14]byte) {
+	var scale [16]byte
+	for i := range 8 {
+		low, high := s[i], s[8+i%4]
+		scale[i] = low&15 | high>>(2*(i/4))&3<<4 - 32
+		scale[i+8] = low>>4 | high>>(2*(i/4)+4)&3<<4 - 32
+	}
+	byteScales(dst, u, s[12:], &scale)
 }
 
 func packQ2_K(dst groupRow, src []byte) {

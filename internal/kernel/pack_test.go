@@ -203,7 +203,7 @@ func BenchmarkPack(b *testing.B) {
 			const rows, k = 1024, 1024
 			r := rand.New(rand.NewPCG(1, 2))
 			pr := newProduct(b, r, Set{}, typ, extent{rows, k, 1})
-			s, best := New(255), time.Hour
+			s, best := benchTier(b), time.Hour
 			for range b.N {
 				start := time.Now()
 				s.Pack(pr.m, 0, pr.src, rows)

@@ -1,5 +1,5 @@
-// Command neon generates the operations on vectors and the attention kernels for arm64.
-// A step of the loops is four registers: 16 floats.
+// Command neon generates the operations on vectors, the attention kernels and weave for
+// arm64. A step of the loops is four registers: 16 floats.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 func main() {
 	dir := flag.String("dir", "..", "where the package kernel is")
 	flag.Parse()
-	for name, emit := range map[string]func(*vector){"vector_arm64.s": vectors, "attend_arm64.s": attention} {
+	for name, emit := range map[string]func(*vector){"vector_arm64.s": vectors, "attend_arm64.s": attention, "weave_arm64.s": weave} {
 		k := &vector{Asm: a64.New()}
 		emit(k)
 		if err := os.WriteFile(filepath.Join(*dir, name), []byte(k.String()), 0o644); err != nil {
