@@ -45,6 +45,10 @@ type Tile struct {
 	// Next is what the caller will want attention to after this, as far as it knows:
 	// keys of the same type and head size. They are asked for in advance.
 	Next Ahead
+
+	// Branches are the sequences of the queries, if there are several (attend_branches.go).
+	Branches []Branch
+	Fork     int32 // the position from which on each branch has its own blocks: a multiple of ForkTokens
 }
 
 // Ahead is the keys that the next tile begins with.
@@ -72,7 +76,7 @@ type attendState struct {
 	grid   []float32              // [attendGroups][8] what the integers of a group's weights are multiples of
 	places [2 * chunkPlaces]int32 // where the chunk's blocks are, the gaps of groups closed; then where the keys after them are, of the next chunk or tile
 	ahead  []byte                 // what the latter are counted from
-	end    int                    // one more than the last position that the tile needs
+	end    int                    // one more than the last position that the tile, or its branch, needs from blocks
 	chunk  int                    // first position of the chunk
 	lo, hi int                    // blocks of the chunk that some query sees, absolute
 
@@ -85,7 +89,7 @@ const noScore = -math.MaxFloat32
 
 // Attend computes out_i = Σ_t softmax_t(scale * q_i·k_t) v_t over t in
 // [From[i], Len[i]) for each query of the tile. blocks is the sequence's block
-// table; it covers every position below the largest Len. scratch has at least
+// table (of branches that of the first one); it covers every position below the largest Len. scratch has at least
 // AttendScratch floats, contents irrelevant.
 //
 // A query's result has the same bits whatever shares its tile, and whether it is computed
@@ -97,7 +101,6 @@ const noScore = -math.MaxFloat32
 func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) (notFinite uint8) {
 	from, end := t.check(kv, blocks, scratch)
 	st := s.newAttendState(t, kv, blocks, scratch)
-	st.end = end
 	first := from / SegmentTokens * SegmentTokens
 	for at := first; at < end; at += SegmentTokens {
 		if at > first {
@@ -118,6 +121,14 @@ func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) (notFini
 
 // attendSegment adds the positions [from, end), all of one segment, to the running softmax.
 func (s Set) attendSegment(st *attendState, from, end int) {
+	if len(st.tile.Branches) > 0 {
+		s.attendBranches(st, from, end)
+		return
+	}
+	s.attendChunks(st, from, end)
+}
+
+func (s Set) attendChunks(st *attendState, from, end int) {
 	for st.chunk = from / attendChunk * attendChunk; st.chunk < end; st.chunk += attendChunk {
 		st.lo = max(st.chunk, from) / BlockTokens
 		st.hi = (min(st.chunk+attendChunk, end) + BlockTokens - 1) / BlockTokens
@@ -153,7 +164,6 @@ func (t *Tile) check(kv *KV, blocks []int32, scratch []float32) (from, end int) 
 	if kv.Run < 0 || kv.Pitch < kv.Run {
 		panic(fmt.Sprintf("kernel: runs of %d blocks, %d apart", kv.Run, kv.Pitch))
 	}
-	from = math.MaxInt32
 	for i := range t.N {
 		if len(t.Q[i]) != t.HeadDim || len(t.Out[i]) != t.HeadDim || t.From[i] < 0 {
 			panic(fmt.Sprintf("kernel: query %d: %d values in, %d out, head size %d, from %d", i, len(t.Q[i]), len(t.Out[i]), t.HeadDim, t.From[i]))
@@ -161,26 +171,49 @@ func (t *Tile) check(kv *KV, blocks []int32, scratch []float32) (from, end int) 
 		if t.Bias[0] != nil && len(t.Bias[i]) < int(t.Len[i]) {
 			panic(fmt.Sprintf("kernel: query %d: a bias for %d of %d positions", i, len(t.Bias[i]), t.Len[i]))
 		}
+	}
+	from, end = t.needs(0, t.N)
+	if len(t.Branches) > 0 {
+		t.checkBranches(kv, blocks, from, end)
+	} else {
+		kv.checkTable(blocks, from, end)
+	}
+	return from, end
+}
+
+// needs is the range of positions that n queries need, from the first-th on: 0, 0 if none.
+func (t *Tile) needs(first, n int) (from, end int) {
+	from = math.MaxInt32
+	for i := first; i < first+n; i++ {
 		if t.From[i] < t.Len[i] {
 			from, end = min(from, int(t.From[i])), max(end, int(t.Len[i]))
-		}
-	}
-	have := kv.blocks()
-	last := (end + BlockTokens - 1) / BlockTokens
-	if last > len(blocks) {
-		panic(fmt.Sprintf("kernel: %d positions in %d blocks", end, len(blocks)))
-	}
-	for _, b := range blocks[min(from, end)/BlockTokens : last] {
-		if uint(b) >= uint(have) {
-			panic(fmt.Sprintf("kernel: block %d of %d", b, have))
 		}
 	}
 	return min(from, end), end
 }
 
+// checkTable panics unless a block table covers the positions [from, end), if there are any,
+// with blocks of the cache.
+func (kv *KV) checkTable(blocks []int32, from, end int) {
+	if from >= end {
+		return
+	}
+	last := (end + BlockTokens - 1) / BlockTokens
+	if last > len(blocks) {
+		panic(fmt.Sprintf("kernel: %d positions in %d blocks", end, len(blocks)))
+	}
+	have := kv.blocks()
+	for _, b := range blocks[from/BlockTokens : last] {
+		if uint(b) >= uint(have) {
+			panic(fmt.Sprintf("kernel: block %d of %d", b, have))
+		}
+	}
+}
+
 func (s Set) newAttendState(t *Tile, kv *KV, blocks []int32, scratch []float32) attendState {
 	const rows = TileQueries * MaxHeadDim
 	st := attendState{tile: t, kv: kv, blocks: blocks}
+	_, st.end = t.needs(0, t.own())
 	st.q, scratch = scratch[:rows:rows], scratch[rows:]
 	st.o, scratch = scratch[:rows:rows], scratch[rows:]
 	st.before, scratch = scratch[:rows:rows], scratch[rows:]

@@ -26,7 +26,6 @@ func (s Set) AttendPart(t *Tile, kv *KV, blocks []int32, scratch, parts []float3
 		panic(fmt.Sprintf("kernel: a part from %d to %d, %d floats for %d queries of %d", from, end, len(parts), t.N, t.HeadDim))
 	}
 	st := s.newAttendState(t, kv, blocks, scratch)
-	st.end = end
 	s.attendSegment(&st, from, end)
 	for i := range t.N {
 		st.found(i).copyTo(foundIn(parts[i*PartFloats(t.HeadDim):], t.HeadDim))

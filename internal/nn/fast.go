@@ -79,12 +79,14 @@ type private struct {
 	panels kernel.Panels // columns of an expert
 	out2   kernel.Panels // its hidden units
 
-	tile  kernel.Tile
-	rowOf [kernel.TileQueries]int // of the batch, of each query
-	kv    kernel.KV
-	part  kernel.Matrix // a view of the groups at work
-	space []byte        // for products
-	_     [64]byte
+	tile     kernel.Tile
+	rowOf    [kernel.TileQueries]int // of the batch, of each query
+	branches []kernel.Branch         // [8] of the tile
+	found    []float32               // [8][kernel.PartFloats] what its queries have found in a piece
+	kv       kernel.KV
+	part     kernel.Matrix // a view of the groups at work
+	space    []byte        // for products
+	_        [64]byte
 }
 
 // gatedChunks is how many chunks of a pair fit private.gated for one row.
@@ -162,6 +164,8 @@ func (p *private) init(lim Limits, floats func(int) []float32) {
 	p.q = floats(kernel.TileQueries * lim.HeadDim)
 	p.out = floats(kernel.TileQueries * lim.HeadDim)
 	p.attend = floats(kernel.AttendScratch)
+	p.branches = make([]kernel.Branch, 0, kernel.TileQueries)
+	p.found = floats(kernel.TileQueries * kernel.PartFloats(lim.HeadDim))
 }
 
 func (f *Fast) initJobs() {

@@ -275,7 +275,7 @@ func (j *attendJob) tile(own *private, t *tile, kvHead int) {
 		at, head := int(t.base)+q/group, kvHead*group+q%group
 		j.ask(own, i, int(f.tiling.wanted[at]), head)
 	}
-	own.tile.Next = kernel.Ahead{} // mostly the same keys
+	own.tile.Branches, own.tile.Next = nil, kernel.Ahead{} // mostly the same keys
 	j.run(own, int(t.n), f.batch.Table(j.a.Group, int(t.seq)))
 	for i := range min(int(t.n), group) { // the first slot of each head
 		q, rows := int(t.first)+i, (int(t.n)-i+group-1)/group
@@ -294,10 +294,12 @@ func (j *attendJob) tile(own *private, t *tile, kvHead int) {
 // handed out first, and the first parts of all others before any other part. So whoever
 // waits for a first part waits for one that another worker is already at.
 //
-// Long contexts are cut instead (pieces).
+// Sequences that share the beginning of their contexts make a unit together (band). Long
+// contexts are cut (pieces).
 type decodeJob struct {
 	heading
 	pieces
+	bands []band  // of the layer
 	spans spans   // one part
 	tasks counter // several
 	ready []flag  // [seqs*kv heads] the round in which key and value were stored
@@ -313,9 +315,10 @@ func newFlags(n int) []flag { return make([]flag, n) }
 
 func (j *decodeJob) start(h heading) {
 	j.heading = h
+	j.bands = h.bands()
 	j.tasks.reset()
-	j.spans.even(h.f.seqs*h.a.KVHeads, 1)
-	if j.pieces.cut(&j.heading); len(j.list) > 0 {
+	j.spans.even(len(j.bands)*h.a.KVHeads, 1)
+	if j.pieces.cut(&j.heading, j.bands); len(j.list) > 0 {
 		j.spans.even(len(j.list), 1)
 	}
 	j.round++
@@ -329,9 +332,11 @@ func (j *decodeJob) Do(worker, _ int) {
 		}
 		return
 	}
-	if j.f.tiling.parts == 1 {
-		for unit, _, ok := j.spans.next(worker); ok; unit, _, ok = j.spans.next(worker) {
-			j.unit(own, unit, 0)
+	if n := len(j.bands); n < j.f.seqs || j.f.tiling.parts == 1 {
+		for t, _, ok := j.spans.next(worker); ok; t, _, ok = j.spans.next(worker) {
+			j.view(&own.kv, t/n)
+			j.keepBand(own, j.bands[t%n], t/n)
+			j.attendTo(own, j.bands[t%n], t/n, 0, j.f.tiling.group)
 		}
 		return
 	}
@@ -360,19 +365,23 @@ func (j *decodeJob) unit(own *private, unit, part int) {
 			j.await(unit)
 		}
 	}
-	j.attendTo(own, unit, lo, hi)
+	j.attendTo(own, j.bands[row], kvHead, lo, hi)
 }
 
-// attendTo computes the query heads [lo, hi) of a unit's group, at most a tile.
-func (j *decodeJob) attendTo(own *private, unit, lo, hi int) {
-	f := j.f
-	row, first := unit%f.seqs, unit/f.seqs*f.tiling.group+lo
-	for i := range hi - lo {
-		j.ask(own, i, row, first+i)
+// keepBand stores the keys and values of a band's sequences.
+func (j *decodeJob) keepBand(own *private, b band, kvHead int) {
+	for row := int(b.first); row < int(b.first+b.n); row++ {
+		j.keep(own, row, row, kvHead)
 	}
-	own.tile.Next = j.after(unit)
-	j.run(own, hi-lo, f.batch.Table(j.a.Group, row))
-	j.answer(own, slots{0, hi - lo, hi - lo, 1}, row, first)
+}
+
+// attendTo computes the query heads [lo, hi) of a kv head's group for a band's sequences,
+// altogether at most a tile.
+func (j *decodeJob) attendTo(own *private, b band, kvHead, lo, hi int) {
+	n, blocks := j.askBand(own, b, kvHead, lo, hi)
+	own.tile.Next = j.after(kvHead*j.f.seqs + int(b.first+b.n-1))
+	j.run(own, n, blocks)
+	j.answer(own, slots{0, hi - lo, hi - lo, int(b.n)}, int(b.first), kvHead*j.f.tiling.group+lo)
 }
 
 // after is what the worker that has this unit will probably need next.

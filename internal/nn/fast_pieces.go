@@ -13,7 +13,8 @@ const maxPieces = 512
 //
 // Pieces are in order of kv heads, then of segments, then of sequences: those that share the
 // blocks of a prefix read them one after the other, and all but the first from the
-// second-level cache. The worker that ends the last piece of a unit joins its parts.
+// second-level cache. Those of a band are one piece of several units, as long as they share
+// anything. The worker that ends the last piece of a unit joins its parts.
 type pieces struct {
 	list  []piece   // of the step; empty: no context is cut
 	rows  []cutRow  // [seqs] of the layer at hand
@@ -24,9 +25,10 @@ type pieces struct {
 	perHead int32 // pieces of a kv head
 }
 
-// piece is a segment of a unit, or all of it.
+// piece is a segment of the units of a band and a kv head, or all of them.
 type piece struct {
-	unit    int32
+	band
+	kvHead  int32
 	segment int32 // -1: all
 }
 
@@ -50,7 +52,7 @@ func newPieces(lim Limits, floats func(int) []float32) pieces {
 
 // cut makes the list of a layer's pieces. It cuts contexts whose units are more than a
 // quarter of a worker's share each, and those that share a segment with the sequence before.
-func (p *pieces) cut(h *heading) {
+func (p *pieces) cut(h *heading, bands []band) {
 	p.list = p.list[:0]
 	f := h.f
 	if f.tiling.longest <= kernel.SegmentTokens {
@@ -74,32 +76,56 @@ func (p *pieces) cut(h *heading) {
 		p.rows[row] = r
 	}
 	if perHead > 0 {
-		p.enlist(h, perHead, most)
+		p.perHead = perHead
+		p.enlist(h, bands, most)
 	}
 }
 
 // enlist lists the pieces of the rows that are cut, and then all other units.
-func (p *pieces) enlist(h *heading, perHead, most int32) {
-	seqs := int32(h.f.seqs)
-	rows := p.rows[:seqs]
+func (p *pieces) enlist(h *heading, bands []band, most int32) {
 	for head := range int32(h.a.KVHeads) {
 		for segment := range most + 1 {
-			for row, r := range rows {
-				if r.cut && r.first <= segment && segment <= r.last {
-					p.list = append(p.list, piece{head*seqs + int32(row), segment})
-				}
+			for _, b := range bands {
+				p.enlistBand(b, piece{kvHead: head, segment: segment})
 			}
 		}
-		for row, r := range rows {
-			p.left[head*seqs+int32(row)].v.Store(uint32(r.last - r.first + 1))
+		for row, r := range p.rows[:h.f.seqs] {
+			p.left[int(head)*h.f.seqs+row].v.Store(uint32(r.last - r.first + 1))
 		}
 	}
-	for unit := range seqs * int32(h.a.KVHeads) {
-		if !rows[unit%seqs].cut {
-			p.list = append(p.list, piece{unit, -1})
+	for head := range int32(h.a.KVHeads) {
+		for _, b := range bands {
+			p.enlistBand(b, piece{kvHead: head, segment: -1})
 		}
 	}
-	p.perHead = perHead
+}
+
+// enlistBand lists a segment, or all, of a band's sequences: together if they share blocks
+// there and all of them are cut in the same way, otherwise one by one.
+func (p *pieces) enlistBand(b band, of piece) {
+	together := b.n > 1 && b.fork > of.segment*kernel.SegmentTokens
+	for row := b.first; row < b.first+b.n; row++ {
+		together = together && p.has(row, of.segment)
+	}
+	if of.band = b; together {
+		p.list = append(p.list, of)
+		return
+	}
+	for row := b.first; row < b.first+b.n; row++ {
+		if p.has(row, of.segment) {
+			of.band = band{first: row, n: 1}
+			p.list = append(p.list, of)
+		}
+	}
+}
+
+// has reports whether a sequence is cut and sees a segment, or, for -1, is not cut.
+func (p *pieces) has(row, segment int32) bool {
+	r := &p.rows[row]
+	if !r.cut || segment < 0 {
+		return !r.cut && segment < 0
+	}
+	return r.first <= segment && segment <= r.last
 }
 
 // seen is the number of positions that a sequence's row attends to.
@@ -130,31 +156,46 @@ func (h *heading) shares(row int) bool {
 // piece computes the list's piece at a place. The last one of a unit stores key and value,
 // because its segment has their position.
 func (j *decodeJob) piece(own *private, at int) {
-	f, p := j.f, j.list[at]
-	unit := int(p.unit)
-	kvHead, row := unit/f.seqs, unit%f.seqs
+	p, kvHead, group := j.list[at], int(j.list[at].kvHead), j.f.tiling.group
 	j.view(&own.kv, kvHead)
-	r := &j.rows[row]
-	if p.segment < 0 || p.segment == r.last {
-		j.keep(own, row, row, kvHead)
+	if p.segment < 0 {
+		j.keepBand(own, p.band, kvHead)
 	}
-	for lo := 0; lo < f.tiling.group; lo += kernel.TileQueries {
-		hi := min(lo+kernel.TileQueries, f.tiling.group)
+	for row := int(p.first); row < int(p.first+p.n); row++ {
+		if p.segment == j.rows[row].last {
+			j.keep(own, row, row, kvHead)
+		}
+	}
+	for lo := 0; lo < group; lo += kernel.TileQueries {
+		hi := min(lo+kernel.TileQueries, group)
 		if p.segment < 0 {
-			j.attendTo(own, unit, lo, hi)
-			continue
+			j.attendTo(own, p.band, kvHead, lo, hi)
+		} else {
+			j.attendPiece(own, at, lo, hi)
 		}
-		for i := range hi - lo {
-			j.ask(own, i, row, kvHead*f.tiling.group+lo+i)
-			own.tile.From[i] = max(own.tile.From[i], p.segment*kernel.SegmentTokens)
-			own.tile.Len[i] = min(own.tile.Len[i], (p.segment+1)*kernel.SegmentTokens)
-		}
-		j.shape(&own.tile, hi-lo)
-		own.tile.Next = j.afterPiece(at)
-		j.blame(own, f.set.AttendPart(&own.tile, &own.kv, f.batch.Table(j.a.Group, row), own.attend, j.found(unit, p.segment, lo)))
 	}
-	if p.segment >= 0 && j.left[unit].v.Add(^uint32(0)) == 0 {
-		j.join(own, unit)
+	for row := int(p.first); p.segment >= 0 && row < int(p.first+p.n); row++ {
+		if unit := kvHead*j.f.seqs + row; j.left[unit].v.Add(^uint32(0)) == 0 {
+			j.join(own, unit)
+		}
+	}
+}
+
+// attendPiece computes the query heads [lo, hi) of a kv head's group in one segment.
+func (j *decodeJob) attendPiece(own *private, at, lo, hi int) {
+	p, kvHead, hd := j.list[at], int(j.list[at].kvHead), j.a.HeadDim
+	n, blocks := j.askBand(own, p.band, kvHead, lo, hi)
+	for i := range n {
+		own.tile.From[i] = max(own.tile.From[i], p.segment*kernel.SegmentTokens)
+		own.tile.Len[i] = min(own.tile.Len[i], (p.segment+1)*kernel.SegmentTokens)
+	}
+	j.shape(&own.tile, n)
+	own.tile.Next = j.afterPiece(at)
+	j.blame(own, j.f.set.AttendPart(&own.tile, &own.kv, blocks, own.attend, own.found))
+	each := (hi - lo) * kernel.PartFloats(hd) // of a sequence
+	for i := range int(p.n) {
+		unit := kvHead*j.f.seqs + int(p.first) + i
+		copy(j.found(unit, p.segment, lo), own.found[i*each:][:each])
 	}
 }
 
@@ -190,10 +231,9 @@ func (j *decodeJob) afterPiece(at int) kernel.Ahead {
 		return kernel.Ahead{}
 	}
 	const blocks = kernel.SegmentTokens / kernel.BlockTokens
-	p := j.list[at]
-	row := int(p.unit) % j.f.seqs
+	p, row := j.list[at], int(j.list[at].first)
 	from, end := j.a.sees(j.f.batch.Positions[row], j.f.end(row))
 	table := j.f.batch.Table(j.a.Group, row)[:(end+kernel.BlockTokens-1)/kernel.BlockTokens]
 	first := max(from/kernel.BlockTokens, p.segment*blocks)
-	return kernel.Ahead{K: j.cache.Keys(j.a.Layer, int(p.unit)/j.f.seqs), Blocks: table[first:]}
+	return kernel.Ahead{K: j.cache.Keys(j.a.Layer, int(p.kvHead)), Blocks: table[first:]}
 }

@@ -24,6 +24,9 @@ type tiling struct {
 	parts  int  // single: tasks that share the query heads of each of the other units
 
 	longest int32 // single: positions of the longest context
+
+	each  []band // single: [seqs] the sequences, each for itself
+	bands []band // single: the same sequences, of which some share a tile
 }
 
 // store is rows of one sequence that share a block of the cache.
@@ -47,6 +50,7 @@ func newTiling(l Limits) tiling {
 	}
 	p.stores = make([]store, 0, l.Rows+l.Seqs)
 	p.tiles = make([]tile, 0, l.Rows*l.Group/kernel.TileQueries+l.Rows+l.Seqs)
+	p.each, p.bands = make([]band, 0, l.Seqs), make([]band, 0, l.Seqs)
 	return p
 }
 
@@ -67,6 +71,7 @@ func (p *tiling) reset(b *batch.Batch, workers int) {
 	if p.single {
 		p.whole, p.parts = p.split(b.Seqs()*p.kvHeads, workers)
 		p.longest = slices.Max(b.Positions) + 1
+		p.gather(b, workers)
 	}
 	p.cut()
 }
