@@ -1,5 +1,6 @@
 // Package contexts measures what a context costs: steps and prompts beside those of short contexts, in alternated rounds, as ratios.
-// It measures the forward pass alone; layers and steps say where the rest of a step goes. `penstock bench contexts` calls it.
+// It measures the forward pass alone; layers and steps say where the rest of a step goes. llama.cpp can be measured beside it, with the
+// same context. `penstock bench contexts` calls it.
 package contexts
 
 import (
@@ -28,6 +29,7 @@ type Contexts struct {
 	Steps          int          `help:"Steps of each kind in a round; the median counts." default:"8"`
 	Threads        int          `help:"Compute threads (0: all that this process may use)."`
 	KVType         model.KVType `name:"kv-type" help:"Numbers of the KV cache: i16, f16 or q8." default:"i16"`
+	Llama          string       `help:"Folder with llama.cpp's programs, to compare the long context and the long prompt with (none: not compared)." type:"path"`
 	results.Output `embed:""`
 	Tier           cpu.Tier  `kong:"-"`
 	Progress       io.Writer `kong:"-"`
@@ -41,6 +43,7 @@ type Result struct {
 	Ratios   []Ratio        `json:"ratios"`
 	// Attention is the part of a step of a batch with short contexts that attention takes, of each round.
 	Attention []float64 `json:"attention_share"`
+	Llama     []Rival   `json:"llama,omitempty"`
 }
 
 // Point is the speed of one kind of step or prompt, in tokens a second.
@@ -70,6 +73,9 @@ func (c *Contexts) Run(ctx context.Context, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, r.close()) }()
 	res := &Result{Record: results.NewRecord("contexts"), Settings: map[string]any{"model": filepath.Base(c.Model), "tier": c.Tier.String(), "threads": c.Threads,
 		"batch": c.Batch, "short": c.Short, "ctx": c.Ctx, "long": c.Long, "prompt": c.Prompt, "kv_type": c.KVType}}
+	if c.Llama != "" {
+		res.Llama = newRivals()
+	}
 	points := c.points(r)
 	for _, p := range points {
 		res.Points = append(res.Points, Point{Name: p.name})
@@ -89,6 +95,9 @@ func (c *Contexts) Run(ctx context.Context, out io.Writer) (err error) {
 		}
 		if round > 0 {
 			res.Attention = append(res.Attention, r.share(c.Batch, c.Short, c.Steps))
+			if err := c.rivals(ctx, res.Llama); err != nil {
+				return err
+			}
 		}
 	}
 	res.compare()
@@ -148,12 +157,22 @@ func (r *Result) compare() {
 	add(batchShared, batchShort, "%s / %s")
 	add(oneLong, oneShort, "%s / %s")
 	add(promptShort, promptLong, "time of a token: %[2]s / %[1]s")
+	if len(r.Llama) > 0 {
+		r.against(oneLong, func(v *Rival) []float64 { return v.Decode })
+		r.against(promptLong, func(v *Rival) []float64 { return v.Prompt })
+	}
 }
+
+// lowerRatio is the place of the ratio, among those of compare, of which less is better.
+const lowerRatio = 3
 
 func (r *Result) print(out io.Writer) error {
 	rows := [][]string{{"", "tokens/s", "range"}}
 	for _, p := range r.Points {
 		rows = append(rows, []string{p.Name, fmt.Sprintf("%.1f", stats.Median(p.Speeds)), span(p.Speeds, "%.1f", 1)})
+	}
+	for _, v := range r.Llama {
+		rows = append(rows, v.row(r.Points[oneLong].Name, v.Decode), v.row(r.Points[promptLong].Name, v.Prompt))
 	}
 	rows = append(rows, []string{"", "ratio", ""})
 	for _, q := range r.Ratios {
@@ -175,10 +194,14 @@ func (r *Result) Conditions() map[string]any { return r.Settings }
 func (r *Result) Series() []results.Series {
 	out := []results.Series{{Name: "attention's share", Unit: "of a step", Lower: true, Values: r.Attention, Ratio: true}}
 	for i, q := range r.Ratios {
-		out = append(out, results.Series{Name: q.Name, Unit: "ratio", Lower: i == len(r.Ratios)-1, Values: q.Values, Ratio: true})
+		out = append(out, results.Series{Name: q.Name, Unit: "ratio", Lower: i == lowerRatio, Values: q.Values, Ratio: true})
 	}
 	for _, p := range r.Points {
 		out = append(out, results.Series{Name: p.Name, Unit: "tokens/s", Values: p.Speeds})
+	}
+	for _, v := range r.Llama {
+		out = append(out, results.Series{Name: v.named(r.Points[oneLong].Name), Unit: "tokens/s", Values: v.Decode},
+			results.Series{Name: v.named(r.Points[promptLong].Name), Unit: "tokens/s", Values: v.Prompt})
 	}
 	return out
 }

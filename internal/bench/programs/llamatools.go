@@ -16,6 +16,7 @@ type LlamaTools struct {
 	Dir     string // where llama.cpp was built
 	Model   string // GGUF file
 	Threads int
+	Cache   string // numbers of Batched's cache, such as q8_0, with flash attention, which most of them need; empty: llama.cpp's choice of both
 }
 
 // BatchedBench is the program that Batched runs.
@@ -63,8 +64,12 @@ func (b Batched) TokensPerSecond() float64 {
 
 // Batched runs llama-batched-bench: so many sequences take in a prompt and generate tokens together.
 func (l LlamaTools) Batched(ctx context.Context, sequences, prompt, generate int) (Batched, error) {
-	out, err := output(ctx, l.BatchedBench(), "-m", l.Model, "-t", strconv.Itoa(l.Threads), "-c", strconv.Itoa(max(512, sequences*(prompt+generate))),
-		"-npp", strconv.Itoa(prompt), "-ntg", strconv.Itoa(generate), "-npl", strconv.Itoa(sequences), "--output-format", "jsonl")
+	args := []string{"-m", l.Model, "-t", strconv.Itoa(l.Threads), "-c", strconv.Itoa(max(512, sequences*(prompt+generate))),
+		"-npp", strconv.Itoa(prompt), "-ntg", strconv.Itoa(generate), "-npl", strconv.Itoa(sequences), "--output-format", "jsonl"}
+	if l.Cache != "" {
+		args = append(args, "-fa", "on", "-ctk", l.Cache, "-ctv", l.Cache)
+	}
+	out, err := output(ctx, l.BatchedBench(), args...)
 	if err != nil {
 		return Batched{}, err
 	}
