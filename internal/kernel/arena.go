@@ -52,7 +52,7 @@ func (a *Arena) Panels(k, maxCols int, floats bool) (*Panels, error) {
 }
 
 // Space is NewSpace with memory of the arena.
-func (a *Arena) Space(cols int) ([]byte, error) { return a.bytes(SpaceBytes(cols)) }
+func (a *Arena) Space() ([]byte, error) { return a.bytes(SpaceBytes) }
 
 // bytes takes n zeroed bytes, aligned to a cache line.
 func (a *Arena) bytes(n int) ([]byte, error) {

@@ -14,17 +14,21 @@ type Output struct {
 	Space []byte
 }
 
-// Bytes of a space: those for sums, and those for a block of 32 columns of a pair of groups.
+// A space has sums of two groups for so many panels, and a piece of these groups, at
+// most so many blocks long: bytes of weights, and up to four float32 factors.
 const (
-	spaceSums  = 2 * 2 * PanelCols * 4 * Lanes
-	spaceBlock = 2*Lanes*BlockLen + 4*2*Lanes*4
+	spacePanels = 64
+	maxPiece    = 16
+
+	pairSums  = 2 * PanelCols * 4 * Lanes // bytes for a panel
+	spaceSums = spacePanels * pairSums
 )
 
-// SpaceBytes is the size of an Output.Space for weights of up to cols columns.
-func SpaceBytes(cols int) int { return spaceSums + cols/BlockLen*spaceBlock }
+// SpaceBytes is the size of an Output.Space.
+const SpaceBytes = spaceSums + maxPiece*2*Lanes*(BlockLen+4*4)
 
-// NewSpace is an Output.Space for weights of up to cols columns.
-func NewSpace(cols int) []byte { return alignedBytes(SpaceBytes(cols)) }
+// NewSpace is an Output.Space.
+func NewSpace() []byte { return alignedBytes(SpaceBytes) }
 
 // Mul multiplies groups [g0, g1) of m with all columns of p. The result of row r
 // of group g is row Lanes*g+r of out, which has room for the padding rows of the

@@ -9,17 +9,19 @@ import (
 )
 
 // Pairs of groups against full panels, for processors that start two VPDPBUSD a cycle.
-// The weights of a pair are unfolded once to bytes and float32 factors, in memory
-// that the caller lends, and then meet one panel after the other.
+// A piece of a pair's weights, some blocks long, is unfolded to bytes and float32 factors,
+// in memory that the caller lends, and then meets one panel after the other. A piece is
+// short enough to stay in the first-level cache: written to the second level, unfolding
+// takes three times as long. Between pieces the sums of all panels are in that memory, too.
 
-// unfoldFunc unfolds a pair of groups, from quants and scales on, to records from to
-// on, one for each block of 32 values; _asm/matmul/unfold.go says what they are.
+// unfoldFunc unfolds blocks of a group, from quants and scales on, to a pair's records, of
+// which the group's part begins at to; _asm/matmul/unfold.go says what they are.
 type unfoldFunc func(quants, scales, to *byte, blocks int)
 
-// pairFunc multiplies an unfolded pair with a panel of 8 columns and gives the bits
-// that the vnniFunc of the format gives. sums is spaceSums bytes of memory, aligned to
-// a cache line. Each block asks for nextBytes of memory, from next on.
-type pairFunc func(weights, x, fields, next *byte, y, sums *float32, blocks, ldy, add int)
+// pairFunc multiplies an unfolded piece with panels of 8 columns, apart bytes from each
+// other, and adds what the vnniFunc of the format would to their sums, pairSums bytes for
+// each. Each block of a panel asks for nextBytes of memory, from next on.
+type pairFunc func(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
 
 // nextBytes is what a pair kernel asks for with each block.
 const nextBytes = 2 * 64
@@ -38,15 +40,15 @@ func (g geometry) pairFunc() pairFunc {
 }
 
 // pairPanels is the number of full panels from which unfolding the weights pays, by
-// measurement on Emerald Rapids. It takes nearly as long as one panel does.
+// measurement on Emerald Rapids. It takes from a third to half as long as one panel does.
 func (g geometry) pairPanels() int {
 	switch {
 	case g.planes[0] == 8: // nothing is saved but loads
-		return 16
+		return 8
 	case g.stream == halvesStream:
-		return 3
+		return 2
 	}
-	return 5
+	return 3
 }
 
 // paired reports whether the product is one for pairs of groups.
@@ -55,27 +57,54 @@ func (t *tiling) paired(p pairing) bool {
 	if p == pairsOfMany {
 		least = t.m.format.pairPanels()
 	}
-	return p != noPairs && t.p.Cols >= least*PanelCols && unfoldFuncs[t.m.Type] != nil && len(t.space) >= SpaceBytes(t.m.Cols)
+	return p != noPairs && t.p.Cols >= least*PanelCols && unfoldFuncs[t.m.Type] != nil && len(t.space) >= SpaceBytes
 }
 
-// pairs multiplies n groups from g on, an even number, with the full panels. While a
-// pair meets them, the next pair is fetched from memory.
+// pairs multiplies n groups from g on, an even number, with the full panels.
 func (t *tiling) pairs(g, n int) {
-	m, multiply := t.m, t.m.format.pairFunc()
-	blocks := m.Cols / BlockLen
-	sums, weights := (*float32)(unsafe.Pointer(&t.space[0])), &t.space[spaceSums]
-	for end := g + n; g < end; g += 2 {
-		unfoldFuncs[m.Type](&m.Data[g*m.quantBytes], &m.Scales[g*m.scaleBytes], weights, blocks)
-		following := m.Data[min(g+2, m.Groups()-1)*m.quantBytes:]
-		following = following[:min(len(following), 2*m.quantBytes)]
-		for i := range t.p.Cols / PanelCols {
-			q := t.p.panel(i)
-			panel := t.p.streams(q)
-			next := &following[min(i*blocks*nextBytes, len(following)-1)]
-			multiply(weights, &panel.quants(0, 0)[0], &panel.fields(m.format.stream, 0, 0)[0], next,
-				&t.y[q.first*t.ldy+g*Lanes], sums, blocks, t.ldy, t.add)
+	full := t.p.Cols / PanelCols
+	for first := 0; first < full; first += spacePanels {
+		for at := g; at < g+n; at += 2 {
+			t.pair(at, first, min(spacePanels, full-first))
 		}
 	}
+}
+
+// pair multiplies two groups from g on with panels from the first on. While they meet,
+// the next pair is fetched from memory.
+func (t *tiling) pair(g, first, panels int) {
+	m, multiply := t.m, t.m.format.pairFunc()
+	sums, weights := (*float32)(unsafe.Pointer(&t.space[0])), t.space[spaceSums:]
+	clear(t.space[:panels*pairSums])
+	following := m.Data[min(g+2, m.Groups()-1)*m.quantBytes:]
+	following = following[:min(len(following), 2*m.quantBytes)]
+	q := t.p.panel(first)
+	panel := t.p.streams(q)
+	blocks, piece := panel.blocks, m.format.pieceBlocks(panel.blocks)
+	for b := 0; b < blocks; b += piece {
+		n := min(piece, blocks-b)
+		for i := range 2 {
+			t.unfold(g+i, b, n, &weights[i*4*Lanes])
+		}
+		next := &following[min(b*panels*nextBytes, len(following)-1)]
+		multiply(&weights[0], &panel.quants(b, 0)[0], &panel.fields(m.format.stream, b, 0)[0], next, sums, n, panels, len(panel.data))
+	}
+	vnniPairStore(sums, &t.y[q.first*t.ldy+g*Lanes], panels, t.ldy, t.add)
+}
+
+// unfold unfolds n blocks of group g from block b on.
+func (t *tiling) unfold(g, b, n int, to *byte) {
+	m := t.m
+	quants, scales := m.group(g)
+	unfoldFuncs[m.Type](&quants[b*m.format.quants], &scales[b*BlockLen/m.format.unit*m.format.scales], to, n)
+}
+
+// pieceBlocks is the length of pieces of a row of so many blocks: whole units, about
+// equally many for each piece.
+func (f *format) pieceBlocks(blocks int) int {
+	pieces := (blocks + maxPiece - 1) / maxPiece
+	unit := f.unit / BlockLen
+	return ((blocks+pieces-1)/pieces + unit - 1) / unit * unit
 }
 
 var unfoldFuncs = [len(formats)]unfoldFunc{
@@ -104,16 +133,19 @@ var unfoldFuncs = [len(formats)]unfoldFunc{
 }
 
 //go:noescape
-func vnniPairOffset(weights, x, fields, next *byte, y, sums *float32, blocks, ldy, add int)
+func vnniPairOffset(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
 
 //go:noescape
-func vnniPairAffine(weights, x, fields, next *byte, y, sums *float32, blocks, ldy, add int)
+func vnniPairAffine(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
 
 //go:noescape
-func vnniPairHalves(weights, x, fields, next *byte, y, sums *float32, blocks, ldy, add int)
+func vnniPairHalves(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
 
 //go:noescape
-func vnniPairMinima(weights, x, fields, next *byte, y, sums *float32, blocks, ldy, add int)
+func vnniPairMinima(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+
+//go:noescape
+func vnniPairStore(sums, y *float32, panels, ldy, add int)
 
 //go:noescape
 func vnniUnfoldQ8_0(quants, scales, to *byte, blocks int)

@@ -113,7 +113,7 @@ func (pr *product) run(s Set, add bool, y []float32) []float32 {
 	if y == nil {
 		y = make([]float32, pr.cols*ldy)
 	}
-	s.Mul(pr.m, pr.p, 0, pr.m.Groups(), Output{Y: y, LD: ldy, Add: add, Space: NewSpace(pr.m.Cols)})
+	s.Mul(pr.m, pr.p, 0, pr.m.Groups(), Output{Y: y, LD: ldy, Add: add, Space: NewSpace()})
 	return y
 }
 
@@ -249,6 +249,21 @@ func TestMulBatchInvariance(t *testing.T) {
 						t.Fatalf("%v, column %d of %d, row %d: alone %v, in the batch %v", typ, c, cols, i, alone[i], y[c*ldy+i])
 					}
 				}
+			}
+		}
+	})
+}
+
+// TestMulWide: more columns than a space has sums for, and rows of several pieces of
+// unequal length.
+func TestMulWide(t *testing.T) {
+	const rows, cols = 48, 8*spacePanels + 19
+	forEachTile(t, func(t *testing.T, s Set) {
+		for typ, k := range map[quant.Type]int{quant.Q8_0: 17 * BlockLen, quant.Q6_K: 256} {
+			pr := newProduct(t, rand.New(rand.NewPCG(uint64(typ), 11)), s, typ, extent{rows, k, cols})
+			got, want := pr.run(s, false, nil), pr.run(Set{}, false, nil)
+			if i := firstDifference(got, want); i >= 0 {
+				t.Errorf("%v: value %d: got %v, want %v", typ, i, got[i], want[i])
 			}
 		}
 	})

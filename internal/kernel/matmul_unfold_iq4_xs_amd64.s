@@ -9,22 +9,18 @@
 TEXT ·vnniUnfoldIQ4_XS(SB), NOSPLIT, $0-32
 	MOVQ            quants+0(FP), SI
 	MOVQ            scales+8(FP), DX
-	MOVQ            $0x00000002, R9
 	VBROADCASTI32X4 iq4_xs_levels<>+0(SB), Z10
 	VPBROADCASTD    dword_0f0f0f0f<>+0(SB), Z11
-	MOVQ            to+16(FP), DI
+	MOVQ            to+16(FP), AX
+	MOVQ            blocks+24(FP), CX
+	SHRQ            $0x03, CX
 
-group:
-	MOVQ DI, AX
-	MOVQ blocks+24(FP), CX
-	SHRQ $0x03, CX
-
-group_unit:
+unfold_unit:
 	VCVTPH2PS (DX), Z8
 	ADDQ      $0x20, DX
 	MOVQ      $0x00000008, R8
 
-group_block:
+unfold_block:
 	VMOVDQU64 (SI), Z2
 	VPANDD    Z11, Z2, Z4
 	VPSHUFB   Z4, Z10, Z4
@@ -65,12 +61,9 @@ group_block:
 	ADDQ      $0x10, DX
 	ADDQ      $0x00000480, AX
 	DECQ      R8
-	JNZ       group_block
+	JNZ       unfold_block
 	DECQ      CX
-	JNZ       group_unit
-	ADDQ      $0x40, DI
-	DECQ      R9
-	JNZ       group
+	JNZ       unfold_unit
 	VZEROUPPER
 	RET
 

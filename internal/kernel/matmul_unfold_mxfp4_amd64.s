@@ -9,16 +9,12 @@
 TEXT ·vnniUnfoldMXFP4(SB), NOSPLIT, $0-32
 	MOVQ            quants+0(FP), SI
 	MOVQ            scales+8(FP), DX
-	MOVQ            $0x00000002, R9
 	VBROADCASTI32X4 mxfp4_levels<>+0(SB), Z10
 	VPBROADCASTD    dword_0f0f0f0f<>+0(SB), Z11
-	MOVQ            to+16(FP), DI
+	MOVQ            to+16(FP), AX
+	MOVQ            blocks+24(FP), CX
 
-group:
-	MOVQ DI, AX
-	MOVQ blocks+24(FP), CX
-
-group_block:
+unfold_block:
 	VMOVDQU64 (SI), Z2
 	VPANDD    Z11, Z2, Z4
 	VPSHUFB   Z4, Z10, Z4
@@ -58,10 +54,7 @@ group_block:
 	ADDQ      $0x10, DX
 	ADDQ      $0x00000480, AX
 	DECQ      CX
-	JNZ       group_block
-	ADDQ      $0x40, DI
-	DECQ      R9
-	JNZ       group
+	JNZ       unfold_block
 	VZEROUPPER
 	RET
 

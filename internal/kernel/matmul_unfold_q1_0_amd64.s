@@ -9,22 +9,18 @@
 TEXT ·vnniUnfoldQ1_0(SB), NOSPLIT, $0-32
 	MOVQ         quants+0(FP), SI
 	MOVQ         scales+8(FP), DX
-	MOVQ         $0x00000002, R9
 	VPBROADCASTD dword_80808080<>+0(SB), Z10
 	VPBROADCASTD dword_40404040<>+0(SB), Z11
-	MOVQ         to+16(FP), DI
+	MOVQ         to+16(FP), AX
+	MOVQ         blocks+24(FP), CX
+	SHRQ         $0x02, CX
 
-group:
-	MOVQ DI, AX
-	MOVQ blocks+24(FP), CX
-	SHRQ $0x02, CX
-
-group_unit:
+unfold_unit:
 	VCVTPH2PS (DX), Z8
 	ADDQ      $0x20, DX
 	MOVQ      $0x00000004, R8
 
-group_block:
+unfold_block:
 	VPSLLW      $0x07, (SI), Z4
 	VPTERNLOGD  $0xea, Z11, Z10, Z4
 	VMOVDQA64   Z4, (AX)
@@ -54,12 +50,9 @@ group_block:
 	ADDQ        $0x00000040, SI
 	ADDQ        $0x00000480, AX
 	DECQ        R8
-	JNZ         group_block
+	JNZ         unfold_block
 	DECQ        CX
-	JNZ         group_unit
-	ADDQ        $0x40, DI
-	DECQ        R9
-	JNZ         group
+	JNZ         unfold_unit
 	VZEROUPPER
 	RET
 

@@ -9,21 +9,17 @@
 TEXT ·vnniUnfoldQ2_0(SB), NOSPLIT, $0-32
 	MOVQ         quants+0(FP), SI
 	MOVQ         scales+8(FP), DX
-	MOVQ         $0x00000002, R9
 	VPBROADCASTD dword_c0c0c0c0<>+0(SB), Z10
-	MOVQ         to+16(FP), DI
+	MOVQ         to+16(FP), AX
+	MOVQ         blocks+24(FP), CX
+	SHRQ         $0x01, CX
 
-group:
-	MOVQ DI, AX
-	MOVQ blocks+24(FP), CX
-	SHRQ $0x01, CX
-
-group_unit:
+unfold_unit:
 	VCVTPH2PS (DX), Z8
 	ADDQ      $0x20, DX
 	MOVQ      $0x00000002, R8
 
-group_block:
+unfold_block:
 	VMOVDQU64   (SI), Z2
 	VPSLLW      $0x06, Z2, Z4
 	VPANDD      Z10, Z4, Z4
@@ -55,12 +51,9 @@ group_block:
 	ADDQ        $0x00000080, SI
 	ADDQ        $0x00000480, AX
 	DECQ        R8
-	JNZ         group_block
+	JNZ         unfold_block
 	DECQ        CX
-	JNZ         group_unit
-	ADDQ        $0x40, DI
-	DECQ        R9
-	JNZ         group
+	JNZ         unfold_unit
 	VZEROUPPER
 	RET
 

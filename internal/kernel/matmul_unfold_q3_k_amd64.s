@@ -9,22 +9,18 @@
 TEXT ·vnniUnfoldQ3_K(SB), NOSPLIT, $0-32
 	MOVQ         quants+0(FP), SI
 	MOVQ         scales+8(FP), DX
-	MOVQ         $0x00000002, R9
 	VPBROADCASTD dword_60606060<>+0(SB), Z11
 	VPBROADCASTD dword_80808080<>+0(SB), Z12
-	MOVQ         to+16(FP), DI
+	MOVQ         to+16(FP), AX
+	MOVQ         blocks+24(FP), CX
+	SHRQ         $0x03, CX
 
-group:
-	MOVQ DI, AX
-	MOVQ blocks+24(FP), CX
-	SHRQ $0x03, CX
-
-group_unit:
+unfold_unit:
 	VCVTPH2PS (DX), Z9
 	ADDQ      $0x20, DX
 	MOVQ      $0x00000008, R8
 
-group_block:
+unfold_block:
 	VMOVDQU64   (SI), Z3
 	VPSLLW      $0x07, 128(SI), Z4
 	VPSLLW      $0x05, Z3, Z5
@@ -81,12 +77,9 @@ group_block:
 	ADDQ        $0x20, DX
 	ADDQ        $0x00000500, AX
 	DECQ        R8
-	JNZ         group_block
+	JNZ         unfold_block
 	DECQ        CX
-	JNZ         group_unit
-	ADDQ        $0x40, DI
-	DECQ        R9
-	JNZ         group
+	JNZ         unfold_unit
 	VZEROUPPER
 	RET
 

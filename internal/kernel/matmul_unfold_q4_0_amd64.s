@@ -9,15 +9,11 @@
 TEXT ·vnniUnfoldQ4_0(SB), NOSPLIT, $0-32
 	MOVQ         quants+0(FP), SI
 	MOVQ         scales+8(FP), DX
-	MOVQ         $0x00000002, R9
 	VPBROADCASTD dword_f0f0f0f0<>+0(SB), Z10
-	MOVQ         to+16(FP), DI
+	MOVQ         to+16(FP), AX
+	MOVQ         blocks+24(FP), CX
 
-group:
-	MOVQ DI, AX
-	MOVQ blocks+24(FP), CX
-
-group_block:
+unfold_block:
 	VMOVDQU64   (SI), Z2
 	VPANDD      Z10, Z2, Z4
 	VMOVDQA64   Z4, 512(AX)
@@ -49,10 +45,7 @@ group_block:
 	ADDQ        $0x20, DX
 	ADDQ        $0x00000480, AX
 	DECQ        CX
-	JNZ         group_block
-	ADDQ        $0x40, DI
-	DECQ        R9
-	JNZ         group
+	JNZ         unfold_block
 	VZEROUPPER
 	RET
 

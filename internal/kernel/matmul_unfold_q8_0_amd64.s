@@ -9,14 +9,10 @@
 TEXT ·vnniUnfoldQ8_0(SB), NOSPLIT, $0-32
 	MOVQ quants+0(FP), SI
 	MOVQ scales+8(FP), DX
-	MOVQ $0x00000002, R9
-	MOVQ to+16(FP), DI
-
-group:
-	MOVQ DI, AX
+	MOVQ to+16(FP), AX
 	MOVQ blocks+24(FP), CX
 
-group_block:
+unfold_block:
 	VMOVDQU64 (SI), Z4
 	VMOVDQA64 Z4, (AX)
 	VMOVDQU64 64(SI), Z4
@@ -39,9 +35,6 @@ group_block:
 	ADDQ      $0x20, DX
 	ADDQ      $0x00000480, AX
 	DECQ      CX
-	JNZ       group_block
-	ADDQ      $0x40, DI
-	DECQ      R9
-	JNZ       group
+	JNZ       unfold_block
 	VZEROUPPER
 	RET

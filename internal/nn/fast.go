@@ -150,7 +150,7 @@ func (f *Fast) buffers() error {
 	f.own = make([]private, f.pool.Workers())
 	for w := range f.own {
 		f.own[w].init(lim, floats)
-		space, err := a.Space(lim.longest())
+		space, err := a.Space()
 		first = errors.Join(first, err)
 		f.own[w].space = space
 	}
@@ -190,9 +190,6 @@ func (f *Fast) initJobs() {
 func (l *Limits) projected() int {
 	return max(pad(l.Heads)+2*pad(l.KVHeads*l.HeadDim), 3*pad(l.Conv))
 }
-
-// longest is the length of the longest activation that a matrix is multiplied with.
-func (l *Limits) longest() int { return max(l.Dim, l.Heads, l.Hidden, l.ExpertFF) }
 
 // pad rounds a width up to whole groups of rows.
 func pad(n int) int { return (n + kernel.Lanes - 1) / kernel.Lanes * kernel.Lanes }
@@ -247,7 +244,7 @@ func (l *Limits) Bytes(workers int, pairs []int) uint64 {
 	mixture := l.mixtureBytes(panel)
 	pieces := maxPieces * (8 + 4*l.Group*kernel.PartFloats(l.HeadDim))
 	lists := 8 * candidates * refineLists(l.Logits, workers)
-	own := kernel.SpaceBytes(l.longest()) + 4*(max(l.Rows, gatedChunks)*2*pairRows+(1+kernel.PanelCols)*l.Dim+kernel.AttendScratch+2*kernel.TileQueries*l.HeadDim)
+	own := kernel.SpaceBytes + 4*(max(l.Rows, gatedChunks)*2*pairRows+(1+kernel.PanelCols)*l.Dim+kernel.AttendScratch+2*kernel.TileQueries*l.HeadDim)
 	return uint64(l.Rows*row) + uint64(l.Logits)*uint64(logit) + uint64(l.Seqs*seq) + uint64(lists+mixture+pieces) + uint64(workers*own)
 }
 

@@ -144,7 +144,7 @@ func (k *Kernels) format(ctx context.Context, pool *nn.Pool, t quant.Type) ([]Ke
 	rng := rand.New(rand.NewPCG(1, 2))
 	bytes := float64(m.Groups() * m.GroupBytes())
 	var cells []KernelCell
-	spaces := Spaces(k.Threads, k.Cols)
+	spaces := Spaces(k.Threads)
 	for _, cols := range k.Columns {
 		job := Product{Set: set, P: RandomPanels(rng, set, k.Cols, cols, m.NeedsFloats()), Y: make([]float32, cols*m.Groups()*kernel.Lanes), Spaces: spaces}
 		var times []float64

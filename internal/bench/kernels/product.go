@@ -29,11 +29,11 @@ type Product struct {
 	Spaces [][]byte // of the workers
 }
 
-// Spaces makes the memory that products of matrices of up to cols columns take for a time.
-func Spaces(workers, cols int) [][]byte {
+// Spaces makes the memory that products take for a time.
+func Spaces(workers int) [][]byte {
 	spaces := make([][]byte, workers)
 	for w := range spaces {
-		spaces[w] = kernel.NewSpace(cols)
+		spaces[w] = kernel.NewSpace()
 	}
 	return spaces
 }

@@ -93,7 +93,7 @@ func (k *kernelLayer) loadMatrices(f *gguf.File) error {
 // prepare makes the activations: a set for each number of columns that occurs in the passes.
 func (k *kernelLayer) prepare() {
 	rng := rand.New(rand.NewPCG(1, 2))
-	need, longest := 0, 0
+	need := 0
 	for n := 1; n <= k.p.batch; n++ {
 		for _, ps := range k.p.wave(n) {
 			for i, m := range k.matrices {
@@ -104,7 +104,7 @@ func (k *kernelLayer) prepare() {
 				if cols == 0 {
 					continue
 				}
-				need, longest = max(need, cols*m.Groups()*kernel.Lanes), max(longest, m.Cols)
+				need = max(need, cols*m.Groups()*kernel.Lanes)
 				key := [2]int{m.Cols, cols}
 				if p := k.panels[key]; p == nil || m.NeedsFloats() && p.X == nil {
 					k.panels[key] = kernels.RandomPanels(rng, k.set, m.Cols, cols, m.NeedsFloats())
@@ -113,7 +113,7 @@ func (k *kernelLayer) prepare() {
 		}
 	}
 	k.y = make([]float32, need)
-	k.spaces = kernels.Spaces(k.pool.Workers(), longest)
+	k.spaces = kernels.Spaces(k.pool.Workers())
 }
 
 func (k *kernelLayer) close() error {

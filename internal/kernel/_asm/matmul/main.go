@@ -5,8 +5,8 @@
 // A kernel is a loop over groups of 16 rows, over blocks of 32 values, and for
 // each number of columns a copy of that loop. What differs between formats is
 // in formats.go (how a block unpacks to bytes and its scales to float32); what
-// differs between tiers is in vnni.go, avx2.go, neon.go and mmla.go; unfold.go and pair.go have a
-// second family for processors that do two VPDPBUSD a cycle.
+// differs between tiers is in vnni.go, avx2.go, neon.go and mmla.go; unfold.go, pair.go and
+// pair_halves.go have a second family for processors that do two VPDPBUSD a cycle.
 package main
 
 import (
@@ -84,6 +84,7 @@ func files() map[string]func(*asm) {
 			quantizeKernel(a, "quantizeAVX2", quantizeAVX2)
 			quantizePanelKernel(a)
 		},
+		"matmul_pair_store_amd64.s": pairStoreKernel,
 		"matmul_float_amd64.s": func(a *asm) {
 			for _, t := range []floatTier{floatAVX512, floatAVX2} {
 				for _, f := range floatFormats {

@@ -2,18 +2,17 @@ package main
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// A pair kernel multiplies two groups of weights with the eight columns of a full
-// panel at once. That makes 16 integer sums, enough for two ports with latencies of
-// up to eight cycles, and every activation that is loaded serves two products.
-// The float sums do not fit into registers beside them: they are in memory, which
-// costs a load and a store for each 8 products. What is computed, and in which order,
-// is the same as in vnni.go.
+// A pair kernel multiplies a piece of two groups of weights, some blocks long, with the
+// same blocks of full panels, eight columns each. That makes 16 integer sums, enough for
+// two ports with latencies of up to eight cycles, and every activation that is loaded
+// serves two products. The float sums do not fit into registers beside them: they are in
+// memory, which costs a load and a store for each 8 products. There they stay from piece
+// to piece. What is computed, and in which order, is the same as in vnni.go.
 //
 // Both ports are wanted for VPDPBUSD, and whatever else computes takes a place away from
 // it. So the weights are not taken apart here, for each panel anew, but once before the
@@ -44,95 +43,86 @@ func (f *format) shape() shape {
 	return offsets
 }
 
-// pairSignature: weights is what a function of unfold.go has written, sums is aligned
-// memory of spaceSums bytes. Two lines of memory for each block, from next on, are
-// asked for: the weights whose turn is next.
-const pairSignature = "func(weights, x, fields, next *byte, y, sums *float32, blocks, ldy, add int)"
+// pairSignature: weights is what the functions of unfold.go have written. The panels
+// and their fields are apart bytes from each other, their sums [2][8][16] lie side by
+// side. Two lines of memory for each block and panel, from next on, are asked for: the
+// weights whose turn is next.
+const pairSignature = "func(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)"
 
 const (
 	pairCols  = 8
+	pairSums  = 2 * pairCols * 64 // bytes of the sums of a panel
 	nextBytes = 2 * 64
 )
 
+// General registers beside those of vnni.go.
 var (
-	next = reg.R12
-	sums = reg.R14
-)
-
-// magic as an integer, plus a number of less than 22 bits, is the bits of the float32
-// magicValue plus that number.
-const (
-	magic      = 0x4b400000
-	magicValue = 3 << 22
+	next     = reg.R12
+	sums     = reg.R14
+	panels   = reg.R9
+	apart    = reg.R8
+	weights0 = reg.R13 // where the weights begin, and a panel and its fields
+	xs0      = reg.RDX
+	fields0  = reg.RDI
 )
 
 // pair emits the loop of one shape.
 type pair struct {
 	*asm
-	shape   shape
-	acc     [2][]vec // integer sums of the groups
-	v       [2]vec   // weights
-	factor  [][2]vec // of the block
-	x, p, u vec      // a column's activation or scale; products
-	w       vec
-	magic   vec    // and what the magic number makes of the first factor, times -1
-	k       [2]vec // magicValue·d0, negative
+	shape shape
+	free  []vec
 }
+
+// take takes n registers.
+func (p *pair) take(n int) []vec {
+	rs := p.free[:n]
+	p.free = p.free[n:]
+	return rs
+}
+
+// takePair takes a register for either group.
+func (p *pair) takePair() [2]vec { return [2]vec(p.take(2)) }
 
 // pairKernel emits the function of a shape.
 func pairKernel(a *asm, s shape) {
 	name := "vnniPair" + shapes[s]
-	a.begin(name, pairSignature, fmt.Sprintf("%s multiplies a pair of unfolded groups with a panel of 8 columns.", name))
-	p := newPair(a, s)
-	a.param("weights", quants)
+	a.begin(name, pairSignature, fmt.Sprintf("%s multiplies a piece of a pair of groups, unfolded, with panels of 8 columns.", name))
+	p := &pair{asm: a, shape: s, free: zmm[:]}
+	a.param("weights", weights0)
+	a.param("x", xs0)
+	a.param("fields", fields0)
 	a.param("next", next)
-	a.param("y", out)
 	a.param("sums", sums)
-	a.param("ldy", ldy)
-	a.SHLQ(operand.Imm(2), ldy)
-	a.param("x", xs)
-	a.param("fields", fields)
-	a.param("blocks", blocks)
-	p.VPXORD(p.p, p.p, p.p)
-	for i := range 2 * pairCols {
-		p.VMOVUPS(p.p, at(sums, 64*i))
-	}
+	a.param("panels", panels)
+	a.param("apart", apart)
+	block := p.wholes
 	if s.isHalves() {
-		p.VPBROADCASTD(p.constant(magic), p.magic)
+		block = p.halves
 	}
+	emit := block()
+	p.Label("panel")
+	p.MOVQ(weights0, quants)
+	p.MOVQ(xs0, xs)
+	p.MOVQ(fields0, fields)
+	p.param("blocks", blocks)
 	p.Label("block")
-	p.block()
+	for line := 0; line < nextBytes; line += 64 {
+		p.PREFETCHT2(at(next, line))
+	}
+	p.ADDQ(operand.U32(nextBytes), next)
+	emit()
+	p.ADDQ(operand.U32(uint32(s.record())), quants)
+	p.ADDQ(operand.U32(32*pairCols), xs)
+	p.ADDQ(operand.U32(uint32(4*s.fields()*pairCols)), fields)
 	p.DECQ(blocks)
 	p.JNZ(operand.LabelRef("block"))
-	for s := range p.acc {
-		for c, r := range p.acc[s] {
-			p.VMOVUPS(p.sum(s, c), r)
-		}
-		p.store(p.acc[s], 64*s, fmt.Sprintf("store%d", s))
-	}
+	p.ADDQ(apart, xs0)
+	p.ADDQ(apart, fields0)
+	p.ADDQ(operand.U32(pairSums), sums)
+	p.DECQ(panels)
+	p.JNZ(operand.LabelRef("panel"))
 	p.VZEROUPPER()
 	p.RET()
-}
-
-func newPair(a *asm, s shape) *pair {
-	p := &pair{asm: a, shape: s, acc: [2][]vec{zmm[:pairCols], zmm[pairCols : 2*pairCols]}}
-	free := zmm[2*pairCols:]
-	take := func() vec {
-		r := free[0]
-		free = free[1:]
-		return r
-	}
-	p.x, p.p, p.u, p.v = take(), take(), take(), [2]vec{take(), take()}
-	for range min(2, s.factors()) {
-		p.factor = append(p.factor, [2]vec{take(), take()})
-	}
-	if s.isHalves() {
-		p.magic, p.k = take(), [2]vec{take(), take()}
-	}
-	if s == minima {
-		p.w = take()
-	}
-	return p
 }
 
 func (s shape) isHalves() bool { return s == twoHalves || s == minima }
@@ -148,141 +138,103 @@ func (s shape) fields() int {
 // field is field i of column c in the panel's stream.
 func (p *pair) field(i, c int) operand.Mem { return at(fields, 4*(i*pairCols+c)) }
 
-// sum is the float sums of column c of group s; half those of the first half of a
-// block, in the shapes that have halves.
-func (p *pair) sum(s, c int) operand.Mem  { return at(sums, 64*(s*pairCols+c)) }
-func (p *pair) half(s, c int) operand.Mem { return at(sums, 64*((2+s)*pairCols+c)) }
+// x is four values of column c, of vector j.
+func (p *pair) x(j, c int) operand.Mem { return at(xs, 4*(j*pairCols+c)) }
 
-// block emits one block of 32 values of both groups and advances the cursors.
-func (p *pair) block() {
-	for line := 0; line < nextBytes; line += 64 {
-		p.PREFETCHT2(at(next, line))
+// weight is vector j of group s.
+func (p *pair) weight(j, s int) operand.Mem { return at(quants, 2*64*j+64*s) }
+
+// factor is factor i of group s.
+func (p *pair) factor(i, s int) operand.Mem { return at(quants, recordQuants+factorBytes*i+64*s) }
+
+// sum is the float sums of column c of group s.
+func (p *pair) sum(s, c int) operand.Mem { return at(sums, 64*(s*pairCols+c)) }
+
+// load loads what a function says for either group.
+func (p *pair) load(rs [2]vec, from func(s int) operand.Mem) {
+	for s, r := range rs {
+		p.VMOVUPS(from(s), r)
 	}
-	p.ADDQ(operand.U32(nextBytes), next)
-	for i, both := range p.factor {
-		for s, r := range both {
-			p.VMOVUPS(at(quants, recordQuants+factorBytes*i+64*s), r)
-		}
-	}
-	if p.shape.isHalves() {
-		for s, r := range p.k {
-			p.VMULPS_BCST(p.constant(math.Float32bits(-magicValue)), p.factor[0][s], r)
-		}
-	}
-	for c := range pairCols {
-		p.start(c)
-	}
-	for j := range 8 {
-		for s, v := range p.v {
-			p.VMOVDQA64(at(quants, 2*64*j+64*s), v)
-		}
-		var ending func(c int)
-		switch {
-		case j == 3 && p.shape.isHalves():
-			ending = p.keepHalf
-		case j == 7 && p.shape.isHalves():
-			ending = p.scaleHalf
-		case j == 7:
-			ending = p.scaleWhole
-		}
-		p.multiply(j, ending)
-	}
-	p.ADDQ(operand.U32(uint32(p.shape.record())), quants)
-	p.ADDQ(operand.U32(32*pairCols), xs)
-	p.ADDQ(operand.U32(uint32(4*p.shape.fields()*pairCols)), fields)
 }
 
-// multiply adds the products of vector j. The ending of a column follows the products
-// of the columns after it, so that the multiplications never wait for the sums.
-func (p *pair) multiply(j int, ending func(c int)) {
-	const lag = 2
-	for c := range pairCols + lag {
-		if c < pairCols {
-			p.VPBROADCASTD(at(xs, 4*(j*pairCols+c)), p.x)
-			for s, v := range p.v {
-				p.VPDPBUSD(p.x, v, p.acc[s][c])
+// lag: the ending of a column follows the products of so many columns after it, so
+// that the multiplications never wait for the sums.
+const lag = 2
+
+// wholes prepares the block of a shape with one integer sum: y = fma(acc, d·dx, y) and,
+// if affine, y = fma(m, dx·sum, y).
+func (p *pair) wholes() (emit func()) {
+	acc := [2][]vec{p.take(pairCols), p.take(pairCols)}
+	v, d, m := p.takePair(), p.takePair(), p.takePair()
+	r := p.take(4)
+	x, dx, dxSum, product := r[0], r[1], r[2], r[3]
+	end := func(c int) {
+		p.VBROADCASTSS(p.field(0, c), dx)
+		if p.shape == affines {
+			p.VBROADCASTSS(p.field(1, c), dxSum)
+		}
+		for s := range acc {
+			y := acc[s][c]
+			p.VCVTDQ2PS(y, y)
+			p.VMULPS(dx, d[s], product)
+			p.VFMADD213PS(p.sum(s, c), product, y)
+			if p.shape == affines {
+				p.VFMADD231PS(dxSum, m[s], y)
+			}
+			p.VMOVUPS(y, p.sum(s, c))
+		}
+	}
+	return func() {
+		p.load(d, func(s int) operand.Mem { return p.factor(0, s) })
+		if p.shape == affines {
+			p.load(m, func(s int) operand.Mem { return p.factor(1, s) })
+		}
+		for c := range pairCols {
+			if p.shape == affines {
+				p.VPXORD(acc[0][c], acc[0][c], acc[0][c])
+			} else {
+				p.VPBROADCASTD(p.field(1, c), acc[0][c])
+			}
+			p.VMOVDQA64(acc[0][c], acc[1][c])
+		}
+		for j := range 8 {
+			p.load(v, func(s int) operand.Mem { return p.weight(j, s) })
+			for c := range pairCols + lag {
+				if c < pairCols {
+					p.VPBROADCASTD(p.x(j, c), x)
+					for s := range acc {
+						p.VPDPBUSD(x, v[s], acc[s][c])
+					}
+				}
+				if j == 7 && c >= lag {
+					end(c - lag)
+				}
 			}
 		}
-		if ending != nil && c >= lag {
-			ending(c - lag)
+	}
+}
+
+// pairStoreKernel emits the function that writes the sums of panels to y, or adds them.
+func pairStoreKernel(a *asm) {
+	a.begin("vnniPairStore", "func(sums, y *float32, panels, ldy, add int)", "vnniPairStore writes the sums of a pair of groups to y.")
+	a.param("sums", sums)
+	a.param("y", out)
+	a.param("panels", panels)
+	a.param("ldy", ldy)
+	a.SHLQ(operand.Imm(2), ldy)
+	p := &pair{asm: a}
+	a.Label("panel")
+	for s := range 2 {
+		y := zmm[:pairCols]
+		for c, r := range y {
+			a.VMOVUPS(p.sum(s, c), r)
 		}
+		a.store(y, 64*s, fmt.Sprintf("store%d", s))
 	}
-}
-
-// start sets the integer sums of a column to the correction in a field, or to zeros;
-// in the shapes that have halves plus the magic number.
-func (p *pair) start(c int) {
-	switch p.shape {
-	case offsets:
-		p.VPBROADCASTD(p.field(1, c), p.acc[0][c])
-	case affines:
-		p.VPXORD(p.acc[0][c], p.acc[0][c], p.acc[0][c])
-	case twoHalves:
-		p.VPADDD_BCST(p.field(1, c), p.magic, p.acc[0][c])
-	case minima:
-		p.VMOVDQA64(p.magic, p.acc[0][c])
-	}
-	p.VMOVDQA64(p.acc[0][c], p.acc[1][c])
-}
-
-// scaleWhole is y = fma(acc, d·dx, y) and, if affine, y = fma(m, dx·sum, y).
-func (p *pair) scaleWhole(c int) {
-	p.VBROADCASTSS(p.field(0, c), p.x)
-	if p.shape == affines {
-		p.VBROADCASTSS(p.field(1, c), p.u)
-	}
-	for s := range p.acc {
-		acc := p.acc[s][c]
-		p.VCVTDQ2PS(acc, acc)
-		p.VMULPS(p.x, p.factor[0][s], p.p)
-		p.VFMADD213PS(p.sum(s, c), p.p, acc)
-		if p.shape == affines {
-			p.VFMADD231PS(p.u, p.factor[1][s], acc)
-		}
-		p.VMOVUPS(acc, p.sum(s, c))
-	}
-}
-
-// keepHalf is t = acc·d0, kept in memory. The sums start again with the second half.
-//
-// Its one instruction has the magic number instead of a conversion: the product of
-// acc + magic with d0, less magicValue·d0, is acc·d0. The second of these products
-// is exact, because d0 has few bits, and so the difference is rounded as acc·d0 is.
-func (p *pair) keepHalf(c int) {
-	for s := range p.acc {
-		acc := p.acc[s][c]
-		p.VFMADD213PS(p.k[s], p.factor[0][s], acc)
-		p.VMOVUPS(acc, p.half(s, c))
-	}
-	if p.shape == minima {
-		p.VPXORD(p.acc[0][c], p.acc[0][c], p.acc[0][c])
-	} else {
-		p.VPBROADCASTD(p.field(2, c), p.acc[0][c])
-	}
-	p.VMOVDQA64(p.acc[0][c], p.acc[1][c])
-}
-
-// scaleHalf is t = fma(acc, d1, t), then what the minima add, and y = fma(t, dx, y).
-func (p *pair) scaleHalf(c int) {
-	p.VBROADCASTSS(p.field(0, c), p.x)
-	if p.shape == minima {
-		p.VCVTDQ2PS_BCST(p.field(1, c), p.u)
-		p.VCVTDQ2PS_BCST(p.field(2, c), p.w)
-	}
-	for s := range p.acc {
-		acc := p.acc[s][c]
-		p.VCVTDQ2PS(acc, acc)
-		p.VFMADD213PS(p.half(s, c), p.factor[1][s], acc)
-		if p.shape == minima {
-			p.VFMADD231PS(p.minimum(0, s), p.u, acc)
-			p.VFMADD231PS(p.minimum(1, s), p.w, acc)
-		}
-		p.VFMADD213PS(p.sum(s, c), p.x, acc)
-		p.VMOVUPS(acc, p.sum(s, c))
-	}
-}
-
-// minimum is what half h of group s adds of the activations' sums.
-func (p *pair) minimum(h, s int) operand.Mem {
-	return at(quants, recordQuants+factorBytes*(2+h)+64*s)
+	a.ADDQ(operand.U32(pairSums), sums)
+	a.LEAQ(operand.Mem{Base: out, Index: ldy, Scale: pairCols}, out)
+	a.DECQ(panels)
+	a.JNZ(operand.LabelRef("panel"))
+	a.VZEROUPPER()
+	a.RET()
 }

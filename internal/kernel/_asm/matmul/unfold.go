@@ -10,7 +10,8 @@ import (
 // An unfold function writes groups of a format's weights in the form that the pair
 // kernels read: the bytes that VPDPBUSD takes and the factors as float32, in a record
 // for each block of 32 values. A pair of groups shares the records, vector by vector,
-// so that the pair kernel reads one run of memory.
+// so that the pair kernel reads one run of memory: the second group's vectors begin 64
+// bytes after those of the first.
 //
 //	quants   [8][2][16][4]   128 + gain·(q-offset), or q in the formats with a minimum
 //	factors  [n][2][16] f32  d/gain; affine formats: d, m; halves: d0/gain, d1/gain; with minima: d0, d1, m0, m1
@@ -18,8 +19,7 @@ import (
 // Dividing by gain, a power of two, costs nothing here and gives the bits that
 // dividing the sums in the end would give. What the format subtracts has its sign changed.
 
-// unfoldSignature: to is where the record of the first block begins, and unfolds a
-// pair of groups.
+// unfoldSignature: to is where the group's part of the first block's record begins.
 const unfoldSignature = "func(quants, scales, to *byte, blocks int)"
 
 const (
@@ -34,10 +34,9 @@ func (s shape) factors() int { return [...]int{offsets: 1, affines: 2, twoHalves
 func (s shape) record() int { return recordQuants + factorBytes*s.factors() }
 
 func unfoldKernel(a *asm, f *format) {
-	a.begin("vnniUnfold"+f.name, unfoldSignature, fmt.Sprintf("vnniUnfold%s unfolds a pair of groups of %s weights.", f.name, f.name))
+	a.begin("vnniUnfold"+f.name, unfoldSignature, fmt.Sprintf("vnniUnfold%s unfolds blocks of a group of %s weights.", f.name, f.name))
 	a.param("quants", quants)
 	a.param("scales", scales)
-	a.MOVQ(operand.U32(2), groups)
 	k := newVNNI(a, f, 1)
 	k.constants()
 	if f.shape() == minima { // the sums' registers are not needed
@@ -46,23 +45,18 @@ func unfoldKernel(a *asm, f *format) {
 	if f.stream == affine {
 		k.m0 = k.d1
 	}
-	a.param("to", out)
-	a.Label("group")
-	a.MOVQ(out, xs)
+	a.param("to", xs)
 	a.param("blocks", blocks)
 	if f.blocks > 1 {
 		a.SHRQ(f.unitShift(), blocks)
-		a.Label("group_unit")
+		a.Label("unfold_unit")
 		k.unit()
 		a.ADDQ(operand.Imm(uint64(f.header)), scales)
 		a.MOVQ(operand.U32(uint32(f.blocks)), inUnit)
 	}
-	a.Label("group_block")
+	a.Label("unfold_block")
 	k.unfold()
-	a.nextBlock(f, "group")
-	a.ADDQ(operand.Imm(64), out) // the second group's vectors lie between those of the first
-	a.DECQ(groups)
-	a.JNZ(operand.LabelRef("group"))
+	a.nextBlock(f, "unfold")
 	a.VZEROUPPER()
 	a.RET()
 }
