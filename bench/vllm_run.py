@@ -66,6 +66,7 @@ class Runner:
     def __init__(self, model, threads, cache_gb):
         os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(cache_gb)
         os.environ["VLLM_CPU_OMP_THREADS_BIND"] = f"0-{threads - 1}"
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # without it vLLM leaves one thread for serving
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         from vllm import LLM
