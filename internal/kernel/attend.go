@@ -108,14 +108,7 @@ func (s Set) Attend(t *Tile, kv *KV, blocks []int32, scratch []float32) (notFini
 		}
 		s.attendSegment(&st, max(from, at), min(end, at+SegmentTokens))
 	}
-	for i := range t.N {
-		all := st.found(i)
-		if end > first+SegmentTokens {
-			s.join(st.earlier(i), all)
-			all = st.earlier(i)
-		}
-		s.finish(t, i, all)
-	}
+	s.conclude(&st, end > first+SegmentTokens)
 	return st.notFinite
 }
 

@@ -118,6 +118,18 @@ func (s Set) join(all, next found) {
 	*all.peak, *all.sum = *next.peak, *all.sum*a+*next.sum
 }
 
+// conclude writes the outputs of a tile, of which several segments have been computed or one.
+func (s Set) conclude(st *attendState, several bool) {
+	for i := range st.tile.N {
+		all := st.found(i)
+		if several {
+			s.join(st.earlier(i), all)
+			all = st.earlier(i)
+		}
+		s.finish(st.tile, i, all)
+	}
+}
+
 // finish writes the output of query i: the mean of the values by their weights, among which
 // the sink is one of no value.
 func (s Set) finish(t *Tile, i int, all found) {

@@ -84,8 +84,10 @@ func (h *heading) askBand(own *private, b band, kvHead, lo, hi int) (queries int
 		own.branches = append(own.branches, kernel.Branch{N: hi - lo, Blocks: h.f.batch.Table(h.a.Group, row)})
 	}
 	blocks = own.branches[0].Blocks
-	if own.tile.Branches = nil; b.n > 1 {
-		own.tile.Branches, own.tile.Fork = own.branches, b.fork
+	if t := &own.tiles[0]; b.n > 1 {
+		t.Branches, t.Fork = own.branches, b.fork
+	} else {
+		t.Branches = nil
 	}
 	return queries, blocks
 }

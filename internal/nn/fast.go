@@ -69,8 +69,8 @@ type private struct {
 	row    []float32 // [dim] a normalised row
 	rows   []float32 // [PanelCols][dim] those of a panel, or parts of them
 	gated  []float32 // [rows][2*pairRows] gate and up of a chunk, or of several
-	q      []float32 // [8][hd] queries at work, or a key
-	out    []float32 // [8][hd] heads' outputs
+	q      []float32 // [stackQueries][hd] queries at work, or a key
+	out    []float32 // [stackQueries][hd] heads' outputs
 	attend []float32 // the kernel's
 
 	topVals [candidates]float32 // of a row of logits
@@ -79,10 +79,10 @@ type private struct {
 	panels kernel.Panels // columns of an expert
 	out2   kernel.Panels // its hidden units
 
-	tile     kernel.Tile
-	rowOf    [kernel.TileQueries]int // of the batch, of each query
-	branches []kernel.Branch         // [8] of the tile
-	found    []float32               // [8][kernel.PartFloats] what its queries have found in a piece
+	tiles    [kernel.StackTiles]kernel.Tile
+	rowOf    [stackQueries]int // of the batch, of each query
+	branches []kernel.Branch   // [8] of the first tile
+	found    []float32         // [8][kernel.PartFloats] what its queries have found in a piece
 	kv       kernel.KV
 	part     kernel.Matrix // a view of the groups at work
 	space    []byte        // for products
@@ -161,9 +161,9 @@ func (p *private) init(lim Limits, floats func(int) []float32) {
 	p.row = floats(lim.Dim)
 	p.rows = floats(kernel.PanelCols * lim.Dim)
 	p.gated = floats(max(lim.Rows, gatedChunks) * 2 * pairRows)
-	p.q = floats(kernel.TileQueries * lim.HeadDim)
-	p.out = floats(kernel.TileQueries * lim.HeadDim)
-	p.attend = floats(kernel.AttendScratch)
+	p.q = floats(stackQueries * lim.HeadDim)
+	p.out = floats(stackQueries * lim.HeadDim)
+	p.attend = floats(kernel.StackTiles * kernel.AttendScratch)
 	p.branches = make([]kernel.Branch, 0, kernel.TileQueries)
 	p.found = floats(kernel.TileQueries * kernel.PartFloats(lim.HeadDim))
 }
@@ -244,7 +244,7 @@ func (l *Limits) Bytes(workers int, pairs []int) uint64 {
 	mixture := l.mixtureBytes(panel)
 	pieces := maxPieces * (8 + 4*l.Group*kernel.PartFloats(l.HeadDim))
 	lists := 8 * candidates * refineLists(l.Logits, workers)
-	own := kernel.SpaceBytes + 4*(max(l.Rows, gatedChunks)*2*pairRows+(1+kernel.PanelCols)*l.Dim+kernel.AttendScratch+2*kernel.TileQueries*l.HeadDim)
+	own := kernel.SpaceBytes + 4*(max(l.Rows, gatedChunks)*2*pairRows+(1+kernel.PanelCols)*l.Dim+kernel.StackTiles*kernel.AttendScratch+2*stackQueries*l.HeadDim)
 	return uint64(l.Rows*row) + uint64(l.Logits)*uint64(logit) + uint64(l.Seqs*seq) + uint64(lists+mixture+pieces) + uint64(workers*own)
 }
 

@@ -114,22 +114,25 @@ func (h *heading) view(kv *kernel.KV, head int) {
 	kv.K, kv.V = h.cache.Keys(h.a.Layer, head), h.cache.Values(h.a.Layer, head)
 }
 
-// ask puts a row's head into slot i of a worker's tile.
+// stackQueries is how many queries a worker can have at work, in tiles of 8.
+const stackQueries = kernel.StackTiles * kernel.TileQueries
+
+// ask puts a row's head into slot i of a worker's tiles.
 func (h *heading) ask(own *private, i, row, head int) {
 	hd := h.a.HeadDim
 	pos := h.f.batch.Positions[row]
-	t := &own.tile
+	t, slot := &own.tiles[i/kernel.TileQueries], i%kernel.TileQueries
 	own.rowOf[i] = row
-	t.Q[i] = own.q[i*hd:][:hd]
-	h.prepare(t.Q[i], h.f.qkv[row*h.f.ldq+head*hd:], h.a.queryNorm(head), row)
+	q := own.q[i*hd:][:hd]
+	h.prepare(q, h.f.qkv[row*h.f.ldq+head*hd:], h.a.queryNorm(head), row)
 	if c := h.a.Temper.at(pos); c != 1 {
-		h.f.set.Scale(t.Q[i], c)
+		h.f.set.Scale(q, c)
 	}
-	t.Out[i] = own.out[i*hd:][:hd]
-	t.From[i], t.Len[i] = h.a.sees(pos, h.f.end(row))
-	t.Bias[i] = h.a.bias(head, pos)
+	t.Q[slot], t.Out[slot] = q, own.out[i*hd:][:hd]
+	t.From[slot], t.Len[slot] = h.a.sees(pos, h.f.end(row))
+	t.Bias[slot] = h.a.bias(head, pos)
 	if h.a.Sinks != nil {
-		t.Sink[i] = h.a.Sinks[head]
+		t.Sink[slot] = h.a.Sinks[head]
 	}
 }
 
@@ -139,13 +142,13 @@ func (f *Fast) end(row int) int32 {
 	return f.batch.Positions[last] + 1
 }
 
-// slots are the slots of a tile that hold the outputs of some consecutive heads of n
+// slots are the slots of a worker's tiles that hold the outputs of some consecutive heads of n
 // consecutive rows: those of the first row from first on, of the next one from
 // first+step on, and so on.
 type slots struct{ first, heads, step, n int }
 
 // answer passes outputs on to the projection that follows. They are in the given
-// slots of a worker's tile, and become the part of h of the heads from head on, for
+// slots of a worker's tiles, and become the part of h of the heads from head on, for
 // the rows from number at on.
 func (h *heading) answer(own *private, from slots, at, head int) {
 	f, hd := h.f, h.a.HeadDim
@@ -158,9 +161,10 @@ func (h *heading) answer(own *private, from slots, at, head int) {
 	f.set.QuantizeColumns(f.mixed, at, head*hd, &kernel.Columns{X: own.out[from.first*hd:], N: from.n, LD: from.step * hd, Len: from.heads * hd})
 }
 
+// run computes n queries, which are in the first of a worker's tiles.
 func (h *heading) run(own *private, n int, blocks []int32) {
-	h.shape(&own.tile, n)
-	h.blame(own, h.f.set.Attend(&own.tile, &own.kv, blocks, own.attend))
+	h.shape(&own.tiles[0], n)
+	h.blame(own, uint32(h.f.set.Attend(&own.tiles[0], &own.kv, blocks, own.attend)))
 }
 
 // shape says what n queries of this layer are like.
@@ -168,10 +172,21 @@ func (h *heading) shape(t *kernel.Tile, n int) {
 	t.N, t.HeadDim, t.Scale, t.Softcap, t.Sinks = n, h.a.HeadDim, h.a.Scale, h.a.Softcap, h.a.Sinks != nil
 }
 
-// blame notes the rows of a tile's queries that are not finite.
-func (h *heading) blame(own *private, notFinite uint8) {
+// runStack computes n queries, which fill a worker's tiles one after the other.
+func (h *heading) runStack(own *private, n int, blocks []int32) {
+	tiles := own.tiles[:(n+kernel.TileQueries-1)/kernel.TileQueries]
+	for k := range tiles {
+		t := &tiles[k]
+		h.shape(t, min(n-k*kernel.TileQueries, kernel.TileQueries))
+		t.Branches, t.Next = nil, kernel.Ahead{} // mostly the same keys
+	}
+	h.blame(own, h.f.set.AttendStack(tiles, &own.kv, blocks, own.attend))
+}
+
+// blame notes the rows of queries that are not finite.
+func (h *heading) blame(own *private, notFinite uint32) {
 	for bad := notFinite; bad != 0; bad &= bad - 1 {
-		h.f.faults.add(own.rowOf[bits.TrailingZeros8(bad)])
+		h.f.faults.add(own.rowOf[bits.TrailingZeros32(bad)])
 	}
 }
 
@@ -203,7 +218,7 @@ func (f *Fast) Attend(a *Attention) {
 		f.keeping.spans.even(len(f.tiling.stores)*a.KVHeads, 1)
 		f.pool.Share(&f.keeping)
 		f.attend.heading = h
-		f.attend.spans.even(len(f.tiling.tiles)*a.KVHeads, 1)
+		f.attend.spans.even(len(f.tiling.stacks)*a.KVHeads, 1)
 		if f.rows > 0 {
 			f.pool.Share(&f.attend)
 		}
@@ -238,7 +253,7 @@ func (j *storeJob) Do(worker, _ int) {
 	}
 }
 
-// attendJob computes attention, a tile of queries at a time. The tiles of a kv head
+// attendJob computes attention, a stack of tiles at a time. The stacks of a kv head
 // with the longest history come first.
 type attendJob struct {
 	heading
@@ -248,18 +263,18 @@ type attendJob struct {
 func (j *attendJob) Do(worker, _ int) {
 	f := j.f
 	own := &f.own[worker]
-	n := len(f.tiling.tiles)
+	n := len(f.tiling.stacks)
 	for t, _, ok := j.spans.next(worker); ok; t, _, ok = j.spans.next(worker) {
 		j.view(&own.kv, t/n)
 		if next := t + 1; next < n*j.a.KVHeads {
-			j.prefetchQueries(&f.tiling.tiles[n-1-next%n], next/n)
+			j.prefetchQueries(&f.tiling.stacks[n-1-next%n], next/n)
 		}
-		j.tile(own, &f.tiling.tiles[n-1-t%n], t/n)
+		j.stack(own, &f.tiling.stacks[n-1-t%n], t/n)
 	}
 }
 
-// prefetchQueries asks for the queries of a tile.
-func (j *attendJob) prefetchQueries(t *tile, kvHead int) {
+// prefetchQueries asks for the queries of a stack.
+func (j *attendJob) prefetchQueries(t *stack, kvHead int) {
 	f, group, hd := j.f, j.f.tiling.group, j.a.HeadDim
 	for q := int(t.first); q < int(t.first+t.n); {
 		row, some := int(f.tiling.wanted[int(t.base)+q/group]), min(group-q%group, int(t.first+t.n)-q)
@@ -268,15 +283,14 @@ func (j *attendJob) prefetchQueries(t *tile, kvHead int) {
 	}
 }
 
-func (j *attendJob) tile(own *private, t *tile, kvHead int) {
+func (j *attendJob) stack(own *private, t *stack, kvHead int) {
 	f, group := j.f, j.f.tiling.group
 	for i := range int(t.n) {
 		q := int(t.first) + i
 		at, head := int(t.base)+q/group, kvHead*group+q%group
 		j.ask(own, i, int(f.tiling.wanted[at]), head)
 	}
-	own.tile.Branches, own.tile.Next = nil, kernel.Ahead{} // mostly the same keys
-	j.run(own, int(t.n), f.batch.Table(j.a.Group, int(t.seq)))
+	j.runStack(own, int(t.n), f.batch.Table(j.a.Group, int(t.seq)))
 	for i := range min(int(t.n), group) { // the first slot of each head
 		q, rows := int(t.first)+i, (int(t.n)-i+group-1)/group
 		j.answer(own, slots{i, 1, group, rows}, int(t.base)+q/group, kvHead*group+q%group)
@@ -379,7 +393,7 @@ func (j *decodeJob) keepBand(own *private, b band, kvHead int) {
 // altogether at most a tile.
 func (j *decodeJob) attendTo(own *private, b band, kvHead, lo, hi int) {
 	n, blocks := j.askBand(own, b, kvHead, lo, hi)
-	own.tile.Next = j.after(kvHead*j.f.seqs + int(b.first+b.n-1))
+	own.tiles[0].Next = j.after(kvHead*j.f.seqs + int(b.first+b.n-1))
 	j.run(own, n, blocks)
 	j.answer(own, slots{0, hi - lo, hi - lo, int(b.n)}, int(b.first), kvHead*j.f.tiling.group+lo)
 }

@@ -185,13 +185,14 @@ func (j *decodeJob) piece(own *private, at int) {
 func (j *decodeJob) attendPiece(own *private, at, lo, hi int) {
 	p, kvHead, hd := j.list[at], int(j.list[at].kvHead), j.a.HeadDim
 	n, blocks := j.askBand(own, p.band, kvHead, lo, hi)
+	t := &own.tiles[0]
 	for i := range n {
-		own.tile.From[i] = max(own.tile.From[i], p.segment*kernel.SegmentTokens)
-		own.tile.Len[i] = min(own.tile.Len[i], (p.segment+1)*kernel.SegmentTokens)
+		t.From[i] = max(t.From[i], p.segment*kernel.SegmentTokens)
+		t.Len[i] = min(t.Len[i], (p.segment+1)*kernel.SegmentTokens)
 	}
-	j.shape(&own.tile, n)
-	own.tile.Next = j.afterPiece(at)
-	j.blame(own, j.f.set.AttendPart(&own.tile, &own.kv, blocks, own.attend, own.found))
+	j.shape(t, n)
+	t.Next = j.afterPiece(at)
+	j.blame(own, uint32(j.f.set.AttendPart(t, &own.kv, blocks, own.attend, own.found)))
 	each := (hi - lo) * kernel.PartFloats(hd) // of a sequence
 	for i := range int(p.n) {
 		unit := kvHead*j.f.seqs + int(p.first) + i
@@ -210,17 +211,17 @@ func (j *decodeJob) found(unit int, segment int32, lo int) []float32 {
 func (j *decodeJob) join(own *private, unit int) {
 	f, hd := j.f, j.a.HeadDim
 	row, first := unit%f.seqs, unit/f.seqs*f.tiling.group
-	r := &j.rows[row]
+	r, t := &j.rows[row], &own.tiles[0]
 	for lo := 0; lo < f.tiling.group; lo += kernel.TileQueries {
 		n := min(kernel.TileQueries, f.tiling.group-lo)
 		for i := range n {
-			own.tile.Out[i] = own.out[i*hd:][:hd]
+			t.Out[i] = own.out[i*hd:][:hd]
 			if j.a.Sinks != nil {
-				own.tile.Sink[i] = j.a.Sinks[first+lo+i]
+				t.Sink[i] = j.a.Sinks[first+lo+i]
 			}
 		}
-		j.shape(&own.tile, n)
-		f.set.JoinParts(&own.tile, j.found(unit, r.first, lo), int(r.last-r.first+1), j.pitch)
+		j.shape(t, n)
+		f.set.JoinParts(t, j.found(unit, r.first, lo), int(r.last-r.first+1), j.pitch)
 		j.answer(own, slots{0, n, n, 1}, row, first+lo)
 	}
 }

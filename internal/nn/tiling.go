@@ -12,12 +12,13 @@ import (
 type tiling struct {
 	group   int
 	kvHeads int
+	workers int
 
 	seqOf  []int32 // [rows] sequence of each row
 	wanted []int32 // rows of the batch that attend: all, or after Narrow those that are wanted
 	all    []int32 // [rows] 0, 1, 2, …
 	stores []store
-	tiles  []tile // of one kv head; the longest context last
+	stacks []stack // of one kv head; the longest context last
 
 	single bool // every sequence has one row
 	whole  int  // single: units, which are one kv head of one sequence each, whose query heads stay together
@@ -32,9 +33,9 @@ type tiling struct {
 // store is rows of one sequence that share a block of the cache.
 type store struct{ seq, first, last int32 }
 
-// tile is up to 8 queries of one sequence and kv head. The queries of a
-// sequence are numbered row by row, within a row by head.
-type tile struct {
+// stack is queries of one sequence and kv head, for up to kernel.StackTiles tiles. The
+// queries of a sequence are numbered row by row, within a row by head.
+type stack struct {
 	seq   int32
 	base  int32 // index in wanted of the sequence's first row
 	first int32 // first query
@@ -49,7 +50,7 @@ func newTiling(l Limits) tiling {
 		p.all[i] = int32(i)
 	}
 	p.stores = make([]store, 0, l.Rows+l.Seqs)
-	p.tiles = make([]tile, 0, l.Rows*l.Group/kernel.TileQueries+l.Rows+l.Seqs)
+	p.stacks = make([]stack, 0, l.Rows*l.Group/kernel.TileQueries+l.Rows+l.Seqs)
 	p.each, p.bands = make([]band, 0, l.Seqs), make([]band, 0, l.Seqs)
 	return p
 }
@@ -66,7 +67,7 @@ func (p *tiling) reset(b *batch.Batch, workers int) {
 			p.stores[len(p.stores)-1].last = r + 1
 		}
 	}
-	p.wanted = p.all[:b.Rows()]
+	p.wanted, p.workers = p.all[:b.Rows()], workers
 	p.single = b.Rows() == b.Seqs()
 	if p.single {
 		p.whole, p.parts = p.split(b.Seqs()*p.kvHeads, workers)
@@ -82,9 +83,19 @@ func (p *tiling) narrow(wanted []int32) {
 	p.cut()
 }
 
-// cut makes the tiles of the wanted rows.
+// cut makes the stacks of the wanted rows, of as many tiles as leave no worker without one.
 func (p *tiling) cut() {
-	p.tiles = p.tiles[:0]
+	for tiles := int32(kernel.StackTiles); tiles > 0; tiles /= 2 {
+		p.cutInto(tiles * kernel.TileQueries)
+		if busy(len(p.stacks)*p.kvHeads, p.workers) >= 0.9 {
+			return
+		}
+	}
+}
+
+// cutInto makes stacks of so many queries.
+func (p *tiling) cutInto(most int32) {
+	p.stacks = p.stacks[:0]
 	for base := 0; base < len(p.wanted); {
 		seq := p.seqOf[p.wanted[base]]
 		end := base
@@ -92,8 +103,8 @@ func (p *tiling) cut() {
 			end++
 		}
 		queries := int32((end - base) * p.group)
-		for q := int32(0); q < queries; q += kernel.TileQueries {
-			p.tiles = append(p.tiles, tile{seq, int32(base), q, min(kernel.TileQueries, queries-q)})
+		for q := int32(0); q < queries; q += most {
+			p.stacks = append(p.stacks, stack{seq, int32(base), q, min(most, queries-q)})
 		}
 		base = end
 	}
@@ -124,7 +135,7 @@ func (p *tiling) pieces() int {
 	if p.single {
 		return len(p.wanted) * p.kvHeads * p.group // one query head at the finest
 	}
-	return len(p.tiles) * p.kvHeads
+	return len(p.stacks) * p.kvHeads
 }
 
 // busy is the share of their time for which workers are busy with so many equal tasks.
