@@ -1,5 +1,7 @@
 package kernel
 
+import "sync"
+
 // A whole group of rows is packed in lines. A line has the same dword of every row, side
 // by side, as the planes have them. Eight operations on 64 bits then do for all rows what
 // the packers of single rows do for one. These are the specification, and pack the last
@@ -18,6 +20,7 @@ type groupUnit struct {
 	format *format
 
 	src    []byte // the first row's, and everything after it
+	bytes  int    // of a row's
 	stride int    // from a row to the next
 	quants []byte // of the unit
 	scales []byte // of the unit
@@ -25,21 +28,28 @@ type groupUnit struct {
 	lines [mostLines * lineBytes]byte // scratch
 }
 
+// unitsToPack keeps units for later: where a packer is called, it is not known which, so
+// that each would be allocated.
+var unitsToPack = sync.Pool{New: func() any { return new(groupUnit) }}
+
 // packGroups packs so many groups, from group g on, of the rows in src.
 func (s Set) packGroups(m *Matrix, g, groups int, src []byte) {
 	f, rowBytes := m.format, m.Type.RowBytes(m.Cols)
 	units := m.Cols / f.unit
-	unitBytes, quants := rowBytes/units, f.unit/BlockLen*f.quants
-	u := &groupUnit{set: s, format: f, stride: rowBytes}
+	quants := f.unit / BlockLen * f.quants
+	u := unitsToPack.Get().(*groupUnit)
+	defer unitsToPack.Put(u)
+	u.set, u.format, u.bytes, u.stride = s, f, rowBytes/units, rowBytes
 	for i := range groups {
 		rows := src[i*Lanes*rowBytes : (i+1)*Lanes*rowBytes]
 		q, scales := m.group(g + i)
 		for n := range units {
-			u.src = rows[n*unitBytes:]
+			u.src = rows[n*u.bytes:]
 			u.quants, u.scales = q[n*quants:(n+1)*quants], scales[n*f.scales:(n+1)*f.scales]
 			f.packGroup(u)
 		}
 	}
+	u.src, u.quants, u.scales = nil, nil, nil
 }
 
 // weave sets dst[j][r], 4 bytes each, to dword j of the unit's row r from byte at on, for
@@ -61,6 +71,19 @@ func (u *groupUnit) half(i, at int, flip uint16) {
 	for r := range Lanes {
 		le.PutUint16(out[2*r:], le.Uint16(src[r*u.stride:])^flip)
 	}
+}
+
+// twoHalves copies two of them that are side by side, to the first two of the scales.
+func (u *groupUnit) twoHalves(at int) {
+	from := min(at, u.bytes-weaveStep) // as much as is moved at once ends with the unit
+	u.weave(u.lines[:], from, 1)
+	u.storeHalves((at - from) / 4)
+}
+
+// storeHalves stores two of each row, which a line has, as the first two of the scales.
+func (u *groupUnit) storeHalves(line int) {
+	out := (*[2 * halfRow]byte)(u.scales)
+	splitHalves((*[halfRow]byte)(out[:]), (*[halfRow]byte)(out[halfRow:]), u.line(line))
 }
 
 // splitHalves stores the lower and the upper half of each dword of a line.

@@ -28,8 +28,7 @@ func groupQ4_0(u *groupUnit) {
 }
 
 func groupQ4_1(u *groupUnit) {
-	u.half(0, 0, 0)
-	u.half(1, 2, 0)
+	u.twoHalves(0)
 	u.weave(u.quants, 4, 1)
 }
 
@@ -49,8 +48,7 @@ func groupQ5_0(u *groupUnit) {
 }
 
 func groupQ5_1(u *groupUnit) {
-	u.half(0, 0, 0)
-	u.half(1, 2, 0)
+	u.twoHalves(0)
 	u.fifth(4)
 	u.weave(u.quants, 8, 1)
 }
@@ -76,8 +74,7 @@ func (u *groupUnit) superScaleLines() {
 		six, four, two = 0x3f3f3f3f_3f3f3f3f, eachLow4, eachLow2
 		even           = 0x000000ff_000000ff // the first byte of a dword
 	)
-	factors := (*[2 * halfRow]byte)(u.scales)
-	splitHalves((*[halfRow]byte)(factors[:]), (*[halfRow]byte)(factors[halfRow:]), u.line(0))
+	u.storeHalves(0)
 	var lines [4]*[lineBytes]byte // scale and minimum of blocks 2i and 2i+1, in turn
 	for i := range lines {
 		lines[i] = u.line(i)
@@ -157,8 +154,7 @@ func groupQ3_K(u *groupUnit) {
 }
 
 func groupQ2_K(u *groupUnit) {
-	u.half(0, 80, 0)
-	u.half(1, 82, 0)
+	u.twoHalves(80)
 	u.weave(u.lines[:], 0, 5)
 	u.byteFactors(0)
 	u.pairBlocks(4, 0, 0)
