@@ -3,7 +3,8 @@
 first token after a pause, throughput with one thread, with two, and with two while another process wants one of the cores, and what a
 long context costs a batch, and what a folder of prefixes saves after a restart.
 
-Linux only; needs two cores. Parts: load, first, idle, threads, context, restart."""
+Linux only; needs two cores. Parts: load, first, idle, threads, context, restart. With BESIDE=PROGRAM in the environment, load starts
+another build, too, in turn."""
 import json, os, random, re, subprocess, sys, tempfile, time, urllib.request, threading, statistics
 
 penstock, model, parts = sys.argv[1], sys.argv[2], sys.argv[3:] or ["load", "first", "idle", "threads", "context", "restart"]
@@ -11,9 +12,9 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Server:
-    def __init__(self, *flags):
+    def __init__(self, *flags, program=penstock):
         start = time.monotonic()
-        self.p = subprocess.Popen([penstock, "serve", model, "--addr", "127.0.0.1:0", "--log-level", "error", *flags],
+        self.p = subprocess.Popen([program, "serve", model, "--addr", "127.0.0.1:0", "--log-level", "error", *flags],
                                   stdout=subprocess.PIPE, text=True)
         self.greeting = ""
         for line in self.p.stdout:
@@ -47,9 +48,17 @@ class Server:
         urllib.request.urlopen(self.url + "/health").read()
         return time.monotonic() - start
 
+    def stat(self):
+        """The fields of /proc/PID/stat from the third on."""
+        return open(f"/proc/{self.p.pid}/stat").read().rsplit(")", 1)[1].split()
+
     def ticks(self):
-        f = open(f"/proc/{self.p.pid}/stat").read().rsplit(")", 1)[1].split()
+        f = self.stat()
         return int(f[11]) + int(f[12])
+
+    def faults(self):
+        """Page faults that no disk was read for."""
+        return int(self.stat()[7])
 
     def memory(self):
         """The server's resident memory in MB."""
@@ -69,11 +78,24 @@ class Server:
 
 
 def load():
-    times = []
-    for _ in range(3):
-        with Server() as s:
-            times.append(s.ready)
-    print(f"load: ready after {min(times):.2f} s at best, {statistics.median(times):.2f} s in the middle ({re.search('loaded in .*', s.greeting).group()})")
+    """Starts with the file in the page cache, which reading it once sees to."""
+    with open(model, "rb") as f:
+        size = sum(len(part) for part in iter(lambda: f.read(1 << 24), b""))
+    programs = [penstock] + [p for p in [os.environ.get("BESIDE")] if p]
+    runs = {p: [] for p in programs}
+    for round in range(5):
+        for p in programs if round % 2 == 0 else programs[::-1]:
+            with Server(program=p) as s:
+                peak = int(re.search(r"VmHWM:\s*(\d+)", open(f"/proc/{s.p.pid}/status").read()).group(1)) / 1e3
+                runs[p].append((s.ready, s.ticks() / TICK, s.faults(), peak))
+    for p in programs:
+        ready, cpu, faults, peak = zip(*runs[p])
+        print(f"load: {p}: {size / 1e9:.2f} GB, ready after {spread(ready, 2)} s, which is {statistics.median(ready) / size * 1e10:.1f} s for 10 GB; "
+              f"CPU {spread(cpu, 2)} s, {spread(faults, 0)} page faults, at most {spread(peak, 0)} MB in use")
+
+
+def spread(values, digits):
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def first():

@@ -126,6 +126,6 @@ func (s *Server) everything(d *api.HealthData, m *Deployment) {
 }
 
 func (s *Server) openapi(call *serving.Call) *serving.Error {
-	serving.WriteJSON(call.W, http.StatusOK, s.document)
+	serving.WriteJSON(call.W, http.StatusOK, s.document())
 	return nil
 }

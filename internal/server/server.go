@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -107,7 +108,7 @@ type Server struct {
 	app      *serving.App
 	mux      *http.ServeMux
 	routes   []serving.Route
-	document []byte // /openapi.json
+	document func() []byte // /openapi.json; made when first asked for
 	origins  origins
 	paths    []*path
 	metrics  *collector
@@ -143,7 +144,7 @@ func New(cfg Config) *Server {
 	for _, p := range protocols {
 		s.routes = append(s.routes, p.Routes...)
 	}
-	s.document = openapi.Document(cfg.Version, protocols)
+	s.document = sync.OnceValue(func() []byte { return openapi.Document(cfg.Version, protocols) })
 	s.mount()
 	s.answers, s.shapes = newAnswers(s.paths), newShapes()
 	s.observers = []observer{s.answers, s.shapes, &accessLog{log: cfg.Log, all: cfg.AccessLog, prompts: cfg.LogPrompts}, spans{}}
