@@ -1,10 +1,14 @@
 package nn
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/quant"
 )
 
 // chooseSlowly is Routing.choose by its definition: sort all experts by score, take
@@ -136,7 +140,7 @@ func TestSortPairs(t *testing.T) {
 	const rows = 50
 	r := Routing{Experts: 9, Used: 3}
 	m := &mixture{
-		ids: make([]int32, rows*3), weights: make([]float32, rows*3), rowOf: make([]int32, rows*3), weightOf: make([]float32, rows*3),
+		ids: make([]int32, rows*3), weights: make([]float32, rows*3), rowOf: make([]int32, rows*3), weightOf: make([]float32, rows*3), pairOf: make([]int32, rows*3),
 		first: make([]int32, 10),
 	}
 	for row := range rows {
@@ -164,5 +168,68 @@ func TestSortPairs(t *testing.T) {
 	}
 	if pairs != rows*3 {
 		t.Errorf("%d pairs of %d", pairs, rows*3)
+	}
+}
+
+// down computes a layer of experts for a few rows, with room for so many rows, and
+// returns x. It says whether the experts were read from end to end.
+func down(t *testing.T, workers, room int, weights []float32) (x []float32, streamed bool) {
+	t.Helper()
+	const experts, used, dim, ff, rows = 5, 2, 96, 64, 3
+	pool := NewPool(workers)
+	defer pool.Close()
+	lim := Limits{Rows: room, Logits: 1, Seqs: 1, Dim: dim, Heads: 32, Vocab: 16, Experts: experts, Used: used, ExpertFF: ff, Group: 1, KVHeads: 1, HeadDim: 32}
+	f, err := NewFast(kernel.New(kernel.Tiers()[0]), pool, lim, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	load := func(n, k int) *Matrix {
+		m := &Matrix{Type: quant.Q8_0, Rows: experts * n, Cols: k}
+		src := make([]byte, m.Rows*m.Type.RowBytes(k))
+		if err := errors.Join(quant.Quantize(m.Type, src, weights[:m.Rows*k]), f.Load(m, src)); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	e := &Experts{Routing: Routing{Experts: experts, Used: used}, Gate: load(ff, dim), Up: load(ff, dim), Down: load(dim, ff),
+		DownBias: weights[:experts*dim], DownScale: []float32{1, 2, 0.5, 1, 3}}
+	f.rows = rows
+	f.routed.Reset(rows)
+	for r := range rows {
+		f.set.Quantize(f.routed, r, 0, weights[r*dim:][:dim])
+		copy(f.x[r*f.ldx:], weights[r:][:dim])
+		copy(f.mix.ids[r*used:], []int32{int32(r), 4})
+		copy(f.mix.weights[r*used:], []float32{0.3, 0.7})
+	}
+	f.h = f.routed
+	f.mix.sort(&e.Routing, rows)
+	streamed = f.streams(rows * used)
+	f.expertsGated(e)
+	f.expertsDown(e)
+	for r := range rows {
+		x = append(x, f.x[r*f.ldx:][:dim]...)
+	}
+	return x, streamed
+}
+
+// The two ways to share the second half among the workers give the same bits.
+func TestDownTwoWays(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	weights := make([]float32, 5*96*64)
+	for i := range weights {
+		weights[i] = float32(rng.NormFloat64())
+	}
+	want, streamed := down(t, 1, 3, weights)
+	if streamed {
+		t.Error("6 pairs are kept in 3 rows")
+	}
+	for workers := 1; workers <= 3; workers++ {
+		for _, room := range []int{3, 6} {
+			got, streamed := down(t, workers, room, weights)
+			if streamed != (room == 6) || !slices.Equal(got, want) {
+				t.Errorf("%d workers, room for %d rows, streamed %v: other values", workers, room, streamed)
+			}
+		}
 	}
 }

@@ -20,6 +20,7 @@ type mixture struct {
 	// The pairs, sorted by expert, then by row.
 	rowOf    []int32 // [pairs]
 	weightOf []float32
+	pairOf   []int32     // [rows][used] where the row's pairs have gone
 	active   []expertRun // experts with rows, ascending
 	first    []int32     // [experts+1] scratch of the sort
 
@@ -31,6 +32,9 @@ type mixture struct {
 	gather gatherJob
 	gated  expertGatedJob
 	down   expertDownJob
+
+	streamed streamedDownJob
+	sum      sumJob
 }
 
 // expertRun is the pairs of one expert: [first, first+n).
@@ -49,6 +53,7 @@ func newMixture(f *Fast, floats func(int) []float32, panels func(k, cols int, fl
 		weights:  make([]float32, pairs),
 		rowOf:    make([]int32, pairs),
 		weightOf: make([]float32, pairs),
+		pairOf:   make([]int32, pairs),
 		active:   make([]expertRun, 0, lim.Experts),
 		first:    make([]int32, lim.Experts+1),
 		sigmoids: make([]float32, lim.Rows),
@@ -56,6 +61,8 @@ func newMixture(f *Fast, floats func(int) []float32, panels func(k, cols int, fl
 		gather:   gatherJob{f: f},
 		gated:    expertGatedJob{f: f, spans: newSpans(f.pool)},
 		down:     expertDownJob{f: f, spans: newSpans(f.pool)},
+		streamed: streamedDownJob{f: f, spans: newSpans(f.pool)},
+		sum:      sumJob{f: f},
 	}
 	m.logits = floats(lim.Rows * m.ld)
 	m.in = panels(lim.Dim, pairs, lim.Floats)
@@ -73,7 +80,7 @@ func (l *Limits) mixtureBytes(panel int) int {
 	if l.Floats {
 		routed = 0
 	}
-	return routed + 4*l.Rows*(l.routerWidth()+1) + pairs*(16+panel*(l.Dim+l.ExpertFF)) + 28*l.Experts
+	return routed + 4*l.Rows*(l.routerWidth()+1) + pairs*(20+panel*(l.Dim+l.ExpertFF)) + 28*l.Experts
 }
 
 // Experts adds the outputs of each row's experts to x.
@@ -151,7 +158,7 @@ func (m *mixture) sort(r *Routing, rows int) {
 	for i, e := range m.ids[:pairs] {
 		at := first[e]
 		first[e]++
-		m.rowOf[at], m.weightOf[at] = int32(i/r.Used), m.weights[i]
+		m.rowOf[at], m.weightOf[at], m.pairOf[i] = int32(i/r.Used), m.weights[i], at
 	}
 }
 
@@ -317,60 +324,4 @@ func biasAt(all []float32, at int) []float32 {
 		return nil
 	}
 	return all[at:][:pairRows]
-}
-
-// expertDownJob computes the experts' outputs and adds them to x. A unit is a group
-// of 16 outputs of all active experts. So x is written by one worker at a
-// time, and each row's experts are added in the order of their numbers, which does
-// not depend on the rows beside it.
-type expertDownJob struct {
-	f     *Fast
-	e     *Experts
-	spans spans
-}
-
-func (f *Fast) expertsDown(e *Experts) {
-	f.prof.begin(KindExpertsDown)
-	m := f.mix
-	j := &m.down
-	j.e = e
-	dim, pairs := f.lim.Dim, f.rows*e.Routing.Used
-	groups := dim / kernel.Lanes
-	bytes := e.Down.packed.GroupBytes()
-	n := chunkUnits(unitCost{bytes, 2 * kernel.Lanes * e.ff()}, pairs/len(m.active), groups/(4*f.pool.Workers()))
-	j.spans.even(groups, min(n, len(f.own[0].gated)/(m.widest()*kernel.Lanes)))
-	f.pool.Share(j)
-	f.prof.add(int64(len(m.active)*groups*bytes), int64(pairs)*2*int64(dim)*int64(e.ff()))
-	f.prof.end(f.rows)
-}
-
-func (j *expertDownJob) Do(worker, _ int) {
-	f, m := j.f, j.f.mix
-	own := &f.own[worker]
-	for lo, hi, ok := j.spans.next(worker); ok; lo, hi, ok = j.spans.next(worker) {
-		for i := range m.active {
-			run := &m.active[i]
-			m.hidden.Part(&own.panels, run.first, run.n)
-			j.add(own, run, lo, hi)
-		}
-	}
-}
-
-// add adds the outputs [lo, hi), counted in groups, of an expert.
-func (j *expertDownJob) add(own *private, run *expertRun, lo, hi int) {
-	f, m, y := j.f, j.f.mix, own.gated
-	dim := f.lim.Dim
-	first, ld := run.expert*dim/kernel.Lanes, (hi-lo)*kernel.Lanes
-	j.e.Down.view(&own.part, first+lo, first+hi)
-	f.set.Mul(&own.part, &own.panels, 0, hi-lo, kernel.Output{Y: y, LD: ld, Space: own.space})
-	for c := range run.n {
-		out := y[c*ld:][:ld]
-		if scale := scaleOf(j.e.DownScale, run.expert); scale != 1 {
-			f.set.Scale(out, scale)
-		}
-		if b := j.e.DownBias; b != nil {
-			f.set.Add(out, b[run.expert*dim+lo*kernel.Lanes:][:ld])
-		}
-		f.set.AddScaled(f.x[int(m.rowOf[run.first+c])*f.ldx+lo*kernel.Lanes:][:ld], out, m.weightOf[run.first+c])
-	}
 }

@@ -23,7 +23,7 @@ type Reads struct {
 }
 
 // roundsOfReads is how many rounds there are, if there are as many steps.
-const roundsOfReads = 10
+const roundsOfReads = 40
 
 // round is the profile of some consecutive steps, and what plain reads reached after them.
 type round struct {
