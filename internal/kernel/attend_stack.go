@@ -27,6 +27,8 @@ func (s Set) AttendStack(tiles []Tile, kv *KV, blocks []int32, scratch []float32
 		}
 		x.from, x.end = t.check(kv, blocks, own)
 		states[k] = s.newAttendState(t, kv, blocks, own)
+		// What is of one chunk of one tile alone is shared, so that it stays in the first-level cache.
+		states[k].s, states[k].alpha, states[k].grid = states[0].s, states[0].alpha, states[0].grid
 		notFinite |= uint32(states[k].notFinite) << (TileQueries * k)
 		if first = min(first, x.from); last == 0 {
 			first = x.from
