@@ -68,7 +68,7 @@ var formats = withGeometry([...]format{
 	quant.IQ2_S:   {prefetch: 2, pack: packGrid(quant.IQ2_S), unpack: unpackIQ2, expand: expandIQ2_XS},
 	quant.IQ3_XXS: {prefetch: 2, pack: packGrid(quant.IQ3_XXS), unpack: unpackIQ3_XXS, expand: expandIQ3_XXS},
 	quant.IQ3_S:   {prefetch: 2, pack: packGrid(quant.IQ3_S), unpack: unpackOddNibbles, expand: expandIQ4_XS},
-	quant.TQ1_0:   {prefetch: 2, pack: packTQ1_0, unpack: unpackTwo, expand: expandD},
+	quant.TQ1_0:   {prefetch: 2, pack: packTQ1_0, packGroup: groupTQ1_0, unpack: unpackTwo, expand: expandD},
 	quant.TQ2_0:   {prefetch: 2, pack: packTQ2_0, packGroup: groupTQ2_0, unpack: unpackTwo, expand: expandD},
 	quant.Q2_0:    {prefetch: 2, pack: packQ2_0, packGroup: groupQ2_0, unpack: unpackTwo, expand: expandD},
 	quant.Q1_0:    {prefetch: 2, pack: packQ1_0, packGroup: groupQ1_0, unpack: unpackOddBits, expand: expandD},
@@ -193,12 +193,13 @@ func (s Set) Pack(m *Matrix, row0 int, src []byte, rows int) {
 	if len(src) != rows*rowBytes {
 		panic(fmt.Sprintf("kernel: Pack: %d bytes for %d rows of %d bytes", len(src), rows, rowBytes))
 	}
+	groups := 0
 	if m.format.packGroup != nil {
-		groups := rows / Lanes
+		groups = rows / Lanes
 		s.packGroups(m, row0/Lanes, groups, src)
-		row0, src, rows = row0+groups*Lanes, src[groups*Lanes*rowBytes:], rows%Lanes
 	}
-	m.packRows(row0, src, rows)
+	whole := groups * Lanes
+	m.packRows(row0+whole, src[whole*rowBytes:], rows-whole)
 }
 
 // packRows packs one row after the other.

@@ -183,3 +183,35 @@ func groupQ1_0(u *groupUnit) {
 		le.PutUint64(out[i:], fifthBitLine(le.Uint64(out[i:])))
 	}
 }
+
+// groupTQ1_0 takes digits off two rows at a time. A byte times three is a digit and, below
+// it, what is left; every second byte is multiplied with room above it.
+func groupTQ1_0(u *groupUnit) {
+	const even, digits = 0x00ff00ff_00ff00ff, 0x00030003_00030003
+	u.half(0, 52, signBit)
+	u.weave(u.lines[:], 0, 3)
+	u.weave(u.lines[12*lineBytes:], 36, 1) // the last of the four dwords is the one at byte 48
+	for i := 0; i < lineBytes; i += 8 {
+		var fours [68]uint64 // codes of values 4j to 4j+3; four digits more than there are
+		take := func(line, first, step int) {
+			v := le.Uint64(u.lines[lineBytes*line+i:])
+			a, b := v&even, v>>8&even
+			for k := range 5 {
+				a, b = 3*a, 3*b
+				fours[first+k*step] = a>>8&digits | b&(digits<<8)
+				a, b = a&even, b&even
+			}
+		}
+		for line := range 8 {
+			take(line, line, 8)
+		}
+		for line := 8; line < 12; line++ {
+			take(line, 32+line, 4)
+		}
+		take(15, 60, 1)
+		for j := 0; j < 64; j += 4 { // a line of pairs
+			f := (*[4]uint64)(fours[j:])
+			le.PutUint64(u.quants[lineBytes*(j/4)+i:], ^(f[0] | f[1]<<2 | f[2]<<4 | f[3]<<6))
+		}
+	}
+}
