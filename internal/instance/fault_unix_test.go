@@ -5,6 +5,7 @@ package instance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/kernel"
+	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
 
@@ -44,6 +47,30 @@ func TestFileIsCutWhileItIsServed(t *testing.T) {
 				t.Errorf("the log got %v, want %s", v, want)
 			}
 		})
+	}
+}
+
+// A file that is cut while its matrices are packed is an error, whatever kernels read it
+// and on whichever worker.
+func TestFileIsCutWhileItIsLoaded(t *testing.T) {
+	for _, tier := range kernel.Tiers() {
+		for _, threads := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%v, %d workers", tier, threads), func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "m.gguf")
+				if err := tinymodel.Write(path, tinymodel.Options{Type: quant.F32}); err != nil { // assembly is the first to read it
+					t.Fatal(err)
+				}
+				_, err := Open(path, Options{Tier: tier, Threads: threads, MaxBatch: 2, Progress: func(done, total int64) {
+					if err := os.Truncate(path, 4096); err != nil {
+						t.Error(err)
+					}
+				}})
+				const want = "m.gguf was cut or overwritten while it was in use"
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("loading got %v, want %s", err, want)
+				}
+			})
+		}
 	}
 }
 
