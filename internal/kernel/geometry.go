@@ -20,7 +20,8 @@ type geometry struct {
 	stream stream // what the kernels read of a panel besides its quants
 
 	// Values are stored without a sign, with an offset of 128 >> shift, unless
-	// the format has minima (affineStream, or minimum) or looks values up.
+	// the format has minima (affineStream, or minimum) or looks values up. Times
+	// 1 << shift they fit into eight bits, and that is how some kernels have them.
 	shift   int
 	odd     bool // of a stored value the lowest bit, always 1, is left out
 	divide  int  // the power of two that divides the float16 factor, if it is not 0
@@ -43,7 +44,7 @@ var geometries = [...]geometry{
 	quant.Q5_K:   {unit: 256, halves: 2, bytes: 2, planes: [2]int{4, 1}, stream: affineStream, minimum: true},
 	quant.Q6_K:   {unit: 256, halves: 1, bytes: 2, planes: [2]int{4, 2}, stream: halvesStream, shift: 2},
 	quant.Q3_K:   {unit: 256, halves: 1, bytes: 2, planes: [2]int{2, 1}, stream: halvesStream, shift: 5},
-	quant.Q2_K:   {unit: 256, halves: 2, bytes: 2, planes: [2]int{2}, stream: halvesStream, minimum: true},
+	quant.Q2_K:   {unit: 256, halves: 2, bytes: 2, planes: [2]int{2}, stream: halvesStream, minimum: true, shift: 6},
 
 	quant.IQ2_XXS: {unit: 256, halves: 1, bytes: 1, planes: [2]int{2, 1}, divide: 8},
 	quant.IQ2_XS:  {unit: 256, halves: 1, bytes: 1, planes: [2]int{2, 1}, divide: 4, stream: halvesStream},

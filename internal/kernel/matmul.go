@@ -15,7 +15,7 @@ type Output struct {
 }
 
 // A space has sums of two groups for so many panels, and a piece of these groups, at
-// most so many blocks long: bytes of weights, and up to four float32 factors.
+// most so many blocks long: bytes of weights, and up to five float32 factors.
 const (
 	spacePanels = 64
 	maxPiece    = 16
@@ -25,7 +25,7 @@ const (
 )
 
 // SpaceBytes is the size of an Output.Space.
-const SpaceBytes = spaceSums + maxPiece*2*Lanes*(BlockLen+4*4)
+const SpaceBytes = spaceSums + maxPiece*2*Lanes*(BlockLen+5*4)
 
 // NewSpace is an Output.Space.
 func NewSpace() []byte { return alignedBytes(SpaceBytes) }
@@ -39,11 +39,16 @@ func NewSpace() []byte { return alignedBytes(SpaceBytes) }
 // every tier gives the same bits too, barring results so small that a product
 // underflows. For each block of 32, in order,
 //
-//	offset formats   y = fma(I, d·dx, y)                I = Σ (q-offset)·x
-//	affine formats   y = fma(I, d·dx, y); y = fma(m, dx·Σx, y)
-//	halves           t = I0·d0; t = fma(I1, d1, t); y = fma(t, dx, y)
+//	offset formats   y = fma(I·d, dx, y)                I = Σ (q-offset)·x
+//	affine formats   y = fma(I·d, dx, y); y = fma(m, dx·Σx, y)
+//	halves           t = fma(M+I0, d0, -M·(d0+d1)); t = fma(M+I1, d1, t); y = fma(t, dx, y)
 //
-// where I is an exact integer and the rest is float32. F32, F16 and BF16 weights
+// where I is an exact integer and the rest is float32. M = magic >> shift of the format: the
+// quickest kernels have integer sums as float32 numbers M+I. M can be subtracted again without
+// a loss, I·d = fma(M+I, d, -M·d) to the bit. Where it is subtracted from two halves at once
+// there is an error, of less than d1 >> shift: about as much as one activation of the half
+// loses that is rounded by a tenth of what it may be. A factor of 2^104 or more, which only
+// MXFP4 can have, may make sums that are not finite. F32, F16 and BF16 weights
 // multiply the float copy of the columns. They have two partial sums, of even and
 // of odd positions, and the tiers differ by rounding.
 func (s Set) Mul(m *Matrix, p *Panels, g0, g1 int, out Output) {

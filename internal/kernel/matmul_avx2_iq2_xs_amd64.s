@@ -38,7 +38,7 @@ cols1_unit:
 	MOVQ $0x00000008, R8
 
 cols1_block:
-	VPXOR          Y2, Y2, Y2
+	VMOVDQU        all_4b400000<>+0(SB), Y2
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_03030303<>+0(SB), Y14, Y14
 	VMOVDQU        128(SI)(R12*4), Y13
@@ -99,16 +99,8 @@ cols1_block:
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         Y1, Y2, Y2
 	ADDQ           R14, AX
-	VPMOVZXBD      (DX)(R12*1), Y12
-	VPAND          all_0000000f<>+0(SB), Y12, Y12
-	VCVTDQ2PS      Y12, Y12
-	VADDPS         all_3f000000<>+0(SB), Y12, Y12
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         all_3e800000<>+0(SB), Y12, Y12
-	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y2, Y2
-	VMULPS         Y12, Y2, Y3
-	VPXOR          Y2, Y2, Y2
+	VMOVDQA        Y2, Y3
+	VMOVDQU        all_4b400000<>+0(SB), Y2
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_03030303<>+0(SB), Y14, Y14
 	VMOVDQU        128(SI)(R12*4), Y13
@@ -171,14 +163,23 @@ cols1_block:
 	VPADDD         Y1, Y2, Y2
 	ADDQ           R14, AX
 	VPMOVZXBD      (DX)(R12*1), Y12
-	VPSRLD         $0x04, Y12, Y12
+	VPAND          all_0000000f<>+0(SB), Y12, Y12
 	VCVTDQ2PS      Y12, Y12
 	VADDPS         all_3f000000<>+0(SB), Y12, Y12
 	VCVTPH2PS      (R13)(R12*2), Y15
 	VMULPS         all_3e800000<>+0(SB), Y12, Y12
 	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y2, Y2
-	VFMADD231PS    Y12, Y2, Y3
+	VPMOVZXBD      (DX)(R12*1), Y13
+	VPSRLD         $0x04, Y13, Y13
+	VCVTDQ2PS      Y13, Y13
+	VADDPS         all_3f000000<>+0(SB), Y13, Y13
+	VCVTPH2PS      (R13)(R12*2), Y15
+	VMULPS         all_3e800000<>+0(SB), Y13, Y13
+	VMULPS         Y15, Y13, Y13
+	VADDPS         Y12, Y13, Y14
+	VMULPS         all_cb400000<>+0(SB), Y14, Y14
+	VFMADD213PS    Y14, Y12, Y3
+	VFMADD231PS    Y13, Y2, Y3
 	VBROADCASTSS   (BX), Y15
 	VFMADD231PS    Y15, Y3, Y0
 	ADDQ           $0x000000c0, SI
@@ -234,8 +235,8 @@ cols2_unit:
 	MOVQ $0x00000008, R8
 
 cols2_block:
-	VPXOR          Y4, Y4, Y4
-	VPXOR          Y5, Y5, Y5
+	VMOVDQU        all_4b400000<>+0(SB), Y4
+	VMOVDQU        all_4b400000<>+0(SB), Y5
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_03030303<>+0(SB), Y14, Y14
 	VMOVDQU        128(SI)(R12*4), Y13
@@ -314,19 +315,10 @@ cols2_block:
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         Y3, Y5, Y5
 	ADDQ           R14, AX
-	VPMOVZXBD      (DX)(R12*1), Y12
-	VPAND          all_0000000f<>+0(SB), Y12, Y12
-	VCVTDQ2PS      Y12, Y12
-	VADDPS         all_3f000000<>+0(SB), Y12, Y12
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         all_3e800000<>+0(SB), Y12, Y12
-	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y4, Y4
-	VMULPS         Y12, Y4, Y6
-	VCVTDQ2PS      Y5, Y5
-	VMULPS         Y12, Y5, Y7
-	VPXOR          Y4, Y4, Y4
-	VPXOR          Y5, Y5, Y5
+	VMOVDQA        Y4, Y6
+	VMOVDQA        Y5, Y7
+	VMOVDQU        all_4b400000<>+0(SB), Y4
+	VMOVDQU        all_4b400000<>+0(SB), Y5
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_03030303<>+0(SB), Y14, Y14
 	VMOVDQU        128(SI)(R12*4), Y13
@@ -407,16 +399,25 @@ cols2_block:
 	VPADDD         Y3, Y5, Y5
 	ADDQ           R14, AX
 	VPMOVZXBD      (DX)(R12*1), Y12
-	VPSRLD         $0x04, Y12, Y12
+	VPAND          all_0000000f<>+0(SB), Y12, Y12
 	VCVTDQ2PS      Y12, Y12
 	VADDPS         all_3f000000<>+0(SB), Y12, Y12
 	VCVTPH2PS      (R13)(R12*2), Y15
 	VMULPS         all_3e800000<>+0(SB), Y12, Y12
 	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y4, Y4
-	VFMADD231PS    Y12, Y4, Y6
-	VCVTDQ2PS      Y5, Y5
-	VFMADD231PS    Y12, Y5, Y7
+	VPMOVZXBD      (DX)(R12*1), Y13
+	VPSRLD         $0x04, Y13, Y13
+	VCVTDQ2PS      Y13, Y13
+	VADDPS         all_3f000000<>+0(SB), Y13, Y13
+	VCVTPH2PS      (R13)(R12*2), Y15
+	VMULPS         all_3e800000<>+0(SB), Y13, Y13
+	VMULPS         Y15, Y13, Y13
+	VADDPS         Y12, Y13, Y14
+	VMULPS         all_cb400000<>+0(SB), Y14, Y14
+	VFMADD213PS    Y14, Y12, Y6
+	VFMADD231PS    Y13, Y4, Y6
+	VFMADD213PS    Y14, Y12, Y7
+	VFMADD231PS    Y13, Y5, Y7
 	VBROADCASTSS   (BX), Y15
 	VFMADD231PS    Y15, Y6, Y0
 	VBROADCASTSS   4(BX), Y15
@@ -460,6 +461,9 @@ cols2_next:
 	VZEROUPPER
 	RET
 
+DATA all_4b400000<>+0(SB)/32, $"\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K"
+GLOBL all_4b400000<>(SB), RODATA|NOPTR, $32
+
 DATA all_03030303<>+0(SB)/32, $"\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03"
 GLOBL all_03030303<>(SB), RODATA|NOPTR, $32
 
@@ -480,3 +484,6 @@ GLOBL all_3f000000<>(SB), RODATA|NOPTR, $32
 
 DATA all_3e800000<>+0(SB)/32, $"\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>"
 GLOBL all_3e800000<>(SB), RODATA|NOPTR, $32
+
+DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
+GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32

@@ -89,10 +89,11 @@ cols1_block:
 	VPMADDWD     all_00010001<>+0(SB), Y1, Y1
 	VPADDD       Y1, Y2, Y2
 	ADDQ         R14, AX
+	VPSLLD       $0x04, Y2, Y2
 	VCVTPH2PS    (DX)(R12*2), Y12
-	VCVTDQ2PS    Y2, Y2
+	VMULPS       all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS  Y13, Y12, Y2
 	VBROADCASTSS (BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y2, Y0
 	ADDQ         $0x00000100, SI
 	ADDQ         $0x20, DX
@@ -100,6 +101,7 @@ cols1_block:
 	ADDQ         R14, BX
 	DECQ         CX
 	JNZ          cols1_block
+	VMULPS       all_3d800000<>+0(SB), Y0, Y0
 	MOVQ         add+80(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
@@ -219,14 +221,15 @@ cols2_block:
 	VPMADDWD     all_00010001<>+0(SB), Y3, Y3
 	VPADDD       Y3, Y5, Y5
 	ADDQ         R14, AX
+	VPSLLD       $0x04, Y4, Y4
+	VPSLLD       $0x04, Y5, Y5
 	VCVTPH2PS    (DX)(R12*2), Y12
-	VCVTDQ2PS    Y4, Y4
+	VMULPS       all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS  Y13, Y12, Y4
 	VBROADCASTSS (BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y4, Y0
-	VCVTDQ2PS    Y5, Y5
+	VFMADD213PS  Y13, Y12, Y5
 	VBROADCASTSS 4(BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y5, Y1
 	ADDQ         $0x00000100, SI
 	ADDQ         $0x20, DX
@@ -234,6 +237,8 @@ cols2_block:
 	ADDQ         R14, BX
 	DECQ         CX
 	JNZ          cols2_block
+	VMULPS       all_3d800000<>+0(SB), Y0, Y0
+	VMULPS       all_3d800000<>+0(SB), Y1, Y1
 	MOVQ         add+80(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
@@ -413,22 +418,23 @@ cols4_block:
 	VPMADDWD     all_00010001<>+0(SB), Y7, Y7
 	VPADDD       Y7, Y11, Y11
 	ADDQ         R14, AX
+	VPSLLD       $0x04, Y8, Y8
+	VPSLLD       $0x04, Y9, Y9
+	VPSLLD       $0x04, Y10, Y10
+	VPSLLD       $0x04, Y11, Y11
 	VCVTPH2PS    (DX)(R12*2), Y12
-	VCVTDQ2PS    Y8, Y8
+	VMULPS       all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS  Y13, Y12, Y8
 	VBROADCASTSS (BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y8, Y0
-	VCVTDQ2PS    Y9, Y9
+	VFMADD213PS  Y13, Y12, Y9
 	VBROADCASTSS 4(BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y9, Y1
-	VCVTDQ2PS    Y10, Y10
+	VFMADD213PS  Y13, Y12, Y10
 	VBROADCASTSS 8(BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y10, Y2
-	VCVTDQ2PS    Y11, Y11
+	VFMADD213PS  Y13, Y12, Y11
 	VBROADCASTSS 12(BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y11, Y3
 	ADDQ         $0x00000100, SI
 	ADDQ         $0x20, DX
@@ -436,6 +442,10 @@ cols4_block:
 	ADDQ         R14, BX
 	DECQ         CX
 	JNZ          cols4_block
+	VMULPS       all_3d800000<>+0(SB), Y0, Y0
+	VMULPS       all_3d800000<>+0(SB), Y1, Y1
+	VMULPS       all_3d800000<>+0(SB), Y2, Y2
+	VMULPS       all_3d800000<>+0(SB), Y3, Y3
 	MOVQ         add+80(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
@@ -478,3 +488,9 @@ GLOBL all_0f0f0f0f<>(SB), RODATA|NOPTR, $32
 
 DATA all_00010001<>+0(SB)/32, $"\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00"
 GLOBL all_00010001<>(SB), RODATA|NOPTR, $32
+
+DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
+GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32
+
+DATA all_3d800000<>+0(SB)/32, $"\x00\x00\x80=\x00\x00\x80=\x00\x00\x80=\x00\x00\x80=\x00\x00\x80=\x00\x00\x80=\x00\x00\x80=\x00\x00\x80="
+GLOBL all_3d800000<>(SB), RODATA|NOPTR, $32

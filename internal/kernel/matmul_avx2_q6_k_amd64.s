@@ -81,12 +81,7 @@ cols1_block:
 	VPMADDWD     all_00010001<>+0(SB), Y1, Y1
 	VPADDD       Y1, Y2, Y2
 	ADDQ         R14, AX
-	VPMOVSXBD    (DX)(R12*1), Y12
-	VCVTDQ2PS    Y12, Y12
-	VCVTPH2PS    (R13)(R12*2), Y15
-	VMULPS       Y15, Y12, Y12
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y12, Y2, Y3
+	VPSLLD       $0x02, Y2, Y3
 	VPBROADCASTD (BX)(R14*2), Y2
 	VPSRAD       $0x02, Y2, Y2
 	VMOVDQU      (SI)(R12*4), Y14
@@ -134,12 +129,19 @@ cols1_block:
 	VPMADDWD     all_00010001<>+0(SB), Y1, Y1
 	VPADDD       Y1, Y2, Y2
 	ADDQ         R14, AX
-	VPMOVSXBD    16(DX)(R12*1), Y12
+	VPSLLD       $0x02, Y2, Y2
+	VPMOVSXBD    (DX)(R12*1), Y12
 	VCVTDQ2PS    Y12, Y12
 	VCVTPH2PS    (R13)(R12*2), Y15
 	VMULPS       Y15, Y12, Y12
-	VCVTDQ2PS    Y2, Y2
-	VFMADD231PS  Y12, Y2, Y3
+	VPMOVSXBD    16(DX)(R12*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VCVTPH2PS    (R13)(R12*2), Y15
+	VMULPS       Y15, Y13, Y13
+	VADDPS       Y12, Y13, Y14
+	VMULPS       all_cb400000<>+0(SB), Y14, Y14
+	VFMADD213PS  Y14, Y12, Y3
+	VFMADD231PS  Y13, Y2, Y3
 	VBROADCASTSS (BX), Y15
 	VFMADD231PS  Y15, Y3, Y0
 	ADDQ         $0x00000180, SI
@@ -151,6 +153,7 @@ cols1_block:
 	JNZ          cols1_block
 	DECQ         CX
 	JNZ          cols1_unit
+	VMULPS       all_3e800000<>+0(SB), Y0, Y0
 	MOVQ         add+80(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
@@ -254,14 +257,8 @@ cols2_block:
 	VPMADDWD     all_00010001<>+0(SB), Y3, Y3
 	VPADDD       Y3, Y5, Y5
 	ADDQ         R14, AX
-	VPMOVSXBD    (DX)(R12*1), Y12
-	VCVTDQ2PS    Y12, Y12
-	VCVTPH2PS    (R13)(R12*2), Y15
-	VMULPS       Y15, Y12, Y12
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y12, Y4, Y6
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y12, Y5, Y7
+	VPSLLD       $0x02, Y4, Y6
+	VPSLLD       $0x02, Y5, Y7
 	VPBROADCASTD (BX)(R14*2), Y4
 	VPSRAD       $0x02, Y4, Y4
 	VPBROADCASTD 4(BX)(R14*2), Y5
@@ -325,14 +322,22 @@ cols2_block:
 	VPMADDWD     all_00010001<>+0(SB), Y3, Y3
 	VPADDD       Y3, Y5, Y5
 	ADDQ         R14, AX
-	VPMOVSXBD    16(DX)(R12*1), Y12
+	VPSLLD       $0x02, Y4, Y4
+	VPSLLD       $0x02, Y5, Y5
+	VPMOVSXBD    (DX)(R12*1), Y12
 	VCVTDQ2PS    Y12, Y12
 	VCVTPH2PS    (R13)(R12*2), Y15
 	VMULPS       Y15, Y12, Y12
-	VCVTDQ2PS    Y4, Y4
-	VFMADD231PS  Y12, Y4, Y6
-	VCVTDQ2PS    Y5, Y5
-	VFMADD231PS  Y12, Y5, Y7
+	VPMOVSXBD    16(DX)(R12*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VCVTPH2PS    (R13)(R12*2), Y15
+	VMULPS       Y15, Y13, Y13
+	VADDPS       Y12, Y13, Y14
+	VMULPS       all_cb400000<>+0(SB), Y14, Y14
+	VFMADD213PS  Y14, Y12, Y6
+	VFMADD231PS  Y13, Y4, Y6
+	VFMADD213PS  Y14, Y12, Y7
+	VFMADD231PS  Y13, Y5, Y7
 	VBROADCASTSS (BX), Y15
 	VFMADD231PS  Y15, Y6, Y0
 	VBROADCASTSS 4(BX), Y15
@@ -346,6 +351,8 @@ cols2_block:
 	JNZ          cols2_block
 	DECQ         CX
 	JNZ          cols2_unit
+	VMULPS       all_3e800000<>+0(SB), Y0, Y0
+	VMULPS       all_3e800000<>+0(SB), Y1, Y1
 	MOVQ         add+80(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
@@ -384,3 +391,9 @@ GLOBL all_30303030<>(SB), RODATA|NOPTR, $32
 
 DATA all_00010001<>+0(SB)/32, $"\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00"
 GLOBL all_00010001<>(SB), RODATA|NOPTR, $32
+
+DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
+GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32
+
+DATA all_3e800000<>+0(SB)/32, $"\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>"
+GLOBL all_3e800000<>(SB), RODATA|NOPTR, $32

@@ -41,7 +41,6 @@ cols1_unit:
 
 cols1_block:
 	VPBROADCASTD   (BX)(R14*1), Y2
-	VPSRAD         $0x00, Y2, Y2
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_03030303<>+0(SB), Y14, Y14
 	VMOVDQU        128(SI)(R12*4), Y13
@@ -88,17 +87,8 @@ cols1_block:
 	VPBROADCASTD   (AX), Y15
 	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y2
 	ADDQ           R14, AX
-	VPMOVZXBD      (DX)(R12*1), Y12
-	VPAND          all_0000000f<>+0(SB), Y12, Y12
-	VCVTDQ2PS      Y12, Y12
-	VADDPS         all_3f000000<>+0(SB), Y12, Y12
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         all_3e800000<>+0(SB), Y12, Y12
-	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y2, Y2
-	VMULPS         Y12, Y2, Y1
+	VMOVDQA        Y2, Y1
 	VPBROADCASTD   (BX)(R14*2), Y2
-	VPSRAD         $0x00, Y2, Y2
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_03030303<>+0(SB), Y14, Y14
 	VMOVDQU        128(SI)(R12*4), Y13
@@ -147,14 +137,23 @@ cols1_block:
 	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y2
 	ADDQ           R14, AX
 	VPMOVZXBD      (DX)(R12*1), Y12
-	VPSRLD         $0x04, Y12, Y12
+	VPAND          all_0000000f<>+0(SB), Y12, Y12
 	VCVTDQ2PS      Y12, Y12
 	VADDPS         all_3f000000<>+0(SB), Y12, Y12
 	VCVTPH2PS      (R13)(R12*2), Y15
 	VMULPS         all_3e800000<>+0(SB), Y12, Y12
 	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y2, Y2
-	VFMADD231PS    Y12, Y2, Y1
+	VPMOVZXBD      (DX)(R12*1), Y13
+	VPSRLD         $0x04, Y13, Y13
+	VCVTDQ2PS      Y13, Y13
+	VADDPS         all_3f000000<>+0(SB), Y13, Y13
+	VCVTPH2PS      (R13)(R12*2), Y15
+	VMULPS         all_3e800000<>+0(SB), Y13, Y13
+	VMULPS         Y15, Y13, Y13
+	VADDPS         Y12, Y13, Y14
+	VMULPS         all_cb400000<>+0(SB), Y14, Y14
+	VFMADD213PS    Y14, Y12, Y1
+	VFMADD231PS    Y13, Y2, Y1
 	VBROADCASTSS   (BX), Y15
 	VFMADD231PS    Y15, Y1, Y0
 	ADDQ           $0x000000c0, SI
@@ -211,9 +210,7 @@ cols2_unit:
 
 cols2_block:
 	VPBROADCASTD   (BX)(R14*1), Y4
-	VPSRAD         $0x00, Y4, Y4
 	VPBROADCASTD   4(BX)(R14*1), Y5
-	VPSRAD         $0x00, Y5, Y5
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_03030303<>+0(SB), Y14, Y14
 	VMOVDQU        128(SI)(R12*4), Y13
@@ -268,21 +265,10 @@ cols2_block:
 	VPBROADCASTD   4(AX), Y15
 	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xef // VPDPBUSD Y15, Y14, Y5
 	ADDQ           R14, AX
-	VPMOVZXBD      (DX)(R12*1), Y12
-	VPAND          all_0000000f<>+0(SB), Y12, Y12
-	VCVTDQ2PS      Y12, Y12
-	VADDPS         all_3f000000<>+0(SB), Y12, Y12
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         all_3e800000<>+0(SB), Y12, Y12
-	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y4, Y4
-	VMULPS         Y12, Y4, Y2
-	VCVTDQ2PS      Y5, Y5
-	VMULPS         Y12, Y5, Y3
+	VMOVDQA        Y4, Y2
+	VMOVDQA        Y5, Y3
 	VPBROADCASTD   (BX)(R14*2), Y4
-	VPSRAD         $0x00, Y4, Y4
 	VPBROADCASTD   4(BX)(R14*2), Y5
-	VPSRAD         $0x00, Y5, Y5
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_03030303<>+0(SB), Y14, Y14
 	VMOVDQU        128(SI)(R12*4), Y13
@@ -339,16 +325,25 @@ cols2_block:
 	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xef // VPDPBUSD Y15, Y14, Y5
 	ADDQ           R14, AX
 	VPMOVZXBD      (DX)(R12*1), Y12
-	VPSRLD         $0x04, Y12, Y12
+	VPAND          all_0000000f<>+0(SB), Y12, Y12
 	VCVTDQ2PS      Y12, Y12
 	VADDPS         all_3f000000<>+0(SB), Y12, Y12
 	VCVTPH2PS      (R13)(R12*2), Y15
 	VMULPS         all_3e800000<>+0(SB), Y12, Y12
 	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y4, Y4
-	VFMADD231PS    Y12, Y4, Y2
-	VCVTDQ2PS      Y5, Y5
-	VFMADD231PS    Y12, Y5, Y3
+	VPMOVZXBD      (DX)(R12*1), Y13
+	VPSRLD         $0x04, Y13, Y13
+	VCVTDQ2PS      Y13, Y13
+	VADDPS         all_3f000000<>+0(SB), Y13, Y13
+	VCVTPH2PS      (R13)(R12*2), Y15
+	VMULPS         all_3e800000<>+0(SB), Y13, Y13
+	VMULPS         Y15, Y13, Y13
+	VADDPS         Y12, Y13, Y14
+	VMULPS         all_cb400000<>+0(SB), Y14, Y14
+	VFMADD213PS    Y14, Y12, Y2
+	VFMADD231PS    Y13, Y4, Y2
+	VFMADD213PS    Y14, Y12, Y3
+	VFMADD231PS    Y13, Y5, Y3
 	VBROADCASTSS   (BX), Y15
 	VFMADD231PS    Y15, Y2, Y0
 	VBROADCASTSS   4(BX), Y15
@@ -413,13 +408,9 @@ cols4_unit:
 
 cols4_block:
 	VPBROADCASTD   (BX)(R14*1), Y8
-	VPSRAD         $0x00, Y8, Y8
 	VPBROADCASTD   4(BX)(R14*1), Y9
-	VPSRAD         $0x00, Y9, Y9
 	VPBROADCASTD   8(BX)(R14*1), Y10
-	VPSRAD         $0x00, Y10, Y10
 	VPBROADCASTD   12(BX)(R14*1), Y11
-	VPSRAD         $0x00, Y11, Y11
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_03030303<>+0(SB), Y14, Y14
 	VMOVDQU        128(SI)(R12*4), Y13
@@ -490,29 +481,14 @@ cols4_block:
 	VPBROADCASTD   12(AX), Y15
 	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y14, Y11
 	ADDQ           R14, AX
-	VPMOVZXBD      (DX)(R12*1), Y12
-	VPAND          all_0000000f<>+0(SB), Y12, Y12
-	VCVTDQ2PS      Y12, Y12
-	VADDPS         all_3f000000<>+0(SB), Y12, Y12
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         all_3e800000<>+0(SB), Y12, Y12
-	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y8, Y8
-	VMULPS         Y12, Y8, Y4
-	VCVTDQ2PS      Y9, Y9
-	VMULPS         Y12, Y9, Y5
-	VCVTDQ2PS      Y10, Y10
-	VMULPS         Y12, Y10, Y6
-	VCVTDQ2PS      Y11, Y11
-	VMULPS         Y12, Y11, Y7
+	VMOVDQA        Y8, Y4
+	VMOVDQA        Y9, Y5
+	VMOVDQA        Y10, Y6
+	VMOVDQA        Y11, Y7
 	VPBROADCASTD   (BX)(R14*2), Y8
-	VPSRAD         $0x00, Y8, Y8
 	VPBROADCASTD   4(BX)(R14*2), Y9
-	VPSRAD         $0x00, Y9, Y9
 	VPBROADCASTD   8(BX)(R14*2), Y10
-	VPSRAD         $0x00, Y10, Y10
 	VPBROADCASTD   12(BX)(R14*2), Y11
-	VPSRAD         $0x00, Y11, Y11
 	VMOVDQU        64(SI)(R12*4), Y14
 	VPAND          all_03030303<>+0(SB), Y14, Y14
 	VMOVDQU        128(SI)(R12*4), Y13
@@ -585,20 +561,29 @@ cols4_block:
 	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y14, Y11
 	ADDQ           R14, AX
 	VPMOVZXBD      (DX)(R12*1), Y12
-	VPSRLD         $0x04, Y12, Y12
+	VPAND          all_0000000f<>+0(SB), Y12, Y12
 	VCVTDQ2PS      Y12, Y12
 	VADDPS         all_3f000000<>+0(SB), Y12, Y12
 	VCVTPH2PS      (R13)(R12*2), Y15
 	VMULPS         all_3e800000<>+0(SB), Y12, Y12
 	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y8, Y8
-	VFMADD231PS    Y12, Y8, Y4
-	VCVTDQ2PS      Y9, Y9
-	VFMADD231PS    Y12, Y9, Y5
-	VCVTDQ2PS      Y10, Y10
-	VFMADD231PS    Y12, Y10, Y6
-	VCVTDQ2PS      Y11, Y11
-	VFMADD231PS    Y12, Y11, Y7
+	VPMOVZXBD      (DX)(R12*1), Y13
+	VPSRLD         $0x04, Y13, Y13
+	VCVTDQ2PS      Y13, Y13
+	VADDPS         all_3f000000<>+0(SB), Y13, Y13
+	VCVTPH2PS      (R13)(R12*2), Y15
+	VMULPS         all_3e800000<>+0(SB), Y13, Y13
+	VMULPS         Y15, Y13, Y13
+	VADDPS         Y12, Y13, Y14
+	VMULPS         all_cb400000<>+0(SB), Y14, Y14
+	VFMADD213PS    Y14, Y12, Y4
+	VFMADD231PS    Y13, Y8, Y4
+	VFMADD213PS    Y14, Y12, Y5
+	VFMADD231PS    Y13, Y9, Y5
+	VFMADD213PS    Y14, Y12, Y6
+	VFMADD231PS    Y13, Y10, Y6
+	VFMADD213PS    Y14, Y12, Y7
+	VFMADD231PS    Y13, Y11, Y7
 	VBROADCASTSS   (BX), Y15
 	VFMADD231PS    Y15, Y4, Y0
 	VBROADCASTSS   4(BX), Y15
@@ -671,3 +656,6 @@ GLOBL all_3f000000<>(SB), RODATA|NOPTR, $32
 
 DATA all_3e800000<>+0(SB)/32, $"\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>"
 GLOBL all_3e800000<>(SB), RODATA|NOPTR, $32
+
+DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
+GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32

@@ -41,7 +41,6 @@ cols1_unit:
 
 cols1_block:
 	VPBROADCASTD   (BX)(R14*1), Y2
-	VPSRAD         $0x00, Y2, Y2
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq3_xxs_levels<>+0(SB), Y13
@@ -109,9 +108,9 @@ cols1_block:
 	VCVTPH2PS      (R13)(R12*2), Y15
 	VMULPS         all_3e800000<>+0(SB), Y12, Y12
 	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y2, Y2
+	VMULPS         all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS    Y13, Y12, Y2
 	VBROADCASTSS   (BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y2, Y0
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
@@ -166,9 +165,7 @@ cols2_unit:
 
 cols2_block:
 	VPBROADCASTD   (BX)(R14*1), Y4
-	VPSRAD         $0x00, Y4, Y4
 	VPBROADCASTD   4(BX)(R14*1), Y5
-	VPSRAD         $0x00, Y5, Y5
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq3_xxs_levels<>+0(SB), Y13
@@ -254,13 +251,12 @@ cols2_block:
 	VCVTPH2PS      (R13)(R12*2), Y15
 	VMULPS         all_3e800000<>+0(SB), Y12, Y12
 	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y4, Y4
+	VMULPS         all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS    Y13, Y12, Y4
 	VBROADCASTSS   (BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y4, Y0
-	VCVTDQ2PS      Y5, Y5
+	VFMADD213PS    Y13, Y12, Y5
 	VBROADCASTSS   4(BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y5, Y1
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
@@ -321,13 +317,9 @@ cols4_unit:
 
 cols4_block:
 	VPBROADCASTD   (BX)(R14*1), Y8
-	VPSRAD         $0x00, Y8, Y8
 	VPBROADCASTD   4(BX)(R14*1), Y9
-	VPSRAD         $0x00, Y9, Y9
 	VPBROADCASTD   8(BX)(R14*1), Y10
-	VPSRAD         $0x00, Y10, Y10
 	VPBROADCASTD   12(BX)(R14*1), Y11
-	VPSRAD         $0x00, Y11, Y11
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 iq3_xxs_levels<>+0(SB), Y13
@@ -449,21 +441,18 @@ cols4_block:
 	VCVTPH2PS      (R13)(R12*2), Y15
 	VMULPS         all_3e800000<>+0(SB), Y12, Y12
 	VMULPS         Y15, Y12, Y12
-	VCVTDQ2PS      Y8, Y8
+	VMULPS         all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS    Y13, Y12, Y8
 	VBROADCASTSS   (BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y8, Y0
-	VCVTDQ2PS      Y9, Y9
+	VFMADD213PS    Y13, Y12, Y9
 	VBROADCASTSS   4(BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y9, Y1
-	VCVTDQ2PS      Y10, Y10
+	VFMADD213PS    Y13, Y12, Y10
 	VBROADCASTSS   8(BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y10, Y2
-	VCVTDQ2PS      Y11, Y11
+	VFMADD213PS    Y13, Y12, Y11
 	VBROADCASTSS   12(BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y11, Y3
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
@@ -519,3 +508,6 @@ GLOBL iq3_xxs_levels<>(SB), RODATA|NOPTR, $16
 
 DATA all_3e800000<>+0(SB)/32, $"\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>\x00\x00\x80>"
 GLOBL all_3e800000<>(SB), RODATA|NOPTR, $32
+
+DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
+GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32

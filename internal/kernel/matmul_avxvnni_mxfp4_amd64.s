@@ -35,7 +35,6 @@ cols1_pass:
 
 cols1_block:
 	VPBROADCASTD   (BX)(R14*1), Y2
-	VPSRAD         $0x00, Y2, Y2
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
@@ -100,9 +99,9 @@ cols1_block:
 	VPADDD         Y1, Y2, Y2
 	VPMOVZXBD      (DX)(R12*1), Y12
 	VPSLLD         $0x17, Y12, Y12
-	VCVTDQ2PS      Y2, Y2
+	VMULPS         all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS    Y13, Y12, Y2
 	VBROADCASTSS   (BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y2, Y0
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
@@ -148,9 +147,7 @@ cols2_pass:
 
 cols2_block:
 	VPBROADCASTD   (BX)(R14*1), Y4
-	VPSRAD         $0x00, Y4, Y4
 	VPBROADCASTD   4(BX)(R14*1), Y5
-	VPSRAD         $0x00, Y5, Y5
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
@@ -233,13 +230,12 @@ cols2_block:
 	VPADDD         Y3, Y5, Y5
 	VPMOVZXBD      (DX)(R12*1), Y12
 	VPSLLD         $0x17, Y12, Y12
-	VCVTDQ2PS      Y4, Y4
+	VMULPS         all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS    Y13, Y12, Y4
 	VBROADCASTSS   (BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y4, Y0
-	VCVTDQ2PS      Y5, Y5
+	VFMADD213PS    Y13, Y12, Y5
 	VBROADCASTSS   4(BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y5, Y1
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
@@ -291,13 +287,9 @@ cols4_pass:
 
 cols4_block:
 	VPBROADCASTD   (BX)(R14*1), Y8
-	VPSRAD         $0x00, Y8, Y8
 	VPBROADCASTD   4(BX)(R14*1), Y9
-	VPSRAD         $0x00, Y9, Y9
 	VPBROADCASTD   8(BX)(R14*1), Y10
-	VPSRAD         $0x00, Y10, Y10
 	VPBROADCASTD   12(BX)(R14*1), Y11
-	VPSRAD         $0x00, Y11, Y11
 	VMOVDQU        (SI)(R12*4), Y14
 	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
 	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
@@ -416,21 +408,18 @@ cols4_block:
 	VPADDD         Y7, Y11, Y11
 	VPMOVZXBD      (DX)(R12*1), Y12
 	VPSLLD         $0x17, Y12, Y12
-	VCVTDQ2PS      Y8, Y8
+	VMULPS         all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS    Y13, Y12, Y8
 	VBROADCASTSS   (BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y8, Y0
-	VCVTDQ2PS      Y9, Y9
+	VFMADD213PS    Y13, Y12, Y9
 	VBROADCASTSS   4(BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y9, Y1
-	VCVTDQ2PS      Y10, Y10
+	VFMADD213PS    Y13, Y12, Y10
 	VBROADCASTSS   8(BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y10, Y2
-	VCVTDQ2PS      Y11, Y11
+	VFMADD213PS    Y13, Y12, Y11
 	VBROADCASTSS   12(BX), Y15
-	VMULPS         Y15, Y12, Y15
 	VFMADD231PS    Y15, Y11, Y3
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
@@ -480,3 +469,6 @@ GLOBL all_0f0f0f0f<>(SB), RODATA|NOPTR, $32
 
 DATA mxfp4_levels<>+0(SB)/16, $"\x80\x81\x82\x83\x84\x86\x88\x8c\x80\x7f~}|zxt"
 GLOBL mxfp4_levels<>(SB), RODATA|NOPTR, $16
+
+DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
+GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32

@@ -99,10 +99,11 @@ cols1_block:
 	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xcf // VPDPBUSD Y15, Y14, Y1
 	ADDQ         R14, AX
 	VPADDD       Y1, Y2, Y2
+	VPSLLD       $0x06, Y2, Y2
 	VCVTPH2PS    (R13)(R12*2), Y12
-	VCVTDQ2PS    Y2, Y2
+	VMULPS       all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS  Y13, Y12, Y2
 	VBROADCASTSS (BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y2, Y0
 	ADDQ         $0x00000040, SI
 	ADDQ         R14, BX
@@ -111,6 +112,7 @@ cols1_block:
 	JNZ          cols1_block
 	DECQ         CX
 	JNZ          cols1_unit
+	VMULPS       all_3c800000<>+0(SB), Y0, Y0
 	MOVQ         add+80(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
@@ -234,14 +236,15 @@ cols2_block:
 	ADDQ         R14, AX
 	VPADDD       Y2, Y4, Y4
 	VPADDD       Y3, Y5, Y5
+	VPSLLD       $0x06, Y4, Y4
+	VPSLLD       $0x06, Y5, Y5
 	VCVTPH2PS    (R13)(R12*2), Y12
-	VCVTDQ2PS    Y4, Y4
+	VMULPS       all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS  Y13, Y12, Y4
 	VBROADCASTSS (BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y4, Y0
-	VCVTDQ2PS    Y5, Y5
+	VFMADD213PS  Y13, Y12, Y5
 	VBROADCASTSS 4(BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y5, Y1
 	ADDQ         $0x00000040, SI
 	ADDQ         R14, BX
@@ -250,6 +253,8 @@ cols2_block:
 	JNZ          cols2_block
 	DECQ         CX
 	JNZ          cols2_unit
+	VMULPS       all_3c800000<>+0(SB), Y0, Y0
+	VMULPS       all_3c800000<>+0(SB), Y1, Y1
 	MOVQ         add+80(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
@@ -419,22 +424,23 @@ cols4_block:
 	VPADDD       Y5, Y9, Y9
 	VPADDD       Y6, Y10, Y10
 	VPADDD       Y7, Y11, Y11
+	VPSLLD       $0x06, Y8, Y8
+	VPSLLD       $0x06, Y9, Y9
+	VPSLLD       $0x06, Y10, Y10
+	VPSLLD       $0x06, Y11, Y11
 	VCVTPH2PS    (R13)(R12*2), Y12
-	VCVTDQ2PS    Y8, Y8
+	VMULPS       all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS  Y13, Y12, Y8
 	VBROADCASTSS (BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y8, Y0
-	VCVTDQ2PS    Y9, Y9
+	VFMADD213PS  Y13, Y12, Y9
 	VBROADCASTSS 4(BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y9, Y1
-	VCVTDQ2PS    Y10, Y10
+	VFMADD213PS  Y13, Y12, Y10
 	VBROADCASTSS 8(BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y10, Y2
-	VCVTDQ2PS    Y11, Y11
+	VFMADD213PS  Y13, Y12, Y11
 	VBROADCASTSS 12(BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y11, Y3
 	ADDQ         $0x00000040, SI
 	ADDQ         R14, BX
@@ -443,6 +449,10 @@ cols4_block:
 	JNZ          cols4_block
 	DECQ         CX
 	JNZ          cols4_unit
+	VMULPS       all_3c800000<>+0(SB), Y0, Y0
+	VMULPS       all_3c800000<>+0(SB), Y1, Y1
+	VMULPS       all_3c800000<>+0(SB), Y2, Y2
+	VMULPS       all_3c800000<>+0(SB), Y3, Y3
 	MOVQ         add+80(FP), R11
 	TESTQ        R11, R11
 	MOVQ         DI, R11
@@ -486,3 +496,9 @@ GLOBL all_02020202<>(SB), RODATA|NOPTR, $32
 
 DATA all_01010101<>+0(SB)/32, $"\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
 GLOBL all_01010101<>(SB), RODATA|NOPTR, $32
+
+DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
+GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32
+
+DATA all_3c800000<>+0(SB)/32, $"\x00\x00\x80<\x00\x00\x80<\x00\x00\x80<\x00\x00\x80<\x00\x00\x80<\x00\x00\x80<\x00\x00\x80<\x00\x00\x80<"
+GLOBL all_3c800000<>(SB), RODATA|NOPTR, $32

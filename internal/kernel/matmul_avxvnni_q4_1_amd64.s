@@ -34,7 +34,7 @@ cols1_pass:
 	MOVQ  blocks+40(FP), CX
 
 cols1_block:
-	VPXOR        Y2, Y2, Y2
+	VMOVDQU      all_4b400000<>+0(SB), Y2
 	VMOVDQU      (SI)(R12*4), Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
 	VPBROADCASTD (AX), Y15
@@ -82,9 +82,9 @@ cols1_block:
 	ADDQ         R14, AX
 	VPADDD       Y1, Y2, Y2
 	VCVTPH2PS    (DX)(R12*2), Y12
-	VCVTDQ2PS    Y2, Y2
+	VMULPS       all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS  Y13, Y12, Y2
 	VBROADCASTSS (BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y2, Y0
 	VCVTPH2PS    32(DX)(R12*2), Y12
 	VBROADCASTSS (BX)(R14*1), Y15
@@ -132,8 +132,8 @@ cols2_pass:
 	MOVQ  blocks+40(FP), CX
 
 cols2_block:
-	VPXOR        Y4, Y4, Y4
-	VPXOR        Y5, Y5, Y5
+	VMOVDQU      all_4b400000<>+0(SB), Y4
+	VMOVDQU      all_4b400000<>+0(SB), Y5
 	VMOVDQU      (SI)(R12*4), Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
 	VPBROADCASTD (AX), Y15
@@ -199,13 +199,12 @@ cols2_block:
 	VPADDD       Y2, Y4, Y4
 	VPADDD       Y3, Y5, Y5
 	VCVTPH2PS    (DX)(R12*2), Y12
-	VCVTDQ2PS    Y4, Y4
+	VMULPS       all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS  Y13, Y12, Y4
 	VBROADCASTSS (BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y4, Y0
-	VCVTDQ2PS    Y5, Y5
+	VFMADD213PS  Y13, Y12, Y5
 	VBROADCASTSS 4(BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y5, Y1
 	VCVTPH2PS    32(DX)(R12*2), Y12
 	VBROADCASTSS (BX)(R14*1), Y15
@@ -261,10 +260,10 @@ cols4_pass:
 	MOVQ  blocks+40(FP), CX
 
 cols4_block:
-	VPXOR        Y8, Y8, Y8
-	VPXOR        Y9, Y9, Y9
-	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
+	VMOVDQU      all_4b400000<>+0(SB), Y8
+	VMOVDQU      all_4b400000<>+0(SB), Y9
+	VMOVDQU      all_4b400000<>+0(SB), Y10
+	VMOVDQU      all_4b400000<>+0(SB), Y11
 	VMOVDQU      (SI)(R12*4), Y14
 	VPAND        all_0f0f0f0f<>+0(SB), Y14, Y14
 	VPBROADCASTD (AX), Y15
@@ -366,21 +365,18 @@ cols4_block:
 	VPADDD       Y6, Y10, Y10
 	VPADDD       Y7, Y11, Y11
 	VCVTPH2PS    (DX)(R12*2), Y12
-	VCVTDQ2PS    Y8, Y8
+	VMULPS       all_cb400000<>+0(SB), Y12, Y13
+	VFMADD213PS  Y13, Y12, Y8
 	VBROADCASTSS (BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y8, Y0
-	VCVTDQ2PS    Y9, Y9
+	VFMADD213PS  Y13, Y12, Y9
 	VBROADCASTSS 4(BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y9, Y1
-	VCVTDQ2PS    Y10, Y10
+	VFMADD213PS  Y13, Y12, Y10
 	VBROADCASTSS 8(BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y10, Y2
-	VCVTDQ2PS    Y11, Y11
+	VFMADD213PS  Y13, Y12, Y11
 	VBROADCASTSS 12(BX), Y15
-	VMULPS       Y15, Y12, Y15
 	VFMADD231PS  Y15, Y11, Y3
 	VCVTPH2PS    32(DX)(R12*2), Y12
 	VBROADCASTSS (BX)(R14*1), Y15
@@ -434,5 +430,11 @@ cols4_next:
 	VZEROUPPER
 	RET
 
+DATA all_4b400000<>+0(SB)/32, $"\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K"
+GLOBL all_4b400000<>(SB), RODATA|NOPTR, $32
+
 DATA all_0f0f0f0f<>+0(SB)/32, $"\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f"
 GLOBL all_0f0f0f0f<>(SB), RODATA|NOPTR, $32
+
+DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
+GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32

@@ -57,16 +57,16 @@ func dotBlocks(acc [][Lanes]float32, f *format, scales, quants []byte, panel str
 			dx := math.Float32frombits(x.field(0))
 			switch f.stream {
 			case offsetStream:
-				corr := int32(x.field(1)) >> f.shift
+				corr := int32(x.field(1)-magicBits) >> f.shift
 				dots := dot(&u, x, 0, 8)
 				for r := range Lanes {
-					acc[c][r] = fma32(float32(dots[r]+corr), float32(s.d[0][r]*dx), acc[c][r])
+					acc[c][r] = fma32(s.d[0][r]*float32(dots[r]+corr), dx, acc[c][r])
 				}
 			case affineStream:
 				sum := math.Float32frombits(x.field(1))
 				dots := dot(&u, x, 0, 8)
 				for r := range Lanes {
-					v := fma32(float32(dots[r]), float32(s.d[0][r]*dx), acc[c][r])
+					v := fma32(s.d[0][r]*float32(dots[r]), dx, acc[c][r])
 					acc[c][r] = fma32(s.m[0][r], sum, v)
 				}
 			case halvesStream:
@@ -81,16 +81,19 @@ func dotBlocks(acc [][Lanes]float32, f *format, scales, quants []byte, panel str
 // fields hold the activations' sums times -128, and s.m the minimum over 128.
 func dotHalves(acc *[Lanes]float32, f *format, u *unpacked, s *blockScales, x column) {
 	dx := math.Float32frombits(x.field(0))
-	corr0, corr1 := int32(x.field(1)), int32(x.field(2))
+	corr0, corr1 := int32(x.field(1)-magicBits), int32(x.field(2)-magicBits)
+	m := int32(magic) >> f.shift
 	dots0, dots1 := dot(u, x, 0, 4), dot(u, x, 4, 8)
 	for r := range Lanes {
-		var t float32
+		d0, d1 := s.d[0][r], s.d[1][r]
+		i0, i1 := dots0[r], dots1[r]
 		if !f.minimum {
-			t = s.d[0][r] * float32(dots0[r]+corr0>>f.shift)
-			t = fma32(float32(dots1[r]+corr1>>f.shift), s.d[1][r], t)
-		} else {
-			t = s.d[0][r] * float32(dots0[r])
-			t = fma32(float32(dots1[r]), s.d[1][r], t)
+			i0 += corr0 >> f.shift
+			i1 += corr1 >> f.shift
+		}
+		t := fma32(float32(m+i0), d0, -float32(m)*(d0+d1))
+		t = fma32(float32(m+i1), d1, t)
+		if f.minimum {
 			t = fma32(float32(corr0), s.m[0][r], t)
 			t = fma32(float32(corr1), s.m[1][r], t)
 		}

@@ -60,8 +60,9 @@ cols1_unit:
 	MOVD $8, R11
 
 cols1_block:
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
+	MOVD $0x00000000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -149,11 +150,11 @@ cols1_block:
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
 	WORD $0xbd400072 // ldr s18, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4f929396 // fmul v22.4s, v28.4s, v18.s[0]
-	WORD $0x4e36cc02 // fmla v2.4s, v0.4s, v22.4s
+	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
+	WORD $0x4f921002 // fmla v2.4s, v0.4s, v18.s[0]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4f9293b6 // fmul v22.4s, v29.4s, v18.s[0]
-	WORD $0x4e36cc23 // fmla v3.4s, v1.4s, v22.4s
+	WORD $0x6e3ddc21 // fmul v1.4s, v1.4s, v29.4s
+	WORD $0x4f921023 // fmla v3.4s, v1.4s, v18.s[0]
 	ADD $256, R0
 	ADD $16, R1
 	ADD R9, R3
@@ -216,10 +217,11 @@ cols2_unit:
 	MOVD $8, R11
 
 cols2_block:
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
-	WORD $0x4f000402 // movi v2.4s, #0
-	WORD $0x4f000403 // movi v3.4s, #0
+	MOVD $0x00000000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
+	WORD $0x4ea01c03 // orr v3.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -323,17 +325,17 @@ cols2_block:
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
 	WORD $0xfd400072 // ldr d18, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4f929396 // fmul v22.4s, v28.4s, v18.s[0]
-	WORD $0x4e36cc04 // fmla v4.4s, v0.4s, v22.4s
+	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
+	WORD $0x4f921004 // fmla v4.4s, v0.4s, v18.s[0]
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x4f9293b6 // fmul v22.4s, v29.4s, v18.s[0]
-	WORD $0x4e36cc46 // fmla v6.4s, v2.4s, v22.4s
+	WORD $0x6e3ddc42 // fmul v2.4s, v2.4s, v29.4s
+	WORD $0x4f921046 // fmla v6.4s, v2.4s, v18.s[0]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4fb29396 // fmul v22.4s, v28.4s, v18.s[1]
-	WORD $0x4e36cc25 // fmla v5.4s, v1.4s, v22.4s
+	WORD $0x6e3cdc21 // fmul v1.4s, v1.4s, v28.4s
+	WORD $0x4fb21025 // fmla v5.4s, v1.4s, v18.s[1]
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x4fb293b6 // fmul v22.4s, v29.4s, v18.s[1]
-	WORD $0x4e36cc67 // fmla v7.4s, v3.4s, v22.4s
+	WORD $0x6e3ddc63 // fmul v3.4s, v3.4s, v29.4s
+	WORD $0x4fb21067 // fmla v7.4s, v3.4s, v18.s[1]
 	ADD $256, R0
 	ADD $16, R1
 	ADD R9, R3
@@ -410,14 +412,15 @@ cols4_unit:
 	MOVD $8, R11
 
 cols4_block:
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
-	WORD $0x4f000402 // movi v2.4s, #0
-	WORD $0x4f000403 // movi v3.4s, #0
-	WORD $0x4f000404 // movi v4.4s, #0
-	WORD $0x4f000405 // movi v5.4s, #0
-	WORD $0x4f000406 // movi v6.4s, #0
-	WORD $0x4f000407 // movi v7.4s, #0
+	MOVD $0x00000000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
+	WORD $0x4ea01c03 // orr v3.16b, v0.16b, v0.16b
+	WORD $0x4ea01c04 // orr v4.16b, v0.16b, v0.16b
+	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4ea01c06 // orr v6.16b, v0.16b, v0.16b
+	WORD $0x4ea01c07 // orr v7.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -553,29 +556,29 @@ cols4_block:
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
 	WORD $0x3dc00072 // ldr q18, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4f929396 // fmul v22.4s, v28.4s, v18.s[0]
-	WORD $0x4e36cc08 // fmla v8.4s, v0.4s, v22.4s
+	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
+	WORD $0x4f921008 // fmla v8.4s, v0.4s, v18.s[0]
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x4f9293b6 // fmul v22.4s, v29.4s, v18.s[0]
-	WORD $0x4e36cc8c // fmla v12.4s, v4.4s, v22.4s
+	WORD $0x6e3ddc84 // fmul v4.4s, v4.4s, v29.4s
+	WORD $0x4f92108c // fmla v12.4s, v4.4s, v18.s[0]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4fb29396 // fmul v22.4s, v28.4s, v18.s[1]
-	WORD $0x4e36cc29 // fmla v9.4s, v1.4s, v22.4s
+	WORD $0x6e3cdc21 // fmul v1.4s, v1.4s, v28.4s
+	WORD $0x4fb21029 // fmla v9.4s, v1.4s, v18.s[1]
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x4fb293b6 // fmul v22.4s, v29.4s, v18.s[1]
-	WORD $0x4e36ccad // fmla v13.4s, v5.4s, v22.4s
+	WORD $0x6e3ddca5 // fmul v5.4s, v5.4s, v29.4s
+	WORD $0x4fb210ad // fmla v13.4s, v5.4s, v18.s[1]
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x4f929b96 // fmul v22.4s, v28.4s, v18.s[2]
-	WORD $0x4e36cc4a // fmla v10.4s, v2.4s, v22.4s
+	WORD $0x6e3cdc42 // fmul v2.4s, v2.4s, v28.4s
+	WORD $0x4f92184a // fmla v10.4s, v2.4s, v18.s[2]
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4f929bb6 // fmul v22.4s, v29.4s, v18.s[2]
-	WORD $0x4e36ccce // fmla v14.4s, v6.4s, v22.4s
+	WORD $0x6e3ddcc6 // fmul v6.4s, v6.4s, v29.4s
+	WORD $0x4f9218ce // fmla v14.4s, v6.4s, v18.s[2]
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x4fb29b96 // fmul v22.4s, v28.4s, v18.s[3]
-	WORD $0x4e36cc6b // fmla v11.4s, v3.4s, v22.4s
+	WORD $0x6e3cdc63 // fmul v3.4s, v3.4s, v28.4s
+	WORD $0x4fb2186b // fmla v11.4s, v3.4s, v18.s[3]
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x4fb29bb6 // fmul v22.4s, v29.4s, v18.s[3]
-	WORD $0x4e36ccef // fmla v15.4s, v7.4s, v22.4s
+	WORD $0x6e3ddce7 // fmul v7.4s, v7.4s, v29.4s
+	WORD $0x4fb218ef // fmla v15.4s, v7.4s, v18.s[3]
 	ADD $256, R0
 	ADD $16, R1
 	ADD R9, R3
@@ -674,22 +677,23 @@ cols8_unit:
 	MOVD $8, R11
 
 cols8_block:
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
-	WORD $0x4f000402 // movi v2.4s, #0
-	WORD $0x4f000403 // movi v3.4s, #0
-	WORD $0x4f000404 // movi v4.4s, #0
-	WORD $0x4f000405 // movi v5.4s, #0
-	WORD $0x4f000406 // movi v6.4s, #0
-	WORD $0x4f000407 // movi v7.4s, #0
-	WORD $0x4f000408 // movi v8.4s, #0
-	WORD $0x4f000409 // movi v9.4s, #0
-	WORD $0x4f00040a // movi v10.4s, #0
-	WORD $0x4f00040b // movi v11.4s, #0
-	WORD $0x4f00040c // movi v12.4s, #0
-	WORD $0x4f00040d // movi v13.4s, #0
-	WORD $0x4f00040e // movi v14.4s, #0
-	WORD $0x4f00040f // movi v15.4s, #0
+	MOVD $0x00000000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
+	WORD $0x4ea01c03 // orr v3.16b, v0.16b, v0.16b
+	WORD $0x4ea01c04 // orr v4.16b, v0.16b, v0.16b
+	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4ea01c06 // orr v6.16b, v0.16b, v0.16b
+	WORD $0x4ea01c07 // orr v7.16b, v0.16b, v0.16b
+	WORD $0x4ea01c08 // orr v8.16b, v0.16b, v0.16b
+	WORD $0x4ea01c09 // orr v9.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0a // orr v10.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0b // orr v11.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0c // orr v12.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0d // orr v13.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0e // orr v14.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0f // orr v15.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -881,84 +885,84 @@ cols8_block:
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
 	WORD $0xad404c72 // ldp q18, q19, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4f929396 // fmul v22.4s, v28.4s, v18.s[0]
+	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
 	WORD $0x3dc000b7 // ldr q23, [x5, #0]
-	WORD $0x4e36cc17 // fmla v23.4s, v0.4s, v22.4s
+	WORD $0x4f921017 // fmla v23.4s, v0.4s, v18.s[0]
 	WORD $0x3d8000b7 // str q23, [x5, #0]
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
-	WORD $0x4f9293b6 // fmul v22.4s, v29.4s, v18.s[0]
+	WORD $0x6e3ddd08 // fmul v8.4s, v8.4s, v29.4s
 	WORD $0x3dc020b7 // ldr q23, [x5, #128]
-	WORD $0x4e36cd17 // fmla v23.4s, v8.4s, v22.4s
+	WORD $0x4f921117 // fmla v23.4s, v8.4s, v18.s[0]
 	WORD $0x3d8020b7 // str q23, [x5, #128]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4fb29396 // fmul v22.4s, v28.4s, v18.s[1]
+	WORD $0x6e3cdc21 // fmul v1.4s, v1.4s, v28.4s
 	WORD $0x3dc004b7 // ldr q23, [x5, #16]
-	WORD $0x4e36cc37 // fmla v23.4s, v1.4s, v22.4s
+	WORD $0x4fb21037 // fmla v23.4s, v1.4s, v18.s[1]
 	WORD $0x3d8004b7 // str q23, [x5, #16]
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
-	WORD $0x4fb293b6 // fmul v22.4s, v29.4s, v18.s[1]
+	WORD $0x6e3ddd29 // fmul v9.4s, v9.4s, v29.4s
 	WORD $0x3dc024b7 // ldr q23, [x5, #144]
-	WORD $0x4e36cd37 // fmla v23.4s, v9.4s, v22.4s
+	WORD $0x4fb21137 // fmla v23.4s, v9.4s, v18.s[1]
 	WORD $0x3d8024b7 // str q23, [x5, #144]
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x4f929b96 // fmul v22.4s, v28.4s, v18.s[2]
+	WORD $0x6e3cdc42 // fmul v2.4s, v2.4s, v28.4s
 	WORD $0x3dc008b7 // ldr q23, [x5, #32]
-	WORD $0x4e36cc57 // fmla v23.4s, v2.4s, v22.4s
+	WORD $0x4f921857 // fmla v23.4s, v2.4s, v18.s[2]
 	WORD $0x3d8008b7 // str q23, [x5, #32]
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x4f929bb6 // fmul v22.4s, v29.4s, v18.s[2]
+	WORD $0x6e3ddd4a // fmul v10.4s, v10.4s, v29.4s
 	WORD $0x3dc028b7 // ldr q23, [x5, #160]
-	WORD $0x4e36cd57 // fmla v23.4s, v10.4s, v22.4s
+	WORD $0x4f921957 // fmla v23.4s, v10.4s, v18.s[2]
 	WORD $0x3d8028b7 // str q23, [x5, #160]
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x4fb29b96 // fmul v22.4s, v28.4s, v18.s[3]
+	WORD $0x6e3cdc63 // fmul v3.4s, v3.4s, v28.4s
 	WORD $0x3dc00cb7 // ldr q23, [x5, #48]
-	WORD $0x4e36cc77 // fmla v23.4s, v3.4s, v22.4s
+	WORD $0x4fb21877 // fmla v23.4s, v3.4s, v18.s[3]
 	WORD $0x3d800cb7 // str q23, [x5, #48]
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
-	WORD $0x4fb29bb6 // fmul v22.4s, v29.4s, v18.s[3]
+	WORD $0x6e3ddd6b // fmul v11.4s, v11.4s, v29.4s
 	WORD $0x3dc02cb7 // ldr q23, [x5, #176]
-	WORD $0x4e36cd77 // fmla v23.4s, v11.4s, v22.4s
+	WORD $0x4fb21977 // fmla v23.4s, v11.4s, v18.s[3]
 	WORD $0x3d802cb7 // str q23, [x5, #176]
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x4f939396 // fmul v22.4s, v28.4s, v19.s[0]
+	WORD $0x6e3cdc84 // fmul v4.4s, v4.4s, v28.4s
 	WORD $0x3dc010b7 // ldr q23, [x5, #64]
-	WORD $0x4e36cc97 // fmla v23.4s, v4.4s, v22.4s
+	WORD $0x4f931097 // fmla v23.4s, v4.4s, v19.s[0]
 	WORD $0x3d8010b7 // str q23, [x5, #64]
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
-	WORD $0x4f9393b6 // fmul v22.4s, v29.4s, v19.s[0]
+	WORD $0x6e3ddd8c // fmul v12.4s, v12.4s, v29.4s
 	WORD $0x3dc030b7 // ldr q23, [x5, #192]
-	WORD $0x4e36cd97 // fmla v23.4s, v12.4s, v22.4s
+	WORD $0x4f931197 // fmla v23.4s, v12.4s, v19.s[0]
 	WORD $0x3d8030b7 // str q23, [x5, #192]
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x4fb39396 // fmul v22.4s, v28.4s, v19.s[1]
+	WORD $0x6e3cdca5 // fmul v5.4s, v5.4s, v28.4s
 	WORD $0x3dc014b7 // ldr q23, [x5, #80]
-	WORD $0x4e36ccb7 // fmla v23.4s, v5.4s, v22.4s
+	WORD $0x4fb310b7 // fmla v23.4s, v5.4s, v19.s[1]
 	WORD $0x3d8014b7 // str q23, [x5, #80]
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
-	WORD $0x4fb393b6 // fmul v22.4s, v29.4s, v19.s[1]
+	WORD $0x6e3dddad // fmul v13.4s, v13.4s, v29.4s
 	WORD $0x3dc034b7 // ldr q23, [x5, #208]
-	WORD $0x4e36cdb7 // fmla v23.4s, v13.4s, v22.4s
+	WORD $0x4fb311b7 // fmla v23.4s, v13.4s, v19.s[1]
 	WORD $0x3d8034b7 // str q23, [x5, #208]
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4f939b96 // fmul v22.4s, v28.4s, v19.s[2]
+	WORD $0x6e3cdcc6 // fmul v6.4s, v6.4s, v28.4s
 	WORD $0x3dc018b7 // ldr q23, [x5, #96]
-	WORD $0x4e36ccd7 // fmla v23.4s, v6.4s, v22.4s
+	WORD $0x4f9318d7 // fmla v23.4s, v6.4s, v19.s[2]
 	WORD $0x3d8018b7 // str q23, [x5, #96]
 	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
-	WORD $0x4f939bb6 // fmul v22.4s, v29.4s, v19.s[2]
+	WORD $0x6e3dddce // fmul v14.4s, v14.4s, v29.4s
 	WORD $0x3dc038b7 // ldr q23, [x5, #224]
-	WORD $0x4e36cdd7 // fmla v23.4s, v14.4s, v22.4s
+	WORD $0x4f9319d7 // fmla v23.4s, v14.4s, v19.s[2]
 	WORD $0x3d8038b7 // str q23, [x5, #224]
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x4fb39b96 // fmul v22.4s, v28.4s, v19.s[3]
+	WORD $0x6e3cdce7 // fmul v7.4s, v7.4s, v28.4s
 	WORD $0x3dc01cb7 // ldr q23, [x5, #112]
-	WORD $0x4e36ccf7 // fmla v23.4s, v7.4s, v22.4s
+	WORD $0x4fb318f7 // fmla v23.4s, v7.4s, v19.s[3]
 	WORD $0x3d801cb7 // str q23, [x5, #112]
 	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
-	WORD $0x4fb39bb6 // fmul v22.4s, v29.4s, v19.s[3]
+	WORD $0x6e3dddef // fmul v15.4s, v15.4s, v29.4s
 	WORD $0x3dc03cb7 // ldr q23, [x5, #240]
-	WORD $0x4e36cdf7 // fmla v23.4s, v15.4s, v22.4s
+	WORD $0x4fb319f7 // fmla v23.4s, v15.4s, v19.s[3]
 	WORD $0x3d803cb7 // str q23, [x5, #240]
 	ADD $256, R0
 	ADD $16, R1
@@ -1124,8 +1128,9 @@ single_unit:
 single_block:
 	WORD $0xad407c5e // ldp q30, q31, [x2, #0]
 	ADD $32, R2
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
+	MOVD $0x00000000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -1197,11 +1202,11 @@ single_block:
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
 	WORD $0xbd400072 // ldr s18, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4f929396 // fmul v22.4s, v28.4s, v18.s[0]
-	WORD $0x4e36cc02 // fmla v2.4s, v0.4s, v22.4s
+	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
+	WORD $0x4f921002 // fmla v2.4s, v0.4s, v18.s[0]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4f9293b6 // fmul v22.4s, v29.4s, v18.s[0]
-	WORD $0x4e36cc23 // fmla v3.4s, v1.4s, v22.4s
+	WORD $0x6e3ddc21 // fmul v1.4s, v1.4s, v29.4s
+	WORD $0x4f921023 // fmla v3.4s, v1.4s, v18.s[0]
 	ADD $256, R0
 	ADD $16, R1
 	ADD R9, R3

@@ -58,7 +58,10 @@ cols1_unit:
 cols1_block:
 	ADD R9, R3, R13
 	WORD $0xbd4001b2 // ldr s18, [x13, #0]
+	MOVD $0xed600000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
 	WORD $0x4f3e0652 // sshr v18.4s, v18.4s, #2
+	WORD $0x4eb78652 // add v18.4s, v18.4s, v23.4s
 	WORD $0x4e040640 // dup v0.4s, v18.s[0]
 	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
@@ -99,75 +102,6 @@ cols1_block:
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
-	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
-	WORD $0xbd400052 // ldr s18, [x2, #0]
-	ADD R9, R2
-	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
-	WORD $0x4f92e221 // sdot v1.4s, v17.16b, v18.4b[0]
-	ADD R22, R1, R13
-	WORD $0xfd4001bc // ldr d28, [x13, #0]
-	WORD $0x0f08a79c // sshll v28.8h, v28.8b, #0
-	WORD $0x4f10a79d // sshll2 v29.4s, v28.8h, #0
-	WORD $0x0f10a79c // sshll v28.4s, v28.4h, #0
-	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
-	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
-	ADD R21, R12, R13
-	WORD $0x3dc001b5 // ldr q21, [x13, #0]
-	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
-	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
-	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
-	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
-	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x6e3cdc04 // fmul v4.4s, v0.4s, v28.4s
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x6e3ddc25 // fmul v5.4s, v1.4s, v29.4s
-	ADD R9, R3, R13
-	ADD R9, R13
-	WORD $0xbd4001b2 // ldr s18, [x13, #0]
-	WORD $0x4f3e0652 // sshr v18.4s, v18.4s, #2
-	WORD $0x4e040640 // dup v0.4s, v18.s[0]
-	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
-	WORD $0xad404410 // ldp q16, q17, [x0, #0]
-	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
-	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
-	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
-	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
-	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
-	WORD $0xbd400052 // ldr s18, [x2, #0]
-	ADD R9, R2
-	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
-	WORD $0x4f92e221 // sdot v1.4s, v17.16b, v18.4b[0]
-	WORD $0xad424410 // ldp q16, q17, [x0, #64]
-	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
-	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
-	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
-	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
-	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
-	WORD $0xbd400052 // ldr s18, [x2, #0]
-	ADD R9, R2
-	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
-	WORD $0x4f92e221 // sdot v1.4s, v17.16b, v18.4b[0]
-	WORD $0xad444410 // ldp q16, q17, [x0, #128]
-	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
-	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
-	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
-	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
-	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
-	WORD $0xbd400052 // ldr s18, [x2, #0]
-	ADD R9, R2
-	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
-	WORD $0x4f92e221 // sdot v1.4s, v17.16b, v18.4b[0]
-	WORD $0xad464410 // ldp q16, q17, [x0, #192]
-	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
-	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
-	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
 	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
@@ -189,6 +123,90 @@ cols1_block:
 	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
 	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4ebc1f8e // orr v14.16b, v28.16b, v28.16b
+	WORD $0x4ebd1faf // orr v15.16b, v29.16b, v29.16b
+	ADD R22, R1, R13
+	WORD $0xfd4001bc // ldr d28, [x13, #0]
+	WORD $0x0f08a79c // sshll v28.8h, v28.8b, #0
+	WORD $0x4f10a79d // sshll2 v29.4s, v28.8h, #0
+	WORD $0x0f10a79c // sshll v28.4s, v28.4h, #0
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	ADD R21, R12, R13
+	WORD $0x3dc001b5 // ldr q21, [x13, #0]
+	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
+	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
+	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
+	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	MOVD $0xca400000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e3cd5d0 // fadd v16.4s, v14.4s, v28.4s
+	WORD $0x6e37de10 // fmul v16.4s, v16.4s, v23.4s
+	WORD $0x4e3dd5f1 // fadd v17.4s, v15.4s, v29.4s
+	WORD $0x6e37de31 // fmul v17.4s, v17.4s, v23.4s
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4eb01e04 // orr v4.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc04 // fmla v4.4s, v0.4s, v28.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4eb11e25 // orr v5.16b, v17.16b, v17.16b
+	WORD $0x4e3dcc25 // fmla v5.4s, v1.4s, v29.4s
+	ADD R9, R3, R13
+	ADD R9, R13
+	WORD $0xbd4001b2 // ldr s18, [x13, #0]
+	MOVD $0xed600000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4f3e0652 // sshr v18.4s, v18.4s, #2
+	WORD $0x4eb78652 // add v18.4s, v18.4s, v23.4s
+	WORD $0x4e040640 // dup v0.4s, v18.s[0]
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0xad404410 // ldp q16, q17, [x0, #0]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
+	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0xbd400052 // ldr s18, [x2, #0]
+	ADD R9, R2
+	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
+	WORD $0x4f92e221 // sdot v1.4s, v17.16b, v18.4b[0]
+	WORD $0xad424410 // ldp q16, q17, [x0, #64]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
+	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0xbd400052 // ldr s18, [x2, #0]
+	ADD R9, R2
+	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
+	WORD $0x4f92e221 // sdot v1.4s, v17.16b, v18.4b[0]
+	WORD $0xad444410 // ldp q16, q17, [x0, #128]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0xbd400052 // ldr s18, [x2, #0]
+	ADD R9, R2
+	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
+	WORD $0x4f92e221 // sdot v1.4s, v17.16b, v18.4b[0]
+	WORD $0xad464410 // ldp q16, q17, [x0, #192]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
+	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0xbd400052 // ldr s18, [x2, #0]
+	ADD R9, R2
+	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
+	WORD $0x4f92e221 // sdot v1.4s, v17.16b, v18.4b[0]
+	WORD $0x4eae1ddc // orr v28.16b, v14.16b, v14.16b
+	WORD $0x4eaf1dfd // orr v29.16b, v15.16b, v15.16b
 	WORD $0xbd400072 // ldr s18, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x4e3ccc04 // fmla v4.4s, v0.4s, v28.4s
@@ -257,7 +275,10 @@ cols2_unit:
 cols2_block:
 	ADD R9, R3, R13
 	WORD $0xfd4001b2 // ldr d18, [x13, #0]
+	MOVD $0xed600000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
 	WORD $0x4f3e0652 // sshr v18.4s, v18.4s, #2
+	WORD $0x4eb78652 // add v18.4s, v18.4s, v23.4s
 	WORD $0x4e040640 // dup v0.4s, v18.s[0]
 	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
 	WORD $0x4e0c0641 // dup v1.4s, v18.s[1]
@@ -306,89 +327,6 @@ cols2_block:
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
-	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
-	WORD $0xfd400052 // ldr d18, [x2, #0]
-	ADD R9, R2
-	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
-	WORD $0x4f92e222 // sdot v2.4s, v17.16b, v18.4b[0]
-	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
-	WORD $0x4fb2e223 // sdot v3.4s, v17.16b, v18.4b[1]
-	ADD R22, R1, R13
-	WORD $0xfd4001bc // ldr d28, [x13, #0]
-	WORD $0x0f08a79c // sshll v28.8h, v28.8b, #0
-	WORD $0x4f10a79d // sshll2 v29.4s, v28.8h, #0
-	WORD $0x0f10a79c // sshll v28.4s, v28.4h, #0
-	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
-	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
-	ADD R21, R12, R13
-	WORD $0x3dc001b5 // ldr q21, [x13, #0]
-	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
-	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
-	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
-	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
-	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x6e3cdc08 // fmul v8.4s, v0.4s, v28.4s
-	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x6e3ddc4a // fmul v10.4s, v2.4s, v29.4s
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x6e3cdc29 // fmul v9.4s, v1.4s, v28.4s
-	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x6e3ddc6b // fmul v11.4s, v3.4s, v29.4s
-	ADD R9, R3, R13
-	ADD R9, R13
-	WORD $0xfd4001b2 // ldr d18, [x13, #0]
-	WORD $0x4f3e0652 // sshr v18.4s, v18.4s, #2
-	WORD $0x4e040640 // dup v0.4s, v18.s[0]
-	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
-	WORD $0x4e0c0641 // dup v1.4s, v18.s[1]
-	WORD $0x4ea11c23 // orr v3.16b, v1.16b, v1.16b
-	WORD $0xad404410 // ldp q16, q17, [x0, #0]
-	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
-	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
-	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
-	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
-	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
-	WORD $0xfd400052 // ldr d18, [x2, #0]
-	ADD R9, R2
-	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
-	WORD $0x4f92e222 // sdot v2.4s, v17.16b, v18.4b[0]
-	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
-	WORD $0x4fb2e223 // sdot v3.4s, v17.16b, v18.4b[1]
-	WORD $0xad424410 // ldp q16, q17, [x0, #64]
-	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
-	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
-	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
-	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
-	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
-	WORD $0xfd400052 // ldr d18, [x2, #0]
-	ADD R9, R2
-	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
-	WORD $0x4f92e222 // sdot v2.4s, v17.16b, v18.4b[0]
-	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
-	WORD $0x4fb2e223 // sdot v3.4s, v17.16b, v18.4b[1]
-	WORD $0xad444410 // ldp q16, q17, [x0, #128]
-	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
-	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
-	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
-	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
-	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
-	WORD $0xfd400052 // ldr d18, [x2, #0]
-	ADD R9, R2
-	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
-	WORD $0x4f92e222 // sdot v2.4s, v17.16b, v18.4b[0]
-	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
-	WORD $0x4fb2e223 // sdot v3.4s, v17.16b, v18.4b[1]
-	WORD $0xad464410 // ldp q16, q17, [x0, #192]
-	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
-	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
-	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
 	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
@@ -412,6 +350,106 @@ cols2_block:
 	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
 	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4ebc1f8e // orr v14.16b, v28.16b, v28.16b
+	WORD $0x4ebd1faf // orr v15.16b, v29.16b, v29.16b
+	ADD R22, R1, R13
+	WORD $0xfd4001bc // ldr d28, [x13, #0]
+	WORD $0x0f08a79c // sshll v28.8h, v28.8b, #0
+	WORD $0x4f10a79d // sshll2 v29.4s, v28.8h, #0
+	WORD $0x0f10a79c // sshll v28.4s, v28.4h, #0
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	ADD R21, R12, R13
+	WORD $0x3dc001b5 // ldr q21, [x13, #0]
+	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
+	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
+	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
+	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	MOVD $0xca400000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e3cd5d0 // fadd v16.4s, v14.4s, v28.4s
+	WORD $0x6e37de10 // fmul v16.4s, v16.4s, v23.4s
+	WORD $0x4e3dd5f1 // fadd v17.4s, v15.4s, v29.4s
+	WORD $0x6e37de31 // fmul v17.4s, v17.4s, v23.4s
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4eb01e08 // orr v8.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc08 // fmla v8.4s, v0.4s, v28.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4eb11e2a // orr v10.16b, v17.16b, v17.16b
+	WORD $0x4e3dcc4a // fmla v10.4s, v2.4s, v29.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4eb01e09 // orr v9.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc29 // fmla v9.4s, v1.4s, v28.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4eb11e2b // orr v11.16b, v17.16b, v17.16b
+	WORD $0x4e3dcc6b // fmla v11.4s, v3.4s, v29.4s
+	ADD R9, R3, R13
+	ADD R9, R13
+	WORD $0xfd4001b2 // ldr d18, [x13, #0]
+	MOVD $0xed600000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4f3e0652 // sshr v18.4s, v18.4s, #2
+	WORD $0x4eb78652 // add v18.4s, v18.4s, v23.4s
+	WORD $0x4e040640 // dup v0.4s, v18.s[0]
+	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
+	WORD $0x4e0c0641 // dup v1.4s, v18.s[1]
+	WORD $0x4ea11c23 // orr v3.16b, v1.16b, v1.16b
+	WORD $0xad404410 // ldp q16, q17, [x0, #0]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
+	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0xfd400052 // ldr d18, [x2, #0]
+	ADD R9, R2
+	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
+	WORD $0x4f92e222 // sdot v2.4s, v17.16b, v18.4b[0]
+	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
+	WORD $0x4fb2e223 // sdot v3.4s, v17.16b, v18.4b[1]
+	WORD $0xad424410 // ldp q16, q17, [x0, #64]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
+	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0xfd400052 // ldr d18, [x2, #0]
+	ADD R9, R2
+	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
+	WORD $0x4f92e222 // sdot v2.4s, v17.16b, v18.4b[0]
+	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
+	WORD $0x4fb2e223 // sdot v3.4s, v17.16b, v18.4b[1]
+	WORD $0xad444410 // ldp q16, q17, [x0, #128]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0xfd400052 // ldr d18, [x2, #0]
+	ADD R9, R2
+	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
+	WORD $0x4f92e222 // sdot v2.4s, v17.16b, v18.4b[0]
+	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
+	WORD $0x4fb2e223 // sdot v3.4s, v17.16b, v18.4b[1]
+	WORD $0xad464410 // ldp q16, q17, [x0, #192]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
+	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0xfd400052 // ldr d18, [x2, #0]
+	ADD R9, R2
+	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
+	WORD $0x4f92e222 // sdot v2.4s, v17.16b, v18.4b[0]
+	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
+	WORD $0x4fb2e223 // sdot v3.4s, v17.16b, v18.4b[1]
+	WORD $0x4eae1ddc // orr v28.16b, v14.16b, v14.16b
+	WORD $0x4eaf1dfd // orr v29.16b, v15.16b, v15.16b
 	WORD $0xfd400072 // ldr d18, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x4e3ccc08 // fmla v8.4s, v0.4s, v28.4s
@@ -498,7 +536,10 @@ cols4_unit:
 cols4_block:
 	ADD R9, R3, R13
 	WORD $0x3dc001b2 // ldr q18, [x13, #0]
+	MOVD $0xed600000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
 	WORD $0x4f3e0652 // sshr v18.4s, v18.4s, #2
+	WORD $0x4eb78652 // add v18.4s, v18.4s, v23.4s
 	WORD $0x4e040640 // dup v0.4s, v18.s[0]
 	WORD $0x4ea01c04 // orr v4.16b, v0.16b, v0.16b
 	WORD $0x4e0c0641 // dup v1.4s, v18.s[1]
@@ -563,125 +604,6 @@ cols4_block:
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
 	WORD $0xad485815 // ldp q21, q22, [x0, #256]
-	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
-	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
-	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
-	WORD $0x3dc00052 // ldr q18, [x2, #0]
-	ADD R9, R2
-	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
-	WORD $0x4f92e224 // sdot v4.4s, v17.16b, v18.4b[0]
-	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
-	WORD $0x4fb2e225 // sdot v5.4s, v17.16b, v18.4b[1]
-	WORD $0x4f92ea02 // sdot v2.4s, v16.16b, v18.4b[2]
-	WORD $0x4f92ea26 // sdot v6.4s, v17.16b, v18.4b[2]
-	WORD $0x4fb2ea03 // sdot v3.4s, v16.16b, v18.4b[3]
-	WORD $0x4fb2ea27 // sdot v7.4s, v17.16b, v18.4b[3]
-	ADD R22, R1, R13
-	WORD $0xfd4001bc // ldr d28, [x13, #0]
-	WORD $0x0f08a79c // sshll v28.8h, v28.8b, #0
-	WORD $0x4f10a79d // sshll2 v29.4s, v28.8h, #0
-	WORD $0x0f10a79c // sshll v28.4s, v28.4h, #0
-	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
-	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
-	ADD R21, R12, R13
-	WORD $0x3dc001b5 // ldr q21, [x13, #0]
-	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
-	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
-	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
-	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
-	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x6e3cdc16 // fmul v22.4s, v0.4s, v28.4s
-	WORD $0x3d8040b6 // str q22, [x5, #256]
-	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x6e3ddc96 // fmul v22.4s, v4.4s, v29.4s
-	WORD $0x3d8050b6 // str q22, [x5, #320]
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x6e3cdc36 // fmul v22.4s, v1.4s, v28.4s
-	WORD $0x3d8044b6 // str q22, [x5, #272]
-	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x6e3ddcb6 // fmul v22.4s, v5.4s, v29.4s
-	WORD $0x3d8054b6 // str q22, [x5, #336]
-	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x6e3cdc56 // fmul v22.4s, v2.4s, v28.4s
-	WORD $0x3d8048b6 // str q22, [x5, #288]
-	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x6e3ddcd6 // fmul v22.4s, v6.4s, v29.4s
-	WORD $0x3d8058b6 // str q22, [x5, #352]
-	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x6e3cdc76 // fmul v22.4s, v3.4s, v28.4s
-	WORD $0x3d804cb6 // str q22, [x5, #304]
-	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x6e3ddcf6 // fmul v22.4s, v7.4s, v29.4s
-	WORD $0x3d805cb6 // str q22, [x5, #368]
-	ADD R9, R3, R13
-	ADD R9, R13
-	WORD $0x3dc001b2 // ldr q18, [x13, #0]
-	WORD $0x4f3e0652 // sshr v18.4s, v18.4s, #2
-	WORD $0x4e040640 // dup v0.4s, v18.s[0]
-	WORD $0x4ea01c04 // orr v4.16b, v0.16b, v0.16b
-	WORD $0x4e0c0641 // dup v1.4s, v18.s[1]
-	WORD $0x4ea11c25 // orr v5.16b, v1.16b, v1.16b
-	WORD $0x4e140642 // dup v2.4s, v18.s[2]
-	WORD $0x4ea21c46 // orr v6.16b, v2.16b, v2.16b
-	WORD $0x4e1c0643 // dup v3.4s, v18.s[3]
-	WORD $0x4ea31c67 // orr v7.16b, v3.16b, v3.16b
-	WORD $0xad404410 // ldp q16, q17, [x0, #0]
-	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
-	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
-	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
-	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
-	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
-	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
-	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
-	WORD $0x3dc00052 // ldr q18, [x2, #0]
-	ADD R9, R2
-	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
-	WORD $0x4f92e224 // sdot v4.4s, v17.16b, v18.4b[0]
-	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
-	WORD $0x4fb2e225 // sdot v5.4s, v17.16b, v18.4b[1]
-	WORD $0x4f92ea02 // sdot v2.4s, v16.16b, v18.4b[2]
-	WORD $0x4f92ea26 // sdot v6.4s, v17.16b, v18.4b[2]
-	WORD $0x4fb2ea03 // sdot v3.4s, v16.16b, v18.4b[3]
-	WORD $0x4fb2ea27 // sdot v7.4s, v17.16b, v18.4b[3]
-	WORD $0xad424410 // ldp q16, q17, [x0, #64]
-	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
-	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
-	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
-	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
-	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
-	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
-	WORD $0x3dc00052 // ldr q18, [x2, #0]
-	ADD R9, R2
-	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
-	WORD $0x4f92e224 // sdot v4.4s, v17.16b, v18.4b[0]
-	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
-	WORD $0x4fb2e225 // sdot v5.4s, v17.16b, v18.4b[1]
-	WORD $0x4f92ea02 // sdot v2.4s, v16.16b, v18.4b[2]
-	WORD $0x4f92ea26 // sdot v6.4s, v17.16b, v18.4b[2]
-	WORD $0x4fb2ea03 // sdot v3.4s, v16.16b, v18.4b[3]
-	WORD $0x4fb2ea27 // sdot v7.4s, v17.16b, v18.4b[3]
-	WORD $0xad444410 // ldp q16, q17, [x0, #128]
-	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
-	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
-	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
-	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
-	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
-	WORD $0x3dc00052 // ldr q18, [x2, #0]
-	ADD R9, R2
-	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
-	WORD $0x4f92e224 // sdot v4.4s, v17.16b, v18.4b[0]
-	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
-	WORD $0x4fb2e225 // sdot v5.4s, v17.16b, v18.4b[1]
-	WORD $0x4f92ea02 // sdot v2.4s, v16.16b, v18.4b[2]
-	WORD $0x4f92ea26 // sdot v6.4s, v17.16b, v18.4b[2]
-	WORD $0x4fb2ea03 // sdot v3.4s, v16.16b, v18.4b[3]
-	WORD $0x4fb2ea27 // sdot v7.4s, v17.16b, v18.4b[3]
-	WORD $0xad464410 // ldp q16, q17, [x0, #192]
-	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
-	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
-	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
 	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
 	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
@@ -709,6 +631,146 @@ cols4_block:
 	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
 	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4ebc1f9e // orr v30.16b, v28.16b, v28.16b
+	WORD $0x4ebd1fbf // orr v31.16b, v29.16b, v29.16b
+	ADD R22, R1, R13
+	WORD $0xfd4001bc // ldr d28, [x13, #0]
+	WORD $0x0f08a79c // sshll v28.8h, v28.8b, #0
+	WORD $0x4f10a79d // sshll2 v29.4s, v28.8h, #0
+	WORD $0x0f10a79c // sshll v28.4s, v28.4h, #0
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	ADD R21, R12, R13
+	WORD $0x3dc001b5 // ldr q21, [x13, #0]
+	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
+	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
+	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
+	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	MOVD $0xca400000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e3cd7d0 // fadd v16.4s, v30.4s, v28.4s
+	WORD $0x6e37de10 // fmul v16.4s, v16.4s, v23.4s
+	WORD $0x4e3dd7f1 // fadd v17.4s, v31.4s, v29.4s
+	WORD $0x6e37de31 // fmul v17.4s, v17.4s, v23.4s
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc16 // fmla v22.4s, v0.4s, v28.4s
+	WORD $0x3d8040b6 // str q22, [x5, #256]
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dcc96 // fmla v22.4s, v4.4s, v29.4s
+	WORD $0x3d8050b6 // str q22, [x5, #320]
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc36 // fmla v22.4s, v1.4s, v28.4s
+	WORD $0x3d8044b6 // str q22, [x5, #272]
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dccb6 // fmla v22.4s, v5.4s, v29.4s
+	WORD $0x3d8054b6 // str q22, [x5, #336]
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc56 // fmla v22.4s, v2.4s, v28.4s
+	WORD $0x3d8048b6 // str q22, [x5, #288]
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dccd6 // fmla v22.4s, v6.4s, v29.4s
+	WORD $0x3d8058b6 // str q22, [x5, #352]
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc76 // fmla v22.4s, v3.4s, v28.4s
+	WORD $0x3d804cb6 // str q22, [x5, #304]
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dccf6 // fmla v22.4s, v7.4s, v29.4s
+	WORD $0x3d805cb6 // str q22, [x5, #368]
+	ADD R9, R3, R13
+	ADD R9, R13
+	WORD $0x3dc001b2 // ldr q18, [x13, #0]
+	MOVD $0xed600000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4f3e0652 // sshr v18.4s, v18.4s, #2
+	WORD $0x4eb78652 // add v18.4s, v18.4s, v23.4s
+	WORD $0x4e040640 // dup v0.4s, v18.s[0]
+	WORD $0x4ea01c04 // orr v4.16b, v0.16b, v0.16b
+	WORD $0x4e0c0641 // dup v1.4s, v18.s[1]
+	WORD $0x4ea11c25 // orr v5.16b, v1.16b, v1.16b
+	WORD $0x4e140642 // dup v2.4s, v18.s[2]
+	WORD $0x4ea21c46 // orr v6.16b, v2.16b, v2.16b
+	WORD $0x4e1c0643 // dup v3.4s, v18.s[3]
+	WORD $0x4ea31c67 // orr v7.16b, v3.16b, v3.16b
+	WORD $0xad404410 // ldp q16, q17, [x0, #0]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
+	WORD $0x4f0c56b5 // shl v21.16b, v21.16b, #4
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0x3dc00052 // ldr q18, [x2, #0]
+	ADD R9, R2
+	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
+	WORD $0x4f92e224 // sdot v4.4s, v17.16b, v18.4b[0]
+	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
+	WORD $0x4fb2e225 // sdot v5.4s, v17.16b, v18.4b[1]
+	WORD $0x4f92ea02 // sdot v2.4s, v16.16b, v18.4b[2]
+	WORD $0x4f92ea26 // sdot v6.4s, v17.16b, v18.4b[2]
+	WORD $0x4fb2ea03 // sdot v3.4s, v16.16b, v18.4b[3]
+	WORD $0x4fb2ea27 // sdot v7.4s, v17.16b, v18.4b[3]
+	WORD $0xad424410 // ldp q16, q17, [x0, #64]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
+	WORD $0x4f0a56b5 // shl v21.16b, v21.16b, #2
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0x3dc00052 // ldr q18, [x2, #0]
+	ADD R9, R2
+	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
+	WORD $0x4f92e224 // sdot v4.4s, v17.16b, v18.4b[0]
+	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
+	WORD $0x4fb2e225 // sdot v5.4s, v17.16b, v18.4b[1]
+	WORD $0x4f92ea02 // sdot v2.4s, v16.16b, v18.4b[2]
+	WORD $0x4f92ea26 // sdot v6.4s, v17.16b, v18.4b[2]
+	WORD $0x4fb2ea03 // sdot v3.4s, v16.16b, v18.4b[3]
+	WORD $0x4fb2ea27 // sdot v7.4s, v17.16b, v18.4b[3]
+	WORD $0xad444410 // ldp q16, q17, [x0, #128]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0x3dc00052 // ldr q18, [x2, #0]
+	ADD R9, R2
+	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
+	WORD $0x4f92e224 // sdot v4.4s, v17.16b, v18.4b[0]
+	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
+	WORD $0x4fb2e225 // sdot v5.4s, v17.16b, v18.4b[1]
+	WORD $0x4f92ea02 // sdot v2.4s, v16.16b, v18.4b[2]
+	WORD $0x4f92ea26 // sdot v6.4s, v17.16b, v18.4b[2]
+	WORD $0x4fb2ea03 // sdot v3.4s, v16.16b, v18.4b[3]
+	WORD $0x4fb2ea27 // sdot v7.4s, v17.16b, v18.4b[3]
+	WORD $0xad464410 // ldp q16, q17, [x0, #192]
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0xad4a5815 // ldp q21, q22, [x0, #320]
+	WORD $0x6f0e06b5 // ushr v21.16b, v21.16b, #2
+	WORD $0x6eb91eb0 // bit v16.16b, v21.16b, v25.16b
+	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
+	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
+	WORD $0x3dc00052 // ldr q18, [x2, #0]
+	ADD R9, R2
+	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
+	WORD $0x4f92e224 // sdot v4.4s, v17.16b, v18.4b[0]
+	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
+	WORD $0x4fb2e225 // sdot v5.4s, v17.16b, v18.4b[1]
+	WORD $0x4f92ea02 // sdot v2.4s, v16.16b, v18.4b[2]
+	WORD $0x4f92ea26 // sdot v6.4s, v17.16b, v18.4b[2]
+	WORD $0x4fb2ea03 // sdot v3.4s, v16.16b, v18.4b[3]
+	WORD $0x4fb2ea27 // sdot v7.4s, v17.16b, v18.4b[3]
+	WORD $0x4ebe1fdc // orr v28.16b, v30.16b, v30.16b
+	WORD $0x4ebf1ffd // orr v29.16b, v31.16b, v31.16b
 	WORD $0x3dc00072 // ldr q18, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x3dc040b6 // ldr q22, [x5, #256]
@@ -870,8 +932,12 @@ cols8_unit:
 
 cols8_block:
 	WORD $0xad414c72 // ldp q18, q19, [x3, #32]
+	MOVD $0xed600000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
 	WORD $0x4f3e0652 // sshr v18.4s, v18.4s, #2
+	WORD $0x4eb78652 // add v18.4s, v18.4s, v23.4s
 	WORD $0x4f3e0673 // sshr v19.4s, v19.4s, #2
+	WORD $0x4eb78673 // add v19.4s, v19.4s, v23.4s
 	WORD $0x4e040640 // dup v0.4s, v18.s[0]
 	WORD $0x4ea01c08 // orr v8.16b, v0.16b, v0.16b
 	WORD $0x4e0c0641 // dup v1.4s, v18.s[1]
@@ -987,6 +1053,21 @@ cols8_block:
 	WORD $0x4fb3ea07 // sdot v7.4s, v16.16b, v19.4b[3]
 	WORD $0x4fb3ea2f // sdot v15.4s, v17.16b, v19.4b[3]
 	ADD R22, R1, R13
+	WORD $0xfd4009bc // ldr d28, [x13, #16]
+	WORD $0x0f08a79c // sshll v28.8h, v28.8b, #0
+	WORD $0x4f10a79d // sshll2 v29.4s, v28.8h, #0
+	WORD $0x0f10a79c // sshll v28.4s, v28.4h, #0
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	ADD R21, R12, R13
+	WORD $0x3dc001b5 // ldr q21, [x13, #0]
+	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
+	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
+	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
+	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4ebc1f9e // orr v30.16b, v28.16b, v28.16b
+	WORD $0x4ebd1fbf // orr v31.16b, v29.16b, v29.16b
+	ADD R22, R1, R13
 	WORD $0xfd4001bc // ldr d28, [x13, #0]
 	WORD $0x0f08a79c // sshll v28.8h, v28.8b, #0
 	WORD $0x4f10a79d // sshll2 v29.4s, v28.8h, #0
@@ -999,57 +1080,83 @@ cols8_block:
 	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
 	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	MOVD $0xca400000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e3cd7d0 // fadd v16.4s, v30.4s, v28.4s
+	WORD $0x6e37de10 // fmul v16.4s, v16.4s, v23.4s
+	WORD $0x4e3dd7f1 // fadd v17.4s, v31.4s, v29.4s
+	WORD $0x6e37de31 // fmul v17.4s, v17.4s, v23.4s
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x6e3cdc16 // fmul v22.4s, v0.4s, v28.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc16 // fmla v22.4s, v0.4s, v28.4s
 	WORD $0x3d8040b6 // str q22, [x5, #256]
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
-	WORD $0x6e3ddd16 // fmul v22.4s, v8.4s, v29.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dcd16 // fmla v22.4s, v8.4s, v29.4s
 	WORD $0x3d8060b6 // str q22, [x5, #384]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x6e3cdc36 // fmul v22.4s, v1.4s, v28.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc36 // fmla v22.4s, v1.4s, v28.4s
 	WORD $0x3d8044b6 // str q22, [x5, #272]
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
-	WORD $0x6e3ddd36 // fmul v22.4s, v9.4s, v29.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dcd36 // fmla v22.4s, v9.4s, v29.4s
 	WORD $0x3d8064b6 // str q22, [x5, #400]
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x6e3cdc56 // fmul v22.4s, v2.4s, v28.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc56 // fmla v22.4s, v2.4s, v28.4s
 	WORD $0x3d8048b6 // str q22, [x5, #288]
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x6e3ddd56 // fmul v22.4s, v10.4s, v29.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dcd56 // fmla v22.4s, v10.4s, v29.4s
 	WORD $0x3d8068b6 // str q22, [x5, #416]
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x6e3cdc76 // fmul v22.4s, v3.4s, v28.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc76 // fmla v22.4s, v3.4s, v28.4s
 	WORD $0x3d804cb6 // str q22, [x5, #304]
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
-	WORD $0x6e3ddd76 // fmul v22.4s, v11.4s, v29.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dcd76 // fmla v22.4s, v11.4s, v29.4s
 	WORD $0x3d806cb6 // str q22, [x5, #432]
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x6e3cdc96 // fmul v22.4s, v4.4s, v28.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc96 // fmla v22.4s, v4.4s, v28.4s
 	WORD $0x3d8050b6 // str q22, [x5, #320]
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
-	WORD $0x6e3ddd96 // fmul v22.4s, v12.4s, v29.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dcd96 // fmla v22.4s, v12.4s, v29.4s
 	WORD $0x3d8070b6 // str q22, [x5, #448]
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x6e3cdcb6 // fmul v22.4s, v5.4s, v28.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3cccb6 // fmla v22.4s, v5.4s, v28.4s
 	WORD $0x3d8054b6 // str q22, [x5, #336]
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
-	WORD $0x6e3dddb6 // fmul v22.4s, v13.4s, v29.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dcdb6 // fmla v22.4s, v13.4s, v29.4s
 	WORD $0x3d8074b6 // str q22, [x5, #464]
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x6e3cdcd6 // fmul v22.4s, v6.4s, v28.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3cccd6 // fmla v22.4s, v6.4s, v28.4s
 	WORD $0x3d8058b6 // str q22, [x5, #352]
 	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
-	WORD $0x6e3dddd6 // fmul v22.4s, v14.4s, v29.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dcdd6 // fmla v22.4s, v14.4s, v29.4s
 	WORD $0x3d8078b6 // str q22, [x5, #480]
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x6e3cdcf6 // fmul v22.4s, v7.4s, v28.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3cccf6 // fmla v22.4s, v7.4s, v28.4s
 	WORD $0x3d805cb6 // str q22, [x5, #368]
 	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
-	WORD $0x6e3dddf6 // fmul v22.4s, v15.4s, v29.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dcdf6 // fmla v22.4s, v15.4s, v29.4s
 	WORD $0x3d807cb6 // str q22, [x5, #496]
 	WORD $0xad424c72 // ldp q18, q19, [x3, #64]
+	MOVD $0xed600000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
 	WORD $0x4f3e0652 // sshr v18.4s, v18.4s, #2
+	WORD $0x4eb78652 // add v18.4s, v18.4s, v23.4s
 	WORD $0x4f3e0673 // sshr v19.4s, v19.4s, #2
+	WORD $0x4eb78673 // add v19.4s, v19.4s, v23.4s
 	WORD $0x4e040640 // dup v0.4s, v18.s[0]
 	WORD $0x4ea01c08 // orr v8.16b, v0.16b, v0.16b
 	WORD $0x4e0c0641 // dup v1.4s, v18.s[1]
@@ -1164,19 +1271,8 @@ cols8_block:
 	WORD $0x4f93ea2e // sdot v14.4s, v17.16b, v19.4b[2]
 	WORD $0x4fb3ea07 // sdot v7.4s, v16.16b, v19.4b[3]
 	WORD $0x4fb3ea2f // sdot v15.4s, v17.16b, v19.4b[3]
-	ADD R22, R1, R13
-	WORD $0xfd4009bc // ldr d28, [x13, #16]
-	WORD $0x0f08a79c // sshll v28.8h, v28.8b, #0
-	WORD $0x4f10a79d // sshll2 v29.4s, v28.8h, #0
-	WORD $0x0f10a79c // sshll v28.4s, v28.4h, #0
-	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
-	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
-	ADD R21, R12, R13
-	WORD $0x3dc001b5 // ldr q21, [x13, #0]
-	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
-	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
-	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
-	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4ebe1fdc // orr v28.16b, v30.16b, v30.16b
+	WORD $0x4ebf1ffd // orr v29.16b, v31.16b, v31.16b
 	WORD $0xad404c72 // ldp q18, q19, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x3dc040b6 // ldr q22, [x5, #256]
@@ -1436,7 +1532,10 @@ single_block:
 	ADD $32, R2
 	ADD R9, R3, R13
 	WORD $0xbd4001b2 // ldr s18, [x13, #0]
+	MOVD $0xed600000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
 	WORD $0x4f3e0652 // sshr v18.4s, v18.4s, #2
+	WORD $0x4eb78652 // add v18.4s, v18.4s, v23.4s
 	WORD $0x4e040640 // dup v0.4s, v18.s[0]
 	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
@@ -1478,6 +1577,21 @@ single_block:
 	WORD $0x4fbeea00 // sdot v0.4s, v16.16b, v30.4b[3]
 	WORD $0x4fbeea21 // sdot v1.4s, v17.16b, v30.4b[3]
 	ADD R22, R1, R13
+	WORD $0xfd4009bc // ldr d28, [x13, #16]
+	WORD $0x0f08a79c // sshll v28.8h, v28.8b, #0
+	WORD $0x4f10a79d // sshll2 v29.4s, v28.8h, #0
+	WORD $0x0f10a79c // sshll v28.4s, v28.4h, #0
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	ADD R21, R12, R13
+	WORD $0x3dc001b5 // ldr q21, [x13, #0]
+	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
+	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
+	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
+	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4ebc1f8e // orr v14.16b, v28.16b, v28.16b
+	WORD $0x4ebd1faf // orr v15.16b, v29.16b, v29.16b
+	ADD R22, R1, R13
 	WORD $0xfd4001bc // ldr d28, [x13, #0]
 	WORD $0x0f08a79c // sshll v28.8h, v28.8b, #0
 	WORD $0x4f10a79d // sshll2 v29.4s, v28.8h, #0
@@ -1490,14 +1604,25 @@ single_block:
 	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
 	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	MOVD $0xca400000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e3cd5d0 // fadd v16.4s, v14.4s, v28.4s
+	WORD $0x6e37de10 // fmul v16.4s, v16.4s, v23.4s
+	WORD $0x4e3dd5f1 // fadd v17.4s, v15.4s, v29.4s
+	WORD $0x6e37de31 // fmul v17.4s, v17.4s, v23.4s
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x6e3cdc04 // fmul v4.4s, v0.4s, v28.4s
+	WORD $0x4eb01e04 // orr v4.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc04 // fmla v4.4s, v0.4s, v28.4s
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x6e3ddc25 // fmul v5.4s, v1.4s, v29.4s
+	WORD $0x4eb11e25 // orr v5.16b, v17.16b, v17.16b
+	WORD $0x4e3dcc25 // fmla v5.4s, v1.4s, v29.4s
 	ADD R9, R3, R13
 	ADD R9, R13
 	WORD $0xbd4001b2 // ldr s18, [x13, #0]
+	MOVD $0xed600000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
 	WORD $0x4f3e0652 // sshr v18.4s, v18.4s, #2
+	WORD $0x4eb78652 // add v18.4s, v18.4s, v23.4s
 	WORD $0x4e040640 // dup v0.4s, v18.s[0]
 	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
@@ -1538,19 +1663,8 @@ single_block:
 	WORD $0x6eb91ed1 // bit v17.16b, v22.16b, v25.16b
 	WORD $0x4fbfea00 // sdot v0.4s, v16.16b, v31.4b[3]
 	WORD $0x4fbfea21 // sdot v1.4s, v17.16b, v31.4b[3]
-	ADD R22, R1, R13
-	WORD $0xfd4009bc // ldr d28, [x13, #16]
-	WORD $0x0f08a79c // sshll v28.8h, v28.8b, #0
-	WORD $0x4f10a79d // sshll2 v29.4s, v28.8h, #0
-	WORD $0x0f10a79c // sshll v28.4s, v28.4h, #0
-	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
-	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
-	ADD R21, R12, R13
-	WORD $0x3dc001b5 // ldr q21, [x13, #0]
-	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
-	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
-	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
-	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4eae1ddc // orr v28.16b, v14.16b, v14.16b
+	WORD $0x4eaf1dfd // orr v29.16b, v15.16b, v15.16b
 	WORD $0xbd400072 // ldr s18, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x4e3ccc04 // fmla v4.4s, v0.4s, v28.4s

@@ -61,8 +61,9 @@ cols1_unit:
 	MOVD $8, R11
 
 cols1_block:
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
+	MOVD $0x00c00000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -123,6 +124,30 @@ cols1_block:
 	WORD $0x4f92e221 // sdot v1.4s, v17.16b, v18.4b[0]
 	ADD R22, R1, R13
 	WORD $0xfd4001bc // ldr d28, [x13, #0]
+	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
+	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
+	WORD $0x6f10a79d // ushll2 v29.4s, v28.8h, #0
+	WORD $0x2f10a79c // ushll v28.4s, v28.4h, #0
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	MOVD $0x3f000000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
+	WORD $0x4e37d7bd // fadd v29.4s, v29.4s, v23.4s
+	ADD R21, R12, R13
+	WORD $0x3dc001b5 // ldr q21, [x13, #0]
+	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
+	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
+	MOVD $0x3e800000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x6e37de94 // fmul v20.4s, v20.4s, v23.4s
+	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
+	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
+	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4ebc1f8e // orr v14.16b, v28.16b, v28.16b
+	WORD $0x4ebd1faf // orr v15.16b, v29.16b, v29.16b
+	ADD R22, R1, R13
+	WORD $0xfd4001bc // ldr d28, [x13, #0]
 	WORD $0x4f0c579c // shl v28.16b, v28.16b, #4
 	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
 	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
@@ -144,12 +169,21 @@ cols1_block:
 	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
 	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	MOVD $0xcb400000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e3cd5d0 // fadd v16.4s, v14.4s, v28.4s
+	WORD $0x6e37de10 // fmul v16.4s, v16.4s, v23.4s
+	WORD $0x4e3dd5f1 // fadd v17.4s, v15.4s, v29.4s
+	WORD $0x6e37de31 // fmul v17.4s, v17.4s, v23.4s
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x6e3cdc04 // fmul v4.4s, v0.4s, v28.4s
+	WORD $0x4eb01e04 // orr v4.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc04 // fmla v4.4s, v0.4s, v28.4s
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x6e3ddc25 // fmul v5.4s, v1.4s, v29.4s
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4eb11e25 // orr v5.16b, v17.16b, v17.16b
+	WORD $0x4e3dcc25 // fmla v5.4s, v1.4s, v29.4s
+	MOVD $0x00c00000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
 	WORD $0xad424410 // ldp q16, q17, [x0, #64]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -210,28 +244,8 @@ cols1_block:
 	ADD R9, R2
 	WORD $0x4f92e200 // sdot v0.4s, v16.16b, v18.4b[0]
 	WORD $0x4f92e221 // sdot v1.4s, v17.16b, v18.4b[0]
-	ADD R22, R1, R13
-	WORD $0xfd4001bc // ldr d28, [x13, #0]
-	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
-	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
-	WORD $0x6f10a79d // ushll2 v29.4s, v28.8h, #0
-	WORD $0x2f10a79c // ushll v28.4s, v28.4h, #0
-	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
-	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
-	MOVD $0x3f000000, R13
-	WORD $0x4e040db7 // dup v23.4s, w13
-	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
-	WORD $0x4e37d7bd // fadd v29.4s, v29.4s, v23.4s
-	ADD R21, R12, R13
-	WORD $0x3dc001b5 // ldr q21, [x13, #0]
-	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
-	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
-	MOVD $0x3e800000, R13
-	WORD $0x4e040db7 // dup v23.4s, w13
-	WORD $0x6e37de94 // fmul v20.4s, v20.4s, v23.4s
-	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
-	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
-	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4eae1ddc // orr v28.16b, v14.16b, v14.16b
+	WORD $0x4eaf1dfd // orr v29.16b, v15.16b, v15.16b
 	WORD $0xbd400072 // ldr s18, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x4e3ccc04 // fmla v4.4s, v0.4s, v28.4s
@@ -303,10 +317,11 @@ cols2_unit:
 	MOVD $8, R11
 
 cols2_block:
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
-	WORD $0x4f000402 // movi v2.4s, #0
-	WORD $0x4f000403 // movi v3.4s, #0
+	MOVD $0x00c00000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
+	WORD $0x4ea01c03 // orr v3.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -375,6 +390,30 @@ cols2_block:
 	WORD $0x4fb2e223 // sdot v3.4s, v17.16b, v18.4b[1]
 	ADD R22, R1, R13
 	WORD $0xfd4001bc // ldr d28, [x13, #0]
+	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
+	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
+	WORD $0x6f10a79d // ushll2 v29.4s, v28.8h, #0
+	WORD $0x2f10a79c // ushll v28.4s, v28.4h, #0
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	MOVD $0x3f000000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
+	WORD $0x4e37d7bd // fadd v29.4s, v29.4s, v23.4s
+	ADD R21, R12, R13
+	WORD $0x3dc001b5 // ldr q21, [x13, #0]
+	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
+	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
+	MOVD $0x3e800000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x6e37de94 // fmul v20.4s, v20.4s, v23.4s
+	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
+	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
+	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4ebc1f8e // orr v14.16b, v28.16b, v28.16b
+	WORD $0x4ebd1faf // orr v15.16b, v29.16b, v29.16b
+	ADD R22, R1, R13
+	WORD $0xfd4001bc // ldr d28, [x13, #0]
 	WORD $0x4f0c579c // shl v28.16b, v28.16b, #4
 	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
 	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
@@ -396,18 +435,29 @@ cols2_block:
 	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
 	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	MOVD $0xcb400000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e3cd5d0 // fadd v16.4s, v14.4s, v28.4s
+	WORD $0x6e37de10 // fmul v16.4s, v16.4s, v23.4s
+	WORD $0x4e3dd5f1 // fadd v17.4s, v15.4s, v29.4s
+	WORD $0x6e37de31 // fmul v17.4s, v17.4s, v23.4s
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x6e3cdc08 // fmul v8.4s, v0.4s, v28.4s
+	WORD $0x4eb01e08 // orr v8.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc08 // fmla v8.4s, v0.4s, v28.4s
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x6e3ddc4a // fmul v10.4s, v2.4s, v29.4s
+	WORD $0x4eb11e2a // orr v10.16b, v17.16b, v17.16b
+	WORD $0x4e3dcc4a // fmla v10.4s, v2.4s, v29.4s
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x6e3cdc29 // fmul v9.4s, v1.4s, v28.4s
+	WORD $0x4eb01e09 // orr v9.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc29 // fmla v9.4s, v1.4s, v28.4s
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x6e3ddc6b // fmul v11.4s, v3.4s, v29.4s
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
-	WORD $0x4f000402 // movi v2.4s, #0
-	WORD $0x4f000403 // movi v3.4s, #0
+	WORD $0x4eb11e2b // orr v11.16b, v17.16b, v17.16b
+	WORD $0x4e3dcc6b // fmla v11.4s, v3.4s, v29.4s
+	MOVD $0x00c00000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
+	WORD $0x4ea01c03 // orr v3.16b, v0.16b, v0.16b
 	WORD $0xad424410 // ldp q16, q17, [x0, #64]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -476,28 +526,8 @@ cols2_block:
 	WORD $0x4f92e222 // sdot v2.4s, v17.16b, v18.4b[0]
 	WORD $0x4fb2e201 // sdot v1.4s, v16.16b, v18.4b[1]
 	WORD $0x4fb2e223 // sdot v3.4s, v17.16b, v18.4b[1]
-	ADD R22, R1, R13
-	WORD $0xfd4001bc // ldr d28, [x13, #0]
-	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
-	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
-	WORD $0x6f10a79d // ushll2 v29.4s, v28.8h, #0
-	WORD $0x2f10a79c // ushll v28.4s, v28.4h, #0
-	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
-	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
-	MOVD $0x3f000000, R13
-	WORD $0x4e040db7 // dup v23.4s, w13
-	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
-	WORD $0x4e37d7bd // fadd v29.4s, v29.4s, v23.4s
-	ADD R21, R12, R13
-	WORD $0x3dc001b5 // ldr q21, [x13, #0]
-	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
-	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
-	MOVD $0x3e800000, R13
-	WORD $0x4e040db7 // dup v23.4s, w13
-	WORD $0x6e37de94 // fmul v20.4s, v20.4s, v23.4s
-	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
-	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
-	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4eae1ddc // orr v28.16b, v14.16b, v14.16b
+	WORD $0x4eaf1dfd // orr v29.16b, v15.16b, v15.16b
 	WORD $0xfd400072 // ldr d18, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x4e3ccc08 // fmla v8.4s, v0.4s, v28.4s
@@ -587,14 +617,15 @@ cols4_unit:
 	MOVD $8, R11
 
 cols4_block:
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
-	WORD $0x4f000402 // movi v2.4s, #0
-	WORD $0x4f000403 // movi v3.4s, #0
-	WORD $0x4f000404 // movi v4.4s, #0
-	WORD $0x4f000405 // movi v5.4s, #0
-	WORD $0x4f000406 // movi v6.4s, #0
-	WORD $0x4f000407 // movi v7.4s, #0
+	MOVD $0x00c00000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
+	WORD $0x4ea01c03 // orr v3.16b, v0.16b, v0.16b
+	WORD $0x4ea01c04 // orr v4.16b, v0.16b, v0.16b
+	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4ea01c06 // orr v6.16b, v0.16b, v0.16b
+	WORD $0x4ea01c07 // orr v7.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -679,6 +710,30 @@ cols4_block:
 	WORD $0x4fb2ea27 // sdot v7.4s, v17.16b, v18.4b[3]
 	ADD R22, R1, R13
 	WORD $0xfd4001bc // ldr d28, [x13, #0]
+	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
+	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
+	WORD $0x6f10a79d // ushll2 v29.4s, v28.8h, #0
+	WORD $0x2f10a79c // ushll v28.4s, v28.4h, #0
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	MOVD $0x3f000000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
+	WORD $0x4e37d7bd // fadd v29.4s, v29.4s, v23.4s
+	ADD R21, R12, R13
+	WORD $0x3dc001b5 // ldr q21, [x13, #0]
+	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
+	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
+	MOVD $0x3e800000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x6e37de94 // fmul v20.4s, v20.4s, v23.4s
+	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
+	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
+	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4ebc1f9e // orr v30.16b, v28.16b, v28.16b
+	WORD $0x4ebd1fbf // orr v31.16b, v29.16b, v29.16b
+	ADD R22, R1, R13
+	WORD $0xfd4001bc // ldr d28, [x13, #0]
 	WORD $0x4f0c579c // shl v28.16b, v28.16b, #4
 	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
 	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
@@ -700,38 +755,53 @@ cols4_block:
 	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
 	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	MOVD $0xcb400000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e3cd7d0 // fadd v16.4s, v30.4s, v28.4s
+	WORD $0x6e37de10 // fmul v16.4s, v16.4s, v23.4s
+	WORD $0x4e3dd7f1 // fadd v17.4s, v31.4s, v29.4s
+	WORD $0x6e37de31 // fmul v17.4s, v17.4s, v23.4s
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x6e3cdc16 // fmul v22.4s, v0.4s, v28.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc16 // fmla v22.4s, v0.4s, v28.4s
 	WORD $0x3d8040b6 // str q22, [x5, #256]
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x6e3ddc96 // fmul v22.4s, v4.4s, v29.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dcc96 // fmla v22.4s, v4.4s, v29.4s
 	WORD $0x3d8050b6 // str q22, [x5, #320]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x6e3cdc36 // fmul v22.4s, v1.4s, v28.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc36 // fmla v22.4s, v1.4s, v28.4s
 	WORD $0x3d8044b6 // str q22, [x5, #272]
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x6e3ddcb6 // fmul v22.4s, v5.4s, v29.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dccb6 // fmla v22.4s, v5.4s, v29.4s
 	WORD $0x3d8054b6 // str q22, [x5, #336]
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x6e3cdc56 // fmul v22.4s, v2.4s, v28.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc56 // fmla v22.4s, v2.4s, v28.4s
 	WORD $0x3d8048b6 // str q22, [x5, #288]
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x6e3ddcd6 // fmul v22.4s, v6.4s, v29.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dccd6 // fmla v22.4s, v6.4s, v29.4s
 	WORD $0x3d8058b6 // str q22, [x5, #352]
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x6e3cdc76 // fmul v22.4s, v3.4s, v28.4s
+	WORD $0x4eb01e16 // orr v22.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc76 // fmla v22.4s, v3.4s, v28.4s
 	WORD $0x3d804cb6 // str q22, [x5, #304]
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x6e3ddcf6 // fmul v22.4s, v7.4s, v29.4s
+	WORD $0x4eb11e36 // orr v22.16b, v17.16b, v17.16b
+	WORD $0x4e3dccf6 // fmla v22.4s, v7.4s, v29.4s
 	WORD $0x3d805cb6 // str q22, [x5, #368]
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
-	WORD $0x4f000402 // movi v2.4s, #0
-	WORD $0x4f000403 // movi v3.4s, #0
-	WORD $0x4f000404 // movi v4.4s, #0
-	WORD $0x4f000405 // movi v5.4s, #0
-	WORD $0x4f000406 // movi v6.4s, #0
-	WORD $0x4f000407 // movi v7.4s, #0
+	MOVD $0x00c00000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
+	WORD $0x4ea01c03 // orr v3.16b, v0.16b, v0.16b
+	WORD $0x4ea01c04 // orr v4.16b, v0.16b, v0.16b
+	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4ea01c06 // orr v6.16b, v0.16b, v0.16b
+	WORD $0x4ea01c07 // orr v7.16b, v0.16b, v0.16b
 	WORD $0xad424410 // ldp q16, q17, [x0, #64]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -816,28 +886,8 @@ cols4_block:
 	WORD $0x4f92ea26 // sdot v6.4s, v17.16b, v18.4b[2]
 	WORD $0x4fb2ea03 // sdot v3.4s, v16.16b, v18.4b[3]
 	WORD $0x4fb2ea27 // sdot v7.4s, v17.16b, v18.4b[3]
-	ADD R22, R1, R13
-	WORD $0xfd4001bc // ldr d28, [x13, #0]
-	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
-	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
-	WORD $0x6f10a79d // ushll2 v29.4s, v28.8h, #0
-	WORD $0x2f10a79c // ushll v28.4s, v28.4h, #0
-	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
-	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
-	MOVD $0x3f000000, R13
-	WORD $0x4e040db7 // dup v23.4s, w13
-	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
-	WORD $0x4e37d7bd // fadd v29.4s, v29.4s, v23.4s
-	ADD R21, R12, R13
-	WORD $0x3dc001b5 // ldr q21, [x13, #0]
-	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
-	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
-	MOVD $0x3e800000, R13
-	WORD $0x4e040db7 // dup v23.4s, w13
-	WORD $0x6e37de94 // fmul v20.4s, v20.4s, v23.4s
-	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
-	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
-	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4ebe1fdc // orr v28.16b, v30.16b, v30.16b
+	WORD $0x4ebf1ffd // orr v29.16b, v31.16b, v31.16b
 	WORD $0x3dc00072 // ldr q18, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x3dc040b6 // ldr q22, [x5, #256]
@@ -1003,22 +1053,23 @@ cols8_unit:
 	MOVD $8, R11
 
 cols8_block:
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
-	WORD $0x4f000402 // movi v2.4s, #0
-	WORD $0x4f000403 // movi v3.4s, #0
-	WORD $0x4f000404 // movi v4.4s, #0
-	WORD $0x4f000405 // movi v5.4s, #0
-	WORD $0x4f000406 // movi v6.4s, #0
-	WORD $0x4f000407 // movi v7.4s, #0
-	WORD $0x4f000408 // movi v8.4s, #0
-	WORD $0x4f000409 // movi v9.4s, #0
-	WORD $0x4f00040a // movi v10.4s, #0
-	WORD $0x4f00040b // movi v11.4s, #0
-	WORD $0x4f00040c // movi v12.4s, #0
-	WORD $0x4f00040d // movi v13.4s, #0
-	WORD $0x4f00040e // movi v14.4s, #0
-	WORD $0x4f00040f // movi v15.4s, #0
+	MOVD $0x00c00000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
+	WORD $0x4ea01c03 // orr v3.16b, v0.16b, v0.16b
+	WORD $0x4ea01c04 // orr v4.16b, v0.16b, v0.16b
+	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4ea01c06 // orr v6.16b, v0.16b, v0.16b
+	WORD $0x4ea01c07 // orr v7.16b, v0.16b, v0.16b
+	WORD $0x4ea01c08 // orr v8.16b, v0.16b, v0.16b
+	WORD $0x4ea01c09 // orr v9.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0a // orr v10.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0b // orr v11.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0c // orr v12.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0d // orr v13.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0e // orr v14.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0f // orr v15.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -1115,6 +1166,30 @@ cols8_block:
 	WORD $0x4e9da6ef // smmla v15.4s, v23.16b, v29.16b
 	ADD R22, R1, R13
 	WORD $0xfd4001bc // ldr d28, [x13, #0]
+	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
+	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
+	WORD $0x6f10a79d // ushll2 v29.4s, v28.8h, #0
+	WORD $0x2f10a79c // ushll v28.4s, v28.4h, #0
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	MOVD $0x3f000000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
+	WORD $0x4e37d7bd // fadd v29.4s, v29.4s, v23.4s
+	ADD R21, R12, R13
+	WORD $0x3dc001b5 // ldr q21, [x13, #0]
+	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
+	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
+	MOVD $0x3e800000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x6e37de94 // fmul v20.4s, v20.4s, v23.4s
+	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
+	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
+	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4ebc1f9e // orr v30.16b, v28.16b, v28.16b
+	WORD $0x4ebd1fbf // orr v31.16b, v29.16b, v29.16b
+	ADD R22, R1, R13
+	WORD $0xfd4001bc // ldr d28, [x13, #0]
 	WORD $0x4f0c579c // shl v28.16b, v28.16b, #4
 	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
 	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
@@ -1136,74 +1211,101 @@ cols8_block:
 	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
 	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	MOVD $0xcb400000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e3cd7d0 // fadd v16.4s, v30.4s, v28.4s
+	WORD $0x6e37de10 // fmul v16.4s, v16.4s, v23.4s
+	WORD $0x4e3dd7f1 // fadd v17.4s, v31.4s, v29.4s
+	WORD $0x6e37de31 // fmul v17.4s, v17.4s, v23.4s
+	WORD $0x4e903a14 // zip1 v20.4s, v16.4s, v16.4s
+	WORD $0x4e907a15 // zip2 v21.4s, v16.4s, v16.4s
+	WORD $0x4e913a36 // zip1 v22.4s, v17.4s, v17.4s
+	WORD $0x4e917a37 // zip2 v23.4s, v17.4s, v17.4s
 	WORD $0x4e9c3b90 // zip1 v16.4s, v28.4s, v28.4s
 	WORD $0x4e9c7b91 // zip2 v17.4s, v28.4s, v28.4s
 	WORD $0x4e9d3bb2 // zip1 v18.4s, v29.4s, v29.4s
 	WORD $0x4e9d7bb3 // zip2 v19.4s, v29.4s, v29.4s
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
-	WORD $0x3d8040a0 // str q0, [x5, #256]
+	WORD $0x4eb41e9c // orr v28.16b, v20.16b, v20.16b
+	WORD $0x4e30cc1c // fmla v28.4s, v0.4s, v16.4s
+	WORD $0x3d8040bc // str q28, [x5, #256]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
-	WORD $0x3d8044a1 // str q1, [x5, #272]
+	WORD $0x4eb41e9c // orr v28.16b, v20.16b, v20.16b
+	WORD $0x4e30cc3c // fmla v28.4s, v1.4s, v16.4s
+	WORD $0x3d8044bc // str q28, [x5, #272]
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
-	WORD $0x3d8048a2 // str q2, [x5, #288]
+	WORD $0x4eb41e9c // orr v28.16b, v20.16b, v20.16b
+	WORD $0x4e30cc5c // fmla v28.4s, v2.4s, v16.4s
+	WORD $0x3d8048bc // str q28, [x5, #288]
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
-	WORD $0x3d804ca3 // str q3, [x5, #304]
+	WORD $0x4eb41e9c // orr v28.16b, v20.16b, v20.16b
+	WORD $0x4e30cc7c // fmla v28.4s, v3.4s, v16.4s
+	WORD $0x3d804cbc // str q28, [x5, #304]
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x6e31dc84 // fmul v4.4s, v4.4s, v17.4s
-	WORD $0x3d8050a4 // str q4, [x5, #320]
+	WORD $0x4eb51ebc // orr v28.16b, v21.16b, v21.16b
+	WORD $0x4e31cc9c // fmla v28.4s, v4.4s, v17.4s
+	WORD $0x3d8050bc // str q28, [x5, #320]
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x6e31dca5 // fmul v5.4s, v5.4s, v17.4s
-	WORD $0x3d8054a5 // str q5, [x5, #336]
+	WORD $0x4eb51ebc // orr v28.16b, v21.16b, v21.16b
+	WORD $0x4e31ccbc // fmla v28.4s, v5.4s, v17.4s
+	WORD $0x3d8054bc // str q28, [x5, #336]
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x6e31dcc6 // fmul v6.4s, v6.4s, v17.4s
-	WORD $0x3d8058a6 // str q6, [x5, #352]
+	WORD $0x4eb51ebc // orr v28.16b, v21.16b, v21.16b
+	WORD $0x4e31ccdc // fmla v28.4s, v6.4s, v17.4s
+	WORD $0x3d8058bc // str q28, [x5, #352]
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x6e31dce7 // fmul v7.4s, v7.4s, v17.4s
-	WORD $0x3d805ca7 // str q7, [x5, #368]
+	WORD $0x4eb51ebc // orr v28.16b, v21.16b, v21.16b
+	WORD $0x4e31ccfc // fmla v28.4s, v7.4s, v17.4s
+	WORD $0x3d805cbc // str q28, [x5, #368]
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
-	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
-	WORD $0x3d8060a8 // str q8, [x5, #384]
+	WORD $0x4eb61edc // orr v28.16b, v22.16b, v22.16b
+	WORD $0x4e32cd1c // fmla v28.4s, v8.4s, v18.4s
+	WORD $0x3d8060bc // str q28, [x5, #384]
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
-	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
-	WORD $0x3d8064a9 // str q9, [x5, #400]
+	WORD $0x4eb61edc // orr v28.16b, v22.16b, v22.16b
+	WORD $0x4e32cd3c // fmla v28.4s, v9.4s, v18.4s
+	WORD $0x3d8064bc // str q28, [x5, #400]
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
-	WORD $0x3d8068aa // str q10, [x5, #416]
+	WORD $0x4eb61edc // orr v28.16b, v22.16b, v22.16b
+	WORD $0x4e32cd5c // fmla v28.4s, v10.4s, v18.4s
+	WORD $0x3d8068bc // str q28, [x5, #416]
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
-	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
-	WORD $0x3d806cab // str q11, [x5, #432]
+	WORD $0x4eb61edc // orr v28.16b, v22.16b, v22.16b
+	WORD $0x4e32cd7c // fmla v28.4s, v11.4s, v18.4s
+	WORD $0x3d806cbc // str q28, [x5, #432]
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
-	WORD $0x6e33dd8c // fmul v12.4s, v12.4s, v19.4s
-	WORD $0x3d8070ac // str q12, [x5, #448]
+	WORD $0x4eb71efc // orr v28.16b, v23.16b, v23.16b
+	WORD $0x4e33cd9c // fmla v28.4s, v12.4s, v19.4s
+	WORD $0x3d8070bc // str q28, [x5, #448]
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
-	WORD $0x6e33ddad // fmul v13.4s, v13.4s, v19.4s
-	WORD $0x3d8074ad // str q13, [x5, #464]
+	WORD $0x4eb71efc // orr v28.16b, v23.16b, v23.16b
+	WORD $0x4e33cdbc // fmla v28.4s, v13.4s, v19.4s
+	WORD $0x3d8074bc // str q28, [x5, #464]
 	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
-	WORD $0x6e33ddce // fmul v14.4s, v14.4s, v19.4s
-	WORD $0x3d8078ae // str q14, [x5, #480]
+	WORD $0x4eb71efc // orr v28.16b, v23.16b, v23.16b
+	WORD $0x4e33cddc // fmla v28.4s, v14.4s, v19.4s
+	WORD $0x3d8078bc // str q28, [x5, #480]
 	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
-	WORD $0x6e33ddef // fmul v15.4s, v15.4s, v19.4s
-	WORD $0x3d807caf // str q15, [x5, #496]
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
-	WORD $0x4f000402 // movi v2.4s, #0
-	WORD $0x4f000403 // movi v3.4s, #0
-	WORD $0x4f000404 // movi v4.4s, #0
-	WORD $0x4f000405 // movi v5.4s, #0
-	WORD $0x4f000406 // movi v6.4s, #0
-	WORD $0x4f000407 // movi v7.4s, #0
-	WORD $0x4f000408 // movi v8.4s, #0
-	WORD $0x4f000409 // movi v9.4s, #0
-	WORD $0x4f00040a // movi v10.4s, #0
-	WORD $0x4f00040b // movi v11.4s, #0
-	WORD $0x4f00040c // movi v12.4s, #0
-	WORD $0x4f00040d // movi v13.4s, #0
-	WORD $0x4f00040e // movi v14.4s, #0
-	WORD $0x4f00040f // movi v15.4s, #0
+	WORD $0x4eb71efc // orr v28.16b, v23.16b, v23.16b
+	WORD $0x4e33cdfc // fmla v28.4s, v15.4s, v19.4s
+	WORD $0x3d807cbc // str q28, [x5, #496]
+	MOVD $0x00c00000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
+	WORD $0x4ea01c03 // orr v3.16b, v0.16b, v0.16b
+	WORD $0x4ea01c04 // orr v4.16b, v0.16b, v0.16b
+	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4ea01c06 // orr v6.16b, v0.16b, v0.16b
+	WORD $0x4ea01c07 // orr v7.16b, v0.16b, v0.16b
+	WORD $0x4ea01c08 // orr v8.16b, v0.16b, v0.16b
+	WORD $0x4ea01c09 // orr v9.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0a // orr v10.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0b // orr v11.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0c // orr v12.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0d // orr v13.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0e // orr v14.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0f // orr v15.16b, v0.16b, v0.16b
 	WORD $0xad424410 // ldp q16, q17, [x0, #64]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -1656,8 +1758,9 @@ single_unit:
 single_block:
 	WORD $0xad407c5e // ldp q30, q31, [x2, #0]
 	ADD $32, R2
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
+	MOVD $0x00c00000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -1710,6 +1813,30 @@ single_block:
 	WORD $0x4fbeea21 // sdot v1.4s, v17.16b, v30.4b[3]
 	ADD R22, R1, R13
 	WORD $0xfd4001bc // ldr d28, [x13, #0]
+	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
+	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
+	WORD $0x6f10a79d // ushll2 v29.4s, v28.8h, #0
+	WORD $0x2f10a79c // ushll v28.4s, v28.4h, #0
+	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
+	MOVD $0x3f000000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
+	WORD $0x4e37d7bd // fadd v29.4s, v29.4s, v23.4s
+	ADD R21, R12, R13
+	WORD $0x3dc001b5 // ldr q21, [x13, #0]
+	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
+	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
+	MOVD $0x3e800000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x6e37de94 // fmul v20.4s, v20.4s, v23.4s
+	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
+	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
+	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4ebc1f8e // orr v14.16b, v28.16b, v28.16b
+	WORD $0x4ebd1faf // orr v15.16b, v29.16b, v29.16b
+	ADD R22, R1, R13
+	WORD $0xfd4001bc // ldr d28, [x13, #0]
 	WORD $0x4f0c579c // shl v28.16b, v28.16b, #4
 	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
 	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
@@ -1731,12 +1858,21 @@ single_block:
 	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
 	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
 	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	MOVD $0xcb400000, R13
+	WORD $0x4e040db7 // dup v23.4s, w13
+	WORD $0x4e3cd5d0 // fadd v16.4s, v14.4s, v28.4s
+	WORD $0x6e37de10 // fmul v16.4s, v16.4s, v23.4s
+	WORD $0x4e3dd5f1 // fadd v17.4s, v15.4s, v29.4s
+	WORD $0x6e37de31 // fmul v17.4s, v17.4s, v23.4s
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x6e3cdc04 // fmul v4.4s, v0.4s, v28.4s
+	WORD $0x4eb01e04 // orr v4.16b, v16.16b, v16.16b
+	WORD $0x4e3ccc04 // fmla v4.4s, v0.4s, v28.4s
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x6e3ddc25 // fmul v5.4s, v1.4s, v29.4s
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
+	WORD $0x4eb11e25 // orr v5.16b, v17.16b, v17.16b
+	WORD $0x4e3dcc25 // fmla v5.4s, v1.4s, v29.4s
+	MOVD $0x00c00000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
 	WORD $0xad424410 // ldp q16, q17, [x0, #64]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -1789,28 +1925,8 @@ single_block:
 	WORD $0x4e110371 // tbl v17.16b, { v27.16b }, v17.16b
 	WORD $0x4fbfea00 // sdot v0.4s, v16.16b, v31.4b[3]
 	WORD $0x4fbfea21 // sdot v1.4s, v17.16b, v31.4b[3]
-	ADD R22, R1, R13
-	WORD $0xfd4001bc // ldr d28, [x13, #0]
-	WORD $0x6f0c079c // ushr v28.16b, v28.16b, #4
-	WORD $0x2f08a79c // ushll v28.8h, v28.8b, #0
-	WORD $0x6f10a79d // ushll2 v29.4s, v28.8h, #0
-	WORD $0x2f10a79c // ushll v28.4s, v28.4h, #0
-	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
-	WORD $0x4e21dbbd // scvtf v29.4s, v29.4s
-	MOVD $0x3f000000, R13
-	WORD $0x4e040db7 // dup v23.4s, w13
-	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
-	WORD $0x4e37d7bd // fadd v29.4s, v29.4s, v23.4s
-	ADD R21, R12, R13
-	WORD $0x3dc001b5 // ldr q21, [x13, #0]
-	WORD $0x0e217ab4 // fcvtl v20.4s, v21.4h
-	WORD $0x4e217ab5 // fcvtl2 v21.4s, v21.8h
-	MOVD $0x3e800000, R13
-	WORD $0x4e040db7 // dup v23.4s, w13
-	WORD $0x6e37de94 // fmul v20.4s, v20.4s, v23.4s
-	WORD $0x6e37deb5 // fmul v21.4s, v21.4s, v23.4s
-	WORD $0x6e34df9c // fmul v28.4s, v28.4s, v20.4s
-	WORD $0x6e35dfbd // fmul v29.4s, v29.4s, v21.4s
+	WORD $0x4eae1ddc // orr v28.16b, v14.16b, v14.16b
+	WORD $0x4eaf1dfd // orr v29.16b, v15.16b, v15.16b
 	WORD $0xbd400072 // ldr s18, [x3, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x4e3ccc04 // fmla v4.4s, v0.4s, v28.4s

@@ -55,8 +55,9 @@ cols1_unit:
 	MOVD $8, R11
 
 cols1_block:
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
+	MOVD $0x00000000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -143,12 +144,12 @@ cols1_block:
 	ADD R9, R3, R13
 	WORD $0xbd4001b4 // ldr s20, [x13, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4f929396 // fmul v22.4s, v28.4s, v18.s[0]
-	WORD $0x4e36cc02 // fmla v2.4s, v0.4s, v22.4s
+	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
+	WORD $0x4f921002 // fmla v2.4s, v0.4s, v18.s[0]
 	WORD $0x4f9453c2 // fmls v2.4s, v30.4s, v20.s[0]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4f9293b6 // fmul v22.4s, v29.4s, v18.s[0]
-	WORD $0x4e36cc23 // fmla v3.4s, v1.4s, v22.4s
+	WORD $0x6e3ddc21 // fmul v1.4s, v1.4s, v29.4s
+	WORD $0x4f921023 // fmla v3.4s, v1.4s, v18.s[0]
 	WORD $0x4f9453e3 // fmls v3.4s, v31.4s, v20.s[0]
 	ADD $256, R0
 	ADD $32, R1
@@ -207,10 +208,11 @@ cols2_unit:
 	MOVD $8, R11
 
 cols2_block:
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
-	WORD $0x4f000402 // movi v2.4s, #0
-	WORD $0x4f000403 // movi v3.4s, #0
+	MOVD $0x00000000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
+	WORD $0x4ea01c03 // orr v3.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -313,20 +315,20 @@ cols2_block:
 	ADD R9, R3, R13
 	WORD $0xfd4001b4 // ldr d20, [x13, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4f929396 // fmul v22.4s, v28.4s, v18.s[0]
-	WORD $0x4e36cc04 // fmla v4.4s, v0.4s, v22.4s
+	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
+	WORD $0x4f921004 // fmla v4.4s, v0.4s, v18.s[0]
 	WORD $0x4f9453c4 // fmls v4.4s, v30.4s, v20.s[0]
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x4f9293b6 // fmul v22.4s, v29.4s, v18.s[0]
-	WORD $0x4e36cc46 // fmla v6.4s, v2.4s, v22.4s
+	WORD $0x6e3ddc42 // fmul v2.4s, v2.4s, v29.4s
+	WORD $0x4f921046 // fmla v6.4s, v2.4s, v18.s[0]
 	WORD $0x4f9453e6 // fmls v6.4s, v31.4s, v20.s[0]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4fb29396 // fmul v22.4s, v28.4s, v18.s[1]
-	WORD $0x4e36cc25 // fmla v5.4s, v1.4s, v22.4s
+	WORD $0x6e3cdc21 // fmul v1.4s, v1.4s, v28.4s
+	WORD $0x4fb21025 // fmla v5.4s, v1.4s, v18.s[1]
 	WORD $0x4fb453c5 // fmls v5.4s, v30.4s, v20.s[1]
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x4fb293b6 // fmul v22.4s, v29.4s, v18.s[1]
-	WORD $0x4e36cc67 // fmla v7.4s, v3.4s, v22.4s
+	WORD $0x6e3ddc63 // fmul v3.4s, v3.4s, v29.4s
+	WORD $0x4fb21067 // fmla v7.4s, v3.4s, v18.s[1]
 	WORD $0x4fb453e7 // fmls v7.4s, v31.4s, v20.s[1]
 	ADD $256, R0
 	ADD $32, R1
@@ -399,14 +401,15 @@ cols4_unit:
 	MOVD $8, R11
 
 cols4_block:
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
-	WORD $0x4f000402 // movi v2.4s, #0
-	WORD $0x4f000403 // movi v3.4s, #0
-	WORD $0x4f000404 // movi v4.4s, #0
-	WORD $0x4f000405 // movi v5.4s, #0
-	WORD $0x4f000406 // movi v6.4s, #0
-	WORD $0x4f000407 // movi v7.4s, #0
+	MOVD $0x00000000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
+	WORD $0x4ea01c03 // orr v3.16b, v0.16b, v0.16b
+	WORD $0x4ea01c04 // orr v4.16b, v0.16b, v0.16b
+	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4ea01c06 // orr v6.16b, v0.16b, v0.16b
+	WORD $0x4ea01c07 // orr v7.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -541,36 +544,36 @@ cols4_block:
 	ADD R9, R3, R13
 	WORD $0x3dc001b4 // ldr q20, [x13, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4f929396 // fmul v22.4s, v28.4s, v18.s[0]
-	WORD $0x4e36cc08 // fmla v8.4s, v0.4s, v22.4s
+	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
+	WORD $0x4f921008 // fmla v8.4s, v0.4s, v18.s[0]
 	WORD $0x4f9453c8 // fmls v8.4s, v30.4s, v20.s[0]
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x4f9293b6 // fmul v22.4s, v29.4s, v18.s[0]
-	WORD $0x4e36cc8c // fmla v12.4s, v4.4s, v22.4s
+	WORD $0x6e3ddc84 // fmul v4.4s, v4.4s, v29.4s
+	WORD $0x4f92108c // fmla v12.4s, v4.4s, v18.s[0]
 	WORD $0x4f9453ec // fmls v12.4s, v31.4s, v20.s[0]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4fb29396 // fmul v22.4s, v28.4s, v18.s[1]
-	WORD $0x4e36cc29 // fmla v9.4s, v1.4s, v22.4s
+	WORD $0x6e3cdc21 // fmul v1.4s, v1.4s, v28.4s
+	WORD $0x4fb21029 // fmla v9.4s, v1.4s, v18.s[1]
 	WORD $0x4fb453c9 // fmls v9.4s, v30.4s, v20.s[1]
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x4fb293b6 // fmul v22.4s, v29.4s, v18.s[1]
-	WORD $0x4e36ccad // fmla v13.4s, v5.4s, v22.4s
+	WORD $0x6e3ddca5 // fmul v5.4s, v5.4s, v29.4s
+	WORD $0x4fb210ad // fmla v13.4s, v5.4s, v18.s[1]
 	WORD $0x4fb453ed // fmls v13.4s, v31.4s, v20.s[1]
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x4f929b96 // fmul v22.4s, v28.4s, v18.s[2]
-	WORD $0x4e36cc4a // fmla v10.4s, v2.4s, v22.4s
+	WORD $0x6e3cdc42 // fmul v2.4s, v2.4s, v28.4s
+	WORD $0x4f92184a // fmla v10.4s, v2.4s, v18.s[2]
 	WORD $0x4f945bca // fmls v10.4s, v30.4s, v20.s[2]
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4f929bb6 // fmul v22.4s, v29.4s, v18.s[2]
-	WORD $0x4e36ccce // fmla v14.4s, v6.4s, v22.4s
+	WORD $0x6e3ddcc6 // fmul v6.4s, v6.4s, v29.4s
+	WORD $0x4f9218ce // fmla v14.4s, v6.4s, v18.s[2]
 	WORD $0x4f945bee // fmls v14.4s, v31.4s, v20.s[2]
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x4fb29b96 // fmul v22.4s, v28.4s, v18.s[3]
-	WORD $0x4e36cc6b // fmla v11.4s, v3.4s, v22.4s
+	WORD $0x6e3cdc63 // fmul v3.4s, v3.4s, v28.4s
+	WORD $0x4fb2186b // fmla v11.4s, v3.4s, v18.s[3]
 	WORD $0x4fb45bcb // fmls v11.4s, v30.4s, v20.s[3]
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x4fb29bb6 // fmul v22.4s, v29.4s, v18.s[3]
-	WORD $0x4e36ccef // fmla v15.4s, v7.4s, v22.4s
+	WORD $0x6e3ddce7 // fmul v7.4s, v7.4s, v29.4s
+	WORD $0x4fb218ef // fmla v15.4s, v7.4s, v18.s[3]
 	WORD $0x4fb45bef // fmls v15.4s, v31.4s, v20.s[3]
 	ADD $256, R0
 	ADD $32, R1
@@ -665,22 +668,23 @@ cols8_unit:
 	MOVD $8, R11
 
 cols8_block:
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
-	WORD $0x4f000402 // movi v2.4s, #0
-	WORD $0x4f000403 // movi v3.4s, #0
-	WORD $0x4f000404 // movi v4.4s, #0
-	WORD $0x4f000405 // movi v5.4s, #0
-	WORD $0x4f000406 // movi v6.4s, #0
-	WORD $0x4f000407 // movi v7.4s, #0
-	WORD $0x4f000408 // movi v8.4s, #0
-	WORD $0x4f000409 // movi v9.4s, #0
-	WORD $0x4f00040a // movi v10.4s, #0
-	WORD $0x4f00040b // movi v11.4s, #0
-	WORD $0x4f00040c // movi v12.4s, #0
-	WORD $0x4f00040d // movi v13.4s, #0
-	WORD $0x4f00040e // movi v14.4s, #0
-	WORD $0x4f00040f // movi v15.4s, #0
+	MOVD $0x00000000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
+	WORD $0x4ea01c02 // orr v2.16b, v0.16b, v0.16b
+	WORD $0x4ea01c03 // orr v3.16b, v0.16b, v0.16b
+	WORD $0x4ea01c04 // orr v4.16b, v0.16b, v0.16b
+	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4ea01c06 // orr v6.16b, v0.16b, v0.16b
+	WORD $0x4ea01c07 // orr v7.16b, v0.16b, v0.16b
+	WORD $0x4ea01c08 // orr v8.16b, v0.16b, v0.16b
+	WORD $0x4ea01c09 // orr v9.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0a // orr v10.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0b // orr v11.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0c // orr v12.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0d // orr v13.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0e // orr v14.16b, v0.16b, v0.16b
+	WORD $0x4ea01c0f // orr v15.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -848,107 +852,107 @@ cols8_block:
 	WORD $0x4e9c3b98 // zip1 v24.4s, v28.4s, v28.4s
 	WORD $0x4e9e3bd9 // zip1 v25.4s, v30.4s, v30.4s
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x6e30df1a // fmul v26.4s, v24.4s, v16.4s
-	WORD $0x3dc000bb // ldr q27, [x5, #0]
-	WORD $0x4e3acc1b // fmla v27.4s, v0.4s, v26.4s
-	WORD $0x4eb4cf3b // fmls v27.4s, v25.4s, v20.4s
-	WORD $0x3d8000bb // str q27, [x5, #0]
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD $0x3dc000ba // ldr q26, [x5, #0]
+	WORD $0x4e30cc1a // fmla v26.4s, v0.4s, v16.4s
+	WORD $0x4eb4cf3a // fmls v26.4s, v25.4s, v20.4s
+	WORD $0x3d8000ba // str q26, [x5, #0]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x6e31df1a // fmul v26.4s, v24.4s, v17.4s
-	WORD $0x3dc004bb // ldr q27, [x5, #16]
-	WORD $0x4e3acc3b // fmla v27.4s, v1.4s, v26.4s
-	WORD $0x4eb5cf3b // fmls v27.4s, v25.4s, v21.4s
-	WORD $0x3d8004bb // str q27, [x5, #16]
+	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
+	WORD $0x3dc004ba // ldr q26, [x5, #16]
+	WORD $0x4e31cc3a // fmla v26.4s, v1.4s, v17.4s
+	WORD $0x4eb5cf3a // fmls v26.4s, v25.4s, v21.4s
+	WORD $0x3d8004ba // str q26, [x5, #16]
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x6e32df1a // fmul v26.4s, v24.4s, v18.4s
-	WORD $0x3dc008bb // ldr q27, [x5, #32]
-	WORD $0x4e3acc5b // fmla v27.4s, v2.4s, v26.4s
-	WORD $0x4eb6cf3b // fmls v27.4s, v25.4s, v22.4s
-	WORD $0x3d8008bb // str q27, [x5, #32]
+	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
+	WORD $0x3dc008ba // ldr q26, [x5, #32]
+	WORD $0x4e32cc5a // fmla v26.4s, v2.4s, v18.4s
+	WORD $0x4eb6cf3a // fmls v26.4s, v25.4s, v22.4s
+	WORD $0x3d8008ba // str q26, [x5, #32]
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x6e33df1a // fmul v26.4s, v24.4s, v19.4s
-	WORD $0x3dc00cbb // ldr q27, [x5, #48]
-	WORD $0x4e3acc7b // fmla v27.4s, v3.4s, v26.4s
-	WORD $0x4eb7cf3b // fmls v27.4s, v25.4s, v23.4s
-	WORD $0x3d800cbb // str q27, [x5, #48]
+	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
+	WORD $0x3dc00cba // ldr q26, [x5, #48]
+	WORD $0x4e33cc7a // fmla v26.4s, v3.4s, v19.4s
+	WORD $0x4eb7cf3a // fmls v26.4s, v25.4s, v23.4s
+	WORD $0x3d800cba // str q26, [x5, #48]
 	WORD $0x4e9c7b98 // zip2 v24.4s, v28.4s, v28.4s
 	WORD $0x4e9e7bd9 // zip2 v25.4s, v30.4s, v30.4s
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x6e30df1a // fmul v26.4s, v24.4s, v16.4s
-	WORD $0x3dc010bb // ldr q27, [x5, #64]
-	WORD $0x4e3acc9b // fmla v27.4s, v4.4s, v26.4s
-	WORD $0x4eb4cf3b // fmls v27.4s, v25.4s, v20.4s
-	WORD $0x3d8010bb // str q27, [x5, #64]
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD $0x3dc010ba // ldr q26, [x5, #64]
+	WORD $0x4e30cc9a // fmla v26.4s, v4.4s, v16.4s
+	WORD $0x4eb4cf3a // fmls v26.4s, v25.4s, v20.4s
+	WORD $0x3d8010ba // str q26, [x5, #64]
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x6e31df1a // fmul v26.4s, v24.4s, v17.4s
-	WORD $0x3dc014bb // ldr q27, [x5, #80]
-	WORD $0x4e3accbb // fmla v27.4s, v5.4s, v26.4s
-	WORD $0x4eb5cf3b // fmls v27.4s, v25.4s, v21.4s
-	WORD $0x3d8014bb // str q27, [x5, #80]
+	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
+	WORD $0x3dc014ba // ldr q26, [x5, #80]
+	WORD $0x4e31ccba // fmla v26.4s, v5.4s, v17.4s
+	WORD $0x4eb5cf3a // fmls v26.4s, v25.4s, v21.4s
+	WORD $0x3d8014ba // str q26, [x5, #80]
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x6e32df1a // fmul v26.4s, v24.4s, v18.4s
-	WORD $0x3dc018bb // ldr q27, [x5, #96]
-	WORD $0x4e3accdb // fmla v27.4s, v6.4s, v26.4s
-	WORD $0x4eb6cf3b // fmls v27.4s, v25.4s, v22.4s
-	WORD $0x3d8018bb // str q27, [x5, #96]
+	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
+	WORD $0x3dc018ba // ldr q26, [x5, #96]
+	WORD $0x4e32ccda // fmla v26.4s, v6.4s, v18.4s
+	WORD $0x4eb6cf3a // fmls v26.4s, v25.4s, v22.4s
+	WORD $0x3d8018ba // str q26, [x5, #96]
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x6e33df1a // fmul v26.4s, v24.4s, v19.4s
-	WORD $0x3dc01cbb // ldr q27, [x5, #112]
-	WORD $0x4e3accfb // fmla v27.4s, v7.4s, v26.4s
-	WORD $0x4eb7cf3b // fmls v27.4s, v25.4s, v23.4s
-	WORD $0x3d801cbb // str q27, [x5, #112]
+	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
+	WORD $0x3dc01cba // ldr q26, [x5, #112]
+	WORD $0x4e33ccfa // fmla v26.4s, v7.4s, v19.4s
+	WORD $0x4eb7cf3a // fmls v26.4s, v25.4s, v23.4s
+	WORD $0x3d801cba // str q26, [x5, #112]
 	WORD $0x4e9d3bb8 // zip1 v24.4s, v29.4s, v29.4s
 	WORD $0x4e9f3bf9 // zip1 v25.4s, v31.4s, v31.4s
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
-	WORD $0x6e30df1a // fmul v26.4s, v24.4s, v16.4s
-	WORD $0x3dc020bb // ldr q27, [x5, #128]
-	WORD $0x4e3acd1b // fmla v27.4s, v8.4s, v26.4s
-	WORD $0x4eb4cf3b // fmls v27.4s, v25.4s, v20.4s
-	WORD $0x3d8020bb // str q27, [x5, #128]
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD $0x3dc020ba // ldr q26, [x5, #128]
+	WORD $0x4e30cd1a // fmla v26.4s, v8.4s, v16.4s
+	WORD $0x4eb4cf3a // fmls v26.4s, v25.4s, v20.4s
+	WORD $0x3d8020ba // str q26, [x5, #128]
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
-	WORD $0x6e31df1a // fmul v26.4s, v24.4s, v17.4s
-	WORD $0x3dc024bb // ldr q27, [x5, #144]
-	WORD $0x4e3acd3b // fmla v27.4s, v9.4s, v26.4s
-	WORD $0x4eb5cf3b // fmls v27.4s, v25.4s, v21.4s
-	WORD $0x3d8024bb // str q27, [x5, #144]
+	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
+	WORD $0x3dc024ba // ldr q26, [x5, #144]
+	WORD $0x4e31cd3a // fmla v26.4s, v9.4s, v17.4s
+	WORD $0x4eb5cf3a // fmls v26.4s, v25.4s, v21.4s
+	WORD $0x3d8024ba // str q26, [x5, #144]
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x6e32df1a // fmul v26.4s, v24.4s, v18.4s
-	WORD $0x3dc028bb // ldr q27, [x5, #160]
-	WORD $0x4e3acd5b // fmla v27.4s, v10.4s, v26.4s
-	WORD $0x4eb6cf3b // fmls v27.4s, v25.4s, v22.4s
-	WORD $0x3d8028bb // str q27, [x5, #160]
+	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
+	WORD $0x3dc028ba // ldr q26, [x5, #160]
+	WORD $0x4e32cd5a // fmla v26.4s, v10.4s, v18.4s
+	WORD $0x4eb6cf3a // fmls v26.4s, v25.4s, v22.4s
+	WORD $0x3d8028ba // str q26, [x5, #160]
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
-	WORD $0x6e33df1a // fmul v26.4s, v24.4s, v19.4s
-	WORD $0x3dc02cbb // ldr q27, [x5, #176]
-	WORD $0x4e3acd7b // fmla v27.4s, v11.4s, v26.4s
-	WORD $0x4eb7cf3b // fmls v27.4s, v25.4s, v23.4s
-	WORD $0x3d802cbb // str q27, [x5, #176]
+	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
+	WORD $0x3dc02cba // ldr q26, [x5, #176]
+	WORD $0x4e33cd7a // fmla v26.4s, v11.4s, v19.4s
+	WORD $0x4eb7cf3a // fmls v26.4s, v25.4s, v23.4s
+	WORD $0x3d802cba // str q26, [x5, #176]
 	WORD $0x4e9d7bb8 // zip2 v24.4s, v29.4s, v29.4s
 	WORD $0x4e9f7bf9 // zip2 v25.4s, v31.4s, v31.4s
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
-	WORD $0x6e30df1a // fmul v26.4s, v24.4s, v16.4s
-	WORD $0x3dc030bb // ldr q27, [x5, #192]
-	WORD $0x4e3acd9b // fmla v27.4s, v12.4s, v26.4s
-	WORD $0x4eb4cf3b // fmls v27.4s, v25.4s, v20.4s
-	WORD $0x3d8030bb // str q27, [x5, #192]
+	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
+	WORD $0x3dc030ba // ldr q26, [x5, #192]
+	WORD $0x4e30cd9a // fmla v26.4s, v12.4s, v16.4s
+	WORD $0x4eb4cf3a // fmls v26.4s, v25.4s, v20.4s
+	WORD $0x3d8030ba // str q26, [x5, #192]
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
-	WORD $0x6e31df1a // fmul v26.4s, v24.4s, v17.4s
-	WORD $0x3dc034bb // ldr q27, [x5, #208]
-	WORD $0x4e3acdbb // fmla v27.4s, v13.4s, v26.4s
-	WORD $0x4eb5cf3b // fmls v27.4s, v25.4s, v21.4s
-	WORD $0x3d8034bb // str q27, [x5, #208]
+	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
+	WORD $0x3dc034ba // ldr q26, [x5, #208]
+	WORD $0x4e31cdba // fmla v26.4s, v13.4s, v17.4s
+	WORD $0x4eb5cf3a // fmls v26.4s, v25.4s, v21.4s
+	WORD $0x3d8034ba // str q26, [x5, #208]
 	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
-	WORD $0x6e32df1a // fmul v26.4s, v24.4s, v18.4s
-	WORD $0x3dc038bb // ldr q27, [x5, #224]
-	WORD $0x4e3acddb // fmla v27.4s, v14.4s, v26.4s
-	WORD $0x4eb6cf3b // fmls v27.4s, v25.4s, v22.4s
-	WORD $0x3d8038bb // str q27, [x5, #224]
+	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
+	WORD $0x3dc038ba // ldr q26, [x5, #224]
+	WORD $0x4e32cdda // fmla v26.4s, v14.4s, v18.4s
+	WORD $0x4eb6cf3a // fmls v26.4s, v25.4s, v22.4s
+	WORD $0x3d8038ba // str q26, [x5, #224]
 	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
-	WORD $0x6e33df1a // fmul v26.4s, v24.4s, v19.4s
-	WORD $0x3dc03cbb // ldr q27, [x5, #240]
-	WORD $0x4e3acdfb // fmla v27.4s, v15.4s, v26.4s
-	WORD $0x4eb7cf3b // fmls v27.4s, v25.4s, v23.4s
-	WORD $0x3d803cbb // str q27, [x5, #240]
+	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
+	WORD $0x3dc03cba // ldr q26, [x5, #240]
+	WORD $0x4e33cdfa // fmla v26.4s, v15.4s, v19.4s
+	WORD $0x4eb7cf3a // fmls v26.4s, v25.4s, v23.4s
+	WORD $0x3d803cba // str q26, [x5, #240]
 	WORD $0x4f00e5f8 // movi v24.16b, #15
 	ADD $256, R0
 	ADD $32, R1
@@ -1173,8 +1177,9 @@ single_unit:
 single_block:
 	WORD $0xad407c5e // ldp q30, q31, [x2, #0]
 	ADD $32, R2
-	WORD $0x4f000400 // movi v0.4s, #0
-	WORD $0x4f000401 // movi v1.4s, #0
+	MOVD $0x00000000, R13
+	WORD $0x4e040da0 // dup v0.4s, w13
+	WORD $0x4ea01c01 // orr v1.16b, v0.16b, v0.16b
 	WORD $0xad404410 // ldp q16, q17, [x0, #0]
 	WORD $0x4e381e10 // and v16.16b, v16.16b, v24.16b
 	WORD $0x4e381e31 // and v17.16b, v17.16b, v24.16b
@@ -1245,12 +1250,12 @@ single_block:
 	ADD R9, R3, R13
 	WORD $0xbd4001b4 // ldr s20, [x13, #0]
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4f929396 // fmul v22.4s, v28.4s, v18.s[0]
-	WORD $0x4e36cc02 // fmla v2.4s, v0.4s, v22.4s
+	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
+	WORD $0x4f921002 // fmla v2.4s, v0.4s, v18.s[0]
 	WORD $0x4f9453c2 // fmls v2.4s, v30.4s, v20.s[0]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4f9293b6 // fmul v22.4s, v29.4s, v18.s[0]
-	WORD $0x4e36cc23 // fmla v3.4s, v1.4s, v22.4s
+	WORD $0x6e3ddc21 // fmul v1.4s, v1.4s, v29.4s
+	WORD $0x4f921023 // fmla v3.4s, v1.4s, v18.s[0]
 	WORD $0x4f9453e3 // fmls v3.4s, v31.4s, v20.s[0]
 	ADD $256, R0
 	ADD $32, R1

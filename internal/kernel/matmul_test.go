@@ -160,9 +160,9 @@ func checkOracle(t *testing.T, s Set, typ quant.Type, of extent) {
 }
 
 // mulSlack allows for formats whose terms nearly cancel: q·d and the minimum
-// are summed apart, each larger than the weight.
+// are summed apart, each larger than the weight. Halves are summed with a large number.
 func mulSlack(t quant.Type) float64 {
-	if formatOf(t).stream == affineStream || t == quant.Q2_K {
+	if formatOf(t).stream != offsetStream {
 		return 4
 	}
 	return 1

@@ -85,9 +85,12 @@ unfold_block:
 	VMULPS      Z9, Z8, Z8
 	VMOVUPS     Z7, 1024(AX)
 	VMOVUPS     Z8, 1152(AX)
+	VADDPS      Z7, Z8, Z6
+	VMULPS.BCST dword_cb400000<>+0(SB), Z6, Z6
+	VMOVUPS     Z6, 1280(AX)
 	ADDQ        $0x000000c0, SI
 	ADDQ        $0x10, DX
-	ADDQ        $0x00000500, AX
+	ADDQ        $0x00000580, AX
 	DECQ        R8
 	JNZ         unfold_block
 	DECQ        CX
@@ -112,3 +115,6 @@ GLOBL dword_0000000f<>(SB), RODATA|NOPTR, $4
 
 DATA dword_3f000000<>+0(SB)/4, $0x3f000000
 GLOBL dword_3f000000<>(SB), RODATA|NOPTR, $4
+
+DATA dword_cb400000<>+0(SB)/4, $0xcb400000
+GLOBL dword_cb400000<>(SB), RODATA|NOPTR, $4

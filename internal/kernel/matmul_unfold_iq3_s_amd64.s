@@ -54,9 +54,11 @@ unfold_block:
 	VMULPS      Z8, Z6, Z6
 	VMULPS.BCST dword_3e000000<>+0(SB), Z6, Z5
 	VMOVUPS     Z5, 1024(AX)
+	VMULPS.BCST dword_c9c00000<>+0(SB), Z6, Z5
+	VMOVUPS     Z5, 1152(AX)
 	ADDQ        $0x00000100, SI
 	ADDQ        $0x10, DX
-	ADDQ        $0x00000480, AX
+	ADDQ        $0x00000500, AX
 	DECQ        R8
 	JNZ         unfold_block
 	DECQ        CX
@@ -72,3 +74,6 @@ GLOBL dword_08080808<>(SB), RODATA|NOPTR, $4
 
 DATA dword_3e000000<>+0(SB)/4, $0x3e000000
 GLOBL dword_3e000000<>(SB), RODATA|NOPTR, $4
+
+DATA dword_c9c00000<>+0(SB)/4, $0xc9c00000
+GLOBL dword_c9c00000<>(SB), RODATA|NOPTR, $4

@@ -41,9 +41,11 @@ unfold_block:
 	VCVTPH2PS   (DX), Z6
 	VMULPS.BCST dword_3d800000<>+0(SB), Z6, Z5
 	VMOVUPS     Z5, 1024(AX)
+	VMULPS.BCST dword_c9400000<>+0(SB), Z6, Z5
+	VMOVUPS     Z5, 1152(AX)
 	ADDQ        $0x00000100, SI
 	ADDQ        $0x20, DX
-	ADDQ        $0x00000480, AX
+	ADDQ        $0x00000500, AX
 	DECQ        CX
 	JNZ         unfold_block
 	VZEROUPPER
@@ -54,3 +56,6 @@ GLOBL dword_f0f0f0f0<>(SB), RODATA|NOPTR, $4
 
 DATA dword_3d800000<>+0(SB)/4, $0x3d800000
 GLOBL dword_3d800000<>(SB), RODATA|NOPTR, $4
+
+DATA dword_c9400000<>+0(SB)/4, $0xc9400000
+GLOBL dword_c9400000<>(SB), RODATA|NOPTR, $4

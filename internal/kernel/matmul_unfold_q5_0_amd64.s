@@ -62,9 +62,11 @@ unfold_block:
 	VCVTPH2PS   (DX), Z6
 	VMULPS.BCST dword_3e000000<>+0(SB), Z6, Z5
 	VMOVUPS     Z5, 1024(AX)
+	VMULPS.BCST dword_c9c00000<>+0(SB), Z6, Z5
+	VMOVUPS     Z5, 1152(AX)
 	ADDQ        $0x00000140, SI
 	ADDQ        $0x20, DX
-	ADDQ        $0x00000480, AX
+	ADDQ        $0x00000500, AX
 	DECQ        CX
 	JNZ         unfold_block
 	VZEROUPPER
@@ -78,3 +80,6 @@ GLOBL dword_80808080<>(SB), RODATA|NOPTR, $4
 
 DATA dword_3e000000<>+0(SB)/4, $0x3e000000
 GLOBL dword_3e000000<>(SB), RODATA|NOPTR, $4
+
+DATA dword_c9c00000<>+0(SB)/4, $0xc9c00000
+GLOBL dword_c9c00000<>(SB), RODATA|NOPTR, $4

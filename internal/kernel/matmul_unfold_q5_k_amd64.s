@@ -71,9 +71,11 @@ unfold_block:
 	VMOVUPS     Z6, 1024(AX)
 	VPXORD.BCST dword_80000000<>+0(SB), Z7, Z7
 	VMOVUPS     Z7, 1152(AX)
+	VMULPS.BCST dword_cb400000<>+0(SB), Z6, Z5
+	VMOVUPS     Z5, 1280(AX)
 	ADDQ        $0x00000140, SI
 	ADDQ        $0x20, DX
-	ADDQ        $0x00000500, AX
+	ADDQ        $0x00000580, AX
 	DECQ        R8
 	JNZ         unfold_block
 	DECQ        CX
@@ -89,3 +91,6 @@ GLOBL dword_10101010<>(SB), RODATA|NOPTR, $4
 
 DATA dword_80000000<>+0(SB)/4, $0x80000000
 GLOBL dword_80000000<>(SB), RODATA|NOPTR, $4
+
+DATA dword_cb400000<>+0(SB)/4, $0xcb400000
+GLOBL dword_cb400000<>(SB), RODATA|NOPTR, $4

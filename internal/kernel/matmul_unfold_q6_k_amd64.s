@@ -73,9 +73,12 @@ unfold_block:
 	VMOVUPS     Z6, 1024(AX)
 	VMULPS.BCST dword_3e800000<>+0(SB), Z8, Z6
 	VMOVUPS     Z6, 1152(AX)
+	VADDPS      Z7, Z8, Z6
+	VMULPS.BCST dword_ca400000<>+0(SB), Z6, Z6
+	VMOVUPS     Z6, 1280(AX)
 	ADDQ        $0x00000180, SI
 	ADDQ        $0x20, DX
-	ADDQ        $0x00000500, AX
+	ADDQ        $0x00000580, AX
 	DECQ        R8
 	JNZ         unfold_block
 	DECQ        CX
@@ -91,3 +94,6 @@ GLOBL dword_c0c0c0c0<>(SB), RODATA|NOPTR, $4
 
 DATA dword_3e800000<>+0(SB)/4, $0x3e800000
 GLOBL dword_3e800000<>(SB), RODATA|NOPTR, $4
+
+DATA dword_ca400000<>+0(SB)/4, $0xca400000
+GLOBL dword_ca400000<>(SB), RODATA|NOPTR, $4

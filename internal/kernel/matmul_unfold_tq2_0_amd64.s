@@ -48,8 +48,10 @@ unfold_block:
 	VMOVDQA64   Z4, 896(AX)
 	VMULPS.BCST dword_3c800000<>+0(SB), Z8, Z5
 	VMOVUPS     Z5, 1024(AX)
+	VMULPS.BCST dword_c8400000<>+0(SB), Z8, Z5
+	VMOVUPS     Z5, 1152(AX)
 	ADDQ        $0x00000080, SI
-	ADDQ        $0x00000480, AX
+	ADDQ        $0x00000500, AX
 	DECQ        R8
 	JNZ         unfold_block
 	DECQ        CX
@@ -62,3 +64,6 @@ GLOBL dword_c0c0c0c0<>(SB), RODATA|NOPTR, $4
 
 DATA dword_3c800000<>+0(SB)/4, $0x3c800000
 GLOBL dword_3c800000<>(SB), RODATA|NOPTR, $4
+
+DATA dword_c8400000<>+0(SB)/4, $0xc8400000
+GLOBL dword_c8400000<>(SB), RODATA|NOPTR, $4

@@ -23,12 +23,14 @@ const (
 // With nb = K/32 blocks, a panel of W columns is four streams, one after the other:
 //
 //	quants   [nb][8][W][4] int8     value 4j+t of column c at [j][c][t]
-//	offset   [nb] {dx [W] f32, -128·sum [W] i32}
+//	offset   [nb] {dx [W] f32, magicBits - 128·sum [W] i32}
 //	affine   [nb] {dx [W] f32, dx·sum [W] f32}
-//	halves   [nb] {dx [W] f32, -128·sum of values 0-15 [W] i32, of 16-31 [W] i32}
+//	halves   [nb] {dx [W] f32, magicBits - 128·sum of values 0-15 [W] i32, of 16-31 [W] i32}
 //
 // dx is the block's scale and sum the sum of its int8 values. A kernel reads
-// the quants and the one field stream that its format needs.
+// the quants and the one field stream that its format needs. An integer sum that begins
+// with such a field takes the weights' offset of 128 into account, and is a float32 in the
+// end without a conversion.
 //
 // The block's scale is amax/127, a value is round-to-even(x · (127/amax)), in
 // float32; amax is at least 1e-30. A block with an infinity or a NaN becomes
@@ -44,6 +46,13 @@ type Panels struct {
 
 	maxCols int
 }
+
+// The bits of the float32 magic are magicBits, and adding an integer of less than 22 bits
+// and a sign to either gives the bits of the sum.
+const (
+	magic     = 3 << 22
+	magicBits = 0x4b400000
+)
 
 // panel is a run of columns.
 type panel struct{ first, width int }

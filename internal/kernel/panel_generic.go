@@ -31,14 +31,14 @@ func (p *streams) quantizeColumn(b0, c int, x []float32) {
 		bits, total := math.Float32bits(dx), sum[0]+sum[1]
 		f := p.fields(offsetStream, b, c)
 		le.PutUint32(f, bits)
-		le.PutUint32(f[4*w:], uint32(-128*total))
+		le.PutUint32(f[4*w:], uint32(magicBits-128*total))
 		f = p.fields(affineStream, b, c)
 		le.PutUint32(f, bits)
 		le.PutUint32(f[4*w:], math.Float32bits(dx*float32(total)))
 		f = p.fields(halvesStream, b, c)
 		le.PutUint32(f, bits)
-		le.PutUint32(f[4*w:], uint32(-128*sum[0]))
-		le.PutUint32(f[8*w:], uint32(-128*sum[1]))
+		le.PutUint32(f[4*w:], uint32(magicBits-128*sum[0]))
+		le.PutUint32(f[8*w:], uint32(magicBits-128*sum[1]))
 	}
 }
 
@@ -60,9 +60,8 @@ func quantizeBlock(q *[BlockLen]int8, x *[BlockLen]float32) float32 {
 	}
 	inv := 127 / amax
 	for i, v := range x {
-		// Adding 1.5·2^23 leaves the integer, rounded to even, in the low bits.
-		const magic = 3 << 22
-		q[i] = int8(math.Float32bits(float32(v*inv)+magic) - 0x4b400000)
+		// The sum's low bits are the integer, rounded to even.
+		q[i] = int8(math.Float32bits(float32(v*inv)+magic) - magicBits)
 	}
 	return amax / 127
 }

@@ -68,7 +68,7 @@ several_column:
 	VMOVSS        X5, (BX)
 	VMOVSS        X5, (DX)
 	VMOVSS        X11, (BX)(R14*1)
-	VPXOR         X11, X11, X11
+	VPBROADCASTD  dword_4b400000<>+0(SB), X11
 	VPSLLD        $0x07, X10, X10
 	VPSUBD        X10, X11, X10
 	VMOVD         X10, (AX)(R14*1)
@@ -155,7 +155,7 @@ single_column:
 	VMOVSS        X5, (BX)
 	VMOVSS        X5, (DX)
 	VMOVSS        X11, (BX)(R14*1)
-	VPXOR         X11, X11, X11
+	VPBROADCASTD  dword_4b400000<>+0(SB), X11
 	VPSLLD        $0x07, X10, X10
 	VPSUBD        X10, X11, X10
 	VMOVD         X10, (AX)(R14*1)
@@ -200,6 +200,9 @@ GLOBL dword_42fe0000<>(SB), RODATA|NOPTR, $4
 
 DATA dword_01010101<>+0(SB)/4, $0x01010101
 GLOBL dword_01010101<>(SB), RODATA|NOPTR, $4
+
+DATA dword_4b400000<>+0(SB)/4, $0x4b400000
+GLOBL dword_4b400000<>(SB), RODATA|NOPTR, $4
 
 // func quantizeAVX2(x *float32, quants *byte, offset *byte, affine *byte, halves *byte, blocks int, width int, cols int, ldx int)
 // Requires: AVX, AVX2
@@ -283,7 +286,7 @@ several_column:
 	VMOVSS       X5, (BX)
 	VMOVSS       X5, (DX)
 	VMOVSS       X11, (BX)(R14*1)
-	VPXOR        X11, X11, X11
+	VPBROADCASTD dword_4b400000<>+0(SB), X11
 	VPSLLD       $0x07, X10, X10
 	VPSUBD       X10, X11, X10
 	VMOVD        X10, (AX)(R14*1)
@@ -388,7 +391,7 @@ single_column:
 	VMOVSS       X5, (BX)
 	VMOVSS       X5, (DX)
 	VMOVSS       X11, (BX)(R14*1)
-	VPXOR        X11, X11, X11
+	VPBROADCASTD dword_4b400000<>+0(SB), X11
 	VPSLLD       $0x07, X10, X10
 	VPSUBD       X10, X11, X10
 	VMOVD        X10, (AX)(R14*1)
@@ -626,7 +629,7 @@ block:
 	VPADDD        Y26, Y27, Y0
 	VCVTDQ2PS     Y0, Y1
 	VMULPS        Y28, Y1, Y1
-	VPXOR         Y3, Y3, Y3
+	VPBROADCASTD  dword_4b400000<>+0(SB), Y3
 	VPSLLD        $0x07, Y0, Y2
 	VPSUBD        Y2, Y3, Y2
 	VPSLLD        $0x07, Y26, Y4

@@ -27,7 +27,8 @@ TEXT ·quantizeSDOT(SB), NOSPLIT, $0-72
 	MOVD $0x42fe0000, R10
 	WORD $0x4e040d5d // dup v29.4s, w10
 	WORD $0x4f00e43e // movi v30.16b, #1
-	WORD $0x4f00041f // movi v31.4s, #0
+	MOVD $0x4b400000, R10
+	WORD $0x4e040d5f // dup v31.4s, w10
 
 block:
 	MOVD R9, R7

@@ -174,7 +174,8 @@ func mean(rows [][]float32) []float32 {
 	return sum
 }
 
-// The embeddings of a real model are those of the reference.
+// The embeddings of a real model are those of the reference. A single position may be
+// further from it than a mean: one activation that is rounded the other way is enough.
 func TestRealEmbeddingsFollowReference(t *testing.T) {
 	f := hubtest.Open(t, "smollm2")
 	tok, err := tokenizer.New(f)
@@ -201,8 +202,12 @@ func TestRealEmbeddingsFollowReference(t *testing.T) {
 		last := len(tokens) - 1
 		for pooling, c := range map[string]float64{"mean": cosine(mean(got), mean(want)), "last": cosine(got[last], want[last]), "cls": cosine(got[0], want[0])} {
 			t.Logf("%q: %s has a cosine of %.6f", text, pooling, c)
-			if !(c >= 0.999) {
-				t.Errorf("%q: %s has a cosine of %.6f, want at least 0.999", text, pooling, c)
+			least := 0.99
+			if pooling == "mean" {
+				least = 0.9995
+			}
+			if !(c >= least) {
+				t.Errorf("%q: %s has a cosine of %.6f, want at least %g", text, pooling, c, least)
 			}
 		}
 	}

@@ -292,7 +292,6 @@ func (a *Asm) element(o op, d, n, m V, i int) {
 }
 
 // By dword i of m.
-func (a *Asm) FmulBy(d, n, m V, i int) { a.element(op{0x4f809000, "fmul", ""}, d, n, m, i) }
 func (a *Asm) FmlaBy(d, n, m V, i int) { a.element(op{0x4f801000, "fmla", ""}, d, n, m, i) }
 func (a *Asm) FmlsBy(d, n, m V, i int) { a.element(op{0x4f805000, "fmls", ""}, d, n, m, i) }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -97,6 +98,11 @@ func (k *avx2) loop(label string) {
 	k.Label(label + "_block")
 	k.block()
 	k.nextBlock(k.f, label)
+	if k.f.gain > 1 {
+		for _, y := range k.y {
+			k.VMULPS(k.repeat(math.Float32bits(1/float32(k.f.gain))), y, y)
+		}
+	}
 	k.store(k.y, 0, label+"_store")
 	k.ADDQ(operand.Imm(32), out)
 	k.XORQ(operand.Imm(8), half8)
@@ -141,26 +147,18 @@ func (k *avx2) block() {
 				k.VPADDD(k.words[c], k.acc[c], k.acc[c])
 			}
 		}
-		k.scaleFactor(h, k.t)
 		for c := range k.cols {
-			k.VCVTDQ2PS(k.acc[c], k.acc[c])
-			switch {
-			case k.f.stream != halves:
-				k.VBROADCASTSS(k.field(0, c), k.p)
-				k.VMULPS(k.p, k.t, k.p)
-				k.VFMADD231PS(k.p, k.acc[c], k.y[c])
-			case h == 0:
-				k.VMULPS(k.t, k.acc[c], k.first[c])
-			default:
-				k.VFMADD231PS(k.t, k.acc[c], k.first[c])
+			to := k.acc[c]
+			if k.f.stream == halves && h == 0 {
+				to = k.first[c]
 			}
+			k.float(k.acc[c], to)
 		}
 	}
-	switch {
-	case k.f.stream == affine:
-		k.addMinimum()
-	case k.f.stream == halves:
+	if k.f.stream == halves {
 		k.addHalves()
+	} else {
+		k.addWhole()
 	}
 	k.ADDQ(operand.U32(uint32(k.f.quants)), quants)
 	if k.f.scales > 0 {
@@ -171,20 +169,33 @@ func (k *avx2) block() {
 	}
 }
 
-// start sets the integer sum of part h to its correction: the field's 128 times
-// the sum, brought down to the format's offset.
+// start sets the integer sum of part h to its correction in a field, or to the magic
+// number. Either is brought down to values that are as small as they are stored: all is
+// divisible by the gain.
 func (k *avx2) start(h, c int) {
 	if k.signed() || k.f.stream == affine || k.f.minimum {
-		k.VPXOR(k.acc[c], k.acc[c], k.acc[c])
+		k.VMOVDQU(k.repeat(magicBits>>k.shift()), k.acc[c])
 		return
 	}
 	k.VPBROADCASTD(k.field(1+h, c), k.acc[c])
-	shift := 0
-	for 1<<shift < k.f.gain {
-		shift++
+	if k.shift() > 0 {
+		k.VPSRAD(operand.Imm(uint64(k.shift())), k.acc[c], k.acc[c])
 	}
-	k.VPSRAD(operand.Imm(uint64(shift)), k.acc[c], k.acc[c])
 }
+
+// float makes an integer sum the number that vnni.go has: the bits of magic plus gain
+// times the sum.
+func (k *avx2) float(acc, to vec) {
+	switch {
+	case k.shift() > 0:
+		k.VPSLLD(operand.Imm(uint64(k.shift())), acc, to)
+	case acc != to:
+		k.VMOVDQA(acc, to)
+	}
+}
+
+// shift is the bits by which values are smaller than in vnni.go.
+func (k *avx2) shift() int { return bits.TrailingZeros(uint(k.f.gain)) }
 
 // signed reports whether the values are multiplied as magnitude and sign.
 func (k *avx2) signed() bool { return k.f.signed && !k.vnni }
@@ -323,6 +334,21 @@ func (k *avx2) scaleFactor(h int, d vec) {
 	k.VMULPS(k.p, d, d)
 }
 
+// addWhole is y = fma(I·d, dx, y) and, if affine, y = fma(m, dx·sum, y).
+func (k *avx2) addWhole() {
+	d, base := k.t, k.u
+	k.scaleFactor(0, d)
+	k.VMULPS(k.repeat(math.Float32bits(-magic)), d, base)
+	for c := range k.cols {
+		k.VFMADD213PS(base, d, k.acc[c])
+		k.VBROADCASTSS(k.field(0, c), k.p)
+		k.VFMADD231PS(k.p, k.acc[c], k.y[c])
+	}
+	if k.f.stream == affine {
+		k.addMinimum()
+	}
+}
+
 // addMinimum is y = fma(±m, dx·sum, y).
 func (k *avx2) addMinimum() {
 	if k.f.blocks == 1 {
@@ -343,8 +369,18 @@ func (k *avx2) addMinimum() {
 	}
 }
 
-// addHalves is y = fma(t, dx, y), after Q2_K's minima.
+// addHalves is t = fma(magic+I0, d0, -magic·(d0+d1)); t = fma(magic+I1, d1, t), then
+// Q2_K's minima, and y = fma(t, dx, y).
 func (k *avx2) addHalves() {
+	d0, d1, base := k.t, k.u, k.v
+	k.scaleFactor(0, d0)
+	k.scaleFactor(1, d1)
+	k.VADDPS(d0, d1, base)
+	k.VMULPS(k.repeat(math.Float32bits(-magic)), base, base)
+	for c := range k.cols {
+		k.VFMADD213PS(base, d0, k.first[c])
+		k.VFMADD231PS(d1, k.acc[c], k.first[c])
+	}
 	if k.f.minimum {
 		for h := range 2 {
 			k.VPMOVZXBD(k.byteScale(h), k.t)
@@ -352,10 +388,10 @@ func (k *avx2) addHalves() {
 			k.VCVTDQ2PS(k.t, k.t)
 			k.VCVTPH2PS(k.half(unit, 32), k.p)
 			k.VMULPS(k.p, k.t, k.t)
-			k.VMULPS(k.repeat(0x3c000000), k.t, k.t) // 1/128
+			k.VMULPS(k.repeat(math.Float32bits(float32(k.f.gain)/128)), k.t, k.t)
 			for c := range k.cols {
-				k.VPBROADCASTD(k.field(1+h, c), k.p)
-				k.VCVTDQ2PS(k.p, k.p)
+				k.VBROADCASTSS(k.field(1+h, c), k.p)
+				k.VSUBPS(k.repeat(math.Float32bits(magic)), k.p, k.p)
 				k.VFMADD231PS(k.t, k.p, k.first[c])
 			}
 		}

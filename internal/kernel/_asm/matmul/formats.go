@@ -69,7 +69,7 @@ var formats = []*format{
 	{name: "Q5_K", run: 4, unpack: (*vnni).fives, expand: (*vnni).scaleBytes, masks: []uint32{0x0f0f0f0f, 0x10101010}},
 	{name: "Q6_K", run: 2, unpack: (*vnni).highSixes, expand: (*vnni).scaleHalves, masks: []uint32{0x3c3c3c3c, 0xc0c0c0c0}},
 	{name: "Q3_K", run: 4, unpack: (*vnni).highThrees, expand: (*vnni).scaleHalves, masks: []uint32{0x60606060, 0x80808080}},
-	{name: "Q2_K", run: 4, unpack: (*vnni).twos, expand: (*vnni).scaleNibbles, masks: []uint32{0x03030303, 15}},
+	{name: "Q2_K", run: 4, unpack: (*vnni).highTwos, expand: (*vnni).scaleNibbles, masks: []uint32{0xc0c0c0c0, 15}},
 }
 
 // The unpackers leave each vector in k.v and call visit. k.t, k.u are free.
@@ -225,17 +225,6 @@ func (k *vnni) highTwos(mul visit) {
 	}
 }
 
-func (k *vnni) twos(mul visit) {
-	for h := range 2 {
-		k.VMOVDQU64(k.quant(h), k.t)
-		for f := range 4 {
-			k.shift(k.t, -2*f, k.v)
-			k.and(0x03030303, k.v, k.v)
-			mul(f + 4*h)
-		}
-	}
-}
-
 // The expanders leave the factors of a block in k.d0, k.d1, k.m0, k.m1.
 
 func (k *vnni) scaleD()  { k.VCVTPH2PS(k.scale(0), k.d0) }
@@ -296,7 +285,7 @@ func (k *vnni) scaleBytes() {
 	k.VMULPS(k.unitM, k.m0, k.m0)
 }
 
-// scaleNibbles is d times the low and dmin/128 times the high half of a byte.
+// scaleNibbles is d times the low half of a byte.
 func (k *vnni) scaleNibbles() {
 	for h, d := range []vec{k.d0, k.d1} {
 		if d == nil {
@@ -309,14 +298,15 @@ func (k *vnni) scaleNibbles() {
 	}
 }
 
-// scaleMinima is the second part, when the registers of the vectors are free.
+// scaleMinima is dmin/128 times the high half of a byte, as large as the values are. It
+// comes when the registers of the vectors are free.
 func (k *vnni) scaleMinima() {
 	for h, m := range []vec{k.m0, k.m1} {
 		k.VPMOVZXBD(k.scale(16*h), m)
 		k.VPSRLD(operand.Imm(4), m, m)
 		k.VCVTDQ2PS(m, m)
 		k.VMULPS(k.unitM, m, m)
-		k.VMULPS_BCST(k.constant(math.Float32bits(1./128)), m, m)
+		k.VMULPS_BCST(k.constant(math.Float32bits(float32(k.f.gain)/128)), m, m)
 	}
 }
 

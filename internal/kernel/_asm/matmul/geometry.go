@@ -9,6 +9,13 @@ import (
 	"strconv"
 )
 
+// Where sums begin: see package kernel, panel.go. A conversion that is left out is two
+// instructions less for 16 products of a column.
+const (
+	magic     = 3 << 22
+	magicBits = 0x4b400000
+)
+
 // geometry is the generator's view of the type of that name in package kernel.
 type geometry struct {
 	blocks  int    // blocks of a unit of the scales: 1, 2, 4 or 8

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/penstock-llm/penstock/internal/kernel/_asm/a64"
+import (
+	"math"
+
+	"github.com/penstock-llm/penstock/internal/kernel/_asm/a64"
+)
 
 // The part of neon.go that is the loop with SMMLA. Sum number 4i+j has rows 2i and
 // 2i+1 of the columns 2j and 2j+1: [row][column].
@@ -77,9 +81,9 @@ func (k *neon) mmlaWhole() {
 		for cols := range 4 {
 			acc, at := k.sum(rows, cols), sumAt(4*rows+cols)
 			k.Float(acc, acc)
-			k.Fmul(mP, mRows+a64.V(rows), mCols+a64.V(cols))
+			k.Fmul(acc, acc, mRows+a64.V(rows))
 			k.Load(mY, nSums, at)
-			k.Fmla(mY, acc, mP)
+			k.Fmla(mY, acc, mCols+a64.V(cols))
 			k.Store(mY, nSums, at)
 		}
 	}
@@ -90,7 +94,7 @@ func (k *neon) mmlaWhole() {
 func (k *neon) mmlaAffine() {
 	const (
 		d, m   = vMasks, vMasks + 1
-		p, y   = vSpare, vSpare + 1
+		y      = vSpare
 		dx, sx = a64.V(16), a64.V(20)
 	)
 	k.spreadCols(0, dx)
@@ -107,9 +111,9 @@ func (k *neon) mmlaAffine() {
 		for cols := range a64.V(4) {
 			acc, at := k.sum(rows, int(cols)), sumAt(4*rows+int(cols))
 			k.Float(acc, acc)
-			k.Fmul(p, d, dx+cols)
+			k.Fmul(acc, acc, d)
 			k.Load(y, nSums, at)
-			k.Fmla(y, acc, p)
+			k.Fmla(y, acc, dx+cols)
 			if k.f.minimum {
 				k.Fmls(y, m, sx+cols)
 			} else {
@@ -123,17 +127,18 @@ func (k *neon) mmlaAffine() {
 
 // mmlaHalf is scaleHalf.
 func (k *neon) mmlaHalf(h int) {
+	if h == 0 {
+		k.mmlaFirst()
+		return
+	}
 	k.spreadRows(vD, mRows)
-	if h == 1 && !k.f.minimum {
+	if !k.f.minimum {
 		k.spreadCols(0, mCols)
 	}
 	k.each(func(acc, row, col a64.V) {
 		at := firstAt(int(acc))
 		k.Float(acc, acc)
 		switch {
-		case h == 0:
-			k.Fmul(acc, acc, row)
-			k.Store(acc, nSums, at)
 		case k.f.minimum: // t stays in its register
 			k.Load(mP, nSums, at)
 			k.Fmla(mP, acc, row)
@@ -144,20 +149,38 @@ func (k *neon) mmlaHalf(h int) {
 			k.mmlaAdd(mP, acc, col)
 		}
 	})
-	if h == 0 || !k.f.minimum {
+	if !k.f.minimum {
 		return
 	}
 	for half := range 2 {
 		k.minima(half, vM)
 		k.spreadRows(vM, mRows)
 		k.spreadCols(1+half, mCols)
+		k.Constant(mP, nAt, math.Float32bits(magic))
 		for cols := range a64.V(4) {
-			k.Float(mCols+cols, mCols+cols)
+			k.Fsub(mCols+cols, mCols+cols, mP)
 		}
 		k.each(func(acc, row, col a64.V) { k.Fmla(acc, row, col) })
 	}
 	k.spreadCols(0, mCols)
 	k.each(func(acc, _, col a64.V) { k.mmlaAdd(acc, acc, col) })
+}
+
+// mmlaFirst is scaleHalf of the first half. The registers of the columns have what the
+// magic number makes of pairs of rows.
+func (k *neon) mmlaFirst() {
+	const base = mCols
+	k.spreadRows(vBase, base)
+	k.spreadRows(vD, mRows)
+	for rows := range 4 {
+		for cols := range 4 {
+			acc := k.sum(rows, cols)
+			k.Float(acc, acc)
+			k.Mov(mP, base+a64.V(rows))
+			k.Fmla(mP, acc, mRows+a64.V(rows))
+			k.Store(mP, nSums, firstAt(int(acc)))
+		}
+	}
 }
 
 // mmlaAdd is y = fma(t, dx, y) for one register of sums.

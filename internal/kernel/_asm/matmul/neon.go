@@ -72,6 +72,7 @@ const (
 	vTable  a64.V = 27
 	vD      a64.V = 28 // and the next: factors of four rows each
 	vM      a64.V = 30
+	vBase   a64.V = 16 // and the next: once the weights are multiplied
 	sumsOf8       = 16
 )
 
@@ -254,7 +255,14 @@ func (k *neon) block() {
 				k.multiply(j - 1)
 			}
 		}
-		k.expand(h)
+		switch {
+		case k.f.stream != halves:
+			k.expand(0)
+		case h == 0:
+			k.expandFirst()
+		default:
+			k.expandSecond()
+		}
 		switch {
 		case k.mmla && k.f.stream == halves:
 			k.mmlaHalf(h)
@@ -311,18 +319,28 @@ func (k *neon) field(i int, v a64.V) {
 	k.row(v, nAt, 0)
 }
 
-// start sets the integer sums of part h to zeros or to the corrections in a field.
+// start sets the integer sums of part h to the corrections in a field, less the magic
+// bits, or to zeros. Where there are halves what they add of the magic number, as an
+// integer, is in the sums.
 func (k *neon) start(h int) {
+	shift := bits.TrailingZeros(uint(k.f.gain))
+	base := 0
+	if k.f.stream == halves {
+		base = magic >> shift
+	}
 	if k.f.signed && !k.unsigned() || k.f.stream == affine || k.f.minimum {
-		for i := range 2 * k.cols {
-			k.Zero(a64.V(i))
+		k.Constant(0, nAt, uint32(base))
+		for i := 1; i < 2*k.cols; i++ {
+			k.Mov(a64.V(i), 0)
 		}
 		return
 	}
 	k.field(1+h, vX)
-	shift := bits.TrailingZeros(uint(k.f.gain))
+	k.Constant(vQ, nAt, uint32(base-magicBits>>shift))
 	for i := 0; i < k.cols; i += 4 {
-		k.Shift(vX+a64.V(i/4), vX+a64.V(i/4), -shift)
+		x := vX + a64.V(i/4)
+		k.Shift(x, x, -shift)
+		k.Add(x, x, vQ)
 	}
 	if k.mmla {
 		for pair := range 4 {

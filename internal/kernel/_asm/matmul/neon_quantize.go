@@ -13,7 +13,7 @@ func quantizeNEON(a *a64.Asm) {
 		blocks, stride, left, ldx, cols   a64.R = 5, 6, 7, 8, 9
 		at, nextX, back, fields           a64.R = 10, 11, 12, 13
 
-		magnitude, tiny, big, ones, zero a64.V = 27, 28, 29, 30, 31
+		magnitude, tiny, big, ones, bits a64.V = 27, 28, 29, 30, 31
 		peak, inverse, dx, total         a64.V = 16, 17, 18, 19
 		sums, float, low, high           a64.V = 20, 22, 24, 25
 	)
@@ -32,7 +32,7 @@ func quantizeNEON(a *a64.Asm) {
 	a.Constant(tiny, at, math.Float32bits(1e-30))
 	a.Constant(big, at, math.Float32bits(127))
 	a.Bytes(ones, 1)
-	a.Zero(zero)
+	a.Constant(bits, at, magicBits)
 
 	a.Label("block")
 	a.Op("MOVD R%d, R%d", cols, left)
@@ -71,7 +71,7 @@ func quantizeNEON(a *a64.Asm) {
 	a.Fmul(float, float, dx)
 	for _, v := range []a64.V{total, sums, sums + 1} {
 		a.Shift(v, v, 7)
-		a.Sub(v, zero, v)
+		a.Sub(v, bits, v)
 	}
 	for _, f := range []struct {
 		to     a64.R

@@ -126,7 +126,43 @@ func (k *neon) save(v a64.V, at int) {
 	}
 }
 
-// scaleWhole is y = fma(acc, d·dx, y) and, if affine, y = fma(±m, dx·sum, y).
+// expandFirst is expand of the first of two halves. It also leaves what the magic number
+// in the sums of both makes, negative, in vBase and the next, and keeps the factors of
+// the second half.
+func (k *neon) expandFirst() {
+	k.expand(1)
+	d1 := k.second()
+	for r := range a64.V(2) {
+		k.Mov(d1+r, vD+r)
+	}
+	k.expand(0)
+	k.Constant(vQ, nAt, math.Float32bits(-magic/float32(k.f.gain)))
+	for r := range a64.V(2) {
+		k.Fadd(vBase+r, d1+r, vD+r)
+		k.Fmul(vBase+r, vBase+r, vQ)
+	}
+}
+
+// expandSecond is expand of the second half.
+func (k *neon) expandSecond() {
+	if k.f.minimum || k.mmla { // something else needed the registers
+		k.expand(1)
+		return
+	}
+	for r := range a64.V(2) {
+		k.Mov(vD+r, k.second()+r)
+	}
+}
+
+// second is where the second half's factors are kept, and the next.
+func (k *neon) second() a64.V {
+	if k.kept() {
+		return sumsOf8 - 2 // few sums leave it free
+	}
+	return vM
+}
+
+// scaleWhole is y = fma(I·d, dx, y) and, if affine, y = fma(±m, dx·sum, y).
 func (k *neon) scaleWhole() {
 	k.field(0, vX)
 	if k.f.stream == affine {
@@ -136,9 +172,9 @@ func (k *neon) scaleWhole() {
 		for r := range 2 {
 			acc, part, lane, number := k.acc(r, c), a64.V(c/4), c%4, r*k.cols+c
 			k.Float(acc, acc)
-			k.FmulBy(vP, vD+a64.V(r), vX+part, lane)
+			k.Fmul(acc, acc, vD+a64.V(r))
 			y := k.load(k.y(r, c), sumAt(number), vQ)
-			k.Fmla(y, acc, vP)
+			k.FmlaBy(y, acc, vX+part, lane)
 			switch {
 			case k.f.stream == affine && k.f.minimum:
 				k.FmlsBy(y, vM+a64.V(r), vT+part, lane)
@@ -150,8 +186,8 @@ func (k *neon) scaleWhole() {
 	}
 }
 
-// scaleHalf is t = acc·d0, and for the second half t = fma(acc, d1, t), then Q2_K's
-// minima, and y = fma(t, dx, y).
+// scaleHalf is t = fma(M+I0, d0, -M·(d0+d1)), and for the second half
+// t = fma(M+I1, d1, t), then Q2_K's minima, and y = fma(t, dx, y).
 func (k *neon) scaleHalf(h int) {
 	const m1 = a64.V(16)
 	if h == 1 {
@@ -171,7 +207,8 @@ func (k *neon) scaleHalf(h int) {
 				if k.kept() {
 					t = k.first(r, c)
 				}
-				k.Fmul(t, acc, vD+row)
+				k.Mov(t, vBase+row)
+				k.Fmla(t, acc, vD+row)
 				k.save(t, firstAt(number))
 				continue
 			}
@@ -203,10 +240,11 @@ func (k *neon) minima(h int, to a64.V) {
 // corrections loads the fields with the sums of either half, as floats, to vT and the
 // registers behind the only mask.
 func (k *neon) corrections() {
+	k.Constant(vQ, nAt, math.Float32bits(magic))
 	for h, v := range []a64.V{vT, vMasks + 1} {
 		k.field(1+h, v)
 		for i := 0; i < k.cols; i += 4 {
-			k.Float(v+a64.V(i/4), v+a64.V(i/4))
+			k.Fsub(v+a64.V(i/4), v+a64.V(i/4), vQ)
 		}
 	}
 }

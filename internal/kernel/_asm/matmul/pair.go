@@ -22,8 +22,8 @@ import (
 type shape int
 
 const (
-	offsets   shape = iota // d·dx
-	affines                // d·dx and m·dx·sum
+	offsets   shape = iota // d and dx
+	affines                // d and dx, m and dx·sum
 	twoHalves              // d0, d1 of either half, and dx
 	minima                 // and what the halves add of their sums
 )
@@ -147,6 +147,9 @@ func (p *pair) weight(j, s int) operand.Mem { return at(quants, 2*64*j+64*s) }
 // factor is factor i of group s.
 func (p *pair) factor(i, s int) operand.Mem { return at(quants, recordQuants+factorBytes*i+64*s) }
 
+// last is the last factor of group s.
+func (p *pair) last(s int) operand.Mem { return p.factor(p.shape.factors()-1, s) }
+
 // sum is the float sums of column c of group s.
 func (p *pair) sum(s, c int) operand.Mem { return at(sums, 64*(s*pairCols+c)) }
 
@@ -161,13 +164,14 @@ func (p *pair) load(rs [2]vec, from func(s int) operand.Mem) {
 // that the multiplications never wait for the sums.
 const lag = 2
 
-// wholes prepares the block of a shape with one integer sum: y = fma(acc, d·dx, y) and,
+// wholes prepares the block of a shape with one integer sum: y = fma(I·d, dx, y) and,
 // if affine, y = fma(m, dx·sum, y).
 func (p *pair) wholes() (emit func()) {
 	acc := [2][]vec{p.take(pairCols), p.take(pairCols)}
-	v, d, m := p.takePair(), p.takePair(), p.takePair()
+	v, d, m, k := p.takePair(), p.takePair(), p.takePair(), p.takePair()
 	r := p.take(4)
-	x, dx, dxSum, product := r[0], r[1], r[2], r[3]
+	x, dx, dxSum, base := r[0], r[1], r[2], r[3]
+	p.VPBROADCASTD(p.constant(magicBits), base)
 	end := func(c int) {
 		p.VBROADCASTSS(p.field(0, c), dx)
 		if p.shape == affines {
@@ -175,9 +179,8 @@ func (p *pair) wholes() (emit func()) {
 		}
 		for s := range acc {
 			y := acc[s][c]
-			p.VCVTDQ2PS(y, y)
-			p.VMULPS(dx, d[s], product)
-			p.VFMADD213PS(p.sum(s, c), product, y)
+			p.VFMADD213PS(k[s], d[s], y)
+			p.VFMADD213PS(p.sum(s, c), dx, y)
 			if p.shape == affines {
 				p.VFMADD231PS(dxSum, m[s], y)
 			}
@@ -189,9 +192,10 @@ func (p *pair) wholes() (emit func()) {
 		if p.shape == affines {
 			p.load(m, func(s int) operand.Mem { return p.factor(1, s) })
 		}
+		p.load(k, p.last)
 		for c := range pairCols {
 			if p.shape == affines {
-				p.VPXORD(acc[0][c], acc[0][c], acc[0][c])
+				p.VMOVDQA64(base, acc[0][c])
 			} else {
 				p.VPBROADCASTD(p.field(1, c), acc[0][c])
 			}

@@ -132,7 +132,7 @@ func (q *quantizer) fields() {
 		q.VMOVSS(q.dx, at(p, 0))
 	}
 	q.VMOVSS(q.b, field1(q.affine))
-	q.VPXOR(q.b, q.b, q.b)
+	q.VPBROADCASTD(q.constant(magicBits), q.b)
 	q.VPSLLD(operand.Imm(7), q.a, q.a)
 	q.VPSUBD(q.a, q.b, q.a)
 	q.VMOVD(q.a, field1(q.offset))

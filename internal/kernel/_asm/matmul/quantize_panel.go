@@ -131,14 +131,14 @@ func (a *asm) panelFields(dx vec, sums []vec, offset, affine, halves reg.Registe
 	a.VPADDD(sums[0], sums[1], reg.Y0) // the whole block
 	a.VCVTDQ2PS(reg.Y0, reg.Y1)
 	a.VMULPS(dx, reg.Y1, reg.Y1)
-	a.VPXOR(reg.Y3, reg.Y3, reg.Y3)
-	negative := func(sum, to vec) {
+	a.VPBROADCASTD(a.constant(magicBits), reg.Y3)
+	correction := func(sum, to vec) {
 		a.VPSLLD(operand.Imm(7), sum, to)
 		a.VPSUBD(to, reg.Y3, to)
 	}
-	negative(reg.Y0, reg.Y2)
-	negative(sums[0], reg.Y4)
-	negative(sums[1], reg.Y5)
+	correction(reg.Y0, reg.Y2)
+	correction(sums[0], reg.Y4)
+	correction(sums[1], reg.Y5)
 	a.VMOVUPS(dx, at(offset, 0))
 	a.VMOVDQU(reg.Y2, at(offset, 32))
 	a.VMOVUPS(dx, at(affine, 0))

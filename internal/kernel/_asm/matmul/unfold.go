@@ -14,10 +14,11 @@ import (
 // bytes after those of the first.
 //
 //	quants   [8][2][16][4]   128 + gain·(q-offset), or q in the formats with a minimum
-//	factors  [n][2][16] f32  d/gain; affine formats: d, m; halves: d0/gain, d1/gain; with minima: d0, d1, m0, m1
+//	factors  [n][2][16] f32  d, k; affine formats: d, m, k; halves: d0, d1, k; with minima: d0, d1, m0, m1, k
 //
-// Dividing by gain, a power of two, costs nothing here and gives the bits that
-// dividing the sums in the end would give. What the format subtracts has its sign changed.
+// All of them are divided by gain, a power of two, which costs nothing here and gives the
+// bits that dividing the sums in the end would give. What the format subtracts has its sign
+// changed. The last, k, is -magic·d or -magic·(d0+d1).
 
 // unfoldSignature: to is where the group's part of the first block's record begins.
 const unfoldSignature = "func(quants, scales, to *byte, blocks int)"
@@ -28,7 +29,7 @@ const (
 )
 
 // factors is the number of factors of a record.
-func (s shape) factors() int { return [...]int{offsets: 1, affines: 2, twoHalves: 2, minima: 4}[s] }
+func (s shape) factors() int { return [...]int{offsets: 2, affines: 3, twoHalves: 3, minima: 5}[s] }
 
 // record is the bytes of a record.
 func (s shape) record() int { return recordQuants + factorBytes*s.factors() }
@@ -78,6 +79,13 @@ func (k *vnni) unfold() {
 		}
 		k.VMOVUPS(r, at(xs, recordQuants+factorBytes*i))
 	}
+	sum := k.d0
+	if k.f.stream == halves {
+		k.VADDPS(k.d0, k.d1, k.p)
+		sum = k.p
+	}
+	k.VMULPS_BCST(k.constant(math.Float32bits(-magic/float32(k.f.gain))), sum, k.p)
+	k.VMOVUPS(k.p, at(xs, recordQuants+factorBytes*(k.f.shape().factors()-1)))
 	k.ADDQ(operand.U32(uint32(k.f.quants)), quants)
 	if k.f.scales > 0 {
 		k.ADDQ(operand.Imm(uint64(k.f.scales)), scales)

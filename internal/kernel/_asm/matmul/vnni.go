@@ -166,9 +166,9 @@ func (k *vnni) block() {
 			k.VPBROADCASTD(k.field(1, c), k.acc[c])
 			k.VPBROADCASTD(k.field(2, c), k.acc1[c])
 		default:
-			k.VPXORD(k.acc[c], k.acc[c], k.acc[c])
+			k.VPBROADCASTD(k.constant(magicBits), k.acc[c])
 			if k.acc1 != nil {
-				k.VPXORD(k.acc1[c], k.acc1[c], k.acc1[c])
+				k.VMOVDQA64(k.acc[c], k.acc1[c])
 			}
 		}
 	}
@@ -195,14 +195,15 @@ func (k *vnni) block() {
 	k.ADDQ(operand.Imm(uint64(4*k.f.stream.fields()*k.cols)), fields)
 }
 
-// scaleWhole is y = fma(acc, d·dx, y) and, if affine, y = fma(m, dx·sum, y).
+// scaleWhole is y = fma(I·d, dx, y) and, if affine, y = fma(m, dx·sum, y). The integer
+// sums are magic+I as floats, and what magic makes of d is exact: I·d is one instruction.
 func (k *vnni) scaleWhole() {
+	k.VMULPS_BCST(k.constant(math.Float32bits(-magic)), k.d0, k.p)
 	for c := range k.cols {
-		k.VCVTDQ2PS(k.acc[c], k.acc[c])
+		k.VFMADD213PS(k.p, k.d0, k.acc[c])
 	}
 	for c := range k.cols {
-		k.VMULPS_BCST(k.field(0, c), k.d0, k.p)
-		k.VFMADD231PS(k.p, k.acc[c], k.y[c])
+		k.VFMADD231PS_BCST(k.field(0, c), k.acc[c], k.y[c])
 		switch {
 		case k.f.stream == affine && k.f.minimum:
 			k.VFNMADD231PS_BCST(k.field(1, c), k.m0, k.y[c])
@@ -212,25 +213,25 @@ func (k *vnni) scaleWhole() {
 	}
 }
 
-// scaleHalf is t = acc·d0; t = fma(acc1, d1, t); y = fma(t, dx, y).
+// scaleHalf is t = fma(magic+I0, d0, -magic·(d0+d1)); t = fma(magic+I1, d1, t);
+// y = fma(t, dx, y).
 func (k *vnni) scaleHalf() {
+	k.VADDPS(k.d0, k.d1, k.p)
+	k.VMULPS_BCST(k.constant(math.Float32bits(-magic)), k.p, k.p)
 	for c := range k.cols {
-		k.VCVTDQ2PS(k.acc[c], k.acc[c])
-		k.VCVTDQ2PS(k.acc1[c], k.acc1[c])
+		k.VFMADD213PS(k.p, k.d0, k.acc[c])
 	}
 	if k.f.minimum {
 		k.scaleMinima()
 	}
 	for c := range k.cols {
-		k.VMULPS(k.d0, k.acc[c], k.acc[c])
 		k.VFMADD231PS(k.d1, k.acc1[c], k.acc[c])
 		if k.f.minimum {
-			k.VPBROADCASTD(k.field(1, c), k.p)
-			k.VPBROADCASTD(k.field(2, c), k.v)
-			k.VCVTDQ2PS(k.p, k.p)
-			k.VCVTDQ2PS(k.v, k.v)
-			k.VFMADD231PS(k.m0, k.p, k.acc[c])
-			k.VFMADD231PS(k.m1, k.v, k.acc[c])
+			for h, m := range []vec{k.m0, k.m1} {
+				k.VPBROADCASTD(k.field(1+h, c), k.p)
+				k.VSUBPS_BCST(k.constant(math.Float32bits(magic)), k.p, k.p)
+				k.VFMADD231PS(m, k.p, k.acc[c])
+			}
 		}
 		k.VFMADD231PS_BCST(k.field(0, c), k.acc[c], k.y[c])
 	}
