@@ -134,7 +134,7 @@ var (
 // Anything that is not here and has no V or K in front is refused: it may be an
 // SSE instruction.
 var scalarOpcodes = strings.Fields(`
-	ADDQ SUBQ INCQ DECQ NEGQ IMULQ IMUL3Q ORQ XORQ SHLQ SHRQ LEAQ MOVQ MOVL MOVLQSX XCHGQ POPCNTL CMPQ TESTQ
+	ADDQ SUBQ INCQ DECQ NEGQ ANDQ IMULQ IMUL3Q ORQ XORQ SHLQ SHRQ LEAQ MOVQ MOVL MOVLQSX XCHGQ POPCNTL CMPQ TESTQ
 	JMP JB JEQ JGE JLE JLT JNE JNZ JP JZ RET PAUSE PREFETCHT0 PREFETCHT1 PREFETCHT2`)
 
 // complaints lists what is wrong with a function:

@@ -90,7 +90,7 @@ func (t *tiling) call(s Set, g, n int, q panel, ahead int) {
 			return
 		}
 		for c, step := 0, 0; c < q.width; c += step {
-			step = avx2Columns(q.width-c, 4)
+			step = avx2Columns(q.width - c)
 			floatAVX2[m.Type](w, &x[c], &out[c*t.ldy], m.Cols, n, t.ldy, step, q.width, t.add)
 		}
 		return
@@ -101,22 +101,20 @@ func (t *tiling) call(s Set, g, n int, q panel, ahead int) {
 		vnniFuncs[m.Type](w, scales, &x[0], &fields[0], &out[0], nb, n, t.ldy, q.width, ahead, t.add)
 		return
 	}
-	multiply, limit := avx2Funcs[m.Type], 4
-	switch {
-	case s.products == cpu.AVXVNNI:
+	multiply := avx2Funcs[m.Type]
+	if s.products == cpu.AVXVNNI {
 		multiply = avxVNNIFuncs[m.Type]
-	case m.format.stream == halvesStream:
-		limit = 2
 	}
 	for c, step := 0, 0; c < q.width; c += step {
-		step = avx2Columns(q.width-c, limit)
-		multiply(w, scales, &x[4*c], &fields[4*c], &out[c*t.ldy], nb, n, t.ldy, step, q.width, t.add)
+		step = avx2Columns(q.width - c)
+		multiply(w, scales, &x[4*c], &fields[4*c], &out[c*t.ldy], nb, n, t.ldy, step, q.width, ahead, t.add)
+		ahead = 0
 	}
 }
 
 // avx2Columns is how many of the columns left to take at once: 1, 2 or 4.
-func avx2Columns(left, limit int) int {
-	return min(limit, 1<<(bits.Len(uint(left))-1))
+func avx2Columns(left int) int {
+	return min(4, 1<<(bits.Len(uint(left))-1))
 }
 
 // groupsPerCall keeps a call below about 50 µs, by rough speeds of memory and of

@@ -4,9 +4,11 @@
 
 #include "textflag.h"
 
-// func avx2IQ4_XS(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, width int, add int)
-// Requires: AVX, AVX2, F16C, FMA3
-TEXT ·avx2IQ4_XS(SB), NOSPLIT, $0-88
+// func avx2IQ4_XS(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, width int, ahead int, add int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2IQ4_XS(SB), $544-96
+	LEAQ 31(SP), R12
+	ANDQ $-32, R12
 	MOVQ quants+0(FP), SI
 	MOVQ scales+8(FP), DX
 	MOVQ y+32(FP), DI
@@ -15,6 +17,7 @@ TEXT ·avx2IQ4_XS(SB), NOSPLIT, $0-88
 	SHLQ $0x02, R10
 	MOVQ width+72(FP), R14
 	SHLQ $0x02, R14
+	MOVQ ahead+80(FP), R15
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x04
 	JEQ  cols4
@@ -25,14 +28,13 @@ TEXT ·avx2IQ4_XS(SB), NOSPLIT, $0-88
 
 cols1:
 cols1_group:
-	XORQ R12, R12
-
-cols1_pass:
-	VPXOR Y0, Y0, Y0
-	MOVQ  x+16(FP), AX
-	MOVQ  fields+24(FP), BX
-	MOVQ  blocks+40(FP), CX
-	SHRQ  $0x03, CX
+	VPXOR   Y12, Y12, Y12
+	VMOVAPS Y12, (R12)
+	VMOVAPS Y12, 32(R12)
+	MOVQ    x+16(FP), AX
+	MOVQ    fields+24(FP), BX
+	MOVQ    blocks+40(FP), CX
+	SHRQ    $0x03, CX
 
 cols1_unit:
 	MOVQ DX, R13
@@ -40,107 +42,186 @@ cols1_unit:
 	MOVQ $0x00000008, R8
 
 cols1_block:
-	VMOVDQU        all_4b400000<>+0(SB), Y2
-	VMOVDQU        (SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	ADDQ           R14, AX
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	ADDQ           R14, AX
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	ADDQ           R14, AX
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	ADDQ           R14, AX
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	ADDQ           R14, AX
-	VPMOVSXBD      (DX)(R12*1), Y12
-	VCVTDQ2PS      Y12, Y12
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         Y15, Y12, Y12
-	VMULPS         all_cb400000<>+0(SB), Y12, Y13
-	VFMADD213PS    Y13, Y12, Y2
-	VBROADCASTSS   (BX), Y15
-	VFMADD231PS    Y15, Y2, Y0
+	PREFETCHT0     (SI)(R15*1)
+	PREFETCHT0     64(SI)(R15*1)
+	PREFETCHT0     128(SI)(R15*1)
+	PREFETCHT0     192(SI)(R15*1)
+	VMOVDQA        all_0f0f0f0f<>+0(SB), Y14
+	VMOVDQA        all_4b400000<>+0(SB), Y0
+	VMOVDQA        all_4b400000<>+0(SB), Y1
+	VPAND          (SI), Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          32(SI), Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	VPAND          64(SI), Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          96(SI), Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	LEAQ           (AX)(R14*2), AX
+	VPAND          128(SI), Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          160(SI), Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	VPAND          192(SI), Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          224(SI), Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        128(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        160(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	VMOVDQU        192(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        224(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	LEAQ           (AX)(R14*2), AX
+	VPMOVSXBD      (DX), Y8
+	VCVTDQ2PS      Y8, Y8
+	VCVTPH2PS      (R13), Y12
+	VMULPS         Y12, Y8, Y8
+	VMULPS         all_cb400000<>+0(SB), Y8, Y10
+	VPMOVSXBD      8(DX), Y9
+	VCVTDQ2PS      Y9, Y9
+	VCVTPH2PS      16(R13), Y12
+	VMULPS         Y12, Y9, Y9
+	VMULPS         all_cb400000<>+0(SB), Y9, Y11
+	VBROADCASTSS   (BX), Y12
+	VFMADD213PS    Y10, Y8, Y0
+	VFMADD213PS    (R12), Y12, Y0
+	VMOVAPS        Y0, (R12)
+	VFMADD213PS    Y11, Y9, Y1
+	VFMADD213PS    32(R12), Y12, Y1
+	VMOVAPS        Y1, 32(R12)
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
@@ -149,43 +230,43 @@ cols1_block:
 	JNZ            cols1_block
 	DECQ           CX
 	JNZ            cols1_unit
-	MOVQ           add+80(FP), R11
+	VMOVAPS        (R12), Y0
+	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
-	JZ             cols1_store
+	JZ             cols1_store0
 	VADDPS         (R11), Y0, Y0
 	MOVQ           DI, R11
 
-cols1_store:
+cols1_store0:
 	VMOVUPS Y0, (R11)
-	ADDQ    $0x20, DI
-	XORQ    $0x08, R12
-	JZ      cols1_next
-	MOVQ    blocks+40(FP), CX
-	IMUL3Q  $0x00000100, CX, R11
-	SUBQ    R11, SI
-	SHRQ    $0x03, CX
-	IMUL3Q  $0x000000a0, CX, R11
-	SUBQ    R11, DX
-	JMP     cols1_pass
+	VMOVAPS 32(R12), Y1
+	MOVQ    add+88(FP), R11
+	TESTQ   R11, R11
+	MOVQ    DI, R11
+	JZ      cols1_store1
+	VADDPS  32(R11), Y1, Y1
+	MOVQ    DI, R11
 
-cols1_next:
-	DECQ R9
-	JNZ  cols1_group
+cols1_store1:
+	VMOVUPS Y1, 32(R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols1_group
 	VZEROUPPER
 	RET
 
 cols2:
 cols2_group:
-	XORQ R12, R12
-
-cols2_pass:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	MOVQ  x+16(FP), AX
-	MOVQ  fields+24(FP), BX
-	MOVQ  blocks+40(FP), CX
-	SHRQ  $0x03, CX
+	VPXOR   Y12, Y12, Y12
+	VMOVAPS Y12, (R12)
+	VMOVAPS Y12, 32(R12)
+	VMOVAPS Y12, 64(R12)
+	VMOVAPS Y12, 96(R12)
+	MOVQ    x+16(FP), AX
+	MOVQ    fields+24(FP), BX
+	MOVQ    blocks+40(FP), CX
+	SHRQ    $0x03, CX
 
 cols2_unit:
 	MOVQ DX, R13
@@ -193,151 +274,267 @@ cols2_unit:
 	MOVQ $0x00000008, R8
 
 cols2_block:
-	VMOVDQU        all_4b400000<>+0(SB), Y4
-	VMOVDQU        all_4b400000<>+0(SB), Y5
-	VMOVDQU        (SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y2
-	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y3
-	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         Y3, Y5, Y5
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y2
-	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y3
-	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         Y3, Y5, Y5
-	ADDQ           R14, AX
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y2
-	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y3
-	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         Y3, Y5, Y5
-	ADDQ           R14, AX
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y2
-	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y3
-	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         Y3, Y5, Y5
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y2
-	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y3
-	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         Y3, Y5, Y5
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y2
-	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y3
-	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         Y3, Y5, Y5
-	ADDQ           R14, AX
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y2
-	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y3
-	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         Y3, Y5, Y5
-	ADDQ           R14, AX
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y2
-	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y3
-	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         Y3, Y5, Y5
-	ADDQ           R14, AX
-	VPMOVSXBD      (DX)(R12*1), Y12
-	VCVTDQ2PS      Y12, Y12
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         Y15, Y12, Y12
-	VMULPS         all_cb400000<>+0(SB), Y12, Y13
-	VFMADD213PS    Y13, Y12, Y4
-	VBROADCASTSS   (BX), Y15
-	VFMADD231PS    Y15, Y4, Y0
-	VFMADD213PS    Y13, Y12, Y5
-	VBROADCASTSS   4(BX), Y15
-	VFMADD231PS    Y15, Y5, Y1
+	PREFETCHT0     (SI)(R15*1)
+	PREFETCHT0     64(SI)(R15*1)
+	PREFETCHT0     128(SI)(R15*1)
+	PREFETCHT0     192(SI)(R15*1)
+	VMOVDQA        all_0f0f0f0f<>+0(SB), Y14
+	VMOVDQA        all_4b400000<>+0(SB), Y0
+	VMOVDQA        all_4b400000<>+0(SB), Y2
+	VMOVDQA        all_4b400000<>+0(SB), Y1
+	VMOVDQA        all_4b400000<>+0(SB), Y3
+	VPAND          (SI), Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          32(SI), Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y2, Y2
+	VPBROADCASTD   4(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y3, Y3
+	VPAND          64(SI), Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          96(SI), Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y2, Y2
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y3, Y3
+	LEAQ           (AX)(R14*2), AX
+	VPAND          128(SI), Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          160(SI), Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y2, Y2
+	VPBROADCASTD   4(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y3, Y3
+	VPAND          192(SI), Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          224(SI), Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y2, Y2
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y3, Y3
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y2, Y2
+	VPBROADCASTD   4(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y3, Y3
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y2, Y2
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y3, Y3
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        128(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        160(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y2, Y2
+	VPBROADCASTD   4(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y3, Y3
+	VMOVDQU        192(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        224(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_xs_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y2, Y2
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPMADDWD       all_00010001<>+0(SB), Y13, Y13
+	VPADDD         Y13, Y3, Y3
+	LEAQ           (AX)(R14*2), AX
+	VPMOVSXBD      (DX), Y8
+	VCVTDQ2PS      Y8, Y8
+	VCVTPH2PS      (R13), Y12
+	VMULPS         Y12, Y8, Y8
+	VMULPS         all_cb400000<>+0(SB), Y8, Y10
+	VPMOVSXBD      8(DX), Y9
+	VCVTDQ2PS      Y9, Y9
+	VCVTPH2PS      16(R13), Y12
+	VMULPS         Y12, Y9, Y9
+	VMULPS         all_cb400000<>+0(SB), Y9, Y11
+	VBROADCASTSS   (BX), Y12
+	VFMADD213PS    Y10, Y8, Y0
+	VFMADD213PS    (R12), Y12, Y0
+	VMOVAPS        Y0, (R12)
+	VFMADD213PS    Y11, Y9, Y2
+	VFMADD213PS    64(R12), Y12, Y2
+	VMOVAPS        Y2, 64(R12)
+	VBROADCASTSS   4(BX), Y12
+	VFMADD213PS    Y10, Y8, Y1
+	VFMADD213PS    32(R12), Y12, Y1
+	VMOVAPS        Y1, 32(R12)
+	VFMADD213PS    Y11, Y9, Y3
+	VFMADD213PS    96(R12), Y12, Y3
+	VMOVAPS        Y3, 96(R12)
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
@@ -346,49 +543,57 @@ cols2_block:
 	JNZ            cols2_block
 	DECQ           CX
 	JNZ            cols2_unit
-	MOVQ           add+80(FP), R11
+	VMOVAPS        (R12), Y0
+	VMOVAPS        32(R12), Y1
+	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
-	JZ             cols2_store
+	JZ             cols2_store0
 	VADDPS         (R11), Y0, Y0
 	ADDQ           R10, R11
 	VADDPS         (R11), Y1, Y1
 	MOVQ           DI, R11
 
-cols2_store:
+cols2_store0:
 	VMOVUPS Y0, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Y1, (R11)
-	ADDQ    $0x20, DI
-	XORQ    $0x08, R12
-	JZ      cols2_next
-	MOVQ    blocks+40(FP), CX
-	IMUL3Q  $0x00000100, CX, R11
-	SUBQ    R11, SI
-	SHRQ    $0x03, CX
-	IMUL3Q  $0x000000a0, CX, R11
-	SUBQ    R11, DX
-	JMP     cols2_pass
+	VMOVAPS 64(R12), Y2
+	VMOVAPS 96(R12), Y3
+	MOVQ    add+88(FP), R11
+	TESTQ   R11, R11
+	MOVQ    DI, R11
+	JZ      cols2_store1
+	VADDPS  32(R11), Y2, Y2
+	ADDQ    R10, R11
+	VADDPS  32(R11), Y3, Y3
+	MOVQ    DI, R11
 
-cols2_next:
-	DECQ R9
-	JNZ  cols2_group
+cols2_store1:
+	VMOVUPS Y2, 32(R11)
+	ADDQ    R10, R11
+	VMOVUPS Y3, 32(R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols2_group
 	VZEROUPPER
 	RET
 
 cols4:
 cols4_group:
-	XORQ R12, R12
-
-cols4_pass:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	MOVQ  x+16(FP), AX
-	MOVQ  fields+24(FP), BX
-	MOVQ  blocks+40(FP), CX
-	SHRQ  $0x03, CX
+	VPXOR   Y12, Y12, Y12
+	VMOVAPS Y12, (R12)
+	VMOVAPS Y12, 32(R12)
+	VMOVAPS Y12, 64(R12)
+	VMOVAPS Y12, 96(R12)
+	VMOVAPS Y12, 128(R12)
+	VMOVAPS Y12, 160(R12)
+	VMOVAPS Y12, 192(R12)
+	VMOVAPS Y12, 224(R12)
+	MOVQ    x+16(FP), AX
+	MOVQ    fields+24(FP), BX
+	MOVQ    blocks+40(FP), CX
+	SHRQ    $0x03, CX
 
 cols4_unit:
 	MOVQ DX, R13
@@ -396,239 +601,515 @@ cols4_unit:
 	MOVQ $0x00000008, R8
 
 cols4_block:
-	VMOVDQU        all_4b400000<>+0(SB), Y8
-	VMOVDQU        all_4b400000<>+0(SB), Y9
-	VMOVDQU        all_4b400000<>+0(SB), Y10
-	VMOVDQU        all_4b400000<>+0(SB), Y11
-	VMOVDQU        (SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y4
-	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y5
-	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y6
-	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y7
-	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         Y7, Y11, Y11
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y4
-	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y5
-	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y6
-	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y7
-	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         Y7, Y11, Y11
-	ADDQ           R14, AX
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y4
-	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y5
-	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y6
-	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y7
-	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         Y7, Y11, Y11
-	ADDQ           R14, AX
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y4
-	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y5
-	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y6
-	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y7
-	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         Y7, Y11, Y11
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y4
-	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y5
-	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y6
-	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y7
-	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         Y7, Y11, Y11
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y4
-	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y5
-	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y6
-	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y7
-	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         Y7, Y11, Y11
-	ADDQ           R14, AX
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y4
-	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y5
-	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y6
-	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y7
-	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         Y7, Y11, Y11
-	ADDQ           R14, AX
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y4
-	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y5
-	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y6
-	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y7
-	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         Y7, Y11, Y11
-	ADDQ           R14, AX
-	VPMOVSXBD      (DX)(R12*1), Y12
-	VCVTDQ2PS      Y12, Y12
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         Y15, Y12, Y12
-	VMULPS         all_cb400000<>+0(SB), Y12, Y13
-	VFMADD213PS    Y13, Y12, Y8
-	VBROADCASTSS   (BX), Y15
-	VFMADD231PS    Y15, Y8, Y0
-	VFMADD213PS    Y13, Y12, Y9
-	VBROADCASTSS   4(BX), Y15
-	VFMADD231PS    Y15, Y9, Y1
-	VFMADD213PS    Y13, Y12, Y10
-	VBROADCASTSS   8(BX), Y15
-	VFMADD231PS    Y15, Y10, Y2
-	VFMADD213PS    Y13, Y12, Y11
-	VBROADCASTSS   12(BX), Y15
-	VFMADD231PS    Y15, Y11, Y3
+	PREFETCHT0     (SI)(R15*1)
+	PREFETCHT0     64(SI)(R15*1)
+	PREFETCHT0     128(SI)(R15*1)
+	PREFETCHT0     192(SI)(R15*1)
+	VMOVDQA        all_0f0f0f0f<>+0(SB), Y14
+	VMOVDQA        all_00ff00ff<>+0(SB), Y15
+	MOVQ           AX, R11
+	VMOVDQU        (R11), X12
+	VINSERTI128    $0x01, (R11)(R14*1), Y12, Y12
+	VPSRAW         $0x08, Y12, Y13
+	VPSLLW         $0x08, Y12, Y12
+	VPSRAW         $0x08, Y12, Y12
+	VMOVDQA        Y12, 256(R12)
+	VMOVDQA        Y13, 288(R12)
+	LEAQ           (R11)(R14*2), R11
+	VMOVDQU        (R11), X12
+	VINSERTI128    $0x01, (R11)(R14*1), Y12, Y12
+	VPSRAW         $0x08, Y12, Y13
+	VPSLLW         $0x08, Y12, Y12
+	VPSRAW         $0x08, Y12, Y12
+	VMOVDQA        Y12, 320(R12)
+	VMOVDQA        Y13, 352(R12)
+	LEAQ           (R11)(R14*2), R11
+	VMOVDQU        (R11), X12
+	VINSERTI128    $0x01, (R11)(R14*1), Y12, Y12
+	VPSRAW         $0x08, Y12, Y13
+	VPSLLW         $0x08, Y12, Y12
+	VPSRAW         $0x08, Y12, Y12
+	VMOVDQA        Y12, 384(R12)
+	VMOVDQA        Y13, 416(R12)
+	LEAQ           (R11)(R14*2), R11
+	VMOVDQU        (R11), X12
+	VINSERTI128    $0x01, (R11)(R14*1), Y12, Y12
+	VPSRAW         $0x08, Y12, Y13
+	VPSLLW         $0x08, Y12, Y12
+	VPSRAW         $0x08, Y12, Y12
+	VMOVDQA        Y12, 448(R12)
+	VMOVDQA        Y13, 480(R12)
+	LEAQ           (R11)(R14*2), R11
+	VPBROADCASTD   (BX)(R14*1), Y12
+	VMOVDQA        Y12, Y0
+	VMOVDQA        Y12, Y4
+	VPBROADCASTD   4(BX)(R14*1), Y12
+	VMOVDQA        Y12, Y1
+	VMOVDQA        Y12, Y5
+	VPBROADCASTD   8(BX)(R14*1), Y12
+	VMOVDQA        Y12, Y2
+	VMOVDQA        Y12, Y6
+	VPBROADCASTD   12(BX)(R14*1), Y12
+	VMOVDQA        Y12, Y3
+	VMOVDQA        Y12, Y7
+	VPAND          (SI), Y14, Y8
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPAND          32(SI), Y14, Y9
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPSRLW         $0x08, Y8, Y10
+	VPAND          Y8, Y15, Y8
+	VPSRLW         $0x08, Y9, Y11
+	VPAND          Y9, Y15, Y9
+	VPBROADCASTD   256(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   288(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   260(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   292(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   264(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   296(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   268(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y7, Y7
+	VPBROADCASTD   300(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y7, Y7
+	VPAND          64(SI), Y14, Y8
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPAND          96(SI), Y14, Y9
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPSRLW         $0x08, Y8, Y10
+	VPAND          Y8, Y15, Y8
+	VPSRLW         $0x08, Y9, Y11
+	VPAND          Y9, Y15, Y9
+	VPBROADCASTD   272(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   304(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   276(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   308(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   280(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   312(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   284(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y7, Y7
+	VPBROADCASTD   316(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y7, Y7
+	LEAQ           (AX)(R14*2), AX
+	VPAND          128(SI), Y14, Y8
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPAND          160(SI), Y14, Y9
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPSRLW         $0x08, Y8, Y10
+	VPAND          Y8, Y15, Y8
+	VPSRLW         $0x08, Y9, Y11
+	VPAND          Y9, Y15, Y9
+	VPBROADCASTD   320(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   352(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   324(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   356(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   328(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   360(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   332(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y7, Y7
+	VPBROADCASTD   364(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y7, Y7
+	VPAND          192(SI), Y14, Y8
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPAND          224(SI), Y14, Y9
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPSRLW         $0x08, Y8, Y10
+	VPAND          Y8, Y15, Y8
+	VPSRLW         $0x08, Y9, Y11
+	VPAND          Y9, Y15, Y9
+	VPBROADCASTD   336(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   368(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   340(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   372(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   344(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   376(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   348(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y7, Y7
+	VPBROADCASTD   380(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y7, Y7
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPSRLW         $0x08, Y8, Y10
+	VPAND          Y8, Y15, Y8
+	VPSRLW         $0x08, Y9, Y11
+	VPAND          Y9, Y15, Y9
+	VPBROADCASTD   384(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   416(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   388(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   420(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   392(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   424(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   396(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y7, Y7
+	VPBROADCASTD   428(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y7, Y7
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPSRLW         $0x08, Y8, Y10
+	VPAND          Y8, Y15, Y8
+	VPSRLW         $0x08, Y9, Y11
+	VPAND          Y9, Y15, Y9
+	VPBROADCASTD   400(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   432(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   404(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   436(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   408(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   440(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   412(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y7, Y7
+	VPBROADCASTD   444(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y7, Y7
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        128(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        160(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPSRLW         $0x08, Y8, Y10
+	VPAND          Y8, Y15, Y8
+	VPSRLW         $0x08, Y9, Y11
+	VPAND          Y9, Y15, Y9
+	VPBROADCASTD   448(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   480(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   452(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   484(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   456(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   488(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   460(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y7, Y7
+	VPBROADCASTD   492(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y7, Y7
+	VMOVDQU        192(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        224(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPSRLW         $0x08, Y8, Y10
+	VPAND          Y8, Y15, Y8
+	VPSRLW         $0x08, Y9, Y11
+	VPAND          Y9, Y15, Y9
+	VPBROADCASTD   464(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   496(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y0, Y0
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y4, Y4
+	VPBROADCASTD   468(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   500(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y1, Y1
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y5, Y5
+	VPBROADCASTD   472(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   504(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y2, Y2
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y6, Y6
+	VPBROADCASTD   476(R12), Y12
+	VPMADDWD       Y12, Y8, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y9, Y13
+	VPADDD         Y13, Y7, Y7
+	VPBROADCASTD   508(R12), Y12
+	VPMADDWD       Y12, Y10, Y13
+	VPADDD         Y13, Y3, Y3
+	VPMADDWD       Y12, Y11, Y13
+	VPADDD         Y13, Y7, Y7
+	LEAQ           (AX)(R14*2), AX
+	VPMOVSXBD      (DX), Y8
+	VCVTDQ2PS      Y8, Y8
+	VCVTPH2PS      (R13), Y12
+	VMULPS         Y12, Y8, Y8
+	VMULPS         all_cb400000<>+0(SB), Y8, Y10
+	VPMOVSXBD      8(DX), Y9
+	VCVTDQ2PS      Y9, Y9
+	VCVTPH2PS      16(R13), Y12
+	VMULPS         Y12, Y9, Y9
+	VMULPS         all_cb400000<>+0(SB), Y9, Y11
+	VBROADCASTSS   (BX), Y12
+	VFMADD213PS    Y10, Y8, Y0
+	VFMADD213PS    (R12), Y12, Y0
+	VMOVAPS        Y0, (R12)
+	VFMADD213PS    Y11, Y9, Y4
+	VFMADD213PS    128(R12), Y12, Y4
+	VMOVAPS        Y4, 128(R12)
+	VBROADCASTSS   4(BX), Y12
+	VFMADD213PS    Y10, Y8, Y1
+	VFMADD213PS    32(R12), Y12, Y1
+	VMOVAPS        Y1, 32(R12)
+	VFMADD213PS    Y11, Y9, Y5
+	VFMADD213PS    160(R12), Y12, Y5
+	VMOVAPS        Y5, 160(R12)
+	VBROADCASTSS   8(BX), Y12
+	VFMADD213PS    Y10, Y8, Y2
+	VFMADD213PS    64(R12), Y12, Y2
+	VMOVAPS        Y2, 64(R12)
+	VFMADD213PS    Y11, Y9, Y6
+	VFMADD213PS    192(R12), Y12, Y6
+	VMOVAPS        Y6, 192(R12)
+	VBROADCASTSS   12(BX), Y12
+	VFMADD213PS    Y10, Y8, Y3
+	VFMADD213PS    96(R12), Y12, Y3
+	VMOVAPS        Y3, 96(R12)
+	VFMADD213PS    Y11, Y9, Y7
+	VFMADD213PS    224(R12), Y12, Y7
+	VMOVAPS        Y7, 224(R12)
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
@@ -637,10 +1118,14 @@ cols4_block:
 	JNZ            cols4_block
 	DECQ           CX
 	JNZ            cols4_unit
-	MOVQ           add+80(FP), R11
+	VMOVAPS        (R12), Y0
+	VMOVAPS        32(R12), Y1
+	VMOVAPS        64(R12), Y2
+	VMOVAPS        96(R12), Y3
+	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
-	JZ             cols4_store
+	JZ             cols4_store0
 	VADDPS         (R11), Y0, Y0
 	ADDQ           R10, R11
 	VADDPS         (R11), Y1, Y1
@@ -650,7 +1135,7 @@ cols4_block:
 	VADDPS         (R11), Y3, Y3
 	MOVQ           DI, R11
 
-cols4_store:
+cols4_store0:
 	VMOVUPS Y0, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Y1, (R11)
@@ -658,34 +1143,54 @@ cols4_store:
 	VMOVUPS Y2, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Y3, (R11)
-	ADDQ    $0x20, DI
-	XORQ    $0x08, R12
-	JZ      cols4_next
-	MOVQ    blocks+40(FP), CX
-	IMUL3Q  $0x00000100, CX, R11
-	SUBQ    R11, SI
-	SHRQ    $0x03, CX
-	IMUL3Q  $0x000000a0, CX, R11
-	SUBQ    R11, DX
-	JMP     cols4_pass
+	VMOVAPS 128(R12), Y4
+	VMOVAPS 160(R12), Y5
+	VMOVAPS 192(R12), Y6
+	VMOVAPS 224(R12), Y7
+	MOVQ    add+88(FP), R11
+	TESTQ   R11, R11
+	MOVQ    DI, R11
+	JZ      cols4_store1
+	VADDPS  32(R11), Y4, Y4
+	ADDQ    R10, R11
+	VADDPS  32(R11), Y5, Y5
+	ADDQ    R10, R11
+	VADDPS  32(R11), Y6, Y6
+	ADDQ    R10, R11
+	VADDPS  32(R11), Y7, Y7
+	MOVQ    DI, R11
 
-cols4_next:
-	DECQ R9
-	JNZ  cols4_group
+cols4_store1:
+	VMOVUPS Y4, 32(R11)
+	ADDQ    R10, R11
+	VMOVUPS Y5, 32(R11)
+	ADDQ    R10, R11
+	VMOVUPS Y6, 32(R11)
+	ADDQ    R10, R11
+	VMOVUPS Y7, 32(R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols4_group
 	VZEROUPPER
 	RET
-
-DATA all_4b400000<>+0(SB)/32, $"\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K"
-GLOBL all_4b400000<>(SB), RODATA|NOPTR, $32
 
 DATA all_0f0f0f0f<>+0(SB)/32, $"\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f"
 GLOBL all_0f0f0f0f<>(SB), RODATA|NOPTR, $32
 
-DATA iq4_xs_levels<>+0(SB)/16, $"\x81\x98\xad\xbf\xcf\xdd\xea\xf6\x01\r\x19&5EYq"
-GLOBL iq4_xs_levels<>(SB), RODATA|NOPTR, $16
+DATA all_4b400000<>+0(SB)/32, $"\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K"
+GLOBL all_4b400000<>(SB), RODATA|NOPTR, $32
+
+DATA iq4_xs_levels_signed<>+0(SB)/16, $"\x81\x98\xad\xbf\xcf\xdd\xea\xf6\x01\r\x19&5EYq"
+GLOBL iq4_xs_levels_signed<>(SB), RODATA|NOPTR, $16
 
 DATA all_00010001<>+0(SB)/32, $"\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00"
 GLOBL all_00010001<>(SB), RODATA|NOPTR, $32
 
 DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
 GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32
+
+DATA all_00ff00ff<>+0(SB)/32, $"\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00"
+GLOBL all_00ff00ff<>(SB), RODATA|NOPTR, $32
+
+DATA iq4_xs_levels<>+0(SB)/16, $"\x01\x18-?O]jv\x81\x8d\x99\xa6\xb5\xc5\xd9\xf1"
+GLOBL iq4_xs_levels<>(SB), RODATA|NOPTR, $16

@@ -4,9 +4,11 @@
 
 #include "textflag.h"
 
-// func avx2MXFP4(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, width int, add int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·avx2MXFP4(SB), NOSPLIT, $0-88
+// func avx2MXFP4(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, width int, ahead int, add int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·avx2MXFP4(SB), $544-96
+	LEAQ 31(SP), R12
+	ANDQ $-32, R12
 	MOVQ quants+0(FP), SI
 	MOVQ scales+8(FP), DX
 	MOVQ y+32(FP), DI
@@ -15,6 +17,7 @@ TEXT ·avx2MXFP4(SB), NOSPLIT, $0-88
 	SHLQ $0x02, R10
 	MOVQ width+72(FP), R14
 	SHLQ $0x02, R14
+	MOVQ ahead+80(FP), R15
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x04
 	JEQ  cols4
@@ -25,541 +28,870 @@ TEXT ·avx2MXFP4(SB), NOSPLIT, $0-88
 
 cols1:
 cols1_group:
-	XORQ R12, R12
-
-cols1_pass:
-	VPXOR Y0, Y0, Y0
-	MOVQ  x+16(FP), AX
-	MOVQ  fields+24(FP), BX
-	MOVQ  blocks+40(FP), CX
+	VPXOR   Y12, Y12, Y12
+	VMOVAPS Y12, (R12)
+	VMOVAPS Y12, 32(R12)
+	MOVQ    x+16(FP), AX
+	MOVQ    fields+24(FP), BX
+	MOVQ    blocks+40(FP), CX
 
 cols1_block:
-	VMOVDQU        all_4b400000<>+0(SB), Y2
-	VMOVDQU        (SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y1
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y1, Y1
-	ADDQ           R14, AX
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y1, Y1
-	ADDQ           R14, AX
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y1, Y1
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y1, Y1
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y1, Y1
-	ADDQ           R14, AX
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y1, Y1
-	ADDQ           R14, AX
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y1, Y1
+	PREFETCHT0     (SI)(R15*1)
+	PREFETCHT0     64(SI)(R15*1)
+	PREFETCHT0     128(SI)(R15*1)
+	PREFETCHT0     192(SI)(R15*1)
+	VMOVDQA        all_0f0f0f0f<>+0(SB), Y14
+	VPAND          (SI), Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          32(SI), Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y1
+	VPAND          64(SI), Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          96(SI), Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y1, Y1
+	LEAQ           (AX)(R14*2), AX
+	VPAND          128(SI), Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          160(SI), Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y1, Y1
+	VPAND          192(SI), Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          224(SI), Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y1, Y1
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y1, Y1
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y1, Y1
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        128(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        160(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y1, Y1
+	VMOVDQU        192(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        224(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y1, Y1
+	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
+	VPADDD         all_4b400000<>+0(SB), Y0, Y0
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         Y1, Y2, Y2
-	ADDQ           R14, AX
-	VPMOVZXBD      (DX)(R12*1), Y12
-	VPSLLD         $0x17, Y12, Y12
-	VMULPS         all_cb400000<>+0(SB), Y12, Y13
-	VFMADD213PS    Y13, Y12, Y2
-	VBROADCASTSS   (BX), Y15
-	VFMADD231PS    Y15, Y2, Y0
+	VPADDD         all_4b400000<>+0(SB), Y1, Y1
+	LEAQ           (AX)(R14*2), AX
+	VPMOVZXBD      (DX), Y8
+	VPSLLD         $0x17, Y8, Y8
+	VMULPS         all_cb400000<>+0(SB), Y8, Y10
+	VPMOVZXBD      8(DX), Y9
+	VPSLLD         $0x17, Y9, Y9
+	VMULPS         all_cb400000<>+0(SB), Y9, Y11
+	VBROADCASTSS   (BX), Y12
+	VFMADD213PS    Y10, Y8, Y0
+	VFMADD213PS    (R12), Y12, Y0
+	VMOVAPS        Y0, (R12)
+	VFMADD213PS    Y11, Y9, Y1
+	VFMADD213PS    32(R12), Y12, Y1
+	VMOVAPS        Y1, 32(R12)
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
 	ADDQ           R14, BX
 	DECQ           CX
 	JNZ            cols1_block
-	MOVQ           add+80(FP), R11
+	VMOVAPS        (R12), Y0
+	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
-	JZ             cols1_store
+	JZ             cols1_store0
 	VADDPS         (R11), Y0, Y0
 	MOVQ           DI, R11
 
-cols1_store:
+cols1_store0:
 	VMOVUPS Y0, (R11)
-	ADDQ    $0x20, DI
-	XORQ    $0x08, R12
-	JZ      cols1_next
-	MOVQ    blocks+40(FP), CX
-	IMUL3Q  $0x00000100, CX, R11
-	SUBQ    R11, SI
-	IMUL3Q  $0x00000010, CX, R11
-	SUBQ    R11, DX
-	JMP     cols1_pass
+	VMOVAPS 32(R12), Y1
+	MOVQ    add+88(FP), R11
+	TESTQ   R11, R11
+	MOVQ    DI, R11
+	JZ      cols1_store1
+	VADDPS  32(R11), Y1, Y1
+	MOVQ    DI, R11
 
-cols1_next:
-	DECQ R9
-	JNZ  cols1_group
+cols1_store1:
+	VMOVUPS Y1, 32(R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols1_group
 	VZEROUPPER
 	RET
 
 cols2:
 cols2_group:
-	XORQ R12, R12
-
-cols2_pass:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	MOVQ  x+16(FP), AX
-	MOVQ  fields+24(FP), BX
-	MOVQ  blocks+40(FP), CX
+	VPXOR   Y12, Y12, Y12
+	VMOVAPS Y12, (R12)
+	VMOVAPS Y12, 32(R12)
+	VMOVAPS Y12, 64(R12)
+	VMOVAPS Y12, 96(R12)
+	MOVQ    x+16(FP), AX
+	MOVQ    fields+24(FP), BX
+	MOVQ    blocks+40(FP), CX
 
 cols2_block:
-	VMOVDQU        all_4b400000<>+0(SB), Y4
-	VMOVDQU        all_4b400000<>+0(SB), Y5
-	VMOVDQU        (SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y2
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y3
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y2, Y2
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y3, Y3
-	ADDQ           R14, AX
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y2, Y2
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y3, Y3
-	ADDQ           R14, AX
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y2, Y2
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y3, Y3
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y2, Y2
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y3, Y3
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y2, Y2
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y3, Y3
-	ADDQ           R14, AX
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y2, Y2
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y3, Y3
-	ADDQ           R14, AX
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y2, Y2
+	PREFETCHT0     (SI)(R15*1)
+	PREFETCHT0     64(SI)(R15*1)
+	PREFETCHT0     128(SI)(R15*1)
+	PREFETCHT0     192(SI)(R15*1)
+	VMOVDQA        all_0f0f0f0f<>+0(SB), Y14
+	VPAND          (SI), Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          32(SI), Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y2
+	VPBROADCASTD   4(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y3
+	VPAND          64(SI), Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          96(SI), Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y2, Y2
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y3, Y3
+	LEAQ           (AX)(R14*2), AX
+	VPAND          128(SI), Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          160(SI), Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y2, Y2
+	VPBROADCASTD   4(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y3, Y3
+	VPAND          192(SI), Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          224(SI), Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y2, Y2
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y3, Y3
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y2, Y2
+	VPBROADCASTD   4(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y3, Y3
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y2, Y2
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y3, Y3
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        128(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        160(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y2, Y2
+	VPBROADCASTD   4(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y3, Y3
+	VMOVDQU        192(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        224(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y2, Y2
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y3, Y3
+	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
+	VPADDD         all_4b400000<>+0(SB), Y0, Y0
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         Y2, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y3, Y3
+	VPADDD         all_4b400000<>+0(SB), Y2, Y2
+	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
+	VPADDD         all_4b400000<>+0(SB), Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         Y3, Y5, Y5
-	ADDQ           R14, AX
-	VPMOVZXBD      (DX)(R12*1), Y12
-	VPSLLD         $0x17, Y12, Y12
-	VMULPS         all_cb400000<>+0(SB), Y12, Y13
-	VFMADD213PS    Y13, Y12, Y4
-	VBROADCASTSS   (BX), Y15
-	VFMADD231PS    Y15, Y4, Y0
-	VFMADD213PS    Y13, Y12, Y5
-	VBROADCASTSS   4(BX), Y15
-	VFMADD231PS    Y15, Y5, Y1
+	VPADDD         all_4b400000<>+0(SB), Y3, Y3
+	LEAQ           (AX)(R14*2), AX
+	VPMOVZXBD      (DX), Y8
+	VPSLLD         $0x17, Y8, Y8
+	VMULPS         all_cb400000<>+0(SB), Y8, Y10
+	VPMOVZXBD      8(DX), Y9
+	VPSLLD         $0x17, Y9, Y9
+	VMULPS         all_cb400000<>+0(SB), Y9, Y11
+	VBROADCASTSS   (BX), Y12
+	VFMADD213PS    Y10, Y8, Y0
+	VFMADD213PS    (R12), Y12, Y0
+	VMOVAPS        Y0, (R12)
+	VFMADD213PS    Y11, Y9, Y2
+	VFMADD213PS    64(R12), Y12, Y2
+	VMOVAPS        Y2, 64(R12)
+	VBROADCASTSS   4(BX), Y12
+	VFMADD213PS    Y10, Y8, Y1
+	VFMADD213PS    32(R12), Y12, Y1
+	VMOVAPS        Y1, 32(R12)
+	VFMADD213PS    Y11, Y9, Y3
+	VFMADD213PS    96(R12), Y12, Y3
+	VMOVAPS        Y3, 96(R12)
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
 	ADDQ           R14, BX
 	DECQ           CX
 	JNZ            cols2_block
-	MOVQ           add+80(FP), R11
+	VMOVAPS        (R12), Y0
+	VMOVAPS        32(R12), Y1
+	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
-	JZ             cols2_store
+	JZ             cols2_store0
 	VADDPS         (R11), Y0, Y0
 	ADDQ           R10, R11
 	VADDPS         (R11), Y1, Y1
 	MOVQ           DI, R11
 
-cols2_store:
+cols2_store0:
 	VMOVUPS Y0, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Y1, (R11)
-	ADDQ    $0x20, DI
-	XORQ    $0x08, R12
-	JZ      cols2_next
-	MOVQ    blocks+40(FP), CX
-	IMUL3Q  $0x00000100, CX, R11
-	SUBQ    R11, SI
-	IMUL3Q  $0x00000010, CX, R11
-	SUBQ    R11, DX
-	JMP     cols2_pass
+	VMOVAPS 64(R12), Y2
+	VMOVAPS 96(R12), Y3
+	MOVQ    add+88(FP), R11
+	TESTQ   R11, R11
+	MOVQ    DI, R11
+	JZ      cols2_store1
+	VADDPS  32(R11), Y2, Y2
+	ADDQ    R10, R11
+	VADDPS  32(R11), Y3, Y3
+	MOVQ    DI, R11
 
-cols2_next:
-	DECQ R9
-	JNZ  cols2_group
+cols2_store1:
+	VMOVUPS Y2, 32(R11)
+	ADDQ    R10, R11
+	VMOVUPS Y3, 32(R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols2_group
 	VZEROUPPER
 	RET
 
 cols4:
 cols4_group:
-	XORQ R12, R12
-
-cols4_pass:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	MOVQ  x+16(FP), AX
-	MOVQ  fields+24(FP), BX
-	MOVQ  blocks+40(FP), CX
+	VPXOR   Y12, Y12, Y12
+	VMOVAPS Y12, (R12)
+	VMOVAPS Y12, 32(R12)
+	VMOVAPS Y12, 64(R12)
+	VMOVAPS Y12, 96(R12)
+	VMOVAPS Y12, 128(R12)
+	VMOVAPS Y12, 160(R12)
+	VMOVAPS Y12, 192(R12)
+	VMOVAPS Y12, 224(R12)
+	MOVQ    x+16(FP), AX
+	MOVQ    fields+24(FP), BX
+	MOVQ    blocks+40(FP), CX
 
 cols4_block:
-	VMOVDQU        all_4b400000<>+0(SB), Y8
-	VMOVDQU        all_4b400000<>+0(SB), Y9
-	VMOVDQU        all_4b400000<>+0(SB), Y10
-	VMOVDQU        all_4b400000<>+0(SB), Y11
-	VMOVDQU        (SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y5
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y6
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y7
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y5, Y5
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y6, Y6
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y7, Y7
-	ADDQ           R14, AX
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y5, Y5
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y6, Y6
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y7, Y7
-	ADDQ           R14, AX
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y5, Y5
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y6, Y6
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y7, Y7
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y5, Y5
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y6, Y6
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y7, Y7
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y5, Y5
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y6, Y6
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y7, Y7
-	ADDQ           R14, AX
-	VMOVDQU        128(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y4, Y4
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y5, Y5
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y6, Y6
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y7, Y7
-	ADDQ           R14, AX
-	VMOVDQU        192(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_0f0f0f0f<>+0(SB), Y14, Y14
-	VBROADCASTI128 mxfp4_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPABSB         Y14, Y13
-	VPBROADCASTD   (AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y4, Y4
+	PREFETCHT0     (SI)(R15*1)
+	PREFETCHT0     64(SI)(R15*1)
+	PREFETCHT0     128(SI)(R15*1)
+	PREFETCHT0     192(SI)(R15*1)
+	VMOVDQA        all_0f0f0f0f<>+0(SB), Y14
+	VPAND          (SI), Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          32(SI), Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y4
+	VPBROADCASTD   4(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y5
+	VPBROADCASTD   8(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y2
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y6
+	VPBROADCASTD   12(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y3
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y7
+	VPAND          64(SI), Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          96(SI), Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y4, Y4
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y5, Y5
+	VPBROADCASTD   8(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y2, Y2
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y6, Y6
+	VPBROADCASTD   12(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y3, Y3
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y7, Y7
+	LEAQ           (AX)(R14*2), AX
+	VPAND          128(SI), Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          160(SI), Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y4, Y4
+	VPBROADCASTD   4(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y5, Y5
+	VPBROADCASTD   8(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y2, Y2
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y6, Y6
+	VPBROADCASTD   12(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y3, Y3
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y7, Y7
+	VPAND          192(SI), Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VPAND          224(SI), Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y4, Y4
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y5, Y5
+	VPBROADCASTD   8(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y2, Y2
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y6, Y6
+	VPBROADCASTD   12(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y3, Y3
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y7, Y7
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y4, Y4
+	VPBROADCASTD   4(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y5, Y5
+	VPBROADCASTD   8(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y2, Y2
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y6, Y6
+	VPBROADCASTD   12(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y3, Y3
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y7, Y7
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y4, Y4
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y5, Y5
+	VPBROADCASTD   8(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y2, Y2
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y6, Y6
+	VPBROADCASTD   12(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y3, Y3
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y7, Y7
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        128(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        160(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y4, Y4
+	VPBROADCASTD   4(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y5, Y5
+	VPBROADCASTD   8(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y2, Y2
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y6, Y6
+	VPBROADCASTD   12(AX), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y3, Y3
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y7, Y7
+	VMOVDQU        192(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPABSB         Y8, Y10
+	VMOVDQU        224(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPABSB         Y9, Y11
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y0, Y0
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y4, Y4
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y1, Y1
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y5, Y5
+	VPBROADCASTD   8(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y2, Y2
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y6, Y6
+	VPBROADCASTD   12(AX)(R14*1), Y12
+	VPSIGNB        Y8, Y12, Y13
+	VPMADDUBSW     Y13, Y10, Y13
+	VPADDW         Y13, Y3, Y3
+	VPSIGNB        Y9, Y12, Y13
+	VPMADDUBSW     Y13, Y11, Y13
+	VPADDW         Y13, Y7, Y7
+	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
+	VPADDD         all_4b400000<>+0(SB), Y0, Y0
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         Y4, Y8, Y8
-	VPBROADCASTD   4(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y5, Y5
+	VPADDD         all_4b400000<>+0(SB), Y4, Y4
+	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
+	VPADDD         all_4b400000<>+0(SB), Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         Y5, Y9, Y9
-	VPBROADCASTD   8(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y6, Y6
+	VPADDD         all_4b400000<>+0(SB), Y5, Y5
+	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
+	VPADDD         all_4b400000<>+0(SB), Y2, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         Y6, Y10, Y10
-	VPBROADCASTD   12(AX), Y15
-	VPSIGNB        Y14, Y15, Y15
-	VPMADDUBSW     Y15, Y13, Y15
-	VPADDW         Y15, Y7, Y7
+	VPADDD         all_4b400000<>+0(SB), Y6, Y6
+	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
+	VPADDD         all_4b400000<>+0(SB), Y3, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         Y7, Y11, Y11
-	ADDQ           R14, AX
-	VPMOVZXBD      (DX)(R12*1), Y12
-	VPSLLD         $0x17, Y12, Y12
-	VMULPS         all_cb400000<>+0(SB), Y12, Y13
-	VFMADD213PS    Y13, Y12, Y8
-	VBROADCASTSS   (BX), Y15
-	VFMADD231PS    Y15, Y8, Y0
-	VFMADD213PS    Y13, Y12, Y9
-	VBROADCASTSS   4(BX), Y15
-	VFMADD231PS    Y15, Y9, Y1
-	VFMADD213PS    Y13, Y12, Y10
-	VBROADCASTSS   8(BX), Y15
-	VFMADD231PS    Y15, Y10, Y2
-	VFMADD213PS    Y13, Y12, Y11
-	VBROADCASTSS   12(BX), Y15
-	VFMADD231PS    Y15, Y11, Y3
+	VPADDD         all_4b400000<>+0(SB), Y7, Y7
+	LEAQ           (AX)(R14*2), AX
+	VPMOVZXBD      (DX), Y8
+	VPSLLD         $0x17, Y8, Y8
+	VMULPS         all_cb400000<>+0(SB), Y8, Y10
+	VPMOVZXBD      8(DX), Y9
+	VPSLLD         $0x17, Y9, Y9
+	VMULPS         all_cb400000<>+0(SB), Y9, Y11
+	VBROADCASTSS   (BX), Y12
+	VFMADD213PS    Y10, Y8, Y0
+	VFMADD213PS    (R12), Y12, Y0
+	VMOVAPS        Y0, (R12)
+	VFMADD213PS    Y11, Y9, Y4
+	VFMADD213PS    128(R12), Y12, Y4
+	VMOVAPS        Y4, 128(R12)
+	VBROADCASTSS   4(BX), Y12
+	VFMADD213PS    Y10, Y8, Y1
+	VFMADD213PS    32(R12), Y12, Y1
+	VMOVAPS        Y1, 32(R12)
+	VFMADD213PS    Y11, Y9, Y5
+	VFMADD213PS    160(R12), Y12, Y5
+	VMOVAPS        Y5, 160(R12)
+	VBROADCASTSS   8(BX), Y12
+	VFMADD213PS    Y10, Y8, Y2
+	VFMADD213PS    64(R12), Y12, Y2
+	VMOVAPS        Y2, 64(R12)
+	VFMADD213PS    Y11, Y9, Y6
+	VFMADD213PS    192(R12), Y12, Y6
+	VMOVAPS        Y6, 192(R12)
+	VBROADCASTSS   12(BX), Y12
+	VFMADD213PS    Y10, Y8, Y3
+	VFMADD213PS    96(R12), Y12, Y3
+	VMOVAPS        Y3, 96(R12)
+	VFMADD213PS    Y11, Y9, Y7
+	VFMADD213PS    224(R12), Y12, Y7
+	VMOVAPS        Y7, 224(R12)
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
 	ADDQ           R14, BX
 	DECQ           CX
 	JNZ            cols4_block
-	MOVQ           add+80(FP), R11
+	VMOVAPS        (R12), Y0
+	VMOVAPS        32(R12), Y1
+	VMOVAPS        64(R12), Y2
+	VMOVAPS        96(R12), Y3
+	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
-	JZ             cols4_store
+	JZ             cols4_store0
 	VADDPS         (R11), Y0, Y0
 	ADDQ           R10, R11
 	VADDPS         (R11), Y1, Y1
@@ -569,7 +901,7 @@ cols4_block:
 	VADDPS         (R11), Y3, Y3
 	MOVQ           DI, R11
 
-cols4_store:
+cols4_store0:
 	VMOVUPS Y0, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Y1, (R11)
@@ -577,33 +909,48 @@ cols4_store:
 	VMOVUPS Y2, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Y3, (R11)
-	ADDQ    $0x20, DI
-	XORQ    $0x08, R12
-	JZ      cols4_next
-	MOVQ    blocks+40(FP), CX
-	IMUL3Q  $0x00000100, CX, R11
-	SUBQ    R11, SI
-	IMUL3Q  $0x00000010, CX, R11
-	SUBQ    R11, DX
-	JMP     cols4_pass
+	VMOVAPS 128(R12), Y4
+	VMOVAPS 160(R12), Y5
+	VMOVAPS 192(R12), Y6
+	VMOVAPS 224(R12), Y7
+	MOVQ    add+88(FP), R11
+	TESTQ   R11, R11
+	MOVQ    DI, R11
+	JZ      cols4_store1
+	VADDPS  32(R11), Y4, Y4
+	ADDQ    R10, R11
+	VADDPS  32(R11), Y5, Y5
+	ADDQ    R10, R11
+	VADDPS  32(R11), Y6, Y6
+	ADDQ    R10, R11
+	VADDPS  32(R11), Y7, Y7
+	MOVQ    DI, R11
 
-cols4_next:
-	DECQ R9
-	JNZ  cols4_group
+cols4_store1:
+	VMOVUPS Y4, 32(R11)
+	ADDQ    R10, R11
+	VMOVUPS Y5, 32(R11)
+	ADDQ    R10, R11
+	VMOVUPS Y6, 32(R11)
+	ADDQ    R10, R11
+	VMOVUPS Y7, 32(R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols4_group
 	VZEROUPPER
 	RET
-
-DATA all_4b400000<>+0(SB)/32, $"\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K"
-GLOBL all_4b400000<>(SB), RODATA|NOPTR, $32
 
 DATA all_0f0f0f0f<>+0(SB)/32, $"\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f"
 GLOBL all_0f0f0f0f<>(SB), RODATA|NOPTR, $32
 
-DATA mxfp4_levels<>+0(SB)/16, $"\x00\x01\x02\x03\x04\x06\b\f\x00\xff\xfe\xfd\xfc\xfa\xf8\xf4"
-GLOBL mxfp4_levels<>(SB), RODATA|NOPTR, $16
+DATA mxfp4_levels_signed<>+0(SB)/16, $"\x00\x01\x02\x03\x04\x06\b\f\x00\xff\xfe\xfd\xfc\xfa\xf8\xf4"
+GLOBL mxfp4_levels_signed<>(SB), RODATA|NOPTR, $16
 
 DATA all_00010001<>+0(SB)/32, $"\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00\x01\x00"
 GLOBL all_00010001<>(SB), RODATA|NOPTR, $32
+
+DATA all_4b400000<>+0(SB)/32, $"\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K\x00\x00@K"
+GLOBL all_4b400000<>(SB), RODATA|NOPTR, $32
 
 DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
 GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32

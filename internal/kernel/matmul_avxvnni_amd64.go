@@ -31,61 +31,61 @@ var avxVNNIFuncs = [...]avx2Func{
 }
 
 //go:noescape
-func avxVNNIQ8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIQ8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIQ4_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIQ4_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIQ4_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIQ4_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIQ5_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIQ5_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIQ5_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIQ5_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIQ2_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIQ2_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIQ3_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIQ3_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIQ4_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIQ4_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIQ5_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIQ5_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIQ6_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIQ6_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIIQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIIQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIIQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIIQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIMXFP4(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIMXFP4(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIIQ2_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIIQ2_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIIQ2_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIIQ2_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIIQ3_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIIQ3_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIIQ3_S(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIIQ3_S(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNITQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNITQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avxVNNIQ1_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avxVNNIQ1_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)

@@ -4,9 +4,11 @@
 
 #include "textflag.h"
 
-// func avxVNNIIQ2_XS(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, width int, add int)
-// Requires: AVX, AVX2, AVX_VNNI, F16C, FMA3
-TEXT ·avxVNNIIQ2_XS(SB), NOSPLIT, $0-88
+// func avxVNNIIQ2_XS(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, width int, ahead int, add int)
+// Requires: AVX, AVX2, AVX_VNNI, F16C, FMA3, MMX+
+TEXT ·avxVNNIIQ2_XS(SB), $800-96
+	LEAQ 31(SP), R12
+	ANDQ $-32, R12
 	MOVQ quants+0(FP), SI
 	MOVQ scales+8(FP), DX
 	MOVQ y+32(FP), DI
@@ -15,6 +17,7 @@ TEXT ·avxVNNIIQ2_XS(SB), NOSPLIT, $0-88
 	SHLQ $0x02, R10
 	MOVQ width+72(FP), R14
 	SHLQ $0x02, R14
+	MOVQ ahead+80(FP), R15
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x04
 	JEQ  cols4
@@ -25,14 +28,13 @@ TEXT ·avxVNNIIQ2_XS(SB), NOSPLIT, $0-88
 
 cols1:
 cols1_group:
-	XORQ R12, R12
-
-cols1_pass:
-	VPXOR Y0, Y0, Y0
-	MOVQ  x+16(FP), AX
-	MOVQ  fields+24(FP), BX
-	MOVQ  blocks+40(FP), CX
-	SHRQ  $0x03, CX
+	VPXOR   Y12, Y12, Y12
+	VMOVAPS Y12, (R12)
+	VMOVAPS Y12, 32(R12)
+	MOVQ    x+16(FP), AX
+	MOVQ    fields+24(FP), BX
+	MOVQ    blocks+40(FP), CX
+	SHRQ    $0x03, CX
 
 cols1_unit:
 	MOVQ DX, R13
@@ -40,122 +42,231 @@ cols1_unit:
 	MOVQ $0x00000008, R8
 
 cols1_block:
-	VPBROADCASTD   (BX)(R14*1), Y2
-	VMOVDQU        (SI)(R12*4), Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSLLW         $0x02, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y2
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x02, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSLLW         $0x01, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y2
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y2
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x06, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x01, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y2
-	ADDQ           R14, AX
-	VMOVDQA        Y2, Y1
-	VPBROADCASTD   (BX)(R14*2), Y2
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x02, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y2
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x02, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x03, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y2
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x04, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y2
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x06, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x05, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y2
-	ADDQ           R14, AX
-	VPMOVZXBD      (DX)(R12*1), Y12
-	VPAND          all_0000000f<>+0(SB), Y12, Y12
-	VCVTDQ2PS      Y12, Y12
-	VADDPS         all_3f000000<>+0(SB), Y12, Y12
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         all_3e800000<>+0(SB), Y12, Y12
-	VMULPS         Y15, Y12, Y12
-	VPMOVZXBD      (DX)(R12*1), Y13
-	VPSRLD         $0x04, Y13, Y13
-	VCVTDQ2PS      Y13, Y13
-	VADDPS         all_3f000000<>+0(SB), Y13, Y13
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         all_3e800000<>+0(SB), Y13, Y13
-	VMULPS         Y15, Y13, Y13
-	VADDPS         Y12, Y13, Y14
-	VMULPS         all_cb400000<>+0(SB), Y14, Y14
-	VFMADD213PS    Y14, Y12, Y1
-	VFMADD231PS    Y13, Y2, Y1
-	VBROADCASTSS   (BX), Y15
-	VFMADD231PS    Y15, Y1, Y0
+	PREFETCHT0     (SI)(R15*1)
+	PREFETCHT0     64(SI)(R15*1)
+	PREFETCHT0     128(SI)(R15*1)
+	VMOVDQA        all_03030303<>+0(SB), Y14
+	VMOVDQA        all_04040404<>+0(SB), Y15
+	VPBROADCASTD   (BX)(R14*1), Y12
+	VMOVDQA        Y12, Y0
+	VMOVDQA        Y12, Y1
+	VPAND          (SI), Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSLLW         $0x02, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPAND          32(SI), Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSLLW         $0x02, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y9, Y1
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x02, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSLLW         $0x01, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x02, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSLLW         $0x01, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPXOR          Y2, Y2, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y8, Y2
+	VPXOR          Y3, Y3, Y3
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y9, Y3
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VPAND          128(SI), Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VPAND          160(SI), Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y9, Y1
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x06, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x01, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x06, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x01, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y8, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y9, Y3
+	LEAQ           (AX)(R14*2), AX
+	VPADDD         Y2, Y0, Y0
+	VMOVDQA        Y0, 512(R12)
+	VPADDD         Y3, Y1, Y1
+	VMOVDQA        Y1, 544(R12)
+	VPBROADCASTD   (BX)(R14*2), Y12
+	VMOVDQA        Y12, Y0
+	VMOVDQA        Y12, Y1
+	VPAND          64(SI), Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x02, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPAND          96(SI), Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x02, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y9, Y1
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x02, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x03, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x02, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x03, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPXOR          Y2, Y2, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y8, Y2
+	VPXOR          Y3, Y3, Y3
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y9, Y3
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x04, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x04, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y9, Y1
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x06, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x05, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x06, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x05, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y8, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y9, Y3
+	LEAQ           (AX)(R14*2), AX
+	VPADDD         Y2, Y0, Y0
+	VPADDD         Y3, Y1, Y1
+	VPMOVZXBD      (DX), Y8
+	VPAND          all_0000000f<>+0(SB), Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VADDPS         all_3f000000<>+0(SB), Y8, Y8
+	VCVTPH2PS      (R13), Y12
+	VMULPS         all_3e800000<>+0(SB), Y8, Y8
+	VMULPS         Y12, Y8, Y8
+	VPMOVZXBD      (DX), Y9
+	VPSRLD         $0x04, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VADDPS         all_3f000000<>+0(SB), Y9, Y9
+	VCVTPH2PS      (R13), Y12
+	VMULPS         all_3e800000<>+0(SB), Y9, Y9
+	VMULPS         Y12, Y9, Y9
+	VADDPS         Y8, Y9, Y10
+	VMULPS         all_cb400000<>+0(SB), Y10, Y10
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    512(R12), Y8, Y11
+	VFMADD231PS    Y9, Y0, Y11
+	VBROADCASTSS   (BX), Y12
+	VFMADD213PS    (R12), Y12, Y11
+	VMOVAPS        Y11, (R12)
+	VPMOVZXBD      8(DX), Y8
+	VPAND          all_0000000f<>+0(SB), Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VADDPS         all_3f000000<>+0(SB), Y8, Y8
+	VCVTPH2PS      16(R13), Y12
+	VMULPS         all_3e800000<>+0(SB), Y8, Y8
+	VMULPS         Y12, Y8, Y8
+	VPMOVZXBD      8(DX), Y9
+	VPSRLD         $0x04, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VADDPS         all_3f000000<>+0(SB), Y9, Y9
+	VCVTPH2PS      16(R13), Y12
+	VMULPS         all_3e800000<>+0(SB), Y9, Y9
+	VMULPS         Y12, Y9, Y9
+	VADDPS         Y8, Y9, Y10
+	VMULPS         all_cb400000<>+0(SB), Y10, Y10
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    544(R12), Y8, Y11
+	VFMADD231PS    Y9, Y1, Y11
+	VBROADCASTSS   (BX), Y12
+	VFMADD213PS    32(R12), Y12, Y11
+	VMOVAPS        Y11, 32(R12)
 	ADDQ           $0x000000c0, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
@@ -165,43 +276,43 @@ cols1_block:
 	JNZ            cols1_block
 	DECQ           CX
 	JNZ            cols1_unit
-	MOVQ           add+80(FP), R11
+	VMOVAPS        (R12), Y0
+	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
-	JZ             cols1_store
+	JZ             cols1_store0
 	VADDPS         (R11), Y0, Y0
 	MOVQ           DI, R11
 
-cols1_store:
+cols1_store0:
 	VMOVUPS Y0, (R11)
-	ADDQ    $0x20, DI
-	XORQ    $0x08, R12
-	JZ      cols1_next
-	MOVQ    blocks+40(FP), CX
-	IMUL3Q  $0x000000c0, CX, R11
-	SUBQ    R11, SI
-	SHRQ    $0x03, CX
-	IMUL3Q  $0x000000a0, CX, R11
-	SUBQ    R11, DX
-	JMP     cols1_pass
+	VMOVAPS 32(R12), Y1
+	MOVQ    add+88(FP), R11
+	TESTQ   R11, R11
+	MOVQ    DI, R11
+	JZ      cols1_store1
+	VADDPS  32(R11), Y1, Y1
+	MOVQ    DI, R11
 
-cols1_next:
-	DECQ R9
-	JNZ  cols1_group
+cols1_store1:
+	VMOVUPS Y1, 32(R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols1_group
 	VZEROUPPER
 	RET
 
 cols2:
 cols2_group:
-	XORQ R12, R12
-
-cols2_pass:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	MOVQ  x+16(FP), AX
-	MOVQ  fields+24(FP), BX
-	MOVQ  blocks+40(FP), CX
-	SHRQ  $0x03, CX
+	VPXOR   Y12, Y12, Y12
+	VMOVAPS Y12, (R12)
+	VMOVAPS Y12, 32(R12)
+	VMOVAPS Y12, 64(R12)
+	VMOVAPS Y12, 96(R12)
+	MOVQ    x+16(FP), AX
+	MOVQ    fields+24(FP), BX
+	MOVQ    blocks+40(FP), CX
+	SHRQ    $0x03, CX
 
 cols2_unit:
 	MOVQ DX, R13
@@ -209,145 +320,283 @@ cols2_unit:
 	MOVQ $0x00000008, R8
 
 cols2_block:
-	VPBROADCASTD   (BX)(R14*1), Y4
-	VPBROADCASTD   4(BX)(R14*1), Y5
-	VMOVDQU        (SI)(R12*4), Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSLLW         $0x02, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xe7 // VPDPBUSD Y15, Y14, Y4
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xef // VPDPBUSD Y15, Y14, Y5
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x02, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSLLW         $0x01, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xe7 // VPDPBUSD Y15, Y14, Y4
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xef // VPDPBUSD Y15, Y14, Y5
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xe7 // VPDPBUSD Y15, Y14, Y4
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xef // VPDPBUSD Y15, Y14, Y5
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x06, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x01, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xe7 // VPDPBUSD Y15, Y14, Y4
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xef // VPDPBUSD Y15, Y14, Y5
-	ADDQ           R14, AX
-	VMOVDQA        Y4, Y2
-	VMOVDQA        Y5, Y3
-	VPBROADCASTD   (BX)(R14*2), Y4
-	VPBROADCASTD   4(BX)(R14*2), Y5
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x02, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xe7 // VPDPBUSD Y15, Y14, Y4
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xef // VPDPBUSD Y15, Y14, Y5
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x02, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x03, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xe7 // VPDPBUSD Y15, Y14, Y4
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xef // VPDPBUSD Y15, Y14, Y5
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x04, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xe7 // VPDPBUSD Y15, Y14, Y4
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xef // VPDPBUSD Y15, Y14, Y5
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x06, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x05, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xe7 // VPDPBUSD Y15, Y14, Y4
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0xc2; BYTE $0x0d; BYTE $0x50; BYTE $0xef // VPDPBUSD Y15, Y14, Y5
-	ADDQ           R14, AX
-	VPMOVZXBD      (DX)(R12*1), Y12
-	VPAND          all_0000000f<>+0(SB), Y12, Y12
-	VCVTDQ2PS      Y12, Y12
-	VADDPS         all_3f000000<>+0(SB), Y12, Y12
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         all_3e800000<>+0(SB), Y12, Y12
-	VMULPS         Y15, Y12, Y12
-	VPMOVZXBD      (DX)(R12*1), Y13
-	VPSRLD         $0x04, Y13, Y13
-	VCVTDQ2PS      Y13, Y13
-	VADDPS         all_3f000000<>+0(SB), Y13, Y13
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         all_3e800000<>+0(SB), Y13, Y13
-	VMULPS         Y15, Y13, Y13
-	VADDPS         Y12, Y13, Y14
-	VMULPS         all_cb400000<>+0(SB), Y14, Y14
-	VFMADD213PS    Y14, Y12, Y2
-	VFMADD231PS    Y13, Y4, Y2
-	VFMADD213PS    Y14, Y12, Y3
-	VFMADD231PS    Y13, Y5, Y3
-	VBROADCASTSS   (BX), Y15
-	VFMADD231PS    Y15, Y2, Y0
-	VBROADCASTSS   4(BX), Y15
-	VFMADD231PS    Y15, Y3, Y1
+	PREFETCHT0     (SI)(R15*1)
+	PREFETCHT0     64(SI)(R15*1)
+	PREFETCHT0     128(SI)(R15*1)
+	VMOVDQA        all_03030303<>+0(SB), Y14
+	VMOVDQA        all_04040404<>+0(SB), Y15
+	VPBROADCASTD   (BX)(R14*1), Y12
+	VMOVDQA        Y12, Y0
+	VMOVDQA        Y12, Y2
+	VPBROADCASTD   4(BX)(R14*1), Y12
+	VMOVDQA        Y12, Y1
+	VMOVDQA        Y12, Y3
+	VPAND          (SI), Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSLLW         $0x02, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPAND          32(SI), Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSLLW         $0x02, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y9, Y2
+	VPBROADCASTD   4(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y8, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y9, Y3
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x02, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSLLW         $0x01, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x02, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSLLW         $0x01, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPXOR          Y4, Y4, Y4
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xe4 // VPDPBUSD Y12, Y8, Y4
+	VPXOR          Y6, Y6, Y6
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xf4 // VPDPBUSD Y12, Y9, Y6
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPXOR          Y5, Y5, Y5
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xec // VPDPBUSD Y12, Y8, Y5
+	VPXOR          Y7, Y7, Y7
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xfc // VPDPBUSD Y12, Y9, Y7
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VPAND          128(SI), Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VPAND          160(SI), Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y9, Y2
+	VPBROADCASTD   4(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y8, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y9, Y3
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x06, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x01, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x06, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x01, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xe4 // VPDPBUSD Y12, Y8, Y4
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xf4 // VPDPBUSD Y12, Y9, Y6
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xec // VPDPBUSD Y12, Y8, Y5
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xfc // VPDPBUSD Y12, Y9, Y7
+	LEAQ           (AX)(R14*2), AX
+	VPADDD         Y4, Y0, Y0
+	VMOVDQA        Y0, 512(R12)
+	VPADDD         Y5, Y1, Y1
+	VMOVDQA        Y1, 544(R12)
+	VPADDD         Y6, Y2, Y2
+	VMOVDQA        Y2, 576(R12)
+	VPADDD         Y7, Y3, Y3
+	VMOVDQA        Y3, 608(R12)
+	VPBROADCASTD   (BX)(R14*2), Y12
+	VMOVDQA        Y12, Y0
+	VMOVDQA        Y12, Y2
+	VPBROADCASTD   4(BX)(R14*2), Y12
+	VMOVDQA        Y12, Y1
+	VMOVDQA        Y12, Y3
+	VPAND          64(SI), Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x02, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPAND          96(SI), Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x02, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y9, Y2
+	VPBROADCASTD   4(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y8, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y9, Y3
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x02, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x03, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x02, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x03, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX)(R14*1), Y12
+	VPXOR          Y4, Y4, Y4
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xe4 // VPDPBUSD Y12, Y8, Y4
+	VPXOR          Y6, Y6, Y6
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xf4 // VPDPBUSD Y12, Y9, Y6
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	VPXOR          Y5, Y5, Y5
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xec // VPDPBUSD Y12, Y8, Y5
+	VPXOR          Y7, Y7, Y7
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xfc // VPDPBUSD Y12, Y9, Y7
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x04, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x04, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y9, Y2
+	VPBROADCASTD   4(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y8, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y9, Y3
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x06, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x05, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x06, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x05, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xe4 // VPDPBUSD Y12, Y8, Y4
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xf4 // VPDPBUSD Y12, Y9, Y6
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xec // VPDPBUSD Y12, Y8, Y5
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xfc // VPDPBUSD Y12, Y9, Y7
+	LEAQ           (AX)(R14*2), AX
+	VPADDD         Y4, Y0, Y0
+	VPADDD         Y5, Y1, Y1
+	VPADDD         Y6, Y2, Y2
+	VPADDD         Y7, Y3, Y3
+	VPMOVZXBD      (DX), Y8
+	VPAND          all_0000000f<>+0(SB), Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VADDPS         all_3f000000<>+0(SB), Y8, Y8
+	VCVTPH2PS      (R13), Y12
+	VMULPS         all_3e800000<>+0(SB), Y8, Y8
+	VMULPS         Y12, Y8, Y8
+	VPMOVZXBD      (DX), Y9
+	VPSRLD         $0x04, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VADDPS         all_3f000000<>+0(SB), Y9, Y9
+	VCVTPH2PS      (R13), Y12
+	VMULPS         all_3e800000<>+0(SB), Y9, Y9
+	VMULPS         Y12, Y9, Y9
+	VADDPS         Y8, Y9, Y10
+	VMULPS         all_cb400000<>+0(SB), Y10, Y10
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    512(R12), Y8, Y11
+	VFMADD231PS    Y9, Y0, Y11
+	VBROADCASTSS   (BX), Y12
+	VFMADD213PS    (R12), Y12, Y11
+	VMOVAPS        Y11, (R12)
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    544(R12), Y8, Y11
+	VFMADD231PS    Y9, Y1, Y11
+	VBROADCASTSS   4(BX), Y12
+	VFMADD213PS    32(R12), Y12, Y11
+	VMOVAPS        Y11, 32(R12)
+	VPMOVZXBD      8(DX), Y8
+	VPAND          all_0000000f<>+0(SB), Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VADDPS         all_3f000000<>+0(SB), Y8, Y8
+	VCVTPH2PS      16(R13), Y12
+	VMULPS         all_3e800000<>+0(SB), Y8, Y8
+	VMULPS         Y12, Y8, Y8
+	VPMOVZXBD      8(DX), Y9
+	VPSRLD         $0x04, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VADDPS         all_3f000000<>+0(SB), Y9, Y9
+	VCVTPH2PS      16(R13), Y12
+	VMULPS         all_3e800000<>+0(SB), Y9, Y9
+	VMULPS         Y12, Y9, Y9
+	VADDPS         Y8, Y9, Y10
+	VMULPS         all_cb400000<>+0(SB), Y10, Y10
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    576(R12), Y8, Y11
+	VFMADD231PS    Y9, Y2, Y11
+	VBROADCASTSS   (BX), Y12
+	VFMADD213PS    64(R12), Y12, Y11
+	VMOVAPS        Y11, 64(R12)
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    608(R12), Y8, Y11
+	VFMADD231PS    Y9, Y3, Y11
+	VBROADCASTSS   4(BX), Y12
+	VFMADD213PS    96(R12), Y12, Y11
+	VMOVAPS        Y11, 96(R12)
 	ADDQ           $0x000000c0, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
@@ -357,49 +606,57 @@ cols2_block:
 	JNZ            cols2_block
 	DECQ           CX
 	JNZ            cols2_unit
-	MOVQ           add+80(FP), R11
+	VMOVAPS        (R12), Y0
+	VMOVAPS        32(R12), Y1
+	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
-	JZ             cols2_store
+	JZ             cols2_store0
 	VADDPS         (R11), Y0, Y0
 	ADDQ           R10, R11
 	VADDPS         (R11), Y1, Y1
 	MOVQ           DI, R11
 
-cols2_store:
+cols2_store0:
 	VMOVUPS Y0, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Y1, (R11)
-	ADDQ    $0x20, DI
-	XORQ    $0x08, R12
-	JZ      cols2_next
-	MOVQ    blocks+40(FP), CX
-	IMUL3Q  $0x000000c0, CX, R11
-	SUBQ    R11, SI
-	SHRQ    $0x03, CX
-	IMUL3Q  $0x000000a0, CX, R11
-	SUBQ    R11, DX
-	JMP     cols2_pass
+	VMOVAPS 64(R12), Y2
+	VMOVAPS 96(R12), Y3
+	MOVQ    add+88(FP), R11
+	TESTQ   R11, R11
+	MOVQ    DI, R11
+	JZ      cols2_store1
+	VADDPS  32(R11), Y2, Y2
+	ADDQ    R10, R11
+	VADDPS  32(R11), Y3, Y3
+	MOVQ    DI, R11
 
-cols2_next:
-	DECQ R9
-	JNZ  cols2_group
+cols2_store1:
+	VMOVUPS Y2, 32(R11)
+	ADDQ    R10, R11
+	VMOVUPS Y3, 32(R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols2_group
 	VZEROUPPER
 	RET
 
 cols4:
 cols4_group:
-	XORQ R12, R12
-
-cols4_pass:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	MOVQ  x+16(FP), AX
-	MOVQ  fields+24(FP), BX
-	MOVQ  blocks+40(FP), CX
-	SHRQ  $0x03, CX
+	VPXOR   Y12, Y12, Y12
+	VMOVAPS Y12, (R12)
+	VMOVAPS Y12, 32(R12)
+	VMOVAPS Y12, 64(R12)
+	VMOVAPS Y12, 96(R12)
+	VMOVAPS Y12, 128(R12)
+	VMOVAPS Y12, 160(R12)
+	VMOVAPS Y12, 192(R12)
+	VMOVAPS Y12, 224(R12)
+	MOVQ    x+16(FP), AX
+	MOVQ    fields+24(FP), BX
+	MOVQ    blocks+40(FP), CX
+	SHRQ    $0x03, CX
 
 cols4_unit:
 	MOVQ DX, R13
@@ -407,191 +664,355 @@ cols4_unit:
 	MOVQ $0x00000008, R8
 
 cols4_block:
-	VPBROADCASTD   (BX)(R14*1), Y8
-	VPBROADCASTD   4(BX)(R14*1), Y9
-	VPBROADCASTD   8(BX)(R14*1), Y10
-	VPBROADCASTD   12(BX)(R14*1), Y11
-	VMOVDQU        (SI)(R12*4), Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSLLW         $0x02, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y14, Y8
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xcf // VPDPBUSD Y15, Y14, Y9
-	VPBROADCASTD   8(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y10
-	VPBROADCASTD   12(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y14, Y11
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x02, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSLLW         $0x01, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y14, Y8
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xcf // VPDPBUSD Y15, Y14, Y9
-	VPBROADCASTD   8(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y10
-	VPBROADCASTD   12(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y14, Y11
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y14, Y8
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xcf // VPDPBUSD Y15, Y14, Y9
-	VPBROADCASTD   8(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y10
-	VPBROADCASTD   12(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y14, Y11
-	ADDQ           R14, AX
-	VMOVDQU        (SI)(R12*4), Y14
-	VPSRLW         $0x06, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x01, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y14, Y8
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xcf // VPDPBUSD Y15, Y14, Y9
-	VPBROADCASTD   8(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y10
-	VPBROADCASTD   12(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y14, Y11
-	ADDQ           R14, AX
-	VMOVDQA        Y8, Y4
-	VMOVDQA        Y9, Y5
-	VMOVDQA        Y10, Y6
-	VMOVDQA        Y11, Y7
-	VPBROADCASTD   (BX)(R14*2), Y8
-	VPBROADCASTD   4(BX)(R14*2), Y9
-	VPBROADCASTD   8(BX)(R14*2), Y10
-	VPBROADCASTD   12(BX)(R14*2), Y11
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x02, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y14, Y8
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xcf // VPDPBUSD Y15, Y14, Y9
-	VPBROADCASTD   8(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y10
-	VPBROADCASTD   12(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y14, Y11
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x02, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x03, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y14, Y8
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xcf // VPDPBUSD Y15, Y14, Y9
-	VPBROADCASTD   8(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y10
-	VPBROADCASTD   12(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y14, Y11
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x04, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x04, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y14, Y8
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xcf // VPDPBUSD Y15, Y14, Y9
-	VPBROADCASTD   8(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y10
-	VPBROADCASTD   12(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y14, Y11
-	ADDQ           R14, AX
-	VMOVDQU        64(SI)(R12*4), Y14
-	VPSRLW         $0x06, Y14, Y14
-	VPAND          all_03030303<>+0(SB), Y14, Y14
-	VMOVDQU        128(SI)(R12*4), Y13
-	VPSRLW         $0x05, Y13, Y13
-	VPAND          all_04040404<>+0(SB), Y13, Y13
-	VPOR           Y13, Y14, Y14
-	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y13
-	VPSHUFB        Y14, Y13, Y14
-	VPBROADCASTD   (AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xc7 // VPDPBUSD Y15, Y14, Y8
-	VPBROADCASTD   4(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xcf // VPDPBUSD Y15, Y14, Y9
-	VPBROADCASTD   8(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xd7 // VPDPBUSD Y15, Y14, Y10
-	VPBROADCASTD   12(AX), Y15
-	BYTE $0xc4; BYTE $0x42; BYTE $0x0d; BYTE $0x50; BYTE $0xdf // VPDPBUSD Y15, Y14, Y11
-	ADDQ           R14, AX
-	VPMOVZXBD      (DX)(R12*1), Y12
-	VPAND          all_0000000f<>+0(SB), Y12, Y12
-	VCVTDQ2PS      Y12, Y12
-	VADDPS         all_3f000000<>+0(SB), Y12, Y12
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         all_3e800000<>+0(SB), Y12, Y12
-	VMULPS         Y15, Y12, Y12
-	VPMOVZXBD      (DX)(R12*1), Y13
-	VPSRLD         $0x04, Y13, Y13
-	VCVTDQ2PS      Y13, Y13
-	VADDPS         all_3f000000<>+0(SB), Y13, Y13
-	VCVTPH2PS      (R13)(R12*2), Y15
-	VMULPS         all_3e800000<>+0(SB), Y13, Y13
-	VMULPS         Y15, Y13, Y13
-	VADDPS         Y12, Y13, Y14
-	VMULPS         all_cb400000<>+0(SB), Y14, Y14
-	VFMADD213PS    Y14, Y12, Y4
-	VFMADD231PS    Y13, Y8, Y4
-	VFMADD213PS    Y14, Y12, Y5
-	VFMADD231PS    Y13, Y9, Y5
-	VFMADD213PS    Y14, Y12, Y6
-	VFMADD231PS    Y13, Y10, Y6
-	VFMADD213PS    Y14, Y12, Y7
-	VFMADD231PS    Y13, Y11, Y7
-	VBROADCASTSS   (BX), Y15
-	VFMADD231PS    Y15, Y4, Y0
-	VBROADCASTSS   4(BX), Y15
-	VFMADD231PS    Y15, Y5, Y1
-	VBROADCASTSS   8(BX), Y15
-	VFMADD231PS    Y15, Y6, Y2
-	VBROADCASTSS   12(BX), Y15
-	VFMADD231PS    Y15, Y7, Y3
+	PREFETCHT0     (SI)(R15*1)
+	PREFETCHT0     64(SI)(R15*1)
+	PREFETCHT0     128(SI)(R15*1)
+	VMOVDQA        all_03030303<>+0(SB), Y14
+	VMOVDQA        all_04040404<>+0(SB), Y15
+	VPBROADCASTD   (BX)(R14*1), Y12
+	VMOVDQA        Y12, Y0
+	VMOVDQA        Y12, Y4
+	VPBROADCASTD   4(BX)(R14*1), Y12
+	VMOVDQA        Y12, Y1
+	VMOVDQA        Y12, Y5
+	VPBROADCASTD   8(BX)(R14*1), Y12
+	VMOVDQA        Y12, Y2
+	VMOVDQA        Y12, Y6
+	VPBROADCASTD   12(BX)(R14*1), Y12
+	VMOVDQA        Y12, Y3
+	VMOVDQA        Y12, Y7
+	VPAND          (SI), Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSLLW         $0x02, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPAND          32(SI), Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSLLW         $0x02, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xe4 // VPDPBUSD Y12, Y9, Y4
+	VPBROADCASTD   4(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y8, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xec // VPDPBUSD Y12, Y9, Y5
+	VPBROADCASTD   8(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y8, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xf4 // VPDPBUSD Y12, Y9, Y6
+	VPBROADCASTD   12(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y8, Y3
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xfc // VPDPBUSD Y12, Y9, Y7
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x02, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSLLW         $0x01, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x02, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSLLW         $0x01, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xe4 // VPDPBUSD Y12, Y9, Y4
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y8, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xec // VPDPBUSD Y12, Y9, Y5
+	VPBROADCASTD   8(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y8, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xf4 // VPDPBUSD Y12, Y9, Y6
+	VPBROADCASTD   12(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y8, Y3
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xfc // VPDPBUSD Y12, Y9, Y7
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VPAND          128(SI), Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VPAND          160(SI), Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xe4 // VPDPBUSD Y12, Y9, Y4
+	VPBROADCASTD   4(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y8, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xec // VPDPBUSD Y12, Y9, Y5
+	VPBROADCASTD   8(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y8, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xf4 // VPDPBUSD Y12, Y9, Y6
+	VPBROADCASTD   12(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y8, Y3
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xfc // VPDPBUSD Y12, Y9, Y7
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x06, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x01, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x06, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x01, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xe4 // VPDPBUSD Y12, Y9, Y4
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y8, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xec // VPDPBUSD Y12, Y9, Y5
+	VPBROADCASTD   8(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y8, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xf4 // VPDPBUSD Y12, Y9, Y6
+	VPBROADCASTD   12(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y8, Y3
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xfc // VPDPBUSD Y12, Y9, Y7
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQA        Y0, 512(R12)
+	VMOVDQA        Y1, 544(R12)
+	VMOVDQA        Y2, 576(R12)
+	VMOVDQA        Y3, 608(R12)
+	VMOVDQA        Y4, 640(R12)
+	VMOVDQA        Y5, 672(R12)
+	VMOVDQA        Y6, 704(R12)
+	VMOVDQA        Y7, 736(R12)
+	VPBROADCASTD   (BX)(R14*2), Y12
+	VMOVDQA        Y12, Y0
+	VMOVDQA        Y12, Y4
+	VPBROADCASTD   4(BX)(R14*2), Y12
+	VMOVDQA        Y12, Y1
+	VMOVDQA        Y12, Y5
+	VPBROADCASTD   8(BX)(R14*2), Y12
+	VMOVDQA        Y12, Y2
+	VMOVDQA        Y12, Y6
+	VPBROADCASTD   12(BX)(R14*2), Y12
+	VMOVDQA        Y12, Y3
+	VMOVDQA        Y12, Y7
+	VPAND          64(SI), Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x02, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VPAND          96(SI), Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x02, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xe4 // VPDPBUSD Y12, Y9, Y4
+	VPBROADCASTD   4(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y8, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xec // VPDPBUSD Y12, Y9, Y5
+	VPBROADCASTD   8(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y8, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xf4 // VPDPBUSD Y12, Y9, Y6
+	VPBROADCASTD   12(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y8, Y3
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xfc // VPDPBUSD Y12, Y9, Y7
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x02, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x03, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x02, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x03, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xe4 // VPDPBUSD Y12, Y9, Y4
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y8, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xec // VPDPBUSD Y12, Y9, Y5
+	VPBROADCASTD   8(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y8, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xf4 // VPDPBUSD Y12, Y9, Y6
+	VPBROADCASTD   12(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y8, Y3
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xfc // VPDPBUSD Y12, Y9, Y7
+	LEAQ           (AX)(R14*2), AX
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x04, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x04, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xe4 // VPDPBUSD Y12, Y9, Y4
+	VPBROADCASTD   4(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y8, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xec // VPDPBUSD Y12, Y9, Y5
+	VPBROADCASTD   8(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y8, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xf4 // VPDPBUSD Y12, Y9, Y6
+	VPBROADCASTD   12(AX), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y8, Y3
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xfc // VPDPBUSD Y12, Y9, Y7
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x06, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VMOVDQU        128(SI), Y10
+	VPSRLW         $0x05, Y10, Y10
+	VPAND          Y10, Y15, Y10
+	VPOR           Y10, Y8, Y8
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x06, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VMOVDQU        160(SI), Y11
+	VPSRLW         $0x05, Y11, Y11
+	VPAND          Y11, Y15, Y11
+	VPOR           Y11, Y9, Y9
+	VBROADCASTI128 iq2_xs_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VPBROADCASTD   (AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xc4 // VPDPBUSD Y12, Y8, Y0
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xe4 // VPDPBUSD Y12, Y9, Y4
+	VPBROADCASTD   4(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xcc // VPDPBUSD Y12, Y8, Y1
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xec // VPDPBUSD Y12, Y9, Y5
+	VPBROADCASTD   8(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xd4 // VPDPBUSD Y12, Y8, Y2
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xf4 // VPDPBUSD Y12, Y9, Y6
+	VPBROADCASTD   12(AX)(R14*1), Y12
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x3d; BYTE $0x50; BYTE $0xdc // VPDPBUSD Y12, Y8, Y3
+	BYTE $0xc4; BYTE $0xc2; BYTE $0x35; BYTE $0x50; BYTE $0xfc // VPDPBUSD Y12, Y9, Y7
+	LEAQ           (AX)(R14*2), AX
+	VPMOVZXBD      (DX), Y8
+	VPAND          all_0000000f<>+0(SB), Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VADDPS         all_3f000000<>+0(SB), Y8, Y8
+	VCVTPH2PS      (R13), Y12
+	VMULPS         all_3e800000<>+0(SB), Y8, Y8
+	VMULPS         Y12, Y8, Y8
+	VPMOVZXBD      (DX), Y9
+	VPSRLD         $0x04, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VADDPS         all_3f000000<>+0(SB), Y9, Y9
+	VCVTPH2PS      (R13), Y12
+	VMULPS         all_3e800000<>+0(SB), Y9, Y9
+	VMULPS         Y12, Y9, Y9
+	VADDPS         Y8, Y9, Y10
+	VMULPS         all_cb400000<>+0(SB), Y10, Y10
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    512(R12), Y8, Y11
+	VFMADD231PS    Y9, Y0, Y11
+	VBROADCASTSS   (BX), Y12
+	VFMADD213PS    (R12), Y12, Y11
+	VMOVAPS        Y11, (R12)
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    544(R12), Y8, Y11
+	VFMADD231PS    Y9, Y1, Y11
+	VBROADCASTSS   4(BX), Y12
+	VFMADD213PS    32(R12), Y12, Y11
+	VMOVAPS        Y11, 32(R12)
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    576(R12), Y8, Y11
+	VFMADD231PS    Y9, Y2, Y11
+	VBROADCASTSS   8(BX), Y12
+	VFMADD213PS    64(R12), Y12, Y11
+	VMOVAPS        Y11, 64(R12)
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    608(R12), Y8, Y11
+	VFMADD231PS    Y9, Y3, Y11
+	VBROADCASTSS   12(BX), Y12
+	VFMADD213PS    96(R12), Y12, Y11
+	VMOVAPS        Y11, 96(R12)
+	VPMOVZXBD      8(DX), Y8
+	VPAND          all_0000000f<>+0(SB), Y8, Y8
+	VCVTDQ2PS      Y8, Y8
+	VADDPS         all_3f000000<>+0(SB), Y8, Y8
+	VCVTPH2PS      16(R13), Y12
+	VMULPS         all_3e800000<>+0(SB), Y8, Y8
+	VMULPS         Y12, Y8, Y8
+	VPMOVZXBD      8(DX), Y9
+	VPSRLD         $0x04, Y9, Y9
+	VCVTDQ2PS      Y9, Y9
+	VADDPS         all_3f000000<>+0(SB), Y9, Y9
+	VCVTPH2PS      16(R13), Y12
+	VMULPS         all_3e800000<>+0(SB), Y9, Y9
+	VMULPS         Y12, Y9, Y9
+	VADDPS         Y8, Y9, Y10
+	VMULPS         all_cb400000<>+0(SB), Y10, Y10
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    640(R12), Y8, Y11
+	VFMADD231PS    Y9, Y4, Y11
+	VBROADCASTSS   (BX), Y12
+	VFMADD213PS    128(R12), Y12, Y11
+	VMOVAPS        Y11, 128(R12)
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    672(R12), Y8, Y11
+	VFMADD231PS    Y9, Y5, Y11
+	VBROADCASTSS   4(BX), Y12
+	VFMADD213PS    160(R12), Y12, Y11
+	VMOVAPS        Y11, 160(R12)
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    704(R12), Y8, Y11
+	VFMADD231PS    Y9, Y6, Y11
+	VBROADCASTSS   8(BX), Y12
+	VFMADD213PS    192(R12), Y12, Y11
+	VMOVAPS        Y11, 192(R12)
+	VMOVAPS        Y10, Y11
+	VFMADD231PS    736(R12), Y8, Y11
+	VFMADD231PS    Y9, Y7, Y11
+	VBROADCASTSS   12(BX), Y12
+	VFMADD213PS    224(R12), Y12, Y11
+	VMOVAPS        Y11, 224(R12)
 	ADDQ           $0x000000c0, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
@@ -601,10 +1022,14 @@ cols4_block:
 	JNZ            cols4_block
 	DECQ           CX
 	JNZ            cols4_unit
-	MOVQ           add+80(FP), R11
+	VMOVAPS        (R12), Y0
+	VMOVAPS        32(R12), Y1
+	VMOVAPS        64(R12), Y2
+	VMOVAPS        96(R12), Y3
+	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
-	JZ             cols4_store
+	JZ             cols4_store0
 	VADDPS         (R11), Y0, Y0
 	ADDQ           R10, R11
 	VADDPS         (R11), Y1, Y1
@@ -614,7 +1039,7 @@ cols4_block:
 	VADDPS         (R11), Y3, Y3
 	MOVQ           DI, R11
 
-cols4_store:
+cols4_store0:
 	VMOVUPS Y0, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Y1, (R11)
@@ -622,20 +1047,34 @@ cols4_store:
 	VMOVUPS Y2, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Y3, (R11)
-	ADDQ    $0x20, DI
-	XORQ    $0x08, R12
-	JZ      cols4_next
-	MOVQ    blocks+40(FP), CX
-	IMUL3Q  $0x000000c0, CX, R11
-	SUBQ    R11, SI
-	SHRQ    $0x03, CX
-	IMUL3Q  $0x000000a0, CX, R11
-	SUBQ    R11, DX
-	JMP     cols4_pass
+	VMOVAPS 128(R12), Y4
+	VMOVAPS 160(R12), Y5
+	VMOVAPS 192(R12), Y6
+	VMOVAPS 224(R12), Y7
+	MOVQ    add+88(FP), R11
+	TESTQ   R11, R11
+	MOVQ    DI, R11
+	JZ      cols4_store1
+	VADDPS  32(R11), Y4, Y4
+	ADDQ    R10, R11
+	VADDPS  32(R11), Y5, Y5
+	ADDQ    R10, R11
+	VADDPS  32(R11), Y6, Y6
+	ADDQ    R10, R11
+	VADDPS  32(R11), Y7, Y7
+	MOVQ    DI, R11
 
-cols4_next:
-	DECQ R9
-	JNZ  cols4_group
+cols4_store1:
+	VMOVUPS Y4, 32(R11)
+	ADDQ    R10, R11
+	VMOVUPS Y5, 32(R11)
+	ADDQ    R10, R11
+	VMOVUPS Y6, 32(R11)
+	ADDQ    R10, R11
+	VMOVUPS Y7, 32(R11)
+	ADDQ    $0x40, DI
+	DECQ    R9
+	JNZ     cols4_group
 	VZEROUPPER
 	RET
 

@@ -14,7 +14,7 @@ type vnniFunc func(quants, scales, x, fields *byte, y *float32, blocks, groups, 
 
 // avx2Func multiplies with 1, 2 or 4 columns (1 or 2 in the halves formats) of a
 // panel of width columns; x and fields point to the first.
-type avx2Func func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+type avx2Func func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 // floatFunc multiplies float weights with the float copy of the columns.
 type floatFunc func(weights *byte, x, y *float32, k, groups, ldy, cols, add int)
@@ -145,64 +145,64 @@ func vnniQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, 
 func vnniQ1_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
 
 //go:noescape
-func avx2Q8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2Q8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2Q4_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2Q4_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2Q4_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2Q4_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2Q5_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2Q5_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2Q5_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2Q5_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2Q2_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2Q2_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2Q3_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2Q3_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2Q4_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2Q4_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2Q5_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2Q5_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2Q6_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2Q6_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2IQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2IQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2IQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2IQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2MXFP4(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2MXFP4(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2IQ2_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2IQ2_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2IQ2_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2IQ2_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2IQ3_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2IQ3_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2IQ3_S(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2IQ3_S(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2TQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2TQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2Q2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2Q2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
-func avx2Q1_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)
+func avx2Q1_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)
 
 //go:noescape
 func floatF32AVX512(weights *byte, x, y *float32, k, groups, ldy, cols, add int)

@@ -11,14 +11,25 @@ import (
 	"github.com/penstock-llm/penstock/internal/kernel/_asm/lanes"
 )
 
-// The AVX2 kernels take the 16 rows of a group in two passes of 8. Values stay
-// as small as they are, so that VPMADDUBSW can add several products in 16 bits;
-// values of 8 bits are multiplied as magnitude and sign.
+// The AVX2 kernels have the 16 rows of a group in two registers of 8 rows, so that
+// an activation that is loaded serves both. What is multiplied, and in which width
+// it is added up, depends on the size of the values:
 //
-// With AVX-VNNI the same loops have VPDPBUSD, which multiplies values of 8 bits
-// without a sign and adds the products in 32 bits: nothing of that is needed.
+//   - Values of up to six bits stay as small as they are stored, and VPMADDUBSW
+//     adds several products in 16 bits before they are widened to 32.
+//   - Values of eight bits, times activations of eight bits, fill 16 bits with two
+//     products. With four columns values and activations are widened to 16 bits
+//     first, and VPMADDWD adds two products in 32: two instructions for 16 products,
+//     of which one is a multiplication. Fewer columns do not pay for the widening:
+//     there VPMADDUBSW multiplies the magnitudes, and the activations take the sign.
+//   - With AVX-VNNI, VPDPBUSD does it all: it multiplies eight bits and adds in 32.
+//
+// Four columns leave no registers for the float sums, which wait on the stack.
 
-const avx2Signature = "func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, add int)"
+const avx2Signature = "func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)"
+
+// The two registers of a group's rows.
+const sides = 2
 
 // avx2 emits the loop of one format for one number of columns.
 type avx2 struct {
@@ -27,35 +38,48 @@ type avx2 struct {
 	cols int
 	vnni bool
 
-	// Sums: float32, int16, int32, and the first half's product. With VPDPBUSD words
-	// are a second sum of 32 bits, of odd vectors, so that no product has to wait
-	// for the one before it.
-	y, words, acc, first []vec
-	t, u, v, p           vec
+	// sums are the products of the rows of a side with a column, in 16 bits if
+	// words() says so, otherwise in 32. With VPDPBUSD and few columns odd ones are
+	// the products of odd vectors, so that none has to wait for the one before it.
+	sums, odd [sides][]vec
+
+	// A vector of values of either side, and what it is made from or its second half.
+	v, u [sides]vec
+	p, q vec    // an activation, a product
+	free [2]vec // for masks
+	mask map[uint32]vec
+
+	// On the stack, a register for each side and column: the float sums, the sums in
+	// 32 bits of the vectors so far, and those of the first half of a block. The
+	// widened activations of a block take the place of the second.
+	y, ints, first int
 }
 
 var (
-	// half8 is 0 or 8: the pass's first row, half the place of its float16
-	// scales and a quarter of that of its quants in a vector.
-	half8  = reg.R12
 	unit   = reg.R13 // start of the unit of the scales
 	stride = reg.R14 // bytes of four values, or one field, of all columns
+	stack  = reg.R12 // start of the sums on the stack, aligned to a register
+	before = reg.R15 // the distance at which the quants are prefetched
 )
 
 // avx2Cols are the numbers of columns that have a loop, largest first.
-func (f *format) avx2Cols(vnni bool) []int {
-	if f.stream == halves && !vnni {
-		return []int{2, 1}
-	}
-	return []int{4, 2, 1}
-}
+var avx2Cols = []int{4, 2, 1}
 
 func avx2Kernel(a *asm, f *format, vnni bool) {
+	const (
+		register = 32
+		sums     = sides * 4 * register
+	)
 	name := "avx2" + f.name
 	if vnni {
 		name = "avxVNNI" + f.name
 	}
-	a.begin(name, avx2Signature, fmt.Sprintf("%s multiplies groups of %s weights.", name, f.name))
+	a.Function(name)
+	a.SignatureExpr(avx2Signature)
+	a.Doc(fmt.Sprintf("%s multiplies groups of %s weights.", name, f.name))
+	frame := a.AllocLocal((1+f.parts())*sums + register)
+	a.LEAQ(frame.Offset(register-1), stack)
+	a.ANDQ(operand.I8(-register), stack)
 	a.param("quants", quants)
 	a.param("scales", scales)
 	a.param("y", out)
@@ -64,26 +88,26 @@ func avx2Kernel(a *asm, f *format, vnni bool) {
 	a.SHLQ(operand.Imm(2), ldy)
 	a.param("width", stride)
 	a.SHLQ(operand.Imm(2), stride)
-	a.choose(f.avx2Cols(vnni), func(c int, label string) {
-		k := &avx2{asm: a, f: f, cols: c, vnni: vnni}
-		k.y, k.words, k.acc = ymm[:c], ymm[c:2*c], ymm[2*c:3*c]
-		switch {
-		case f.stream == halves && vnni:
-			k.words, k.first = nil, k.words
-		case f.stream == halves:
-			k.first = ymm[3*c : 4*c]
+	a.param("ahead", before)
+	a.choose(avx2Cols, func(c int, label string) {
+		k := &avx2{asm: a, f: f, cols: c, vnni: vnni, y: 0, ints: sums, first: 2 * sums}
+		k.sums = [sides][]vec{ymm[:c], ymm[c : 2*c]}
+		if c < 4 {
+			k.odd = [sides][]vec{ymm[2*c : 3*c], ymm[3*c : 4*c]}
 		}
-		k.t, k.u, k.v, k.p = ymm[12], ymm[13], ymm[14], ymm[15]
+		k.v, k.u = [sides]vec{ymm[8], ymm[9]}, [sides]vec{ymm[10], ymm[11]}
+		k.p, k.q, k.free = ymm[12], ymm[13], [2]vec{ymm[14], ymm[15]}
 		k.loop(label)
 	})
 }
 
 func (k *avx2) loop(label string) {
 	k.Label(label + "_group")
-	k.XORQ(half8, half8)
-	k.Label(label + "_pass")
-	for _, y := range k.y {
-		k.VPXOR(y, y, y)
+	k.VPXOR(k.p, k.p, k.p)
+	for r := range sides {
+		for c := range k.cols {
+			k.VMOVAPS(k.p, k.slot(k.y, r, c))
+		}
 	}
 	k.param("x", xs)
 	k.param("fields", fields)
@@ -98,62 +122,51 @@ func (k *avx2) loop(label string) {
 	k.Label(label + "_block")
 	k.block()
 	k.nextBlock(k.f, label)
-	if k.f.gain > 1 {
-		for _, y := range k.y {
-			k.VMULPS(k.repeat(math.Float32bits(1/float32(k.f.gain))), y, y)
+	for r := range sides {
+		for c, y := range k.sums[r] {
+			k.VMOVAPS(k.slot(k.y, r, c), y)
+			if k.f.gain > 1 {
+				k.VMULPS(k.repeat(math.Float32bits(1/float32(k.f.gain))), y, y)
+			}
 		}
+		k.store(k.sums[r], 32*r, fmt.Sprintf("%s_store%d", label, r))
 	}
-	k.store(k.y, 0, label+"_store")
-	k.ADDQ(operand.Imm(32), out)
-	k.XORQ(operand.Imm(8), half8)
-	k.JZ(operand.LabelRef(label + "_next"))
-	k.rewind()
-	k.JMP(operand.LabelRef(label + "_pass"))
-	k.Label(label + "_next")
-	k.DECQ(groups)
-	k.JNZ(operand.LabelRef(label + "_group"))
-	k.VZEROUPPER()
-	k.RET()
-}
-
-// rewind puts the cursors back to the start of the group.
-func (k *avx2) rewind() {
-	k.param("blocks", blocks)
-	k.IMUL3Q(operand.U32(uint32(k.f.quants)), blocks, tmp)
-	k.SUBQ(tmp, quants)
-	if k.f.blocks > 1 {
-		k.SHRQ(k.f.unitShift(), blocks)
-	}
-	k.IMUL3Q(operand.U32(uint32(k.f.header+k.f.blocks*k.f.scales)), blocks, tmp)
-	k.SUBQ(tmp, scales)
+	k.nextGroup(label)
 }
 
 func (k *avx2) block() {
+	for line := 0; line < k.f.quants; line += 64 {
+		k.PREFETCHT0(operand.Mem{Base: quants, Index: before, Scale: 1, Disp: line})
+	}
+	k.masks()
+	if k.wide() {
+		k.widen()
+	}
 	for h := range k.f.parts() {
-		for c := range k.cols {
-			k.start(h, c)
+		if !k.words() {
+			k.start(h)
 		}
 		first, count := h*8/k.f.parts(), 8/k.f.parts()
 		for j := first; j < first+count; j++ {
-			k.value(j)
-			if k.vnni {
+			for r := range sides {
+				k.value(j, r)
+			}
+			switch {
+			case k.vnni:
 				k.dot(j)
-			} else {
-				k.multiply((j-first)%k.f.run == 0, (j-first)%k.f.run == k.f.run-1 || j == first+count-1)
+			case k.wide():
+				k.multiplyWide(j)
+			case k.words():
+				k.multiplyWords(j, (j-first)%k.f.run == 0)
+				if n := j - first + 1; n%k.f.run == 0 || n == count {
+					k.addWords(h, n <= k.f.run, n == count)
+				}
+			default:
+				k.multiply(j)
 			}
+			k.nextVector(j)
 		}
-		for c := range k.cols {
-			if k.vnni && k.words != nil {
-				k.VPADDD(k.words[c], k.acc[c], k.acc[c])
-			}
-		}
-		for c := range k.cols {
-			to := k.acc[c]
-			if k.f.stream == halves && h == 0 {
-				to = k.first[c]
-			}
-			k.float(k.acc[c], to)
-		}
+		k.finish(h)
 	}
 	if k.f.stream == halves {
 		k.addHalves()
@@ -169,261 +182,197 @@ func (k *avx2) block() {
 	}
 }
 
-// start sets the integer sum of part h to its correction in a field, or to the magic
-// number. Either is brought down to values that are as small as they are stored: all is
-// divisible by the gain.
-func (k *avx2) start(h, c int) {
-	if k.signed() || k.f.stream == affine || k.f.minimum {
-		k.VMOVDQU(k.repeat(magicBits>>k.shift()), k.acc[c])
-		return
-	}
-	k.VPBROADCASTD(k.field(1+h, c), k.acc[c])
-	if k.shift() > 0 {
-		k.VPSRAD(operand.Imm(uint64(k.shift())), k.acc[c], k.acc[c])
-	}
-}
-
-// float makes an integer sum the number that vnni.go has: the bits of magic plus gain
-// times the sum.
-func (k *avx2) float(acc, to vec) {
-	switch {
-	case k.shift() > 0:
-		k.VPSLLD(operand.Imm(uint64(k.shift())), acc, to)
-	case acc != to:
-		k.VMOVDQA(acc, to)
-	}
-}
-
-// shift is the bits by which values are smaller than in vnni.go.
-func (k *avx2) shift() int { return bits.TrailingZeros(uint(k.f.gain)) }
+// wide reports whether values and activations are widened to 16 bits.
+func (k *avx2) wide() bool { return k.f.signed && k.f.run == 1 && k.cols == 4 && !k.vnni }
 
 // signed reports whether the values are multiplied as magnitude and sign.
-func (k *avx2) signed() bool { return k.f.signed && !k.vnni }
+func (k *avx2) signed() bool { return k.f.signed && !k.vnni && !k.wide() }
 
-// dot adds vector j, in k.v, times every column.
-func (k *avx2) dot(j int) {
+// words reports whether products are added in 16 bits.
+func (k *avx2) words() bool { return k.f.run > 1 && !k.vnni }
+
+// shift is the bits by which sums are smaller than in vnni.go. Those in 16 bits become as
+// large when they are widened.
+func (k *avx2) shift() int {
+	if k.words() {
+		return 0
+	}
+	return bits.TrailingZeros(uint(k.f.gain))
+}
+
+// beginning is what the integer sums of part h and column c begin with: its correction in
+// a field, or the magic number. Either is brought down to sums that are as small as their
+// values are stored: all is divisible by the gain. It is in a register or in memory.
+func (k *avx2) beginning(h, c int) operand.Op {
+	if k.signed() || k.f.stream == affine || k.f.minimum {
+		return k.repeat(magicBits >> k.shift())
+	}
+	k.VPBROADCASTD(k.field(1+h, c), k.p)
+	if k.shift() > 0 {
+		k.VPSRAD(operand.Imm(uint64(k.shift())), k.p, k.p)
+	}
+	return k.p
+}
+
+// start sets sums of 32 bits to what they begin with.
+func (k *avx2) start(h int) {
 	for c := range k.cols {
-		k.VPBROADCASTD(at(xs, 4*c), k.p)
-		switch {
-		case k.words == nil || j%2 == 0:
-			k.dotVEX(k.p, k.v, k.acc[c])
-		case j == 1:
-			k.VPXOR(k.words[c], k.words[c], k.words[c])
-			k.dotVEX(k.p, k.v, k.words[c])
-		default:
-			k.dotVEX(k.p, k.v, k.words[c])
-		}
-	}
-	k.ADDQ(stride, xs)
-}
-
-// multiply adds the next vector, in k.v, times every column. Products are added
-// in 16 bits from the first to the last vector of a run.
-func (k *avx2) multiply(first, last bool) {
-	if k.signed() {
-		k.VPABSB(k.v, k.u)
-	}
-	for c := range k.cols {
-		product := k.p
-		if first {
-			product = k.words[c]
-		}
-		k.VPBROADCASTD(at(xs, 4*c), k.p)
-		if k.signed() {
-			k.VPSIGNB(k.v, k.p, k.p)
-			k.VPMADDUBSW(k.p, k.u, product)
-		} else {
-			k.VPMADDUBSW(k.p, k.v, product)
-		}
-		if !first {
-			k.VPADDW(k.p, k.words[c], k.words[c])
-		}
-		if last {
-			k.VPMADDWD(k.repeat(0x00010001), k.words[c], k.words[c])
-			k.VPADDD(k.words[c], k.acc[c], k.acc[c])
-		}
-	}
-	k.ADDQ(stride, xs)
-}
-
-// value unpacks vector j to k.v.
-func (k *avx2) value(j int) {
-	switch planes := k.f.planes; {
-	case planes[0] == 8:
-		k.VMOVDQU(k.quant(j), k.v)
-		if k.signed() {
-			k.VPXOR(k.repeat(0x80808080), k.v, k.v)
-		}
-	case planes[0] == 4 && k.f.odd:
-		k.plane(k.quant(j%4), 1-4*(j/4), 0x1e1e1e1e, k.v)
-	case planes[0] == 4:
-		k.plane(k.quant(j%4), -4*(j/4), 0x0f0f0f0f, k.v)
-	case planes[0] == 2:
-		k.plane(k.quant(j/4), -2*(j%4), 0x03030303, k.v)
-	case planes[0] == 1: // odd
-		k.plane(k.quant(0), 1-j, 0x02020202, k.v)
-	}
-	switch planes := k.f.planes; {
-	case planes == [2]int{4, 1}:
-		k.plane(k.quant(4), 4-j, 0x10101010, k.u)
-		k.VPOR(k.u, k.v, k.v)
-	case planes == [2]int{4, 2}:
-		k.plane(k.quant(4+j/4), 4-2*(j%4), 0x30303030, k.u)
-		k.VPOR(k.u, k.v, k.v)
-	case planes == [2]int{2, 1}:
-		k.plane(k.quant(2), 2-j, 0x04040404, k.u)
-		k.VPOR(k.u, k.v, k.v)
-	}
-	if k.f.odd {
-		k.VPOR(k.repeat(0x01010101), k.v, k.v)
-	}
-	if k.f.levels != nil {
-		k.VBROADCASTI128(k.levelTable(k.f, k.signed()), k.u)
-		k.VPSHUFB(k.v, k.u, k.v)
-	}
-}
-
-// plane is dst = (src << n) & mask; n may be negative.
-func (k *avx2) plane(src operand.Mem, n int, mask uint32, dst vec) {
-	k.VMOVDQU(src, dst)
-	switch {
-	case n > 0:
-		k.VPSLLW(operand.Imm(uint64(n)), dst, dst)
-	case n < 0:
-		k.VPSRLW(operand.Imm(uint64(-n)), dst, dst)
-	}
-	k.VPAND(k.repeat(mask), dst, dst)
-}
-
-// scaleFactor is what multiplies the integer sums of part h.
-func (k *avx2) scaleFactor(h int, d vec) {
-	switch {
-	case k.f.exponent:
-		k.VPMOVZXBD(k.byteScale(0), d)
-		k.VPSLLD(operand.Imm(23), d, d)
-		return
-	case k.f.blocks == 1:
-		k.VCVTPH2PS(k.half(scales, 0), d)
-		return
-	case k.f.scales == 0:
-		k.VCVTPH2PS(k.half(unit, 0), d)
-		return
-	case k.f.nibbles:
-		k.VPMOVZXBD(k.byteScale(0), d)
-		if h == 0 {
-			k.VPAND(k.repeat(15), d, d)
-		} else {
-			k.VPSRLD(operand.Imm(4), d, d)
-		}
-	case k.f.stream == affine:
-		k.VPMOVZXBD(k.byteScale(0), d)
-	case k.f.minimum:
-		k.VPMOVZXBD(k.byteScale(h), d)
-		k.VPAND(k.repeat(15), d, d)
-	default:
-		k.VPMOVSXBD(k.byteScale(h), d)
-	}
-	k.VCVTDQ2PS(d, d)
-	if k.f.nibbles {
-		k.VADDPS(k.repeat(math.Float32bits(0.5)), d, d)
-	}
-	k.VCVTPH2PS(k.half(unit, 0), k.p)
-	if k.f.divide > 0 {
-		k.VMULPS(k.repeat(math.Float32bits(1/float32(k.f.divide))), d, d)
-	}
-	k.VMULPS(k.p, d, d)
-}
-
-// addWhole is y = fma(I·d, dx, y) and, if affine, y = fma(m, dx·sum, y).
-func (k *avx2) addWhole() {
-	d, base := k.t, k.u
-	k.scaleFactor(0, d)
-	k.VMULPS(k.repeat(math.Float32bits(-magic)), d, base)
-	for c := range k.cols {
-		k.VFMADD213PS(base, d, k.acc[c])
-		k.VBROADCASTSS(k.field(0, c), k.p)
-		k.VFMADD231PS(k.p, k.acc[c], k.y[c])
-	}
-	if k.f.stream == affine {
-		k.addMinimum()
-	}
-}
-
-// addMinimum is y = fma(±m, dx·sum, y).
-func (k *avx2) addMinimum() {
-	if k.f.blocks == 1 {
-		k.VCVTPH2PS(k.half(scales, 32), k.t)
-	} else {
-		k.VPMOVZXBD(k.byteScale(1), k.t)
-		k.VCVTDQ2PS(k.t, k.t)
-		k.VCVTPH2PS(k.half(unit, 32), k.p)
-		k.VMULPS(k.p, k.t, k.t)
-	}
-	for c := range k.cols {
-		k.VBROADCASTSS(k.field(1, c), k.p)
-		if k.f.minimum {
-			k.VFNMADD231PS(k.p, k.t, k.y[c])
-		} else {
-			k.VFMADD231PS(k.p, k.t, k.y[c])
+		from := k.beginning(h, c)
+		for r := range sides {
+			k.VMOVDQA(from, k.sums[r][c])
 		}
 	}
 }
 
-// addHalves is t = fma(magic+I0, d0, -magic·(d0+d1)); t = fma(magic+I1, d1, t), then
-// Q2_K's minima, and y = fma(t, dx, y).
-func (k *avx2) addHalves() {
-	d0, d1, base := k.t, k.u, k.v
-	k.scaleFactor(0, d0)
-	k.scaleFactor(1, d1)
-	k.VADDPS(d0, d1, base)
-	k.VMULPS(k.repeat(math.Float32bits(-magic)), base, base)
-	for c := range k.cols {
-		k.VFMADD213PS(base, d0, k.first[c])
-		k.VFMADD231PS(d1, k.acc[c], k.first[c])
-	}
-	if k.f.minimum {
-		for h := range 2 {
-			k.VPMOVZXBD(k.byteScale(h), k.t)
-			k.VPSRLD(operand.Imm(4), k.t, k.t)
-			k.VCVTDQ2PS(k.t, k.t)
-			k.VCVTPH2PS(k.half(unit, 32), k.p)
-			k.VMULPS(k.p, k.t, k.t)
-			k.VMULPS(k.repeat(math.Float32bits(float32(k.f.gain)/128)), k.t, k.t)
-			for c := range k.cols {
-				k.VBROADCASTSS(k.field(1+h, c), k.p)
-				k.VSUBPS(k.repeat(math.Float32bits(magic)), k.p, k.p)
-				k.VFMADD231PS(k.t, k.p, k.first[c])
+// finish makes the integer sums of part h numbers as vnni.go has them: the bits of magic
+// plus gain times the sum. Those of the first half of a block go to the stack.
+func (k *avx2) finish(h int) {
+	for r := range sides {
+		for c, sum := range k.sums[r] {
+			if k.vnni && k.cols < 4 {
+				k.VPADDD(k.odd[r][c], sum, sum)
+			}
+			if k.shift() > 0 {
+				k.VPSLLD(operand.Imm(uint64(k.shift())), sum, sum)
+			}
+			if k.f.stream == halves && h == 0 {
+				k.VMOVDQA(sum, k.slot(k.first, r, c))
 			}
 		}
 	}
+}
+
+// dot adds vector j times every column.
+func (k *avx2) dot(j int) {
+	into := k.sums
+	if k.cols < 4 && j%2 == 1 {
+		into = k.odd
+	}
 	for c := range k.cols {
-		k.VBROADCASTSS(k.field(0, c), k.p)
-		k.VFMADD231PS(k.p, k.first[c], k.y[c])
+		k.VPBROADCASTD(k.activation(j, c), k.p)
+		for r := range sides {
+			if k.cols < 4 && j%(8/k.f.parts()) == 1 {
+				k.VPXOR(into[r][c], into[r][c], into[r][c])
+			}
+			k.dotVEX(k.p, k.v[r], into[r][c])
+		}
 	}
 }
 
-// quant is the pass's half of vector i of the quants.
-func (k *avx2) quant(i int) operand.Mem {
-	return operand.Mem{Base: quants, Index: half8, Scale: 4, Disp: 64 * i}
-}
-
-// half is the pass's float16 scales at an offset from r.
-func (k *avx2) half(r reg.Register, disp int) operand.Mem {
-	return operand.Mem{Base: r, Index: half8, Scale: 2, Disp: disp}
-}
-
-// byteScale is the pass's half of entry i of the block's byte scales.
-func (k *avx2) byteScale(i int) operand.Mem {
-	return operand.Mem{Base: scales, Index: half8, Scale: 1, Disp: 16 * i}
-}
-
-// field is field i, up to 2, of column c in the panel's stream.
-func (k *avx2) field(i, c int) operand.Mem {
-	if i == 0 {
-		return at(fields, 4*c)
+// multiplyWords adds vector j times every column in 16 bits, or begins with it.
+func (k *avx2) multiplyWords(j int, begin bool) {
+	for c := range k.cols {
+		k.VPBROADCASTD(k.activation(j, c), k.p)
+		for r := range sides {
+			product := k.q
+			if begin {
+				product = k.sums[r][c]
+			}
+			k.multiplyBytes(r, product)
+			if !begin {
+				k.VPADDW(k.q, k.sums[r][c], k.sums[r][c])
+			}
+		}
 	}
-	return operand.Mem{Base: fields, Index: stride, Scale: uint8(i), Disp: 4 * c}
 }
+
+// addWords widens the sums of 16 bits to 32, times the gain, and adds to them those of
+// earlier vectors of the part, or what its sums begin with. If it is not the last time they
+// go to the stack.
+func (k *avx2) addWords(h int, begin, last bool) {
+	gain := k.repeat(uint32(k.f.gain) * 0x00010001)
+	for c := range k.cols {
+		var from operand.Op
+		if begin {
+			from = k.beginning(h, c)
+		}
+		for r := range sides {
+			if !begin {
+				from = k.slot(k.ints, r, c)
+			}
+			sum := k.sums[r][c]
+			k.VPMADDWD(gain, sum, sum)
+			k.VPADDD(from, sum, sum)
+			if !last {
+				k.VMOVDQA(sum, k.slot(k.ints, r, c))
+			}
+		}
+	}
+}
+
+// multiply adds vector j times every column in 32 bits.
+func (k *avx2) multiply(j int) {
+	for c := range k.cols {
+		k.VPBROADCASTD(k.activation(j, c), k.p)
+		for r := range sides {
+			k.multiplyBytes(r, k.q)
+			k.VPMADDWD(k.repeat(0x00010001), k.q, k.q)
+			k.VPADDD(k.q, k.sums[r][c], k.sums[r][c])
+		}
+	}
+}
+
+// multiplyBytes is the values of side r times the activations in p, in 16 bits.
+func (k *avx2) multiplyBytes(r int, product vec) {
+	if k.signed() {
+		k.VPSIGNB(k.v[r], k.p, k.q)
+		k.VPMADDUBSW(k.q, k.u[r], product)
+		return
+	}
+	k.VPMADDUBSW(k.p, k.v[r], product)
+}
+
+// widen puts the block's activations on the stack in 16 bits. Of each four values of a
+// column it puts the first and the third into a dword, the second and the fourth into
+// another, 32 bytes farther; those of two vectors, four columns each, are next to each other.
+func (k *avx2) widen() {
+	k.MOVQ(xs, tmp)
+	for j := 0; j < 8; j += 2 {
+		k.VMOVDQU(at(tmp, 0), k.p.AsX())
+		k.VINSERTI128(operand.Imm(1), operand.Mem{Base: tmp, Index: stride, Scale: 1}, k.p, k.p)
+		k.VPSRAW(operand.Imm(8), k.p, k.q)
+		k.VPSLLW(operand.Imm(8), k.p, k.p)
+		k.VPSRAW(operand.Imm(8), k.p, k.p)
+		k.VMOVDQA(k.p, at(stack, k.ints+32*j))
+		k.VMOVDQA(k.q, at(stack, k.ints+32*j+32))
+		k.LEAQ(operand.Mem{Base: tmp, Index: stride, Scale: 2}, tmp)
+	}
+}
+
+// multiplyWide adds vector j, widened to 16 bits, times every column.
+func (k *avx2) multiplyWide(j int) {
+	for r := range sides {
+		k.VPSRLW(operand.Imm(8), k.v[r], k.u[r])
+		k.and(0x00ff00ff, k.v[r], k.v[r])
+	}
+	for c := range k.cols {
+		for parity, values := range [][sides]vec{k.v, k.u} {
+			k.VPBROADCASTD(at(stack, k.ints+64*(j/2)+32*parity+16*(j%2)+4*c), k.p)
+			for r := range sides {
+				k.VPMADDWD(k.p, values[r], k.q)
+				k.VPADDD(k.q, k.sums[r][c], k.sums[r][c])
+			}
+		}
+	}
+}
+
+// activation is four values, those that meet vector j, of column c.
+func (k *avx2) activation(j, c int) operand.Mem {
+	if j%2 == 0 {
+		return at(xs, 4*c)
+	}
+	return operand.Mem{Base: xs, Index: stride, Scale: 1, Disp: 4 * c}
+}
+
+// nextVector advances the cursor in the activations past vector j, every second time.
+func (k *avx2) nextVector(j int) {
+	if j%2 == 1 {
+		k.LEAQ(operand.Mem{Base: xs, Index: stride, Scale: 2}, xs)
+	}
+}
+
+// slot is the place on the stack, in the region at an offset, of side r and column c.
+func (k *avx2) slot(region, r, c int) operand.Mem { return at(stack, region+32*(k.cols*r+c)) }
 
 // repeat is a read-only vector of equal dwords.
 func (a *asm) repeat(v uint32) operand.Mem {

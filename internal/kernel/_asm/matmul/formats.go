@@ -320,16 +320,19 @@ func (f *format) parts() int {
 
 // levelTable is the format's 16 levels, plus 128 unless signed.
 func (a *asm) levelTable(f *format, signed bool) operand.Mem {
-	if a.levels == nil {
-		table := make([]byte, 16)
-		for i, v := range f.levels {
-			table[i] = byte(v)
-			if !signed {
-				table[i] ^= 0x80
-			}
-		}
-		m := a.ConstData(strings.ToLower(f.name)+"_levels", operand.String(table))
-		a.levels = &m
+	if m, ok := a.levels[signed]; ok {
+		return m
 	}
-	return *a.levels
+	table, name := make([]byte, 16), strings.ToLower(f.name)+"_levels"
+	for i, v := range f.levels {
+		table[i] = byte(v)
+		if !signed {
+			table[i] ^= 0x80
+		}
+	}
+	if signed {
+		name += "_signed"
+	}
+	a.levels[signed] = a.ConstData(name, operand.String(table))
+	return a.levels[signed]
 }

@@ -5,8 +5,8 @@
 // A kernel is a loop over groups of 16 rows, over blocks of 32 values, and for
 // each number of columns a copy of that loop. What differs between formats is
 // in formats.go (how a block unpacks to bytes and its scales to float32); what
-// differs between tiers is in vnni.go, avx2.go, neon.go and mmla.go; unfold.go, pair.go and
-// pair_halves.go have a second family for processors that do two VPDPBUSD a cycle.
+// differs between tiers is in vnni.go, avx2.go and avx2_values.go, neon.go and mmla.go; unfold.go,
+// pair.go and pair_halves.go have a second family for processors that do two VPDPBUSD a cycle.
 package main
 
 import (
@@ -108,7 +108,7 @@ func files() map[string]func(*asm) {
 
 // assemble returns the text of a file.
 func assemble(emit func(*asm)) ([]byte, error) {
-	a := &asm{Context: build.NewContext(), consts: map[uint32]operand.Mem{}, repeats: map[uint32]operand.Mem{}}
+	a := &asm{Context: build.NewContext(), consts: map[uint32]operand.Mem{}, repeats: map[uint32]operand.Mem{}, levels: map[bool]operand.Mem{}}
 	a.ConstraintExpr("!purego")
 	emit(a)
 	file, err := a.Result()
@@ -125,8 +125,8 @@ func assemble(emit func(*asm)) ([]byte, error) {
 type asm struct {
 	*build.Context
 	consts, repeats map[uint32]operand.Mem
-	levels          *operand.Mem // tables, made on first use
-	order           *operand.Mem
+	levels          map[bool]operand.Mem // made on first use, of levels with a sign or without
+	order           *operand.Mem         // the same
 }
 
 // begin starts a function without a frame.
