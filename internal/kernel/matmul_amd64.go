@@ -58,19 +58,23 @@ func (t *tiling) singles(s Set, g, n, from int) {
 	for i := from; n > 0 && i < t.p.panels(); i++ {
 		q, ahead := t.p.panel(i), 0
 		if i == 0 {
-			ahead = lookahead(t.m.format, q.width)
+			ahead = s.lookahead(t.m.format, q.width)
 		}
 		t.call(s, g, n, q, ahead)
 	}
 }
 
-// lookahead is how far the VNNI kernels prefetch quants. When the arithmetic of
-// the columns takes longer than memory does, that gains up to a half; when it
-// takes less, prefetching costs up to a third on Zen 4. On Emerald Rapids, whose cores
-// wait longer for memory, it gains at any number of columns: 30 to 45 % of the speed
-// of formats of four and six bits, 7 % of that of Q8_0, with a single one.
-func lookahead(f *format, cols int) int {
-	if cols >= f.prefetch || alwaysAhead {
+// lookahead is how far the kernels prefetch quants. When the arithmetic of the
+// columns takes longer than memory does, that gains up to a half; when it
+// takes less, prefetching costs the VNNI kernels up to a third on Zen 4. On Emerald
+// Rapids, whose cores wait longer for memory, it gains at any number of columns: 30 to
+// 45 % of the speed of formats of four and six bits, 7 % of that of Q8_0, with a single
+// one. So it does for the AVX2 kernels on Zen 3, up to a quarter of the speed.
+func (s Set) lookahead(f *format, cols int) int {
+	switch {
+	case s.tier != cpu.AVX512VNNI:
+		return 4096
+	case cols >= f.prefetch || alwaysAhead:
 		return 8192
 	}
 	return 0
