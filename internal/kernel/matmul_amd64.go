@@ -38,7 +38,7 @@ func (t *tiling) run(s Set, g0, g1 int) {
 	if panels > 1 {
 		step = max(1, min(step, tileBytes/t.m.quantBytes))
 	}
-	pairs := t.paired(s.pairs)
+	pairs := t.paired(s)
 	if pairs {
 		step = (step + 1) &^ 1
 	}
@@ -46,7 +46,7 @@ func (t *tiling) run(s Set, g0, g1 int) {
 		n, done := min(step, g1-g), 0
 		if pairs {
 			done = n &^ 1
-			t.pairs(g, done)
+			t.pairs(s, g, done)
 			t.singles(s, g, done, t.p.Cols/PanelCols)
 		}
 		t.singles(s, g+done, n-done, 0)

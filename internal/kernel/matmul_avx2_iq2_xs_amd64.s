@@ -29,8 +29,8 @@ TEXT ·avx2IQ2_XS(SB), $800-96
 cols1:
 cols1_group:
 	VPXOR   Y12, Y12, Y12
-	VMOVAPS Y12, (R12)
-	VMOVAPS Y12, 32(R12)
+	VMOVAPS Y12, 512(R12)
+	VMOVAPS Y12, 544(R12)
 	MOVQ    x+16(FP), AX
 	MOVQ    fields+24(FP), BX
 	MOVQ    blocks+40(FP), CX
@@ -97,10 +97,10 @@ cols1_block:
 	VPADDW         Y13, Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
 	VPADDD         all_4b400000<>+0(SB), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         all_4b400000<>+0(SB), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VMOVDQA        Y1, 32(R12)
 	LEAQ           (AX)(R14*2), AX
 	VMOVDQU        (SI), Y8
 	VPSRLW         $0x04, Y8, Y8
@@ -151,12 +151,12 @@ cols1_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
+	VPADDD         (R12), Y0, Y0
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
+	VPADDD         32(R12), Y1, Y1
 	LEAQ           (AX)(R14*2), AX
-	VMOVDQA        Y0, 512(R12)
-	VMOVDQA        Y1, 544(R12)
+	VMOVDQA        Y0, 256(R12)
+	VMOVDQA        Y1, 288(R12)
 	VPAND          64(SI), Y14, Y8
 	VMOVDQU        128(SI), Y10
 	VPSRLW         $0x02, Y10, Y10
@@ -207,10 +207,10 @@ cols1_block:
 	VPADDW         Y13, Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
 	VPADDD         all_4b400000<>+0(SB), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         all_4b400000<>+0(SB), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VMOVDQA        Y1, 32(R12)
 	LEAQ           (AX)(R14*2), AX
 	VMOVDQU        64(SI), Y8
 	VPSRLW         $0x04, Y8, Y8
@@ -265,9 +265,9 @@ cols1_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
+	VPADDD         (R12), Y0, Y0
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
+	VPADDD         32(R12), Y1, Y1
 	LEAQ           (AX)(R14*2), AX
 	VPMOVZXBD      (DX), Y8
 	VPAND          all_0000000f<>+0(SB), Y8, Y8
@@ -286,11 +286,11 @@ cols1_block:
 	VADDPS         Y8, Y9, Y10
 	VMULPS         all_cb400000<>+0(SB), Y10, Y10
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    512(R12), Y8, Y11
+	VFMADD231PS    256(R12), Y8, Y11
 	VFMADD231PS    Y9, Y0, Y11
 	VBROADCASTSS   (BX), Y12
-	VFMADD213PS    (R12), Y12, Y11
-	VMOVAPS        Y11, (R12)
+	VFMADD213PS    512(R12), Y12, Y11
+	VMOVAPS        Y11, 512(R12)
 	VPMOVZXBD      8(DX), Y8
 	VPAND          all_0000000f<>+0(SB), Y8, Y8
 	VCVTDQ2PS      Y8, Y8
@@ -308,11 +308,11 @@ cols1_block:
 	VADDPS         Y8, Y9, Y10
 	VMULPS         all_cb400000<>+0(SB), Y10, Y10
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    544(R12), Y8, Y11
+	VFMADD231PS    288(R12), Y8, Y11
 	VFMADD231PS    Y9, Y1, Y11
 	VBROADCASTSS   (BX), Y12
-	VFMADD213PS    32(R12), Y12, Y11
-	VMOVAPS        Y11, 32(R12)
+	VFMADD213PS    544(R12), Y12, Y11
+	VMOVAPS        Y11, 544(R12)
 	ADDQ           $0x000000c0, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
@@ -322,7 +322,7 @@ cols1_block:
 	JNZ            cols1_block
 	DECQ           CX
 	JNZ            cols1_unit
-	VMOVAPS        (R12), Y0
+	VMOVAPS        512(R12), Y0
 	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
@@ -332,7 +332,7 @@ cols1_block:
 
 cols1_store0:
 	VMOVUPS Y0, (R11)
-	VMOVAPS 32(R12), Y1
+	VMOVAPS 544(R12), Y1
 	MOVQ    add+88(FP), R11
 	TESTQ   R11, R11
 	MOVQ    DI, R11
@@ -351,10 +351,10 @@ cols1_store1:
 cols2:
 cols2_group:
 	VPXOR   Y12, Y12, Y12
-	VMOVAPS Y12, (R12)
-	VMOVAPS Y12, 32(R12)
-	VMOVAPS Y12, 64(R12)
-	VMOVAPS Y12, 96(R12)
+	VMOVAPS Y12, 512(R12)
+	VMOVAPS Y12, 544(R12)
+	VMOVAPS Y12, 576(R12)
+	VMOVAPS Y12, 608(R12)
 	MOVQ    x+16(FP), AX
 	MOVQ    fields+24(FP), BX
 	MOVQ    blocks+40(FP), CX
@@ -433,16 +433,16 @@ cols2_block:
 	VPADDW         Y13, Y3, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
 	VPADDD         all_4b400000<>+0(SB), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
 	VPADDD         all_4b400000<>+0(SB), Y2, Y2
-	VMOVDQA        Y2, 320(R12)
+	VMOVDQA        Y2, 64(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         all_4b400000<>+0(SB), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VMOVDQA        Y1, 32(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         all_4b400000<>+0(SB), Y3, Y3
-	VMOVDQA        Y3, 352(R12)
+	VMOVDQA        Y3, 96(R12)
 	LEAQ           (AX)(R14*2), AX
 	VMOVDQU        (SI), Y8
 	VPSRLW         $0x04, Y8, Y8
@@ -505,18 +505,18 @@ cols2_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y3, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
+	VPADDD         (R12), Y0, Y0
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         320(R12), Y2, Y2
+	VPADDD         64(R12), Y2, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
+	VPADDD         32(R12), Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         352(R12), Y3, Y3
+	VPADDD         96(R12), Y3, Y3
 	LEAQ           (AX)(R14*2), AX
-	VMOVDQA        Y0, 512(R12)
-	VMOVDQA        Y1, 544(R12)
-	VMOVDQA        Y2, 576(R12)
-	VMOVDQA        Y3, 608(R12)
+	VMOVDQA        Y0, 256(R12)
+	VMOVDQA        Y1, 288(R12)
+	VMOVDQA        Y2, 320(R12)
+	VMOVDQA        Y3, 352(R12)
 	VPAND          64(SI), Y14, Y8
 	VMOVDQU        128(SI), Y10
 	VPSRLW         $0x02, Y10, Y10
@@ -579,16 +579,16 @@ cols2_block:
 	VPADDW         Y13, Y3, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
 	VPADDD         all_4b400000<>+0(SB), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
 	VPADDD         all_4b400000<>+0(SB), Y2, Y2
-	VMOVDQA        Y2, 320(R12)
+	VMOVDQA        Y2, 64(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         all_4b400000<>+0(SB), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VMOVDQA        Y1, 32(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         all_4b400000<>+0(SB), Y3, Y3
-	VMOVDQA        Y3, 352(R12)
+	VMOVDQA        Y3, 96(R12)
 	LEAQ           (AX)(R14*2), AX
 	VMOVDQU        64(SI), Y8
 	VPSRLW         $0x04, Y8, Y8
@@ -655,13 +655,13 @@ cols2_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y3, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
+	VPADDD         (R12), Y0, Y0
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         320(R12), Y2, Y2
+	VPADDD         64(R12), Y2, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
+	VPADDD         32(R12), Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         352(R12), Y3, Y3
+	VPADDD         96(R12), Y3, Y3
 	LEAQ           (AX)(R14*2), AX
 	VPMOVZXBD      (DX), Y8
 	VPAND          all_0000000f<>+0(SB), Y8, Y8
@@ -680,17 +680,17 @@ cols2_block:
 	VADDPS         Y8, Y9, Y10
 	VMULPS         all_cb400000<>+0(SB), Y10, Y10
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    512(R12), Y8, Y11
+	VFMADD231PS    256(R12), Y8, Y11
 	VFMADD231PS    Y9, Y0, Y11
 	VBROADCASTSS   (BX), Y12
-	VFMADD213PS    (R12), Y12, Y11
-	VMOVAPS        Y11, (R12)
+	VFMADD213PS    512(R12), Y12, Y11
+	VMOVAPS        Y11, 512(R12)
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    544(R12), Y8, Y11
+	VFMADD231PS    288(R12), Y8, Y11
 	VFMADD231PS    Y9, Y1, Y11
 	VBROADCASTSS   4(BX), Y12
-	VFMADD213PS    32(R12), Y12, Y11
-	VMOVAPS        Y11, 32(R12)
+	VFMADD213PS    544(R12), Y12, Y11
+	VMOVAPS        Y11, 544(R12)
 	VPMOVZXBD      8(DX), Y8
 	VPAND          all_0000000f<>+0(SB), Y8, Y8
 	VCVTDQ2PS      Y8, Y8
@@ -708,17 +708,17 @@ cols2_block:
 	VADDPS         Y8, Y9, Y10
 	VMULPS         all_cb400000<>+0(SB), Y10, Y10
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    576(R12), Y8, Y11
+	VFMADD231PS    320(R12), Y8, Y11
 	VFMADD231PS    Y9, Y2, Y11
 	VBROADCASTSS   (BX), Y12
-	VFMADD213PS    64(R12), Y12, Y11
-	VMOVAPS        Y11, 64(R12)
+	VFMADD213PS    576(R12), Y12, Y11
+	VMOVAPS        Y11, 576(R12)
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    608(R12), Y8, Y11
+	VFMADD231PS    352(R12), Y8, Y11
 	VFMADD231PS    Y9, Y3, Y11
 	VBROADCASTSS   4(BX), Y12
-	VFMADD213PS    96(R12), Y12, Y11
-	VMOVAPS        Y11, 96(R12)
+	VFMADD213PS    608(R12), Y12, Y11
+	VMOVAPS        Y11, 608(R12)
 	ADDQ           $0x000000c0, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
@@ -728,8 +728,8 @@ cols2_block:
 	JNZ            cols2_block
 	DECQ           CX
 	JNZ            cols2_unit
-	VMOVAPS        (R12), Y0
-	VMOVAPS        32(R12), Y1
+	VMOVAPS        512(R12), Y0
+	VMOVAPS        544(R12), Y1
 	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
@@ -743,8 +743,8 @@ cols2_store0:
 	VMOVUPS Y0, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Y1, (R11)
-	VMOVAPS 64(R12), Y2
-	VMOVAPS 96(R12), Y3
+	VMOVAPS 576(R12), Y2
+	VMOVAPS 608(R12), Y3
 	MOVQ    add+88(FP), R11
 	TESTQ   R11, R11
 	MOVQ    DI, R11
@@ -767,14 +767,14 @@ cols2_store1:
 cols4:
 cols4_group:
 	VPXOR   Y12, Y12, Y12
-	VMOVAPS Y12, (R12)
-	VMOVAPS Y12, 32(R12)
-	VMOVAPS Y12, 64(R12)
-	VMOVAPS Y12, 96(R12)
-	VMOVAPS Y12, 128(R12)
-	VMOVAPS Y12, 160(R12)
-	VMOVAPS Y12, 192(R12)
-	VMOVAPS Y12, 224(R12)
+	VMOVAPS Y12, 512(R12)
+	VMOVAPS Y12, 544(R12)
+	VMOVAPS Y12, 576(R12)
+	VMOVAPS Y12, 608(R12)
+	VMOVAPS Y12, 640(R12)
+	VMOVAPS Y12, 672(R12)
+	VMOVAPS Y12, 704(R12)
+	VMOVAPS Y12, 736(R12)
 	MOVQ    x+16(FP), AX
 	MOVQ    fields+24(FP), BX
 	MOVQ    blocks+40(FP), CX
@@ -877,28 +877,28 @@ cols4_block:
 	VPADDW         Y13, Y7, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
 	VPADDD         all_4b400000<>+0(SB), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
 	VPADDD         all_4b400000<>+0(SB), Y4, Y4
-	VMOVDQA        Y4, 384(R12)
+	VMOVDQA        Y4, 128(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         all_4b400000<>+0(SB), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VMOVDQA        Y1, 32(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
 	VPADDD         all_4b400000<>+0(SB), Y5, Y5
-	VMOVDQA        Y5, 416(R12)
+	VMOVDQA        Y5, 160(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
 	VPADDD         all_4b400000<>+0(SB), Y2, Y2
-	VMOVDQA        Y2, 320(R12)
+	VMOVDQA        Y2, 64(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
 	VPADDD         all_4b400000<>+0(SB), Y6, Y6
-	VMOVDQA        Y6, 448(R12)
+	VMOVDQA        Y6, 192(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         all_4b400000<>+0(SB), Y3, Y3
-	VMOVDQA        Y3, 352(R12)
+	VMOVDQA        Y3, 96(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
 	VPADDD         all_4b400000<>+0(SB), Y7, Y7
-	VMOVDQA        Y7, 480(R12)
+	VMOVDQA        Y7, 224(R12)
 	LEAQ           (AX)(R14*2), AX
 	VMOVDQU        (SI), Y8
 	VPSRLW         $0x04, Y8, Y8
@@ -985,30 +985,30 @@ cols4_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y7, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
+	VPADDD         (R12), Y0, Y0
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         384(R12), Y4, Y4
+	VPADDD         128(R12), Y4, Y4
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
+	VPADDD         32(R12), Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         416(R12), Y5, Y5
+	VPADDD         160(R12), Y5, Y5
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         320(R12), Y2, Y2
+	VPADDD         64(R12), Y2, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         448(R12), Y6, Y6
+	VPADDD         192(R12), Y6, Y6
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         352(R12), Y3, Y3
+	VPADDD         96(R12), Y3, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         480(R12), Y7, Y7
+	VPADDD         224(R12), Y7, Y7
 	LEAQ           (AX)(R14*2), AX
-	VMOVDQA        Y0, 512(R12)
-	VMOVDQA        Y1, 544(R12)
-	VMOVDQA        Y2, 576(R12)
-	VMOVDQA        Y3, 608(R12)
-	VMOVDQA        Y4, 640(R12)
-	VMOVDQA        Y5, 672(R12)
-	VMOVDQA        Y6, 704(R12)
-	VMOVDQA        Y7, 736(R12)
+	VMOVDQA        Y0, 256(R12)
+	VMOVDQA        Y1, 288(R12)
+	VMOVDQA        Y2, 320(R12)
+	VMOVDQA        Y3, 352(R12)
+	VMOVDQA        Y4, 384(R12)
+	VMOVDQA        Y5, 416(R12)
+	VMOVDQA        Y6, 448(R12)
+	VMOVDQA        Y7, 480(R12)
 	VPAND          64(SI), Y14, Y8
 	VMOVDQU        128(SI), Y10
 	VPSRLW         $0x02, Y10, Y10
@@ -1095,28 +1095,28 @@ cols4_block:
 	VPADDW         Y13, Y7, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
 	VPADDD         all_4b400000<>+0(SB), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
 	VPADDD         all_4b400000<>+0(SB), Y4, Y4
-	VMOVDQA        Y4, 384(R12)
+	VMOVDQA        Y4, 128(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         all_4b400000<>+0(SB), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VMOVDQA        Y1, 32(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
 	VPADDD         all_4b400000<>+0(SB), Y5, Y5
-	VMOVDQA        Y5, 416(R12)
+	VMOVDQA        Y5, 160(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
 	VPADDD         all_4b400000<>+0(SB), Y2, Y2
-	VMOVDQA        Y2, 320(R12)
+	VMOVDQA        Y2, 64(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
 	VPADDD         all_4b400000<>+0(SB), Y6, Y6
-	VMOVDQA        Y6, 448(R12)
+	VMOVDQA        Y6, 192(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         all_4b400000<>+0(SB), Y3, Y3
-	VMOVDQA        Y3, 352(R12)
+	VMOVDQA        Y3, 96(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
 	VPADDD         all_4b400000<>+0(SB), Y7, Y7
-	VMOVDQA        Y7, 480(R12)
+	VMOVDQA        Y7, 224(R12)
 	LEAQ           (AX)(R14*2), AX
 	VMOVDQU        64(SI), Y8
 	VPSRLW         $0x04, Y8, Y8
@@ -1207,21 +1207,21 @@ cols4_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y7, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
+	VPADDD         (R12), Y0, Y0
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         384(R12), Y4, Y4
+	VPADDD         128(R12), Y4, Y4
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
+	VPADDD         32(R12), Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         416(R12), Y5, Y5
+	VPADDD         160(R12), Y5, Y5
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         320(R12), Y2, Y2
+	VPADDD         64(R12), Y2, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         448(R12), Y6, Y6
+	VPADDD         192(R12), Y6, Y6
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         352(R12), Y3, Y3
+	VPADDD         96(R12), Y3, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         480(R12), Y7, Y7
+	VPADDD         224(R12), Y7, Y7
 	LEAQ           (AX)(R14*2), AX
 	VPMOVZXBD      (DX), Y8
 	VPAND          all_0000000f<>+0(SB), Y8, Y8
@@ -1240,29 +1240,29 @@ cols4_block:
 	VADDPS         Y8, Y9, Y10
 	VMULPS         all_cb400000<>+0(SB), Y10, Y10
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    512(R12), Y8, Y11
+	VFMADD231PS    256(R12), Y8, Y11
 	VFMADD231PS    Y9, Y0, Y11
 	VBROADCASTSS   (BX), Y12
-	VFMADD213PS    (R12), Y12, Y11
-	VMOVAPS        Y11, (R12)
+	VFMADD213PS    512(R12), Y12, Y11
+	VMOVAPS        Y11, 512(R12)
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    544(R12), Y8, Y11
+	VFMADD231PS    288(R12), Y8, Y11
 	VFMADD231PS    Y9, Y1, Y11
 	VBROADCASTSS   4(BX), Y12
-	VFMADD213PS    32(R12), Y12, Y11
-	VMOVAPS        Y11, 32(R12)
+	VFMADD213PS    544(R12), Y12, Y11
+	VMOVAPS        Y11, 544(R12)
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    576(R12), Y8, Y11
+	VFMADD231PS    320(R12), Y8, Y11
 	VFMADD231PS    Y9, Y2, Y11
 	VBROADCASTSS   8(BX), Y12
-	VFMADD213PS    64(R12), Y12, Y11
-	VMOVAPS        Y11, 64(R12)
+	VFMADD213PS    576(R12), Y12, Y11
+	VMOVAPS        Y11, 576(R12)
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    608(R12), Y8, Y11
+	VFMADD231PS    352(R12), Y8, Y11
 	VFMADD231PS    Y9, Y3, Y11
 	VBROADCASTSS   12(BX), Y12
-	VFMADD213PS    96(R12), Y12, Y11
-	VMOVAPS        Y11, 96(R12)
+	VFMADD213PS    608(R12), Y12, Y11
+	VMOVAPS        Y11, 608(R12)
 	VPMOVZXBD      8(DX), Y8
 	VPAND          all_0000000f<>+0(SB), Y8, Y8
 	VCVTDQ2PS      Y8, Y8
@@ -1280,29 +1280,29 @@ cols4_block:
 	VADDPS         Y8, Y9, Y10
 	VMULPS         all_cb400000<>+0(SB), Y10, Y10
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    640(R12), Y8, Y11
+	VFMADD231PS    384(R12), Y8, Y11
 	VFMADD231PS    Y9, Y4, Y11
 	VBROADCASTSS   (BX), Y12
-	VFMADD213PS    128(R12), Y12, Y11
-	VMOVAPS        Y11, 128(R12)
+	VFMADD213PS    640(R12), Y12, Y11
+	VMOVAPS        Y11, 640(R12)
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    672(R12), Y8, Y11
+	VFMADD231PS    416(R12), Y8, Y11
 	VFMADD231PS    Y9, Y5, Y11
 	VBROADCASTSS   4(BX), Y12
-	VFMADD213PS    160(R12), Y12, Y11
-	VMOVAPS        Y11, 160(R12)
+	VFMADD213PS    672(R12), Y12, Y11
+	VMOVAPS        Y11, 672(R12)
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    704(R12), Y8, Y11
+	VFMADD231PS    448(R12), Y8, Y11
 	VFMADD231PS    Y9, Y6, Y11
 	VBROADCASTSS   8(BX), Y12
-	VFMADD213PS    192(R12), Y12, Y11
-	VMOVAPS        Y11, 192(R12)
+	VFMADD213PS    704(R12), Y12, Y11
+	VMOVAPS        Y11, 704(R12)
 	VMOVAPS        Y10, Y11
-	VFMADD231PS    736(R12), Y8, Y11
+	VFMADD231PS    480(R12), Y8, Y11
 	VFMADD231PS    Y9, Y7, Y11
 	VBROADCASTSS   12(BX), Y12
-	VFMADD213PS    224(R12), Y12, Y11
-	VMOVAPS        Y11, 224(R12)
+	VFMADD213PS    736(R12), Y12, Y11
+	VMOVAPS        Y11, 736(R12)
 	ADDQ           $0x000000c0, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
@@ -1312,10 +1312,10 @@ cols4_block:
 	JNZ            cols4_block
 	DECQ           CX
 	JNZ            cols4_unit
-	VMOVAPS        (R12), Y0
-	VMOVAPS        32(R12), Y1
-	VMOVAPS        64(R12), Y2
-	VMOVAPS        96(R12), Y3
+	VMOVAPS        512(R12), Y0
+	VMOVAPS        544(R12), Y1
+	VMOVAPS        576(R12), Y2
+	VMOVAPS        608(R12), Y3
 	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
@@ -1337,10 +1337,10 @@ cols4_store0:
 	VMOVUPS Y2, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Y3, (R11)
-	VMOVAPS 128(R12), Y4
-	VMOVAPS 160(R12), Y5
-	VMOVAPS 192(R12), Y6
-	VMOVAPS 224(R12), Y7
+	VMOVAPS 640(R12), Y4
+	VMOVAPS 672(R12), Y5
+	VMOVAPS 704(R12), Y6
+	VMOVAPS 736(R12), Y7
 	MOVQ    add+88(FP), R11
 	TESTQ   R11, R11
 	MOVQ    DI, R11

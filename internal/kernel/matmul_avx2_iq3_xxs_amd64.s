@@ -29,8 +29,8 @@ TEXT ·avx2IQ3_XXS(SB), $544-96
 cols1:
 cols1_group:
 	VPXOR   Y12, Y12, Y12
-	VMOVAPS Y12, (R12)
-	VMOVAPS Y12, 32(R12)
+	VMOVAPS Y12, 256(R12)
+	VMOVAPS Y12, 288(R12)
 	MOVQ    x+16(FP), AX
 	MOVQ    fields+24(FP), BX
 	MOVQ    blocks+40(FP), CX
@@ -77,10 +77,10 @@ cols1_block:
 	VPADDW         Y13, Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
 	VPADDD         all_4b400000<>+0(SB), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         all_4b400000<>+0(SB), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VMOVDQA        Y1, 32(R12)
 	LEAQ           (AX)(R14*2), AX
 	VPAND          128(SI), Y14, Y8
 	VBROADCASTI128 iq3_xxs_levels_signed<>+0(SB), Y10
@@ -111,11 +111,11 @@ cols1_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VPADDD         (R12), Y0, Y0
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VPADDD         32(R12), Y1, Y1
+	VMOVDQA        Y1, 32(R12)
 	LEAQ           (AX)(R14*2), AX
 	VMOVDQU        (SI), Y8
 	VPSRLW         $0x04, Y8, Y8
@@ -154,11 +154,11 @@ cols1_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VPADDD         (R12), Y0, Y0
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VPADDD         32(R12), Y1, Y1
+	VMOVDQA        Y1, 32(R12)
 	LEAQ           (AX)(R14*2), AX
 	VMOVDQU        128(SI), Y8
 	VPSRLW         $0x04, Y8, Y8
@@ -197,9 +197,9 @@ cols1_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
+	VPADDD         (R12), Y0, Y0
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
+	VPADDD         32(R12), Y1, Y1
 	LEAQ           (AX)(R14*2), AX
 	VPMOVSXBD      (DX), Y8
 	VCVTDQ2PS      Y8, Y8
@@ -215,11 +215,11 @@ cols1_block:
 	VMULPS         all_cb400000<>+0(SB), Y9, Y11
 	VBROADCASTSS   (BX), Y12
 	VFMADD213PS    Y10, Y8, Y0
-	VFMADD213PS    (R12), Y12, Y0
-	VMOVAPS        Y0, (R12)
+	VFMADD213PS    256(R12), Y12, Y0
+	VMOVAPS        Y0, 256(R12)
 	VFMADD213PS    Y11, Y9, Y1
-	VFMADD213PS    32(R12), Y12, Y1
-	VMOVAPS        Y1, 32(R12)
+	VFMADD213PS    288(R12), Y12, Y1
+	VMOVAPS        Y1, 288(R12)
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
@@ -228,7 +228,7 @@ cols1_block:
 	JNZ            cols1_block
 	DECQ           CX
 	JNZ            cols1_unit
-	VMOVAPS        (R12), Y0
+	VMOVAPS        256(R12), Y0
 	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
@@ -238,7 +238,7 @@ cols1_block:
 
 cols1_store0:
 	VMOVUPS Y0, (R11)
-	VMOVAPS 32(R12), Y1
+	VMOVAPS 288(R12), Y1
 	MOVQ    add+88(FP), R11
 	TESTQ   R11, R11
 	MOVQ    DI, R11
@@ -257,10 +257,10 @@ cols1_store1:
 cols2:
 cols2_group:
 	VPXOR   Y12, Y12, Y12
-	VMOVAPS Y12, (R12)
-	VMOVAPS Y12, 32(R12)
-	VMOVAPS Y12, 64(R12)
-	VMOVAPS Y12, 96(R12)
+	VMOVAPS Y12, 256(R12)
+	VMOVAPS Y12, 288(R12)
+	VMOVAPS Y12, 320(R12)
+	VMOVAPS Y12, 352(R12)
 	MOVQ    x+16(FP), AX
 	MOVQ    fields+24(FP), BX
 	MOVQ    blocks+40(FP), CX
@@ -319,16 +319,16 @@ cols2_block:
 	VPADDW         Y13, Y3, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
 	VPADDD         all_4b400000<>+0(SB), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
 	VPADDD         all_4b400000<>+0(SB), Y2, Y2
-	VMOVDQA        Y2, 320(R12)
+	VMOVDQA        Y2, 64(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         all_4b400000<>+0(SB), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VMOVDQA        Y1, 32(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         all_4b400000<>+0(SB), Y3, Y3
-	VMOVDQA        Y3, 352(R12)
+	VMOVDQA        Y3, 96(R12)
 	LEAQ           (AX)(R14*2), AX
 	VPAND          128(SI), Y14, Y8
 	VBROADCASTI128 iq3_xxs_levels_signed<>+0(SB), Y10
@@ -371,17 +371,17 @@ cols2_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y3, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VPADDD         (R12), Y0, Y0
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         320(R12), Y2, Y2
-	VMOVDQA        Y2, 320(R12)
+	VPADDD         64(R12), Y2, Y2
+	VMOVDQA        Y2, 64(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VPADDD         32(R12), Y1, Y1
+	VMOVDQA        Y1, 32(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         352(R12), Y3, Y3
-	VMOVDQA        Y3, 352(R12)
+	VPADDD         96(R12), Y3, Y3
+	VMOVDQA        Y3, 96(R12)
 	LEAQ           (AX)(R14*2), AX
 	VMOVDQU        (SI), Y8
 	VPSRLW         $0x04, Y8, Y8
@@ -432,17 +432,17 @@ cols2_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y3, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VPADDD         (R12), Y0, Y0
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         320(R12), Y2, Y2
-	VMOVDQA        Y2, 320(R12)
+	VPADDD         64(R12), Y2, Y2
+	VMOVDQA        Y2, 64(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VPADDD         32(R12), Y1, Y1
+	VMOVDQA        Y1, 32(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         352(R12), Y3, Y3
-	VMOVDQA        Y3, 352(R12)
+	VPADDD         96(R12), Y3, Y3
+	VMOVDQA        Y3, 96(R12)
 	LEAQ           (AX)(R14*2), AX
 	VMOVDQU        128(SI), Y8
 	VPSRLW         $0x04, Y8, Y8
@@ -493,13 +493,13 @@ cols2_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y3, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
+	VPADDD         (R12), Y0, Y0
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         320(R12), Y2, Y2
+	VPADDD         64(R12), Y2, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
+	VPADDD         32(R12), Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         352(R12), Y3, Y3
+	VPADDD         96(R12), Y3, Y3
 	LEAQ           (AX)(R14*2), AX
 	VPMOVSXBD      (DX), Y8
 	VCVTDQ2PS      Y8, Y8
@@ -515,18 +515,18 @@ cols2_block:
 	VMULPS         all_cb400000<>+0(SB), Y9, Y11
 	VBROADCASTSS   (BX), Y12
 	VFMADD213PS    Y10, Y8, Y0
-	VFMADD213PS    (R12), Y12, Y0
-	VMOVAPS        Y0, (R12)
+	VFMADD213PS    256(R12), Y12, Y0
+	VMOVAPS        Y0, 256(R12)
 	VFMADD213PS    Y11, Y9, Y2
-	VFMADD213PS    64(R12), Y12, Y2
-	VMOVAPS        Y2, 64(R12)
+	VFMADD213PS    320(R12), Y12, Y2
+	VMOVAPS        Y2, 320(R12)
 	VBROADCASTSS   4(BX), Y12
 	VFMADD213PS    Y10, Y8, Y1
-	VFMADD213PS    32(R12), Y12, Y1
-	VMOVAPS        Y1, 32(R12)
+	VFMADD213PS    288(R12), Y12, Y1
+	VMOVAPS        Y1, 288(R12)
 	VFMADD213PS    Y11, Y9, Y3
-	VFMADD213PS    96(R12), Y12, Y3
-	VMOVAPS        Y3, 96(R12)
+	VFMADD213PS    352(R12), Y12, Y3
+	VMOVAPS        Y3, 352(R12)
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
@@ -535,8 +535,8 @@ cols2_block:
 	JNZ            cols2_block
 	DECQ           CX
 	JNZ            cols2_unit
-	VMOVAPS        (R12), Y0
-	VMOVAPS        32(R12), Y1
+	VMOVAPS        256(R12), Y0
+	VMOVAPS        288(R12), Y1
 	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
@@ -550,8 +550,8 @@ cols2_store0:
 	VMOVUPS Y0, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Y1, (R11)
-	VMOVAPS 64(R12), Y2
-	VMOVAPS 96(R12), Y3
+	VMOVAPS 320(R12), Y2
+	VMOVAPS 352(R12), Y3
 	MOVQ    add+88(FP), R11
 	TESTQ   R11, R11
 	MOVQ    DI, R11
@@ -574,14 +574,14 @@ cols2_store1:
 cols4:
 cols4_group:
 	VPXOR   Y12, Y12, Y12
-	VMOVAPS Y12, (R12)
-	VMOVAPS Y12, 32(R12)
-	VMOVAPS Y12, 64(R12)
-	VMOVAPS Y12, 96(R12)
-	VMOVAPS Y12, 128(R12)
-	VMOVAPS Y12, 160(R12)
-	VMOVAPS Y12, 192(R12)
-	VMOVAPS Y12, 224(R12)
+	VMOVAPS Y12, 256(R12)
+	VMOVAPS Y12, 288(R12)
+	VMOVAPS Y12, 320(R12)
+	VMOVAPS Y12, 352(R12)
+	VMOVAPS Y12, 384(R12)
+	VMOVAPS Y12, 416(R12)
+	VMOVAPS Y12, 448(R12)
+	VMOVAPS Y12, 480(R12)
 	MOVQ    x+16(FP), AX
 	MOVQ    fields+24(FP), BX
 	MOVQ    blocks+40(FP), CX
@@ -664,28 +664,28 @@ cols4_block:
 	VPADDW         Y13, Y7, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
 	VPADDD         all_4b400000<>+0(SB), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
 	VPADDD         all_4b400000<>+0(SB), Y4, Y4
-	VMOVDQA        Y4, 384(R12)
+	VMOVDQA        Y4, 128(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
 	VPADDD         all_4b400000<>+0(SB), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VMOVDQA        Y1, 32(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
 	VPADDD         all_4b400000<>+0(SB), Y5, Y5
-	VMOVDQA        Y5, 416(R12)
+	VMOVDQA        Y5, 160(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
 	VPADDD         all_4b400000<>+0(SB), Y2, Y2
-	VMOVDQA        Y2, 320(R12)
+	VMOVDQA        Y2, 64(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
 	VPADDD         all_4b400000<>+0(SB), Y6, Y6
-	VMOVDQA        Y6, 448(R12)
+	VMOVDQA        Y6, 192(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
 	VPADDD         all_4b400000<>+0(SB), Y3, Y3
-	VMOVDQA        Y3, 352(R12)
+	VMOVDQA        Y3, 96(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
 	VPADDD         all_4b400000<>+0(SB), Y7, Y7
-	VMOVDQA        Y7, 480(R12)
+	VMOVDQA        Y7, 224(R12)
 	LEAQ           (AX)(R14*2), AX
 	VPAND          128(SI), Y14, Y8
 	VBROADCASTI128 iq3_xxs_levels_signed<>+0(SB), Y10
@@ -752,29 +752,29 @@ cols4_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y7, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VPADDD         (R12), Y0, Y0
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         384(R12), Y4, Y4
-	VMOVDQA        Y4, 384(R12)
+	VPADDD         128(R12), Y4, Y4
+	VMOVDQA        Y4, 128(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VPADDD         32(R12), Y1, Y1
+	VMOVDQA        Y1, 32(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         416(R12), Y5, Y5
-	VMOVDQA        Y5, 416(R12)
+	VPADDD         160(R12), Y5, Y5
+	VMOVDQA        Y5, 160(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         320(R12), Y2, Y2
-	VMOVDQA        Y2, 320(R12)
+	VPADDD         64(R12), Y2, Y2
+	VMOVDQA        Y2, 64(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         448(R12), Y6, Y6
-	VMOVDQA        Y6, 448(R12)
+	VPADDD         192(R12), Y6, Y6
+	VMOVDQA        Y6, 192(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         352(R12), Y3, Y3
-	VMOVDQA        Y3, 352(R12)
+	VPADDD         96(R12), Y3, Y3
+	VMOVDQA        Y3, 96(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         480(R12), Y7, Y7
-	VMOVDQA        Y7, 480(R12)
+	VPADDD         224(R12), Y7, Y7
+	VMOVDQA        Y7, 224(R12)
 	LEAQ           (AX)(R14*2), AX
 	VMOVDQU        (SI), Y8
 	VPSRLW         $0x04, Y8, Y8
@@ -849,29 +849,29 @@ cols4_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y7, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
-	VMOVDQA        Y0, 256(R12)
+	VPADDD         (R12), Y0, Y0
+	VMOVDQA        Y0, (R12)
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         384(R12), Y4, Y4
-	VMOVDQA        Y4, 384(R12)
+	VPADDD         128(R12), Y4, Y4
+	VMOVDQA        Y4, 128(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
-	VMOVDQA        Y1, 288(R12)
+	VPADDD         32(R12), Y1, Y1
+	VMOVDQA        Y1, 32(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         416(R12), Y5, Y5
-	VMOVDQA        Y5, 416(R12)
+	VPADDD         160(R12), Y5, Y5
+	VMOVDQA        Y5, 160(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         320(R12), Y2, Y2
-	VMOVDQA        Y2, 320(R12)
+	VPADDD         64(R12), Y2, Y2
+	VMOVDQA        Y2, 64(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         448(R12), Y6, Y6
-	VMOVDQA        Y6, 448(R12)
+	VPADDD         192(R12), Y6, Y6
+	VMOVDQA        Y6, 192(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         352(R12), Y3, Y3
-	VMOVDQA        Y3, 352(R12)
+	VPADDD         96(R12), Y3, Y3
+	VMOVDQA        Y3, 96(R12)
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         480(R12), Y7, Y7
-	VMOVDQA        Y7, 480(R12)
+	VPADDD         224(R12), Y7, Y7
+	VMOVDQA        Y7, 224(R12)
 	LEAQ           (AX)(R14*2), AX
 	VMOVDQU        128(SI), Y8
 	VPSRLW         $0x04, Y8, Y8
@@ -946,21 +946,21 @@ cols4_block:
 	VPMADDUBSW     Y13, Y11, Y13
 	VPADDW         Y13, Y7, Y7
 	VPMADDWD       all_00010001<>+0(SB), Y0, Y0
-	VPADDD         256(R12), Y0, Y0
+	VPADDD         (R12), Y0, Y0
 	VPMADDWD       all_00010001<>+0(SB), Y4, Y4
-	VPADDD         384(R12), Y4, Y4
+	VPADDD         128(R12), Y4, Y4
 	VPMADDWD       all_00010001<>+0(SB), Y1, Y1
-	VPADDD         288(R12), Y1, Y1
+	VPADDD         32(R12), Y1, Y1
 	VPMADDWD       all_00010001<>+0(SB), Y5, Y5
-	VPADDD         416(R12), Y5, Y5
+	VPADDD         160(R12), Y5, Y5
 	VPMADDWD       all_00010001<>+0(SB), Y2, Y2
-	VPADDD         320(R12), Y2, Y2
+	VPADDD         64(R12), Y2, Y2
 	VPMADDWD       all_00010001<>+0(SB), Y6, Y6
-	VPADDD         448(R12), Y6, Y6
+	VPADDD         192(R12), Y6, Y6
 	VPMADDWD       all_00010001<>+0(SB), Y3, Y3
-	VPADDD         352(R12), Y3, Y3
+	VPADDD         96(R12), Y3, Y3
 	VPMADDWD       all_00010001<>+0(SB), Y7, Y7
-	VPADDD         480(R12), Y7, Y7
+	VPADDD         224(R12), Y7, Y7
 	LEAQ           (AX)(R14*2), AX
 	VPMOVSXBD      (DX), Y8
 	VCVTDQ2PS      Y8, Y8
@@ -976,32 +976,32 @@ cols4_block:
 	VMULPS         all_cb400000<>+0(SB), Y9, Y11
 	VBROADCASTSS   (BX), Y12
 	VFMADD213PS    Y10, Y8, Y0
-	VFMADD213PS    (R12), Y12, Y0
-	VMOVAPS        Y0, (R12)
+	VFMADD213PS    256(R12), Y12, Y0
+	VMOVAPS        Y0, 256(R12)
 	VFMADD213PS    Y11, Y9, Y4
-	VFMADD213PS    128(R12), Y12, Y4
-	VMOVAPS        Y4, 128(R12)
+	VFMADD213PS    384(R12), Y12, Y4
+	VMOVAPS        Y4, 384(R12)
 	VBROADCASTSS   4(BX), Y12
 	VFMADD213PS    Y10, Y8, Y1
-	VFMADD213PS    32(R12), Y12, Y1
-	VMOVAPS        Y1, 32(R12)
+	VFMADD213PS    288(R12), Y12, Y1
+	VMOVAPS        Y1, 288(R12)
 	VFMADD213PS    Y11, Y9, Y5
-	VFMADD213PS    160(R12), Y12, Y5
-	VMOVAPS        Y5, 160(R12)
+	VFMADD213PS    416(R12), Y12, Y5
+	VMOVAPS        Y5, 416(R12)
 	VBROADCASTSS   8(BX), Y12
 	VFMADD213PS    Y10, Y8, Y2
-	VFMADD213PS    64(R12), Y12, Y2
-	VMOVAPS        Y2, 64(R12)
+	VFMADD213PS    320(R12), Y12, Y2
+	VMOVAPS        Y2, 320(R12)
 	VFMADD213PS    Y11, Y9, Y6
-	VFMADD213PS    192(R12), Y12, Y6
-	VMOVAPS        Y6, 192(R12)
+	VFMADD213PS    448(R12), Y12, Y6
+	VMOVAPS        Y6, 448(R12)
 	VBROADCASTSS   12(BX), Y12
 	VFMADD213PS    Y10, Y8, Y3
-	VFMADD213PS    96(R12), Y12, Y3
-	VMOVAPS        Y3, 96(R12)
+	VFMADD213PS    352(R12), Y12, Y3
+	VMOVAPS        Y3, 352(R12)
 	VFMADD213PS    Y11, Y9, Y7
-	VFMADD213PS    224(R12), Y12, Y7
-	VMOVAPS        Y7, 224(R12)
+	VFMADD213PS    480(R12), Y12, Y7
+	VMOVAPS        Y7, 480(R12)
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DX
 	ADDQ           R14, BX
@@ -1010,10 +1010,10 @@ cols4_block:
 	JNZ            cols4_block
 	DECQ           CX
 	JNZ            cols4_unit
-	VMOVAPS        (R12), Y0
-	VMOVAPS        32(R12), Y1
-	VMOVAPS        64(R12), Y2
-	VMOVAPS        96(R12), Y3
+	VMOVAPS        256(R12), Y0
+	VMOVAPS        288(R12), Y1
+	VMOVAPS        320(R12), Y2
+	VMOVAPS        352(R12), Y3
 	MOVQ           add+88(FP), R11
 	TESTQ          R11, R11
 	MOVQ           DI, R11
@@ -1035,10 +1035,10 @@ cols4_store0:
 	VMOVUPS Y2, (R11)
 	ADDQ    R10, R11
 	VMOVUPS Y3, (R11)
-	VMOVAPS 128(R12), Y4
-	VMOVAPS 160(R12), Y5
-	VMOVAPS 192(R12), Y6
-	VMOVAPS 224(R12), Y7
+	VMOVAPS 384(R12), Y4
+	VMOVAPS 416(R12), Y5
+	VMOVAPS 448(R12), Y6
+	VMOVAPS 480(R12), Y7
 	MOVQ    add+88(FP), R11
 	TESTQ   R11, R11
 	MOVQ    DI, R11

@@ -62,8 +62,12 @@ func benchmarkMul(b *testing.B, typ quant.Type, rows, cols, threads int) {
 	}
 	ldy := m.Groups() * Lanes
 	y := make([]float32, cols*ldy)
+	spaces := make([][]byte, threads)
+	for i := range spaces {
+		spaces[i] = NewSpace()
+	}
 	sampled(b, threads, func(t int) {
-		s.Mul(m, pr.p, m.Groups()*t/threads, m.Groups()*(t+1)/threads, Output{Y: y, LD: ldy})
+		s.Mul(m, pr.p, m.Groups()*t/threads, m.Groups()*(t+1)/threads, Output{Y: y, LD: ldy, Space: spaces[t]})
 	}, map[string]float64{"GOPS": 2 * float64(rows) * k * float64(cols), "GB/s": float64(len(m.memory))})
 }
 

@@ -5,10 +5,12 @@ package kernel
 import (
 	"unsafe"
 
+	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/quant"
 )
 
-// Pairs of groups against full panels, for processors that start two VPDPBUSD a cycle.
+// Pairs of groups against full panels, for processors that start two VPDPBUSD a cycle, and
+// for those with AVX2 only, where taking weights apart costs as much as multiplying them.
 // A piece of a pair's weights, some blocks long, is unfolded to bytes and float32 factors,
 // in memory that the caller lends, and then meets one panel after the other. A piece is
 // short enough to stay in the first-level cache: written to the second level, unfolding
@@ -26,54 +28,65 @@ type pairFunc func(weights, x, fields, next *byte, sums *float32, blocks, panels
 // nextBytes is what a pair kernel asks for with each block.
 const nextBytes = 2 * 64
 
-// pairFunc is the pair kernel of a format.
-func (g geometry) pairFunc() pairFunc {
-	switch {
-	case g.stream == halvesStream && g.minimum:
-		return vnniPairMinima
-	case g.stream == halvesStream:
-		return vnniPairHalves
-	case g.stream == affineStream:
-		return vnniPairAffine
+// pairKernels are what a tier has for pairs of a format.
+type pairKernels struct {
+	unfold   unfoldFunc
+	multiply pairFunc
+}
+
+// pairKernels are those of a type of weights, none if it has no pairs.
+func (s Set) pairKernels(t quant.Type) pairKernels {
+	if s.tier == cpu.AVX512VNNI {
+		return vnniPairs[t]
 	}
-	return vnniPairOffset
+	return avx2Pairs[t]
+}
+
+// storePairs writes the sums of panels to y, or adds them to what is there.
+func (s Set) storePairs(sums, y *float32, panels, ldy, add int) {
+	if s.tier == cpu.AVX512VNNI {
+		vnniPairStore(sums, y, panels, ldy, add)
+		return
+	}
+	avx2PairStore(sums, y, panels, ldy, add)
 }
 
 // pairPanels is the number of full panels from which unfolding the weights pays, by
-// measurement on Emerald Rapids. It takes from a third to half as long as one panel does.
-func (g geometry) pairPanels() int {
+// measurement on Emerald Rapids, and on Zen 3 for AVX2. It takes from a third to half as
+// long as one panel does.
+func (g geometry) pairPanels(t cpu.Tier) int {
 	switch {
 	case g.planes[0] == 8: // nothing is saved but loads
 		return 8
-	case g.stream == halvesStream:
+	case g.stream == halvesStream, t == cpu.AVX2:
 		return 2
 	}
 	return 3
 }
 
 // paired reports whether the product is one for pairs of groups.
-func (t *tiling) paired(p pairing) bool {
+func (t *tiling) paired(s Set) bool {
 	least := 1
-	if p == pairsOfMany {
-		least = t.m.format.pairPanels()
+	if s.pairs == pairsOfMany {
+		least = t.m.format.pairPanels(s.tier)
 	}
-	return p != noPairs && t.p.Cols >= least*PanelCols && unfoldFuncs[t.m.Type] != nil && len(t.space) >= SpaceBytes
+	return s.pairs != noPairs && t.p.Cols >= least*PanelCols && s.pairKernels(t.m.Type).unfold != nil && len(t.space) >= SpaceBytes
 }
 
 // pairs multiplies n groups from g on, an even number, with the full panels.
-func (t *tiling) pairs(g, n int) {
+func (t *tiling) pairs(s Set, g, n int) {
 	full := t.p.Cols / PanelCols
 	for first := 0; first < full; first += spacePanels {
 		for at := g; at < g+n; at += 2 {
-			t.pair(at, first, min(spacePanels, full-first))
+			t.pair(s, at, first, min(spacePanels, full-first))
 		}
 	}
 }
 
 // pair multiplies two groups from g on with panels from the first on. While they meet,
 // the next pair is fetched from memory.
-func (t *tiling) pair(g, first, panels int) {
-	m, multiply := t.m, t.m.format.pairFunc()
+func (t *tiling) pair(s Set, g, first, panels int) {
+	m, k := t.m, s.pairKernels(t.m.Type)
 	sums, weights := (*float32)(unsafe.Pointer(&t.space[0])), t.space[spaceSums:]
 	clear(t.space[:panels*pairSums])
 	following := m.Data[min(g+2, m.Groups()-1)*m.quantBytes:]
@@ -84,19 +97,19 @@ func (t *tiling) pair(g, first, panels int) {
 	for b := 0; b < blocks; b += piece {
 		n := min(piece, blocks-b)
 		for i := range 2 {
-			t.unfold(g+i, b, n, &weights[i*4*Lanes])
+			quants, scales := m.piece(g+i, b)
+			k.unfold(quants, scales, &weights[i*4*Lanes], n)
 		}
 		next := &following[min(b*panels*nextBytes, len(following)-1)]
-		multiply(&weights[0], &panel.quants(b, 0)[0], &panel.fields(m.format.stream, b, 0)[0], next, sums, n, panels, len(panel.data))
+		k.multiply(&weights[0], &panel.quants(b, 0)[0], &panel.fields(m.format.stream, b, 0)[0], next, sums, n, panels, len(panel.data))
 	}
-	vnniPairStore(sums, &t.y[q.first*t.ldy+g*Lanes], panels, t.ldy, t.add)
+	s.storePairs(sums, &t.y[q.first*t.ldy+g*Lanes], panels, t.ldy, t.add)
 }
 
-// unfold unfolds n blocks of group g from block b on.
-func (t *tiling) unfold(g, b, n int, to *byte) {
-	m := t.m
-	quants, scales := m.group(g)
-	unfoldFuncs[m.Type](&quants[b*m.format.quants], &scales[b*BlockLen/m.format.unit*m.format.scales], to, n)
+// piece is where block b of group g begins.
+func (m *Matrix) piece(g, b int) (quants, scales *byte) {
+	q, s := m.group(g)
+	return &q[b*m.format.quants], &s[b*BlockLen/m.format.unit*m.format.scales]
 }
 
 // pieceBlocks is the length of pieces of a row of so many blocks: whole units, about
@@ -107,29 +120,29 @@ func (f *format) pieceBlocks(blocks int) int {
 	return ((blocks+pieces-1)/pieces + unit - 1) / unit * unit
 }
 
-var unfoldFuncs = [len(formats)]unfoldFunc{
-	quant.Q8_0:    vnniUnfoldQ8_0,
-	quant.Q4_0:    vnniUnfoldQ4_0,
-	quant.Q4_1:    vnniUnfoldQ4_1,
-	quant.Q5_0:    vnniUnfoldQ5_0,
-	quant.Q5_1:    vnniUnfoldQ5_1,
-	quant.Q2_K:    vnniUnfoldQ2_K,
-	quant.Q3_K:    vnniUnfoldQ3_K,
-	quant.Q4_K:    vnniUnfoldQ4_K,
-	quant.Q5_K:    vnniUnfoldQ5_K,
-	quant.Q6_K:    vnniUnfoldQ6_K,
-	quant.IQ4_NL:  vnniUnfoldIQ4_NL,
-	quant.IQ4_XS:  vnniUnfoldIQ4_XS,
-	quant.MXFP4:   vnniUnfoldMXFP4,
-	quant.IQ2_XXS: vnniUnfoldIQ2_XXS,
-	quant.IQ2_XS:  vnniUnfoldIQ2_XS,
-	quant.IQ2_S:   vnniUnfoldIQ2_XS, // packed alike
-	quant.IQ3_XXS: vnniUnfoldIQ3_XXS,
-	quant.IQ3_S:   vnniUnfoldIQ3_S,
-	quant.TQ1_0:   vnniUnfoldTQ2_0, // packed alike
-	quant.TQ2_0:   vnniUnfoldTQ2_0,
-	quant.Q2_0:    vnniUnfoldQ2_0,
-	quant.Q1_0:    vnniUnfoldQ1_0,
+var vnniPairs = [len(formats)]pairKernels{
+	quant.Q8_0:    {vnniUnfoldQ8_0, vnniPairOffset},
+	quant.Q4_0:    {vnniUnfoldQ4_0, vnniPairOffset},
+	quant.Q4_1:    {vnniUnfoldQ4_1, vnniPairAffine},
+	quant.Q5_0:    {vnniUnfoldQ5_0, vnniPairOffset},
+	quant.Q5_1:    {vnniUnfoldQ5_1, vnniPairAffine},
+	quant.Q2_K:    {vnniUnfoldQ2_K, vnniPairMinima},
+	quant.Q3_K:    {vnniUnfoldQ3_K, vnniPairHalves},
+	quant.Q4_K:    {vnniUnfoldQ4_K, vnniPairAffine},
+	quant.Q5_K:    {vnniUnfoldQ5_K, vnniPairAffine},
+	quant.Q6_K:    {vnniUnfoldQ6_K, vnniPairHalves},
+	quant.IQ4_NL:  {vnniUnfoldIQ4_NL, vnniPairOffset},
+	quant.IQ4_XS:  {vnniUnfoldIQ4_XS, vnniPairOffset},
+	quant.MXFP4:   {vnniUnfoldMXFP4, vnniPairOffset},
+	quant.IQ2_XXS: {vnniUnfoldIQ2_XXS, vnniPairOffset},
+	quant.IQ2_XS:  {vnniUnfoldIQ2_XS, vnniPairHalves},
+	quant.IQ2_S:   {vnniUnfoldIQ2_XS, vnniPairHalves}, // packed alike
+	quant.IQ3_XXS: {vnniUnfoldIQ3_XXS, vnniPairOffset},
+	quant.IQ3_S:   {vnniUnfoldIQ3_S, vnniPairOffset},
+	quant.TQ1_0:   {vnniUnfoldTQ2_0, vnniPairOffset}, // packed alike
+	quant.TQ2_0:   {vnniUnfoldTQ2_0, vnniPairOffset},
+	quant.Q2_0:    {vnniUnfoldQ2_0, vnniPairOffset},
+	quant.Q1_0:    {vnniUnfoldQ1_0, vnniPairOffset},
 }
 
 //go:noescape

@@ -77,3 +77,139 @@ GLOBL dword_3e000000<>(SB), RODATA|NOPTR, $4
 
 DATA dword_c9c00000<>+0(SB)/4, $0xc9c00000
 GLOBL dword_c9c00000<>(SB), RODATA|NOPTR, $4
+
+// func avx2UnfoldIQ3_S(quants *byte, scales *byte, to *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnfoldIQ3_S(SB), NOSPLIT, $0-32
+	MOVQ    quants+0(FP), SI
+	MOVQ    scales+8(FP), DX
+	MOVQ    to+16(FP), AX
+	MOVQ    blocks+24(FP), CX
+	VMOVDQA all_1e1e1e1e<>+0(SB), Y14
+	SHRQ    $0x03, CX
+
+unfold_unit:
+	MOVQ DX, R13
+	ADDQ $0x20, DX
+	MOVQ $0x00000008, R8
+
+unfold_block:
+	VMOVDQU   (SI), Y8
+	VPSLLW    $0x01, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VPOR      all_01010101<>+0(SB), Y8, Y8
+	VMOVDQU   Y8, (AX)
+	VMOVDQU   32(SI), Y9
+	VPSLLW    $0x01, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VPOR      all_01010101<>+0(SB), Y9, Y9
+	VMOVDQU   Y9, 32(AX)
+	VMOVDQU   64(SI), Y8
+	VPSLLW    $0x01, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VPOR      all_01010101<>+0(SB), Y8, Y8
+	VMOVDQU   Y8, 128(AX)
+	VMOVDQU   96(SI), Y9
+	VPSLLW    $0x01, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VPOR      all_01010101<>+0(SB), Y9, Y9
+	VMOVDQU   Y9, 160(AX)
+	VMOVDQU   128(SI), Y8
+	VPSLLW    $0x01, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VPOR      all_01010101<>+0(SB), Y8, Y8
+	VMOVDQU   Y8, 256(AX)
+	VMOVDQU   160(SI), Y9
+	VPSLLW    $0x01, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VPOR      all_01010101<>+0(SB), Y9, Y9
+	VMOVDQU   Y9, 288(AX)
+	VMOVDQU   192(SI), Y8
+	VPSLLW    $0x01, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VPOR      all_01010101<>+0(SB), Y8, Y8
+	VMOVDQU   Y8, 384(AX)
+	VMOVDQU   224(SI), Y9
+	VPSLLW    $0x01, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VPOR      all_01010101<>+0(SB), Y9, Y9
+	VMOVDQU   Y9, 416(AX)
+	VMOVDQU   (SI), Y8
+	VPSRLW    $0x03, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VPOR      all_01010101<>+0(SB), Y8, Y8
+	VMOVDQU   Y8, 512(AX)
+	VMOVDQU   32(SI), Y9
+	VPSRLW    $0x03, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VPOR      all_01010101<>+0(SB), Y9, Y9
+	VMOVDQU   Y9, 544(AX)
+	VMOVDQU   64(SI), Y8
+	VPSRLW    $0x03, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VPOR      all_01010101<>+0(SB), Y8, Y8
+	VMOVDQU   Y8, 640(AX)
+	VMOVDQU   96(SI), Y9
+	VPSRLW    $0x03, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VPOR      all_01010101<>+0(SB), Y9, Y9
+	VMOVDQU   Y9, 672(AX)
+	VMOVDQU   128(SI), Y8
+	VPSRLW    $0x03, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VPOR      all_01010101<>+0(SB), Y8, Y8
+	VMOVDQU   Y8, 768(AX)
+	VMOVDQU   160(SI), Y9
+	VPSRLW    $0x03, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VPOR      all_01010101<>+0(SB), Y9, Y9
+	VMOVDQU   Y9, 800(AX)
+	VMOVDQU   192(SI), Y8
+	VPSRLW    $0x03, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VPOR      all_01010101<>+0(SB), Y8, Y8
+	VMOVDQU   Y8, 896(AX)
+	VMOVDQU   224(SI), Y9
+	VPSRLW    $0x03, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VPOR      all_01010101<>+0(SB), Y9, Y9
+	VMOVDQU   Y9, 928(AX)
+	VPMOVSXBD (DX), Y0
+	VCVTDQ2PS Y0, Y0
+	VCVTPH2PS (R13), Y12
+	VMULPS    Y12, Y0, Y0
+	VMULPS    all_cb400000<>+0(SB), Y0, Y2
+	VMULPS    all_3e000000<>+0(SB), Y0, Y0
+	VMOVUPS   Y0, 1024(AX)
+	VMULPS    all_3e000000<>+0(SB), Y2, Y2
+	VMOVUPS   Y2, 1152(AX)
+	VPMOVSXBD 8(DX), Y0
+	VCVTDQ2PS Y0, Y0
+	VCVTPH2PS 16(R13), Y12
+	VMULPS    Y12, Y0, Y0
+	VMULPS    all_cb400000<>+0(SB), Y0, Y2
+	VMULPS    all_3e000000<>+0(SB), Y0, Y0
+	VMOVUPS   Y0, 1056(AX)
+	VMULPS    all_3e000000<>+0(SB), Y2, Y2
+	VMOVUPS   Y2, 1184(AX)
+	ADDQ      $0x00000100, SI
+	ADDQ      $0x10, DX
+	ADDQ      $0x00000500, AX
+	DECQ      R8
+	JNZ       unfold_block
+	DECQ      CX
+	JNZ       unfold_unit
+	VZEROUPPER
+	RET
+
+DATA all_1e1e1e1e<>+0(SB)/32, $"\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e\x1e"
+GLOBL all_1e1e1e1e<>(SB), RODATA|NOPTR, $32
+
+DATA all_01010101<>+0(SB)/32, $"\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
+GLOBL all_01010101<>(SB), RODATA|NOPTR, $32
+
+DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
+GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32
+
+DATA all_3e000000<>+0(SB)/32, $"\x00\x00\x00>\x00\x00\x00>\x00\x00\x00>\x00\x00\x00>\x00\x00\x00>\x00\x00\x00>\x00\x00\x00>\x00\x00\x00>"
+GLOBL all_3e000000<>(SB), RODATA|NOPTR, $32

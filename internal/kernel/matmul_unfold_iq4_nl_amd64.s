@@ -67,3 +67,119 @@ GLOBL dword_0f0f0f0f<>(SB), RODATA|NOPTR, $4
 
 DATA dword_cb400000<>+0(SB)/4, $0xcb400000
 GLOBL dword_cb400000<>(SB), RODATA|NOPTR, $4
+
+// func avx2UnfoldIQ4_NL(quants *byte, scales *byte, to *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnfoldIQ4_NL(SB), NOSPLIT, $0-32
+	MOVQ    quants+0(FP), SI
+	MOVQ    scales+8(FP), DX
+	MOVQ    to+16(FP), AX
+	MOVQ    blocks+24(FP), CX
+	VMOVDQA all_0f0f0f0f<>+0(SB), Y14
+	VMOVDQA all_00ff00ff<>+0(SB), Y15
+
+unfold_block:
+	VPAND          (SI), Y14, Y8
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        Y8, (AX)
+	VPAND          32(SI), Y14, Y9
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VMOVDQU        Y9, 32(AX)
+	VPAND          64(SI), Y14, Y8
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        Y8, 128(AX)
+	VPAND          96(SI), Y14, Y9
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VMOVDQU        Y9, 160(AX)
+	VPAND          128(SI), Y14, Y8
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        Y8, 256(AX)
+	VPAND          160(SI), Y14, Y9
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VMOVDQU        Y9, 288(AX)
+	VPAND          192(SI), Y14, Y8
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        Y8, 384(AX)
+	VPAND          224(SI), Y14, Y9
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VMOVDQU        Y9, 416(AX)
+	VMOVDQU        (SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        Y8, 512(AX)
+	VMOVDQU        32(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VMOVDQU        Y9, 544(AX)
+	VMOVDQU        64(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        Y8, 640(AX)
+	VMOVDQU        96(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VMOVDQU        Y9, 672(AX)
+	VMOVDQU        128(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        Y8, 768(AX)
+	VMOVDQU        160(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VMOVDQU        Y9, 800(AX)
+	VMOVDQU        192(SI), Y8
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y8, Y14, Y8
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y10
+	VPSHUFB        Y8, Y10, Y8
+	VMOVDQU        Y8, 896(AX)
+	VMOVDQU        224(SI), Y9
+	VPSRLW         $0x04, Y9, Y9
+	VPAND          Y9, Y14, Y9
+	VBROADCASTI128 iq4_nl_levels<>+0(SB), Y11
+	VPSHUFB        Y9, Y11, Y9
+	VMOVDQU        Y9, 928(AX)
+	VCVTPH2PS      (DX), Y0
+	VMULPS         all_cb400000<>+0(SB), Y0, Y2
+	VMOVUPS        Y0, 1024(AX)
+	VMOVUPS        Y2, 1152(AX)
+	VCVTPH2PS      16(DX), Y0
+	VMULPS         all_cb400000<>+0(SB), Y0, Y2
+	VMOVUPS        Y0, 1056(AX)
+	VMOVUPS        Y2, 1184(AX)
+	ADDQ           $0x00000100, SI
+	ADDQ           $0x20, DX
+	ADDQ           $0x00000500, AX
+	DECQ           CX
+	JNZ            unfold_block
+	VZEROUPPER
+	RET
+
+DATA all_0f0f0f0f<>+0(SB)/32, $"\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f"
+GLOBL all_0f0f0f0f<>(SB), RODATA|NOPTR, $32
+
+DATA all_00ff00ff<>+0(SB)/32, $"\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00"
+GLOBL all_00ff00ff<>(SB), RODATA|NOPTR, $32
+
+DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
+GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32

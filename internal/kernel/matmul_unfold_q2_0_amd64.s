@@ -67,3 +67,105 @@ GLOBL dword_3c800000<>(SB), RODATA|NOPTR, $4
 
 DATA dword_c8400000<>+0(SB)/4, $0xc8400000
 GLOBL dword_c8400000<>(SB), RODATA|NOPTR, $4
+
+// func avx2UnfoldQ2_0(quants *byte, scales *byte, to *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnfoldQ2_0(SB), NOSPLIT, $0-32
+	MOVQ    quants+0(FP), SI
+	MOVQ    scales+8(FP), DX
+	MOVQ    to+16(FP), AX
+	MOVQ    blocks+24(FP), CX
+	VMOVDQA all_03030303<>+0(SB), Y14
+	SHRQ    $0x01, CX
+
+unfold_unit:
+	MOVQ DX, R13
+	ADDQ $0x20, DX
+	MOVQ $0x00000002, R8
+
+unfold_block:
+	VPAND     (SI), Y14, Y8
+	VMOVDQU   Y8, (AX)
+	VPAND     32(SI), Y14, Y9
+	VMOVDQU   Y9, 32(AX)
+	VMOVDQU   (SI), Y8
+	VPSRLW    $0x02, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VMOVDQU   Y8, 128(AX)
+	VMOVDQU   32(SI), Y9
+	VPSRLW    $0x02, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VMOVDQU   Y9, 160(AX)
+	VMOVDQU   (SI), Y8
+	VPSRLW    $0x04, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VMOVDQU   Y8, 256(AX)
+	VMOVDQU   32(SI), Y9
+	VPSRLW    $0x04, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VMOVDQU   Y9, 288(AX)
+	VMOVDQU   (SI), Y8
+	VPSRLW    $0x06, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VMOVDQU   Y8, 384(AX)
+	VMOVDQU   32(SI), Y9
+	VPSRLW    $0x06, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VMOVDQU   Y9, 416(AX)
+	VPAND     64(SI), Y14, Y8
+	VMOVDQU   Y8, 512(AX)
+	VPAND     96(SI), Y14, Y9
+	VMOVDQU   Y9, 544(AX)
+	VMOVDQU   64(SI), Y8
+	VPSRLW    $0x02, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VMOVDQU   Y8, 640(AX)
+	VMOVDQU   96(SI), Y9
+	VPSRLW    $0x02, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VMOVDQU   Y9, 672(AX)
+	VMOVDQU   64(SI), Y8
+	VPSRLW    $0x04, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VMOVDQU   Y8, 768(AX)
+	VMOVDQU   96(SI), Y9
+	VPSRLW    $0x04, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VMOVDQU   Y9, 800(AX)
+	VMOVDQU   64(SI), Y8
+	VPSRLW    $0x06, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VMOVDQU   Y8, 896(AX)
+	VMOVDQU   96(SI), Y9
+	VPSRLW    $0x06, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VMOVDQU   Y9, 928(AX)
+	VCVTPH2PS (R13), Y0
+	VMULPS    all_cb400000<>+0(SB), Y0, Y2
+	VMULPS    all_3c800000<>+0(SB), Y0, Y0
+	VMOVUPS   Y0, 1024(AX)
+	VMULPS    all_3c800000<>+0(SB), Y2, Y2
+	VMOVUPS   Y2, 1152(AX)
+	VCVTPH2PS 16(R13), Y0
+	VMULPS    all_cb400000<>+0(SB), Y0, Y2
+	VMULPS    all_3c800000<>+0(SB), Y0, Y0
+	VMOVUPS   Y0, 1056(AX)
+	VMULPS    all_3c800000<>+0(SB), Y2, Y2
+	VMOVUPS   Y2, 1184(AX)
+	ADDQ      $0x00000080, SI
+	ADDQ      $0x00000500, AX
+	DECQ      R8
+	JNZ       unfold_block
+	DECQ      CX
+	JNZ       unfold_unit
+	VZEROUPPER
+	RET
+
+DATA all_03030303<>+0(SB)/32, $"\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03"
+GLOBL all_03030303<>(SB), RODATA|NOPTR, $32
+
+DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
+GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32
+
+DATA all_3c800000<>+0(SB)/32, $"\x00\x00\x80<\x00\x00\x80<\x00\x00\x80<\x00\x00\x80<\x00\x00\x80<\x00\x00\x80<\x00\x00\x80<\x00\x00\x80<"
+GLOBL all_3c800000<>(SB), RODATA|NOPTR, $32

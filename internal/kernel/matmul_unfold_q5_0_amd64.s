@@ -83,3 +83,154 @@ GLOBL dword_3e000000<>(SB), RODATA|NOPTR, $4
 
 DATA dword_c9c00000<>+0(SB)/4, $0xc9c00000
 GLOBL dword_c9c00000<>(SB), RODATA|NOPTR, $4
+
+// func avx2UnfoldQ5_0(quants *byte, scales *byte, to *byte, blocks int)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnfoldQ5_0(SB), NOSPLIT, $0-32
+	MOVQ    quants+0(FP), SI
+	MOVQ    scales+8(FP), DX
+	MOVQ    to+16(FP), AX
+	MOVQ    blocks+24(FP), CX
+	VMOVDQA all_0f0f0f0f<>+0(SB), Y14
+	VMOVDQA all_10101010<>+0(SB), Y15
+
+unfold_block:
+	VPAND     (SI), Y14, Y8
+	VMOVDQU   256(SI), Y10
+	VPSLLW    $0x04, Y10, Y10
+	VPAND     Y10, Y15, Y10
+	VPOR      Y10, Y8, Y8
+	VMOVDQU   Y8, (AX)
+	VPAND     32(SI), Y14, Y9
+	VMOVDQU   288(SI), Y11
+	VPSLLW    $0x04, Y11, Y11
+	VPAND     Y11, Y15, Y11
+	VPOR      Y11, Y9, Y9
+	VMOVDQU   Y9, 32(AX)
+	VPAND     64(SI), Y14, Y8
+	VMOVDQU   256(SI), Y10
+	VPSLLW    $0x03, Y10, Y10
+	VPAND     Y10, Y15, Y10
+	VPOR      Y10, Y8, Y8
+	VMOVDQU   Y8, 128(AX)
+	VPAND     96(SI), Y14, Y9
+	VMOVDQU   288(SI), Y11
+	VPSLLW    $0x03, Y11, Y11
+	VPAND     Y11, Y15, Y11
+	VPOR      Y11, Y9, Y9
+	VMOVDQU   Y9, 160(AX)
+	VPAND     128(SI), Y14, Y8
+	VMOVDQU   256(SI), Y10
+	VPSLLW    $0x02, Y10, Y10
+	VPAND     Y10, Y15, Y10
+	VPOR      Y10, Y8, Y8
+	VMOVDQU   Y8, 256(AX)
+	VPAND     160(SI), Y14, Y9
+	VMOVDQU   288(SI), Y11
+	VPSLLW    $0x02, Y11, Y11
+	VPAND     Y11, Y15, Y11
+	VPOR      Y11, Y9, Y9
+	VMOVDQU   Y9, 288(AX)
+	VPAND     192(SI), Y14, Y8
+	VMOVDQU   256(SI), Y10
+	VPSLLW    $0x01, Y10, Y10
+	VPAND     Y10, Y15, Y10
+	VPOR      Y10, Y8, Y8
+	VMOVDQU   Y8, 384(AX)
+	VPAND     224(SI), Y14, Y9
+	VMOVDQU   288(SI), Y11
+	VPSLLW    $0x01, Y11, Y11
+	VPAND     Y11, Y15, Y11
+	VPOR      Y11, Y9, Y9
+	VMOVDQU   Y9, 416(AX)
+	VMOVDQU   (SI), Y8
+	VPSRLW    $0x04, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VPAND     256(SI), Y15, Y10
+	VPOR      Y10, Y8, Y8
+	VMOVDQU   Y8, 512(AX)
+	VMOVDQU   32(SI), Y9
+	VPSRLW    $0x04, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VPAND     288(SI), Y15, Y11
+	VPOR      Y11, Y9, Y9
+	VMOVDQU   Y9, 544(AX)
+	VMOVDQU   64(SI), Y8
+	VPSRLW    $0x04, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VMOVDQU   256(SI), Y10
+	VPSRLW    $0x01, Y10, Y10
+	VPAND     Y10, Y15, Y10
+	VPOR      Y10, Y8, Y8
+	VMOVDQU   Y8, 640(AX)
+	VMOVDQU   96(SI), Y9
+	VPSRLW    $0x04, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VMOVDQU   288(SI), Y11
+	VPSRLW    $0x01, Y11, Y11
+	VPAND     Y11, Y15, Y11
+	VPOR      Y11, Y9, Y9
+	VMOVDQU   Y9, 672(AX)
+	VMOVDQU   128(SI), Y8
+	VPSRLW    $0x04, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VMOVDQU   256(SI), Y10
+	VPSRLW    $0x02, Y10, Y10
+	VPAND     Y10, Y15, Y10
+	VPOR      Y10, Y8, Y8
+	VMOVDQU   Y8, 768(AX)
+	VMOVDQU   160(SI), Y9
+	VPSRLW    $0x04, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VMOVDQU   288(SI), Y11
+	VPSRLW    $0x02, Y11, Y11
+	VPAND     Y11, Y15, Y11
+	VPOR      Y11, Y9, Y9
+	VMOVDQU   Y9, 800(AX)
+	VMOVDQU   192(SI), Y8
+	VPSRLW    $0x04, Y8, Y8
+	VPAND     Y8, Y14, Y8
+	VMOVDQU   256(SI), Y10
+	VPSRLW    $0x03, Y10, Y10
+	VPAND     Y10, Y15, Y10
+	VPOR      Y10, Y8, Y8
+	VMOVDQU   Y8, 896(AX)
+	VMOVDQU   224(SI), Y9
+	VPSRLW    $0x04, Y9, Y9
+	VPAND     Y9, Y14, Y9
+	VMOVDQU   288(SI), Y11
+	VPSRLW    $0x03, Y11, Y11
+	VPAND     Y11, Y15, Y11
+	VPOR      Y11, Y9, Y9
+	VMOVDQU   Y9, 928(AX)
+	VCVTPH2PS (DX), Y0
+	VMULPS    all_cb400000<>+0(SB), Y0, Y2
+	VMULPS    all_3e000000<>+0(SB), Y0, Y0
+	VMOVUPS   Y0, 1024(AX)
+	VMULPS    all_3e000000<>+0(SB), Y2, Y2
+	VMOVUPS   Y2, 1152(AX)
+	VCVTPH2PS 16(DX), Y0
+	VMULPS    all_cb400000<>+0(SB), Y0, Y2
+	VMULPS    all_3e000000<>+0(SB), Y0, Y0
+	VMOVUPS   Y0, 1056(AX)
+	VMULPS    all_3e000000<>+0(SB), Y2, Y2
+	VMOVUPS   Y2, 1184(AX)
+	ADDQ      $0x00000140, SI
+	ADDQ      $0x20, DX
+	ADDQ      $0x00000500, AX
+	DECQ      CX
+	JNZ       unfold_block
+	VZEROUPPER
+	RET
+
+DATA all_0f0f0f0f<>+0(SB)/32, $"\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f\x0f"
+GLOBL all_0f0f0f0f<>(SB), RODATA|NOPTR, $32
+
+DATA all_10101010<>+0(SB)/32, $"\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10"
+GLOBL all_10101010<>(SB), RODATA|NOPTR, $32
+
+DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
+GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32
+
+DATA all_3e000000<>+0(SB)/32, $"\x00\x00\x00>\x00\x00\x00>\x00\x00\x00>\x00\x00\x00>\x00\x00\x00>\x00\x00\x00>\x00\x00\x00>\x00\x00\x00>"
+GLOBL all_3e000000<>(SB), RODATA|NOPTR, $32

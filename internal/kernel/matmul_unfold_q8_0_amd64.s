@@ -43,3 +43,67 @@ unfold_block:
 
 DATA dword_cb400000<>+0(SB)/4, $0xcb400000
 GLOBL dword_cb400000<>(SB), RODATA|NOPTR, $4
+
+// func avx2UnfoldQ8_0(quants *byte, scales *byte, to *byte, blocks int)
+// Requires: AVX, F16C
+TEXT ·avx2UnfoldQ8_0(SB), NOSPLIT, $0-32
+	MOVQ    quants+0(FP), SI
+	MOVQ    scales+8(FP), DX
+	MOVQ    to+16(FP), AX
+	MOVQ    blocks+24(FP), CX
+	VMOVDQA all_00ff00ff<>+0(SB), Y14
+
+unfold_block:
+	VMOVDQU   (SI), Y8
+	VMOVDQU   Y8, (AX)
+	VMOVDQU   32(SI), Y9
+	VMOVDQU   Y9, 32(AX)
+	VMOVDQU   64(SI), Y8
+	VMOVDQU   Y8, 128(AX)
+	VMOVDQU   96(SI), Y9
+	VMOVDQU   Y9, 160(AX)
+	VMOVDQU   128(SI), Y8
+	VMOVDQU   Y8, 256(AX)
+	VMOVDQU   160(SI), Y9
+	VMOVDQU   Y9, 288(AX)
+	VMOVDQU   192(SI), Y8
+	VMOVDQU   Y8, 384(AX)
+	VMOVDQU   224(SI), Y9
+	VMOVDQU   Y9, 416(AX)
+	VMOVDQU   256(SI), Y8
+	VMOVDQU   Y8, 512(AX)
+	VMOVDQU   288(SI), Y9
+	VMOVDQU   Y9, 544(AX)
+	VMOVDQU   320(SI), Y8
+	VMOVDQU   Y8, 640(AX)
+	VMOVDQU   352(SI), Y9
+	VMOVDQU   Y9, 672(AX)
+	VMOVDQU   384(SI), Y8
+	VMOVDQU   Y8, 768(AX)
+	VMOVDQU   416(SI), Y9
+	VMOVDQU   Y9, 800(AX)
+	VMOVDQU   448(SI), Y8
+	VMOVDQU   Y8, 896(AX)
+	VMOVDQU   480(SI), Y9
+	VMOVDQU   Y9, 928(AX)
+	VCVTPH2PS (DX), Y0
+	VMULPS    all_cb400000<>+0(SB), Y0, Y2
+	VMOVUPS   Y0, 1024(AX)
+	VMOVUPS   Y2, 1152(AX)
+	VCVTPH2PS 16(DX), Y0
+	VMULPS    all_cb400000<>+0(SB), Y0, Y2
+	VMOVUPS   Y0, 1056(AX)
+	VMOVUPS   Y2, 1184(AX)
+	ADDQ      $0x00000200, SI
+	ADDQ      $0x20, DX
+	ADDQ      $0x00000500, AX
+	DECQ      CX
+	JNZ       unfold_block
+	VZEROUPPER
+	RET
+
+DATA all_00ff00ff<>+0(SB)/32, $"\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00"
+GLOBL all_00ff00ff<>(SB), RODATA|NOPTR, $32
+
+DATA all_cb400000<>+0(SB)/32, $"\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb\x00\x00@\xcb"
+GLOBL all_cb400000<>(SB), RODATA|NOPTR, $32

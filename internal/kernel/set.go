@@ -24,8 +24,9 @@ type Set struct {
 	tier     cpu.Tier // whose kernels run: a tier that is its own base
 	products cpu.Tier // and whose products of matrices: that tier, or one that has it for its base
 
-	// pairs: full panels meet two groups of quantised weights at a time. That serves
-	// processors that can start two VPDPBUSD a cycle; the bits are the same.
+	// pairs: full panels meet two groups of quantised weights at a time, which are taken
+	// apart before. That serves processors that can start two VPDPBUSD a cycle, and those
+	// with AVX2 only; the bits are the same.
 	pairs pairing
 }
 
@@ -47,7 +48,7 @@ func New(t cpu.Tier) Set {
 			s = Set{tier: tier.Base(), products: tier}
 		}
 	}
-	if s.tier == cpu.AVX512VNNI && twoDotPorts() {
+	if s.products == cpu.AVX2 || s.tier == cpu.AVX512VNNI && twoDotPorts() {
 		s.pairs = pairsOfMany
 	}
 	return s
@@ -60,10 +61,10 @@ func (s Set) Tier() cpu.Tier { return s.products }
 // prompt keep in registers at once.
 func (s Set) Tile() (rows, cols int) {
 	switch {
+	case s.tier == cpu.AVX2:
+		return Lanes, 4
 	case s.pairs != noPairs:
 		return 2 * Lanes, PanelCols
-	case s.tier == cpu.AVX2:
-		return Lanes / 2, 4
 	case s.tier == cpu.DotProd:
 		return Lanes / 2, PanelCols
 	}

@@ -49,10 +49,13 @@ type avx2 struct {
 	free [2]vec // for masks
 	mask map[uint32]vec
 
-	// On the stack, a register for each side and column: the float sums, the sums in
-	// 32 bits of the vectors so far, and those of the first half of a block. The
-	// widened activations of a block take the place of the second.
-	y, ints, first int
+	// On the stack, a register for each side and column: the sums in 32 bits of the
+	// vectors so far, those of the first half of a block, and the float sums. The widened
+	// activations of a block take the place of the first.
+	ints, first, y int
+
+	// unfolded is what avx2_pair.go has, where the weights are taken apart already.
+	unfolded *unfolded
 }
 
 var (
@@ -62,14 +65,16 @@ var (
 	before = reg.R15 // the distance at which the quants are prefetched
 )
 
+// Bytes on the stack.
+const (
+	ymmBytes  = 32
+	stackSums = sides * 4 * ymmBytes // a register for each side and column
+)
+
 // avx2Cols are the numbers of columns that have a loop, largest first.
 var avx2Cols = []int{4, 2, 1}
 
 func avx2Kernel(a *asm, f *format, vnni bool) {
-	const (
-		register = 32
-		sums     = sides * 4 * register
-	)
 	name := "avx2" + f.name
 	if vnni {
 		name = "avxVNNI" + f.name
@@ -77,9 +82,7 @@ func avx2Kernel(a *asm, f *format, vnni bool) {
 	a.Function(name)
 	a.SignatureExpr(avx2Signature)
 	a.Doc(fmt.Sprintf("%s multiplies groups of %s weights.", name, f.name))
-	frame := a.AllocLocal((1+f.parts())*sums + register)
-	a.LEAQ(frame.Offset(register-1), stack)
-	a.ANDQ(operand.I8(-register), stack)
+	a.frame(1 + f.parts())
 	a.param("quants", quants)
 	a.param("scales", scales)
 	a.param("y", out)
@@ -90,15 +93,26 @@ func avx2Kernel(a *asm, f *format, vnni bool) {
 	a.SHLQ(operand.Imm(2), stride)
 	a.param("ahead", before)
 	a.choose(avx2Cols, func(c int, label string) {
-		k := &avx2{asm: a, f: f, cols: c, vnni: vnni, y: 0, ints: sums, first: 2 * sums}
-		k.sums = [sides][]vec{ymm[:c], ymm[c : 2*c]}
-		if c < 4 {
-			k.odd = [sides][]vec{ymm[2*c : 3*c], ymm[3*c : 4*c]}
-		}
-		k.v, k.u = [sides]vec{ymm[8], ymm[9]}, [sides]vec{ymm[10], ymm[11]}
-		k.p, k.q, k.free = ymm[12], ymm[13], [2]vec{ymm[14], ymm[15]}
-		k.loop(label)
+		newAVX2(a, f, c, vnni).loop(label)
 	})
+}
+
+func newAVX2(a *asm, f *format, cols int, vnni bool) *avx2 {
+	k := &avx2{asm: a, f: f, cols: cols, vnni: vnni, first: (f.parts() - 1) * stackSums, y: f.parts() * stackSums}
+	k.sums = [sides][]vec{ymm[:cols], ymm[cols : 2*cols]}
+	if cols < 4 {
+		k.odd = [sides][]vec{ymm[2*cols : 3*cols], ymm[3*cols : 4*cols]}
+	}
+	k.v, k.u = [sides]vec{ymm[8], ymm[9]}, [sides]vec{ymm[10], ymm[11]}
+	k.p, k.q, k.free = ymm[12], ymm[13], [2]vec{ymm[14], ymm[15]}
+	return k
+}
+
+// frame makes room on the stack for so many sets of sums.
+func (a *asm) frame(sets int) {
+	room := a.AllocLocal(sets*stackSums + ymmBytes)
+	a.LEAQ(room.Offset(ymmBytes-1), stack)
+	a.ANDQ(operand.I8(-ymmBytes), stack)
 }
 
 func (k *avx2) loop(label string) {
@@ -106,7 +120,7 @@ func (k *avx2) loop(label string) {
 	k.VPXOR(k.p, k.p, k.p)
 	for r := range sides {
 		for c := range k.cols {
-			k.VMOVAPS(k.p, k.slot(k.y, r, c))
+			k.VMOVAPS(k.p, k.sum(r, c))
 		}
 	}
 	k.param("x", xs)
@@ -124,7 +138,7 @@ func (k *avx2) loop(label string) {
 	k.nextBlock(k.f, label)
 	for r := range sides {
 		for c, y := range k.sums[r] {
-			k.VMOVAPS(k.slot(k.y, r, c), y)
+			k.VMOVAPS(k.sum(r, c), y)
 			if k.f.gain > 1 {
 				k.VMULPS(k.repeat(math.Float32bits(1/float32(k.f.gain))), y, y)
 			}
@@ -142,6 +156,23 @@ func (k *avx2) block() {
 	if k.wide() {
 		k.widen()
 	}
+	k.products()
+	if k.f.stream == halves {
+		k.addHalves()
+	} else {
+		k.addWhole()
+	}
+	k.ADDQ(operand.U32(uint32(k.f.quants)), quants)
+	if k.f.scales > 0 {
+		k.ADDQ(operand.Imm(uint64(k.f.scales)), scales)
+	}
+	for range k.f.stream.fields() {
+		k.ADDQ(stride, fields)
+	}
+}
+
+// products multiplies the values of a block with every column.
+func (k *avx2) products() {
 	for h := range k.f.parts() {
 		if !k.words() {
 			k.start(h)
@@ -150,6 +181,9 @@ func (k *avx2) block() {
 		for j := first; j < first+count; j++ {
 			for r := range sides {
 				k.value(j, r)
+				if k.signed() {
+					k.VPABSB(k.v[r], k.u[r])
+				}
 			}
 			switch {
 			case k.vnni:
@@ -167,18 +201,6 @@ func (k *avx2) block() {
 			k.nextVector(j)
 		}
 		k.finish(h)
-	}
-	if k.f.stream == halves {
-		k.addHalves()
-	} else {
-		k.addWhole()
-	}
-	k.ADDQ(operand.U32(uint32(k.f.quants)), quants)
-	if k.f.scales > 0 {
-		k.ADDQ(operand.Imm(uint64(k.f.scales)), scales)
-	}
-	for range k.f.stream.fields() {
-		k.ADDQ(stride, fields)
 	}
 }
 
@@ -326,16 +348,23 @@ func (k *avx2) multiplyBytes(r int, product vec) {
 // column it puts the first and the third into a dword, the second and the fourth into
 // another, 32 bytes farther; those of two vectors, four columns each, are next to each other.
 func (k *avx2) widen() {
-	k.MOVQ(xs, tmp)
+	if k.unfolded == nil {
+		k.MOVQ(xs, tmp)
+	}
 	for j := 0; j < 8; j += 2 {
-		k.VMOVDQU(at(tmp, 0), k.p.AsX())
-		k.VINSERTI128(operand.Imm(1), operand.Mem{Base: tmp, Index: stride, Scale: 1}, k.p, k.p)
+		low, high := at(tmp, 0), operand.Mem{Base: tmp, Index: stride, Scale: 1}
+		if k.unfolded != nil {
+			low, high = k.activation(j, 0), k.activation(j+1, 0)
+		} else if j > 0 {
+			k.LEAQ(operand.Mem{Base: tmp, Index: stride, Scale: 2}, tmp)
+		}
+		k.VMOVDQU(low, k.p.AsX())
+		k.VINSERTI128(operand.Imm(1), high, k.p, k.p)
 		k.VPSRAW(operand.Imm(8), k.p, k.q)
 		k.VPSLLW(operand.Imm(8), k.p, k.p)
 		k.VPSRAW(operand.Imm(8), k.p, k.p)
 		k.VMOVDQA(k.p, at(stack, k.ints+32*j))
 		k.VMOVDQA(k.q, at(stack, k.ints+32*j+32))
-		k.LEAQ(operand.Mem{Base: tmp, Index: stride, Scale: 2}, tmp)
 	}
 }
 
@@ -358,6 +387,9 @@ func (k *avx2) multiplyWide(j int) {
 
 // activation is four values, those that meet vector j, of column c.
 func (k *avx2) activation(j, c int) operand.Mem {
+	if k.unfolded != nil {
+		return k.unfolded.activation(j, c)
+	}
 	if j%2 == 0 {
 		return at(xs, 4*c)
 	}
@@ -366,13 +398,21 @@ func (k *avx2) activation(j, c int) operand.Mem {
 
 // nextVector advances the cursor in the activations past vector j, every second time.
 func (k *avx2) nextVector(j int) {
-	if j%2 == 1 {
+	if j%2 == 1 && k.unfolded == nil {
 		k.LEAQ(operand.Mem{Base: xs, Index: stride, Scale: 2}, xs)
 	}
 }
 
-// slot is the place on the stack, in the region at an offset, of side r and column c.
-func (k *avx2) slot(region, r, c int) operand.Mem { return at(stack, region+32*(k.cols*r+c)) }
+// slot is the place on the stack, in the set of sums at an offset, of side r and column c.
+func (k *avx2) slot(set, r, c int) operand.Mem { return at(stack, set+ymmBytes*(k.cols*r+c)) }
+
+// sum is the place of the float sum of side r and column c.
+func (k *avx2) sum(r, c int) operand.Mem {
+	if k.unfolded != nil {
+		return k.unfolded.sum(r, c)
+	}
+	return k.slot(k.y, r, c)
+}
 
 // repeat is a read-only vector of equal dwords.
 func (a *asm) repeat(v uint32) operand.Mem {

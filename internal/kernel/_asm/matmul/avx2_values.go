@@ -12,7 +12,14 @@ import (
 // masks puts the masks of the planes into registers that are free until the block ends.
 func (k *avx2) masks() {
 	k.mask = map[uint32]vec{}
-	for i, m := range k.f.avx2Masks(k.wide()) {
+	all := k.f.avx2Masks(k.wide())
+	if k.unfolded != nil {
+		all = nil
+		if k.wide() {
+			all = []uint32{0x00ff00ff}
+		}
+	}
+	for i, m := range all {
 		if i < len(k.free) {
 			k.VMOVDQA(k.repeat(m), k.free[i])
 			k.mask[m] = k.free[i]
@@ -59,8 +66,12 @@ func (k *avx2) and(mask uint32, src operand.Op, dst vec) {
 	k.VPAND(k.repeat(mask), src, dst)
 }
 
-// value unpacks vector j of side r to v, and its magnitude to u if it is multiplied so.
+// value unpacks vector j of side r to v.
 func (k *avx2) value(j, r int) {
+	if k.unfolded != nil {
+		k.VMOVDQA(k.unfolded.vector(j, r), k.v[r])
+		return
+	}
 	v, u, masks := k.v[r], k.u[r], k.f.avx2Masks(false)
 	switch planes := k.f.planes; {
 	case planes[0] == 8:
@@ -94,9 +105,6 @@ func (k *avx2) value(j, r int) {
 	if k.f.levels != nil {
 		k.VBROADCASTI128(k.levelTable(k.f, k.signed()), u)
 		k.VPSHUFB(v, u, v)
-	}
-	if k.signed() {
-		k.VPABSB(v, u)
 	}
 }
 
@@ -159,11 +167,7 @@ func (k *avx2) scaleFactor(h, r int, d vec) {
 func (k *avx2) addWhole() {
 	d, base, m := k.v, k.u, k.free
 	for r := range sides {
-		k.scaleFactor(0, r, d[r])
-		k.VMULPS(k.repeat(math.Float32bits(-magic)), d[r], base[r])
-		if k.f.stream == affine {
-			k.minimumFactor(r, m[r])
-		}
+		k.wholeFactors(r, d[r], m[r], base[r])
 	}
 	for c := range k.cols {
 		k.VBROADCASTSS(k.field(0, c), k.p)
@@ -171,17 +175,35 @@ func (k *avx2) addWhole() {
 			k.VBROADCASTSS(k.field(1, c), k.q)
 		}
 		for r := range sides {
-			sum, y := k.sums[r][c], k.slot(k.y, r, c)
+			sum, y := k.sums[r][c], k.sum(r, c)
 			k.VFMADD213PS(base[r], d[r], sum)
 			k.VFMADD213PS(y, k.p, sum)
 			switch {
-			case k.f.minimum:
+			case k.f.minimum && k.unfolded == nil:
 				k.VFNMADD231PS(k.q, m[r], sum)
 			case k.f.stream == affine:
 				k.VFMADD231PS(k.q, m[r], sum)
 			}
 			k.VMOVAPS(sum, y)
 		}
+	}
+}
+
+// wholeFactors are what multiplies the sums of side r, that times -magic and, if affine,
+// what multiplies the sum of the activations: negative of a minimum if unfolded.
+func (k *avx2) wholeFactors(r int, d, m, base vec) {
+	switch {
+	case k.unfolded != nil && k.f.stream == affine:
+		k.unfolded.load(k.asm, r, d, m, base)
+		return
+	case k.unfolded != nil:
+		k.unfolded.load(k.asm, r, d, base)
+		return
+	}
+	k.scaleFactor(0, r, d)
+	k.VMULPS(k.repeat(math.Float32bits(-magic)), d, base)
+	if k.f.stream == affine {
+		k.minimumFactor(r, m)
 	}
 }
 
@@ -202,13 +224,7 @@ func (k *avx2) minimumFactor(r int, m vec) {
 func (k *avx2) addHalves() {
 	d0, d1, base, t, m := k.v[0], k.v[1], k.u[0], k.u[1], k.free
 	for r := range sides {
-		k.scaleFactor(0, r, d0)
-		k.scaleFactor(1, r, d1)
-		k.VADDPS(d0, d1, base)
-		k.VMULPS(k.repeat(math.Float32bits(-magic)), base, base)
-		if k.f.minimum {
-			k.halfMinima(r, m)
-		}
+		k.halfFactors(r, d0, d1, m, base)
 		for c := range k.cols {
 			k.VMOVAPS(base, t)
 			k.VFMADD231PS(k.slot(k.first, r, c), d0, t)
@@ -221,9 +237,29 @@ func (k *avx2) addHalves() {
 				}
 			}
 			k.VBROADCASTSS(k.field(0, c), k.p)
-			k.VFMADD213PS(k.slot(k.y, r, c), k.p, t)
-			k.VMOVAPS(t, k.slot(k.y, r, c))
+			k.VFMADD213PS(k.sum(r, c), k.p, t)
+			k.VMOVAPS(t, k.sum(r, c))
 		}
+	}
+}
+
+// halfFactors are what multiplies the sums of the halves of a block, of side r, Q2_K's
+// minima, and the sum of the first two times -magic.
+func (k *avx2) halfFactors(r int, d0, d1 vec, m [2]vec, base vec) {
+	switch {
+	case k.unfolded != nil && k.f.minimum:
+		k.unfolded.load(k.asm, r, d0, d1, m[0], m[1], base)
+		return
+	case k.unfolded != nil:
+		k.unfolded.load(k.asm, r, d0, d1, base)
+		return
+	}
+	k.scaleFactor(0, r, d0)
+	k.scaleFactor(1, r, d1)
+	k.VADDPS(d0, d1, base)
+	k.VMULPS(k.repeat(math.Float32bits(-magic)), base, base)
+	if k.f.minimum {
+		k.halfMinima(r, m)
 	}
 }
 
@@ -250,7 +286,10 @@ func (k *avx2) byteScale(i, r int) operand.Mem { return at(scales, 16*i+8*r) }
 
 // field is field i, up to 2, of column c in the panel's stream.
 func (k *avx2) field(i, c int) operand.Mem {
-	if i == 0 {
+	switch {
+	case k.unfolded != nil:
+		return k.unfolded.field(i, c)
+	case i == 0:
 		return at(fields, 4*c)
 	}
 	return operand.Mem{Base: fields, Index: stride, Scale: uint8(i), Disp: 4 * c}

@@ -84,7 +84,10 @@ func files() map[string]func(*asm) {
 			quantizeKernel(a, "quantizeAVX2", quantizeAVX2)
 			quantizePanelKernel(a)
 		},
-		"matmul_pair_store_amd64.s": pairStoreKernel,
+		"matmul_pair_store_amd64.s": func(a *asm) {
+			pairStoreKernel(a)
+			avx2PairStoreKernel(a)
+		},
 		"matmul_float_amd64.s": func(a *asm) {
 			for _, t := range []floatTier{floatAVX512, floatAVX2} {
 				for _, f := range floatFormats {
@@ -96,10 +99,17 @@ func files() map[string]func(*asm) {
 	for s, name := range shapes {
 		all["matmul_pair_"+strings.ToLower(name)+"_amd64.s"] = func(a *asm) { pairKernel(a, shape(s)) }
 	}
+	for _, f := range avx2Pairs() {
+		name := strings.ToLower(strings.TrimPrefix(f.pairName(), "avx2Pair")) + "_amd64.s"
+		all["matmul_avx2_pair_"+name] = func(a *asm) { avx2PairKernel(a, f) }
+	}
 	for _, f := range formats {
 		name := strings.ToLower(f.name) + "_amd64.s"
 		all["matmul_vnni_"+name] = func(a *asm) { vnniKernel(a, f) }
-		all["matmul_unfold_"+name] = func(a *asm) { unfoldKernel(a, f) }
+		all["matmul_unfold_"+name] = func(a *asm) {
+			unfoldKernel(a, f)
+			avx2UnfoldKernel(a, f)
+		}
 		all["matmul_avx2_"+name] = func(a *asm) { avx2Kernel(a, f, false) }
 		all["matmul_avxvnni_"+name] = func(a *asm) { avx2Kernel(a, f, true) }
 	}
