@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"math"
 	"unsafe"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
@@ -55,7 +56,10 @@ func (s Set) storePairs(sums, y *float32, panels, ldy, add int) {
 // measurement on Emerald Rapids, and on Zen 3 for AVX2. It takes from a third to half as
 // long as one panel does.
 func (g geometry) pairPanels(t cpu.Tier) int {
+	simple := g.planes[1] == 0 && g.bytes == 0 // a shift and a mask at most, and float16 factors
 	switch {
+	case t == cpu.AVX2 && simple:
+		return math.MaxInt32 // never
 	case g.planes[0] == 8: // nothing is saved but loads
 		return 8
 	case g.stream == halvesStream, t == cpu.AVX2:
