@@ -227,6 +227,9 @@ func (c *peersCommand) Run(ctx context.Context, cli *commands, term terminal) (e
 	if c.Executable, err = os.Executable(); err != nil {
 		return err
 	}
+	if c.Peers.Tier, err = cli.tier(); err != nil {
+		return err
+	}
 	return c.Peers.Run(ctx, term.out)
 }
 

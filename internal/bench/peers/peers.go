@@ -40,7 +40,8 @@ type Peers struct {
 	results.Output `embed:""`
 	Progress       io.Writer `kong:"-"`
 
-	Executable string `kong:"-"` // this program
+	Executable string   `kong:"-"` // this program
+	Tier       cpu.Tier `kong:"-"` // of its kernels, whose floors count
 }
 
 // PeersResult is the outcome of Peers, as JSON.
@@ -138,10 +139,10 @@ func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 	if p.Threads == 0 {
 		p.Threads = cpu.Threads()
 	}
-	res := &PeersResult{Record: results.NewRecord("peers"), Settings: map[string]any{"threads": p.Threads, "rounds": p.Rounds, "share": p.Share, "works": p.Works}}
+	res := &PeersResult{Record: results.NewRecord("peers"), Settings: map[string]any{"tier": p.Tier.String(), "threads": p.Threads, "rounds": p.Rounds, "share": p.Share, "works": p.Works}}
 	for _, path := range p.Models {
 		var m *PeersModel
-		if m, err = p.model(ctx, path, floors.ModelWorks(filepath.Base(path))); m != nil {
+		if m, err = p.model(ctx, path, floors.ModelWorks(filepath.Base(path), p.Tier.String())); m != nil {
 			res.Models = append(res.Models, *m)
 			if !p.JSON {
 				err = errors.Join(err, m.print(out))

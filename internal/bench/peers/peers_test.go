@@ -76,10 +76,16 @@ func TestFloorsFile(t *testing.T) {
 		}
 		for _, name := range e.Files {
 			files[name] = true
-			if len(f.ModelWorks(name)) == 0 {
+			if len(f.ModelWorks(name, "avx512vnni")) == 0 {
 				t.Errorf("%s has no floors", name)
 			}
+			if works := f.ModelWorks(name, "avx2"); len(works) != 1 || works["http 8"] != 2.5 {
+				t.Errorf("%s on AVX2: %v", name, works)
+			}
 		}
+	}
+	if works := f.ModelWorks("unknown.gguf", "avx2"); works != nil {
+		t.Errorf("a model without floors has %v", works)
 	}
 	if len(files) != 10 {
 		t.Errorf("%d files", len(files))

@@ -16,6 +16,7 @@ type Floors struct {
 		Files []string           `json:"files"`
 		Works map[string]float64 `json:"works"`
 	} `json:"floors"`
+	Tiers  map[string]map[string]float64 `json:"tiers"` // on a tier named here its floors are those of all models that have some
 	Layers []struct {
 		Files  []string           `json:"files"`
 		Floors map[string]float64 `json:"floors"`
@@ -38,12 +39,16 @@ func ReadFloors(path string) (Floors, error) {
 	return f, nil
 }
 
-// ModelWorks returns the floors of a model file's kinds of work; nil if it has none.
-func (f *Floors) ModelWorks(model string) map[string]float64 {
+// ModelWorks returns the floors of a model file's kinds of work on a tier of kernels; nil if it has none.
+func (f *Floors) ModelWorks(model, tier string) map[string]float64 {
 	for _, e := range f.Works {
-		if slices.Contains(e.Files, model) {
-			return e.Works
+		if !slices.Contains(e.Files, model) {
+			continue
 		}
+		if works, ok := f.Tiers[tier]; ok {
+			return works
+		}
+		return e.Works
 	}
 	return nil
 }
