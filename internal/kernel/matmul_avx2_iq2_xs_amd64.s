@@ -42,9 +42,9 @@ cols1_unit:
 	MOVQ $0x00000008, R8
 
 cols1_block:
-	PREFETCHT0     (SI)(R15*1)
-	PREFETCHT0     64(SI)(R15*1)
-	PREFETCHT0     128(SI)(R15*1)
+	PREFETCHT2     (SI)(R15*1)
+	PREFETCHT2     64(SI)(R15*1)
+	PREFETCHT2     128(SI)(R15*1)
 	VMOVDQA        all_03030303<>+0(SB), Y14
 	VMOVDQA        all_04040404<>+0(SB), Y15
 	VPAND          (SI), Y14, Y8
@@ -366,9 +366,9 @@ cols2_unit:
 	MOVQ $0x00000008, R8
 
 cols2_block:
-	PREFETCHT0     (SI)(R15*1)
-	PREFETCHT0     64(SI)(R15*1)
-	PREFETCHT0     128(SI)(R15*1)
+	PREFETCHT2     (SI)(R15*1)
+	PREFETCHT2     64(SI)(R15*1)
+	PREFETCHT2     128(SI)(R15*1)
 	VMOVDQA        all_03030303<>+0(SB), Y14
 	VMOVDQA        all_04040404<>+0(SB), Y15
 	VPAND          (SI), Y14, Y8
@@ -786,9 +786,9 @@ cols4_unit:
 	MOVQ $0x00000008, R8
 
 cols4_block:
-	PREFETCHT0     (SI)(R15*1)
-	PREFETCHT0     64(SI)(R15*1)
-	PREFETCHT0     128(SI)(R15*1)
+	PREFETCHT2     (SI)(R15*1)
+	PREFETCHT2     64(SI)(R15*1)
+	PREFETCHT2     128(SI)(R15*1)
 	VMOVDQA        all_03030303<>+0(SB), Y14
 	VMOVDQA        all_04040404<>+0(SB), Y15
 	VPAND          (SI), Y14, Y8

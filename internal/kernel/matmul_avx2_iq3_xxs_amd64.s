@@ -42,10 +42,10 @@ cols1_unit:
 	MOVQ $0x00000008, R8
 
 cols1_block:
-	PREFETCHT0     (SI)(R15*1)
-	PREFETCHT0     64(SI)(R15*1)
-	PREFETCHT0     128(SI)(R15*1)
-	PREFETCHT0     192(SI)(R15*1)
+	PREFETCHT2     (SI)(R15*1)
+	PREFETCHT2     64(SI)(R15*1)
+	PREFETCHT2     128(SI)(R15*1)
+	PREFETCHT2     192(SI)(R15*1)
 	VMOVDQA        all_0f0f0f0f<>+0(SB), Y14
 	VPAND          (SI), Y14, Y8
 	VBROADCASTI128 iq3_xxs_levels_signed<>+0(SB), Y10
@@ -272,10 +272,10 @@ cols2_unit:
 	MOVQ $0x00000008, R8
 
 cols2_block:
-	PREFETCHT0     (SI)(R15*1)
-	PREFETCHT0     64(SI)(R15*1)
-	PREFETCHT0     128(SI)(R15*1)
-	PREFETCHT0     192(SI)(R15*1)
+	PREFETCHT2     (SI)(R15*1)
+	PREFETCHT2     64(SI)(R15*1)
+	PREFETCHT2     128(SI)(R15*1)
+	PREFETCHT2     192(SI)(R15*1)
 	VMOVDQA        all_0f0f0f0f<>+0(SB), Y14
 	VPAND          (SI), Y14, Y8
 	VBROADCASTI128 iq3_xxs_levels_signed<>+0(SB), Y10
@@ -593,10 +593,10 @@ cols4_unit:
 	MOVQ $0x00000008, R8
 
 cols4_block:
-	PREFETCHT0     (SI)(R15*1)
-	PREFETCHT0     64(SI)(R15*1)
-	PREFETCHT0     128(SI)(R15*1)
-	PREFETCHT0     192(SI)(R15*1)
+	PREFETCHT2     (SI)(R15*1)
+	PREFETCHT2     64(SI)(R15*1)
+	PREFETCHT2     128(SI)(R15*1)
+	PREFETCHT2     192(SI)(R15*1)
 	VMOVDQA        all_0f0f0f0f<>+0(SB), Y14
 	VPAND          (SI), Y14, Y8
 	VBROADCASTI128 iq3_xxs_levels_signed<>+0(SB), Y10

@@ -36,10 +36,10 @@ cols1_group:
 	MOVQ    blocks+40(FP), CX
 
 cols1_block:
-	PREFETCHT0     (SI)(R15*1)
-	PREFETCHT0     64(SI)(R15*1)
-	PREFETCHT0     128(SI)(R15*1)
-	PREFETCHT0     192(SI)(R15*1)
+	PREFETCHT2     (SI)(R15*1)
+	PREFETCHT2     64(SI)(R15*1)
+	PREFETCHT2     128(SI)(R15*1)
+	PREFETCHT2     192(SI)(R15*1)
 	VMOVDQA        all_0f0f0f0f<>+0(SB), Y14
 	VPAND          (SI), Y14, Y8
 	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
@@ -240,10 +240,10 @@ cols2_group:
 	MOVQ    blocks+40(FP), CX
 
 cols2_block:
-	PREFETCHT0     (SI)(R15*1)
-	PREFETCHT0     64(SI)(R15*1)
-	PREFETCHT0     128(SI)(R15*1)
-	PREFETCHT0     192(SI)(R15*1)
+	PREFETCHT2     (SI)(R15*1)
+	PREFETCHT2     64(SI)(R15*1)
+	PREFETCHT2     128(SI)(R15*1)
+	PREFETCHT2     192(SI)(R15*1)
 	VMOVDQA        all_0f0f0f0f<>+0(SB), Y14
 	VPAND          (SI), Y14, Y8
 	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10
@@ -523,10 +523,10 @@ cols4_group:
 	MOVQ    blocks+40(FP), CX
 
 cols4_block:
-	PREFETCHT0     (SI)(R15*1)
-	PREFETCHT0     64(SI)(R15*1)
-	PREFETCHT0     128(SI)(R15*1)
-	PREFETCHT0     192(SI)(R15*1)
+	PREFETCHT2     (SI)(R15*1)
+	PREFETCHT2     64(SI)(R15*1)
+	PREFETCHT2     128(SI)(R15*1)
+	PREFETCHT2     192(SI)(R15*1)
 	VMOVDQA        all_0f0f0f0f<>+0(SB), Y14
 	VPAND          (SI), Y14, Y8
 	VBROADCASTI128 mxfp4_levels_signed<>+0(SB), Y10

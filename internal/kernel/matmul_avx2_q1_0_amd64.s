@@ -42,7 +42,7 @@ cols1_unit:
 	MOVQ $0x00000004, R8
 
 cols1_block:
-	PREFETCHT0   (SI)(R15*1)
+	PREFETCHT2   (SI)(R15*1)
 	VMOVDQA      all_02020202<>+0(SB), Y14
 	VMOVDQU      (SI), Y8
 	VPSLLW       $0x01, Y8, Y8
@@ -215,7 +215,7 @@ cols2_unit:
 	MOVQ $0x00000004, R8
 
 cols2_block:
-	PREFETCHT0   (SI)(R15*1)
+	PREFETCHT2   (SI)(R15*1)
 	VMOVDQA      all_02020202<>+0(SB), Y14
 	VMOVDQU      (SI), Y8
 	VPSLLW       $0x01, Y8, Y8
@@ -454,7 +454,7 @@ cols4_unit:
 	MOVQ $0x00000004, R8
 
 cols4_block:
-	PREFETCHT0   (SI)(R15*1)
+	PREFETCHT2   (SI)(R15*1)
 	VMOVDQA      all_02020202<>+0(SB), Y14
 	VMOVDQU      (SI), Y8
 	VPSLLW       $0x01, Y8, Y8

@@ -42,8 +42,8 @@ cols1_unit:
 	MOVQ $0x00000008, R8
 
 cols1_block:
-	PREFETCHT0   (SI)(R15*1)
-	PREFETCHT0   64(SI)(R15*1)
+	PREFETCHT2   (SI)(R15*1)
+	PREFETCHT2   64(SI)(R15*1)
 	VMOVDQA      all_03030303<>+0(SB), Y14
 	VPAND        (SI), Y14, Y8
 	VPAND        32(SI), Y14, Y9
@@ -196,8 +196,8 @@ cols2_unit:
 	MOVQ $0x00000008, R8
 
 cols2_block:
-	PREFETCHT0   (SI)(R15*1)
-	PREFETCHT0   64(SI)(R15*1)
+	PREFETCHT2   (SI)(R15*1)
+	PREFETCHT2   64(SI)(R15*1)
 	VMOVDQA      all_03030303<>+0(SB), Y14
 	VPAND        (SI), Y14, Y8
 	VPAND        32(SI), Y14, Y9
@@ -416,8 +416,8 @@ cols4_unit:
 	MOVQ $0x00000008, R8
 
 cols4_block:
-	PREFETCHT0   (SI)(R15*1)
-	PREFETCHT0   64(SI)(R15*1)
+	PREFETCHT2   (SI)(R15*1)
+	PREFETCHT2   64(SI)(R15*1)
 	VMOVDQA      all_03030303<>+0(SB), Y14
 	VPAND        (SI), Y14, Y8
 	VPAND        32(SI), Y14, Y9

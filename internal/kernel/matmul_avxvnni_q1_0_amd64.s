@@ -42,7 +42,7 @@ cols1_unit:
 	MOVQ $0x00000004, R8
 
 cols1_block:
-	PREFETCHT0   (SI)(R15*1)
+	PREFETCHT2   (SI)(R15*1)
 	VMOVDQA      all_02020202<>+0(SB), Y14
 	VPBROADCASTD (BX)(R14*1), Y12
 	VPSRAD       $0x06, Y12, Y12
@@ -206,7 +206,7 @@ cols2_unit:
 	MOVQ $0x00000004, R8
 
 cols2_block:
-	PREFETCHT0   (SI)(R15*1)
+	PREFETCHT2   (SI)(R15*1)
 	VMOVDQA      all_02020202<>+0(SB), Y14
 	VPBROADCASTD (BX)(R14*1), Y12
 	VPSRAD       $0x06, Y12, Y12
@@ -427,7 +427,7 @@ cols4_unit:
 	MOVQ $0x00000004, R8
 
 cols4_block:
-	PREFETCHT0   (SI)(R15*1)
+	PREFETCHT2   (SI)(R15*1)
 	VMOVDQA      all_02020202<>+0(SB), Y14
 	VPBROADCASTD (BX)(R14*1), Y12
 	VPSRAD       $0x06, Y12, Y12

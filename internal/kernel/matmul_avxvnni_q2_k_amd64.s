@@ -42,8 +42,8 @@ cols1_unit:
 	MOVQ $0x00000008, R8
 
 cols1_block:
-	PREFETCHT0   (SI)(R15*1)
-	PREFETCHT0   64(SI)(R15*1)
+	PREFETCHT2   (SI)(R15*1)
+	PREFETCHT2   64(SI)(R15*1)
 	VMOVDQA      all_03030303<>+0(SB), Y14
 	VMOVDQA      all_012d0000<>+0(SB), Y0
 	VMOVDQA      all_012d0000<>+0(SB), Y1
@@ -258,8 +258,8 @@ cols2_unit:
 	MOVQ $0x00000008, R8
 
 cols2_block:
-	PREFETCHT0   (SI)(R15*1)
-	PREFETCHT0   64(SI)(R15*1)
+	PREFETCHT2   (SI)(R15*1)
+	PREFETCHT2   64(SI)(R15*1)
 	VMOVDQA      all_03030303<>+0(SB), Y14
 	VMOVDQA      all_012d0000<>+0(SB), Y0
 	VMOVDQA      all_012d0000<>+0(SB), Y2
@@ -556,8 +556,8 @@ cols4_unit:
 	MOVQ $0x00000008, R8
 
 cols4_block:
-	PREFETCHT0   (SI)(R15*1)
-	PREFETCHT0   64(SI)(R15*1)
+	PREFETCHT2   (SI)(R15*1)
+	PREFETCHT2   64(SI)(R15*1)
 	VMOVDQA      all_03030303<>+0(SB), Y14
 	VMOVDQA      all_012d0000<>+0(SB), Y0
 	VMOVDQA      all_012d0000<>+0(SB), Y4

@@ -150,7 +150,7 @@ func (k *avx2) loop(label string) {
 
 func (k *avx2) block() {
 	for line := 0; line < k.f.quants; line += 64 {
-		k.PREFETCHT0(operand.Mem{Base: quants, Index: before, Scale: 1, Disp: line})
+		k.PREFETCHT2(operand.Mem{Base: quants, Index: before, Scale: 1, Disp: line})
 	}
 	k.masks()
 	if k.wide() {
