@@ -6,11 +6,8 @@ import "github.com/penstock-llm/penstock/internal/quant"
 
 // Pairs of groups with AVX2, see _asm/matmul/avx2_pair.go. Formats that are multiplied and
 // scaled alike share a kernel: the number of products that are added in 16 bits and the
-// gain are part of its name.
+// gain are part of its name. Formats that a shift and a mask take apart have none.
 var avx2Pairs = [len(formats)]pairKernels{
-	quant.Q8_0:    {avx2UnfoldQ8_0, avx2PairOffsetWide},
-	quant.Q4_0:    {avx2UnfoldQ4_0, avx2PairOffsetRun8Gain16},
-	quant.Q4_1:    {avx2UnfoldQ4_1, avx2PairAffineRun8},
 	quant.Q5_0:    {avx2UnfoldQ5_0, avx2PairOffsetRun4Gain8},
 	quant.Q5_1:    {avx2UnfoldQ5_1, avx2PairAffineRun4},
 	quant.Q2_K:    {avx2UnfoldQ2_K, avx2PairMinimaRun4Gain64},
@@ -18,7 +15,6 @@ var avx2Pairs = [len(formats)]pairKernels{
 	quant.Q4_K:    {avx2UnfoldQ4_K, avx2PairAffineRun8},
 	quant.Q5_K:    {avx2UnfoldQ5_K, avx2PairAffineRun4},
 	quant.Q6_K:    {avx2UnfoldQ6_K, avx2PairHalvesRun2Gain4},
-	quant.IQ4_NL:  {avx2UnfoldIQ4_NL, avx2PairOffsetWide},
 	quant.IQ4_XS:  {avx2UnfoldIQ4_XS, avx2PairOffsetWide},
 	quant.MXFP4:   {avx2UnfoldMXFP4, avx2PairOffsetSigned8},
 	quant.IQ2_XXS: {avx2UnfoldIQ2_XXS, avx2PairOffsetSigned2},
@@ -26,10 +22,6 @@ var avx2Pairs = [len(formats)]pairKernels{
 	quant.IQ2_S:   {avx2UnfoldIQ2_XS, avx2PairHalvesSigned2}, // packed alike
 	quant.IQ3_XXS: {avx2UnfoldIQ3_XXS, avx2PairOffsetSigned2},
 	quant.IQ3_S:   {avx2UnfoldIQ3_S, avx2PairOffsetRun4Gain8},
-	quant.TQ1_0:   {avx2UnfoldTQ2_0, avx2PairOffsetRun8Gain64}, // packed alike
-	quant.TQ2_0:   {avx2UnfoldTQ2_0, avx2PairOffsetRun8Gain64},
-	quant.Q2_0:    {avx2UnfoldQ2_0, avx2PairOffsetRun8Gain64},
-	quant.Q1_0:    {avx2UnfoldQ1_0, avx2PairOffsetRun8Gain64},
 }
 
 //go:noescape
@@ -54,12 +46,6 @@ func avx2PairMinimaRun4Gain64(weights, x, fields, next *byte, sums *float32, blo
 func avx2PairOffsetRun4Gain8(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
 
 //go:noescape
-func avx2PairOffsetRun8Gain16(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
-
-//go:noescape
-func avx2PairOffsetRun8Gain64(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
-
-//go:noescape
 func avx2PairOffsetSigned2(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
 
 //go:noescape
@@ -70,15 +56,6 @@ func avx2PairOffsetWide(weights, x, fields, next *byte, sums *float32, blocks, p
 
 //go:noescape
 func avx2PairStore(sums, y *float32, panels, ldy, add int)
-
-//go:noescape
-func avx2UnfoldQ8_0(quants, scales, to *byte, blocks int)
-
-//go:noescape
-func avx2UnfoldQ4_0(quants, scales, to *byte, blocks int)
-
-//go:noescape
-func avx2UnfoldQ4_1(quants, scales, to *byte, blocks int)
 
 //go:noescape
 func avx2UnfoldQ5_0(quants, scales, to *byte, blocks int)
@@ -102,9 +79,6 @@ func avx2UnfoldQ5_K(quants, scales, to *byte, blocks int)
 func avx2UnfoldQ6_K(quants, scales, to *byte, blocks int)
 
 //go:noescape
-func avx2UnfoldIQ4_NL(quants, scales, to *byte, blocks int)
-
-//go:noescape
 func avx2UnfoldIQ4_XS(quants, scales, to *byte, blocks int)
 
 //go:noescape
@@ -121,12 +95,3 @@ func avx2UnfoldIQ3_XXS(quants, scales, to *byte, blocks int)
 
 //go:noescape
 func avx2UnfoldIQ3_S(quants, scales, to *byte, blocks int)
-
-//go:noescape
-func avx2UnfoldTQ2_0(quants, scales, to *byte, blocks int)
-
-//go:noescape
-func avx2UnfoldQ2_0(quants, scales, to *byte, blocks int)
-
-//go:noescape
-func avx2UnfoldQ1_0(quants, scales, to *byte, blocks int)

@@ -3,7 +3,6 @@
 package kernel
 
 import (
-	"math"
 	"unsafe"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
@@ -11,7 +10,7 @@ import (
 )
 
 // Pairs of groups against full panels, for processors that start two VPDPBUSD a cycle, and
-// for those with AVX2 only, where taking weights apart costs as much as multiplying them.
+// for those with AVX2 only, where taking some weights apart is a third of the work.
 // A piece of a pair's weights, some blocks long, is unfolded to bytes and float32 factors,
 // in memory that the caller lends, and then meets one panel after the other. A piece is
 // short enough to stay in the first-level cache: written to the second level, unfolding
@@ -56,10 +55,7 @@ func (s Set) storePairs(sums, y *float32, panels, ldy, add int) {
 // measurement on Emerald Rapids, and on Zen 3 for AVX2. It takes from a third to half as
 // long as one panel does.
 func (g geometry) pairPanels(t cpu.Tier) int {
-	simple := g.planes[1] == 0 && g.bytes == 0 // a shift and a mask at most, and float16 factors
 	switch {
-	case t == cpu.AVX2 && simple:
-		return math.MaxInt32 // never
 	case g.planes[0] == 8: // nothing is saved but loads
 		return 8
 	case g.stream == halvesStream, t == cpu.AVX2:

@@ -9,10 +9,10 @@ import (
 )
 
 // The AVX2 pair kernels are to avx2.go what pair.go is to vnni.go: they multiply a piece
-// of two groups, whose weights avx2_unfold.go has taken apart, with full panels. Here it
-// is the instructions that take the weights apart that are saved, a quarter to a half of
-// all that a block of four to six bits needs. Each group meets four columns at a time,
-// with the products of avx2.go, and the float sums are in memory.
+// of two groups, whose weights avx2_unfold.go has taken apart, with full panels. What is
+// saved are the instructions that take the weights apart, up to a third of all. Each group
+// meets four columns at a time, with the products of avx2.go, and the float sums are in
+// memory.
 //
 // There is one kernel for the formats that multiply and scale alike.
 
@@ -40,9 +40,16 @@ func (f *format) pairName() string {
 	return name + kind
 }
 
+// paired reports whether the format has a pair kernel. Where a shift and a mask take a
+// value apart and the factors are float16 there is not enough to be saved.
+func (f *format) paired() bool {
+	factors := f.blocks == 1 && !f.exponent || f.scales == 0
+	return f.planes[1] > 0 || !factors
+}
+
 // avx2Pairs are formats, one for each kernel of pairs.
 func avx2Pairs() []*format {
-	all := slices.Clone(formats)
+	all := slices.DeleteFunc(slices.Clone(formats), func(f *format) bool { return !f.paired() })
 	slices.SortFunc(all, func(a, b *format) int { return slices.Compare([]byte(a.pairName()), []byte(b.pairName())) })
 	return slices.CompactFunc(all, func(a, b *format) bool { return a.pairName() == b.pairName() })
 }

@@ -108,7 +108,9 @@ func files() map[string]func(*asm) {
 		all["matmul_vnni_"+name] = func(a *asm) { vnniKernel(a, f) }
 		all["matmul_unfold_"+name] = func(a *asm) {
 			unfoldKernel(a, f)
-			avx2UnfoldKernel(a, f)
+			if f.paired() {
+				avx2UnfoldKernel(a, f)
+			}
 		}
 		all["matmul_avx2_"+name] = func(a *asm) { avx2Kernel(a, f, false) }
 		all["matmul_avxvnni_"+name] = func(a *asm) { avx2Kernel(a, f, true) }
