@@ -65,18 +65,18 @@ func timeline(samples []load.Sample, rows [][]float64, end float64) figure.Serie
 	return c
 }
 
-// costFigures plots what an output token costs against the number of clients, a curve for each length of prompts.
+// costFigures draws what an output token costs with each number of clients, a bar for each length of prompts.
 func costFigures(s *loadtest.Sweep) ([]Named, error) {
-	var curves []figure.Series
+	var lengths []figure.Group
 	for i := range s.Points {
 		p := &s.Points[i]
 		if i == 0 || p.Words != s.Points[i-1].Words {
-			curves = append(curves, figure.Series{Name: fmt.Sprintf("prompts of %d words", p.Words)})
+			lengths = append(lengths, figure.Group{Name: fmt.Sprintf("prompts of %d words", p.Words)})
 		}
-		c := &curves[len(curves)-1]
-		c.X, c.Y = append(c.X, p.Load), append(c.Y, p.Cost())
+		g, cost := &lengths[len(lengths)-1], p.Cost()
+		g.Bars = append(g.Bars, figure.Bar{Label: fmt.Sprintf("%.4g", p.Load), Value: cost, Lo: cost, Hi: cost})
 	}
-	f, err := figure.Lines("Cost of an output token", s.Axis, "ms, with its part of the prompt", curves, true)
+	f, err := figure.Bars("Cost of an output token, by "+s.Axis, "ms, with its part of the prompt", lengths)
 	if err != nil {
 		return nil, err
 	}
