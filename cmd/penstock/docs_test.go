@@ -76,10 +76,11 @@ func snippets(t *testing.T, path string) []snippet {
 var typed = regexp.MustCompile(`^\s*(\$ )?(penstock|make|curl) \S`)
 
 // programs are what snippets run. The shell itself splits the words: a function
-// with the program's name writes its arguments down and does nothing else. What
-// stands before a pipe runs, too.
+// with the program's name writes its arguments down and does nothing else, all of them
+// at once: another may run in the background. What stands before a pipe runs, too.
 const shims = `
-note() { printf '%s\0' "$@" >>"$NOTES"; printf '\n\0' >>"$NOTES"; }
+note() { printf '%s\0' "$@" '
+' >>"$NOTES"; }
 for p in penstock make curl docker claude codex python3 pip systemctl brew open; do eval "$p() { note $p \"\$@\"; }"; done
 `
 
@@ -87,7 +88,7 @@ for p in penstock make curl docker claude codex python3 pip systemctl brew open;
 func invocations(t *testing.T, s snippet) []invocation {
 	t.Helper()
 	notes := filepath.Join(t.TempDir(), "notes")
-	cmd := exec.Command("sh", "-u", "-c", shims+s.text)
+	cmd := exec.Command("sh", "-u", "-c", shims+s.text+"\nstatus=$?; wait; exit $status\n")
 	cmd.Dir = t.TempDir()
 	provide(t, cmd.Dir)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir, "NOTES=" + notes}
