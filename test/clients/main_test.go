@@ -45,7 +45,7 @@ func start() (stop func(), err error) {
 		return nil, err
 	}
 	binary := filepath.Join(dir, "penstock")
-	build := exec.Command("go", "build", "-trimpath", "-o", binary, "./cmd/penstock")
+	build := exec.Command("go", "build", "-o", binary, "./cmd/penstock")
 	build.Dir = filepath.Join("..", "..")
 	for _, c := range []*exec.Cmd{build, exec.Command(binary, "pull", model)} {
 		if out, err := c.CombinedOutput(); err != nil {
