@@ -85,6 +85,7 @@ func (c *Contexts) Run(ctx context.Context, out io.Writer) (err error) {
 			if round%2 == 1 { // there and back
 				i = len(points) - 1 - i
 			}
+			c.say(round, points[i].name)
 			speed := points[i].measure()
 			if err := ctx.Err(); err != nil {
 				return err
@@ -95,13 +96,22 @@ func (c *Contexts) Run(ctx context.Context, out io.Writer) (err error) {
 		}
 		if round > 0 {
 			res.Attention = append(res.Attention, r.share(c.Batch, c.Short, c.Steps))
-			if err := c.rivals(ctx, res.Llama); err != nil {
+			if err := c.rivals(ctx, round, res.Llama); err != nil {
 				return err
 			}
 		}
 	}
 	res.compare()
 	return c.Deliver(out, res, res.print)
+}
+
+// say names what a round goes on with.
+func (c *Contexts) say(round int, what string) {
+	if round == 0 {
+		results.Say(c.Progress, "once before the rounds, %s", what)
+		return
+	}
+	results.Say(c.Progress, "round %d of %d, %s", round, c.Rounds, what)
 }
 
 func (c *Contexts) check() error {

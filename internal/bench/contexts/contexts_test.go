@@ -22,9 +22,13 @@ func tiny(t *testing.T) *Contexts {
 func TestContexts(t *testing.T) {
 	c := tiny(t)
 	c.JSON = false
-	var out bytes.Buffer
+	var out, progress bytes.Buffer
+	c.Progress = &progress
 	if err := c.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)
+	}
+	if lines := strings.Split(strings.TrimSpace(progress.String()), "\n"); len(lines) != 3*7 || lines[20] != "round 2 of 2, prompt of 3000" {
+		t.Errorf("progress: %q", lines)
 	}
 	for _, want := range []string{"batch 3, context 50 / batch 3, context 5", "batch 3, shared prefix of 50", "one stream, context 3000 / one stream, context 5",
 		"time of a token: prompt of 3000 / prompt of 40", "attention's share of: batch 3, context 5"} {

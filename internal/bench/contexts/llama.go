@@ -28,9 +28,10 @@ func (v *Rival) row(what string, speeds []float64) []string {
 }
 
 // rivals measures llama.cpp once with each type of cache: a prompt as long as the long context, and tokens after it.
-func (c *Contexts) rivals(ctx context.Context, rivals []Rival) error {
+func (c *Contexts) rivals(ctx context.Context, round int, rivals []Rival) error {
 	for i := range rivals {
 		v := &rivals[i]
+		c.say(round, v.named(fmt.Sprintf("prompt of %d and %d tokens after it", c.Long, rivalTokens)))
 		tools := programs.LlamaTools{Dir: c.Llama, Model: c.Model, Threads: c.Threads, Cache: v.Cache}
 		b, err := tools.Batched(ctx, 1, c.Long, rivalTokens)
 		if err != nil {

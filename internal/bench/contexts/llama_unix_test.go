@@ -27,9 +27,13 @@ esac
 		t.Fatal(err)
 	}
 	c.JSON = true
-	var out bytes.Buffer
+	var out, progress bytes.Buffer
+	c.Progress = &progress
 	if err := c.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)
+	}
+	if want := "round 2 of 2, llama.cpp, q8_0: prompt of 3000 and 16 tokens after it\n"; !strings.HasSuffix(progress.String(), want) {
+		t.Errorf("progress:\n%s\nwant at the end:\n%s", progress.String(), want)
 	}
 	var got Result
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {

@@ -108,8 +108,8 @@ func (g *Grammar) measure(ctx context.Context, v *vocabulary, files []file) ([]*
 			break
 		}
 		next <- i
-		if i%100 == 99 && g.Progress != nil {
-			fmt.Fprintf(g.Progress, "%d of %d schemas\n", i+1, len(files))
+		if i%100 == 99 {
+			results.Say(g.Progress, "%d of %d schemas", i+1, len(files))
 			runtime.GC() // between files, so that it is not counted among the masks as often
 		}
 	}

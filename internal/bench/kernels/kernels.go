@@ -72,9 +72,7 @@ func (k *Kernels) Run(ctx context.Context, out io.Writer) error {
 		if !ok || !kernel.Supports(t) {
 			return fmt.Errorf("bench: no kernel for format %q", name)
 		}
-		if k.Progress != nil {
-			fmt.Fprintln(k.Progress, name)
-		}
+		results.Say(k.Progress, "%s", name)
 		if i%formatsPerProbe == 0 {
 			res.Limits = res.Limits.Best(limits.Probe(k.Tier, k.Threads, k.cold()))
 		}

@@ -195,9 +195,7 @@ func (l *Layers) repeat(ctx context.Context, s *Scenario, repeat int, axes []axi
 func (s *Scenario) warmup() int { return s.batch() }
 
 func (l *Layers) say(format string, args ...any) {
-	if l.Progress != nil {
-		fmt.Fprintf(l.Progress, format+"\n", args...)
-	}
+	results.Say(l.Progress, format, args...)
 }
 
 // all lists every layer and axis of this program.

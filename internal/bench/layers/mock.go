@@ -105,9 +105,7 @@ func (m *Mock) Run(ctx context.Context, out io.Writer) error {
 func (m *Mock) all(ctx context.Context, step time.Duration) (map[string][]*LayerRun, error) {
 	runs := map[string][]*LayerRun{}
 	for i := range m.Repeats {
-		if m.Progress != nil {
-			fmt.Fprintf(m.Progress, "step %s, repeat %d of %d\n", step, i+1, m.Repeats)
-		}
+		results.Say(m.Progress, "step %s, repeat %d of %d", step, i+1, m.Repeats)
 		if err := m.repeat(ctx, step, i, runs); err != nil {
 			return nil, err
 		}

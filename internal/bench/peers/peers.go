@@ -267,9 +267,7 @@ func (p *Peers) row(ctx context.Context, programs []program, out *PeersRow, roun
 		if err := load.Pause(ctx, p.Settle); err != nil {
 			return err
 		}
-		if p.Progress != nil {
-			fmt.Fprintf(p.Progress, "round %d of %d, %s, %s\n", round+1, p.Rounds, w.name, prog.name())
-		}
+		results.Say(p.Progress, "round %d of %d, %s, %s", round+1, p.Rounds, w.name, prog.name())
 		speed, err := prog.run(ctx, w)
 		if err != nil {
 			return fmt.Errorf("%s, %s: %w", prog.name(), w.name, err)

@@ -102,6 +102,7 @@ func (s *Scaling) Run(ctx context.Context, out io.Writer) error {
 	for _, n := range s.threads() {
 		res.Reads = append(res.Reads, Reads{Threads: n, Bandwidth: limits.Probe(s.Tier, n, limits.ColdBytes()).Bandwidth, Dispatch: dispatch(n)})
 		for i, l := range loads {
+			results.Say(s.Progress, "%d of %d threads, %s", n, s.Threads, l.name)
 			m, p, err := s.measure(ctx, l, n)
 			if err != nil {
 				return err

@@ -22,9 +22,13 @@ func tiny(t *testing.T) *Scaling {
 
 func TestScaling(t *testing.T) {
 	s := tiny(t)
-	var out bytes.Buffer
+	var out, progress bytes.Buffer
+	s.Progress = &progress
 	if err := s.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)
+	}
+	if lines := strings.Split(strings.TrimSpace(progress.String()), "\n"); len(lines) != 2*3 || lines[5] != "2 of 2 threads, prompt of 30" {
+		t.Errorf("progress: %q", lines)
 	}
 	for _, want := range []string{"batch 1", "batch 3", "prompt of 30", "\n1 threads", "\n2 threads", "\n16 threads", "2 threads read", "changes hands"} {
 		if !strings.Contains(out.String(), want) {

@@ -151,9 +151,7 @@ func (b *bench) loads(ctx context.Context) ([]*Load, error) {
 func (b *bench) rounds(ctx context.Context, loads []*Load) error {
 	for round := range b.Rounds + 1 {
 		for _, l := range loads {
-			if b.Progress != nil {
-				fmt.Fprintf(b.Progress, "round %d of %d, %s\n", round, b.Rounds, l.Name)
-			}
+			results.Say(b.Progress, "round %d of %d, %s", round, b.Rounds, l.Name)
 			for i := range 2 {
 				guesses := (round+i)%2 == 0
 				o, err := b.run(ctx, l, guesses, uint64(round))

@@ -81,10 +81,12 @@ func (s *Steps) Run(ctx context.Context, out io.Writer) error {
 	}
 	res := &Result{Record: results.NewRecord("steps"), Settings: map[string]any{"model": filepath.Base(s.Model), "tier": sc.Tier, "threads": sc.Threads,
 		"batch": s.Batch, "ctx": s.Ctx, "steps": s.Steps, "prefill": s.Prefill, "kv_type": s.KVType}}
+	results.Say(s.Progress, "%d steps of %d sequences", s.Steps, s.Batch)
 	if err := s.decode(ctx, sc, res); err != nil {
 		return err
 	}
 	if s.Prefill > 0 {
+		results.Say(s.Progress, "a prompt of %d tokens", s.Prefill)
 		if err := s.prefill(ctx, *sc, res); err != nil {
 			return err
 		}

@@ -25,9 +25,13 @@ func tinyPath(t *testing.T) string {
 
 func TestSteps(t *testing.T) {
 	s := &Steps{Model: tinyPath(t), Batch: 3, Ctx: 20, Steps: 5, Prefill: 30, Threads: 1, Tier: cpu.Detect(), Output: results.Output{Out: filepath.Join(t.TempDir(), "s.json")}}
-	var out bytes.Buffer
+	var out, progress bytes.Buffer
+	s.Progress = &progress
 	if err := s.Run(t.Context(), &out); err != nil {
 		t.Fatal(err)
+	}
+	if got, want := progress.String(), "5 steps of 3 sequences\na prompt of 30 tokens\n"; got != want {
+		t.Errorf("progress:\n%s\nwant:\n%s", got, want)
 	}
 	data, err := os.ReadFile(s.Out)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/bench/results"
 	"github.com/penstock-llm/penstock/internal/bench/stats"
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/engine"
@@ -29,9 +30,7 @@ func (b *bench) rounds(ctx context.Context, lanes []*Lane) error {
 				at = (round/2 + len(lanes) - 1 - k) % len(lanes)
 			}
 			l := lanes[at]
-			if b.Progress != nil {
-				fmt.Fprintf(b.Progress, "round %d of %d, %s\n", round+1, b.Rounds, l.Name)
-			}
+			results.Say(b.Progress, "round %d of %d, %s", round+1, b.Rounds, l.Name)
 			r, err := b.run(ctx, l, round+1)
 			if err != nil {
 				return fmt.Errorf("%s: %w", l.Name, err)
