@@ -99,6 +99,9 @@ func output(ctx context.Context, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // which has killed the program
+	}
 	if err != nil {
 		return nil, fmt.Errorf("bench: %s: %w: %s", name, err, LastLine(stderr.Bytes()))
 	}

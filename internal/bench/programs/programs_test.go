@@ -2,6 +2,7 @@ package programs
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -104,5 +105,24 @@ func TestOpenVINO(t *testing.T) {
 	}
 	if _, err := StartRunner(context.Background(), Script{"vllm", "sh", script(t, `echo '{"error":"no such model"}'`)}, "m", 2); err == nil || !strings.Contains(err.Error(), "no such model") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestInterrupted: a program that was killed because the command was interrupted has not failed.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	o, err := StartRunner(ctx, Script{"openvino", "sh", script(t, "echo '{\"ready\":true}'; read job; exec sleep 60")}, "m.gguf", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Stop()
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, err := o.Measure(Job{Work: "prefill", Words: 1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a script: %v", err)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, err := output(ctx, "sleep", "60"); !errors.Is(err, context.Canceled) {
+		t.Errorf("a program: %v", err)
 	}
 }

@@ -19,6 +19,8 @@ type Runner struct {
 	in     io.WriteCloser
 	out    *bufio.Scanner
 	stderr bytes.Buffer
+
+	interrupted func() error // why the program was killed, if whoever started it wanted that
 }
 
 // Script is a script that a Runner runs.
@@ -30,7 +32,7 @@ type Script struct {
 
 // StartRunner loads a model.
 func StartRunner(ctx context.Context, s Script, model string, threads int) (*Runner, error) {
-	r := &Runner{Name: s.Name, cmd: exec.CommandContext(ctx, s.Python, s.Path, model, "--threads", strconv.Itoa(threads))}
+	r := &Runner{Name: s.Name, cmd: exec.CommandContext(ctx, s.Python, s.Path, model, "--threads", strconv.Itoa(threads)), interrupted: ctx.Err}
 	r.cmd.Stderr = &r.stderr
 	var err error
 	if r.in, err = r.cmd.StdinPipe(); err != nil {
@@ -115,6 +117,9 @@ func (r *Runner) read(into any) error {
 	}
 	r.in.Close()
 	_ = r.cmd.Wait() // stderr is complete then, and says more than the exit status
+	if err := r.interrupted(); err != nil {
+		return err
+	}
 	return fmt.Errorf("bench: %s ended: %s", r.Name, LastLine(r.stderr.Bytes()))
 }
 
