@@ -54,8 +54,44 @@ type avx2 struct {
 	// activations of a block take the place of the first.
 	ints, first, y int
 
-	// unfolded is what avx2_pair.go has, where the weights are taken apart already.
-	unfolded *unfolded
+	source
+}
+
+// source is what a kernel multiplies and adds up, and where it is: packed, as the weights
+// are in memory, or unfolded.
+type source interface {
+	// masks are those that value needs. They are in registers, as far as there are free ones.
+	masks() []uint32
+
+	// value emits what brings vector j of side r to v.
+	value(j, r int)
+
+	// activation is the four activations of column c that meet vector j. Once that is done,
+	// advance emits what a cursor in the activations needs to reach those of the next one.
+	activation(j, c int) operand.Mem
+	advance(j int)
+
+	// activations are those of four columns that meet vector j, which is even, and the next
+	// one. They are asked for in order, before anything is multiplied.
+	activations(j int) (low, high operand.Mem)
+
+	// field is field i, up to 2, of column c in the panel's stream.
+	field(i, c int) operand.Mem
+
+	// sum is the place of the float sum of side r and column c.
+	sum(r, c int) operand.Mem
+
+	// wholeFactors emits what brings the factors of side r to registers: d multiplies the
+	// integer sums, base is d times -magic, and m, if affine, multiplies the sum of the
+	// activations.
+	wholeFactors(r int, d, m, base vec)
+
+	// halfFactors does so where the halves of a block have their own: d0 and d1, Q2_K's
+	// minima m, and their base, (d0+d1) times -magic.
+	halfFactors(r int, d0, d1 vec, m [2]vec, base vec)
+
+	// subtracts reports whether m is a minimum, which is subtracted: otherwise it is added.
+	subtracts() bool
 }
 
 var (
@@ -105,6 +141,7 @@ func newAVX2(a *asm, f *format, cols int, vnni bool) *avx2 {
 	}
 	k.v, k.u = [sides]vec{ymm[8], ymm[9]}, [sides]vec{ymm[10], ymm[11]}
 	k.p, k.q, k.free = ymm[12], ymm[13], [2]vec{ymm[14], ymm[15]}
+	k.source = packed{k}
 	return k
 }
 
@@ -152,7 +189,7 @@ func (k *avx2) block() {
 	for line := 0; line < k.f.quants; line += 64 {
 		k.PREFETCHT2(operand.Mem{Base: quants, Index: before, Scale: 1, Disp: line})
 	}
-	k.masks()
+	k.loadMasks()
 	if k.wide() {
 		k.widen()
 	}
@@ -198,7 +235,7 @@ func (k *avx2) products() {
 			default:
 				k.multiply(j)
 			}
-			k.nextVector(j)
+			k.advance(j)
 		}
 		k.finish(h)
 	}
@@ -348,16 +385,8 @@ func (k *avx2) multiplyBytes(r int, product vec) {
 // column it puts the first and the third into a dword, the second and the fourth into
 // another, 32 bytes farther; those of two vectors, four columns each, are next to each other.
 func (k *avx2) widen() {
-	if k.unfolded == nil {
-		k.MOVQ(xs, tmp)
-	}
 	for j := 0; j < 8; j += 2 {
-		low, high := at(tmp, 0), operand.Mem{Base: tmp, Index: stride, Scale: 1}
-		if k.unfolded != nil {
-			low, high = k.activation(j, 0), k.activation(j+1, 0)
-		} else if j > 0 {
-			k.LEAQ(operand.Mem{Base: tmp, Index: stride, Scale: 2}, tmp)
-		}
+		low, high := k.activations(j)
 		k.VMOVDQU(low, k.p.AsX())
 		k.VINSERTI128(operand.Imm(1), high, k.p, k.p)
 		k.VPSRAW(operand.Imm(8), k.p, k.q)
@@ -385,34 +414,8 @@ func (k *avx2) multiplyWide(j int) {
 	}
 }
 
-// activation is four values, those that meet vector j, of column c.
-func (k *avx2) activation(j, c int) operand.Mem {
-	if k.unfolded != nil {
-		return k.unfolded.activation(j, c)
-	}
-	if j%2 == 0 {
-		return at(xs, 4*c)
-	}
-	return operand.Mem{Base: xs, Index: stride, Scale: 1, Disp: 4 * c}
-}
-
-// nextVector advances the cursor in the activations past vector j, every second time.
-func (k *avx2) nextVector(j int) {
-	if j%2 == 1 && k.unfolded == nil {
-		k.LEAQ(operand.Mem{Base: xs, Index: stride, Scale: 2}, xs)
-	}
-}
-
 // slot is the place on the stack, in the set of sums at an offset, of side r and column c.
 func (k *avx2) slot(set, r, c int) operand.Mem { return at(stack, set+ymmBytes*(k.cols*r+c)) }
-
-// sum is the place of the float sum of side r and column c.
-func (k *avx2) sum(r, c int) operand.Mem {
-	if k.unfolded != nil {
-		return k.unfolded.sum(r, c)
-	}
-	return k.slot(k.y, r, c)
-}
 
 // repeat is a read-only vector of equal dwords.
 func (a *asm) repeat(v uint32) operand.Mem {

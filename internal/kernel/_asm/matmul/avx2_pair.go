@@ -16,8 +16,11 @@ import (
 //
 // There is one kernel for the formats that multiply and scale alike.
 
-// unfolded says where a pair kernel finds what avx2.go takes from a group and a panel.
-type unfolded struct{ group, quad int }
+// unfolded is the source of a group of a pair and four columns of a panel.
+type unfolded struct {
+	*avx2
+	group, quad int
+}
 
 // General registers beside those of avx2.go and pair.go.
 var (
@@ -69,7 +72,8 @@ func avx2PairKernel(a *asm, f *format) {
 	a.param("panels", panels)
 	a.param("apart", apart)
 	k := newAVX2(a, f, 4, false)
-	k.unfolded = &unfolded{}
+	u := &unfolded{avx2: k}
+	k.source = u
 	a.Label("panel")
 	a.MOVQ(weights0, quants)
 	a.MOVQ(xs0, xs)
@@ -80,7 +84,7 @@ func avx2PairKernel(a *asm, f *format) {
 		a.PREFETCHT1(at(nextLines, line))
 	}
 	a.ADDQ(operand.U32(nextBytes), nextLines)
-	k.pairs()
+	u.pairs()
 	a.ADDQ(operand.U32(uint32(f.shape().record())), quants)
 	a.ADDQ(operand.U32(32*pairCols), xs)
 	a.ADDQ(operand.U32(uint32(4*f.stream.fields()*pairCols)), fields)
@@ -96,13 +100,13 @@ func avx2PairKernel(a *asm, f *format) {
 }
 
 // pairs multiplies a block of either group with all columns.
-func (k *avx2) pairs() {
-	for k.unfolded.quad = range 2 {
+func (k *unfolded) pairs() {
+	for k.quad = range 2 {
 		if k.wide() {
 			k.widen()
 		}
-		k.masks()
-		for k.unfolded.group = range 2 {
+		k.loadMasks()
+		for k.group = range 2 {
 			k.products()
 			if k.f.stream == halves {
 				k.addHalves()
@@ -113,32 +117,55 @@ func (k *avx2) pairs() {
 	}
 }
 
-// activation is four values, those that meet vector j, of column c of the quad.
-func (u *unfolded) activation(j, c int) operand.Mem {
-	return at(xs, 4*(pairCols*j+4*u.quad+c))
+func (*unfolded) masks() []uint32 { return nil }
+
+func (k *unfolded) value(j, r int) {
+	k.VMOVDQA(at(quants, 2*64*j+64*k.group+ymmBytes*r), k.v[r])
 }
 
-// field is field i of column c of the quad.
-func (u *unfolded) field(i, c int) operand.Mem {
-	return at(fields, 4*(pairCols*i+4*u.quad+c))
+func (k *unfolded) activation(j, c int) operand.Mem {
+	return at(xs, 4*(pairCols*j+4*k.quad+c))
 }
 
-// vector is vector j of side r of the group.
-func (u *unfolded) vector(j, r int) operand.Mem {
-	return at(quants, 2*64*j+64*u.group+ymmBytes*r)
+func (k *unfolded) advance(int) {}
+
+func (k *unfolded) activations(j int) (low, high operand.Mem) {
+	return k.activation(j, 0), k.activation(j+1, 0)
 }
 
-// sum is the float sums of column c of side r of the group.
-func (u *unfolded) sum(r, c int) operand.Mem {
-	return at(pairedTo, 64*(pairCols*u.group+4*u.quad+c)+ymmBytes*r)
+func (k *unfolded) field(i, c int) operand.Mem {
+	return at(fields, 4*(pairCols*i+4*k.quad+c))
 }
 
-// load loads the factors of side r, one after the other.
-func (u *unfolded) load(a *asm, r int, factors ...vec) {
-	for i, d := range factors {
-		a.VMOVAPS(at(quants, recordQuants+factorBytes*i+64*u.group+ymmBytes*r), d)
+func (k *unfolded) sum(r, c int) operand.Mem {
+	return at(pairedTo, 64*(pairCols*k.group+4*k.quad+c)+ymmBytes*r)
+}
+
+func (k *unfolded) wholeFactors(r int, d, m, base vec) {
+	if k.f.stream == affine {
+		k.factors(r, d, m, base)
+		return
+	}
+	k.factors(r, d, base)
+}
+
+func (k *unfolded) halfFactors(r int, d0, d1 vec, m [2]vec, base vec) {
+	if k.f.minimum {
+		k.factors(r, d0, d1, m[0], m[1], base)
+		return
+	}
+	k.factors(r, d0, d1, base)
+}
+
+// factors loads those of side r, one after the other.
+func (k *unfolded) factors(r int, to ...vec) {
+	for i, d := range to {
+		k.VMOVAPS(at(quants, recordQuants+factorBytes*i+64*k.group+ymmBytes*r), d)
 	}
 }
+
+// subtracts: minima are unfolded with their sign.
+func (*unfolded) subtracts() bool { return false }
 
 // avx2PairStoreKernel emits the function that writes the sums of panels to y, or adds them.
 func avx2PairStoreKernel(a *asm) {

@@ -18,7 +18,7 @@ func avx2UnfoldKernel(a *asm, f *format) {
 	a.param("to", xs)
 	a.param("blocks", blocks)
 	k := newAVX2(a, f, 4, false)
-	k.masks()
+	k.loadMasks()
 	if f.blocks > 1 {
 		a.SHRQ(f.unitShift(), blocks)
 		a.Label("unfold_unit")

@@ -9,15 +9,12 @@ import (
 
 // How the AVX2 kernels take values from the quants, and what they make of the sums.
 
-// masks puts the masks of the planes into registers that are free until the block ends.
-func (k *avx2) masks() {
+// loadMasks puts masks into registers that are free until the block ends.
+func (k *avx2) loadMasks() {
 	k.mask = map[uint32]vec{}
-	all := k.f.avx2Masks(k.wide())
-	if k.unfolded != nil {
-		all = nil
-		if k.wide() {
-			all = []uint32{0x00ff00ff}
-		}
+	all := k.masks()
+	if k.wide() {
+		all = append(all, 0x00ff00ff)
 	}
 	for i, m := range all {
 		if i < len(k.free) {
@@ -27,8 +24,13 @@ func (k *avx2) masks() {
 	}
 }
 
-// avx2Masks are the masks of the format's planes.
-func (f *format) avx2Masks(wide bool) (masks []uint32) {
+// packed is the source of a group as it is in memory: quants from the register of that
+// name on, and a panel's activations, of which two vectors at a time are within reach.
+type packed struct{ *avx2 }
+
+// masks are those of the format's planes.
+func (k packed) masks() (masks []uint32) {
+	f := k.f
 	switch {
 	case f.planes[0] == 4 && f.odd:
 		masks = append(masks, 0x1e1e1e1e)
@@ -47,9 +49,6 @@ func (f *format) avx2Masks(wide bool) (masks []uint32) {
 	case [2]int{2, 1}:
 		masks = append(masks, 0x04040404)
 	}
-	if wide {
-		masks = append(masks, 0x00ff00ff)
-	}
 	return masks
 }
 
@@ -66,13 +65,8 @@ func (k *avx2) and(mask uint32, src operand.Op, dst vec) {
 	k.VPAND(k.repeat(mask), src, dst)
 }
 
-// value unpacks vector j of side r to v.
-func (k *avx2) value(j, r int) {
-	if k.unfolded != nil {
-		k.VMOVDQA(k.unfolded.vector(j, r), k.v[r])
-		return
-	}
-	v, u, masks := k.v[r], k.u[r], k.f.avx2Masks(false)
+func (k packed) value(j, r int) {
+	v, u, masks := k.v[r], k.u[r], k.masks()
 	switch planes := k.f.planes; {
 	case planes[0] == 8:
 		k.VMOVDQU(k.quant(j, r), v)
@@ -179,7 +173,7 @@ func (k *avx2) addWhole() {
 			k.VFMADD213PS(base[r], d[r], sum)
 			k.VFMADD213PS(y, k.p, sum)
 			switch {
-			case k.f.minimum && k.unfolded == nil:
+			case k.subtracts():
 				k.VFNMADD231PS(k.q, m[r], sum)
 			case k.f.stream == affine:
 				k.VFMADD231PS(k.q, m[r], sum)
@@ -189,17 +183,7 @@ func (k *avx2) addWhole() {
 	}
 }
 
-// wholeFactors are what multiplies the sums of side r, that times -magic and, if affine,
-// what multiplies the sum of the activations: negative of a minimum if unfolded.
-func (k *avx2) wholeFactors(r int, d, m, base vec) {
-	switch {
-	case k.unfolded != nil && k.f.stream == affine:
-		k.unfolded.load(k.asm, r, d, m, base)
-		return
-	case k.unfolded != nil:
-		k.unfolded.load(k.asm, r, d, base)
-		return
-	}
+func (k packed) wholeFactors(r int, d, m, base vec) {
 	k.scaleFactor(0, r, d)
 	k.VMULPS(k.repeat(math.Float32bits(-magic)), d, base)
 	if k.f.stream == affine {
@@ -243,17 +227,7 @@ func (k *avx2) addHalves() {
 	}
 }
 
-// halfFactors are what multiplies the sums of the halves of a block, of side r, Q2_K's
-// minima, and the sum of the first two times -magic.
-func (k *avx2) halfFactors(r int, d0, d1 vec, m [2]vec, base vec) {
-	switch {
-	case k.unfolded != nil && k.f.minimum:
-		k.unfolded.load(k.asm, r, d0, d1, m[0], m[1], base)
-		return
-	case k.unfolded != nil:
-		k.unfolded.load(k.asm, r, d0, d1, base)
-		return
-	}
+func (k packed) halfFactors(r int, d0, d1 vec, m [2]vec, base vec) {
 	k.scaleFactor(0, r, d0)
 	k.scaleFactor(1, r, d1)
 	k.VADDPS(d0, d1, base)
@@ -284,12 +258,36 @@ func (k *avx2) half(from reg.Register, disp, r int) operand.Mem { return at(from
 // byteScale is entry i, of side r, of the block's byte scales.
 func (k *avx2) byteScale(i, r int) operand.Mem { return at(scales, 16*i+8*r) }
 
-// field is field i, up to 2, of column c in the panel's stream.
-func (k *avx2) field(i, c int) operand.Mem {
-	switch {
-	case k.unfolded != nil:
-		return k.unfolded.field(i, c)
-	case i == 0:
+func (k packed) activation(j, c int) operand.Mem {
+	if j%2 == 0 {
+		return at(xs, 4*c)
+	}
+	return operand.Mem{Base: xs, Index: stride, Scale: 1, Disp: 4 * c}
+}
+
+// advance moves on every second time.
+func (k packed) advance(j int) {
+	if j%2 == 1 {
+		k.LEAQ(operand.Mem{Base: xs, Index: stride, Scale: 2}, xs)
+	}
+}
+
+// activations has a cursor of its own.
+func (k packed) activations(j int) (low, high operand.Mem) {
+	if j == 0 {
+		k.MOVQ(xs, tmp)
+	} else {
+		k.LEAQ(operand.Mem{Base: tmp, Index: stride, Scale: 2}, tmp)
+	}
+	return at(tmp, 0), operand.Mem{Base: tmp, Index: stride, Scale: 1}
+}
+
+func (k packed) sum(r, c int) operand.Mem { return k.slot(k.y, r, c) }
+
+func (k packed) subtracts() bool { return k.f.minimum }
+
+func (k packed) field(i, c int) operand.Mem {
+	if i == 0 {
 		return at(fields, 4*c)
 	}
 	return operand.Mem{Base: fields, Index: stride, Scale: uint8(i), Disp: 4 * c}
