@@ -189,7 +189,7 @@ func (r *Reference) linear(k Kind, l *Linear, x [][]float32) [][]float32 {
 		r.observe(m, expert, x)
 	}
 	if len(x) > 0 {
-		r.pool.Share(&denseJob{w: l.W, x: widen(x), y: y})
+		r.pool.Share(&denseJob{w: l.W, x: abreast(x), y: y})
 	}
 	for _, row := range y {
 		if l.Scale != 0 {
@@ -358,58 +358,64 @@ func (r *Reference) Close() error {
 // denseJob is a float32 matrix times columns, summed in float64.
 type denseJob struct {
 	w     *Matrix
-	x     [][]float64
+	x     [][][columnsAbreast]float64 // of abreast
 	y     [][]float32
 	tasks counter
 }
 
-// denseRows is the number of rows of one task.
-const denseRows = 8
+const (
+	// denseRows is the number of rows of one task.
+	denseRows = 8
+
+	// columnsAbreast are multiplied at the same time, so that their sums do not wait for one
+	// another. More would not fit into the registers.
+	columnsAbreast = 4
+)
 
 func (j *denseJob) Do(_, _ int) {
-	for {
-		first := j.tasks.next() * denseRows
-		if first >= j.w.Rows {
-			return
-		}
-		for row := first; row < min(first+denseRows, j.w.Rows); row++ {
-			j.row(row, j.w.dense[row*j.w.Cols:][:j.w.Cols])
+	for first := j.tasks.next() * denseRows; first < j.w.Rows; first = j.tasks.next() * denseRows {
+		for i := range j.x { // stays in a cache while the rows meet it
+			for row := first; row < min(first+denseRows, j.w.Rows); row++ {
+				j.multiply(row, i)
+			}
 		}
 	}
 }
 
-// row multiplies one row of weights with four columns at a time.
-func (j *denseJob) row(row int, w []float32) {
-	c := 0
-	for ; c+4 <= len(j.x); c += 4 {
-		n := len(w)
-		x0, x1, x2, x3 := j.x[c][:n], j.x[c+1][:n], j.x[c+2][:n], j.x[c+3][:n]
-		var s0, s1, s2, s3 float64
-		for i, v := range w {
-			v := float64(v)
-			s0 += v * x0[i]
-			s1 += v * x1[i]
-			s2 += v * x2[i]
-			s3 += v * x3[i]
-		}
-		j.y[c][row], j.y[c+1][row], j.y[c+2][row], j.y[c+3][row] = float32(s0), float32(s1), float32(s2), float32(s3)
-	}
-	for ; c < len(j.x); c++ {
-		x := j.x[c][:len(w)]
-		sum := 0.0
-		for i, v := range w {
-			sum += float64(v) * x[i]
-		}
-		j.y[c][row] = float32(sum)
+// multiply multiplies one row of weights with the i-th columns that are abreast.
+func (j *denseJob) multiply(row, i int) {
+	first := i * columnsAbreast
+	sums := dots(j.w.dense[row*j.w.Cols:][:j.w.Cols], j.x[i])
+	for c := first; c < min(first+columnsAbreast, len(j.y)); c++ {
+		j.y[c][row] = float32(sums[c-first])
 	}
 }
 
-func widen(x [][]float32) [][]float64 {
-	y := make([][]float64, len(x))
-	for i := range x {
-		y[i] = make([]float64, len(x[i]))
-		for j, v := range x[i] {
-			y[i][j] = float64(v)
+// dots are the products of w with each of the columns in x.
+func dots(w []float32, x [][columnsAbreast]float64) [columnsAbreast]float64 {
+	x = x[:len(w)]
+	var s0, s1, s2, s3 float64
+	for i, v := range w {
+		v, x := float64(v), &x[i]
+		s0 += v * x[0]
+		s1 += v * x[1]
+		s2 += v * x[2]
+		s3 += v * x[3]
+	}
+	return [columnsAbreast]float64{s0, s1, s2, s3}
+}
+
+// abreast puts the values of four columns at a time next to each other: [columns/4,
+// rounded up][len(x[0])]. One pointer to them takes half as long as four.
+func abreast(x [][]float32) [][][columnsAbreast]float64 {
+	y := make([][][columnsAbreast]float64, (len(x)+columnsAbreast-1)/columnsAbreast)
+	for c, column := range x {
+		if c%columnsAbreast == 0 {
+			y[c/columnsAbreast] = make([][columnsAbreast]float64, len(column))
+		}
+		to := y[c/columnsAbreast]
+		for i, v := range column {
+			to[i][c%columnsAbreast] = float64(v)
 		}
 	}
 	return y
