@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/eval"
@@ -58,7 +57,11 @@ func (c *perplexityCommand) Run(ctx context.Context, cli *commands, term termina
 	}
 	instance.Tune(c.Threads)
 	s := scoring{command: c, file: file, tok: tok, tier: tier}
-	result, err := s.score(ctx, string(text), term)
+	var result eval.Result
+	err = file.Guard(func() (err error) {
+		result, err = s.score(ctx, string(text), term)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("perplexity of %s: %w", c.File, err)
 	}
@@ -74,16 +77,6 @@ type scoring struct {
 }
 
 func (s *scoring) score(ctx context.Context, text string, term terminal) (result eval.Result, err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		v := recover()
-		if v == nil {
-			return
-		}
-		if err = s.file.Fault(v); err == nil {
-			panic(v)
-		}
-	}()
 	c, tok := s.command, s.tok
 	tokens := tok.Encode(text, true, false)
 	options := model.Options{Tier: s.tier, Threads: c.Threads, MaxRows: 256, MaxLogits: 64, Reference: c.OnlyReference, KV: c.KVType}

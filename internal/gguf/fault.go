@@ -5,7 +5,24 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"runtime/debug"
 )
+
+// Guard runs work, which reads tensors' Data in the goroutine of the caller. If a read
+// fails because the file was cut or overwritten meanwhile, or its disk fails, that is
+// work's error; any other panic goes on. Goroutines that work starts need a Guard, or
+// debug.SetPanicOnFault, of their own.
+func (f *File) Guard(work func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if v := recover(); v != nil {
+			if err = f.Fault(v); err == nil {
+				panic(v)
+			}
+		}
+	}()
+	return work()
+}
 
 // Fault explains a panic that was caused by reading a tensor's Data: somebody has
 // cut or overwritten the file while it was mapped, or its disk fails. value is
@@ -15,12 +32,30 @@ import (
 func (f *File) Fault(value any) error {
 	err, _ := value.(error)
 	var fault interface{ Addr() uintptr }
-	if !f.mapped || !errors.As(err, &fault) {
+	if !errors.As(err, &fault) {
 		return nil
 	}
-	start := reflect.ValueOf(f.data).Pointer()
-	if at := fault.Addr(); at < start || at >= start+uintptr(len(f.data)) {
+	path := f.mappedAt(fault.Addr())
+	if path == "" {
 		return nil
 	}
-	return fmt.Errorf("%s was cut or overwritten while it was in use, or its disk fails: put the whole file back, then start again", filepath.Base(f.path))
+	return fmt.Errorf("%s was cut or overwritten while it was in use, or its disk fails: put the whole file back, then start again", filepath.Base(path))
+}
+
+// mappedAt is the path of the file whose mapping has an address, "" if none has it.
+func (f *File) mappedAt(address uintptr) string {
+	if f.mapped && holds(f.data, address) {
+		return f.path
+	}
+	for _, m := range f.maps {
+		if Mapped && holds(m.Data, address) {
+			return m.path
+		}
+	}
+	return ""
+}
+
+func holds(data []byte, address uintptr) bool {
+	start := reflect.ValueOf(data).Pointer()
+	return address >= start && address < start+uintptr(len(data))
 }

@@ -113,6 +113,18 @@ func parseAny(name string, data []byte) (*File, error) {
 // Path is the name the file was opened under.
 func (f *File) Path() string { return f.path }
 
+// Files are the paths of all that was read for the model: Path, and the other files if
+// the model is split or is a folder of files.
+func (f *File) Files() []string {
+	paths := []string{f.path}
+	for _, m := range f.maps {
+		if !slices.Contains(paths, m.path) {
+			paths = append(paths, m.path)
+		}
+	}
+	return paths
+}
+
 // Version is that of the container, 2 or 3.
 func (f *File) Version() uint32 { return f.version }
 

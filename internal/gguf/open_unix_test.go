@@ -3,6 +3,7 @@
 package gguf
 
 import (
+	"bytes"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/penstock-llm/penstock/internal/quant"
 )
 
 // What is not a regular file is refused at once, also a pipe that nobody writes
@@ -43,5 +46,51 @@ func TestOpenRefusesSpecialFiles(t *testing.T) {
 		case <-time.After(2 * time.Minute):
 			t.Errorf("%s: Open hangs", path)
 		}
+	}
+}
+
+// A read of what is gone is an error that names the file, also where the model is in
+// several files. Other panics go on.
+func TestGuard(t *testing.T) {
+	parts := writeParts(t)
+	whole := filepath.Join(t.TempDir(), "whole.gguf")
+	data := make([]byte, 4*5000)
+	var b bytes.Buffer
+	if err := Write(&b, nil, []Tensor{{Name: "t", Type: quant.F32, Shape: []int{50, 100}, Data: data}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(whole, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for cut, path := range map[string]string{whole: whole, parts[2]: parts[0]} {
+		f, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := os.Truncate(cut, 4096); err != nil {
+			t.Fatal(err)
+		}
+		sum := byte(0)
+		err = f.Guard(func() error {
+			for _, tensor := range f.Tensors() {
+				for _, x := range tensor.Data {
+					sum += x
+				}
+			}
+			return nil
+		})
+		if err == nil || !strings.HasPrefix(err.Error(), filepath.Base(cut)+" was cut or overwritten") {
+			t.Errorf("%s: %v", cut, err)
+		}
+		func() {
+			defer func() {
+				if v := recover(); v != "another" {
+					t.Errorf("another panic became %v", v)
+				}
+			}()
+			err := f.Guard(func() error { panic("another") })
+			t.Errorf("another panic became %v", err)
+		}()
 	}
 }

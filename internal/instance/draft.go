@@ -23,19 +23,27 @@ type Draft struct {
 
 // openDraft loads the draft model of an instance whose own model is loaded.
 func openDraft(path string, in *Instance, o model.Options, blocks int) (*Draft, error) {
-	d := &Draft{}
-	o.Pool, o.Context, o.Progress = in.Model.Pool(), 0, nil
-	var err error
-	if d.file, err = safetensors.Open(path); err == nil {
-		d.model, err = model.Load(d.file, o)
-	}
-	if err == nil {
-		d.store, err = d.model.NewStore(kvcache.Room{Blocks: blocks})
-	}
+	file, err := safetensors.Open(path)
 	if err != nil {
+		return nil, err
+	}
+	d := &Draft{file: file}
+	o.Pool, o.Context, o.Progress = in.Model.Pool(), 0, nil
+	if err := d.load(o, blocks); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
+}
+
+// load fills in everything but the file. A file that is cut while it is read is an error.
+func (d *Draft) load(o model.Options, blocks int) error {
+	return d.file.Guard(func() (err error) {
+		if d.model, err = model.Load(d.file, o); err != nil {
+			return err
+		}
+		d.store, err = d.model.NewStore(kvcache.Room{Blocks: blocks})
+		return err
+	})
 }
 
 func (d *Draft) close() error {
@@ -46,10 +54,7 @@ func (d *Draft) close() error {
 	if d.model != nil {
 		errs = append(errs, d.model.Close())
 	}
-	if d.file != nil {
-		errs = append(errs, d.file.Close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, d.file.Close())...)
 }
 
 // suits refuses a draft model whose guesses would mean other texts to the model: both

@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/kernel"
 	"github.com/penstock-llm/penstock/internal/quant"
 	"github.com/penstock-llm/penstock/internal/tinymodel"
@@ -70,6 +71,36 @@ func TestFileIsCutWhileItIsLoaded(t *testing.T) {
 					t.Errorf("loading got %v, want %s", err, want)
 				}
 			})
+		}
+	}
+}
+
+// A file that is cut while its draft model is loaded, or while its content is summed up
+// for the folder of prefixes, is an error, too.
+func TestOtherFilesAreCutWhileTheyAreRead(t *testing.T) {
+	in, err := Open(tiny(t, "target", tinymodel.Options{}), Options{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	options := Options{Threads: 2}.withDefaults().model()
+	options.Pool = in.Model.Pool()
+	for name, read := range map[string]func(f *gguf.File) error{
+		"draft":   func(f *gguf.File) error { return (&Draft{file: f}).load(options, 8) },
+		"content": func(f *gguf.File) error { _, err := contentOf(f); return err },
+	} {
+		path := tiny(t, name, tinymodel.Options{})
+		f, err := gguf.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := os.Truncate(path, 4096); err != nil {
+			t.Fatal(err)
+		}
+		err = read(f)
+		if want := name + ".gguf was cut or overwritten while it was in use"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", name, err, want)
 		}
 	}
 }

@@ -6,7 +6,6 @@ package instance
 
 import (
 	"errors"
-	"runtime/debug"
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/cpu"
@@ -113,11 +112,12 @@ func Open(path string, o Options) (*Instance, error) {
 }
 
 // Load loads the model in a file, which belongs to the instance then. After an
-// error it is closed.
+// error it is closed. A file that is cut while it is read is an error like others.
 func Load(file *gguf.File, o Options) (*Instance, error) {
 	start := time.Now()
 	in := &Instance{File: file}
-	if err := in.load(o.withDefaults()); err != nil {
+	err := file.Guard(func() error { return in.load(o.withDefaults()) })
+	if err != nil {
 		return nil, errors.Join(err, in.Close())
 	}
 	in.Loaded = time.Since(start)
@@ -137,19 +137,8 @@ func (in *Instance) explain(value any) any {
 	return value
 }
 
-// load fills in everything but the file. A file that is cut while it is read is
-// an error like others.
-func (in *Instance) load(o Options) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		v := recover()
-		if v == nil {
-			return
-		}
-		if err = in.File.Fault(v); err == nil {
-			panic(v)
-		}
-	}()
+// load fills in everything but the file.
+func (in *Instance) load(o Options) error {
 	config, err := model.Describe(in.File)
 	if err != nil {
 		return err

@@ -6,41 +6,60 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
-// digest is what the store remembers of a model's file.
+// digest is what the store remembers of a model's files.
 type digest struct {
-	Path     string `json:"path"`
-	Size     int64  `json:"size"`
-	Modified int64  `json:"modified"` // ns
-	Digest   string `json:"digest"`
+	Files  []stamp `json:"files"`
+	Digest string  `json:"digest"`
 }
 
-// Digest is the digest of a file, which compute makes: it is remembered for as long as
-// the file has the same size and time of change, since a large file takes seconds. What
-// is no single file is computed each time.
-func (s *Store) Digest(path string, compute func() string) string {
-	path, err := filepath.Abs(path)
-	if err != nil {
+// stamp is what changes when a file does.
+type stamp struct {
+	Path     string `json:"path"`
+	Size     int64  `json:"size"`     // bytes
+	Modified int64  `json:"modified"` // ns
+}
+
+// Digest is the digest of a model in one file or several, which compute makes: it is
+// remembered for as long as all of them have the same size and time of change, since
+// large files take seconds. Where one of the paths is a folder, which may change without
+// a trace, it is computed each time.
+func (s *Store) Digest(files []string, compute func() (string, error)) (string, error) {
+	stamps := stampsOf(files)
+	if stamps == nil {
 		return compute()
 	}
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return compute()
-	}
-	d := digest{Path: path, Size: info.Size(), Modified: info.ModTime().UnixNano()}
-	file := filepath.Join(s.dir, fmt.Sprintf("digest-%x.json", sha256.Sum256([]byte(path))))
+	file := filepath.Join(s.dir, fmt.Sprintf("digest-%x.json", sha256.Sum256([]byte(stamps[0].Path))))
 	if text, err := os.ReadFile(file); err == nil {
 		var known digest
-		if json.Unmarshal(text, &known) == nil && known.Digest != "" {
-			if d.Digest = known.Digest; d == known {
-				return d.Digest
-			}
+		if json.Unmarshal(text, &known) == nil && known.Digest != "" && slices.Equal(known.Files, stamps) {
+			return known.Digest, nil
 		}
 	}
-	d.Digest = compute()
-	if text, err := json.Marshal(d); err == nil {
+	sum, err := compute()
+	if err != nil {
+		return "", err
+	}
+	if text, err := json.Marshal(digest{stamps, sum}); err == nil {
 		_ = os.WriteFile(file, text, 0o600) // it is computed again otherwise
 	}
-	return d.Digest
+	return sum, nil
+}
+
+// stampsOf are the stamps of files; nil if one of them is missing or no regular file.
+func stampsOf(files []string) (stamps []stamp) {
+	for _, f := range files {
+		path, err := filepath.Abs(f)
+		if err != nil {
+			return nil
+		}
+		info, err := os.Stat(path)
+		if err != nil || !info.Mode().IsRegular() {
+			return nil
+		}
+		stamps = append(stamps, stamp{Path: path, Size: info.Size(), Modified: info.ModTime().UnixNano()})
+	}
+	return stamps
 }

@@ -1,17 +1,18 @@
 package prefixstore
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 )
 
-// The digest of a file is computed again only when the file is another.
+// The digest of a model is computed again only when one of its files is another.
 func TestDigest(t *testing.T) {
 	s, _ := open(t, t.TempDir(), roomy)
-	path := filepath.Join(t.TempDir(), "model.gguf")
-	put := func(text string, age time.Duration) {
+	first, second := filepath.Join(t.TempDir(), "m-00001-of-00002.gguf"), filepath.Join(t.TempDir(), "m-00002-of-00002.gguf")
+	put := func(path, text string, age time.Duration) {
 		t.Helper()
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -22,24 +23,45 @@ func TestDigest(t *testing.T) {
 		}
 	}
 	computed := 0
-	digest := func(path string) string {
-		return s.Digest(path, func() string { computed++; return "digest" })
+	digest := func(paths ...string) (string, error) {
+		return s.Digest(paths, func() (string, error) { computed++; return "digest", nil })
 	}
+	put(second, "x", 0)
 	for i, c := range []struct {
-		text string
-		age  time.Duration
-		want int
-	}{{"abc", 0, 1}, {"abc", 0, 1}, {"abcd", 0, 2}, {"abcd", time.Hour, 3}, {"abcd", time.Hour, 3}} {
-		put(c.text, c.age)
-		if d := digest(path); d != "digest" || computed != c.want {
-			t.Errorf("%d: %q, computed %d times, want %d", i, d, computed, c.want)
+		path, text string
+		age        time.Duration
+		want       int
+	}{
+		{first, "abc", 0, 1}, {first, "abc", 0, 1}, {first, "abcd", 0, 2}, {first, "abcd", time.Hour, 3}, {first, "abcd", time.Hour, 3},
+		{second, "xy", 0, 4}, {second, "xy", 0, 4}, {second, "xy", time.Hour, 5},
+	} {
+		put(c.path, c.text, c.age)
+		if d, err := digest(first, second); d != "digest" || err != nil || computed != c.want {
+			t.Errorf("%d: %q, %v, computed %d times, want %d", i, d, err, computed, c.want)
 		}
 	}
+	computed = 0
 	folder := t.TempDir()
 	digest(folder)
-	digest(folder)
+	digest(folder, first)
 	digest(filepath.Join(folder, "nothing"))
-	if computed != 6 {
-		t.Errorf("a folder, twice, and a file that is not there: computed %d times", computed-3)
+	if computed != 3 {
+		t.Errorf("a folder, twice, and a file that is not there: computed %d times", computed)
+	}
+}
+
+// A digest that could not be computed is not remembered.
+func TestDigestFails(t *testing.T) {
+	s, _ := open(t, t.TempDir(), roomy)
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	if err := os.WriteFile(path, []byte("abc"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cut := errors.New("cut")
+	if _, err := s.Digest([]string{path}, func() (string, error) { return "half", cut }); !errors.Is(err, cut) {
+		t.Errorf("got %v, want %v", err, cut)
+	}
+	if d, err := s.Digest([]string{path}, func() (string, error) { return "whole", nil }); d != "whole" || err != nil {
+		t.Errorf("got %q, %v", d, err)
 	}
 }
