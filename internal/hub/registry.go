@@ -164,6 +164,9 @@ func (b *blobStore) manifest(ctx context.Context, p retryPolicy) (m v1.Manifest,
 
 // layer fetches a small blob.
 func (b *blobStore) layer(ctx context.Context, d v1.Descriptor, p retryPolicy) ([]byte, error) {
+	if err := checkDigest(d); err != nil {
+		return nil, err
+	}
 	if d.Size > maxLayer {
 		return nil, fmt.Errorf("the %s has %d bytes, more than any has", path.Base(d.MediaType), d.Size)
 	}
@@ -228,8 +231,8 @@ func weightsOf(layers []v1.Descriptor) (files []v1.Descriptor, err error) {
 		case l.MediaType == ollamaProjector || strings.HasPrefix(strings.ToLower(path.Base(title)), "mmproj"):
 			// what it says of pictures is not used: the model answers texts without it
 		case l.MediaType == ollamaModel || l.MediaType == dockerModel || isGGUF(title):
-			if l.Digest.Validate() != nil || l.Digest.Algorithm() != "sha256" || l.Size < 0 {
-				return nil, fmt.Errorf("its manifest names a blob %.80q, which has no SHA-256", l.Digest)
+			if err := checkDigest(l); err != nil {
+				return nil, err
 			}
 			files = append(files, l)
 		}
@@ -242,6 +245,15 @@ func weightsOf(layers []v1.Descriptor) (files []v1.Descriptor, err error) {
 		return sortedParts(files)
 	}
 	return files, nil
+}
+
+// checkDigest refuses a blob of a manifest that cannot be asked for and verified. The
+// methods of a digest that is not valid panic.
+func checkDigest(d v1.Descriptor) error {
+	if d.Digest.Validate() != nil || d.Digest.Algorithm() != "sha256" || d.Size < 0 {
+		return fmt.Errorf("its manifest names a blob %.80q, which has no SHA-256", d.Digest)
+	}
+	return nil
 }
 
 // sortedParts brings the parts of a split model into order.

@@ -238,6 +238,10 @@ func TestRegistriesThatRefuse(t *testing.T) {
 	fail(func(r *stub) { r.manifest.Layers = nil; r.add("image/png", "", data) }, "it has no GGUF file, but layers of the kinds image/png")
 	fail(func(r *stub) { r.add(ollamaModel, "b.gguf", model(t, 8, 300)) }, "several GGUF files that are not the parts of one model")
 	fail(func(r *stub) { r.manifest.Layers[0].Digest = "sha256:../../x" }, "which has no SHA-256")
+	fail(func(r *stub) { // not even of the form of a digest
+		r.add(ollamaSystem, "", []byte("You are terse."))
+		r.manifest.Layers[1].Digest, r.blobs["x"] = "x", []byte("You are terse.")
+	}, "which has no SHA-256")
 	fail(func(r *stub) { r.manifest.Layers[0].Size = 7 }, "bytes, not 7")
 	fail(func(r *stub) { clear(r.blobs) }, "404 Not Found: check the name")
 	fail(func(r *stub) { r.add(ollamaParams, "", []byte("[")) }, "its parameters cannot be read")
