@@ -3,6 +3,7 @@ package prefixstore
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,8 +70,9 @@ func (m *Model) Stored(keys []Key) int {
 	return n
 }
 
-// Read reads a block into b, whose Full and Window have room for what was written;
-// Window is empty afterwards if it was then. A block that is damaged is removed.
+// Read reads a block into b, whose Full and Window have room for what was written. Window
+// is empty afterwards if the block was written without one. A block that is damaged or
+// gone is forgotten; after other errors, such as too many open files, it stays.
 func (m *Model) Read(key Key, b *Block) error {
 	s := m.store
 	err := read(filepath.Join(s.dir, m.name, key.String()), key, b)
@@ -80,8 +82,9 @@ func (m *Model) Read(key Key, b *Block) error {
 		s.counts.Read++
 		return nil
 	}
-	if at := s.files[key]; at != nil {
-		if errors.Is(err, ErrDamaged) {
+	damaged := errors.Is(err, ErrDamaged)
+	if at := s.files[key]; at != nil && (damaged || errors.Is(err, fs.ErrNotExist)) {
+		if damaged {
 			s.counts.Damaged++
 		}
 		s.remove(at)
@@ -90,46 +93,59 @@ func (m *Model) Read(key Key, b *Block) error {
 }
 
 // Write puts a block into the folder, unless it is there. Others go for it if the limit
-// asks for it.
+// asks for it; where those that are being written take all the room, it is left out.
 func (m *Model) Write(key Key, b *Block) error {
+	e := &entry{key: key, model: m.name, bytes: int64(headSize + len(b.Full) + len(b.Window))}
+	temporary, err := m.reserve(e, b.Parent)
+	if temporary == "" {
+		return err
+	}
 	s := m.store
-	bytes := int64(headSize + len(b.Full) + len(b.Window))
-	s.mu.Lock()
-	if s.files[key] != nil || bytes > s.limit {
-		s.mu.Unlock()
-		return nil
-	}
-	if time.Since(s.broken) < restFor {
-		s.counts.Failed++
-		s.mu.Unlock()
-		return ErrResting
-	}
-	s.shrink(s.limit - bytes)
-	s.writes++
-	used := time.Now()
-	if at := s.files[b.Parent]; at != nil {
-		used = at.Value.(*entry).used.Add(-behind)
-	}
-	temporary := filepath.Join(s.dir, m.name, fmt.Sprintf("%s%d", unfinished, s.writes))
-	s.mu.Unlock()
-
-	err := put(temporary, filepath.Join(s.dir, m.name, key.String()), b, used)
+	err = put(temporary, s.path(e), b, e.used)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
+		s.bytes -= e.bytes
 		s.counts.Failed++
 		s.broken = time.Now()
 		return fmt.Errorf("folder of prefixes: %w", err)
 	}
-	e := &entry{key: key, model: m.name, bytes: bytes, used: used, stamp: used}
-	if at := s.files[b.Parent]; at != nil {
+	s.counts.Written++
+	if s.files[key] != nil { // another engine has written the same meanwhile: it is one file
+		s.bytes -= e.bytes
+	} else if at := s.files[b.Parent]; at != nil {
 		s.files[key] = s.order.InsertAfter(e, at)
 	} else {
 		s.files[key] = s.order.PushFront(e)
 	}
-	s.bytes += bytes
-	s.counts.Written++
 	return nil
+}
+
+// reserve makes room for a block that is to be written behind another, counts its bytes,
+// so that nobody else takes the room meanwhile, and sets its times. temporary is where to
+// write it first; it is empty where the block is not to be written.
+func (m *Model) reserve(e *entry, parent Key) (temporary string, err error) {
+	s := m.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.files[e.key] != nil || e.bytes > s.limit {
+		return "", nil
+	}
+	if time.Since(s.broken) < restFor {
+		s.counts.Failed++
+		return "", ErrResting
+	}
+	if s.shrink(s.limit - e.bytes); s.bytes > s.limit-e.bytes {
+		return "", nil
+	}
+	s.bytes += e.bytes
+	s.writes++
+	e.used = time.Now()
+	if at := s.files[parent]; at != nil {
+		e.used = at.Value.(*entry).used.Add(-behind)
+	}
+	e.stamp = e.used
+	return filepath.Join(s.dir, m.name, fmt.Sprintf("%s%d", unfinished, s.writes)), nil
 }
 
 // put writes a file under another name first, so that it is whole or not there.

@@ -31,7 +31,7 @@ type Store struct {
 	mu     sync.Mutex
 	files  map[Key]*list.Element // of *entry
 	order  *list.List            // the block that was used last comes first
-	bytes  int64
+	bytes  int64                 // of the blocks in the folder, and of those that are being written
 	counts Counts
 	writes int // names of the files that are being written
 	broken time.Time

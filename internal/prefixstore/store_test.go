@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -178,6 +179,74 @@ func TestLimit(t *testing.T) {
 	}
 	if err := m.Write(Key{1}, &Block{Tokens: prompt(1, 5), Full: make([]byte, 3*one)}); err != nil || s.Counts().Blocks != 2 {
 		t.Errorf("a block beyond the limit: %v, %+v", err, s.Counts())
+	}
+}
+
+// The folder keeps to its limit also while several engines write at once.
+func TestLimitOfSeveralWriters(t *testing.T) {
+	one := int64(headSize + 100)
+	s, m := open(t, t.TempDir(), 3*one)
+	var all sync.WaitGroup
+	for i := range 16 {
+		all.Go(func() {
+			for n := range 20 {
+				tokens := prompt(1, int32(1000*i+n))
+				b := &Block{Parent: m.Root(), Tokens: tokens, Full: content(byte(i))}
+				if err := m.Write(m.Root().Next(tokens), b); err != nil {
+					t.Error(err)
+				}
+				if c := s.Counts(); c.Bytes > 3*one {
+					t.Errorf("%d bytes, want at most %d", c.Bytes, 3*one)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if c := s.Counts(); c.Bytes != int64(c.Blocks)*one || c.Written < 20 {
+		t.Errorf("counts: %+v", c)
+	}
+}
+
+// Two engines that write the same block have written one.
+func TestSameBlockTwice(t *testing.T) {
+	s, m := open(t, t.TempDir(), roomy)
+	b := Block{Parent: m.Root(), Tokens: prompt(1, 1), Full: content(1)}
+	key := m.Root().Next(b.Tokens)
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			mine := b
+			if err := m.Write(key, &mine); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if c := s.Counts(); c.Blocks != 1 || c.Bytes != int64(headSize+100) {
+		t.Errorf("counts: %+v", c)
+	}
+}
+
+// A file that cannot be opened at present is no reason to give up its block.
+func TestTroubleThatPasses(t *testing.T) {
+	dir := t.TempDir()
+	s, m := open(t, dir, roomy)
+	keys := save(t, m, prompt(1, 1))
+	path := filepath.Join(dir, m.name, keys[0].String())
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path, path); err != nil { // a link to itself leads nowhere
+		t.Skip(err)
+	}
+	if err := m.Read(keys[0], buffer()); err == nil {
+		t.Error("a link to itself was read")
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Read(keys[0], buffer()); err != nil || m.Stored(keys) != 1 || s.Counts().Damaged != 0 {
+		t.Errorf("afterwards: %v, %+v", err, s.Counts())
 	}
 }
 
