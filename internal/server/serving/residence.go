@@ -26,7 +26,7 @@ const (
 type entry struct {
 	source Source
 	state  State
-	m      *Deployment   // while it is loaded
+	m      *Deployment   // once it is loaded, until it is unloaded
 	memory Memory        // that it takes, or has been promised
 	leases int           // requests that use it, or wait for it
 	pinned bool          // it does not go by itself
@@ -252,7 +252,8 @@ func (r *Registry) Close(ctx context.Context) error {
 			if e.state == StateLoaded {
 				r.unload(e)
 			}
-			wait.Go(func() { <-e.done })
+			done := e.done // unloading gives the entry another
+			wait.Go(func() { <-done })
 		}
 		left := len(r.models)
 		r.mu.Unlock()
