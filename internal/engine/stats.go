@@ -288,8 +288,8 @@ func (s *Stats) Add(o *Stats) {
 // Totals are the numbers that only grow: what is left of an engine that has ended.
 func (s *Stats) Totals() *Stats {
 	t := *s
-	t.Running, t.Waiting, t.Blocks, t.FreeBlocks, t.CachedBlocks = 0, 0, 0, 0, 0
-	t.MaxRunning, t.MaxWaiting = 0, 0
+	t.Running, t.Waiting, t.MaxRunning, t.MaxWaiting = 0, 0, 0, 0
+	t.Blocks, t.FreeBlocks, t.CachedBlocks, t.WindowBlocks, t.FreeWindowBlocks = 0, 0, 0, 0, 0
 	t.KVUsage, t.Broken, t.RestartIn, t.Stuck = 0, false, 0, 0
 	return &t
 }

@@ -38,8 +38,14 @@ func TestStatsOfSeveralEngines(t *testing.T) {
 	if two.Steps != 6 || two.KVUsage != 3 || two.Finished[1] != 6 || one.Finished[1] != 3 {
 		t.Errorf("added twice: %+v", two)
 	}
-	if left := one.Totals(); left.Running != 0 || left.Broken || left.Steps != 3 || !one.Broken {
+	left := one.Totals()
+	if left.Broken || left.KVUsage != 0 || left.Stuck != 0 || left.Steps != 3 || !one.Broken {
 		t.Errorf("of an engine that has ended: %+v", left)
+	}
+	for i := range v.NumField() {
+		if n, ok := reflect.ValueOf(left).Elem().Field(i).Interface().(int); ok && n != 0 {
+			t.Errorf("an engine that has ended has %d of %s", n, v.Type().Field(i).Name)
+		}
 	}
 }
 

@@ -85,7 +85,7 @@ func (r *Registry) Usage() *Usage {
 		if e.memory.Total() > 0 {
 			u.Memory[id] = e.memory
 		}
-		if e.state != StateLoaded || e.m.Engine == nil {
+		if e.m == nil || e.m.Engine == nil { // one that is being unloaded counts until its totals are in the books
 			continue
 		}
 		if _, ok := u.Models[id]; !ok && len(u.Models) >= mostAccounts {

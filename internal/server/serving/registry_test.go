@@ -23,6 +23,7 @@ type shop struct {
 	sources []Source
 	sizes   map[string]uint64
 	took    time.Duration // of a load
+	ending  time.Duration // of an unloading
 	broken  map[string]error
 	start   func() (*engine.Engine, error) // an engine of a model
 
@@ -86,6 +87,7 @@ func (s *shop) load(src Source, m Memory) (*Deployment, error) {
 	s.loads[src.ID]++
 	s.mu.Unlock()
 	return &Deployment{ID: src.ID, Aliases: src.Aliases, Engine: e, Memory: m, Close: func() error {
+		time.Sleep(s.ending)
 		e.Close()
 		s.inside.Add(-int64(m.Total()))
 		return nil
@@ -435,26 +437,29 @@ func TestNotOnDemand(t *testing.T) {
 	})
 }
 
-// When the server shuts down, those who wait for a load are told so.
+// When the server shuts down, those who wait for a load are told so, also where the
+// model goes again as soon as it is there.
 func TestShutdownDuringLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShop("main", "a")
-		r := s.registry(t, Residency{OnDemand: true, KeepAlive: time.Minute})
-		got := make(chan *Error)
-		go func() {
-			_, err := r.Acquire(t.Context(), "a")
-			got <- err
-		}()
-		time.Sleep(time.Millisecond)
-		r.StartDraining()
-		if err := <-got; err == nil || err.Status != 503 || err.Code != "draining" {
-			t.Errorf("got %+v", err)
-		}
-		r.closes(t)
-		if s.inside.Load() != 0 || r.states() != "" {
-			t.Errorf("%d bytes are left, %s", s.inside.Load(), r.states())
-		}
-	})
+	for _, keep := range []time.Duration{time.Minute, 0} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop("main", "a")
+			r := s.registry(t, Residency{OnDemand: true, KeepAlive: keep})
+			got := make(chan *Error)
+			go func() {
+				_, err := r.Acquire(t.Context(), "a")
+				got <- err
+			}()
+			time.Sleep(time.Millisecond)
+			r.StartDraining()
+			if err := <-got; err == nil || err.Status != 503 || err.Code != "draining" {
+				t.Errorf("got %+v", err)
+			}
+			r.closes(t)
+			if s.inside.Load() != 0 || r.states() != "" {
+				t.Errorf("%d bytes are left, %s", s.inside.Load(), r.states())
+			}
+		})
+	}
 }
 
 // Random loads, aborted requests and unloads at the same time leave nothing behind,
@@ -552,6 +557,7 @@ func TestAccounts(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop("main", "a")
+		s.ending = time.Second
 		r := s.registry(t, Residency{OnDemand: true})
 		defer r.closes(t)
 		for n := range 2 {
@@ -566,6 +572,11 @@ func TestAccounts(t *testing.T) {
 				}
 			}
 			l.Release()
+			time.Sleep(s.ending / 2)
+			if u, state := r.Usage(), r.states(); u.Models["a"].Stats.GeneratedTokens != uint64(3*(n+1)) || !strings.Contains(state, "a:unloading") {
+				t.Errorf("while it is unloaded, %s, the totals are %+v", state, u.Models["a"].Stats)
+			}
+			time.Sleep(s.ending)
 			synctest.Wait()
 			u := r.Usage()
 			if a := u.Models["a"]; a.Stats.GeneratedTokens != uint64(3*(n+1)) || a.Stats.Blocks != 0 || a.Loads != uint64(n+1) {
