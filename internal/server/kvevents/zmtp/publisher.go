@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -22,7 +23,11 @@ type listener struct {
 	wait   sync.WaitGroup
 }
 
-// serve accepts connections until close.
+// acceptPause is how long a socket waits after a connection could not be accepted.
+const acceptPause = 50 * time.Millisecond
+
+// serve accepts connections until close. An error such as too many open files passes,
+// and does not end it.
 func (s *listener) serve(l net.Listener, each func(net.Conn)) {
 	s.mu.Lock()
 	s.l, s.conns = l, map[net.Conn]struct{}{}
@@ -30,8 +35,12 @@ func (s *listener) serve(l net.Listener, each func(net.Conn)) {
 	s.wait.Go(func() {
 		for {
 			c, err := l.Accept()
-			if err != nil {
+			if errors.Is(err, net.ErrClosed) {
 				return
+			}
+			if err != nil {
+				time.Sleep(acceptPause)
+				continue
 			}
 			if !s.enter(c) {
 				c.Close()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,6 +170,38 @@ func TestSlowSubscriber(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 		pub.Close()
+	})
+}
+
+// flaky is a listener that fails a few times, as where too many files are open.
+type flaky struct {
+	*pipes
+	fails int
+}
+
+func (l *flaky) Accept() (net.Conn, error) {
+	if l.fails > 0 {
+		l.fails--
+		return nil, syscall.EMFILE
+	}
+	return l.pipes.Accept()
+}
+
+// A connection that cannot be accepted does not end the socket.
+func TestAcceptFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		pub := Publish(&flaky{l, 3})
+		p := connect(t, l, "SUB")
+		p.must(t, Message([]byte("\x01")))
+		synctest.Wait()
+		pub.Send(nil, Message(nil, []byte("x")))
+		if got := readMessage(t, p); len(got) != 2 || string(got[1]) != "x" {
+			t.Errorf("got %q", got)
+		}
+		if err := pub.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
