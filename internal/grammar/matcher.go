@@ -17,14 +17,8 @@ type Matcher struct {
 	a      *arena
 	text   []byte
 	states []int32 // [len(text)+1] in the arena
-	marks  []mark  // before each call of Accept and AcceptBytes
 	ended  bool    // by a token of Vocabulary.ends
 	bits   []uint64
-}
-
-type mark struct {
-	at    int // bytes of the text
-	ended bool
 }
 
 // Matcher returns a matcher at the beginning of a text. Without a vocabulary it
@@ -125,7 +119,6 @@ func (m *Matcher) Accept(token int32) error {
 		if !m.Complete() {
 			return fmt.Errorf("token %d ends the text: %w", token, ErrRefused)
 		}
-		m.marks = append(m.marks, mark{len(m.text), false})
 		m.ended = true
 		return nil
 	}
@@ -159,35 +152,17 @@ func (m *Matcher) AcceptBytes(text []byte) error {
 	})
 	if err != nil {
 		m.truncate(at)
-		return err
 	}
-	m.marks = append(m.marks, mark{at, false})
-	return nil
+	return err
 }
 
+// truncate takes back all of the text but its first n bytes.
 func (m *Matcher) truncate(n int) {
 	m.text, m.states = m.text[:n], m.states[:n+1]
 }
 
-// rollback takes back the last n calls of Accept and AcceptBytes that succeeded.
-func (m *Matcher) rollback(n int) {
-	n = min(n, len(m.marks))
-	if n <= 0 {
-		return
-	}
-	k := m.marks[len(m.marks)-n]
-	m.marks = m.marks[:len(m.marks)-n]
-	m.truncate(k.at)
-	m.ended = k.ended
-}
-
 // Complete reports whether the text may end here.
 func (m *Matcher) Complete() bool { return m.read(func(c *config) bool { return c.complete }) }
-
-// over reports whether nothing may follow: the text is complete and can't go on.
-func (m *Matcher) over() bool {
-	return m.ended || m.read(func(c *config) bool { return c.complete && len(c.threads) == 0 })
-}
 
 func (m *Matcher) read(f func(c *config) bool) bool {
 	m.a.mu.Lock()

@@ -9,7 +9,6 @@ const spare = 256
 func (m *Matcher) reserve() {
 	m.text = slices.Grow(m.text, spare)
 	m.states = slices.Grow(m.states, spare)
-	m.marks = slices.Grow(m.marks, spare)
 }
 
 // quick takes a token and what must follow it, and returns the mask behind that, if
@@ -23,7 +22,7 @@ func (m *Matcher) quick(token int32, left int, force bool) (forced []int32, mask
 	if a.full() != nil {
 		return nil, nil, false
 	}
-	at, marks := len(m.text), len(m.marks)
+	at := len(m.text)
 	if ok = m.known(token); ok && force {
 		forced, ok = a.configs[m.state()].forced.tokens()
 		for i := 0; i < len(forced) && ok; i++ {
@@ -35,7 +34,6 @@ func (m *Matcher) quick(token int32, left int, force bool) (forced []int32, mask
 	}
 	if !ok {
 		m.truncate(at)
-		m.marks = m.marks[:marks]
 		return nil, nil, false
 	}
 	return forced, mask, true
@@ -45,10 +43,9 @@ func (m *Matcher) quick(token int32, left int, force bool) (forced []int32, mask
 // leave a part of it.
 func (m *Matcher) known(token int32) bool {
 	p := m.v.pieces[token]
-	if n := len(p); n == 0 || len(m.text)+n > cap(m.text) || len(m.states)+n > cap(m.states) || len(m.marks) == cap(m.marks) {
+	if n := len(p); n == 0 || len(m.text)+n > cap(m.text) || len(m.states)+n > cap(m.states) {
 		return false
 	}
-	at := len(m.text)
 	for _, b := range p {
 		next := m.a.knownStep(m.state(), b)
 		if next == unfound || next == dead {
@@ -56,7 +53,6 @@ func (m *Matcher) known(token int32) bool {
 		}
 		m.text, m.states = append(m.text, b), append(m.states, next)
 	}
-	m.marks = append(m.marks, mark{at, false})
 	return true
 }
 
