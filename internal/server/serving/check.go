@@ -174,12 +174,3 @@ func (c *Check) Tokens(param string, ids []int32, vocab int) {
 		}
 	}
 }
-
-// Inert refuses a field within another unless its value changes nothing: null, or
-// one of the given JSON values. Fields of the request itself are in the table of
-// parameters.
-func (c *Check) Inert(param string, value []byte, inert ...string) {
-	if p := (&Parameter{Inert: inert}); len(value) > 0 && !p.inert(value) {
-		c.Fail(Unsupported(param))
-	}
-}
