@@ -243,8 +243,12 @@ func (s *shelf) load(source *serving.Source, e *modelEntry, file *gguf.File, o i
 		s.using(-1)
 		return err
 	}
+	says := authorsOf(file, e.Model)
 	s.mu.Lock()
-	s.loaded[d] = authors{own: e.own, says: authorsOf(file, e.Model)}
+	s.loaded[d] = authors{own: e.own, says: says}
+	if !e.own {
+		d.SetDefaults(s.defaults.settings(says...)) // there may be new ones since the loading began
+	}
 	s.mu.Unlock()
 	if guesses := instance.Guesses(file); guesses != "" {
 		s.warn(guesses)
@@ -293,14 +297,18 @@ func license(file *gguf.File) string {
 	return strings.TrimSpace(name + "\n" + link)
 }
 
-// entryOf are a model's settings: its own, or for a download those of the command
-// line.
+// entryOf are a model's settings: its own, or else those of the command line, with the
+// sampling defaults that were taken up last.
 func (s *shelf) entryOf(source *serving.Source) modelEntry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.named {
 		if m.source.ID == source.ID {
-			return m.entry
+			e := m.entry
+			if !e.own {
+				e.Defaults = s.defaults
+			}
+			return e
 		}
 	}
 	e := s.serve.entry(source.Path)

@@ -277,6 +277,54 @@ func TestShelfNames(t *testing.T) {
 	}
 }
 
+// Sampling defaults that are taken up hold for every model without its own, also for one
+// that is loading meanwhile, and for the server's own when it is loaded again.
+func TestReloadReachesAllModels(t *testing.T) {
+	dir := tinyStore(t, "tiny-llama", "tiny-qwen3", "tiny-gemma3")
+	c := &serveCommand{Defaults: samplingFlags{Temperature: new(0.5)}}
+	c.Engine.KVMemory, c.Engine.Ctx, c.Engine.MaxBatch = 2<<20, 256, 4
+	s := newShelf(c, hub.Open(hub.Config{Root: dir}), instance.Options{Tier: cpu.Detect(), Threads: 1}, func(string) {})
+	defer s.close()
+	own := c.entry("tiny-qwen3")
+	own.own = true
+	for _, e := range []modelEntry{c.entry("tiny-llama"), own} {
+		if _, err := s.add(e, filepath.Join(dir, e.Model+".gguf")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload := func(temperature float64) {
+		if err := s.reload(&serveCommand{Defaults: samplingFlags{Temperature: &temperature}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload(0.1)
+	for _, source := range s.list() {
+		want := 0.2
+		if source.ID == "tiny-qwen3" {
+			want = 0.5
+		}
+		opened, err := s.open(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reload(0.2)
+		d, err := opened.Load(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Defaults().Temperature; *got != want {
+			t.Errorf("%s: temperature %v, want %v", source.ID, *got, want)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if got := *s.entryOf(&source).Defaults.Temperature; got != want {
+			t.Errorf("%s, when it is loaded again: temperature %v, want %v", source.ID, got, want)
+		}
+		reload(0.1)
+	}
+}
+
 // TestServeModelsOfTheFile: the first model of the list is the server's own, those
 // that are pinned are there from the start.
 func TestServeModelsOfTheFile(t *testing.T) {
