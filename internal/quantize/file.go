@@ -39,7 +39,8 @@ func Plan(in *gguf.File, mix Mix, importance *Importance, source string) (*Conve
 			c.Changed++
 		}
 		if e := c.entry(t.Name); e != nil && (len(e.Sums) != len(e.Counts)*t.Cols() || t.Rows()%len(e.Counts) != 0) {
-			return nil, fmt.Errorf("the importance matrix is of another model: for %s it has %d columns in %d matrices, the model %d", t.Name, len(e.Sums), len(e.Counts), t.Cols())
+			return nil, fmt.Errorf("the importance matrix is of another model: for %s it has %d matrices of %d columns, the model %d rows of %d columns",
+				t.Name, len(e.Counts), len(e.Sums)/len(e.Counts), t.Rows(), t.Cols())
 		}
 		t.Type = types[i]
 	}

@@ -254,8 +254,8 @@ func TestWrite(t *testing.T) {
 	if tensor, _ := out.Tensor("token_embd.weight"); tensor.Type != quant.Q6_K {
 		t.Errorf("the token table is %v", tensor.Type)
 	}
-	m.Entries["blk.1.ffn_down.weight"].Sums = make([]float32, 3)
-	if _, err := Plan(f, mix, m, ""); err == nil || !strings.Contains(err.Error(), "is of another model") {
+	m.Entries["blk.1.ffn_down.weight"] = &Entry{Sums: make([]float32, 6), Counts: make([]float32, 2)}
+	if _, err := Plan(f, mix, m, ""); err == nil || !strings.Contains(err.Error(), "is of another model: for blk.1.ffn_down.weight it has 2 matrices of 3 columns") {
 		t.Errorf("%v", err)
 	}
 	m.Entries = map[string]*Entry{"elsewhere": {Sums: make([]float32, 1), Counts: []float32{1}}}
