@@ -24,10 +24,12 @@ type Ledger struct {
 	path   string
 	meters *Meters
 
-	mu      sync.Mutex // one reading or writing at a time
-	failure error      // of the last one
-	errors  uint64
-	open    func(path string) (*bolt.DB, error)
+	saving sync.Mutex // one reading or writing at a time
+	open   func(path string) (*bolt.DB, error)
+
+	mu      sync.Mutex // never held while the file is waited for
+	failure error      // of the last reading or writing
+	errors  uint64     // failures so far
 }
 
 // days is the bucket; its keys are DAY NAME, its values four big-endian numbers.
@@ -43,14 +45,25 @@ func NewLedger(path string, meters *Meters) *Ledger {
 // Save writes what was used since the last time, and reads what others have written
 // for this month. changed tells that it failed for the first time, or is well again.
 func (l *Ledger) Save(now time.Time) (changed bool, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fresh := l.meters.pending()
-	var stored map[string]map[string]Use
-	if errors.Is(l.failure, errDamaged) {
-		l.errors++
-		return false, l.failure // what the library left of its last attempt is not known
+	l.saving.Lock()
+	defer l.saving.Unlock()
+	if damaged := l.last(); errors.Is(damaged, errDamaged) {
+		l.note(damaged)
+		return false, damaged // what the library left of its last attempt is not known
 	}
+	fresh := l.meters.pending()
+	stored, err := l.exchange(fresh, now.UTC().Format("2006-01"))
+	changed = l.note(err)
+	if err != nil {
+		return changed, err
+	}
+	l.meters.saved(fresh, stored)
+	return changed, nil
+}
+
+// exchange adds uses to the file, and returns what it then has of a month: name -> day
+// -> use.
+func (l *Ledger) exchange(fresh map[string]map[string]Use, month string) (stored map[string]map[string]Use, err error) {
 	err = guarded(func() (err error) {
 		db, err := l.open(l.path)
 		if err != nil {
@@ -66,7 +79,7 @@ func (l *Ledger) Save(now time.Time) (changed bool, err error) {
 				return err
 			}
 			stored = map[string]map[string]Use{}
-			return scan(tx, now.UTC().Format("2006-01"), func(day, name string, u Use) {
+			return scan(tx, month, func(day, name string, u Use) {
 				if stored[name] == nil {
 					stored[name] = map[string]Use{}
 				}
@@ -74,16 +87,31 @@ func (l *Ledger) Save(now time.Time) (changed bool, err error) {
 			})
 		})
 	})
-	changed = (err == nil) != (l.failure == nil)
-	if l.failure = err; err != nil {
-		l.errors++
-		return changed, err
-	}
-	l.meters.saved(fresh, stored)
-	return changed, nil
+	return stored, err
 }
 
-// Failures is how often the file could not be written, and whether that is so now.
+// last is the failure of the last reading or writing.
+func (l *Ledger) last() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failure
+}
+
+// note remembers how a reading or writing went. changed tells that it failed for the
+// first time, or is well again.
+func (l *Ledger) note(err error) (changed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	changed = (err == nil) != (l.failure == nil)
+	l.failure = err
+	if err != nil {
+		l.errors++
+	}
+	return changed
+}
+
+// Failures is how often the file could not be written, and whether that is so now. It
+// does not wait for a writing that is under way.
 func (l *Ledger) Failures() (errors uint64, failing bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

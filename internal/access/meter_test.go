@@ -220,3 +220,41 @@ func TestDamagedLedger(t *testing.T) {
 		begin(t, m, k, noon).End(Use{}, noon)
 	}
 }
+
+// Whoever asks how the file does is told at once, also while a writing waits for another
+// process that has the file.
+func TestFailuresDoNotWait(t *testing.T) {
+	l := NewLedger(filepath.Join(t.TempDir(), "usage"), NewMeters())
+	opening, proceed := make(chan struct{}), make(chan struct{})
+	l.open = func(string) (*bolt.DB, error) {
+		close(opening)
+		<-proceed
+		return nil, errors.New("in use")
+	}
+	saved := make(chan error)
+	go func() {
+		_, err := l.Save(time.Now())
+		saved <- err
+	}()
+	<-opening
+	told := make(chan bool)
+	go func() {
+		_, failing := l.Failures()
+		told <- failing
+	}()
+	select {
+	case failing := <-told:
+		if failing {
+			t.Error("it fails before it has ended")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("asking waits for the writing")
+	}
+	close(proceed)
+	if err := <-saved; err == nil {
+		t.Error("saved into nothing")
+	}
+	if n, failing := l.Failures(); n != 1 || !failing {
+		t.Errorf("%d failures, failing %v", n, failing)
+	}
+}
