@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,10 +32,12 @@ type guardFlags struct {
 // guard is what the flags name: keys and certificates, which are read again when
 // their files change.
 type guard struct {
-	mu      sync.Mutex    // one reading of the files at a time
-	flags   *guardFlags   // in force
-	keys    *access.Ring  // nil: everybody may use the server
-	certs   *certificates // nil: plain HTTP
+	mu      sync.Mutex         // one reading of the files at a time
+	flags   guardFlags         // in force: whose files were read last
+	unwatch context.CancelFunc // ends the watch over these files; nil: there is none
+	usage   string             // file of the ledger
+	keys    *access.Ring       // nil: everybody may use the server
+	certs   *certificates      // nil: plain HTTP
 	meters  *access.Meters
 	ledger  *access.Ledger // nil: there are no keys
 	proxies []netip.Prefix
@@ -43,7 +46,7 @@ type guard struct {
 // open reads keys and certificates before the model is loaded: a wrong file is
 // known at once, not after minutes.
 func (f *guardFlags) open() (*guard, error) {
-	g := &guard{flags: f}
+	g := &guard{flags: *f, usage: usageFile(f.UsageFile, f.APIKeyFile)}
 	keys, err := readKeys(f.APIKeyFile)
 	if err != nil {
 		return nil, err
@@ -51,7 +54,7 @@ func (f *guardFlags) open() (*guard, error) {
 	if keys != nil {
 		g.keys = access.NewRing(keys)
 		g.meters = access.NewMeters()
-		g.ledger = access.NewLedger(usageFile(f.UsageFile, f.APIKeyFile), g.meters)
+		g.ledger = access.NewLedger(g.usage, g.meters)
 	}
 	if g.certs, err = openCertificates(f); err != nil {
 		return nil, err
@@ -94,13 +97,29 @@ func (g *guard) expose(listeners []net.Listener, at address) (warning string, er
 		"and serve with --api-key-file FILE, or listen on 127.0.0.1, or say --insecure if everybody who reaches it may use it", at), "penstock serve"}
 }
 
-// watch reads the files again whenever they change, until ctx ends.
-func (g *guard) watch(ctx context.Context, log *slog.Logger) {
-	var files []string
+// files are those that the flags in force name.
+func (g *guard) files() (files []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	for _, path := range []string{g.flags.APIKeyFile, g.flags.TLSCert, g.flags.TLSKey, g.flags.TLSClientCA} {
 		if path != "" {
 			files = append(files, path)
 		}
+	}
+	return files
+}
+
+// watch reads the files in force again whenever they change, until ctx ends or watch is
+// called again because others are in force.
+func (g *guard) watch(ctx context.Context, log *slog.Logger) {
+	files := g.files()
+	ctx, cancel := context.WithCancel(ctx)
+	g.mu.Lock()
+	before := g.unwatch
+	g.unwatch = cancel
+	g.mu.Unlock()
+	if before != nil {
+		before()
 	}
 	if len(files) == 0 {
 		return
@@ -110,32 +129,43 @@ func (g *guard) watch(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// changed reads the files again. What is wrong leaves the old keys or certificates
-// in place.
+// changed reads the files in force again. What is wrong leaves the old keys or
+// certificates in place.
 func (g *guard) changed(log *slog.Logger) {
-	if err := g.readKeys(g.flags, log); err != nil {
+	if err := g.readKeys(nil, log); err != nil {
 		log.Error("the API keys stay as they were", "error", plain(err))
 	}
-	if err := g.readCertificates(g.flags, log); err != nil {
+	if err := g.readCertificates(nil, log); err != nil {
 		log.Error("the certificate stays as it was", "error", plain(err))
 	}
 }
 
-// register has SIGHUP read the files again, and those that the flags name by then.
-func (g *guard) register(r *reloading) {
-	r.register(reloadable{what: "the API keys", flags: []string{"api-key-file"}, apply: func(c *serveCommand) error {
-		return g.readKeys(&c.Guard, r.log)
-	}})
-	r.register(reloadable{what: "the certificate", flags: []string{"tls-cert", "tls-key", "tls-client-ca", "tls-min-version"}, apply: func(c *serveCommand) error {
-		return g.readCertificates(&c.Guard, r.log)
-	}})
+// register has SIGHUP read the files that the flags name by then, which are those in
+// force from then on, until ctx ends.
+func (g *guard) register(ctx context.Context, r *reloading) {
+	reload := func(read func(f *guardFlags, log *slog.Logger) error) func(c *serveCommand) error {
+		return func(c *serveCommand) error {
+			before := g.files()
+			err := read(&c.Guard, r.log)
+			if !slices.Equal(before, g.files()) {
+				g.watch(ctx, r.log)
+			}
+			return err
+		}
+	}
+	r.register(reloadable{what: "the API keys", flags: []string{"api-key-file"}, apply: reload(g.readKeys)})
+	r.register(reloadable{what: "the certificate", flags: []string{"tls-cert", "tls-key", "tls-client-ca", "tls-min-version"}, apply: reload(g.readCertificates)})
 }
 
-// readKeys puts the keys of a file in place of the old ones. A file without keys is
-// not wrong here: somebody has removed the last one, so nobody may use the server.
+// readKeys puts the keys of the flags' file, which is in force then, in place of the old
+// ones; without flags it reads the file in force. A file without keys is not wrong here:
+// somebody has removed the last one, so nobody may use the server.
 func (g *guard) readKeys(f *guardFlags, log *slog.Logger) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if f == nil {
+		f = &g.flags
+	}
 	if g.keys == nil && f.APIKeyFile == "" {
 		return nil
 	}
@@ -147,16 +177,21 @@ func (g *guard) readKeys(f *guardFlags, log *slog.Logger) error {
 		return fmt.Errorf("--api-key-file %s: %w", f.APIKeyFile, err)
 	}
 	g.keys.Replace(keys)
+	g.flags.APIKeyFile = f.APIKeyFile
 	if len(keys) == 0 {
 		log.Warn("there is no API key any more: nobody may use the server", "file", f.APIKeyFile)
 	}
 	return nil
 }
 
-// readCertificates puts new certificates in place of the old ones.
+// readCertificates puts the certificates of the flags, which are in force then, in place
+// of the old ones; without flags it reads those in force.
 func (g *guard) readCertificates(f *guardFlags, log *slog.Logger) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if f == nil {
+		f = &g.flags
+	}
 	if g.certs == nil && f.TLSCert == "" {
 		return nil
 	}
@@ -166,6 +201,7 @@ func (g *guard) readCertificates(f *guardFlags, log *slog.Logger) error {
 	if err := g.certs.load(f); err != nil {
 		return err
 	}
+	g.flags.TLSCert, g.flags.TLSKey, g.flags.TLSClientCA, g.flags.TLSMinVersion = f.TLSCert, f.TLSKey, f.TLSClientCA, f.TLSMinVersion
 	if warning := expiry(g.certs.pair().Leaf, time.Now()); warning != "" {
 		log.Warn(warning)
 	}

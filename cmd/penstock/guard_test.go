@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -273,6 +274,50 @@ func TestWrongKeysLeaveTheOldOnes(t *testing.T) {
 	g.changed(quiet)
 	if g.keys.Find("secret") != nil {
 		t.Error("a removed key is still accepted")
+	}
+}
+
+// The file of keys that a reload names is in force from then on: it is the one that is
+// watched, and no change of another file brings the old one's keys back.
+func TestReloadNamesAnotherFileOfKeys(t *testing.T) {
+	dir := t.TempDir()
+	old, fresh := filepath.Join(dir, "old"), filepath.Join(dir, "fresh")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(old, "old-secret\n")
+	write(fresh, "fresh-secret\n")
+	g, err := (&guardFlags{APIKeyFile: old}).open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reloading{log: quiet}
+	g.register(t.Context(), r)
+	g.watch(t.Context(), quiet)
+	for _, p := range r.parts {
+		if err := p.apply(&serveCommand{Guard: guardFlags{APIKeyFile: fresh}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.changed(quiet) // as when a certificate is renewed
+	if g.keys.Find("old-secret") != nil || g.keys.Find("fresh-secret") == nil {
+		t.Error("the keys of before the reload are back")
+	}
+	write(fresh, "fresher-secret\n")
+	for end := time.Now().Add(20 * time.Second); g.keys.Find("fresher-secret") == nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the new file is not watched")
+		}
+	}
+	for _, p := range r.parts { // a file that is wrong leaves the last one in force
+		_ = p.apply(&serveCommand{Guard: guardFlags{APIKeyFile: filepath.Join(dir, "none")}})
+	}
+	g.changed(quiet)
+	if g.keys.Find("fresher-secret") == nil || !slices.Equal(g.files(), []string{fresh}) {
+		t.Errorf("%v is in force", g.files())
 	}
 }
 

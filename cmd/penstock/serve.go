@@ -103,7 +103,7 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, given *parsed, c
 	defer hangUp()
 	front.reloads = &reloading{args: args, started: given.context, models: given.config.models, term: term, log: logger}
 	c.reloadSettings(front, level)
-	front.guard.register(front.reloads)
+	front.guard.register(ctx, front.reloads)
 	front.reloads.register(reloadable{what: "sampling defaults", flags: samplingNames(), apply: shelf.reload})
 	front.reloads.watch(ctx, hangUp)
 	defer front.reloads.settle()

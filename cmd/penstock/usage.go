@@ -101,7 +101,7 @@ func (g *guard) save(log *slog.Logger) {
 	switch changed, err := g.ledger.Save(time.Now()); {
 	case changed && err != nil:
 		log.Warn("usage of keys is counted in memory until its file can be written: quotas begin anew with a restart",
-			"file", usageFile(g.flags.UsageFile, g.flags.APIKeyFile), "error", err)
+			"file", g.usage, "error", err)
 	case changed:
 		log.Warn("usage of keys is written again")
 	}
