@@ -362,11 +362,10 @@ func (s *Store) oldWork() (left []Leftover) {
 
 // removeUnlocked deletes a file or folder, unless a process has locked what it is of.
 func (s *Store) removeUnlocked(file string) (busy bool, err error) {
-	stored, err := filepath.Rel(s.Root, file)
+	stored, err := s.storedAt(file)
 	if err != nil {
 		return false, err
 	}
-	stored = filepath.ToSlash(stored)
 	for _, suffix := range []string{etagSuffix, partSuffix, digestSuffix, defaultsSuffix} {
 		stored = strings.TrimSuffix(stored, suffix)
 	}

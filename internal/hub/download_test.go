@@ -356,12 +356,32 @@ func TestRemoveDropsAPart(t *testing.T) {
 	if err := s.Remove(o.url()); err != nil {
 		t.Error(err)
 	}
-	if files, _ := filepath.Glob(filepath.Join(s.Root, "*")); len(files) > 0 {
-		t.Errorf("left %v", files)
-	}
+	checkEmpty(t, s)
 	if err := s.Remove("hf.co/org/repo"); !errors.Is(err, ErrNotFetched) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// What is being fetched is not taken away from under the process that fetches it.
+func TestRemoveWaitsForNobody(t *testing.T) {
+	o, s := newOrigin(t, nil), newStore(t, Config{})
+	o.part(t, s, []byte("GGUF"), `"v1"`)
+	ref, err := s.parse(o.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock, ok, err := s.tryLock(ref.stored())
+	if !ok || err != nil {
+		t.Fatalf("locked %v, %v", ok, err)
+	}
+	if err := s.Remove(o.url()); !errors.Is(err, ErrBusy) || sizeOf(s.at(ref.stored())+partSuffix) != 4 {
+		t.Errorf("got %v, and %d bytes are left", err, sizeOf(s.at(ref.stored())+partSuffix))
+	}
+	unlock()
+	if err := s.Remove(o.url()); err != nil {
+		t.Error(err)
+	}
+	checkEmpty(t, s)
 }
 
 // hugging is a Hub with one repository, org/repo, whose files lie on another host.

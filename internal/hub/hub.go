@@ -35,6 +35,9 @@ var ErrUnknown = errors.New("unknown model")
 // ErrNotFetched is wrapped by Remove's error for a model the store lacks.
 var ErrNotFetched = errors.New("not in the store")
 
+// ErrBusy is wrapped by Remove's error for a model that a process works on.
+var ErrBusy = errors.New("it is being fetched or copied")
+
 // Config says where models are kept and how they are fetched. Only Root is
 // needed.
 type Config struct {
@@ -158,6 +161,18 @@ func (s *Store) work(file string) string { return filepath.Join(s.Root, workDir,
 
 // at is the path of a slash-separated location in the store.
 func (s *Store) at(stored string) string { return filepath.Join(s.Root, filepath.FromSlash(stored)) }
+
+// storedAt is the reverse of at, for any path of the same file.
+func (s *Store) storedAt(path string) (stored string, err error) {
+	root, err := filepath.Abs(s.Root)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err == nil {
+		stored, err = filepath.Rel(root, path)
+	}
+	return filepath.ToSlash(stored), err
+}
 
 // Pull fetches the model that name stands for, unless the store has it, and
 // returns its path. progress may be nil.
@@ -297,10 +312,31 @@ func (s *Store) removeParts(name string, ref reference) error {
 	return nil
 }
 
-// removeFile deletes a file and what belongs to it, and reports whether there was any.
+// belongings are the suffixes of a model's file and of all that belongs to it.
+var belongings = []string{"", digestSuffix, defaultsSuffix, partSuffix, partSuffix + etagSuffix}
+
+// removeFile deletes a file and what belongs to it, and reports whether there was any. It
+// leaves alone what a process is fetching at this moment.
 func (s *Store) removeFile(target string) (removed bool, err error) {
-	os.RemoveAll(s.work(filepath.Base(target)))
-	for _, suffix := range []string{"", digestSuffix, defaultsSuffix, partSuffix, partSuffix + etagSuffix} {
+	work := s.work(filepath.Base(target))
+	there := func(suffix string) bool { return exists(target + suffix) }
+	if !exists(work) && !slices.ContainsFunc(belongings, there) {
+		return false, nil
+	}
+	stored, err := s.storedAt(target)
+	if err != nil {
+		return false, err
+	}
+	unlock, ok, err := s.tryLock(stored)
+	if err != nil {
+		return false, err
+	}
+	if !ok {
+		return false, fmt.Errorf("%s: %w: wait for it, or stop it first", filepath.Base(target), ErrBusy)
+	}
+	defer unlock()
+	os.RemoveAll(work)
+	for _, suffix := range belongings {
 		err := os.Remove(target + suffix)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return removed, err
@@ -320,6 +356,11 @@ func (s *Store) prune(dir string) {
 }
 
 func isGGUF(name string) bool { return strings.EqualFold(path.Ext(name), ".gguf") }
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
 
 func isRegular(path string) bool {
 	info, err := os.Stat(path)

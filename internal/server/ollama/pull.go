@@ -157,6 +157,8 @@ func (h handlers) delete(call *serving.Call) *serving.Error {
 	}
 	if err := h.store.Remove(name); errors.Is(err, hub.ErrNotFetched) || errors.Is(err, hub.ErrUnknown) || errors.Is(err, fs.ErrNotExist) {
 		return &serving.Error{Status: http.StatusNotFound, Type: "not_found_error", Message: "model '" + serving.Clip(name) + "' not found"}
+	} else if errors.Is(err, hub.ErrBusy) {
+		return &serving.Error{Status: http.StatusConflict, Type: "invalid_request_error", Message: err.Error()}
 	} else if err != nil {
 		return serving.Internal(err)
 	}
