@@ -20,6 +20,18 @@ func Map(path string) (*Mapping, error) {
 	return &Mapping{Data: data, path: path}, nil
 }
 
+// Guard is File.Guard for work that reads the mapping before it is part of a File.
+func (m *Mapping) Guard(work func() error) error { return (&File{maps: []*Mapping{m}}).Guard(work) }
+
+// read parses the whole mapping.
+func (m *Mapping) read(parse func(name string, data []byte) (*File, error)) (f *File, err error) {
+	err = m.Guard(func() (err error) {
+		f, err = parse(m.path, m.Data)
+		return err
+	})
+	return f, err
+}
+
 // Close releases the memory.
 func (m *Mapping) Close() error {
 	data := m.Data

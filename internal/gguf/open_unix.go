@@ -14,22 +14,20 @@ import (
 const Mapped = true
 
 // Open maps the file at path into memory, read-only. A page is read from the disk
-// when it is first touched. If the file is cut in the meantime, touching what is
-// gone panics, or ends the process; see Fault. Of a model that is split into several
+// when it is first touched. If the file is cut after that, touching what is gone
+// panics, or ends the process; see Guard. Of a model that is split into several
 // files, any of which may be at path, Open opens all.
 func Open(path string) (*File, error) {
 	if paths := partsOf(path); paths != nil {
 		return openParts(paths)
 	}
-	data, err := mapFile(path)
+	m, err := Map(path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := Parse(path, data)
+	f, err := m.read(Parse)
 	if err != nil {
-		if len(data) > 0 {
-			unix.Munmap(data)
-		}
+		m.Close() // what is wrong is said already
 		return nil, err
 	}
 	f.mapped = true

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,5 +93,30 @@ func TestGuard(t *testing.T) {
 			err := f.Guard(func() error { panic("another") })
 			t.Errorf("another panic became %v", err)
 		}()
+	}
+}
+
+// A file that is cut while its header is read is an error, whether it is whole or a part.
+func TestHeaderIsCutWhileItIsRead(t *testing.T) {
+	var b bytes.Buffer
+	if err := Write(&b, []KV{{"tokens", slices.Repeat([]string{"token"}, 5000)}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for name, parse := range map[string]func(string, []byte) (*File, error){"whole": Parse, "part": parseAny} {
+		path := filepath.Join(t.TempDir(), name+".gguf")
+		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m, err := Map(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		if err := os.Truncate(path, 4096); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := m.read(parse); err == nil || !strings.HasPrefix(err.Error(), name+".gguf was cut or overwritten") {
+			t.Errorf("%s: %v, %v", name, f, err)
+		}
 	}
 }

@@ -50,7 +50,7 @@ func openParts(paths []string) (_ *File, err error) {
 			return nil, err
 		}
 		maps = append(maps, m)
-		f, err := parseAny(path, m.Data)
+		f, err := m.read(parseAny)
 		if err != nil {
 			return nil, err
 		}

@@ -144,7 +144,11 @@ func (f *folder) weights() error {
 			return err
 		}
 		f.maps = append(f.maps, m)
-		entries, err := parse(m.Data)
+		var entries []entry
+		err = m.Guard(func() (err error) {
+			entries, err = parse(m.Data)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
