@@ -74,12 +74,19 @@ func (t *talk) look(ctx context.Context, prompt string) (a answer, err error) {
 		program.Send(p)
 		return nil
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	said := make(chan struct{})
 	go func() {
+		defer close(said)
 		a, err = t.say(ctx, prompt)
 		program.Send(over{})
 	}()
 	_, failed := program.Run()
-	return a, errors.Join(err, failed)
+	cancel() // where the screen has failed, nobody sees the rest
+	if <-said; failed != nil {
+		return a, failed
+	}
+	return a, err
 }
 
 // title is what the model is called.
