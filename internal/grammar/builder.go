@@ -39,6 +39,7 @@ type Builder struct {
 	rules    []ruleDef
 	members  []Members
 	distinct []Distinct
+	open     bool // see OpenEnded
 }
 
 type op uint8
@@ -72,6 +73,11 @@ func NewBuilder(limits Limits) *Builder {
 	set.SetBudget(limits.Work)
 	return &Builder{limits: limits, set: set}
 }
+
+// OpenEnded says that a text which is complete may as well be cut. A matcher that has to
+// keep to a number of tokens then lets such a text go on to the last one; otherwise it
+// keeps the last one for the end.
+func (b *Builder) OpenEnded() { b.open = true }
 
 // Regex returns the Set to make lexemes with.
 func (b *Builder) Regex() *regex.Set { return b.set }

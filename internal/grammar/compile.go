@@ -47,6 +47,7 @@ type Grammar struct {
 	program
 	set    *regex.Set // the lexemes; not changed any more
 	limits Limits
+	open   bool // see Builder.OpenEnded
 
 	mu     sync.Mutex
 	arenas map[*Vocabulary]*arena
@@ -82,7 +83,7 @@ func (b *Builder) Compile(start Rule) (*Grammar, error) {
 	if err := c.order(); err != nil {
 		return nil, err
 	}
-	return &Grammar{program: c.program, set: b.set, limits: b.limits, arenas: map[*Vocabulary]*arena{}}, nil
+	return &Grammar{program: c.program, set: b.set, limits: b.limits, open: b.open, arenas: map[*Vocabulary]*arena{}}, nil
 }
 
 type compiler struct {

@@ -536,3 +536,46 @@ func FuzzJSON(f *testing.F) {
 		}
 	})
 }
+
+// TestOpenEnded: a text that may be cut goes on to its last token, where another one has
+// to end; what is not complete is led to its end in both.
+func TestOpenEnded(t *testing.T) {
+	v := letters()
+	for _, open := range []bool{false, true} {
+		b := NewBuilder(Limits{})
+		if open {
+			b.OpenEnded()
+		}
+		start := b.Rule("text")
+		s := b.Regex()
+		words := b.Lexeme(s.Star(s.Runes(regex.Range{Lo: 'a', Hi: 'z'})))
+		b.Define(start, b.Seq(words, b.Optional(b.Literal("[1,2]"))))
+		g, err := b.Compile(start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		allowed := func(text string, left int) (next string) {
+			m := g.Matcher(v)
+			if err := m.AcceptBytes([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			bits, err := m.Allowed(left)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range tokensOf(bits) {
+				next += string(v.pieces[id])
+			}
+			return next
+		}
+		if next := allowed("a", 1); strings.Contains(next, "a") != open || strings.Contains(next, "[") {
+			t.Errorf("open %v: with one token left, %q may follow a text", open, next)
+		}
+		if next := allowed("a", 4); !strings.Contains(next, "a") || strings.Contains(next, "[") {
+			t.Errorf("open %v: with four tokens left, %q may follow a text", open, next)
+		}
+		if next := allowed("a[1,2", 2); next != "]" {
+			t.Errorf("open %v: %q may follow a list", open, next)
+		}
+	}
+}

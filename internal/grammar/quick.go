@@ -83,10 +83,14 @@ func (m *Matcher) knownMask(left int) ([]uint64, bool) {
 
 // inTime is how many bytes may follow the next token if left tokens may be generated.
 func (m *Matcher) inTime(left int) int {
+	limit := left - 1
 	if len(m.v.ends) > 0 {
-		left-- // the token that ends the text
+		limit-- // the token that ends the text
 	}
-	return left - 1
+	if m.g.open && m.a.configs[m.state()].complete {
+		limit = max(limit, 0) // it may be cut behind any token that leaves it complete
+	}
+	return limit
 }
 
 // bitsOf returns the bits of a mask.

@@ -193,3 +193,30 @@ func TestEndsThatArePutOff(t *testing.T) {
 		t.Errorf("%v", v)
 	}
 }
+
+// TestFreeTextThatIsCut: a text that the limit of tokens cuts says so on every protocol,
+// with tools as without.
+func TestFreeTextThatIsCut(t *testing.T) {
+	f := withTools(t, "a long story without an end")
+	const user = `"temperature":0,"messages":[{"role":"user","content":"hi"}]`
+	anthropicTools := `[{"name":"book","input_schema":` + bookSchema + `}]`
+	flatTools := `[{"type":"function","name":"book","parameters":` + bookSchema + `}]`
+	for _, c := range []struct {
+		path, body, want string
+		reason, text     []any
+	}{
+		{"/v1/chat/completions", `{` + user + `,"max_tokens":9,"tools":` + twoTools + `}`, "length",
+			[]any{"choices", 0, "finish_reason"}, []any{"choices", 0, "message", "content"}},
+		{"/v1/messages", `{` + user + `,"max_tokens":9,"tools":` + anthropicTools + `}`, "max_tokens",
+			[]any{"stop_reason"}, []any{"content", 0, "text"}},
+		{"/v1/responses", `{"temperature":0,"input":"hi","max_output_tokens":9,"tools":` + flatTools + `}`, "incomplete",
+			[]any{"status"}, []any{"output", 0, "content", 0, "text"}},
+		{"/api/chat", `{"model":"tiny","stream":false,` + user + `,"options":{"temperature":0,"num_predict":9},"tools":` + twoTools + `}`, "length",
+			[]any{"done_reason"}, []any{"message", "content"}},
+	} {
+		v := f.post(t, c.path, c.body).get(t)
+		if at(t, v, c.reason...) != c.want || at(t, v, c.text...) != "a long st" {
+			t.Errorf("%s: %v", c.path, v)
+		}
+	}
+}

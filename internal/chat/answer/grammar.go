@@ -124,6 +124,9 @@ func (w *composer) grammar() (*grammar.Grammar, error) {
 	if w.failed != nil || w.formErr != nil {
 		return nil, w.formErr
 	}
+	if !w.shape.Required && w.shape.Form == nil {
+		w.b.OpenEnded() // free text that a limit cuts must not look as if the model had ended it
+	}
 	return w.b.Compile(start)
 }
 
