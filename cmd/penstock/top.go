@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ func (c *topCommand) Run(ctx context.Context, p *parsed, term terminal) error {
 		}
 		c.URL = r.url
 	}
-	watch := &watching{url: strings.TrimRight(c.URL, "/"), key: c.Server.APIKey, client: &http.Client{Timeout: 10 * time.Second}}
+	watch := &watching{url: serverURL(c.URL), key: c.Server.APIKey, client: &http.Client{Timeout: 10 * time.Second}}
 	first, err := watch.look(ctx)
 	if err != nil {
 		return err
@@ -91,10 +92,18 @@ type watching struct {
 	client   *http.Client
 }
 
+// serverURL is the address of a server as it was typed, which may lack http://.
+func serverURL(text string) string {
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
+	}
+	return strings.TrimRight(text, "/")
+}
+
 // get reads a page of the server.
 func (w *watching) get(ctx context.Context, path string) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+path, nil)
-	if err != nil {
+	if err != nil || r.URL.Scheme != "http" && r.URL.Scheme != "https" {
 		return nil, &usageError{fmt.Errorf("%s is no address of a server: want http://HOST:PORT", clip(w.url)), "penstock top"}
 	}
 	if w.key != "" {
@@ -102,6 +111,9 @@ func (w *watching) get(ctx context.Context, path string) ([]byte, error) {
 	}
 	response, err := w.client.Do(r)
 	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // the rest of it repeats the address
+		}
 		return nil, fmt.Errorf("%s does not answer: is a server running there? (%w)", w.url, err)
 	}
 	defer response.Body.Close()

@@ -66,7 +66,9 @@ func TestTopRefused(t *testing.T) {
 		want string
 	}{
 		{[]string{"http://127.0.0.1:1"}, "is a server running there?"},
+		{[]string{"localhost:1"}, "http://localhost:1 does not answer: is a server running there? (dial tcp"},
 		{[]string{"nonsense\x7f"}, "no address of a server"},
+		{[]string{"ftp://127.0.0.1"}, "no address of a server"},
 		{[]string{other.URL}, "give a key with the scope metrics"},
 		{[]string{other.URL, "--api-key", "k"}, "not that of a Penstock server"},
 		{[]string{other.URL, "--interval", "0"}, "--interval must be above 0"},
