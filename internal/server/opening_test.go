@@ -142,6 +142,7 @@ func TestListsOfAKey(t *testing.T) {
 			{"POST", "/v1/chat/completions", `{"model":"nothing",` + hello + `}`, 404}, {"POST", "/v1/chat/completions", `{` + hello + `}`, 403},
 			{"GET", "/props", "", 403}, {"GET", "/get_model_info", "", 403}, {"GET", "/model/info", "", 403}, {"GET", "/slots?model=second", "", 403},
 			{"POST", "/models/load", `{"model":"second"}`, 403}, {"POST", "/models/unload", `{"model":"tiny"}`, 403},
+			{"POST", "/models/load", `{}`, 400}, {"POST", "/models/unload", `{"name":"other"}`, 400},
 			{"POST", "/models/load", `{"model":"other"}`, 200}, {"GET", "/props", "", 200}, {"GET", "/get_model_info", "", 200},
 		} {
 			a := f.do(t, c.method, c.path, c.body, "X-Api-Key", "some")
