@@ -194,6 +194,33 @@ func TestEndsThatArePutOff(t *testing.T) {
 	}
 }
 
+// TestToolsThatTheTemplateDoesNotShow: a model that is not told of its tools is refused
+// by Ollama's route, as Ollama does, and warned of by the others.
+func TestToolsThatTheTemplateDoesNotShow(t *testing.T) {
+	f := newFixture(t, "ok\x00")
+	a := f.post(t, "/api/chat", `{"model":"tiny","stream":false,`+hello+`,"tools":[`+weatherTool+`]}`)
+	if a.status != 400 || !strings.Contains(a.body, `does not support tools`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := f.post(t, "/api/chat", `{"model":"tiny","stream":false,`+hello+`,"tools":[]}`); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	for path, body := range map[string]string{
+		"/v1/chat/completions": `{` + hello + `,"tools":[` + weatherTool + `]}`,
+		"/v1/messages":         `{"max_tokens":9,` + hello + `,"tools":[{"name":"weather","input_schema":{"type":"object"}}]}`,
+		"/v1/responses":        `{"input":"hi","tools":[{"type":"function","name":"weather","parameters":{"type":"object"}}]}`,
+	} {
+		a := f.post(t, path, body)
+		if w := a.header.Get("X-Penstock-Warning"); a.status != 200 || !strings.Contains(w, "not told of the tools") {
+			t.Errorf("%s: %d %q %s", path, a.status, w, a.body)
+		}
+	}
+	a = f.post(t, "/v1/chat/completions", `{`+hello+`,"tool_choice":"none","tools":[`+weatherTool+`]}`)
+	if w := a.header.Get("X-Penstock-Warning"); w != "" {
+		t.Errorf("a model that may not call any: %q", w)
+	}
+}
+
 // TestFreeTextThatIsCut: a text that the limit of tokens cuts says so on every protocol,
 // with tools as without.
 func TestFreeTextThatIsCut(t *testing.T) {

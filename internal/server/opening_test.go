@@ -102,7 +102,7 @@ func TestWarningsFollowAStreamThatHasBegun(t *testing.T) {
 		f := withOthers(t, func(c *Config, _ *engineConfig) { c.PingInterval = 300 * time.Millisecond })
 		tool := strings.Replace(weatherTool, `{"type":"string"}`, `{"type":"string","pattern":"(a)\\1"}`, 1)
 		a := f.post(t, "/v1/chat/completions", `{"model":"other","stream":true,`+hello+`,"tools":[`+tool+`]}`)
-		if w := a.header.Get(http.TrailerPrefix + "X-Penstock-Warning"); a.status != 200 || !strings.Contains(w, "tool weather") || !strings.Contains(a.body, ": ping") {
+		if w := strings.Join(a.header.Values(http.TrailerPrefix+"X-Penstock-Warning"), "; "); a.status != 200 || !strings.Contains(w, "tool weather") || !strings.Contains(a.body, ": ping") {
 			t.Errorf("%d %v: %s", a.status, a.header, a.body)
 		}
 	})

@@ -75,6 +75,9 @@ func conversation(m *serving.Deployment, req *api.ChatRequest) (c *serving.Conve
 	if err != nil {
 		return nil, serving.FromChat(err)
 	}
+	if len(c.Tools) > 0 && !m.Chat.KnowsTools() {
+		return nil, serving.Bad("tools", "%q does not support tools", m.ID)
+	}
 	return c, think(c, m, req.Think)
 }
 

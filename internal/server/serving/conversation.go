@@ -170,6 +170,9 @@ func (m *Deployment) answers(call *Call, c *Conversation, prompt string, j *Job)
 	if len(tools) > 0 || format.Framed() || r.options.Reasoning != nil {
 		j.Reading = r // else all of the answer is text
 	}
+	if len(tools) > 0 && !m.Chat.KnowsTools() {
+		call.warn("the model is not told of the tools: its chat template has no place for them")
+	}
 	if len(tools) == 0 && (j.form == nil || reasoner == nil && !format.Framed()) {
 		return nil // the form's own grammar will do
 	}
