@@ -41,6 +41,14 @@ func (e *usageError) Error() string {
 
 func (e *usageError) Unwrap() error { return e.err }
 
+// asTyped is a command as one types it. The parser's own path has the aliases, too.
+func asTyped(n *kong.Node) string {
+	if n.Parent == nil {
+		return n.Name
+	}
+	return asTyped(n.Parent) + " " + n.Name
+}
+
 // misused makes a usageError of the parser's error. The help that it names is the
 // one of the command that the parser had recognised.
 func misused(err *kong.ParseError) error {
@@ -51,7 +59,7 @@ func misused(err *kong.ParseError) error {
 	name, wrong := "penstock", plain(err.Unwrap())
 	node := err.Context.Selected()
 	if node != nil {
-		name = node.FullPath()
+		name = asTyped(node)
 	}
 	// Where the parser knew no command it expected the name of one.
 	if node == nil || len(node.Children) > 0 {
