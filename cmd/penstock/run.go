@@ -65,6 +65,11 @@ func (c *runCommand) Run(ctx context.Context, p *parsed, cli *commands, term ter
 		}
 		defer end()
 	}
+	if c.Think != nil {
+		if err := t.setThink(ctx, t.think); err != nil {
+			return err
+		}
+	}
 	if chatting {
 		return t.chat(c.History)
 	}
