@@ -191,7 +191,7 @@ func TestChat(t *testing.T) {
 	c.await("not this^C")
 	c.keys("/clear\r")
 	c.await(">>>")
-	c.keys("/set parameter max_tokens 0\r")
+	c.keys("/set parameter num_predict -1\r") // no limit
 	c.await(">>>")
 	c.keys("b\r") // what the model answers to this takes seconds
 	c.prints(400) // it says something: the input alone is shorter

@@ -127,7 +127,11 @@ func (t *talk) setParameter(args string) error {
 		if target.Kind() == reflect.Pointer {
 			number = reflect.New(target.Type().Elem()).Elem()
 		}
-		if err := setNumber(name, strings.TrimSpace(value), number); err != nil {
+		value = strings.TrimSpace(value)
+		if name == "max-tokens" && value == "-1" {
+			value = "0" // as Ollama and llama.cpp have it: until the context is full
+		}
+		if err := setNumber(name, value, number); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if target.Kind() == reflect.Pointer {
