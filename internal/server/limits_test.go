@@ -147,3 +147,14 @@ func TestSeriesOfKeysAreBounded(t *testing.T) {
 		t.Errorf("%d names, %s to %s, %+v", len(names), names[0], names[len(names)-1], sum)
 	}
 }
+
+// TestCompressedBodies: what a client has compressed is refused as such, not as bad JSON.
+func TestCompressedBodies(t *testing.T) {
+	f := newFixture(t, "ok\x00")
+	for kind, want := range map[string]int{"gzip": 415, "zstd": 415, "identity": 200, "": 200} {
+		a := f.do(t, "POST", "/v1/completions", `{"prompt":"x"}`, "Content-Encoding", kind)
+		if a.status != want || want == 415 && !strings.Contains(a.body, kind+": send it uncompressed") {
+			t.Errorf("%q: %d %s", kind, a.status, a.body)
+		}
+	}
+}

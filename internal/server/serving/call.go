@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -128,6 +129,9 @@ func release(b *bytes.Buffer) {
 // then on and cancel the request's context when the client goes away. The server
 // has limited the time for it.
 func (c *Call) read(b *bytes.Buffer) *Error {
+	if kind := c.R.Header.Get("Content-Encoding"); kind != "" && !strings.EqualFold(kind, "identity") {
+		return compressed(kind)
+	}
 	limit := c.App.MaxBody
 	if c.R.ContentLength > limit {
 		return BodyTooLarge(limit)

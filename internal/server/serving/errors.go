@@ -122,6 +122,12 @@ func UnsupportedType(kind string) *Error {
 		Message: fmt.Sprintf("web pages must send application/json, not %s", Clip(kind))}
 }
 
+// compressed is a 415 for a body that would have to be unpacked first.
+func compressed(kind string) *Error {
+	return &Error{Status: http.StatusUnsupportedMediaType, Type: invalidRequest, Code: "unsupported_media_type",
+		Message: fmt.Sprintf("the request body has the Content-Encoding %s: send it uncompressed", Clip(kind))}
+}
+
 // BodyTooLarge is a 413.
 func BodyTooLarge(limit int64) *Error {
 	return &Error{Status: http.StatusRequestEntityTooLarge, Type: invalidRequest, Code: "request_too_large",
