@@ -39,6 +39,7 @@ type config struct {
 	classes  *regex.Classes
 	row      []int32 // [classes] the states behind them; nil: none is computed, or typing
 	complete bool    // the text may end here
+	open     bool    // and may as well be cut
 	typing   bool    // the text is in a string of distinct ones: each byte leads to a state of its own
 	dist     int32   // least bytes to the end of the text, or a bound of it
 	mask     *mask   // nil: not computed
@@ -101,11 +102,11 @@ func (g *Grammar) newArena(v *Vocabulary) *arena {
 	}
 	a.closure = closure{a: a, seen: map[frame]bool{}, lexemes: map[regex.ID][]frame{}, calls: map[int32][]frame{}}
 	end := a.cont([]frame{{endOfText, 0}})
-	a.config(nil, false)
+	a.config(nil, false, false)
 	a.closure.begin()
 	a.closure.call(g.start, a.conts[end])
-	threads, complete := a.closure.run(nil)
-	a.config(threads, complete)
+	threads, complete, open := a.closure.run(nil)
+	a.config(threads, complete, open)
 	return a
 }
 
@@ -150,7 +151,7 @@ func (a *arena) cont(frames []frame) int32 {
 }
 
 // config returns the number of a state. It sorts the threads.
-func (a *arena) config(threads []thread, complete bool) int32 {
+func (a *arena) config(threads []thread, complete, open bool) int32 {
 	slices.SortFunc(threads, func(x, y thread) int { return cmp.Compare(x.rest, y.rest) })
 	threads = a.merge(threads)
 	if len(threads) > maxThreads {
@@ -161,17 +162,20 @@ func (a *arena) config(threads []thread, complete bool) int32 {
 	if complete {
 		h = ^h
 	}
+	if open {
+		h = h.Mix(1)
+	}
 	for _, t := range threads {
 		h = h.Mix(uint64(uint32(t.rest))<<32 | uint64(uint32(t.cont)))
 	}
 	same := func(id int32) bool {
 		c := &a.configs[id-1]
-		return c.complete == complete && slices.Equal(c.threads, threads)
+		return c.complete == complete && c.open == open && slices.Equal(c.threads, threads)
 	}
 	if id, ok := a.ids.Find(h.Sum(), same); ok {
 		return id - 1
 	}
-	c := config{threads: a.inside.clone(threads), complete: complete, dist: never}
+	c := config{threads: a.inside.clone(threads), complete: complete, open: open, dist: never}
 	var edges regex.Edges
 	for _, t := range threads {
 		edges.Join(a.set.Classes(t.rest))
@@ -284,14 +288,14 @@ func (a *arena) advance(threads []thread, b byte) int32 {
 			on = append(on, thread{d, cont})
 		}
 	}
-	complete := false
+	complete, open := false, false
 	if began {
-		on, complete = a.closure.run(on)
+		on, complete, open = a.closure.run(on)
 	}
 	if len(on) == 0 && !complete || a.full() != nil {
 		return dead
 	}
-	return a.config(on, complete)
+	return a.config(on, complete, open)
 }
 
 // closure follows the rules from some frames on to the lexemes that they begin
@@ -304,6 +308,7 @@ type closure struct {
 	lexemes  map[regex.ID][]frame
 	calls    map[int32][]frame
 	complete bool
+	open     bool
 }
 
 func (c *closure) begin() {
@@ -311,7 +316,7 @@ func (c *closure) begin() {
 	clear(c.seen)
 	clear(c.lexemes)
 	clear(c.calls)
-	c.complete = false
+	c.complete, c.open = false, false
 }
 
 func (c *closure) push(frames ...frame) {
@@ -345,12 +350,12 @@ func (c *closure) end(rest regex.ID, cont int32) {
 func (c *closure) call(rule int32, back []frame) { c.calls[rule] = append(c.calls[rule], back...) }
 
 // run appends the threads that begin here to those that go on.
-func (c *closure) run(threads []thread) ([]thread, bool) {
+func (c *closure) run(threads []thread) (all []thread, complete, open bool) {
 	for {
 		for len(c.work) > 0 {
 			if len(c.seen) > maxFrames {
 				c.a.err = errFull
-				return nil, false
+				return nil, false, false
 			}
 			f := c.work[len(c.work)-1]
 			c.work = c.work[:len(c.work)-1]
@@ -372,7 +377,7 @@ func (c *closure) run(threads []thread) ([]thread, bool) {
 	for r, frames := range c.lexemes {
 		threads = append(threads, thread{r, c.a.cont(frames)})
 	}
-	return threads, c.complete
+	return threads, c.complete, c.complete && c.open
 }
 
 func (c *closure) follow(f frame) {
@@ -401,6 +406,9 @@ func (c *closure) follow(f frame) {
 		if c.a.set.Nullable(r) {
 			c.push(frame{f.pc + 1, f.cont})
 		}
+	case iOpen:
+		c.open = true
+		c.push(frame{f.pc + 1, f.cont})
 	case iCall:
 		c.call(i.a, c.back(f))
 	case iMembers:

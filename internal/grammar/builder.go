@@ -39,7 +39,6 @@ type Builder struct {
 	rules    []ruleDef
 	members  []Members
 	distinct []Distinct
-	open     bool // see OpenEnded
 }
 
 type op uint8
@@ -52,6 +51,7 @@ const (
 	opRepeat   // aux: from, to
 	opMembers  // aux[0]: which of the Builder's members
 	opDistinct // aux[0]: which of the Builder's lists of distinct strings
+	opOpen
 )
 
 type expr struct {
@@ -74,11 +74,6 @@ func NewBuilder(limits Limits) *Builder {
 	return &Builder{limits: limits, set: set}
 }
 
-// OpenEnded says that a text which is complete may as well be cut. A matcher that has to
-// keep to a number of tokens then lets such a text go on to the last one; otherwise it
-// keeps the last one for the end.
-func (b *Builder) OpenEnded() { b.open = true }
-
 // Regex returns the Set to make lexemes with.
 func (b *Builder) Regex() *regex.Set { return b.set }
 
@@ -95,6 +90,11 @@ func (b *Builder) Literal(text string) Node { return b.Lexeme(b.set.Literal(text
 
 // Nothing matches the empty string.
 func (b *Builder) Nothing() Node { return b.add(expr{op: opSeq}) }
+
+// Open matches the empty string, and says that a text which is complete here may as well
+// be cut: a matcher that has to keep to a number of tokens lets it go on to the last one.
+// Elsewhere the last one is kept for the end.
+func (b *Builder) Open() Node { return b.add(expr{op: opOpen}) }
 
 // Seq matches its parts one after the other.
 func (b *Builder) Seq(parts ...Node) Node { return b.add(expr{op: opSeq, args: parts}) }

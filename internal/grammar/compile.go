@@ -21,6 +21,7 @@ const (
 	iReturn                  // the rule ends
 	iMembers                 // the members of lists[a], then the next instruction
 	iDistinct                // the strings of distinct[a], then the next instruction
+	iOpen                    // nothing, see Builder.Open, then the next instruction
 )
 
 type instr struct {
@@ -47,7 +48,6 @@ type Grammar struct {
 	program
 	set    *regex.Set // the lexemes; not changed any more
 	limits Limits
-	open   bool // see Builder.OpenEnded
 
 	mu     sync.Mutex
 	arenas map[*Vocabulary]*arena
@@ -83,7 +83,7 @@ func (b *Builder) Compile(start Rule) (*Grammar, error) {
 	if err := c.order(); err != nil {
 		return nil, err
 	}
-	return &Grammar{program: c.program, set: b.set, limits: b.limits, open: b.open, arenas: map[*Vocabulary]*arena{}}, nil
+	return &Grammar{program: c.program, set: b.set, limits: b.limits, arenas: map[*Vocabulary]*arena{}}, nil
 }
 
 type compiler struct {
@@ -105,6 +105,8 @@ func (c *compiler) emit(n Node) bool {
 	switch e.op {
 	case opLexeme:
 		return c.push(instr{op: iLexeme, a: e.aux[0]})
+	case opOpen:
+		return c.push(instr{op: iOpen})
 	case opCall:
 		return c.push(instr{op: iCall, a: e.aux[0]})
 	case opSeq:
@@ -234,6 +236,8 @@ func (c *compiler) distance(pc int) int32 {
 		return min(never, c.dist[pc+1]+int32(c.b.set.Dist(regex.ID(i.a))))
 	case iCall:
 		return min(never, c.dist[pc+1]+c.dist[c.entry[i.a]])
+	case iOpen:
+		return c.dist[pc+1]
 	case iJump:
 		return c.dist[i.a]
 	case iMembers:
@@ -305,7 +309,7 @@ func (c *compiler) visit(r int32) error {
 			if c.dist[c.entry[i.a]] == 0 {
 				work = append(work, pc+1)
 			}
-		case iMembers, iDistinct:
+		case iMembers, iDistinct, iOpen:
 			work = append(work, pc+1)
 		case iJump:
 			work = append(work, i.a)

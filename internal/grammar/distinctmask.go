@@ -134,7 +134,7 @@ func (w *walk) apart(id int32) {
 		}
 	}
 	if len(others) > 0 {
-		rest := a.config(others, false)
+		rest := a.config(others, false, false)
 		w.overSlices(rest)
 		w.over(a.v.rest, rest)
 	}

@@ -537,18 +537,18 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// TestOpenEnded: a text that may be cut goes on to its last token, where another one has
+// TestOpen: a text that may be cut goes on to its last token, where another one has
 // to end; what is not complete is led to its end in both.
-func TestOpenEnded(t *testing.T) {
+func TestOpen(t *testing.T) {
 	v := letters()
 	for _, open := range []bool{false, true} {
 		b := NewBuilder(Limits{})
-		if open {
-			b.OpenEnded()
-		}
 		start := b.Rule("text")
 		s := b.Regex()
 		words := b.Lexeme(s.Star(s.Runes(regex.Range{Lo: 'a', Hi: 'z'})))
+		if open {
+			words = b.Seq(words, b.Open())
+		}
 		b.Define(start, b.Seq(words, b.Optional(b.Literal("[1,2]"))))
 		g, err := b.Compile(start)
 		if err != nil {
@@ -573,6 +573,9 @@ func TestOpenEnded(t *testing.T) {
 		}
 		if next := allowed("a", 4); !strings.Contains(next, "a") || strings.Contains(next, "[") {
 			t.Errorf("open %v: with four tokens left, %q may follow a text", open, next)
+		}
+		if next := allowed("a[1,2]", 1); next != "" {
+			t.Errorf("open %v: %q may follow the whole text", open, next)
 		}
 		if next := allowed("a[1,2", 2); next != "]" {
 			t.Errorf("open %v: %q may follow a list", open, next)

@@ -87,7 +87,7 @@ func (m *Matcher) inTime(left int) int {
 	if len(m.v.ends) > 0 {
 		limit-- // the token that ends the text
 	}
-	if m.g.open && m.a.configs[m.state()].complete {
+	if m.a.configs[m.state()].open {
 		limit = max(limit, 0) // it may be cut behind any token that leaves it complete
 	}
 	return limit

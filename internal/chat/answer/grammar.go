@@ -124,9 +124,6 @@ func (w *composer) grammar() (*grammar.Grammar, error) {
 	if w.failed != nil || w.formErr != nil {
 		return nil, w.formErr
 	}
-	if !w.shape.Required && w.shape.Form == nil {
-		w.b.OpenEnded() // free text that a limit cuts must not look as if the model had ended it
-	}
 	return w.b.Compile(start)
 }
 
@@ -136,6 +133,10 @@ func (w *composer) many(n grammar.Node) grammar.Node { return w.b.Repeat(n, 0, r
 
 // without is any bytes in which nothing of r is found.
 func (w *composer) without(r regex.ID) regex.ID { return w.s.Not(w.s.Containing(r)) }
+
+// cuttable is free text, or reasoning: where a limit cuts it, it must not look as if the
+// model had ended it.
+func (w *composer) cuttable(r regex.ID) grammar.Node { return w.b.Seq(w.b.Lexeme(r), w.b.Open()) }
 
 // answer is an answer that is text but for its calls.
 func (w *composer) answer() grammar.Node {
@@ -148,9 +149,9 @@ func (w *composer) answer() grammar.Node {
 		event = append(event, b.Seq(b.Lexeme(w.s.Literal(s.Spell(r.Open))), whole))
 		switch {
 		case s.InReasoning:
-			head, cut = append(head, whole), append(cut, thought)
+			head, cut = append(head, whole), append(cut, b.Seq(thought, b.Open()))
 		case !s.Thought:
-			head, cut = append(head, b.Optional(b.Seq(opened, whole))), append(cut, b.Seq(opened, thought))
+			head, cut = append(head, b.Optional(b.Seq(opened, whole))), append(cut, b.Seq(opened, thought, b.Open()))
 		}
 	}
 	if s.Required {
@@ -207,7 +208,7 @@ func (w *composer) free(event []grammar.Node) grammar.Node {
 		blank := w.s.Star(w.s.Or(w.s.Literal(" "), w.s.Literal("\t"), w.s.Literal("\r"), w.s.Literal("\n"), w.s.Literal(","), w.s.Literal(";")))
 		first = w.s.And(text, w.s.Not(w.s.Concat(blank, w.s.Or(starts...), regex.All)))
 	}
-	begin := []grammar.Node{b.Lexeme(first)}
+	begin := []grammar.Node{w.cuttable(first)}
 	inner := w.blocks(s.One, func(l layout) bool { return !l.start })
 	early := w.blocks(s.One, func(l layout) bool { return l.start })
 	none := len(s.Tools) == 0
@@ -215,17 +216,21 @@ func (w *composer) free(event []grammar.Node) grammar.Node {
 	switch {
 	case none && len(event) == 0:
 	case none:
-		tail = w.many(b.Seq(event[0], b.Lexeme(text)))
+		tail = w.many(b.Seq(event[0], w.cuttable(text)))
 	case s.One:
 		if len(event) > 0 {
-			tail = w.many(b.Seq(event[0], b.Lexeme(text)))
+			tail = w.many(b.Seq(event[0], w.cuttable(text)))
 		}
 		tail = b.Seq(tail, b.Optional(inner))
 	default:
-		tail = w.many(b.Seq(b.Choice(append(event, inner)...), b.Lexeme(text)))
+		more := []grammar.Node{b.Seq(inner, b.Lexeme(text))}
+		if len(event) > 0 {
+			more = append(more, b.Seq(event[0], w.cuttable(text)))
+		}
+		tail = w.many(b.Choice(more...))
 	}
 	if r := s.Reasoning; r != nil { // reasoning may be the last thing
-		open := b.Seq(b.Lexeme(w.s.Literal(s.Spell(r.Open))), b.Lexeme(w.without(w.s.Literal(s.Spell(r.Close)))))
+		open := b.Seq(b.Lexeme(w.s.Literal(s.Spell(r.Open))), w.cuttable(w.without(w.s.Literal(s.Spell(r.Close)))))
 		tail = b.Seq(tail, b.Optional(open))
 	}
 	if len(starts) > 0 {
@@ -293,7 +298,8 @@ func (w *composer) framed(f *frame) grammar.Node {
 		}
 		return b.Seq(thoughts, b.Choice(last...), end)
 	}
-	texts := append(message(f.think, body), message(f.text, body)...)
+	free := b.Seq(body, b.Open())
+	texts := append(message(f.think, free), message(f.text, free)...)
 	if s.One && len(call) > 0 {
 		return b.Seq(w.many(b.Seq(b.Choice(texts...), between)), b.Choice(append(texts, call[0])...), end)
 	}
