@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -43,6 +46,20 @@ func TestWhereTheServerIs(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%+v: %s", c, got)
 		}
+	}
+}
+
+// TestAnswerThatBreaksOff: a server that goes away in the middle of an answer is named as
+// the reason; what has come by then is shown.
+func TestAnswerThatBreaksOff(t *testing.T) {
+	came := ""
+	stream := io.MultiReader(strings.NewReader("data: one\n\ndata: [DONE]\n\n"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	err := events(stream, func(data []byte) error {
+		came += string(data)
+		return nil
+	})
+	if came != "one" || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "has the server stopped?") {
+		t.Errorf("%q: %v", came, err)
 	}
 }
 

@@ -74,5 +74,8 @@ func events(stream io.Reader, take func(data []byte) error) error {
 			return err
 		}
 	}
-	return lines.Err()
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("the answer broke off: has the server stopped? (%w)", err)
+	}
+	return nil
 }
