@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/penstock-llm/penstock/internal/eval"
+	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/gguf/safetensors"
 	"github.com/penstock-llm/penstock/internal/instance"
 	"github.com/penstock-llm/penstock/internal/model"
@@ -33,7 +34,7 @@ func (*imatrixCommand) Help() string {
 }
 
 // Run makes an importance matrix.
-func (c *imatrixCommand) Run(ctx context.Context, cli *commands, term terminal) (err error) {
+func (c *imatrixCommand) Run(ctx context.Context, cli *commands, term terminal) error {
 	path, err := cli.fetch(ctx, term, c.Model)
 	if err != nil {
 		return err
@@ -61,23 +62,33 @@ func (c *imatrixCommand) Run(ctx context.Context, cli *commands, term terminal) 
 		return err
 	}
 	instance.Tune(c.Threads)
-	m, err := model.Load(file, model.Options{Tier: tier, Threads: c.Threads, MaxRows: 256, Reference: true})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, m.Close()) }()
+	options := model.Options{Tier: tier, Threads: c.Threads, MaxRows: 256, Reference: true}
 	bar := newProgress(term.err, "chunks")
 	o := eval.Options{Context: c.Ctx, Chunks: c.Chunks, BOS: -1, Progress: func(done, chunks int, _ eval.Result) { bar.count("running", done, chunks) }}
 	if tok.AddsBOS() {
 		o.BOS = tok.BOS()
 	}
-	sums, err := eval.Importance(ctx, m, file, tok.Encode(string(text), true, false), o)
+	var sums *quantize.Importance
+	err = file.Guard(func() (err error) {
+		sums, err = importanceOf(ctx, file, options, tok.Encode(string(text), true, false), o)
+		return err
+	})
 	bar.stop()
 	if err != nil {
 		return fmt.Errorf("importance matrix of %s: %w", c.File, err)
 	}
 	sums.Datasets = []string{filepath.Base(c.File)}
 	return writeWhole(c.Out, func(w io.Writer) error { return writeImportance(w, sums, c.Out) })
+}
+
+// importanceOf loads a model and runs tokens through it.
+func importanceOf(ctx context.Context, file *gguf.File, options model.Options, tokens []int32, o eval.Options) (sums *quantize.Importance, err error) {
+	m, err := model.Load(file, options)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	return eval.Importance(ctx, m, file, tokens, o)
 }
 
 // writeImportance writes an importance matrix in the format that the file's name asks for.

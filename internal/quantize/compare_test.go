@@ -148,7 +148,7 @@ func compare(t *testing.T, in *gguf.File, mix Mix, p *peer) {
 			rows := min(tensor.Rows(), sampled)
 			tensor, other = tensor.Part(0, rows), other.Part(0, rows)
 		}
-		data, err := recodeTensor(t.Context(), tensor, types[i], e)
+		data, err := recodeTensor(t.Context(), in, tensor, types[i], e)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -97,8 +97,9 @@ func (c *Conversion) Write(ctx context.Context, w io.Writer, progress func(stage
 	})
 }
 
-// recodeTensor is a tensor in another type, by all processors.
-func recodeTensor(ctx context.Context, t gguf.Tensor, kind quant.Type, e *Entry) ([]byte, error) {
+// recodeTensor is a tensor of a file in another type, by all processors. A file that is cut
+// meanwhile is an error.
+func recodeTensor(ctx context.Context, in *gguf.File, t gguf.Tensor, kind quant.Type, e *Entry) ([]byte, error) {
 	if t.Type == kind {
 		return t.Data, nil
 	}
@@ -125,7 +126,7 @@ func recodeTensor(ctx context.Context, t gguf.Tensor, kind quant.Type, e *Entry)
 				}
 				size := kind.RowBytes(t.Cols())
 				dst := data[(m*each+first)*size:][:part.Rows()*size]
-				if err := recodePart(part, kind, dst, values[:part.Elements()], columns); err != nil {
+				if err := in.Guard(func() error { return recodePart(part, kind, dst, values[:part.Elements()], columns) }); err != nil {
 					failed.Store(&err)
 				}
 			}
@@ -149,7 +150,7 @@ func (c *Conversion) recode(ctx context.Context, t gguf.Tensor, kind quant.Type)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return recodeTensor(ctx, t, kind, c.entry(t.Name))
+	return recodeTensor(ctx, c.in, t, kind, c.entry(t.Name))
 }
 
 // Copy writes a file as it is: one that was put together from files of another format.
