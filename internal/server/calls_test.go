@@ -221,6 +221,21 @@ func TestToolsThatTheTemplateDoesNotShow(t *testing.T) {
 	}
 }
 
+// TestBudgetOfAModelThatCannotThink: agents send a budget to every model. It is not an
+// error, and not passed over in silence.
+func TestBudgetOfAModelThatCannotThink(t *testing.T) {
+	f := newFixture(t, "ok\x00")
+	for body, want := range map[string]string{
+		`{"max_tokens":9,` + hello + `,"thinking":{"type":"enabled","budget_tokens":1024}}`: "cannot think",
+		`{"max_tokens":9,` + hello + `,"thinking":{"type":"disabled"}}`:                     "",
+	} {
+		a := f.post(t, "/v1/messages", body)
+		if w := a.header.Get("X-Penstock-Warning"); a.status != 200 || !strings.Contains(w, want) || want == "" && w != "" {
+			t.Errorf("%s: %d, warning %q, want %q", body, a.status, w, want)
+		}
+	}
+}
+
 // TestFreeTextThatIsCut: a text that the limit of tokens cuts says so on every protocol,
 // with tools as without.
 func TestFreeTextThatIsCut(t *testing.T) {

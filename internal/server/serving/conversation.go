@@ -173,6 +173,9 @@ func (m *Deployment) answers(call *Call, c *Conversation, prompt string, j *Job)
 	if len(tools) > 0 && !m.Chat.KnowsTools() {
 		call.warn("the model is not told of the tools: its chat template has no place for them")
 	}
+	if c.ThinkingBudget > 0 && reasoner == nil {
+		call.warn("the model cannot think: there is nothing that the budget could limit")
+	}
 	if len(tools) == 0 && (j.form == nil || reasoner == nil && !format.Framed()) {
 		return nil // the form's own grammar will do
 	}
