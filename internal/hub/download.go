@@ -192,12 +192,21 @@ func (s *Store) transfer(ctx context.Context, r remote, part string, progress Pr
 		return err
 	}
 	noteETag(part, resp)
-	err = receive(f, resp.Body, func(n int64) {
+	body, got := io.Reader(resp.Body), start
+	if r.size >= 0 { // a server that announces no length may send anything
+		body = io.LimitReader(body, r.size-start+1)
+	}
+	err = receive(f, body, func(n int64) {
 		watchdog.Reset(silence)
-		progress("downloading", start+n, max(total, r.size))
+		got = start + n
+		progress("downloading", got, max(total, r.size))
 	})
 	if err != nil {
 		return err
+	}
+	if r.size >= 0 && got > r.size {
+		discard(part)
+		return fmt.Errorf("%s sends more than the %d bytes of the file", resp.Request.URL.Host, r.size)
 	}
 	return f.Sync()
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -462,6 +464,34 @@ func TestPullFromHuggingFace(t *testing.T) {
 	}
 	if err := s.Remove("hf.co/org/repo:Q8_0"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFileWithoutEnd: of a file whose size is known nothing more is kept, though the server
+// announces no length.
+func TestFileWithoutEnd(t *testing.T) {
+	endpoint, _, _ := hugging(t, map[string][]byte{"m.gguf": model(t, 5, 900)}, nil)
+	behind, err := url.Parse(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(behind)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.URL.Path, "/resolve/") {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		for r.Context().Err() == nil {
+			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+				return
+			}
+		}
+	}))
+	defer server.Close()
+	s := newStore(t, Config{Endpoint: server.URL})
+	mustFail(t, s, "hf.co/org/repo", "sends more than the")
+	if left := s.at("hf.co/org/repo/m.gguf") + partSuffix; exists(left) {
+		t.Errorf("%s is left over", left)
 	}
 }
 
