@@ -129,11 +129,16 @@ func TestLateHelperIsLeftOut(t *testing.T) {
 	if r := p.helpers[1].rest.last; r != longRest {
 		t.Errorf("rest of %v, want %v", r, longRest)
 	}
-	time.Sleep(longRest + time.Millisecond)
-	p.Share(&meeting{come: make(chan struct{}, 1)})
-	if p.resting != 0 {
-		t.Error("the helper does not come back")
+	// Share does not end without the helper. On a busy machine it may be so slow that it
+	// rests again: the next time will do.
+	for range 50 {
+		time.Sleep(longRest + time.Millisecond)
+		p.Share(&meeting{come: make(chan struct{}, 1)})
+		if p.resting == 0 {
+			return
+		}
 	}
+	t.Error("the helper does not come back")
 }
 
 // meeting is a job that the caller does not leave before the helper has come.
