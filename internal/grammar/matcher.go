@@ -91,7 +91,8 @@ func (m *Matcher) state() int32 { return m.states[len(m.states)-1] }
 // generated, bit t%64 of word t/64 for token t. With a negative left there is no
 // bound; otherwise only such tokens are allowed behind which the text can still
 // be complete in time (or, if it is too late for that, as soon as possible), together
-// with the token that ends it unless the text may be cut (Builder.Open). The set is valid until the matcher's next call, and is not to be changed.
+// with the token that ends it unless the text may be cut (Builder.Open). The set is
+// valid until the matcher's next call, and is not to be changed.
 func (m *Matcher) Allowed(left int) (bits []uint64, err error) {
 	if m.ended {
 		clear(m.bits)

@@ -227,7 +227,7 @@ func TestSameBlockTwice(t *testing.T) {
 	}
 }
 
-// A file that cannot be opened at present is no reason to give up its block.
+// A file that cannot be read at present is no reason to give up its block.
 func TestTroubleThatPasses(t *testing.T) {
 	dir := t.TempDir()
 	s, m := open(t, dir, roomy)
@@ -236,11 +236,14 @@ func TestTroubleThatPasses(t *testing.T) {
 	if err := os.Rename(path, path+".away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(path, path); err != nil { // a link to itself leads nowhere
-		t.Skip(err)
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
 	}
 	if err := m.Read(keys[0], buffer()); err == nil {
-		t.Error("a link to itself was read")
+		t.Error("a folder was read")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.Rename(path+".away", path); err != nil {
 		t.Fatal(err)
