@@ -48,16 +48,17 @@ func Assemble(path string, meta []KV, tensors []Tensor, maps ...*Mapping) (*File
 	f := &File{path: path, version: 3, meta: meta, tensors: tensors, byKey: map[string]int{}, byName: map[string]int{}, maps: maps}
 	for i, kv := range meta {
 		if _, twice := f.byKey[kv.Key]; twice {
-			return nil, fmt.Errorf("%s: key %q twice", path, kv.Key)
+			return nil, &FormatError{path, "", fmt.Sprintf("key %q twice", kv.Key)}
 		}
 		f.byKey[kv.Key] = i
 	}
 	for i, t := range tensors {
 		if _, twice := f.byName[t.Name]; twice {
-			return nil, fmt.Errorf("%s: tensor %q twice", path, t.Name)
+			return nil, &FormatError{path, "", fmt.Sprintf("tensor %q twice", t.Name)}
 		}
 		if len(t.Shape) == 0 || len(t.Data) != t.Rows()*t.Type.RowBytes(t.Cols()) {
-			return nil, fmt.Errorf("%s: tensor %q: %d bytes for the shape %v of %v", path, t.Name, len(t.Data), t.Shape, t.Type)
+			reason := fmt.Sprintf("%d bytes for the shape %v of %v", len(t.Data), t.Shape, t.Type)
+			return nil, &FormatError{path, fmt.Sprintf("tensor %q", t.Name), reason}
 		}
 		f.byName[t.Name] = i
 	}

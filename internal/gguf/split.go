@@ -56,7 +56,7 @@ func openParts(paths []string) (_ *File, err error) {
 		}
 		no, _ := f.Uint("split.no")
 		if count, _ := f.Uint("split.count"); count != uint64(len(paths)) || no != uint64(i) {
-			return nil, fmt.Errorf("%s: is not part %d of %d, as its name says: fetch it again", path, i+1, len(paths))
+			return nil, &FormatError{File: path, Reason: fmt.Sprintf("is not part %d of %d, as its name says: fetch it again", i+1, len(paths))}
 		}
 		for _, kv := range f.meta {
 			if i == 0 && !strings.HasPrefix(kv.Key, "split.") {

@@ -1,7 +1,7 @@
 package hub
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -74,18 +74,23 @@ func checkPart(path string) error {
 	}
 	defer f.Close()
 	head := make([]byte, 4)
-	if _, err := io.ReadFull(f, head); err != nil || !bytes.Equal(head, []byte("GGUF")) {
-		return fmt.Errorf("not a GGUF file: it begins with %q", head)
+	n, err := io.ReadFull(f, head)
+	short := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	switch {
+	case err != nil && !short:
+		return err
+	case string(head) != "GGUF":
+		return explainedError{fmt.Sprintf("not a GGUF file: it begins with %q", head[:n]), errNoModel}
 	}
 	return nil
 }
 
-// checkWhole opens a model all of whose parts are there. One that cannot be opened is
-// taken out of the store.
+// checkWhole opens a model all of whose parts are there. One that is no model is taken
+// out of the store.
 func checkWhole(target string) error {
 	err := checkFetched(target, false)
-	if err == nil {
-		return nil
+	if !errors.Is(err, errNoModel) {
+		return err
 	}
 	for _, part := range parts(target) {
 		os.Remove(part)

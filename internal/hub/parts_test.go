@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -136,5 +137,32 @@ func TestSplitModelsWithSomethingWrong(t *testing.T) {
 	mustFail(t, s, "hf.co/org/repo", "what was fetched is no model, and has been deleted")
 	if list, _ := s.List(); len(list) != 0 {
 		t.Errorf("listed %+v", list)
+	}
+}
+
+// What cannot be read at present may be a model: nothing is deleted for that.
+func TestUnreadableIsKept(t *testing.T) {
+	for _, part := range []bool{false, true} {
+		if err := checkFetched(t.TempDir(), part); err == nil || errors.Is(err, errNoModel) {
+			t.Errorf("part %v: a folder: %v", part, err)
+		}
+		empty := filepath.Join(t.TempDir(), "empty.gguf")
+		if err := os.WriteFile(empty, []byte("GG"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkFetched(empty, part); !errors.Is(err, errNoModel) {
+			t.Errorf("part %v: two bytes: %v", part, err)
+		}
+	}
+	target := filepath.Join(t.TempDir(), "m-00001-of-00002.gguf")
+	second := filepath.Join(filepath.Dir(target), "m-00002-of-00002.gguf")
+	if err := errors.Join(os.Mkdir(target, 0o700), os.WriteFile(second, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkWhole(target); err == nil {
+		t.Error("a folder is taken for a part")
+	}
+	if _, err := os.Stat(second); err != nil {
+		t.Errorf("a part is gone though nothing is known against it: %v", err)
 	}
 }

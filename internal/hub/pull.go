@@ -275,9 +275,12 @@ func (s *Store) fetchAndVerify(ctx context.Context, j job, a attempt, progress P
 		discard(part)
 		return fmt.Errorf("%w: its SHA-256 is %s, not %s; what was fetched has been deleted, try again", errWrongDigest, sum, j.sha256)
 	}
-	if err := checkFetched(part, j.part); err != nil {
+	switch err := checkFetched(part, j.part); {
+	case errors.Is(err, errNoModel):
 		discard(part)
 		return fmt.Errorf("what was fetched is no model, and has been deleted: %w", err)
+	case err != nil:
+		return err
 	}
 	os.Remove(part + etagSuffix)
 	return writeDigest(strings.TrimSuffix(part, partSuffix), sum)
@@ -288,6 +291,10 @@ func writeDigest(target, sum string) error {
 	return os.WriteFile(target+digestSuffix, []byte(sum+"  "+filepath.Base(target)+"\n"), 0o644)
 }
 
+// errNoModel is wrapped by the error for a file that was read and is no model. A file that
+// cannot be read at present may be one: what took hours to fetch is not given up for that.
+var errNoModel = errors.New("no model")
+
 // checkFetched refuses a file that is no model, or no part of one.
 func checkFetched(path string, part bool) error {
 	if part {
@@ -297,7 +304,9 @@ func checkFetched(path string, part bool) error {
 	var format *gguf.FormatError
 	switch {
 	case errors.As(err, &format):
-		return explainedError{format.Problem(), err} // without the name of the unfinished file
+		return explainedError{format.Problem(), errors.Join(errNoModel, err)} // without the name of the unfinished file
+	case errors.Is(err, gguf.ErrCorrupt):
+		return fmt.Errorf("%w: %w", errNoModel, err)
 	case err != nil:
 		return err
 	}

@@ -61,7 +61,8 @@ func write(w io.Writer, b *Block) error {
 
 // read reads the file of a block into b, whose Full and Window have room for as much as
 // the model's blocks have; Window is cut to nothing if there is none. Nothing of b counts
-// after an error.
+// after an error, which wraps ErrDamaged where the file was read and is not what was
+// written, and not where the reading failed.
 func read(path string, key Key, b *Block) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -71,7 +72,7 @@ func read(path string, key Key, b *Block) error {
 	buf := make([]byte, headSize)
 	h, err := readHead(f, buf)
 	if err != nil {
-		return damaged(path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	if int(h.Full) != len(b.Full) || h.Window != 0 && int(h.Window) != len(b.Window) {
 		return damaged(path, fmt.Errorf("%d and %d bytes, want %d and %d", h.Full, h.Window, len(b.Full), len(b.Window)))
@@ -79,8 +80,8 @@ func read(path string, key Key, b *Block) error {
 	b.Window = b.Window[:h.Window]
 	sum := crc32.Update(0, table, buf[sumEnd:])
 	for _, part := range [][]byte{b.Full, b.Window} {
-		if _, err := io.ReadFull(f, part); err != nil {
-			return damaged(path, err)
+		if err := fill(f, part); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
 		}
 		sum = crc32.Update(sum, table, part)
 	}
@@ -96,16 +97,26 @@ func read(path string, key Key, b *Block) error {
 
 // readHead reads the beginning of a file through buf.
 func readHead(f io.Reader, buf []byte) (h head, err error) {
-	if _, err := io.ReadFull(f, buf); err != nil {
+	if err := fill(f, buf); err != nil {
 		return h, err
 	}
 	if _, err := binary.Decode(buf, binary.LittleEndian, &h); err != nil {
 		return h, err
 	}
 	if !bytes.Equal(h.Magic[:], magic[:]) {
-		return h, errors.New("not a block of this version")
+		return h, fmt.Errorf("%w: not a block of this version", ErrDamaged)
 	}
 	return h, nil
+}
+
+// fill reads all of a part. A file that ends before is damaged; one that the disk does
+// not give at present is not.
+func fill(f io.Reader, part []byte) error {
+	_, err := io.ReadFull(f, part)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: it ends too early", ErrDamaged)
+	}
+	return err
 }
 
 func damaged(path string, err error) error {
