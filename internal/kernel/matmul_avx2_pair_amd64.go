@@ -25,37 +25,34 @@ var avx2Pairs = [len(formats)]pairKernels{
 }
 
 //go:noescape
-func avx2PairAffineRun4(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+func avx2PairAffineRun4(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
-func avx2PairAffineRun8(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+func avx2PairAffineRun8(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
-func avx2PairHalvesRun2Gain4(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+func avx2PairHalvesRun2Gain4(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
-func avx2PairHalvesRun4Gain32(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+func avx2PairHalvesRun4Gain32(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
-func avx2PairHalvesSigned2(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+func avx2PairHalvesSigned2(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
-func avx2PairMinimaRun4Gain64(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+func avx2PairMinimaRun4Gain64(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
-func avx2PairOffsetRun4Gain8(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+func avx2PairOffsetRun4Gain8(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
-func avx2PairOffsetSigned2(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+func avx2PairOffsetSigned2(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
-func avx2PairOffsetSigned8(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+func avx2PairOffsetSigned8(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
-func avx2PairOffsetWide(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
-
-//go:noescape
-func avx2PairStore(sums, y *float32, panels, ldy, add int)
+func avx2PairOffsetWide(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
 func avx2UnfoldQ5_0(quants, scales, to *byte, blocks int)

@@ -22,8 +22,14 @@ type unfoldFunc func(quants, scales, to *byte, blocks int)
 
 // pairFunc multiplies an unfolded piece with panels of 8 columns, apart bytes from each
 // other, and adds what the vnniFunc of the format would to their sums, pairSums bytes for
-// each. Each block of a panel asks for nextBytes of memory, from next on.
-type pairFunc func(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+// each. The sums begin at zero if first is 1. Those of the last piece go to y, column by
+// column, each ldy after the one before: they replace what is there if add is 0, and are
+// added to it if it is 1. Those of the pieces before it, where add is keepSums, stay. Each
+// block of a panel asks for nextBytes of memory, from next on, and for as much of y.
+type pairFunc func(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
+
+// keepSums is a pairFunc's add for all pieces but the last.
+const keepSums = -1
 
 // nextBytes is what a pair kernel asks for with each block.
 const nextBytes = 2 * 64
@@ -40,15 +46,6 @@ func (s Set) pairKernels(t quant.Type) pairKernels {
 		return vnniPairs[t]
 	}
 	return avx2Pairs[t]
-}
-
-// storePairs writes the sums of panels to y, or adds them to what is there.
-func (s Set) storePairs(sums, y *float32, panels, ldy, add int) {
-	if s.tier == cpu.AVX512VNNI {
-		vnniPairStore(sums, y, panels, ldy, add)
-		return
-	}
-	avx2PairStore(sums, y, panels, ldy, add)
 }
 
 // pairPanels is the number of full panels from which unfolding the weights pays, by
@@ -88,7 +85,6 @@ func (t *tiling) pairs(s Set, g, n int) {
 func (t *tiling) pair(s Set, g, first, panels int) {
 	m, k := t.m, s.pairKernels(t.m.Type)
 	sums, weights := (*float32)(unsafe.Pointer(&t.space[0])), t.space[spaceSums:]
-	clear(t.space[:panels*pairSums])
 	following := m.Data[min(g+2, m.Groups()-1)*m.quantBytes:]
 	following = following[:min(len(following), 2*m.quantBytes)]
 	q := t.p.panel(first)
@@ -101,9 +97,15 @@ func (t *tiling) pair(s Set, g, first, panels int) {
 			k.unfold(quants, scales, &weights[i*4*Lanes], n)
 		}
 		next := &following[min(b*panels*nextBytes, len(following)-1)]
-		k.multiply(&weights[0], &panel.quants(b, 0)[0], &panel.fields(m.format.stream, b, 0)[0], next, sums, n, panels, len(panel.data))
+		begin, y, ldy, add := 0, sums, 2*Lanes, keepSums // what is asked for as y are the sums
+		if b == 0 {
+			begin = 1
+		}
+		if b+n == blocks {
+			y, ldy, add = &t.y[q.first*t.ldy+g*Lanes], t.ldy, t.add
+		}
+		k.multiply(&weights[0], &panel.quants(b, 0)[0], &panel.fields(m.format.stream, b, 0)[0], next, sums, y, n, panels, len(panel.data), ldy, begin, add)
 	}
-	s.storePairs(sums, &t.y[q.first*t.ldy+g*Lanes], panels, t.ldy, t.add)
 }
 
 // piece is where block b of group g begins.
@@ -146,19 +148,16 @@ var vnniPairs = [len(formats)]pairKernels{
 }
 
 //go:noescape
-func vnniPairOffset(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+func vnniPairOffset(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
-func vnniPairAffine(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+func vnniPairAffine(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
-func vnniPairHalves(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
+func vnniPairHalves(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
-func vnniPairMinima(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)
-
-//go:noescape
-func vnniPairStore(sums, y *float32, panels, ldy, add int)
+func vnniPairMinima(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)
 
 //go:noescape
 func vnniUnfoldQ8_0(quants, scales, to *byte, blocks int)

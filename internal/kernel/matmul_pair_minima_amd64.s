@@ -4,28 +4,58 @@
 
 #include "textflag.h"
 
-// func vnniPairMinima(weights *byte, x *byte, fields *byte, next *byte, sums *float32, blocks int, panels int, apart int)
+// func vnniPairMinima(weights *byte, x *byte, fields *byte, next *byte, sums *float32, y *float32, blocks int, panels int, apart int, ldy int, first int, add int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·vnniPairMinima(SB), NOSPLIT, $0-64
+TEXT ·vnniPairMinima(SB), NOSPLIT, $0-96
 	MOVQ         weights+0(FP), R13
-	MOVQ         x+8(FP), DX
-	MOVQ         fields+16(FP), DI
-	MOVQ         next+24(FP), R12
+	MOVQ         next+24(FP), R15
 	MOVQ         sums+32(FP), R14
-	MOVQ         panels+48(FP), R9
-	MOVQ         apart+56(FP), R8
+	MOVQ         y+40(FP), DI
+	MOVQ         panels+56(FP), R9
+	MOVQ         apart+64(FP), R8
+	MOVQ         ldy+72(FP), R10
+	SHLQ         $0x02, R10
 	VPBROADCASTD dword_4b400000<>+0(SB), Z29
 
 panel:
-	MOVQ R13, SI
-	MOVQ DX, AX
-	MOVQ DI, BX
-	MOVQ blocks+40(FP), CX
+	MOVQ    R13, SI
+	MOVQ    x+8(FP), AX
+	MOVQ    fields+16(FP), BX
+	MOVQ    blocks+48(FP), CX
+	MOVQ    DI, DX
+	MOVQ    first+80(FP), R11
+	TESTQ   R11, R11
+	JZ      block
+	VPXORD  Z0, Z0, Z0
+	VMOVUPS Z0, (R14)
+	VMOVUPS Z0, 64(R14)
+	VMOVUPS Z0, 128(R14)
+	VMOVUPS Z0, 192(R14)
+	VMOVUPS Z0, 256(R14)
+	VMOVUPS Z0, 320(R14)
+	VMOVUPS Z0, 384(R14)
+	VMOVUPS Z0, 448(R14)
+	VMOVUPS Z0, 512(R14)
+	VMOVUPS Z0, 576(R14)
+	VMOVUPS Z0, 640(R14)
+	VMOVUPS Z0, 704(R14)
+	VMOVUPS Z0, 768(R14)
+	VMOVUPS Z0, 832(R14)
+	VMOVUPS Z0, 896(R14)
+	VMOVUPS Z0, 960(R14)
 
 block:
-	PREFETCHT2   (R12)
-	PREFETCHT2   64(R12)
-	ADDQ         $0x00000080, R12
+	PREFETCHT2   (R15)
+	PREFETCHT0   (DX)
+	PREFETCHT2   64(R15)
+	PREFETCHT0   64(DX)
+	PREFETCHT0   (AX)(R8*1)
+	PREFETCHT0   64(AX)(R8*1)
+	PREFETCHT0   128(AX)(R8*1)
+	PREFETCHT0   192(AX)(R8*1)
+	PREFETCHT0   (BX)(R8*1)
+	ADDQ         $0x00000080, R15
+	ADDQ         R10, DX
 	VMOVUPS      1024(SI), Z10
 	VMOVUPS      1088(SI), Z11
 	VMOVUPS      1152(SI), Z22
@@ -429,11 +459,107 @@ block:
 	ADDQ         $0x00000060, BX
 	DECQ         CX
 	JNZ          block
-	ADDQ         R8, DX
-	ADDQ         R8, DI
-	ADDQ         $0x00000400, R14
-	DECQ         R9
-	JNZ          panel
+	MOVQ         add+88(FP), R11
+	TESTQ        R11, R11
+	JLT          kept
+	VMOVUPS      (R14), Z0
+	VMOVUPS      64(R14), Z1
+	VMOVUPS      128(R14), Z2
+	VMOVUPS      192(R14), Z3
+	VMOVUPS      256(R14), Z4
+	VMOVUPS      320(R14), Z5
+	VMOVUPS      384(R14), Z6
+	VMOVUPS      448(R14), Z7
+	MOVQ         add+88(FP), R11
+	TESTQ        R11, R11
+	MOVQ         DI, R11
+	JZ           store0
+	VADDPS       (R11), Z0, Z0
+	ADDQ         R10, R11
+	VADDPS       (R11), Z1, Z1
+	ADDQ         R10, R11
+	VADDPS       (R11), Z2, Z2
+	ADDQ         R10, R11
+	VADDPS       (R11), Z3, Z3
+	ADDQ         R10, R11
+	VADDPS       (R11), Z4, Z4
+	ADDQ         R10, R11
+	VADDPS       (R11), Z5, Z5
+	ADDQ         R10, R11
+	VADDPS       (R11), Z6, Z6
+	ADDQ         R10, R11
+	VADDPS       (R11), Z7, Z7
+	MOVQ         DI, R11
+
+store0:
+	VMOVUPS Z0, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z1, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z2, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z3, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z4, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z5, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z6, (R11)
+	ADDQ    R10, R11
+	VMOVUPS Z7, (R11)
+	VMOVUPS 512(R14), Z8
+	VMOVUPS 576(R14), Z9
+	VMOVUPS 640(R14), Z10
+	VMOVUPS 704(R14), Z11
+	VMOVUPS 768(R14), Z12
+	VMOVUPS 832(R14), Z13
+	VMOVUPS 896(R14), Z14
+	VMOVUPS 960(R14), Z15
+	MOVQ    add+88(FP), R11
+	TESTQ   R11, R11
+	MOVQ    DI, R11
+	JZ      store1
+	VADDPS  64(R11), Z8, Z8
+	ADDQ    R10, R11
+	VADDPS  64(R11), Z9, Z9
+	ADDQ    R10, R11
+	VADDPS  64(R11), Z10, Z10
+	ADDQ    R10, R11
+	VADDPS  64(R11), Z11, Z11
+	ADDQ    R10, R11
+	VADDPS  64(R11), Z12, Z12
+	ADDQ    R10, R11
+	VADDPS  64(R11), Z13, Z13
+	ADDQ    R10, R11
+	VADDPS  64(R11), Z14, Z14
+	ADDQ    R10, R11
+	VADDPS  64(R11), Z15, Z15
+	MOVQ    DI, R11
+
+store1:
+	VMOVUPS Z8, 64(R11)
+	ADDQ    R10, R11
+	VMOVUPS Z9, 64(R11)
+	ADDQ    R10, R11
+	VMOVUPS Z10, 64(R11)
+	ADDQ    R10, R11
+	VMOVUPS Z11, 64(R11)
+	ADDQ    R10, R11
+	VMOVUPS Z12, 64(R11)
+	ADDQ    R10, R11
+	VMOVUPS Z13, 64(R11)
+	ADDQ    R10, R11
+	VMOVUPS Z14, 64(R11)
+	ADDQ    R10, R11
+	VMOVUPS Z15, 64(R11)
+
+kept:
+	ADDQ R8, x+8(FP)
+	ADDQ R8, fields+16(FP)
+	ADDQ $0x00000400, R14
+	LEAQ (DI)(R10*8), DI
+	DECQ R9
+	JNZ  panel
 	VZEROUPPER
 	RET
 

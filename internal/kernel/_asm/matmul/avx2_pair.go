@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/mmcloughlin/avo/operand"
-	"github.com/mmcloughlin/avo/reg"
 )
 
 // The AVX2 pair kernels are to avx2.go what pair.go is to vnni.go: they multiply a piece
@@ -21,12 +20,6 @@ type unfolded struct {
 	*avx2
 	group, quad int
 }
-
-// General registers beside those of avx2.go and pair.go.
-var (
-	nextLines = reg.R15
-	pairedTo  = reg.R10 // the sums
-)
 
 // pairName is the name of the kernel that multiplies and scales as the format does.
 func (f *format) pairName() string {
@@ -64,39 +57,39 @@ func avx2PairKernel(a *asm, f *format) {
 	a.SignatureExpr(pairSignature)
 	a.Doc(fmt.Sprintf("%s multiplies a piece of a pair of groups, unfolded, with panels of 8 columns.", name))
 	a.frame(f.parts())
-	a.param("weights", weights0)
-	a.param("x", xs0)
-	a.param("fields", fields0)
-	a.param("next", nextLines)
-	a.param("sums", pairedTo)
-	a.param("panels", panels)
-	a.param("apart", apart)
+	a.pairParams()
 	k := newAVX2(a, f, 4, false)
 	u := &unfolded{avx2: k}
 	k.source = u
-	a.Label("panel")
-	a.MOVQ(weights0, quants)
-	a.MOVQ(xs0, xs)
-	a.MOVQ(fields0, fields)
-	a.param("blocks", blocks)
-	a.Label("block")
-	for line := 0; line < nextBytes; line += 64 {
-		a.PREFETCHT1(at(nextLines, line))
+	a.pairLoops(&pairLoops{
+		record: uint32(f.shape().record()),
+		fields: uint32(4 * f.stream.fields() * pairCols),
+		ask:    a.PREFETCHT1,
+		clear:  u.clear,
+		block:  u.pairs,
+		store:  u.storeSums,
+	})
+}
+
+// clear begins the sums of a panel.
+func (k *unfolded) clear() {
+	zero := ymm[0]
+	k.VPXOR(zero, zero, zero)
+	for half := 0; half < pairSums; half += ymmBytes {
+		k.VMOVUPS(zero, at(sums, half))
 	}
-	a.ADDQ(operand.U32(nextBytes), nextLines)
-	u.pairs()
-	a.ADDQ(operand.U32(uint32(f.shape().record())), quants)
-	a.ADDQ(operand.U32(32*pairCols), xs)
-	a.ADDQ(operand.U32(uint32(4*f.stream.fields()*pairCols)), fields)
-	a.DECQ(blocks)
-	a.JNZ(operand.LabelRef("block"))
-	a.ADDQ(apart, xs0)
-	a.ADDQ(apart, fields0)
-	a.ADDQ(operand.U32(pairSums), pairedTo)
-	a.DECQ(panels)
-	a.JNZ(operand.LabelRef("panel"))
-	a.VZEROUPPER()
-	a.RET()
+}
+
+// storeSums writes the sums of a panel to y.
+func (k *unfolded) storeSums() {
+	for s := range 2 {
+		for r := range sides {
+			for c, y := range ymm[:pairCols] {
+				k.VMOVUPS(at(sums, 64*(pairCols*s+c)+ymmBytes*r), y)
+			}
+			k.store(ymm[:pairCols], 64*s+ymmBytes*r, fmt.Sprintf("store%d%d", s, r))
+		}
+	}
 }
 
 // pairs multiplies a block of either group with all columns.
@@ -138,7 +131,7 @@ func (k *unfolded) field(i, c int) operand.Mem {
 }
 
 func (k *unfolded) sum(r, c int) operand.Mem {
-	return at(pairedTo, 64*(pairCols*k.group+4*k.quad+c)+ymmBytes*r)
+	return at(sums, 64*(pairCols*k.group+4*k.quad+c)+ymmBytes*r)
 }
 
 func (k *unfolded) wholeFactors(r int, d, m, base vec) {
@@ -166,28 +159,3 @@ func (k *unfolded) factors(r int, to ...vec) {
 
 // subtracts: minima are unfolded with their sign.
 func (*unfolded) subtracts() bool { return false }
-
-// avx2PairStoreKernel emits the function that writes the sums of panels to y, or adds them.
-func avx2PairStoreKernel(a *asm) {
-	a.begin("avx2PairStore", "func(sums, y *float32, panels, ldy, add int)", "avx2PairStore writes the sums of a pair of groups to y.")
-	a.param("sums", pairedTo)
-	a.param("y", out)
-	a.param("panels", panels)
-	a.param("ldy", apart)
-	a.SHLQ(operand.Imm(2), apart)
-	a.Label("panel")
-	for s := range 2 {
-		for r := range sides {
-			for c, y := range ymm[:pairCols] {
-				a.VMOVUPS(at(pairedTo, 64*(pairCols*s+c)+ymmBytes*r), y)
-			}
-			a.storeAt(ymm[:pairCols], apart, 64*s+ymmBytes*r, fmt.Sprintf("store%d%d", s, r))
-		}
-	}
-	a.ADDQ(operand.U32(pairSums), pairedTo)
-	a.LEAQ(operand.Mem{Base: out, Index: apart, Scale: pairCols}, out)
-	a.DECQ(panels)
-	a.JNZ(operand.LabelRef("panel"))
-	a.VZEROUPPER()
-	a.RET()
-}

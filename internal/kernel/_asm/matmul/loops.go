@@ -5,7 +5,6 @@ import (
 	"math/bits"
 
 	"github.com/mmcloughlin/avo/operand"
-	"github.com/mmcloughlin/avo/reg"
 )
 
 // What all matrix kernels have in common: the choice of a loop by columns, the
@@ -55,13 +54,10 @@ func (a *asm) nextBlock(f *format, label string) {
 
 // store writes one register per column to y, or accumulates if the argument
 // add says so.
-func (a *asm) store(y []vec, disp int, label string) { a.storeAt(y, ldy, disp, label) }
-
-// storeAt is store with the distance of the columns in any register.
-func (a *asm) storeAt(y []vec, pitch reg.Register, disp int, label string) {
+func (a *asm) store(y []vec, disp int, label string) {
 	next := func(c int) {
 		if c < len(y)-1 {
-			a.ADDQ(pitch, tmp)
+			a.ADDQ(ldy, tmp)
 		}
 	}
 	a.param("add", tmp)

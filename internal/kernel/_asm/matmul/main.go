@@ -84,10 +84,6 @@ func files() map[string]func(*asm) {
 			quantizeKernel(a, "quantizeAVX2", quantizeAVX2)
 			quantizePanelKernel(a)
 		},
-		"matmul_pair_store_amd64.s": func(a *asm) {
-			pairStoreKernel(a)
-			avx2PairStoreKernel(a)
-		},
 		"matmul_float_amd64.s": func(a *asm) {
 			for _, t := range []floatTier{floatAVX512, floatAVX2} {
 				for _, f := range floatFormats {
@@ -151,6 +147,15 @@ func (a *asm) begin(name, signature, doc string) {
 
 // param loads an argument; it may be done anywhere in the function.
 func (a *asm) param(name string, r reg.Register) { a.Load(a.Param(name), r) }
+
+// argument is where an argument is in memory.
+func (a *asm) argument(name string) operand.Mem {
+	b, err := a.Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return b.Addr
+}
 
 // constant is a read-only dword.
 func (a *asm) constant(v uint32) operand.Mem {

@@ -45,32 +45,102 @@ func (f *format) shape() shape {
 
 // pairSignature: weights is what the functions of unfold.go have written. The panels
 // and their fields are apart bytes from each other, their sums [2][8][16] lie side by
-// side. Two lines of memory for each block and panel, from next on, are asked for: the
-// weights whose turn is next.
-const pairSignature = "func(weights, x, fields, next *byte, sums *float32, blocks, panels, apart int)"
+// side. They begin at zero if first is not 0. If add is negative, they stay there for the
+// next piece; otherwise those of a panel go to y when its last block is done, as in
+// loops.go: they are near then, and what of y they go to has been asked for. The panel
+// that follows and two lines of memory for each block and panel, from next on, are asked
+// for, too: the weights whose turn is next.
+const pairSignature = "func(weights, x, fields, next *byte, sums, y *float32, blocks, panels, apart, ldy, first, add int)"
 
 const (
-	pairCols  = 8
-	pairSums  = 2 * pairCols * 64 // bytes of the sums of a panel
-	nextBytes = 2 * 64
+	pairCols   = 8
+	pairSums   = 2 * pairCols * 64 // bytes of the sums of a panel
+	panelBlock = 32 * pairCols     // bytes of a block of a panel
+	nextBytes  = 2 * 64
 )
 
-// General registers beside those of vnni.go.
+// General registers beside those of vnni.go and avx2.go.
 var (
-	next     = reg.R12
+	next     = reg.R15
 	sums     = reg.R14
 	panels   = reg.R9
 	apart    = reg.R8
-	weights0 = reg.R13 // where the weights begin, and a panel and its fields
-	xs0      = reg.RDX
-	fields0  = reg.RDI
+	weights0 = reg.R13 // where the weights begin
+	column   = reg.RDX // the column of y that is asked for
 )
+
+// pairLoops is what pair kernels have in common.
+type pairLoops struct {
+	record, fields uint32 // bytes of a block's weights, and of its fields for all columns
+	ask            func(operand.Op)
+	clear          func()
+	block          func()
+	store          func()
+}
+
+// pairLoops emits the loops over panels and blocks and the return. A panel and its fields
+// are where the arguments say, which go from panel to panel.
+func (a *asm) pairLoops(l *pairLoops) {
+	a.Label("panel")
+	a.MOVQ(weights0, quants)
+	a.param("x", xs)
+	a.param("fields", fields)
+	a.param("blocks", blocks)
+	a.MOVQ(out, column)
+	a.param("first", tmp)
+	a.TESTQ(tmp, tmp)
+	a.JZ(operand.LabelRef("block"))
+	l.clear()
+	a.Label("block")
+	for line := 0; line < nextBytes; line += 64 {
+		l.ask(at(next, line))
+		a.PREFETCHT0(at(column, line))
+	}
+	for line := 0; line < panelBlock; line += 64 {
+		a.PREFETCHT0(operand.Mem{Base: xs, Index: apart, Scale: 1, Disp: line})
+	}
+	a.PREFETCHT0(operand.Mem{Base: fields, Index: apart, Scale: 1})
+	a.ADDQ(operand.U32(nextBytes), next)
+	a.ADDQ(ldy, column)
+	l.block()
+	a.ADDQ(operand.U32(l.record), quants)
+	a.ADDQ(operand.U32(panelBlock), xs)
+	a.ADDQ(operand.U32(l.fields), fields)
+	a.DECQ(blocks)
+	a.JNZ(operand.LabelRef("block"))
+	a.param("add", tmp)
+	a.TESTQ(tmp, tmp)
+	a.JLT(operand.LabelRef("kept"))
+	l.store()
+	a.Label("kept")
+	a.ADDQ(apart, a.argument("x"))
+	a.ADDQ(apart, a.argument("fields"))
+	a.ADDQ(operand.U32(pairSums), sums)
+	a.LEAQ(operand.Mem{Base: out, Index: ldy, Scale: pairCols}, out)
+	a.DECQ(panels)
+	a.JNZ(operand.LabelRef("panel"))
+	a.VZEROUPPER()
+	a.RET()
+}
+
+// pairParams loads what stays in registers.
+func (a *asm) pairParams() {
+	a.param("weights", weights0)
+	a.param("next", next)
+	a.param("sums", sums)
+	a.param("y", out)
+	a.param("panels", panels)
+	a.param("apart", apart)
+	a.param("ldy", ldy)
+	a.SHLQ(operand.Imm(2), ldy)
+}
 
 // pair emits the loop of one shape.
 type pair struct {
 	*asm
-	shape shape
-	free  []vec
+	shape   shape
+	free    []vec
+	results [2][]vec // of the groups, for the columns
 }
 
 // take takes n registers.
@@ -88,41 +158,39 @@ func pairKernel(a *asm, s shape) {
 	name := "vnniPair" + shapes[s]
 	a.begin(name, pairSignature, fmt.Sprintf("%s multiplies a piece of a pair of groups, unfolded, with panels of 8 columns.", name))
 	p := &pair{asm: a, shape: s, free: zmm[:]}
-	a.param("weights", weights0)
-	a.param("x", xs0)
-	a.param("fields", fields0)
-	a.param("next", next)
-	a.param("sums", sums)
-	a.param("panels", panels)
-	a.param("apart", apart)
+	a.pairParams()
 	block := p.wholes
 	if s.isHalves() {
 		block = p.halves
 	}
 	emit := block()
-	p.Label("panel")
-	p.MOVQ(weights0, quants)
-	p.MOVQ(xs0, xs)
-	p.MOVQ(fields0, fields)
-	p.param("blocks", blocks)
-	p.Label("block")
-	for line := 0; line < nextBytes; line += 64 {
-		p.PREFETCHT2(at(next, line))
+	a.pairLoops(&pairLoops{
+		record: uint32(s.record()),
+		fields: uint32(4 * s.fields() * pairCols),
+		ask:    a.PREFETCHT2,
+		clear:  p.clear,
+		block:  emit,
+		store:  p.store,
+	})
+}
+
+// clear begins the sums of a panel.
+func (p *pair) clear() {
+	zero := p.results[0][0]
+	p.VPXORD(zero, zero, zero)
+	for line := 0; line < pairSums; line += 64 {
+		p.VMOVUPS(zero, at(sums, line))
 	}
-	p.ADDQ(operand.U32(nextBytes), next)
-	emit()
-	p.ADDQ(operand.U32(uint32(s.record())), quants)
-	p.ADDQ(operand.U32(32*pairCols), xs)
-	p.ADDQ(operand.U32(uint32(4*s.fields()*pairCols)), fields)
-	p.DECQ(blocks)
-	p.JNZ(operand.LabelRef("block"))
-	p.ADDQ(apart, xs0)
-	p.ADDQ(apart, fields0)
-	p.ADDQ(operand.U32(pairSums), sums)
-	p.DECQ(panels)
-	p.JNZ(operand.LabelRef("panel"))
-	p.VZEROUPPER()
-	p.RET()
+}
+
+// store writes the sums of a panel to y.
+func (p *pair) store() {
+	for s, rs := range p.results {
+		for c, y := range rs {
+			p.VMOVUPS(p.sum(s, c), y)
+		}
+		p.asm.store(rs, 64*s, fmt.Sprintf("store%d", s))
+	}
 }
 
 func (s shape) isHalves() bool { return s == twoHalves || s == minima }
@@ -168,6 +236,7 @@ const lag = 2
 // if affine, y = fma(m, dx·sum, y).
 func (p *pair) wholes() (emit func()) {
 	acc := [2][]vec{p.take(pairCols), p.take(pairCols)}
+	p.results = acc
 	v, d, m, k := p.takePair(), p.takePair(), p.takePair(), p.takePair()
 	r := p.take(4)
 	x, dx, dxSum, base := r[0], r[1], r[2], r[3]
@@ -216,29 +285,4 @@ func (p *pair) wholes() (emit func()) {
 			}
 		}
 	}
-}
-
-// pairStoreKernel emits the function that writes the sums of panels to y, or adds them.
-func pairStoreKernel(a *asm) {
-	a.begin("vnniPairStore", "func(sums, y *float32, panels, ldy, add int)", "vnniPairStore writes the sums of a pair of groups to y.")
-	a.param("sums", sums)
-	a.param("y", out)
-	a.param("panels", panels)
-	a.param("ldy", ldy)
-	a.SHLQ(operand.Imm(2), ldy)
-	p := &pair{asm: a}
-	a.Label("panel")
-	for s := range 2 {
-		y := zmm[:pairCols]
-		for c, r := range y {
-			a.VMOVUPS(p.sum(s, c), r)
-		}
-		a.store(y, 64*s, fmt.Sprintf("store%d", s))
-	}
-	a.ADDQ(operand.U32(pairSums), sums)
-	a.LEAQ(operand.Mem{Base: out, Index: ldy, Scale: pairCols}, out)
-	a.DECQ(panels)
-	a.JNZ(operand.LabelRef("panel"))
-	a.VZEROUPPER()
-	a.RET()
 }

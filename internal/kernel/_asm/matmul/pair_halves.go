@@ -23,6 +23,7 @@ type halfPair struct {
 // halves prepares the block of a shape with two integer sums.
 func (p *pair) halves() (emit func()) {
 	h := &halfPair{pair: p}
+	p.results = [2][]vec{p.free[:pairCols], p.free[pairCols : 2*pairCols]} // the integer sums' registers
 	for i := range 2 {
 		h.acc[i] = [2][]vec{p.take(halfCols), p.take(halfCols)}
 		h.v[i], h.d[i] = p.takePair(), p.takePair()
