@@ -31,18 +31,18 @@ type modelEntry struct {
 	Weights     model.Weights `help:"What becomes of matrices of floats."`
 	DraftModel  string        `help:"A smaller model with the same vocabulary, which guesses tokens ahead."`
 	PrefixCache bool          `help:"Share the cache blocks of common prefixes." negatable:""`
-	Defaults    samplingFlags `embed:""`
+	Defaults    samplingFlags `embed:""` // the element's own; serve's may change while it runs
 
-	own      bool // it is an element of the list
 	download bool // nobody has named it: the settings of the command line are not made for it
 }
 
-// entry is a model with the settings of the command line.
+// entry is a model with the settings of the command line, but for the sampling
+// defaults: the shelf has those.
 func (c *serveCommand) entry(name string) modelEntry {
 	f := &c.Engine
 	return modelEntry{
 		Model: name, Ctx: f.Ctx, MaxBatch: f.MaxBatch, StepBudget: f.StepBudget, KVMemory: f.KVMemory, KVType: f.KVType,
-		Weights: f.Weights, PrefixCache: f.PrefixCache, Defaults: c.Defaults,
+		Weights: f.Weights, PrefixCache: f.PrefixCache,
 	}
 }
 
@@ -143,7 +143,6 @@ func readEntry(e *modelEntry, item any) error {
 			return err
 		}
 	}
-	e.own = true
 	if e.Model == "" {
 		e.Model = e.Name
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"reflect"
 	"strings"
 
@@ -82,6 +83,16 @@ func (f *samplingFlags) settings(sources ...gguf.Sampling) sample.Settings {
 		})
 	}
 	return s
+}
+
+// orElse are the flags of f, and for those that f leaves out the flags of other.
+func (f samplingFlags) orElse(other samplingFlags) samplingFlags {
+	return samplingFlags{
+		Temperature: cmp.Or(f.Temperature, other.Temperature), TopK: cmp.Or(f.TopK, other.TopK), TopP: cmp.Or(f.TopP, other.TopP),
+		MinP: cmp.Or(f.MinP, other.MinP), RepeatPenalty: cmp.Or(f.RepeatPenalty, other.RepeatPenalty),
+		RepeatLastN: cmp.Or(f.RepeatLastN, other.RepeatLastN), PresencePenalty: cmp.Or(f.PresencePenalty, other.PresencePenalty),
+		FrequencyPenalty: cmp.Or(f.FrequencyPenalty, other.FrequencyPenalty), Seed: cmp.Or(f.Seed, other.Seed),
+	}
 }
 
 // params are the parameters of a request.

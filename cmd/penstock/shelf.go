@@ -42,7 +42,7 @@ type shelf struct {
 
 // authors is what the makers of a loaded model recommend.
 type authors struct {
-	own  bool // its settings are its own, in the file's list of models
+	own  samplingFlags // what the file's list of models says of it
 	says []gguf.Sampling
 }
 
@@ -81,9 +81,8 @@ func (s *shelf) reload(fresh *serveCommand) error {
 	defer s.mu.Unlock()
 	s.defaults = fresh.Defaults
 	for d, from := range s.loaded {
-		if !from.own {
-			d.SetDefaults(fresh.Defaults.settings(from.says...))
-		}
+		flags := from.own.orElse(s.defaults)
+		d.SetDefaults(flags.settings(from.says...))
 	}
 	return nil
 }
@@ -245,10 +244,9 @@ func (s *shelf) load(source *serving.Source, e *modelEntry, file *gguf.File, o i
 	}
 	says := authorsOf(file, e.Model)
 	s.mu.Lock()
-	s.loaded[d] = authors{own: e.own, says: says}
-	if !e.own {
-		d.SetDefaults(s.defaults.settings(says...)) // there may be new ones since the loading began
-	}
+	s.loaded[d] = authors{own: e.Defaults, says: says}
+	flags := e.Defaults.orElse(s.defaults) // there may be new ones since the loading began
+	d.SetDefaults(flags.settings(says...))
 	s.mu.Unlock()
 	if guesses := instance.Guesses(file); guesses != "" {
 		s.warn(guesses)
@@ -279,10 +277,13 @@ func (s *shelf) describe(source *serving.Source, e *modelEntry, file *gguf.File,
 		return nil, err
 	}
 	published := publishedWith(file.Path())
+	s.mu.Lock()
+	flags := e.Defaults.orElse(s.defaults)
+	s.mu.Unlock()
 	return &serving.Deployment{
 		ID: source.ID, Aliases: source.Aliases, Path: source.Path, Created: source.Modified, CPU: s.options.Tier.String(),
 		Tokenizer: words, Chat: template, ParseSpecial: s.serve.ParseSpecial, License: license(file),
-		Sampling: e.Defaults.settings(authorsOf(file, e.Model)...), Stop: published.Stop, System: published.System,
+		Sampling: flags.settings(authorsOf(file, e.Model)...), Stop: published.Stop, System: published.System,
 	}, nil
 }
 
@@ -297,22 +298,18 @@ func license(file *gguf.File) string {
 	return strings.TrimSpace(name + "\n" + link)
 }
 
-// entryOf are a model's settings: its own, or else those of the command line, with the
-// sampling defaults that were taken up last.
+// entryOf are a model's settings: its own, or else those of the command line. Its
+// sampling defaults are its own only, since the others may change while it is loaded.
 func (s *shelf) entryOf(source *serving.Source) modelEntry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.named {
 		if m.source.ID == source.ID {
-			e := m.entry
-			if !e.own {
-				e.Defaults = s.defaults
-			}
-			return e
+			return m.entry
 		}
 	}
 	e := s.serve.entry(source.Path)
-	e.Defaults, e.download = s.defaults, true
+	e.download = true
 	return e
 }
 

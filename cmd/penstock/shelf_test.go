@@ -278,16 +278,20 @@ func TestShelfNames(t *testing.T) {
 }
 
 // Sampling defaults that are taken up hold for every model without its own, also for one
-// that is loading meanwhile, and for the server's own when it is loaded again.
+// that is loading meanwhile, and for the server's own when it is loaded again. An element
+// of the list of models keeps what it says itself, and nothing else.
 func TestReloadReachesAllModels(t *testing.T) {
 	dir := tinyStore(t, "tiny-llama", "tiny-qwen3", "tiny-gemma3")
 	c := &serveCommand{Defaults: samplingFlags{Temperature: new(0.5)}}
 	c.Engine.KVMemory, c.Engine.Ctx, c.Engine.MaxBatch = 2<<20, 256, 4
 	s := newShelf(c, hub.Open(hub.Config{Root: dir}), instance.Options{Tier: cpu.Detect(), Threads: 1}, func(string) {})
 	defer s.close()
-	own := c.entry("tiny-qwen3")
-	own.own = true
-	for _, e := range []modelEntry{c.entry("tiny-llama"), own} {
+	list := config{models: []any{map[string]any{"model": "tiny-qwen3", "temperature": "0.5"}, map[string]any{"model": "tiny-gemma3", "top-k": "7"}}}
+	entries, err := list.entries(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range append([]modelEntry{c.entry("tiny-llama")}, entries...) {
 		if _, err := s.add(e, filepath.Join(dir, e.Model+".gguf")); err != nil {
 			t.Fatal(err)
 		}
@@ -318,8 +322,18 @@ func TestReloadReachesAllModels(t *testing.T) {
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
-		if got := *s.entryOf(&source).Defaults.Temperature; got != want {
-			t.Errorf("%s, when it is loaded again: temperature %v, want %v", source.ID, got, want)
+		if opened, err = s.open(source); err != nil {
+			t.Fatal(err)
+		}
+		again, err := opened.Describe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := again.Defaults().Temperature; *got != want {
+			t.Errorf("%s, when it is read again: temperature %v, want %v", source.ID, *got, want)
+		}
+		if err := opened.Close(); err != nil {
+			t.Error(err)
 		}
 		reload(0.1)
 	}
