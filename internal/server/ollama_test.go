@@ -84,8 +84,12 @@ func TestOllamaGenerate(t *testing.T) {
 		t.Errorf("%q, %v", text, last)
 	}
 	v := f.post(t, "/api/generate", `{"model":"tiny","prompt":"hi","raw":true,"stream":false,"options":{"num_predict":3}}`).get(t)
-	if v["response"] != "abc" || v["done_reason"] != "length" || v["prompt_eval_count"].(float64) > 4 {
+	if v["response"] != "abc" || v["done_reason"] != "length" || v["prompt_eval_count"].(float64) > 4 || v["context"] != nil {
 		t.Errorf("%v", v)
+	}
+	all = lines(t, f.post(t, "/api/generate", `{"model":"tiny","prompt":"hi","raw":true,"system":"","context":[],"think":false,"options":{"num_predict":3}}`).body)
+	if last := all[len(all)-1]; last["done_reason"] != "length" || last["context"] != nil {
+		t.Errorf("%v", last)
 	}
 	if v := f.post(t, "/api/generate", `{"model":"tiny"}`).get(t); v["done_reason"] != "load" || v["done"] != true {
 		t.Errorf("%v", v)

@@ -39,17 +39,20 @@ func generate(call *serving.Call) *serving.Error {
 	}
 	defer g.Close()
 	if j.Stream {
-		return call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &encoder{model: m.Name, tokens: m.Deployment, start: call.Start, loading: m.Waited, ids: j.Prompt})
+		return call.Stream(ctx, []*serving.Generation{g}, serving.NDJSON, &encoder{model: m.Name, tokens: m.Deployment, start: call.Start, loading: m.Waited, raw: req.Raw, ids: j.Prompt})
 	}
 	a, err := g.Collect(ctx)
 	if err != nil {
 		return err
 	}
-	return call.JSON(200, api.GenerateResponse{
+	answer := api.GenerateResponse{
 		Model: m.Name, CreatedAt: now(), Response: a.Text, Thinking: a.Reasoning, Done: true, DoneReason: a.Result.Reason,
-		Context: slices.Concat(j.Prompt, a.IDs), Metrics: metrics(a.Result, call.Start, m.Waited),
-		Logprobs: openai.TokenLogprobs(m.Deployment, a.Tokens),
-	})
+		Metrics: metrics(a.Result, call.Start, m.Waited), Logprobs: openai.TokenLogprobs(m.Deployment, a.Tokens),
+	}
+	if !req.Raw { // a raw prompt takes no context
+		answer.Context = slices.Concat(j.Prompt, a.IDs)
+	}
+	return call.JSON(200, answer)
 }
 
 func generateJob(call *serving.Call, m *serving.Deployment, req *api.GenerateRequest) (*serving.Job, *serving.Error) {
@@ -62,23 +65,26 @@ func generateJob(call *serving.Call, m *serving.Deployment, req *api.GenerateReq
 	if err != nil {
 		return nil, err
 	}
+	conversation := &serving.Conversation{}
+	if err := think(conversation, m, req.Think); err != nil {
+		return nil, err
+	}
 	if req.Suffix != "" {
 		return fill(call, m, req, j)
 	}
 	if req.Raw {
+		if err := alone(req, "raw"); err != nil {
+			return nil, err
+		}
 		return j, m.Prepare(call.R.Context(), len(req.Prompt), func() (err *serving.Error) {
 			j.Prompt, err = m.Encode(req.Prompt, true)
 			return err
 		})
 	}
-	conversation := &serving.Conversation{}
 	if req.System != "" {
 		conversation.Messages = append(conversation.Messages, chat.NewMessage("system", req.System))
 	}
 	conversation.Messages = append(conversation.Messages, chat.NewMessage("user", req.Prompt))
-	if err := think(conversation, m, req.Think); err != nil {
-		return nil, err
-	}
 	if err := m.Converse(call, conversation, j); err != nil {
 		return nil, err
 	}
@@ -92,16 +98,27 @@ func fill(call *serving.Call, m *serving.Deployment, req *api.GenerateRequest, j
 	if err := m.CanInfill("suffix"); err != nil {
 		return nil, err
 	}
-	for _, other := range []struct {
-		name string
-		set  bool
-	}{{"system", req.System != ""}, {"context", len(req.Context) > 0}, {"raw", req.Raw}} {
-		if other.set {
-			return nil, serving.Bad(other.name, "%s cannot be used together with suffix", other.name)
-		}
+	if err := alone(req, "suffix"); err != nil {
+		return nil, err
 	}
 	return j, m.Prepare(call.R.Context(), len(req.Prompt)+len(req.Suffix), func() (err *serving.Error) {
 		j.Prompt, err = m.EncodeInfill(&serving.Infill{Prefix: req.Prompt, Suffix: req.Suffix})
 		return err
 	})
+}
+
+// alone refuses what a prompt without a conversation has no place for. field is what
+// makes it one: raw or suffix.
+func alone(req *api.GenerateRequest, field string) *serving.Error {
+	for _, other := range []struct {
+		name string
+		set  bool
+	}{
+		{"system", req.System != ""}, {"context", len(req.Context) > 0}, {"raw", req.Raw}, {"think", asked(req.Think)},
+	} {
+		if other.set && other.name != field {
+			return serving.Bad(other.name, "%s cannot be used together with %s", other.name, field)
+		}
+	}
+	return nil
 }

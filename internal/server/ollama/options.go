@@ -147,6 +147,12 @@ func checkContext(c *serving.Check, m *serving.Deployment, numCtx *int) {
 
 func streams(stream *bool) bool { return stream == nil || *stream }
 
+// asked reports whether a value of think, which think accepts, wants the model to think.
+func asked(raw json.RawMessage) bool {
+	text := string(raw)
+	return text != "" && text != "null" && text != "false"
+}
+
 // think tells the template whether the model is to think, and how much.
 func think(c *serving.Conversation, m *serving.Deployment, raw json.RawMessage) *serving.Error {
 	if len(raw) == 0 || string(raw) == "null" {

@@ -21,6 +21,7 @@ type encoder struct {
 
 	loading time.Duration // that the request has waited for its model
 
+	raw bool    // the prompt was raw: there is no context
 	ids []int32 // of the context, for generate
 
 	tokens   *serving.Deployment // whose tokens they are
@@ -36,7 +37,7 @@ func (e *encoder) Begin(*serving.Frames, int) {}
 
 // Delta appends a line for each part of the answer.
 func (e *encoder) Delta(f *serving.Frames, _ int, d serving.Delta) {
-	if !e.chat {
+	if !e.chat && !e.raw {
 		e.ids = append(e.ids, d.IDs...)
 	}
 	e.logprobs = append(e.logprobs, openai.TokenLogprobs(e.tokens, d.Tokens)...)
@@ -109,7 +110,11 @@ func (e *encoder) Finish(f *serving.Frames, results []*serving.Result) {
 		f.JSON(api.ChatResponse{Model: e.model, CreatedAt: now(), Message: api.Message{Role: "assistant"}, Done: true, DoneReason: r.Reason, Metrics: metrics(r, e.start, e.loading), Logprobs: e.logprobs})
 		return
 	}
-	f.JSON(api.GenerateResponse{Model: e.model, CreatedAt: now(), Done: true, DoneReason: r.Reason, Context: e.ids, Metrics: metrics(r, e.start, e.loading), Logprobs: e.logprobs})
+	last := api.GenerateResponse{Model: e.model, CreatedAt: now(), Done: true, DoneReason: r.Reason, Metrics: metrics(r, e.start, e.loading), Logprobs: e.logprobs}
+	if !e.raw {
+		last.Context = e.ids
+	}
+	f.JSON(last)
 }
 
 // Fail appends a line with the error.

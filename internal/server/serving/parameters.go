@@ -216,7 +216,7 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	honoured(onOllama, "options.num_ctx", "no more than the server's own context"),
 	{Name: "options.mirostat", Refused: onOllama, Inert: []string{"0"}},
 	honoured(onOllama, "think", "true, false, low, medium or high"),
-	honoured(OnOllamaText, "raw", ""),
+	honoured(OnOllamaText, "raw", "the prompt as it is: with it system, context and think are refused, and the answer has no context"),
 	honoured(OnOllamaText, "context", "the tokens of an earlier answer"),
 	honoured(OnOllamaName, "name", "an older name of model"),
 	honoured(OnOllamaCopy, "source", "a model that was downloaded"),
