@@ -213,6 +213,7 @@ func TestResponsesErrors(t *testing.T) {
 		`{"input":"x","max_output_tokens":0}`:                                            "max_output_tokens must be at least 1",
 		`{"input":"x","tool_choice":"perhaps"}`:                                          "tool_choice must be",
 		`{"input":"x","tools":[{"type":"function"}]}`:                                    "tools[0].name",
+		`{"input":"x","tools":[{"type":"function","name":"f","parameters":"x"}]}`:        "tools[0].parameters must be a JSON Schema, which is an object",
 		`{"input":"x","previous_response_id":"resp_none"}`:                               "there is no response",
 	} {
 		a := f.post(t, "/v1/responses", body)

@@ -118,7 +118,7 @@ func conversation(req *api.Conversation) (c *serving.Conversation, err error) {
 		}
 		tool, err := serving.NewTool(t.Name, t.Description, t.InputSchema)
 		if err != nil {
-			return nil, chat.Wrong(at+".input_schema", "is not valid JSON")
+			return nil, chat.Wrong(at+".input_schema", "%v", err)
 		}
 		tool.Strict = t.Strict
 		c.Tools = append(c.Tools, tool)

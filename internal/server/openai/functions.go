@@ -45,8 +45,8 @@ func withFunctions(req *api.ChatRequest) (*api.Conversation, error) {
 		if json.Unmarshal(f, &named) != nil || named.Name == "" {
 			return nil, chat.Wrong(at, "must be an object with a name")
 		}
-		if p := named.Parameters; len(p) > 0 && p[0] != '{' && string(p) != "null" {
-			return nil, chat.Wrong(at+".parameters", "must be a JSON Schema, which is an object")
+		if err := serving.CheckParameters(named.Parameters); err != nil {
+			return nil, chat.Wrong(at+".parameters", "%v", err)
 		}
 		tools[i] = tool{"function", f}
 	}

@@ -45,8 +45,8 @@ func parseTool(t *serving.Tool, raw []byte, at string) error {
 	case json.Unmarshal(tool.Function, &function) != nil || function.Name == "":
 		return chat.Wrong(at+".function", "must be an object with a name")
 	}
-	if p := function.Parameters; len(p) > 0 && p[0] != '{' && string(p) != "null" {
-		return chat.Wrong(at+".function.parameters", "must be a JSON Schema, which is an object")
+	if err := serving.CheckParameters(function.Parameters); err != nil {
+		return chat.Wrong(at+".function.parameters", "%v", err)
 	}
 	*t = serving.Tool{Name: function.Name, Parameters: function.Parameters, Definition: raw, Strict: function.Strict}
 	return nil

@@ -50,7 +50,7 @@ func parseTools(raw json.RawMessage) (tools []serving.Tool, custom []string, err
 		}
 		tool, err := serving.NewTool(t.Name, description, parameters)
 		if err != nil {
-			return nil, nil, chat.Wrong(at+".parameters", "is not valid JSON")
+			return nil, nil, chat.Wrong(at+".parameters", "%v", err)
 		}
 		tool.Strict = t.Strict
 		tools = append(tools, tool)

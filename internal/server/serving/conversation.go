@@ -3,6 +3,7 @@ package serving
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
@@ -37,8 +38,20 @@ type Tool struct {
 	Strict     bool            // a schema that the model can't be held to is refused
 }
 
+// CheckParameters reports whether a tool's parameters can be a JSON Schema. A tool
+// without any takes every object.
+func CheckParameters(parameters json.RawMessage) error {
+	if len(parameters) > 0 && parameters[0] != '{' && string(parameters) != "null" {
+		return errors.New("must be a JSON Schema, which is an object")
+	}
+	return nil
+}
+
 // NewTool makes a tool from its parts, for protocols whose form is not OpenAI's.
 func NewTool(name, description string, parameters json.RawMessage) (Tool, error) {
+	if err := CheckParameters(parameters); err != nil {
+		return Tool{}, err
+	}
 	type function struct {
 		Name        string          `json:"name"`
 		Description string          `json:"description,omitempty"`
