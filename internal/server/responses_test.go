@@ -211,10 +211,11 @@ func TestResponsesErrors(t *testing.T) {
 		`{"input":"x","include":["message.output_text.logprobs"]}`:                       "logprobs",
 		`{"input":"x","include":["weather"]}`:                                            "include has",
 		`{"input":"x","max_output_tokens":0}`:                                            "max_output_tokens must be at least 1",
-		`{"input":"x","tool_choice":"perhaps"}`:                                          "tool_choice must be",
-		`{"input":"x","tools":[{"type":"function"}]}`:                                    "tools[0].name",
-		`{"input":"x","tools":[{"type":"function","name":"f","parameters":"x"}]}`:        "tools[0].parameters must be a JSON Schema, which is an object",
-		`{"input":"x","previous_response_id":"resp_none"}`:                               "there is no response",
+		`{"input":"x","tools":[` + responsesTool + `],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"image_generation"},{"type":"function","name":"wether"}]}}`: `tool_choice allows \"wether\"`,
+		`{"input":"x","tool_choice":"perhaps"}`:                                   "tool_choice must be",
+		`{"input":"x","tools":[{"type":"function"}]}`:                             "tools[0].name",
+		`{"input":"x","tools":[{"type":"function","name":"f","parameters":"x"}]}`: "tools[0].parameters must be a JSON Schema, which is an object",
+		`{"input":"x","previous_response_id":"resp_none"}`:                        "there is no response",
 	} {
 		a := f.post(t, "/v1/responses", body)
 		if a.status != 400 || !strings.Contains(a.body, want) {

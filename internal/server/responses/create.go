@@ -149,7 +149,9 @@ func prepare(req *api.Request, before []chat.Message) (w *work, err error) {
 	if c.Choice, allowed, err = parseChoice(req.ToolChoice); err != nil {
 		return nil, err
 	}
-	c.Tools = restrict(c.Tools, allowed)
+	if c.Tools, err = restrict(c.Tools, allowed); err != nil {
+		return nil, err
+	}
 	for _, name := range req.Include {
 		switch {
 		case name == "reasoning.encrypted_content":

@@ -98,6 +98,7 @@ func parseChoice(raw json.RawMessage) (choice serving.ToolChoice, allowed []stri
 		Name  string `json:"name"`
 		Mode  string `json:"mode"`
 		Tools []struct {
+			Type string `json:"type"`
 			Name string `json:"name"`
 		} `json:"tools"`
 	}
@@ -117,17 +118,24 @@ func parseChoice(raw json.RawMessage) (choice serving.ToolChoice, allowed []stri
 		}
 		allowed = []string{}
 		for _, t := range named.Tools {
-			allowed = append(allowed, t.Name)
+			if t.Type == "function" || t.Type == "custom" { // the others run on OpenAI's servers
+				allowed = append(allowed, t.Name)
+			}
 		}
 		return serving.ToolChoice{Mode: mode}, allowed, nil
 	}
 	return choice, nil, chat.Wrong(field+".type", "is %.40q: this server runs no tools of its own", named.Type)
 }
 
-// restrict leaves the tools that are allowed.
-func restrict(tools []serving.Tool, allowed []string) []serving.Tool {
+// restrict leaves the tools that are allowed. Each of them must be there.
+func restrict(tools []serving.Tool, allowed []string) ([]serving.Tool, error) {
 	if allowed == nil {
-		return tools
+		return tools, nil
 	}
-	return slices.DeleteFunc(tools, func(t serving.Tool) bool { return !slices.Contains(allowed, t.Name) })
+	for _, name := range allowed {
+		if !slices.ContainsFunc(tools, func(t serving.Tool) bool { return t.Name == name }) {
+			return nil, chat.Wrong("tool_choice", "allows %.60q, which is none of the tools", name)
+		}
+	}
+	return slices.DeleteFunc(tools, func(t serving.Tool) bool { return !slices.Contains(allowed, t.Name) }), nil
 }
