@@ -146,6 +146,11 @@ func (v *Variables) Set(name string, value Data) {
 	v.fields = append(v.fields, Field{name, value})
 }
 
+// Has reports whether there is a variable of that name.
+func (v *Variables) Has(name string) bool {
+	return slices.ContainsFunc(v.fields, func(f Field) bool { return f.Name == name })
+}
+
 // SetText adds a variable that is a string.
 func (v *Variables) SetText(name, text string) { v.Set(name, Data{jinja.Client(text)}) }
 

@@ -112,6 +112,27 @@ func TestFormAfterReasoning(t *testing.T) {
 	}
 }
 
+// TestNoThinkingAsked: templates that know no efforts are told to do without thinking,
+// unless the request says otherwise itself.
+func TestNoThinkingAsked(t *testing.T) {
+	f := newFixture(t, "ok")
+	f.model.Chat = newTemplate(t, `{{ messages[0].content }}{% if enable_thinking is defined and not enable_thinking %} without{% endif %}`)
+	plain := f.post(t, "/v1/chat/completions", `{`+hello+`,"max_tokens":1}`).get(t)
+	for fields, want := range map[string]float64{
+		`"chat_template_kwargs":{"enable_thinking":false}`:                          5,
+		`"reasoning_effort":"none"`:                                                 5,
+		`"reasoning_effort":"none","chat_template_kwargs":{"a":1}`:                  5,
+		`"reasoning_effort":"none","chat_template_kwargs":{"enable_thinking":true}`: 0,
+		`"reasoning_effort":"low"`:                                                  0,
+		`"reasoning_effort":"low","chat_template_kwargs":{"enable_thinking":false}`: 5,
+	} {
+		v := f.post(t, "/v1/chat/completions", `{`+hello+`,"max_tokens":1,`+fields+`}`).get(t)
+		if got := at(t, v, "usage", "prompt_tokens").(float64) - at(t, plain, "usage", "prompt_tokens").(float64); got != want {
+			t.Errorf("%s: %v tokens more than without, want %v", fields, got, want)
+		}
+	}
+}
+
 func TestBadForms(t *testing.T) {
 	f := withTools(t, "ok\x00")
 	for fields, want := range map[string]string{

@@ -136,8 +136,11 @@ func conversation(req *api.Conversation) (c *serving.Conversation, err error) {
 			return nil, err
 		}
 	}
-	if req.ReasoningEffort != nil {
-		c.Variables.SetText("reasoning_effort", *req.ReasoningEffort)
+	if effort := req.ReasoningEffort; effort != nil {
+		c.Variables.SetText("reasoning_effort", *effort)
+		if *effort == "none" && !c.Variables.Has("enable_thinking") { // which most templates read instead
+			c.Variables.SetBool("enable_thinking", false)
+		}
 	}
 	return c, nil
 }

@@ -209,7 +209,7 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	refused(OnResponses, "conversation"),
 	honoured(OnChat|OnTemplate|OnTokenize, "add_generation_prompt", ""),
 	honoured(OnChat|OnTemplate|OnTokenize, "chat_template_kwargs", ""),
-	honoured(OnChat, "reasoning_effort", "none, minimal, low, medium, high, xhigh or max; the template decides what it means"),
+	honoured(OnChat, "reasoning_effort", "none, minimal, low, medium, high, xhigh or max; the template decides what it means, and has enable_thinking as false with none"),
 
 	honoured(onOllama, "options", ""),
 	honoured(onOllama, "options.num_predict", "negative: until the context is full"),
