@@ -125,7 +125,7 @@ func (t *talk) reply(a answer, err error) error {
 		return err
 	case a.full:
 		fmt.Fprintf(t.err, "(cut: the context of %d tokens is full: %s)\n", t.at.context, t.makeRoom())
-	case t.cut:
+	case a.open:
 		fmt.Fprintf(t.err, "(cut after %d tokens: /more goes on)\n", a.tokens)
 	case a.cut && a.thought && a.text == "":
 		fmt.Fprintf(t.err, "(cut after %d tokens, while it thought: /set parameter max-tokens gives it more, /set nothink has it answer at once)\n", a.tokens)

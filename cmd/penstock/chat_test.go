@@ -233,27 +233,30 @@ func TestChatFillsTheContext(t *testing.T) {
 	c.ends(0)
 }
 
+// rawTalk is a talk with a model in this process, without a chat template.
+func rawTalk(t *testing.T, path string, maxTokens int) *talk {
+	t.Helper()
+	var cli commands
+	in, err := cli.load(t.Context(), terminal{err: io.Discard}, path, instanceOptions(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := newInProcess("m", in, cpu.Detect(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		server.close()
+		in.Close()
+	})
+	return &talk{model: "m", in: in, raw: true, at: &remoteModel{&server.remote, "m", in.Context()}, out: io.Discard, err: io.Discard,
+		settings: settings{maxTokens: maxTokens, sampling: samplingFlags{Temperature: new(0.0)}}}
+}
+
 // TestMoreContinues: a cut answer goes on from what it says, and stays one message.
 func TestMoreContinues(t *testing.T) {
-	var cli commands
 	path := chatModel(t, 512)
-	open := func(maxTokens int) *talk {
-		in, err := cli.load(t.Context(), terminal{err: io.Discard}, path, instanceOptions(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		server, err := newInProcess("m", in, cpu.Detect(), false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			server.close()
-			in.Close()
-		})
-		return &talk{model: "m", in: in, raw: true, at: &remoteModel{&server.remote, "m", in.Context()}, out: io.Discard, err: io.Discard,
-			settings: settings{maxTokens: maxTokens, sampling: samplingFlags{Temperature: new(0.0)}}}
-	}
-	pieces, other := open(7), open(7)
+	pieces, other := rawTalk(t, path, 7), rawTalk(t, path, 7)
 	if _, err := pieces.say(t.Context(), "Tell me."); err != nil {
 		t.Fatal(err)
 	}
@@ -269,6 +272,33 @@ func TestMoreContinues(t *testing.T) {
 		if got := content(pieces.messages[1]); len(pieces.messages) != 2 || got != said+want.text || want.text == "" {
 			t.Fatalf("after %q: %q, want %q more; %d messages", said, got, want.text, len(pieces.messages))
 		}
+	}
+}
+
+// TestMoreAfterStop: an answer that was stopped goes on, and so does one after a message
+// or a continuation that has failed.
+func TestMoreAfterStop(t *testing.T) {
+	c := rawTalk(t, chatModel(t, 512), 200)
+	ctx, stop := context.WithCancel(t.Context())
+	c.show = func(piece) error {
+		stop()
+		return nil
+	}
+	if _, err := c.say(ctx, "Tell me."); !errors.Is(err, context.Canceled) || len(c.messages) != 2 {
+		t.Fatalf("%v, %d messages", err, len(c.messages))
+	}
+	c.show, c.maxTokens = nil, 3
+	for range 2 {
+		if _, err := c.more(ctx); !errors.Is(err, context.Canceled) { // nothing comes
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.say(t.Context(), strings.Repeat("too long ", 500)); !tooLong(err) {
+		t.Fatal(err)
+	}
+	before := content(c.messages[1])
+	if a, err := c.more(t.Context()); err != nil || a.text == "" || len(c.messages) != 2 || len(content(c.messages[1])) <= len(before) {
+		t.Errorf("%v: %q after %q, %d messages", err, a.text, before, len(c.messages))
 	}
 }
 

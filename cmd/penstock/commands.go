@@ -26,7 +26,7 @@ func chatCommands() []chatCommand {
 			return t.reply(t.more(ctx))
 		}},
 		{"clear", "", "begin a new conversation", func(t *talk, _ context.Context, _ string) error {
-			t.messages, t.attached, t.cut, t.file = nil, nil, false, ""
+			t.messages, t.attached, t.open, t.file = nil, nil, false, ""
 			return nil
 		}},
 		{"file", "PATH", "put a text file before the next message", (*talk).addFile},

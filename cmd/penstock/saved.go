@@ -122,7 +122,7 @@ func (t *talk) restore(ctx context.Context, name string) error {
 			return fmt.Errorf("%s: messages[%d].role is %q: want user or assistant", path, i, clip(m.Role))
 		}
 	}
-	t.system, t.messages, t.cut, t.file = system, messages, false, path
+	t.system, t.messages, t.open, t.file = system, messages, false, path
 	fmt.Fprintf(t.out, "%d messages with %s\n", len(messages), saved.Model)
 	return nil
 }

@@ -31,7 +31,7 @@ type talk struct {
 	messages []chat.Message // of the user and the assistant; the system message is a setting
 	attached []attachment   // files that come before the next message
 	file     string         // path to which the conversation was last saved
-	cut      bool           // the last answer was cut and can be continued
+	open     bool           // the last message is an answer that can be continued
 	last     *figures       // of the last answer; nil: there was none
 }
 
@@ -57,6 +57,7 @@ type answer struct {
 	tokens  int
 	cut     bool // a limit ended it, not the model
 	full    bool // that limit was the context, so that it cannot be continued
+	open    bool // it can be continued: it was cut, or has not come to its end
 }
 
 // figures are what an answer took.
@@ -77,14 +78,15 @@ func (t *talk) say(ctx context.Context, text string) (answer, error) {
 	if a.text != "" {
 		t.attached = nil
 		t.messages = append(t.messages, chat.NewMessage("user", text), chat.NewMessage("assistant", a.text))
+		t.open = a.open
 	}
 	return a, err
 }
 
-// more continues an answer that was cut.
+// more continues an answer that was cut or interrupted.
 func (t *talk) more(ctx context.Context) (answer, error) {
 	n := len(t.messages)
-	if !t.cut || n < 2 {
+	if !t.open || n < 2 {
 		return answer{}, errNothingCut
 	}
 	// A character that was cut in the middle is made anew, and so is white space at the
@@ -105,6 +107,9 @@ func (t *talk) more(ctx context.Context) (answer, error) {
 	}
 	a, err := t.stream(ctx, t.request(t.conversation(), asked+said, said != ""))
 	t.messages = append(before, chat.NewMessage("assistant", said+a.text))
+	if a.text != "" || err == nil {
+		t.open = a.open
+	} // else nothing came, and it can be tried again
 	return a, err
 }
 
@@ -198,7 +203,6 @@ func (t *talk) thinking(body map[string]any) {
 
 // stream shows an answer while it comes.
 func (t *talk) stream(ctx context.Context, body map[string]any) (answer, error) {
-	t.cut = false
 	path := "/v1/chat/completions"
 	if t.raw {
 		path = "/v1/completions"
@@ -219,7 +223,7 @@ func (t *talk) stream(ctx context.Context, body map[string]any) (answer, error) 
 		t.last = &r.figures
 	}
 	// A grammar begins at the beginning of an answer, so one with a format does not go on.
-	t.cut = r.cut && !r.full && r.text != "" && t.format == nil
+	r.open = (r.cut || !r.ended) && !r.full && r.text != "" && t.format == nil
 	return r.answer, err
 }
 
@@ -246,6 +250,7 @@ type incoming struct {
 	t       *talk
 	began   time.Time
 	said    strings.Builder
+	ended   bool // the server said why there is no more
 	figures figures
 }
 
@@ -270,6 +275,7 @@ func (r *incoming) take(data []byte) error {
 				return err
 			}
 		}
+		r.ended = r.ended || choice.Finish != nil
 		r.cut = r.cut || choice.Finish != nil && *choice.Finish == "length"
 	}
 	if c.Timings != nil {
