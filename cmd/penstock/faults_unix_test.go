@@ -374,3 +374,37 @@ func pullToSmallDisk(t *testing.T, from string) string {
 	}
 	return string(out)
 }
+
+// TestWriteWholeLeavesSpecialFiles: what is no file is written to, not replaced, and
+// neither is a link.
+func TestWriteWholeLeavesSpecialFiles(t *testing.T) {
+	dir := t.TempDir()
+	pipe, file, link := filepath.Join(dir, "pipe"), filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.WriteFile(file, []byte("old"), 0o600), os.Symlink("file", link)); err != nil {
+		t.Fatal(err)
+	}
+	write := func(w io.Writer) error {
+		_, err := io.WriteString(w, "new")
+		return err
+	}
+	in, err := os.OpenFile(pipe, os.O_RDWR, 0) // so that neither end waits for the other
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := errors.Join(writeWhole(pipe, write), writeWhole(link, write)); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(pipe); err != nil || info.Mode().Type() != os.ModeNamedPipe {
+		t.Errorf("the pipe: %v, %v", info.Mode(), err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode().Type() != os.ModeSymlink {
+		t.Errorf("the link: %v, %v", info.Mode(), err)
+	}
+	if text, err := os.ReadFile(file); string(text) != "new" {
+		t.Errorf("the file has %q, %v", text, err)
+	}
+	if err := writeWhole(dir, write); err == nil {
+		t.Error("a folder was written")
+	}
+}

@@ -86,8 +86,19 @@ func (c *quantizeCommand) Run(ctx context.Context, term terminal) error {
 	return nil
 }
 
-// writeWhole writes a file that is there whole or not at all.
+// writeWhole writes a file that is there whole or not at all. A symbolic link stays one,
+// and what is no file, such as /dev/null, is written to: no file takes its place.
 func writeWhole(name string, write func(w io.Writer) error) error {
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		name = real
+	}
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		out, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(out), out.Close())
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".part-*")
 	if err != nil {
 		return fmt.Errorf("%s cannot be written: %w", name, err)
