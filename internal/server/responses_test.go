@@ -195,6 +195,18 @@ func TestResponsesToolChoice(t *testing.T) {
 	}
 }
 
+// TestResponsesAreNotStreamedAgain: a client that asks for the events of a response would
+// wait for them in vain.
+func TestResponsesAreNotStreamedAgain(t *testing.T) {
+	f := newFixture(t, "ok")
+	id := at(t, f.post(t, "/v1/responses", `{"input":"hi","max_output_tokens":1}`).get(t), "id").(string)
+	for query, status := range map[string]int{"": 200, "?stream=false": 200, "?stream=true": 400, "?stream=1": 400, "?stream=x": 400} {
+		if a := f.do(t, "GET", "/v1/responses/"+id+query, ""); a.status != status || status == 400 && !strings.Contains(a.body, `"param":"stream"`) {
+			t.Errorf("%s: %d %s", query, a.status, a.body)
+		}
+	}
+}
+
 func TestResponsesErrors(t *testing.T) {
 	f := withTools(t, "ok\x00")
 	for body, want := range map[string]string{

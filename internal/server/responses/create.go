@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	api "github.com/penstock-llm/penstock/api/responses"
@@ -86,8 +87,14 @@ func (h handlers) inputTokens(call *serving.Call) *serving.Error {
 	return call.JSON(200, api.InputTokens{Object: "response.input_tokens", InputTokens: n})
 }
 
-// get is GET /v1/responses/{id}.
+// get is GET /v1/responses/{id}. The events of a response are not kept, so that they
+// cannot be streamed again.
 func (h handlers) get(call *serving.Call) *serving.Error {
+	if text := call.R.URL.Query().Get("stream"); text != "" {
+		if again, err := strconv.ParseBool(text); err != nil || again {
+			return serving.Unsupported("stream")
+		}
+	}
 	k := h.store.get(call.R.PathValue("id"), call.Client.Name)
 	if k == nil {
 		return missing("", call.R.PathValue("id"))

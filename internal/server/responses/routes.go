@@ -22,7 +22,7 @@ func Routes(s *Store) []serving.Route {
 		{Method: "POST", Path: "/v1/responses", Shape: openai.WriteError, Handle: h.create, About: "OpenAI response, streamed or not",
 			Contract: serving.Contract{Takes: api.Request{}, Gives: api.Response{}, Events: map[string]any{}, Runs: true}},
 		{Method: "GET", Path: "/v1/responses/{id}", Shape: openai.WriteError, Handle: h.get, About: "a response that was kept",
-			Contract: serving.Contract{Gives: api.Response{}}},
+			Contract: serving.Contract{Gives: api.Response{}, Query: map[string][]string{"stream": {"false"}}}},
 		{Method: "DELETE", Path: "/v1/responses/{id}", Shape: openai.WriteError, Handle: h.delete, About: "forget a response",
 			Contract: serving.Contract{Gives: api.Deleted{}}},
 		{Method: "POST", Path: "/v1/responses/input_tokens", Shape: openai.WriteError, Handle: h.inputTokens, About: "tokens of a response's prompt",
