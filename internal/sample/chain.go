@@ -299,7 +299,7 @@ func (c *chain) typical(p float64) {
 // (Holtzman et al., "The Curious Case of Neural Text Degeneration",
 // arXiv:1904.09751).
 func (c *chain) topP(p float64) {
-	if c.ids == nil && c.topPOfFew(p) {
+	if c.ids == nil && c.in.Params.MinKeep <= len(c.Sampler.vals) && c.topPOfFew(p) {
 		return
 	}
 	_, sum := c.weights()
@@ -308,7 +308,7 @@ func (c *chain) topP(p float64) {
 }
 
 // topPOfFew makes the list if the likeliest tokens that can be found at once are
-// enough.
+// enough. MinKeep is no more than these.
 func (c *chain) topPOfFew(p float64) bool {
 	m := c.measure()
 	target := p * c.total(c.row, m)
@@ -319,8 +319,8 @@ func (c *chain) topPOfFew(p float64) bool {
 	if !reached {
 		return false
 	}
-	c.topOfRow(min(max(n, c.in.Params.MinKeep), len(w)))
-	return c.in.Params.MinKeep <= len(w)
+	c.topOfRow(max(n, c.in.Params.MinKeep))
+	return true
 }
 
 // minP keeps the candidates with at least the fraction p of the likeliest one's
@@ -388,15 +388,13 @@ func (c *chain) xtcOfRow(often, threshold float64) {
 	ids, vals := c.likeliest(len(c.Sampler.vals))
 	w := c.Sampler.weights[:copy(c.Sampler.weights, vals)]
 	c.set.ExpSum(w, m.max, m.scale)
-	top, left := 0, 0
-	for i, v := range w {
-		if vals[i] > negInf {
-			left++
-		}
+	top := 0
+	for _, v := range w {
 		if float64(v) >= threshold*sum {
 			top++
 		}
 	}
+	left := c.candidates(max(2, top-1+c.in.Params.MinKeep))
 	if left < 2 || c.in.draw() >= often || top < 2 || c.in.Params.MinKeep > left-(top-1) {
 		return
 	}
@@ -412,6 +410,16 @@ func (c *chain) xtcOfRow(often, threshold float64) {
 		}
 	}
 	c.found = 0
+}
+
+// candidates counts the tokens of the row that are not excluded, as far as enough.
+func (c *chain) candidates(enough int) (n int) {
+	for i := 0; i < len(c.row) && n < enough; i++ {
+		if c.row[i] > negInf {
+			n++
+		}
+	}
+	return n
 }
 
 // filterTop drops the candidates with at least a weight, but for one.

@@ -130,6 +130,8 @@ func TestDistribution(t *testing.T) {
 		"dynamic temperature":     {2, Params{Temperature: 1, TopP: 1, DynatempRange: 0.7, DynatempExponent: 1.5}},
 		"dynamic and top-k":       {2, Params{Temperature: 0.8, TopP: 1, TopK: 30, DynatempRange: 0.7, DynatempExponent: 0.5}},
 		"min-keep":                {3, Params{Temperature: 1.5, TopP: 0.1, TopK: 40, MinP: 0.5, MinKeep: 7}},
+		"many kept by top-p":      {0.3, Params{Temperature: 1.5, TopP: 0.1, MinKeep: 300}},
+		"many kept by XTC":        {2, Params{Temperature: 1, TopP: 1, XTCProbability: 1, XTCThreshold: 0.02, MinKeep: 300}},
 		"temperature first":       {1, Params{Temperature: 0.6, TopP: 0.7, TopK: 100, MinP: 0.02, Order: []Stage{Temperature, TopK, TopP, MinP}}},
 		"no temperature":          {2, Params{Temperature: 0, TopP: 0.9, TopK: 100, Order: []Stage{TopP, TopK}}},
 		"no sampler":              {2, Params{Temperature: 0.1, TopP: 0.1, TopK: 1, Order: []Stage{}}},

@@ -547,3 +547,22 @@ func BenchmarkStream(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(text)/5), "ns/token")
 }
+
+// A backslash before a character of several bytes escapes nothing, and leaves the
+// character whole.
+func TestEscapedCharacter(t *testing.T) {
+	for name, answer := range map[string]string{
+		"llama3": `<|python_tag|>look(a="\é\n\世")`,
+		"lfm2":   `<|tool_call_start|>[look(a='\é\n\世')]<|tool_call_end|>`,
+	} {
+		p := Named(name).New(Options{Tools: []Tool{NewTool("look", nil)}, NewID: func(int) string { return "id" }})
+		p.Write([]byte(answer))
+		var got []byte
+		for _, part := range p.Finish(false) {
+			got = append(got, part.Text...)
+		}
+		if want := `{"a": "\\é\n\\世"}`; string(got) != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}

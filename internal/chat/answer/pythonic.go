@@ -208,6 +208,10 @@ func (r *reader) pythonEscape() bool {
 		return false
 	}
 	c := r.in[r.pos]
+	if c >= utf8.RuneSelf { // the backslash is one; the character behind it is as others
+		r.argument(`\\`)
+		return true
+	}
 	r.pos++
 	digits := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
 	switch {
