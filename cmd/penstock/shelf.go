@@ -34,7 +34,8 @@ type shelf struct {
 	warn    func(string) // tells the person at the terminal
 
 	mu       sync.Mutex
-	named    []*shelved // the command line's, then the file's
+	named    []*shelved   // the command line's, then the file's
+	stored   []hub.Stored // that the store had when it was read last
 	defaults samplingFlags
 	loaded   map[*serving.Deployment]authors
 	users    int // models that use the workers
@@ -151,14 +152,22 @@ func (s *shelf) list() []serving.Source {
 	for _, m := range named {
 		add(m.source)
 	}
-	stored, err := s.store.List()
-	if err != nil {
-		return all // without a folder of models there are none in it
-	}
-	for _, m := range stored {
+	for _, m := range s.downloads() {
 		add(downloaded(&m))
 	}
 	return all
+}
+
+// downloads are the models of the store. While it cannot be read they are those that it
+// had when it was read last: a client that names one is not told that it does not exist.
+func (s *shelf) downloads() []hub.Stored {
+	stored, err := s.store.List()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.stored = stored
+	}
+	return s.stored
 }
 
 // downloaded is a model of the store. Clients name it as people do; its path is no

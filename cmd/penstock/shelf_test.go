@@ -277,6 +277,46 @@ func TestShelfNames(t *testing.T) {
 	}
 }
 
+// While the folder of models cannot be read, the models that were in it are still known:
+// a client is not told that there is no such model.
+func TestShelfKeepsWhatItCannotRead(t *testing.T) {
+	dir := tinyStore(t, "tiny-llama", "tiny-qwen3")
+	s := newShelf(&serveCommand{}, hub.Open(hub.Config{Root: dir}), instance.Options{Threads: 1}, func(string) {})
+	defer s.close()
+	names := func() (all []string) {
+		for _, m := range s.list() {
+			all = append(all, m.ID)
+		}
+		return all
+	}
+	before := names()
+	if len(before) != 2 {
+		t.Fatalf("listed %q", before)
+	}
+	aside := dir + "-aside"
+	if err := os.Rename(dir, aside); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir, dir); err != nil { // every read fails: too many links
+		t.Skip(err)
+	}
+	if got := names(); !slices.Equal(got, before) {
+		t.Errorf("%q while the folder cannot be read, want %q", got, before)
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(); len(got) != 0 {
+		t.Errorf("%q without the folder", got)
+	}
+	if err := os.Rename(aside, dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(); !slices.Equal(got, before) {
+		t.Errorf("%q with the folder again, want %q", got, before)
+	}
+}
+
 // Sampling defaults that are taken up hold for every model without its own, also for one
 // that is loading meanwhile, and for the server's own when it is loaded again. An element
 // of the list of models keeps what it says itself, and nothing else.

@@ -345,6 +345,7 @@ func (s *Store) oldWork() (left []Leftover) {
 		folder := filepath.Join(s.at(workDir), e.Name())
 		filepath.WalkDir(folder, func(_ string, d fs.DirEntry, err error) error {
 			if err != nil {
+				last = time.Now() // what cannot be read may have changed
 				return nil
 			}
 			if info, err := d.Info(); err == nil {

@@ -14,6 +14,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/gguf/safetensors"
@@ -126,17 +128,17 @@ func (s *Store) find(ref reference) (path string, ok bool, err error) {
 		}
 		return ref.file, true, nil
 	case oci:
-		files := s.filesIn(ref.dir())
+		files, err := s.filesIn(ref.dir())
 		if len(files) == 0 {
-			return "", false, s.NoRoot
+			return "", false, cmp.Or(err, s.NoRoot)
 		}
 		ref.file = files[0]
 	case huggingFace:
 		ref.file = first(ref.file)
 		if !isGGUF(ref.file) && s.NoRoot == nil { // a tag, or nothing: see what there is
-			files := s.filesIn(ref.dir())
+			files, err := s.filesIn(ref.dir())
 			if len(files) == 0 {
-				return "", false, nil
+				return "", false, err
 			}
 			if ref.file, err = choose(files, ref.file); err != nil {
 				return "", false, nil // another file of the repository may be meant
@@ -147,8 +149,12 @@ func (s *Store) find(ref reference) (path string, ok bool, err error) {
 		return "", false, err
 	}
 	path = s.at(ref.stored())
-	if !isRegular(path) {
+	info, err := os.Stat(path)
+	switch {
+	case absent(err) || err == nil && !info.Mode().IsRegular():
 		return "", false, nil
+	case err != nil:
+		return "", false, err
 	}
 	return path, true, nil
 }
@@ -204,7 +210,10 @@ func (s *Store) List() ([]Stored, error) {
 		return nil, s.NoRoot
 	}
 	var entries []Stored
-	files := s.filesIn(".")
+	files, err := s.filesIn(".")
+	if err != nil {
+		return nil, err
+	}
 	for i, name := range s.names(files) {
 		path := s.at(files[i])
 		info, err := os.Stat(path)
@@ -218,17 +227,20 @@ func (s *Store) List() ([]Stored, error) {
 }
 
 // filesIn lists the complete models below dir of the store, relative to dir. A
-// directory that cannot be read counts as empty.
-func (s *Store) filesIn(dir string) []string {
+// directory that is not there, or is closed to this process, counts as empty. Any
+// other failure, such as too many open files, is an error: the models may be there.
+func (s *Store) filesIn(dir string) ([]string, error) {
 	var files []string
 	if s.NoRoot != nil {
-		return nil
+		return nil, nil
 	}
 	root := os.DirFS(s.at(dir))
-	fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
-		case err != nil:
+		case absent(err), errors.Is(err, fs.ErrPermission):
 			return fs.SkipDir
+		case err != nil:
+			return err
 		case d.IsDir() && name != "." && strings.HasPrefix(d.Name(), "."):
 			return fs.SkipDir // locks and unfinished work, not models
 		case !d.IsDir() && isGGUF(name):
@@ -236,7 +248,15 @@ func (s *Store) filesIn(dir string) []string {
 		}
 		return nil
 	})
-	return models(files)
+	if err != nil {
+		return nil, fmt.Errorf("the models of %s cannot be listed: %w", s.at(dir), err)
+	}
+	return models(files), nil
+}
+
+// absent reports whether an error says that there is no such file.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // Remove deletes a model, with all its parts, and what is left of an interrupted pull

@@ -272,3 +272,24 @@ func TestDiagnosesSayWhatToDo(t *testing.T) {
 		t.Error("changed an error it knows nothing of")
 	}
 }
+
+// A store that cannot be read at present is not taken for one without models: nothing is
+// said to be missing, and nothing is fetched for that.
+func TestUnreadableStore(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "loop")
+	if err := os.Symlink(root, root); err != nil {
+		t.Skip(err)
+	}
+	s := newStore(t, Config{Root: root})
+	if list, err := s.List(); err == nil {
+		t.Errorf("listed %v", list)
+	}
+	for _, name := range []string{"tiny", "other", "hf.co/a/b", "hf.co/a/b:c.gguf", "oci://127.0.0.1/a/b"} {
+		if _, _, err := s.Resolve(name); err == nil || errors.Is(err, ErrUnknown) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := s.Pull(t.Context(), name, nil); err == nil || errors.Is(err, ErrUnknown) {
+			t.Errorf("pull %s: %v", name, err)
+		}
+	}
+}

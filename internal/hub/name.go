@@ -92,11 +92,15 @@ func stem(stored string) string {
 
 // short finds the file of the store that has this short name.
 func (s *Store) short(name string) (ref reference, ok bool, err error) {
-	if ref, ok = s.ownCopy(name); ok {
-		return ref, true, nil
+	if ref, ok, err = s.ownCopy(name); ok || err != nil {
+		return ref, ok, err
+	}
+	files, err := s.filesIn(".")
+	if err != nil {
+		return reference{}, false, err
 	}
 	var found []string
-	for _, stored := range s.filesIn(".") {
+	for _, stored := range files {
 		if strings.EqualFold(stem(stored), stem(name)) {
 			found = append(found, s.longName(stored))
 		}
@@ -115,13 +119,14 @@ func (s *Store) short(name string) (ref reference, ok bool, err error) {
 }
 
 // ownCopy finds the copy that somebody has given this name.
-func (s *Store) ownCopy(name string) (ref reference, ok bool) {
-	for _, f := range s.filesIn(string(own)) {
+func (s *Store) ownCopy(name string) (ref reference, ok bool, err error) {
+	files, err := s.filesIn(string(own))
+	for _, f := range files {
 		if n, ok := s.nameOf(path.Join(string(own), f)); ok && strings.EqualFold(n, stem(name)) {
-			return reference{kind: own, file: f}, true
+			return reference{kind: own, file: f}, true, nil
 		}
 	}
-	return ref, false
+	return ref, false, err
 }
 
 // longName is the name under which a file of the store is pulled; that of a file
