@@ -1,9 +1,11 @@
 package serving
 
 import (
+	"errors"
 	"slices"
 	"time"
 
+	"github.com/penstock-llm/penstock/internal/gguf"
 	"github.com/penstock-llm/penstock/internal/gguf/safetensors"
 	"github.com/penstock-llm/penstock/internal/model"
 )
@@ -132,7 +134,8 @@ type description struct {
 const mostDescriptions = 256
 
 // Config is the shape of a listed model: for one that is not loaded, as its file
-// says. It is zero if the file cannot be read.
+// says. It is zero if the file cannot be read. What the file says is remembered, also
+// if it is no model; that it cannot be read at present is not.
 func (r *Registry) Config(l *Listed) model.Config {
 	if l.Deployment != nil {
 		return l.Deployment.Config
@@ -143,9 +146,12 @@ func (r *Registry) Config(l *Listed) model.Config {
 		return d.config
 	}
 	d := description{modified: l.Modified, size: l.Size}
-	if f, err := safetensors.Open(l.Path); err == nil {
+	switch f, err := safetensors.Open(l.Path); {
+	case err == nil:
 		d.config, _ = model.Describe(f) // a file that is no model has no shape
 		f.Close()
+	case !errors.Is(err, gguf.ErrCorrupt):
+		return model.Config{}
 	}
 	if r.described == nil || len(r.described) >= mostDescriptions {
 		r.described = map[string]description{}

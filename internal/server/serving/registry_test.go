@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -15,6 +17,8 @@ import (
 	"time"
 
 	"github.com/penstock-llm/penstock/internal/engine"
+	"github.com/penstock-llm/penstock/internal/quant"
+	"github.com/penstock-llm/penstock/internal/tinymodel"
 )
 
 // shop is where the models of a test come from: engines over mocks, which take
@@ -587,4 +591,48 @@ func TestAccounts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A file that cannot be read at present has a shape all the same: what was found out
+// then is not remembered.
+func TestConfigOfUnreadableFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	l := &Listed{Source: Source{ID: "m", Path: path, Size: 1}}
+	r := &Registry{}
+	if err := os.Symlink(path, path); err != nil {
+		t.Skip(err)
+	}
+	if c := r.Config(l); c.Dim != 0 {
+		t.Fatalf("a file that leads to itself: %+v", c)
+	}
+	if err := errors.Join(os.Remove(path), tinymodel.Write(path, tinymodel.Options{Arch: "llama", Type: quant.Q8_0})); err != nil {
+		t.Fatal(err)
+	}
+	if c := r.Config(l); c.Dim == 0 {
+		t.Error("the file can be read again, and has no shape")
+	}
+	if err := errors.Join(os.Remove(path), os.WriteFile(path, []byte("no model"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	broken := &Listed{Source: Source{ID: "m", Path: path, Size: 2}}
+	if c := r.Config(broken); c.Dim != 0 || r.described[path].size != 2 {
+		t.Errorf("a file that is no model: %+v, remembered %+v", c, r.described)
+	}
+}
+
+// A panic before the loading, as one of reading a file that is cut, closes the file.
+func TestPanicWhilePlanning(t *testing.T) {
+	s := newShop("a", "b")
+	r := s.registry(t, Residency{OnDemand: true})
+	defer r.closes(t)
+	closed := 0
+	r.Open = func(src Source) (*Opened, error) {
+		o, err := s.open(src)
+		o.Plan = func(uint64) (Memory, bool, error) { panic("cut") }
+		o.Close = func() error { closed++; return nil }
+		return o, err
+	}
+	if _, err := r.Acquire(t.Context(), "b"); err == nil || err.Code != loadFailedCode || closed != 1 {
+		t.Errorf("%v, closed %d times", err, closed)
+	}
 }

@@ -89,11 +89,17 @@ func (r *Registry) bring(e *entry) (d *Deployment, failed *Error) {
 	if err != nil {
 		return nil, loadFailed(e.source.ID, err)
 	}
+	loading := false
+	defer func() {
+		if !loading {
+			opened.Close()
+		}
+	}()
 	limit, failed := r.makeRoom(e, opened)
 	if failed != nil {
-		opened.Close()
 		return nil, failed
 	}
+	loading = true
 	if d, err = opened.Load(limit); err != nil {
 		return nil, loadFailed(e.source.ID, err)
 	}
