@@ -171,7 +171,7 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	honoured(onAll, "dry_base", ""),
 	honoured(onAll, "dry_allowed_length", ""),
 	honoured(onAll, "dry_penalty_last_n", ""),
-	honoured(onAll, "dry_sequence_breakers", ""),
+	honoured(onAll, "dry_sequence_breakers", "up to 128, of each the first 40 bytes"),
 	honoured(onAll, "logit_bias", "an object, or an array of pairs; false: never"),
 	honoured(onAll, "allowed_token_ids", ""),
 	honoured(onAll, "bad_words", "as tokens, with and without a space before them"),

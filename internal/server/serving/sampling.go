@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/penstock-llm/penstock/api/sampling"
@@ -212,54 +211,4 @@ func (c *Check) allowed(ids []int32, vocab int) []uint64 {
 		}
 	}
 	return set
-}
-
-// usualBreakers are llama-server's.
-var usualBreakers = []string{"\n", ":", `"`, "*"}
-
-// breakerCache keeps the last breakers that were made: making them looks at every
-// token of the vocabulary, and most requests have the same.
-type breakerCache struct {
-	mu    sync.Mutex
-	texts []string
-	made  *sample.Breakers
-}
-
-func (b *breakerCache) of(m *Deployment, c *Check, texts []string) *sample.Breakers {
-	if !c.words("dry_sequence_breakers", texts) {
-		return nil
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.made == nil || !slices.Equal(b.texts, texts) {
-		b.texts, b.made = slices.Clone(texts), makeBreakers(m, texts)
-	}
-	return b.made
-}
-
-// makeBreakers finds the token sequences in which a text may appear: a token that
-// contains it, or one that ends with the beginning of it, and the tokens of the
-// rest.
-func makeBreakers(m *Deployment, texts []string) *sample.Breakers {
-	vocab := m.Tokenizer.Vocab()
-	var sequences [][]int32
-	for _, text := range texts {
-		rests := make([][]int32, len(text)) // tokens of text[n:]
-		for n := 1; n < len(text); n++ {
-			rests[n] = m.Tokenizer.Encode(text[n:], false, false)
-		}
-		for id := range int32(vocab) {
-			piece := string(m.Tokenizer.Piece(id))
-			if strings.Contains(piece, text) {
-				sequences = append(sequences, []int32{id})
-				continue
-			}
-			for n := 1; n < len(text) && n <= len(piece); n++ {
-				if strings.HasSuffix(piece, text[:n]) && len(rests[n]) > 0 {
-					sequences = append(sequences, append([]int32{id}, rests[n]...))
-				}
-			}
-		}
-	}
-	return sample.NewBreakers(vocab, sequences)
 }
