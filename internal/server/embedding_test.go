@@ -432,6 +432,23 @@ func slowStates(t testing.TB, step time.Duration, options ...option) *fixture {
 	return f
 }
 
+// A request for many embeddings is not refused because the last of its texts would wait
+// too long for the first.
+func TestManyEmbeddingsWaitForEachOther(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		f := slowStates(t, time.Second, func(_ *Config, e *engineConfig) { e.MaxBatch, e.MaxWait = 2, 100*time.Millisecond })
+		defer f.engine.Close()
+		for _, texts := range []string{`"a"`, `["a","b","c","d","e","f","g"]`} { // the first is to measure by
+			if a := f.post(t, "/v1/embeddings", `{"input":`+texts+`}`); a.status != 200 {
+				t.Errorf("%s: %d %s", texts, a.status, a.body)
+			}
+		}
+		if n := f.model.Refused(); n != 0 {
+			t.Errorf("%d requests count as refused", n)
+		}
+	})
+}
+
 // A client that goes away, a time-out, a full queue and a server that shuts down
 // end a request for many embeddings at once.
 func TestEmbeddingsEnd(t *testing.T) {

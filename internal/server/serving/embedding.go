@@ -187,8 +187,8 @@ func (d *Deployment) truncate(ids []int32, limit int) []int32 {
 	return short
 }
 
-// roomWait is how often a request that has begun looks whether a full queue has
-// room for the next of its inputs.
+// roomWait is how often a request that has begun looks whether a queue that is full,
+// or too slow, has room for the next of its inputs.
 const roomWait = 5 * time.Millisecond
 
 // embed has the engine compute the embeddings of prompts. Of many, only as many are
@@ -221,11 +221,12 @@ func (d *Deployment) embed(ctx context.Context, call *Call, prompts [][]int32, r
 	for i := range prompts {
 		for len(streams) < min(i+ahead, len(prompts)) {
 			r.Prompt = prompts[len(streams)]
-			s, err := d.Engine.Submit(ctx, r)
-			if errors.Is(err, engine.ErrQueueFull) && len(streams) > i {
+			s, err := d.submit(ctx, r, len(streams) > 0)
+			var busy *engine.BusyError
+			if errors.As(err, &busy) && len(streams) > i {
 				break // one of ours ends first
 			}
-			if errors.Is(err, engine.ErrQueueFull) && i > 0 {
+			if busy != nil && i > 0 {
 				wait(ctx, roomWait) // what is computed already is not given up
 				continue
 			}
@@ -250,6 +251,17 @@ func (d *Deployment) embed(ctx context.Context, call *Call, prompts [][]int32, r
 		streams[i] = nil // its sums are as large as the vector
 	}
 	return vectors, nil
+}
+
+// submit hands an input to the engine. For a request that has begun it asks first whether
+// there is room, so that no wait for room counts as a request that was refused.
+func (d *Deployment) submit(ctx context.Context, r engine.Request, begun bool) (*engine.Stream, error) {
+	if begun {
+		if err := d.Engine.Admit(r.Client, r.Priority); err != nil {
+			return nil, err
+		}
+	}
+	return d.Engine.Submit(ctx, r)
 }
 
 // wait returns when the time has passed or ctx has ended.
