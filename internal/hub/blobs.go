@@ -170,7 +170,9 @@ func (s *Store) rename(ctx context.Context, source, to string, progress Progress
 	if _, known := lookup(s.models, to); known || !ownName.MatchString(to) || isGGUF(to) {
 		return fmt.Errorf("%w: %.100q; one has letters, digits, -, _ and . and is none of the catalogue's", ErrName, to)
 	}
-	if _, taken, err := s.short(to); taken || err != nil {
+	if _, taken, err := s.short(to); errors.Is(err, errUnlisted) {
+		return err
+	} else if taken || err != nil {
 		return fmt.Errorf("%w: there is a model %q already: remove it first (penstock rm %s), or take another name", ErrName, to, to)
 	}
 	files := parts(source)

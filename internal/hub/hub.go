@@ -249,10 +249,12 @@ func (s *Store) filesIn(dir string) ([]string, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("the models of %s cannot be listed: %w", s.at(dir), err)
+		return nil, fmt.Errorf("the models of %s %w: %w", s.at(dir), errUnlisted, err)
 	}
 	return models(files), nil
 }
+
+var errUnlisted = errors.New("cannot be listed")
 
 // absent reports whether an error says that there is no such file.
 func absent(err error) bool {

@@ -84,3 +84,17 @@ func TestOllamaStore(t *testing.T) {
 		t.Errorf("in the end there are %s", left.body)
 	}
 }
+
+// That a copy cannot be written is the server's trouble: the client asked for nothing
+// wrong, and the model is there.
+func TestOllamaCopyFails(t *testing.T) {
+	f := withStore(t)
+	list := f.app.Models.List()
+	if err := os.WriteFile(filepath.Join(filepath.Dir(list[0].Path), "copies"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a := f.do(t, "POST", "/api/copy", `{"source":"mine","destination":"yours"}`, "X-Api-Key", "admin")
+	if a.status != 500 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}

@@ -110,11 +110,19 @@ func (h handlers) copy(call *serving.Call) *serving.Error {
 	switch err := h.store.Copy(m.Path, name); {
 	case errors.Is(err, hub.ErrName):
 		return serving.Bad("destination", "%s", err.Error())
+	case err != nil && !missing(err):
+		return serving.Internal(err)
 	case err != nil:
 		return serving.Bad("source", "%q was not downloaded by this server, so it cannot have another name: penstock serve --alias gives it one", req.Source)
 	}
 	call.W.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// missing reports whether an error of the store says that it does not have the model. Any
+// other one may pass: the disk is full, or too many files are open.
+func missing(err error) bool {
+	return errors.Is(err, hub.ErrNotFetched) || errors.Is(err, hub.ErrUnknown) || errors.Is(err, fs.ErrNotExist)
 }
 
 func noPlace(param string) *serving.Error {
@@ -155,7 +163,7 @@ func (h handlers) delete(call *serving.Call) *serving.Error {
 	case failed != nil && failed.Status != http.StatusConflict && failed.Status != http.StatusNotFound:
 		return failed
 	}
-	if err := h.store.Remove(name); errors.Is(err, hub.ErrNotFetched) || errors.Is(err, hub.ErrUnknown) || errors.Is(err, fs.ErrNotExist) {
+	if err := h.store.Remove(name); missing(err) {
 		return &serving.Error{Status: http.StatusNotFound, Type: "not_found_error", Message: "model '" + serving.Clip(name) + "' not found"}
 	} else if errors.Is(err, hub.ErrBusy) {
 		return &serving.Error{Status: http.StatusConflict, Type: "invalid_request_error", Message: err.Error()}
