@@ -353,6 +353,9 @@ func (l *Lease) arrived() *Error {
 	if l.entry.err != nil {
 		return l.entry.err
 	}
+	if closed(r.drained()) {
+		return shuttingDown() // also if await saw the end of the load first
+	}
 	l.Deployment = l.entry.m
 	return l.entry.takes()
 }

@@ -636,3 +636,23 @@ func TestPanicWhilePlanning(t *testing.T) {
 		t.Errorf("%v, closed %d times", err, closed)
 	}
 }
+
+// A request whose model has been loaded just when the server begins to drain is refused:
+// nobody would wait for its end.
+func TestArrivalWhileDraining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop("a", "b")
+		r := s.registry(t, Residency{OnDemand: true})
+		defer r.closes(t)
+		l, done, failed := r.try("b", true)
+		if failed != nil || done == nil {
+			t.Fatal(failed)
+		}
+		defer l.Release()
+		<-done
+		r.StartDraining()
+		if err := l.arrived(); err == nil || err.Status != 503 {
+			t.Errorf("it may begin: %v", err)
+		}
+	})
+}
