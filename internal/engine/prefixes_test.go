@@ -56,9 +56,7 @@ func (k *keeper) with(run func(e *Engine, s *prefixstore.Store)) {
 	}
 	defer folder.Close()
 	cfg := k.cfg
-	if cfg.Prefixes, err = folder.Model(prefixstore.Root(k.root)); err != nil {
-		k.t.Fatal(err)
-	}
+	cfg.Prefixes = folder.Model(prefixstore.Root(k.root))
 	store, err := k.m.NewStore(kvcache.Room{Blocks: cfg.Blocks, Windows: cfg.WindowBlocks})
 	if err != nil {
 		k.t.Fatal(err)
@@ -254,9 +252,7 @@ func TestStartingOverWhileFetching(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer folder.Close()
-	if k.cfg.Prefixes, err = folder.Model(prefixstore.Root(k.root)); err != nil {
-		t.Fatal(err)
-	}
+	k.cfg.Prefixes = folder.Model(prefixstore.Root(k.root))
 	store, err := k.m.NewStore(kvcache.Room{Blocks: k.cfg.Blocks})
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ func prefixes(f *gguf.File, o Options) (*prefixstore.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.Prefixes.Model(prefixstore.Root(digest, o.Build, o.Tier.String(), fmt.Sprint(o.KV), fmt.Sprint(o.Weights)))
+	return o.Prefixes.Model(prefixstore.Root(digest, o.Build, o.Tier.String(), fmt.Sprint(o.KV), fmt.Sprint(o.Weights))), nil
 }
 
 // contentOf is a digest of all that is in a model's file: metadata, and every byte of the

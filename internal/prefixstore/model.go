@@ -30,13 +30,10 @@ type Model struct {
 	name  string
 }
 
-// Model is the part of the store that has the blocks behind a root.
-func (s *Store) Model(root Key) (*Model, error) {
-	m := &Model{store: s, root: root, name: root.String()[:modelName]}
-	if err := os.MkdirAll(filepath.Join(s.dir, m.name), 0o700); err != nil {
-		return nil, fmt.Errorf("folder of prefixes: %w", err)
-	}
-	return m, nil
+// Model is the part of the store that has the blocks behind a root. Its folder is made
+// when there is something to write: a store that fails keeps no model from being served.
+func (s *Store) Model(root Key) *Model {
+	return &Model{store: s, root: root, name: root.String()[:modelName]}
 }
 
 // Root is the key before the first block.
@@ -150,7 +147,7 @@ func (m *Model) reserve(e *entry, parent Key) (temporary string, err error) {
 
 // put writes a file under another name first, so that it is whole or not there.
 func put(temporary, path string, b *Block, used time.Time) error {
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := create(temporary)
 	if err != nil {
 		return err
 	}
@@ -165,6 +162,20 @@ func put(temporary, path string, b *Block, used time.Time) error {
 		_ = os.Remove(temporary) // the next start removes it otherwise
 	}
 	return err
+}
+
+// create makes a file, and the model's folder if that is missing; that of the store, which
+// is locked, must be there.
+func create(file string) (*os.File, error) {
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	f, err := os.OpenFile(file, flags, 0o600)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return os.OpenFile(file, flags, 0o600)
 }
 
 // Recent are the keys of up to n blocks that were used last, each after the one that it

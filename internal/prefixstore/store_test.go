@@ -23,11 +23,7 @@ func open(t *testing.T, dir string, limit int64) (*Store, *Model) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	m, err := s.Model(Root("model", "i16"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, m
+	return s, s.Model(Root("model", "i16"))
 }
 
 // prompt is so many blocks of tokens.
@@ -290,13 +286,14 @@ func TestKilledWhileWriting(t *testing.T) {
 func TestWritesFail(t *testing.T) {
 	dir := t.TempDir()
 	s, m := open(t, dir, roomy)
-	if err := os.RemoveAll(filepath.Join(dir, m.name)); err != nil {
+	place := filepath.Join(dir, m.name)
+	if err := os.WriteFile(place, nil, 0o600); err != nil { // where the folder belongs
 		t.Fatal(err)
 	}
 	k := m.Root().Keys(prompt(1, 1))[0]
 	b := &Block{Parent: m.Root(), Tokens: prompt(1, 1), Full: content(1)}
 	if err := m.Write(k, b); err == nil || errors.Is(err, ErrResting) {
-		t.Errorf("a folder that is gone: %v", err)
+		t.Errorf("no folder can be made: %v", err)
 	}
 	if err := m.Write(k, b); !errors.Is(err, ErrResting) {
 		t.Errorf("at once again: %v", err)
@@ -304,7 +301,7 @@ func TestWritesFail(t *testing.T) {
 	s.mu.Lock()
 	s.broken = s.broken.Add(-restFor - time.Second)
 	s.mu.Unlock()
-	if err := os.MkdirAll(filepath.Join(dir, m.name), 0o700); err != nil {
+	if err := os.Remove(place); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Write(k, b); err != nil || m.Stored([]Key{k}) != 1 {
@@ -335,5 +332,44 @@ func TestPrivate(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// A model's folder that cannot be made, or that somebody has removed, is made when there
+// is something to write: that the folder of prefixes fails keeps no model from being served.
+func TestFolderComesBack(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	root := Root("model", "i16")
+	place := filepath.Join(dir, root.String()[:modelName])
+	if err := os.WriteFile(place, nil, 0o600); err != nil { // in the folder's place
+		t.Fatal(err)
+	}
+	m := s.Model(root)
+	b := &Block{Parent: root, Tokens: make([]int32, 16), Full: []byte("content")}
+	key := root.Next(b.Tokens)
+	if err := m.Write(key, b); err == nil {
+		t.Fatal("written into a file")
+	}
+	if err := os.Remove(place); err != nil {
+		t.Fatal(err)
+	}
+	s.broken = time.Time{}
+	for range 2 {
+		if err := m.Write(key, b); err != nil {
+			t.Fatal(err)
+		}
+		got := &Block{Full: make([]byte, len(b.Full))}
+		if err := m.Read(key, got); err != nil || string(got.Full) != "content" {
+			t.Fatalf("%q %v", got.Full, err)
+		}
+		if err := os.RemoveAll(place); err != nil {
+			t.Fatal(err)
+		}
+		m.Read(key, got) // it is forgotten
 	}
 }
