@@ -186,7 +186,7 @@ func (c *loadCommand) Run(ctx context.Context, cli *commands, term terminal) err
 		return c.Load.Run(ctx, term.out)
 	}
 	if c.URL != "" {
-		return errors.New("bench: --url and --mock exclude each other")
+		return errors.New("--url and --mock exclude each other")
 	}
 	if err := c.Check(); err != nil {
 		return err

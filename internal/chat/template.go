@@ -62,7 +62,7 @@ func New(source, bos, eos string) (*Template, error) {
 	}
 	var err error
 	if t.tmpl, err = jinja.Parse(source); err != nil {
-		return nil, fmt.Errorf("chat: template: %w", err)
+		return nil, fmt.Errorf("template: %w", err)
 	}
 	t.habits.parts = t.wantsParts()
 	t.habits.developer = t.habits.developer && t.probe("developer") == shown
@@ -110,7 +110,7 @@ type Prompt struct {
 
 // ErrRefused is wrapped by the error of a conversation that the template does
 // not accept, or that makes it fail.
-var ErrRefused = errors.New("chat: the template does not accept these messages")
+var ErrRefused = errors.New("the template does not accept these messages")
 
 // Render returns the prompt of a conversation. It ends early with the error of
 // ctx when that is done.

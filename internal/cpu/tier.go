@@ -43,7 +43,7 @@ func ParseTier(s string) (Tier, error) {
 			return Tier(t), nil
 		}
 	}
-	return Generic, fmt.Errorf("cpu: unknown tier %q: want %s", s, strings.Join(tierNames[:], ", "))
+	return Generic, fmt.Errorf("unknown tier %q: want %s", s, strings.Join(tierNames[:], ", "))
 }
 
 // Base is the tier that t takes all its kernels from but the products of matrices.

@@ -9,7 +9,7 @@ import (
 
 // ErrNoStates is what Submit refuses a request for an embedding with where the
 // executor cannot show hidden states.
-var ErrNoStates = errors.New("engine: the model shows no hidden states")
+var ErrNoStates = errors.New("the model shows no hidden states")
 
 // stater is an Executor that shows the final hidden state of row b.Hidden[i] of the
 // last batch: [Dim], valid until the next call of Forward.

@@ -149,7 +149,7 @@ func New(x Executor, pool Runner, cfg Config) (*Engine, error) {
 func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 	cfg.fill(x)
 	if d := cfg.Draft; d != nil && (d.Vocab() != x.Vocab() || d.MaxRows() < cfg.StepBudget || d.MaxLogits() < cfg.MaxBatch) {
-		return nil, fmt.Errorf("engine: a draft model of %d tokens, %d rows and %d logits for one of %d tokens, steps of %d rows and %d sequences",
+		return nil, fmt.Errorf("a draft model of %d tokens, %d rows and %d logits for one of %d tokens, steps of %d rows and %d sequences",
 			d.Vocab(), d.MaxRows(), d.MaxLogits(), x.Vocab(), cfg.StepBudget, cfg.MaxBatch)
 	}
 	e := &Engine{
@@ -207,7 +207,7 @@ func (e *Engine) reset() (err error) {
 		Whole:        e.cfg.Encoder,
 	})
 	if err != nil {
-		return fmt.Errorf("engine: %w", err)
+		return err
 	}
 	e.contents.era++
 	return nil

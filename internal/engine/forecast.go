@@ -22,7 +22,7 @@ func (e *BusyError) Error() string {
 	if e.Full {
 		return ErrQueueFull.Error()
 	}
-	return fmt.Sprintf("engine: the request would begin in %v only", e.Starts.Round(time.Millisecond))
+	return fmt.Sprintf("the request would begin in %v only", e.Starts.Round(time.Millisecond))
 }
 
 // Is makes errors.Is(err, ErrQueueFull) true if the queue is full.

@@ -16,19 +16,19 @@ var (
 	ErrQueueFull = sched.ErrQueueFull
 	ErrTooLong   = sched.ErrTooLong // a *TooLongError with counts
 	ErrEmpty     = sched.ErrEmpty
-	ErrEncoder   = errors.New("engine: the model makes embeddings, and generates nothing")
-	ErrToken     = errors.New("engine: token is not in the vocabulary")
-	ErrDraining  = errors.New("engine: draining, no new requests")
-	ErrClosed    = errors.New("engine: closed")
-	ErrBroken    = errors.New("engine: broken by repeated failures of the step") // a *BrokenError with the time of its restart
+	ErrEncoder   = errors.New("the model makes embeddings, and generates nothing")
+	ErrToken     = errors.New("no token of the vocabulary")
+	ErrDraining  = errors.New("the engine takes no new requests: it is draining")
+	ErrClosed    = errors.New("the engine is closed")
+	ErrBroken    = errors.New("the engine is broken by repeated failures of the step") // a *BrokenError with the time of its restart
 )
 
 // ErrNotFinite is what a request ends with in whose numbers a NaN or an infinity
 // came up.
-var ErrNotFinite = errors.New("engine: a number of the model is not finite (NaN or infinite); the model's file may be damaged")
+var ErrNotFinite = errors.New("a number of the model is not finite (NaN or infinite); the model's file may be damaged")
 
 // ErrStep is what a request ends with when the step that computed it failed.
-var ErrStep = errors.New("engine: the step failed")
+var ErrStep = errors.New("the step failed")
 
 // TooLongError is an ErrTooLong with its counts.
 type TooLongError = sched.TooLongError
@@ -97,7 +97,7 @@ func (e *Engine) validate(r *Request) error {
 			return ErrNoStates
 		}
 		if r.MaxTokens != 0 || r.EchoLogprobs {
-			return errors.New("engine: a request for an embedding gets no tokens")
+			return errors.New("a request for an embedding gets no tokens")
 		}
 	}
 	if r.Pooling == model.NoPooling && e.cfg.Encoder {
@@ -106,7 +106,7 @@ func (e *Engine) validate(r *Request) error {
 	vocab := e.x.Vocab()
 	for i, t := range r.Prompt {
 		if t < 0 || int(t) >= vocab {
-			return fmt.Errorf("engine: prompt[%d] is %d of %d: %w", i, t, vocab, ErrToken)
+			return fmt.Errorf("prompt[%d] is %d of %d: %w", i, t, vocab, ErrToken)
 		}
 	}
 	return r.Params.Validate(vocab)

@@ -11,7 +11,7 @@ import (
 
 // ErrStuck is what Submit returns while a step does not end; it comes as a
 // *StuckError with how long that has been.
-var ErrStuck = errors.New("engine: a step does not end")
+var ErrStuck = errors.New("a step does not end")
 
 // StuckError is an ErrStuck with the time for which the step has been running.
 type StuckError struct{ For time.Duration }

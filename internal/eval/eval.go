@@ -59,7 +59,7 @@ func Perplexity(ctx context.Context, m *model.Model, tokens []int32, o Options) 
 // Compare scores tokens with m and compares every prediction with reference's.
 func Compare(ctx context.Context, m, reference *model.Model, tokens []int32, o Options) (Result, error) {
 	if a, b := m.Config(), reference.Config(); a.Vocab != b.Vocab {
-		return Result{}, fmt.Errorf("eval: a vocabulary of %d against one of %d", a.Vocab, b.Vocab)
+		return Result{}, fmt.Errorf("a vocabulary of %d against one of %d", a.Vocab, b.Vocab)
 	}
 	return run(ctx, tokens, o, m, reference)
 }
@@ -71,11 +71,11 @@ func run(ctx context.Context, tokens []int32, o Options, models ...*model.Model)
 		o.Context = 512
 	}
 	if o.Context < 4 {
-		return Result{}, fmt.Errorf("eval: a context of %d tokens is too short", o.Context)
+		return Result{}, fmt.Errorf("a context of %d tokens is too short", o.Context)
 	}
 	chunks := len(tokens) / o.Context
 	if chunks == 0 {
-		return Result{}, fmt.Errorf("eval: a text of %d tokens is shorter than the context of %d", len(tokens), o.Context)
+		return Result{}, fmt.Errorf("a text of %d tokens is shorter than the context of %d", len(tokens), o.Context)
 	}
 	if o.Chunks > 0 {
 		chunks = min(chunks, o.Chunks)
@@ -120,7 +120,7 @@ type reader struct {
 
 func newReader(m *model.Model, length int) (*reader, error) {
 	if limit := m.Config().Context; length > limit {
-		return nil, fmt.Errorf("eval: a context of %d tokens, the model was made for %d", length, limit)
+		return nil, fmt.Errorf("a context of %d tokens, the model was made for %d", length, limit)
 	}
 	n := (length + kvcache.BlockTokens - 1) / kvcache.BlockTokens
 	s, err := m.NewStore(kvcache.Room{Blocks: n})
@@ -191,7 +191,7 @@ func (t *tally) chunk(ctx context.Context, readers []*reader, chunk []int32) err
 					row[1] = got[1][i*v:][:v]
 				}
 				if err := t.position(row, chunk[from+i+1]); err != nil {
-					return fmt.Errorf("eval: position %d: %w", from+i, err)
+					return fmt.Errorf("position %d: %w", from+i, err)
 				}
 			}
 		}

@@ -19,7 +19,7 @@ func Importance(ctx context.Context, m *model.Model, file *gguf.File, tokens []i
 	}
 	chunks := len(tokens) / o.Context
 	if chunks == 0 {
-		return nil, fmt.Errorf("eval: a text of %d tokens is shorter than the context of %d", len(tokens), o.Context)
+		return nil, fmt.Errorf("a text of %d tokens is shorter than the context of %d", len(tokens), o.Context)
 	}
 	if o.Chunks > 0 {
 		chunks = min(chunks, o.Chunks)

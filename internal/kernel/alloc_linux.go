@@ -24,7 +24,7 @@ func Alloc(n int) ([]byte, error) {
 	}
 	p, err := unix.MmapPtr(-1, 0, nil, size+slack, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
-		return nil, fmt.Errorf("kernel: allocate %d bytes: %w", n, err)
+		return nil, fmt.Errorf("allocate %d bytes: %w", n, err)
 	}
 	if slack > 0 {
 		// Give back what lies before and after the aligned part: Free then only
@@ -38,7 +38,7 @@ func Alloc(n int) ([]byte, error) {
 			err = unix.MunmapPtr(unsafe.Add(p, size), tail)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("kernel: allocate %d bytes: %w", n, err)
+			return nil, fmt.Errorf("allocate %d bytes: %w", n, err)
 		}
 	}
 	b := unsafe.Slice((*byte)(p), n)
@@ -55,7 +55,7 @@ func Free(b []byte) error {
 		return nil
 	}
 	if err := unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), pageCeil(cap(b))); err != nil {
-		return fmt.Errorf("kernel: free %d bytes: %w", cap(b), err)
+		return fmt.Errorf("free %d bytes: %w", cap(b), err)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ type KV struct {
 // kvBlockBytes is the size of one K block, and of one V block.
 func kvBlockBytes(t quant.Type, headDim int) (int, error) {
 	if headDim <= 0 || headDim > MaxHeadDim || headDim%2 != 0 {
-		return 0, fmt.Errorf("kernel: head size %d: want an even number up to %d", headDim, MaxHeadDim)
+		return 0, fmt.Errorf("head size %d: want an even number up to %d", headDim, MaxHeadDim)
 	}
 	switch t {
 	case quant.F16:
@@ -51,7 +51,7 @@ func kvBlockBytes(t quant.Type, headDim int) (int, error) {
 	case quant.Q8_0:
 		return BlockTokens*headDim + 4*BlockTokens, nil
 	}
-	return 0, fmt.Errorf("kernel: no KV cache of type %v", t)
+	return 0, fmt.Errorf("no KV cache of type %v", t)
 }
 
 // StoreK writes k: [hd] as the key at one slot of a block, and reports whether

@@ -112,17 +112,17 @@ func size(t quant.Type, rows, cols int) (quants, scales int, err error) {
 	f := formatOf(t)
 	switch {
 	case f == nil:
-		return 0, 0, fmt.Errorf("kernel: no kernels for %v weights", t)
+		return 0, 0, fmt.Errorf("no kernels for %v weights", t)
 	case rows <= 0 || cols <= 0:
-		return 0, 0, fmt.Errorf("kernel: %d x %d matrix", rows, cols)
+		return 0, 0, fmt.Errorf("%d x %d matrix", rows, cols)
 	case cols%f.unit != 0:
-		return 0, 0, fmt.Errorf("kernel: %v matrix with %d columns: want a multiple of %d", t, cols, f.unit)
+		return 0, 0, fmt.Errorf("%v matrix with %d columns: want a multiple of %d", t, cols, f.unit)
 	case cols > math.MaxInt32 || rows > math.MaxInt32:
-		return 0, 0, fmt.Errorf("kernel: %d x %d matrix is too large", rows, cols)
+		return 0, 0, fmt.Errorf("%d x %d matrix is too large", rows, cols)
 	}
 	quants, scales = cols/BlockLen*f.quants, cols/f.unit*f.scales
 	if groupsOf(rows) > math.MaxInt/(quants+scales) {
-		return 0, 0, fmt.Errorf("kernel: %d x %d matrix is too large", rows, cols)
+		return 0, 0, fmt.Errorf("%d x %d matrix is too large", rows, cols)
 	}
 	return quants, scales, nil
 }

@@ -46,7 +46,7 @@ var ErrTooLarge = errors.New("kv cache too large")
 // test of package kernel checks that it is what the kernels expect.
 func (c Config) Stride() (int, error) {
 	if c.HeadDim <= 0 || c.HeadDim%2 != 0 || c.HeadDim > 1<<16 {
-		return 0, fmt.Errorf("kvcache: head size %d: want a positive even number", c.HeadDim)
+		return 0, fmt.Errorf("heads of %d elements: want a positive even number", c.HeadDim)
 	}
 	switch c.Type {
 	case quant.F16:
@@ -58,7 +58,7 @@ func (c Config) Stride() (int, error) {
 	case quant.F32:
 		return 4 * BlockTokens * c.HeadDim, nil
 	}
-	return 0, fmt.Errorf("kvcache: type %v: want F32, F16, I16 or Q8_0", c.Type)
+	return 0, fmt.Errorf("a KV cache of type %v: want F32, F16, I16 or Q8_0", c.Type)
 }
 
 // BytesPerBlock is what one block id costs: keys and values of all layers and
@@ -135,11 +135,11 @@ func newCache(c Config) (*Cache, error) {
 		return nil, err
 	}
 	if strides > math.MaxInt32 { // kernels count them so
-		return nil, fmt.Errorf("kvcache: %w: %d blocks of %d layers and %d heads", ErrTooLarge, c.Blocks, c.Layers, c.KVHeads)
+		return nil, fmt.Errorf("%w: %d blocks of %d layers and %d heads", ErrTooLarge, c.Blocks, c.Layers, c.KVHeads)
 	}
 	mem, free, err := mapMemory(size)
 	if err != nil {
-		return nil, fmt.Errorf("kvcache: %d blocks of %d bytes: %w: %w", c.Blocks, size/c.Blocks, ErrTooLarge, err)
+		return nil, fmt.Errorf("%w: %d blocks of %d bytes: %w", ErrTooLarge, c.Blocks, size/c.Blocks, err)
 	}
 	return &Cache{config: c, stride: stride, run: runOf(c.Blocks), mem: mem, free: free}, nil
 }
@@ -150,11 +150,11 @@ func product(factors ...int) (int, error) {
 	n := uint64(1)
 	for _, f := range factors {
 		if f <= 0 {
-			return 0, fmt.Errorf("kvcache: size %d: want a positive number", f)
+			return 0, fmt.Errorf("a KV cache with a size of %d: want positive numbers", f)
 		}
 		hi, lo := bits.Mul64(n, uint64(f))
 		if hi != 0 || lo > 1<<46 {
-			return 0, fmt.Errorf("kvcache: %w: more than 64 TiB", ErrTooLarge)
+			return 0, fmt.Errorf("%w: more than 64 TiB", ErrTooLarge)
 		}
 		n = lo
 	}

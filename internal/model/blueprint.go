@@ -2,7 +2,6 @@ package model
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
@@ -50,7 +49,7 @@ func TraitsOf(name string) (t Traits, ok bool) {
 func Draw(meta []gguf.KV, with func(name string) bool) (*Blueprint, error) {
 	var file bytes.Buffer
 	if err := gguf.Write(&file, meta, nil); err != nil {
-		return nil, fmt.Errorf("model: %w", err)
+		return nil, err
 	}
 	f, err := gguf.Parse("blueprint", file.Bytes())
 	if err != nil {

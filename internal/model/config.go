@@ -65,7 +65,7 @@ type metadata struct {
 
 func (m *metadata) fail(format string, args ...any) {
 	if m.err == nil {
-		m.err = fmt.Errorf("model: %s: %s", m.file.Path(), fmt.Sprintf(format, args...))
+		m.err = fmt.Errorf("%s: %s", m.file.Path(), fmt.Sprintf(format, args...))
 	}
 }
 

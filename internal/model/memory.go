@@ -37,7 +37,7 @@ func Need(f *gguf.File, o Options) (Memory, error) {
 			continue
 		}
 		if perBlock[g], err = kvcache.BytesPerBlock(c); err != nil {
-			return Memory{}, fmt.Errorf("model: %s: %w", f.Path(), err)
+			return Memory{}, fmt.Errorf("%s: %w", f.Path(), err)
 		}
 	}
 	l := b.stepLimits(o)
@@ -88,7 +88,7 @@ func (b *binder) weightBytes(o Options) (uint64, error) {
 				if m == l.twin {
 					name = l.twinOf.Name
 				}
-				return 0, fmt.Errorf("model: %s: tensor %q: %w", b.file.Path(), name, err)
+				return 0, fmt.Errorf("%s: tensor %q: %w", b.file.Path(), name, err)
 			}
 			sum += uint64(n)
 		}

@@ -144,7 +144,7 @@ func (b *binder) backend(pool *nn.Pool, o Options) (nn.Backend, error) {
 	}
 	be, err := nn.NewFast(kernel.New(o.Tier), pool, l, b.ropes)
 	if err != nil {
-		return nil, fmt.Errorf("model: %s: %w", b.file.Path(), err)
+		return nil, fmt.Errorf("%s: %w", b.file.Path(), err)
 	}
 	return be, nil
 }
@@ -169,7 +169,7 @@ func (b *binder) load(m *Model, o Options) error {
 	}
 	for _, l := range b.loads {
 		if err := m.loadOne(&l); err != nil {
-			return fmt.Errorf("model: %s: tensor %q: %w", b.file.Path(), l.src.Name, err)
+			return fmt.Errorf("%s: tensor %q: %w", b.file.Path(), l.src.Name, err)
 		}
 		b.file.Release(l.src)
 		if l.twin != nil {
@@ -221,7 +221,7 @@ func (b *binder) names() map[*nn.Matrix]string {
 func (m *Model) Observe(f func(tensor string, expert int, rows [][]float32)) error {
 	r, ok := m.be.(*nn.Reference)
 	if !ok {
-		return errors.New("model: only the reference path tells what it computes with")
+		return errors.New("only the reference path tells what it computes with")
 	}
 	r.Observe(func(w *nn.Matrix, expert int, rows [][]float32) {
 		if name := m.names[w]; name != "" {

@@ -84,7 +84,7 @@ func architectureNames() []string {
 func find(f *gguf.File) (architecture, error) {
 	name, ok := f.Str("general.architecture")
 	if !ok {
-		return architecture{}, fmt.Errorf("model: %s: key %q is missing", f.Path(), "general.architecture")
+		return architecture{}, fmt.Errorf("%s: key %q is missing", f.Path(), "general.architecture")
 	}
 	for _, a := range architectures() {
 		if a.name == name {
@@ -95,7 +95,7 @@ func find(f *gguf.File) (architecture, error) {
 	if near := nearest(name); near != "" {
 		advice = fmt.Sprintf("nearest: %s; ", near)
 	}
-	return architecture{}, fmt.Errorf("model: %s: architecture %q is not served; %sserved: %s",
+	return architecture{}, fmt.Errorf("%s: architecture %q is not served; %sserved: %s",
 		f.Path(), brief(name), advice, strings.Join(architectureNames(), ", "))
 }
 

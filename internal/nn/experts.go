@@ -71,9 +71,9 @@ const maxUsed = 32
 func (r *Routing) Check() error {
 	switch {
 	case r.Experts < 1 || r.Used < 1 || r.Used > r.Experts:
-		return fmt.Errorf("nn: %d experts, of which a row uses %d", r.Experts, r.Used)
+		return fmt.Errorf("%d experts, of which a row uses %d", r.Experts, r.Used)
 	case r.Used > maxUsed:
-		return fmt.Errorf("nn: a row uses %d experts; at most %d are supported", r.Used, maxUsed)
+		return fmt.Errorf("a row uses %d experts; at most %d are supported", r.Used, maxUsed)
 	}
 	return nil
 }

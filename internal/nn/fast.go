@@ -207,7 +207,7 @@ func apart(width int) int {
 
 func (l Limits) check() error {
 	if l.Rows <= 0 || l.Logits <= 0 || l.Seqs <= 0 || l.Vocab <= 0 || l.KVHeads <= 0 || l.Group <= 0 {
-		return errors.New("nn: limits must be positive")
+		return errors.New("the limits of a step must be positive")
 	}
 	for _, w := range []struct {
 		name  string
@@ -215,11 +215,11 @@ func (l Limits) check() error {
 	}{{"embedding", l.Dim}, {"attention output", l.Heads}, {"feed-forward", l.Hidden}, {"expert", l.ExpertFF}} {
 		none := w.width == 0 && (w.name == "feed-forward" || w.name == "expert") && l.Hidden+l.ExpertFF > 0
 		if !none && (w.width <= 0 || w.width%kernel.BlockLen != 0) {
-			return fmt.Errorf("nn: %s width %d is not a multiple of %d", w.name, w.width, kernel.BlockLen)
+			return fmt.Errorf("%s width %d is not a multiple of %d", w.name, w.width, kernel.BlockLen)
 		}
 	}
 	if l.HeadDim <= 0 || l.HeadDim%2 != 0 || l.HeadDim > kernel.MaxHeadDim {
-		return fmt.Errorf("nn: head size %d: want an even number up to %d", l.HeadDim, kernel.MaxHeadDim)
+		return fmt.Errorf("head size %d: want an even number up to %d", l.HeadDim, kernel.MaxHeadDim)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (m *Matrix) view(v *kernel.Matrix, g0, g1 int) {
 // checkSource says whether src holds the matrix as in a file.
 func (m *Matrix) checkSource(src []byte) error {
 	if want := m.Rows * m.Type.RowBytes(m.Cols); len(src) != want {
-		return fmt.Errorf("nn: %v matrix of %d x %d: %d bytes, want %d", m.Type, m.Rows, m.Cols, len(src), want)
+		return fmt.Errorf("%v matrix of %d x %d: %d bytes, want %d", m.Type, m.Rows, m.Cols, len(src), want)
 	}
 	return nil
 }

@@ -218,7 +218,7 @@ type WorkerPanic struct {
 	Stack  []byte // the helper's
 }
 
-func (e *WorkerPanic) Error() string { return fmt.Sprintf("nn: worker %d: %v", e.Worker, e.Value) }
+func (e *WorkerPanic) Error() string { return fmt.Sprintf("worker %d: %v", e.Worker, e.Value) }
 
 // Unwrap is the value, if it is an error.
 func (e *WorkerPanic) Unwrap() error {

@@ -44,7 +44,7 @@ type Rope struct {
 // NewRope builds the tables for positions below limit.
 func NewRope(c RopeConfig, limit int) (*Rope, error) {
 	if c.Dim <= 0 || c.Dim%2 != 0 || limit <= 0 {
-		return nil, fmt.Errorf("nn: rope over %d elements and %d positions", c.Dim, limit)
+		return nil, fmt.Errorf("rope over %d elements and %d positions", c.Dim, limit)
 	}
 	freqs, attn, err := c.frequencies()
 	if err != nil {
@@ -74,11 +74,11 @@ func rotations(freqs []float64, n, step int, magnitude float64) []float64 {
 // frequencies returns each pair's angle per position, and the magnitude.
 func (c RopeConfig) frequencies() (freqs []float64, attn float64, err error) {
 	if !(c.Base > 0) || math.IsInf(c.Base, 0) {
-		return nil, 0, fmt.Errorf("nn: rope base %v", c.Base)
+		return nil, 0, fmt.Errorf("a rope base of %v", c.Base)
 	}
 	pairs := c.Dim / 2
 	if c.Factors != nil && len(c.Factors) != pairs {
-		return nil, 0, fmt.Errorf("nn: %d rope factors for %d pairs", len(c.Factors), pairs)
+		return nil, 0, fmt.Errorf("%d rope factors for %d pairs", len(c.Factors), pairs)
 	}
 	scale, attn := c.Scale, c.Attn
 	if scale == 0 {
@@ -99,7 +99,7 @@ func (c RopeConfig) frequencies() (freqs []float64, attn float64, err error) {
 		f := math.Pow(c.Base, -float64(2*i)/float64(c.Dim))
 		if c.Factors != nil {
 			if f /= float64(c.Factors[i]); math.IsInf(f, 0) || math.IsNaN(f) {
-				return nil, 0, fmt.Errorf("nn: rope factor %d is %v", i, c.Factors[i])
+				return nil, 0, fmt.Errorf("rope factor %d is %v", i, c.Factors[i])
 			}
 		}
 		kept := 0.0 // share of the unscaled frequency

@@ -15,7 +15,7 @@ func Dequantize(t Type, dst []float32, src []byte) error {
 	}
 	decode := decoder(t)
 	if decode == nil {
-		return fmt.Errorf("quant: dequantising %v is not supported", t)
+		return fmt.Errorf("dequantising %v is not supported", t)
 	}
 	size, bytes := t.BlockSize(), t.BlockBytes()
 	if size == 1 { // plain numbers are decoded in one call

@@ -233,18 +233,18 @@ func goldenBlock(typ Type) []byte {
 }
 
 func TestLengthsAreChecked(t *testing.T) {
-	for name, err := range map[string]error{
-		"partial block":        Dequantize(Q4_0, make([]float32, 31), make([]byte, 18)),
-		"too few bytes":        Dequantize(Q4_K, make([]float32, 512), make([]byte, 144)),
-		"too many bytes":       Quantize(Q8_0, make([]byte, 35), make([]float32, 32)),
-		"unknown type":         Dequantize(Type(99), make([]float32, 32), make([]byte, 32)),
-		"no decoder":           Dequantize(IQ1_S, make([]float32, 256), make([]byte, 50)),
-		"refused":              Dequantize(NVFP4, make([]float32, 64), make([]byte, 36)),
-		"no encoder":           Quantize(Q8_K, make([]byte, 292), make([]float32, 256)),
-		"unknown type, encode": Quantize(Type(4), nil, nil),
+	for want, err := range map[string]error{
+		"31 elements are not whole blocks of 32": Dequantize(Q4_0, make([]float32, 31), make([]byte, 18)),
+		"512 elements take 288 bytes, not 144":   Dequantize(Q4_K, make([]float32, 512), make([]byte, 144)),
+		"32 elements take 34 bytes, not 35":      Quantize(Q8_0, make([]byte, 35), make([]float32, 32)),
+		"type 99 is not known":                   Dequantize(Type(99), make([]float32, 32), make([]byte, 32)),
+		"dequantising IQ1_S is not supported":    Dequantize(IQ1_S, make([]float32, 256), make([]byte, 50)),
+		"dequantising NVFP4 is not supported":    Dequantize(NVFP4, make([]float32, 64), make([]byte, 36)),
+		"quantising to Q8_K is not supported":    Quantize(Q8_K, make([]byte, 292), make([]float32, 256)),
+		"type 4 is not known":                    Quantize(Type(4), nil, nil),
 	} {
-		if err == nil || !strings.HasPrefix(err.Error(), "quant: ") {
-			t.Errorf("%s: got %v", name, err)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
 		}
 	}
 	if err := Dequantize(Q6_K, nil, nil); err != nil {

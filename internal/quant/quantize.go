@@ -20,7 +20,7 @@ func QuantizeRows(t Type, dst []byte, src, importance []float32) error {
 	}
 	encode := encoder(t)
 	if encode == nil {
-		return fmt.Errorf("quant: quantising to %v is not supported", t)
+		return fmt.Errorf("quantising to %v is not supported", t)
 	}
 	size, bytes := t.BlockSize(), t.BlockBytes()
 	if size == 1 { // plain numbers are encoded in one call
@@ -28,7 +28,7 @@ func QuantizeRows(t Type, dst []byte, src, importance []float32) error {
 		return nil
 	}
 	if n := len(importance); n > 0 && (len(src)%n != 0 || n%size != 0) {
-		return fmt.Errorf("quant: %d weights of columns for %d elements in blocks of %d", n, len(src), size)
+		return fmt.Errorf("%d weights of columns for %d elements in blocks of %d", n, len(src), size)
 	}
 	for at := 0; len(src) > 0; at += size {
 		var w []float32

@@ -149,13 +149,13 @@ func ParseType(name string) (Type, bool) {
 func checkLengths(t Type, elements, bytes int) error {
 	size := t.BlockSize()
 	if size == 0 {
-		return fmt.Errorf("quant: type %d is not known", uint32(t))
+		return fmt.Errorf("type %d is not known", uint32(t))
 	}
 	if elements%size != 0 {
-		return fmt.Errorf("quant: %v: %d elements are not whole blocks of %d", t, elements, size)
+		return fmt.Errorf("%v: %d elements are not whole blocks of %d", t, elements, size)
 	}
 	if want := t.RowBytes(elements); bytes != want {
-		return fmt.Errorf("quant: %v: %d elements take %d bytes, not %d", t, elements, want, bytes)
+		return fmt.Errorf("%v: %d elements take %d bytes, not %d", t, elements, want, bytes)
 	}
 	return nil
 }

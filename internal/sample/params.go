@@ -61,7 +61,7 @@ type ParamError struct {
 }
 
 func (e *ParamError) Error() string {
-	return fmt.Sprintf("sample: %s is %v, must be %s", e.Param, e.Value, e.Want)
+	return fmt.Sprintf("%s is %v, must be %s", e.Param, e.Value, e.Want)
 }
 
 // Validate returns a *ParamError for the first value that makes no sense.

@@ -19,8 +19,8 @@ import (
 
 // Why a row gives no token.
 var (
-	ErrNotFinite = errors.New("sample: logits are not finite")
-	ErrNoToken   = errors.New("sample: every token is excluded")
+	ErrNotFinite = errors.New("the logits are not finite")
+	ErrNoToken   = errors.New("every token is excluded")
 )
 
 // Logprob is a token's log-probability under the model itself: before bias,

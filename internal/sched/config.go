@@ -7,16 +7,16 @@ import (
 
 // What Add refuses.
 var (
-	ErrQueueFull = errors.New("sched: queue is full")
-	ErrTooLong   = errors.New("sched: prompt does not fit the context")
-	ErrEmpty     = errors.New("sched: prompt has no tokens")
+	ErrQueueFull = errors.New("the queue is full")
+	ErrTooLong   = errors.New("the prompt does not fit the context")
+	ErrEmpty     = errors.New("the prompt has no tokens")
 )
 
 // TooLongError is an ErrTooLong with its counts.
 type TooLongError struct{ Prompt, Context int }
 
 func (e *TooLongError) Error() string {
-	return fmt.Sprintf("sched: prompt of %d tokens does not fit the context of %d", e.Prompt, e.Context)
+	return fmt.Sprintf("the prompt of %d tokens does not fit the context of %d", e.Prompt, e.Context)
 }
 
 // Is makes errors.Is(err, ErrTooLong) true.
@@ -61,15 +61,15 @@ func (c *Config) validate() error {
 	}
 	switch {
 	case c.Window < 0 || c.WindowBlocks < least || c.Window == 0 && c.WindowBlocks != 0:
-		return fmt.Errorf("sched: window of %d positions with %d blocks: want at least %d", c.Window, c.WindowBlocks, least)
+		return fmt.Errorf("window of %d positions with %d blocks: want at least %d", c.Window, c.WindowBlocks, least)
 	case c.Blocks < 1 || c.BlockSize < 1 || c.Context < 1 || c.MaxSeqs < 1 || c.MaxQueue < 0:
-		return fmt.Errorf("sched: blocks %d, block size %d, context %d, sequences %d, queue %d: too small",
+		return fmt.Errorf("blocks %d, block size %d, context %d, sequences %d, queue %d: too small",
 			c.Blocks, c.BlockSize, c.Context, c.MaxSeqs, c.MaxQueue)
 	case c.MaxRows < c.MaxSeqs || c.MaxLogits < c.MaxSeqs:
-		return fmt.Errorf("sched: step of %d rows and %d logits is too small for %d sequences",
+		return fmt.Errorf("step of %d rows and %d logits is too small for %d sequences",
 			c.MaxRows, c.MaxLogits, c.MaxSeqs)
 	case c.AgeSteps < 1:
-		return fmt.Errorf("sched: aging of %d steps", c.AgeSteps)
+		return fmt.Errorf("aging of %d steps", c.AgeSteps)
 	}
 	return nil
 }

@@ -81,20 +81,20 @@ func Open(o Options) (*gguf.File, error) {
 // encode returns the model as a GGUF file.
 func encode(o Options) ([]byte, error) {
 	if err := o.complete(); err != nil {
-		return nil, fmt.Errorf("tinymodel: %w", err)
+		return nil, err
 	}
 	vocabulary, err := o.vocabulary()
 	if err != nil {
-		return nil, fmt.Errorf("tinymodel: %w", err)
+		return nil, err
 	}
 	tensors, err := o.tensors()
 	if err != nil {
-		return nil, fmt.Errorf("tinymodel: %w", err)
+		return nil, err
 	}
 	meta := replace(append(o.metadata(), vocabulary...), o.Extra)
 	var b bytes.Buffer
 	if err := gguf.Write(&b, meta, tensors); err != nil {
-		return nil, fmt.Errorf("tinymodel: %w", err)
+		return nil, err
 	}
 	return b.Bytes(), nil
 }

@@ -84,17 +84,17 @@ func TestOptionsAreObeyed(t *testing.T) {
 }
 
 func TestWrongOptionsAreRefused(t *testing.T) {
-	for name, o := range map[string]Options{
-		"architecture":     {Arch: "mamba"},
-		"vocabulary":       {Vocabulary: "klingon"},
-		"small vocabulary": {Vocab: 100},
-		"small gemma":      {Arch: "gemma3", Vocab: 300},
-		"heads":            {Heads: 4, KVHeads: 3},
-		"negative":         {Dim: -1},
-		"type":             {Type: quant.IQ1_S, Dim: 256},
+	for want, o := range map[string]Options{
+		`architecture "mamba" is not one of`:              {Arch: "mamba"},
+		`vocabulary "klingon" is not`:                     {Vocabulary: "klingon"},
+		"smollm has at least 259 tokens, not 100":         {Vocab: 100},
+		"gemma has at least 357 tokens, not 300":          {Arch: "gemma3", Vocab: 300},
+		"4 heads of 32 elements cannot share 3 key heads": {Heads: 4, KVHeads: 3},
+		"a size of -1": {Dim: -1},
+		"token_embd.weight: quantising to IQ1_S is not": {Type: quant.IQ1_S, Dim: 256},
 	} {
-		if _, err := encode(o); err == nil || !strings.HasPrefix(err.Error(), "tinymodel: ") {
-			t.Errorf("%s: got %v", name, err)
+		if _, err := encode(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
 		}
 	}
 }

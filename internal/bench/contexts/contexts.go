@@ -117,9 +117,9 @@ func (c *Contexts) say(round int, what string) {
 func (c *Contexts) check() error {
 	switch {
 	case c.Batch < 1 || c.Short < 1 || c.Rounds < 1 || c.Steps < 1 || c.Threads < 1:
-		return errors.New("bench: --batch, --short, --rounds and --steps must be at least 1")
+		return errors.New("--batch, --short, --rounds and --steps must be at least 1")
 	case c.Ctx <= c.Short || c.Long <= c.Ctx || c.Prompt < 1 || c.Prompt >= c.Long:
-		return errors.New("bench: --short must be less than --ctx, --ctx less than --long, and --prompt less than --long")
+		return errors.New("--short must be less than --ctx, --ctx less than --long, and --prompt less than --long")
 	}
 	return nil
 }

@@ -59,14 +59,21 @@ func TestFullCache(t *testing.T) {
 }
 
 func TestNonsenseIsRefused(t *testing.T) {
-	for _, change := range []func(*Contexts){
-		func(c *Contexts) { c.Batch = 0 }, func(c *Contexts) { c.Rounds = 0 }, func(c *Contexts) { c.Ctx = c.Short },
-		func(c *Contexts) { c.Long = c.Ctx }, func(c *Contexts) { c.Prompt = c.Long }, func(c *Contexts) { c.Long = 5000 },
+	for _, x := range []struct {
+		change func(*Contexts)
+		want   string
+	}{
+		{func(c *Contexts) { c.Batch = 0 }, "--batch"},
+		{func(c *Contexts) { c.Rounds = 0 }, "--rounds"},
+		{func(c *Contexts) { c.Ctx = c.Short }, "--short must be less than --ctx"},
+		{func(c *Contexts) { c.Long = c.Ctx }, "--ctx less than --long"},
+		{func(c *Contexts) { c.Prompt = c.Long }, "--prompt less than --long"},
+		{func(c *Contexts) { c.Long = 5000 }, "--long 5000"},
 	} {
 		c := tiny(t)
-		change(c)
-		if err := c.Run(t.Context(), &bytes.Buffer{}); err == nil || !strings.HasPrefix(err.Error(), "bench: ") {
-			t.Errorf("%+v: %v", c, err)
+		x.change(c)
+		if err := c.Run(t.Context(), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%+v: %v, want %q", c, err, x.want)
 		}
 	}
 }

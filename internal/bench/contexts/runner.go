@@ -37,7 +37,7 @@ func (c *Contexts) open() (*runner, error) {
 		return nil, err
 	}
 	if have := in.Model.Config().Context; c.Long > have {
-		return nil, errors.Join(fmt.Errorf("bench: --long %d: the model was made for %d positions", c.Long, have), in.Close())
+		return nil, errors.Join(fmt.Errorf("--long %d: the model was made for %d positions", c.Long, have), in.Close())
 	}
 	r := &runner{in: in, rows: in.Engine.Config().StepBudget}
 	each := blocksOf(c.Ctx + c.Short + 1)

@@ -42,17 +42,17 @@ func (s *section) draw(figures []Named) error {
 func (p *page) save(path string) error {
 	t, err := template.New("page").Parse(pageText)
 	if err != nil {
-		return fmt.Errorf("bench: page: %w", err)
+		return fmt.Errorf("the page: %w", err)
 	}
 	var b bytes.Buffer
 	if err := t.Execute(&b, p); err != nil {
-		return fmt.Errorf("bench: page: %w", err)
+		return fmt.Errorf("the page: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("bench: page: %w", err)
+		return fmt.Errorf("the page: %w", err)
 	}
 	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("bench: page: %w", err)
+		return fmt.Errorf("the page: %w", err)
 	}
 	return nil
 }

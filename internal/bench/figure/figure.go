@@ -59,16 +59,16 @@ func blank(title, x, y string) *plot.Plot {
 	return p
 }
 
-var errNothing = errors.New("figure: nothing to draw")
+var errNothing = errors.New("nothing to draw")
 
 func checked(xs, ys []float64) (plotter.XYs, error) {
 	if len(xs) != len(ys) {
-		return nil, fmt.Errorf("figure: %d x for %d y", len(xs), len(ys))
+		return nil, fmt.Errorf("%d x for %d y", len(xs), len(ys))
 	}
 	out := make(plotter.XYs, 0, len(xs))
 	for i := range xs {
 		if bad(xs[i]) || bad(ys[i]) {
-			return nil, fmt.Errorf("figure: point %d is (%v, %v)", i, xs[i], ys[i])
+			return nil, fmt.Errorf("point %d is (%v, %v)", i, xs[i], ys[i])
 		}
 		out = append(out, plotter.XY{X: xs[i], Y: ys[i]})
 	}
@@ -98,7 +98,7 @@ func Lines(title, x, y string, series []Series, logY bool) (*Figure, error) {
 		}
 		line, marks, err := plotter.NewLinePoints(pts)
 		if err != nil {
-			return nil, fmt.Errorf("figure: %w", err)
+			return nil, err
 		}
 		line.Color, marks.Color, line.Width = shade(i), shade(i), vg.Points(1.5)
 		marks.Shape, marks.Radius = draw.CircleGlyph{}, vg.Points(2)
@@ -122,7 +122,7 @@ func Raster(title string, rows [][]float64) (*Figure, error) {
 	for i, row := range rows {
 		for _, x := range row {
 			if bad(x) {
-				return nil, fmt.Errorf("figure: request %d has an arrival at %v", i, x)
+				return nil, fmt.Errorf("request %d has an arrival at %v", i, x)
 			}
 			pts = append(pts, plotter.XY{X: x, Y: float64(i + 1)})
 		}
@@ -132,7 +132,7 @@ func Raster(title string, rows [][]float64) (*Figure, error) {
 	}
 	s, err := plotter.NewScatter(pts)
 	if err != nil {
-		return nil, fmt.Errorf("figure: %w", err)
+		return nil, err
 	}
 	s.GlyphStyle = draw.GlyphStyle{Color: shade(0), Radius: vg.Points(0.8), Shape: draw.CircleGlyph{}}
 	p.Add(s)
@@ -168,18 +168,18 @@ func Bars(title, y string, groups []Group) (*Figure, error) {
 	span := max(16, (0.5+0.2*float64(longest))*float64(len(labels))) // centimetres: labels have to fit side by side
 	for i, g := range groups {
 		if len(g.Bars) != len(labels) {
-			return nil, fmt.Errorf("figure: group %q has %d bars, the first has %d", g.Name, len(g.Bars), len(labels))
+			return nil, fmt.Errorf("group %q has %d bars, the first has %d", g.Name, len(g.Bars), len(labels))
 		}
 		values := make(plotter.Values, len(g.Bars))
 		for j, b := range g.Bars {
 			if bad(b.Value) {
-				return nil, fmt.Errorf("figure: %s of %s is %v", b.Label, g.Name, b.Value)
+				return nil, fmt.Errorf("%s of %s is %v", b.Label, g.Name, b.Value)
 			}
 			values[j] = b.Value
 		}
 		bars, err := plotter.NewBarChart(values, width)
 		if err != nil {
-			return nil, fmt.Errorf("figure: %w", err)
+			return nil, err
 		}
 		bars.Color, bars.LineStyle.Width = shade(i), 0
 		bars.Offset = width * vg.Length(float64(i)-float64(len(groups)-1)/2)
@@ -230,7 +230,7 @@ func (w *whiskers) DataRange() (xmin, xmax, ymin, ymax float64) {
 // Save writes base.svg and base.png.
 func (f *Figure) Save(base string) error {
 	if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
-		return fmt.Errorf("figure: %w", err)
+		return err
 	}
 	for _, kind := range []string{"svg", "png"} {
 		data, err := f.encode(kind)
@@ -238,7 +238,7 @@ func (f *Figure) Save(base string) error {
 			err = os.WriteFile(base+"."+kind, data, 0o644)
 		}
 		if err != nil {
-			return fmt.Errorf("figure: %s.%s: %w", base, kind, err)
+			return fmt.Errorf("%s.%s: %w", base, kind, err)
 		}
 	}
 	return nil
@@ -248,7 +248,7 @@ func (f *Figure) Save(base string) error {
 func (f *Figure) SVG() ([]byte, error) {
 	data, err := f.encode("svg")
 	if err != nil {
-		return nil, fmt.Errorf("figure: %w", err)
+		return nil, err
 	}
 	if i := bytes.Index(data, []byte("<svg")); i > 0 {
 		data = data[i:]

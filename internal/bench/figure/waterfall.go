@@ -31,7 +31,7 @@ func Waterfall(title, y string, steps []Step) (*Figure, error) {
 	top := 0.0
 	for i, s := range steps {
 		if bad(s.Value) {
-			return nil, fmt.Errorf("figure: %s is %v", s.Name, s.Value)
+			return nil, fmt.Errorf("%s is %v", s.Name, s.Value)
 		}
 		own[i] = s.Value
 		if i > 0 {
@@ -42,12 +42,12 @@ func Waterfall(title, y string, steps []Step) (*Figure, error) {
 	}
 	bars, err := plotter.NewBarChart(own, width)
 	if err != nil {
-		return nil, fmt.Errorf("figure: %w", err)
+		return nil, err
 	}
 	bars.Color, bars.LineStyle.Width = shade(0), 0
 	gap, err := plotter.NewBarChart(lost, width)
 	if err != nil {
-		return nil, fmt.Errorf("figure: %w", err)
+		return nil, err
 	}
 	gap.Color, gap.LineStyle.Width = grey, 0
 	gap.StackOn(bars)
@@ -107,7 +107,7 @@ func Waterfalls(title string, falls []Fall) (*Figure, error) {
 	at := 0.0
 	for i, f := range falls {
 		if len(f.Steps) == 0 || bad(f.Steps[0].Value) || f.Steps[0].Value <= 0 {
-			return nil, fmt.Errorf("figure: %s has no first step", f.Name)
+			return nil, fmt.Errorf("%s has no first step", f.Name)
 		}
 		from := at
 		for k, s := range f.Steps {
@@ -116,7 +116,7 @@ func Waterfalls(title string, falls []Fall) (*Figure, error) {
 				share = s.Share
 			}
 			if bad(share) {
-				return nil, fmt.Errorf("figure: %s of %s is %v", s.Name, f.Name, share)
+				return nil, fmt.Errorf("%s of %s is %v", s.Name, f.Name, share)
 			}
 			if err := column(p, at, 100*share, shade(i)); err != nil {
 				return nil, err
@@ -145,12 +145,12 @@ func Waterfalls(title string, falls []Fall) (*Figure, error) {
 func column(p *plot.Plot, at, value float64, c color.Color) error {
 	bar, err := plotter.NewBarChart(plotter.Values{value}, vg.Points(36))
 	if err != nil {
-		return fmt.Errorf("figure: %w", err)
+		return err
 	}
 	bar.XMin, bar.Color, bar.LineStyle.Width = at, c, 0
 	lost, err := plotter.NewBarChart(plotter.Values{max(0, 100-value)}, vg.Points(36))
 	if err != nil {
-		return fmt.Errorf("figure: %w", err)
+		return err
 	}
 	lost.Color, lost.LineStyle.Width = grey, 0
 	lost.StackOn(bar)

@@ -33,11 +33,11 @@ type exportedTest struct {
 func (v *vocabulary) export(path string, files []file) (err error) {
 	out, err := os.Create(path)
 	if err != nil {
-		return fmt.Errorf("bench: %w", err)
+		return err
 	}
 	defer func() {
 		if failed := out.Close(); err == nil && failed != nil {
-			err = fmt.Errorf("bench: %w", failed)
+			err = failed
 		}
 	}()
 	w := bufio.NewWriter(out)
@@ -50,7 +50,7 @@ func (v *vocabulary) export(path string, files []file) (err error) {
 		}
 	}
 	if err := enc.Encode(head); err != nil {
-		return fmt.Errorf("bench: %s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	for _, f := range files {
 		line, err := v.exportFile(f)
@@ -58,11 +58,11 @@ func (v *vocabulary) export(path string, files []file) (err error) {
 			return err
 		}
 		if err := enc.Encode(line); err != nil {
-			return fmt.Errorf("bench: %s: %w", path, err)
+			return fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	if err := w.Flush(); err != nil {
-		return fmt.Errorf("bench: %w", err)
+		return err
 	}
 	return nil
 }
@@ -70,13 +70,13 @@ func (v *vocabulary) export(path string, files []file) (err error) {
 func (v *vocabulary) exportFile(f file) (*exportedFile, error) {
 	var c content
 	if err := json.Unmarshal(f.text, &c); err != nil {
-		return nil, fmt.Errorf("bench: %s: not a schema with tests: %w", f.name, err)
+		return nil, fmt.Errorf("%s: not a schema with tests: %w", f.name, err)
 	}
 	line := &exportedFile{File: f.name, Set: f.set(), Schema: c.Schema, Tests: []exportedTest{}}
 	for i, t := range c.Tests {
 		text, err := written(t.Data)
 		if err != nil {
-			return nil, fmt.Errorf("bench: %s: instance %d: %w", f.name, i, err)
+			return nil, fmt.Errorf("%s: instance %d: %w", f.name, i, err)
 		}
 		line.Tests = append(line.Tests, exportedTest{t.Valid, v.tok.Encode(string(text), false, false)})
 	}

@@ -49,7 +49,7 @@ func read(paths []string) ([]file, error) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
-			return nil, fmt.Errorf("bench: %w", err)
+			return nil, err
 		}
 		switch {
 		case info.IsDir():
@@ -60,11 +60,11 @@ func read(paths []string) ([]file, error) {
 			err = readFile(path, &out)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("bench: %w", err)
+			return nil, err
 		}
 	}
 	if len(out) == 0 {
-		return nil, errors.New("bench: no .json file in what was named")
+		return nil, errors.New("no .json file in what was named")
 	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].name < out[j].name })
 	return out, nil

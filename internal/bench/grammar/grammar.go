@@ -34,7 +34,7 @@ type Grammar struct {
 // Run measures and prints.
 func (g *Grammar) Run(ctx context.Context, out io.Writer) error {
 	if g.Threads < 1 || g.Every < 1 {
-		return errors.New("bench: --threads and --every must be at least 1")
+		return errors.New("--threads and --every must be at least 1")
 	}
 	files, err := read(g.Files)
 	if err != nil {
@@ -63,7 +63,7 @@ func (g *Grammar) Run(ctx context.Context, out io.Writer) error {
 		enc.SetEscapeHTML(false)
 		for _, o := range outcomes {
 			if err := enc.Encode(o); err != nil {
-				return fmt.Errorf("bench: result: %w", err)
+				return fmt.Errorf("result: %w", err)
 			}
 		}
 		return nil

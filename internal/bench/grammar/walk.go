@@ -50,7 +50,7 @@ func clock(processor bool) (func() time.Duration, error) {
 		return func() time.Duration { return time.Since(start) }, nil
 	}
 	if _, known := cpu.ThreadUsed(); !known {
-		return nil, errors.New("bench: this system does not tell the processor time of a thread: leave out --cpu-time")
+		return nil, errors.New("this system does not tell the processor time of a thread: leave out --cpu-time")
 	}
 	return func() time.Duration {
 		used, _ := cpu.ThreadUsed()
@@ -72,7 +72,7 @@ func newVocabulary(tok *tokenizer.Tokenizer) *vocabulary {
 func (v *vocabulary) measure(f file) (*Outcome, error) {
 	var c content
 	if err := json.Unmarshal(f.text, &c); err != nil {
-		return nil, fmt.Errorf("bench: %s: not a schema with tests: %w", f.name, err)
+		return nil, fmt.Errorf("%s: not a schema with tests: %w", f.name, err)
 	}
 	o := &Outcome{File: f.name, Set: f.set(), Tests: len(c.Tests)}
 	start := v.clock()
@@ -96,7 +96,7 @@ func (v *vocabulary) measure(f file) (*Outcome, error) {
 	for i, t := range c.Tests {
 		text, err := written(t.Data)
 		if err != nil {
-			return nil, fmt.Errorf("bench: %s: instance %d: %w", f.name, i, err)
+			return nil, fmt.Errorf("%s: instance %d: %w", f.name, i, err)
 		}
 		problem := v.walk(g, text, o)
 		switch accepted := problem == ""; {

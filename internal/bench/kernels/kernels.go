@@ -70,7 +70,7 @@ func (k *Kernels) Run(ctx context.Context, out io.Writer) error {
 	for i, name := range k.Formats {
 		t, ok := quant.ParseType(name)
 		if !ok || !kernel.Supports(t) {
-			return fmt.Errorf("bench: no kernel for format %q", name)
+			return fmt.Errorf("no kernel for format %q", name)
 		}
 		results.Say(k.Progress, "%s", name)
 		if i%formatsPerProbe == 0 {
@@ -92,15 +92,15 @@ const formatsPerProbe = 4
 
 func (k *Kernels) check() error {
 	if k.Rows < kernel.Lanes || k.Cols < 256 || k.Cols%256 != 0 {
-		return errors.New("bench: --rows must be at least 16, --cols a multiple of 256")
+		return errors.New("--rows must be at least 16, --cols a multiple of 256")
 	}
 	for _, c := range k.Columns {
 		if c < 1 || c > 512 {
-			return fmt.Errorf("bench: --columns %d: between 1 and 512 activations can be multiplied at once", c)
+			return fmt.Errorf("--columns %d: between 1 and 512 activations can be multiplied at once", c)
 		}
 	}
 	if len(k.Columns) == 0 || len(k.Formats) == 0 || k.Time <= 0 {
-		return errors.New("bench: nothing to measure")
+		return errors.New("nothing to measure")
 	}
 	return nil
 }

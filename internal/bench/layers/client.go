@@ -3,7 +3,6 @@ package layers
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"runtime"
@@ -46,7 +45,7 @@ type clientTimes struct {
 func (j *clientJob) serve(ctx context.Context, dec *json.Decoder, enc *json.Encoder) error {
 	runtime.GOMAXPROCS(1)
 	if err := enc.Encode(hello{}); err != nil {
-		return fmt.Errorf("bench: %w", err)
+		return err
 	}
 	return answerLines(dec, enc, func(q question) (any, error) {
 		job := *j

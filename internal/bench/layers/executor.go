@@ -73,7 +73,7 @@ func OpenExecutor(s *Scenario) (*Executor, error) {
 		p: passes{batch: s.batch(), prompt: len(ids), gen: s.Gen, rows: in.Engine.Config().StepBudget}}
 	each := (len(ids) + s.Gen + kvcache.BlockTokens - 1) / kvcache.BlockTokens
 	if have := in.Engine.Config().Blocks; each*x.p.batch > have {
-		return nil, errors.Join(fmt.Errorf("bench: %d sequences of %d blocks need more than the cache's %d", x.p.batch, each, have), in.Close())
+		return nil, errors.Join(fmt.Errorf("%d sequences of %d blocks need more than the cache's %d", x.p.batch, each, have), in.Close())
 	}
 	// Without a scheduler no blocks are given back: the layers with a window have as many
 	// as the others here.

@@ -73,5 +73,5 @@ func (r *Result) missed() error {
 	if len(names) == 0 {
 		return nil
 	}
-	return errors.New("bench: floors not reached: " + strings.Join(names, "; "))
+	return errors.New("floors not reached: " + strings.Join(names, "; "))
 }

@@ -24,7 +24,7 @@ func newHandlerLayer(s *Scenario) (measurable, error) {
 	h := &handlerLayer{site: x, s: s}
 	h.body, err = json.Marshal(map[string]any{"prompt": x.hello.Prompt, "max_tokens": s.Gen, "temperature": s.Temperature, "ignore_eos": true})
 	if err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
+		return nil, err
 	}
 	return h, nil
 }
@@ -44,13 +44,13 @@ func (h *handlerLayer) run(ctx context.Context, requests int) (*LayerRun, error)
 func (h *handlerLayer) request(ctx context.Context) (prompt, tokens int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://127.0.0.1/v1/completions", bytes.NewReader(h.body))
 	if err != nil {
-		return 0, 0, fmt.Errorf("bench: %w", err)
+		return 0, 0, err
 	}
 	req.RemoteAddr = "127.0.0.1:1"
 	w := &memoryWriter{header: http.Header{}}
 	h.server.ServeHTTP(w, req)
 	if w.status != http.StatusOK {
-		return 0, 0, fmt.Errorf("bench: the handler answers %d: %s", w.status, w.body.Bytes())
+		return 0, 0, fmt.Errorf("the handler answers %d: %s", w.status, w.body.Bytes())
 	}
 	var answer struct {
 		Usage struct {
@@ -59,7 +59,7 @@ func (h *handlerLayer) request(ctx context.Context) (prompt, tokens int, err err
 		} `json:"usage"`
 	}
 	if err := json.Unmarshal(w.body.Bytes(), &answer); err != nil {
-		return 0, 0, fmt.Errorf("bench: the handler's answer: %w", err)
+		return 0, 0, fmt.Errorf("the handler's answer: %w", err)
 	}
 	return answer.Usage.Prompt, answer.Usage.Completion, nil
 }

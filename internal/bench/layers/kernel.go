@@ -71,11 +71,11 @@ func (k *kernelLayer) loadMatrices(f *gguf.File) error {
 			continue
 		}
 		if !kernel.Supports(t.Type) || t.Cols()%kernel.BlockLen != 0 {
-			return fmt.Errorf("bench: tensor %q: no kernel for %v of %d columns", t.Name, t.Type, t.Cols())
+			return fmt.Errorf("tensor %q: no kernel for %v of %d columns", t.Name, t.Type, t.Cols())
 		}
 		m, err := kernel.NewMatrix(t.Type, t.Rows(), t.Cols())
 		if err != nil {
-			return fmt.Errorf("bench: tensor %q: %w", t.Name, err)
+			return fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
 		if isHead {
 			k.head = len(k.matrices)
@@ -85,7 +85,7 @@ func (k *kernelLayer) loadMatrices(f *gguf.File) error {
 		f.Release(t)
 	}
 	if len(k.matrices) == 0 {
-		return errors.New("bench: the model has no weight matrices")
+		return errors.New("the model has no weight matrices")
 	}
 	return nil
 }

@@ -225,7 +225,7 @@ func (a axis) against(ctx context.Context, server *serverProcess, client *worker
 // counters makes a LayerRun of the client's report and two readings of the server's counters.
 func (c *clientRun) counters(name string, before, after *mark) (*LayerRun, error) {
 	if c.OK == 0 {
-		return nil, fmt.Errorf("bench: every request failed: %s", c.Failure)
+		return nil, fmt.Errorf("every request failed: %s", c.Failure)
 	}
 	r := &LayerRun{Layer: name, Requests: c.Requests, OK: c.OK, Tokens: c.Tokens, PromptTotal: c.Prompt, Seconds: c.Seconds, ClientCPU: c.CPU,
 		Failure: c.Failure, CPU: after.CPU - before.CPU}

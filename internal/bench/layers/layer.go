@@ -60,7 +60,7 @@ func (l *Layer) Run(ctx context.Context, in io.Reader, out io.Writer) error {
 	dec, enc := json.NewDecoder(in), json.NewEncoder(out)
 	var job layerJob
 	if err := dec.Decode(&job); err != nil {
-		return fmt.Errorf("bench: layer: %w", err)
+		return fmt.Errorf("layer: %w", err)
 	}
 	if job.Client != nil {
 		return job.Client.serve(ctx, dec, enc)
@@ -99,7 +99,7 @@ func (j *layerJob) open() (measurable, error) {
 	case "mock":
 		return newMockCore(&j.Scenario, j.Mock)
 	}
-	return nil, fmt.Errorf("bench: layer %q is not known", j.Layer)
+	return nil, fmt.Errorf("layer %q is not known", j.Layer)
 }
 
 // stay loads the layer, warms it up, and measures it each time it is asked.
@@ -223,7 +223,7 @@ func clients(n, requests int, do func(i int) (prompt, tokens int, err error)) (*
 	wg.Wait()
 	r.Seconds = time.Since(start).Seconds()
 	if r.OK == 0 {
-		return nil, fmt.Errorf("bench: every request failed: %w", first)
+		return nil, fmt.Errorf("every request failed: %w", first)
 	}
 	if first != nil {
 		r.Failure = first.Error()

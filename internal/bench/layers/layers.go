@@ -152,21 +152,21 @@ func (l *Layers) check(s *Scenario) error {
 		return err
 	}
 	if l.Repeats < 1 || l.Rounds < 1 {
-		return errors.New("bench: --repeats and --rounds must be at least 1")
+		return errors.New("--repeats and --rounds must be at least 1")
 	}
 	if l.Floors != "" && l.Repeats < stats.MinRepeats {
-		return fmt.Errorf("bench: --floors needs --repeats of at least %d: fewer say nothing about a floor", stats.MinRepeats)
+		return fmt.Errorf("--floors needs --repeats of at least %d: fewer say nothing about a floor", stats.MinRepeats)
 	}
 	if len(l.Peer) > 0 && s.PromptTokens == 0 {
-		return errors.New("bench: --peer needs --prompt-tokens")
+		return errors.New("--peer needs --prompt-tokens")
 	}
 	for _, name := range l.Layers {
 		if !slices.Contains(layerNames, name) {
-			return fmt.Errorf("bench: layer %q is not known", name)
+			return fmt.Errorf("layer %q is not known", name)
 		}
 	}
 	if len(l.Layers) == 0 {
-		return errors.New("bench: name at least one layer")
+		return errors.New("name at least one layer")
 	}
 	_, err := fingerprint(s.Model)
 	return err
@@ -218,7 +218,7 @@ func (r *Result) conclude(rounds int) error {
 				conditions, from = run.Conditions, x.Name
 			}
 			if run.Conditions != conditions {
-				return fmt.Errorf("bench: unlike conditions, no comparison:\n%s: %s\n%s: %s", from, conditions, x.Name, run.Conditions)
+				return fmt.Errorf("unlike conditions, no comparison:\n%s: %s\n%s: %s", from, conditions, x.Name, run.Conditions)
 			}
 		}
 		if err := x.summarise(rounds); err != nil {
@@ -294,7 +294,7 @@ func (r *Result) note() {
 // summarise computes the figures of a layer from its runs. It fails when a run generated no tokens or took no time.
 func (x *LayerResult) summarise(rounds int) error {
 	if len(x.runs) == 0 {
-		return fmt.Errorf("bench: %s was not measured", x.Name)
+		return fmt.Errorf("%s was not measured", x.Name)
 	}
 	pick := func(f func(*LayerRun) float64) float64 {
 		var values []float64
@@ -308,7 +308,7 @@ func (x *LayerResult) summarise(rounds int) error {
 	x.Requests = x.runs[0].Requests
 	for _, run := range x.runs {
 		if run.Tokens <= 0 || run.Seconds <= 0 {
-			return fmt.Errorf("bench: %s generated %d tokens in %g s", x.Name, run.Tokens, run.Seconds)
+			return fmt.Errorf("%s generated %d tokens in %g s", x.Name, run.Tokens, run.Seconds)
 		}
 		x.Samples, x.Machine = append(x.Samples, run.TokensPerSecond()), append(x.Machine, run.Machine)
 		x.OK = min(x.OK, run.OK)

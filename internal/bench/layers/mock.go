@@ -76,7 +76,7 @@ const shorter = 5
 // Run measures and prints.
 func (m *Mock) Run(ctx context.Context, out io.Writer) error {
 	if m.Requests < 1 || m.Concurrency < 1 || m.Gen < shorter || m.Gen%shorter != 0 || m.Repeats < 1 || m.Step <= 0 {
-		return errors.New("bench: requests, concurrency, repeats and step must be positive, gen a multiple of five")
+		return errors.New("requests, concurrency, repeats and step must be positive, gen a multiple of five")
 	}
 	res := &MockResult{Record: results.NewRecord("mock"), Settings: map[string]any{"requests": m.Requests, "concurrency": m.Concurrency, "gen": m.Gen,
 		"step": m.Step.String(), "api": m.API, "repeats": m.Repeats, "tokenizer": tokenizerName(m.Model)}}
@@ -140,7 +140,7 @@ func (m *Mock) complete(r *LayerRun) error {
 	case r.OK < r.Requests:
 		return fmt.Errorf("%w: %d of %d: %s", results.ErrFailures, r.Requests-r.OK, r.Requests, r.Failure)
 	case r.Tokens != m.Requests*m.Gen:
-		return fmt.Errorf("bench: %d tokens instead of %d", r.Tokens, m.Requests*m.Gen)
+		return fmt.Errorf("%d tokens instead of %d", r.Tokens, m.Requests*m.Gen)
 	}
 	return nil
 }

@@ -25,15 +25,15 @@ func (l *Layers) peers() ([]PeerLayers, error) {
 	for _, text := range l.Peer {
 		name, binary, _ := strings.Cut(text, "=")
 		if name != "llama-server" || binary == "" {
-			return nil, fmt.Errorf("bench: --peer %q: want llama-server=BINARY", text)
+			return nil, fmt.Errorf("--peer %q: want llama-server=BINARY", text)
 		}
 		for _, program := range []string{binary, programs.LlamaTools{Dir: filepath.Dir(binary)}.BatchedBench()} {
 			if _, err := os.Stat(program); err != nil {
-				return nil, fmt.Errorf("bench: --peer: %w", err)
+				return nil, fmt.Errorf("--peer: %w", err)
 			}
 		}
 		if len(out) > 0 {
-			return nil, fmt.Errorf("bench: two peers are called %q", name)
+			return nil, fmt.Errorf("two peers are called %q", name)
 		}
 		out = append(out, PeerLayers{Name: name, binary: binary, Layers: []LayerResult{{Name: name + " core"}, {Name: name + " http"}}})
 	}
@@ -70,7 +70,7 @@ func (c *processes) peer(ctx context.Context, p *PeerLayers) error {
 // peerCore runs one batch of the scenario in llama-batched-bench, which times the prompts and the generated tokens itself.
 func peerCore(ctx context.Context, server string, s *Scenario) (*LayerRun, error) {
 	if s.PromptTokens == 0 {
-		return nil, errors.New("bench: --peer needs --prompt-tokens")
+		return nil, errors.New("--peer needs --prompt-tokens")
 	}
 	tools := programs.LlamaTools{Dir: filepath.Dir(server), Model: s.Model, Threads: s.Threads}
 	r, err := tools.Batched(ctx, s.batch(), s.PromptTokens, s.Gen)
@@ -92,13 +92,13 @@ func peerHTTP(server *programs.Server, client *worker, s *Scenario) (*LayerRun, 
 	}
 	used := server.UsedCPU() - before
 	if got.OK == 0 {
-		return nil, fmt.Errorf("bench: every request failed: %s", got.Failure)
+		return nil, fmt.Errorf("every request failed: %s", got.Failure)
 	}
 	if want := got.OK * s.Gen; got.Tokens != want {
-		return nil, fmt.Errorf("bench: unequal work: %d tokens instead of %d", got.Tokens, want)
+		return nil, fmt.Errorf("unequal work: %d tokens instead of %d", got.Tokens, want)
 	}
 	if diff := got.Prompt/got.OK - s.PromptTokens; diff < -2 || diff > 2 {
-		return nil, fmt.Errorf("bench: unequal work: prompts of %d tokens instead of %d", got.Prompt/got.OK, s.PromptTokens)
+		return nil, fmt.Errorf("unequal work: prompts of %d tokens instead of %d", got.Prompt/got.OK, s.PromptTokens)
 	}
 	return &LayerRun{Requests: got.Requests, OK: got.OK, Tokens: got.Tokens, PromptTotal: got.Prompt, Seconds: got.Seconds,
 		CPU: used.Seconds(), ClientCPU: got.CPU, Failure: got.Failure}, nil

@@ -36,17 +36,17 @@ type Scenario struct {
 func (s *Scenario) Check() error {
 	switch {
 	case s.Model == "":
-		return errors.New("bench: no model")
+		return errors.New("set --model")
 	case s.Requests < 1 || s.Concurrency < 1 || s.Gen < 1 || s.MaxBatch < 1:
-		return errors.New("bench: requests, concurrency, gen and max-batch must be at least 1")
+		return errors.New("requests, concurrency, gen and max-batch must be at least 1")
 	case s.PromptTokens < 0 || s.Prompt == "":
-		return errors.New("bench: the prompt is empty")
+		return errors.New("the prompt is empty")
 	case !(s.Temperature >= 0 && s.Temperature <= 100): // written so that NaN is refused, too
-		return fmt.Errorf("bench: a temperature of %g", s.Temperature)
+		return fmt.Errorf("a temperature of %g", s.Temperature)
 	case s.Ctx < 0 || s.Threads < 0:
-		return errors.New("bench: context or threads is negative")
+		return errors.New("context or threads is negative")
 	case s.Ctx > 0 && s.Ctx < s.PromptTokens+s.Gen:
-		return fmt.Errorf("bench: a context of %d can't hold %d prompt tokens and %d generated ones", s.Ctx, s.PromptTokens, s.Gen)
+		return fmt.Errorf("a context of %d can't hold %d prompt tokens and %d generated ones", s.Ctx, s.PromptTokens, s.Gen)
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (s *Scenario) prompt(t encoder) (string, []int32, error) {
 		return "", nil, err
 	}
 	if n == 0 || n > s.PromptTokens {
-		return "", nil, fmt.Errorf("bench: no prompt of %d tokens can be made from %q", s.PromptTokens, s.Prompt)
+		return "", nil, fmt.Errorf("no prompt of %d tokens can be made from %q", s.PromptTokens, s.Prompt)
 	}
 	return text, t.Encode(text, true, true), nil
 }
@@ -110,7 +110,7 @@ func longest(seed string, want int, count func(string) (int, error)) (string, in
 	for err == nil && n < want {
 		var longer int
 		if longer, err = count(text + seed); err == nil && longer <= n {
-			return "", 0, fmt.Errorf("bench: the prompt %q does not get longer by being repeated", seed)
+			return "", 0, fmt.Errorf("the prompt %q does not get longer by being repeated", seed)
 		}
 		text, n = text+seed, longer
 	}
@@ -127,18 +127,18 @@ func longest(seed string, want int, count func(string) (int, error)) (string, in
 func fingerprint(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("bench: %w", err)
+		return "", err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return "", fmt.Errorf("bench: %w", err)
+		return "", err
 	}
 	h := sha256.New()
 	const part = 1 << 20
 	for _, at := range []int64{0, max(0, info.Size()-part)} {
 		if _, err := io.Copy(h, io.NewSectionReader(f, at, part)); err != nil {
-			return "", fmt.Errorf("bench: %s: %w", path, err)
+			return "", fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	return fmt.Sprintf("%d bytes, %s", info.Size(), hex.EncodeToString(h.Sum(nil))[:16]), nil

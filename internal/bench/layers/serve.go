@@ -89,7 +89,7 @@ func (x *site) build(s *Scenario, file *gguf.File, tok *tokenizer.Tokenizer, con
 		Threads: s.Threads, Engine: x.engine, Tokenizer: tok, Chat: template}}
 	if log {
 		if x.log, err = os.Create(filepath.Join(os.TempDir(), fmt.Sprintf("penstock-bench-%d.log", os.Getpid()))); err != nil {
-			return fmt.Errorf("bench: %w", err)
+			return err
 		}
 		cfg.Log = slog.New(slog.NewTextHandler(x.log, nil))
 	}
@@ -141,11 +141,11 @@ func (j *layerJob) serve(dec *json.Decoder, enc *json.Encoder) error {
 	t := &tracer{next: x.server}
 	plain, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("bench: %w", err)
+		return err
 	}
 	secure, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("bench: %w", err)
+		return err
 	}
 	certificate, err := selfSigned()
 	if err != nil {
@@ -160,7 +160,7 @@ func (j *layerJob) serve(dec *json.Decoder, enc *json.Encoder) error {
 	go servers[1].ServeTLS(secure, "", "") // when Close is called
 	x.hello.URL, x.hello.TLS = "http://"+plain.Addr().String(), "https://"+secure.Addr().String()
 	if err := enc.Encode(x.hello); err != nil {
-		return fmt.Errorf("bench: %w", err)
+		return err
 	}
 	return answerLines(dec, enc, func(question) (any, error) {
 		return mark{CPU: cpu.Used().Seconds(), Mallocs: mallocs(), Stats: x.engine.Stats(), Traces: t.take()}, nil
@@ -177,13 +177,13 @@ func mallocs() uint64 {
 func selfSigned() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("bench: certificate: %w", err)
+		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("bench: certificate: %w", err)
+		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }

@@ -49,7 +49,7 @@ func attribute(client []clientTimes, server []serverTimes) (*Spans, error) {
 	for _, c := range client {
 		v, ok := byID[c.ID]
 		if !ok {
-			return nil, fmt.Errorf("bench: the server knows no times of request %q", c.ID)
+			return nil, fmt.Errorf("the server knows no times of request %q", c.ID)
 		}
 		for i, ns := range []int64{v.Entered - c.Sent, v.Read - v.Entered, v.Submitted - v.Read, v.Scheduled - v.Submitted, v.Forward, v.Sampling, v.BatchWait,
 			v.Woken - v.Finished, v.Detokenise, v.Writing - v.Decoded, v.Write, c.End - v.Left} {
@@ -59,7 +59,7 @@ func attribute(client []clientTimes, server []serverTimes) (*Spans, error) {
 	}
 	n := float64(len(client))
 	if n == 0 {
-		return nil, fmt.Errorf("bench: no request was timed")
+		return nil, fmt.Errorf("no request was timed")
 	}
 	for i := range s.Mean {
 		s.Mean[i] /= n
@@ -95,7 +95,7 @@ func spanTable(runs []*LayerRun) (*SpanTable, error) {
 			continue
 		}
 		if len(r.Spans.Mean) != len(spanNames) {
-			return nil, fmt.Errorf("bench: %d spans instead of %d", len(r.Spans.Mean), len(spanNames))
+			return nil, fmt.Errorf("%d spans instead of %d", len(r.Spans.Mean), len(spanNames))
 		}
 		latency = append(latency, r.Spans.Latency)
 		for i, v := range r.Spans.Mean {
@@ -114,7 +114,7 @@ func spanTable(runs []*LayerRun) (*SpanTable, error) {
 	mid := order[(len(order)-1)/2]
 	t.Latency = latency[mid]
 	if !stats.Finite(t.Latency) || t.Latency <= 0 {
-		return nil, fmt.Errorf("bench: a latency of %g ms", t.Latency)
+		return nil, fmt.Errorf("a latency of %g ms", t.Latency)
 	}
 	for i, name := range spanNames {
 		v := columns[i][mid]

@@ -29,14 +29,14 @@ func startWorker(cmd *exec.Cmd, job, ready any) (*worker, error) {
 	cmd.Stderr = &w.stderr
 	var err error
 	if w.in, err = cmd.StdinPipe(); err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
+		return nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
+		return nil, err
 	}
 	w.out = json.NewDecoder(out)
 	if err := w.ask(job, ready); err != nil {
@@ -50,7 +50,7 @@ func startWorker(cmd *exec.Cmd, job, ready any) (*worker, error) {
 func (w *worker) ask(question, answer any) error {
 	line, err := json.Marshal(question)
 	if err != nil {
-		return fmt.Errorf("bench: %w", err)
+		return err
 	}
 	if _, err = w.in.Write(append(line, '\n')); err == nil {
 		err = w.out.Decode(answer)
@@ -62,7 +62,7 @@ func (w *worker) ask(question, answer any) error {
 	if words := strings.TrimPrefix(programs.LastLine(w.stderr.Bytes()), "penstock: "); words != "" {
 		return errors.New(words)
 	}
-	return fmt.Errorf("bench: %s gave no answer: %w", w.cmd.Path, cmp.Or(ended, err))
+	return fmt.Errorf("%s gave no answer: %w", w.cmd.Path, cmp.Or(ended, err))
 }
 
 // stop ends the process and waits for it. Further calls do nothing.
@@ -86,14 +86,14 @@ func answerLines(dec *json.Decoder, enc *json.Encoder, do func(question) (any, e
 		if err := dec.Decode(&q); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("bench: layer: %w", err)
+			return fmt.Errorf("layer: %w", err)
 		}
 		answer, err := do(q)
 		if err != nil {
 			return err
 		}
 		if err := enc.Encode(answer); err != nil {
-			return fmt.Errorf("bench: layer: %w", err)
+			return fmt.Errorf("layer: %w", err)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func (t Target) endpoint() (*endpoint, error) {
 	}
 	path := t.Dialect.path(t.Stream)
 	if path == "" {
-		return nil, fmt.Errorf("load: dialect %q is not known", t.Dialect)
+		return nil, fmt.Errorf("dialect %q is not known", t.Dialect)
 	}
 	path = base + path
 	e := &endpoint{addr: u.Host, fresh: t.Fresh, url: u.Scheme + "://" + u.Host + path, key: t.APIKey}
@@ -72,14 +72,14 @@ func parseURL(raw string) (*url.URL, string, error) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, "", fmt.Errorf("load: %w", err)
+		return nil, "", err
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, "", fmt.Errorf("load: %q is not an http or https URL", raw)
+		return nil, "", fmt.Errorf("%q is not an http or https URL", raw)
 	}
 	_, base, _ := dialectOfPath(u.EscapedPath())
 	if strings.ContainsAny(base+u.Host, " \r\n") {
-		return nil, "", fmt.Errorf("load: %q is not a usable URL", raw)
+		return nil, "", fmt.Errorf("%q is not a usable URL", raw)
 	}
 	return u, base, nil
 }

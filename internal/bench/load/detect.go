@@ -19,7 +19,7 @@ func Detect(ctx context.Context, t Target) (Target, error) {
 	}
 	named, _, ok := dialectOfPath(u.EscapedPath())
 	if ok && t.Dialect != Auto && t.Dialect != "" && t.Dialect != named {
-		return t, fmt.Errorf("load: %s is an endpoint of dialect %s, not %s", t.URL, named, t.Dialect)
+		return t, fmt.Errorf("%s is an endpoint of dialect %s, not %s", t.URL, named, t.Dialect)
 	}
 	if ok {
 		t.Dialect = named
@@ -84,7 +84,7 @@ func (p prober) ask(ctx context.Context) (Dialect, string, error) {
 		return Auto, "", err
 	}
 	if status == http.StatusUnauthorized || status == http.StatusForbidden {
-		return Auto, "", fmt.Errorf("load: %s answers %d: it wants another API key", p.base, status)
+		return Auto, "", fmt.Errorf("%s answers %d: it wants another API key", p.base, status)
 	}
 	if status == http.StatusOK && len(models.Data) > 0 {
 		return Completions, models.Data[0].ID, nil
@@ -105,7 +105,7 @@ func (p prober) ask(ctx context.Context) (Dialect, string, error) {
 	if status, err := p.get(ctx, "/model/info", &info); err == nil && status == http.StatusOK {
 		return Native, info.Data.Name, nil
 	}
-	return Auto, "", fmt.Errorf("load: %s has none of /v1/models, /api/tags and /model/info; name its dialect", p.base)
+	return Auto, "", fmt.Errorf("%s has none of /v1/models, /api/tags and /model/info; name its dialect", p.base)
 }
 
 func (p prober) reach(ctx context.Context) error {
@@ -117,7 +117,7 @@ func (p prober) reach(ctx context.Context) error {
 func (p prober) get(ctx context.Context, path string, into any) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+path, nil)
 	if err != nil {
-		return 0, fmt.Errorf("load: %w", err)
+		return 0, err
 	}
 	if p.key != "" {
 		req.Header.Set("Authorization", "Bearer "+p.key)
@@ -125,9 +125,9 @@ func (p prober) get(ctx context.Context, path string, into any) (int, error) {
 	res, err := p.client.Do(req)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			return 0, fmt.Errorf("load: %s did not answer within 10 s", p.base)
+			return 0, fmt.Errorf("%s did not answer within 10 s", p.base)
 		}
-		return 0, fmt.Errorf("load: %s can't be reached: %w", p.base, errors.Unwrap(err))
+		return 0, fmt.Errorf("%s can't be reached: %w", p.base, errors.Unwrap(err))
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))

@@ -134,7 +134,7 @@ func (t Target) body(messages []Message, turn Turn) ([]byte, error) {
 	}
 	b, err := json.Marshal(m)
 	if err != nil {
-		return nil, fmt.Errorf("load: request body: %w", err)
+		return nil, fmt.Errorf("request body: %w", err)
 	}
 	return b, nil
 }

@@ -60,11 +60,11 @@ func within(x, most float64) bool { return x >= 0 && x <= most }
 func (p Traffic) check() error {
 	switch {
 	case p.Requests <= 0 && p.Duration <= 0:
-		return errors.New("load: neither a number of requests nor a duration is set")
+		return errors.New("neither a number of requests nor a duration is set")
 	case !within(p.Rate, 1e6) || !within(p.RampTo, 1e6) || !within(p.Burstiness, 1e6):
-		return errors.New("load: a rate or burstiness is negative, or beyond a million")
+		return errors.New("a rate or burstiness is negative, or beyond a million")
 	case p.Rate == 0 && p.Clients <= 0:
-		return errors.New("load: a closed loop needs at least one client")
+		return errors.New("a closed loop needs at least one client")
 	}
 	return nil
 }
@@ -107,11 +107,11 @@ func Run(ctx context.Context, target Target, traffic Traffic, prompts Prompts, d
 	}
 	switch {
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("load: interrupted after %d requests: %w", len(res.Samples), ctx.Err())
+		return nil, fmt.Errorf("interrupted after %d requests: %w", len(res.Samples), ctx.Err())
 	case loop.Err() != nil:
 		return nil, context.Cause(loop)
 	case len(res.Samples) == 0:
-		return nil, errors.New("load: no request was sent")
+		return nil, errors.New("no request was sent")
 	}
 	return res, nil
 }

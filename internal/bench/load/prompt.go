@@ -116,7 +116,7 @@ const maxLine = 16 << 20
 func ReadFile(path string) (List, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("load: prompts: %w", err)
+		return nil, fmt.Errorf("prompts: %w", err)
 	}
 	defer f.Close()
 	var list List
@@ -129,15 +129,15 @@ func ReadFile(path string) (List, error) {
 		}
 		c, err := parseLine(line)
 		if err != nil {
-			return nil, fmt.Errorf("load: prompts: %s line %d: %w", path, n, err)
+			return nil, fmt.Errorf("prompts: %s line %d: %w", path, n, err)
 		}
 		list = append(list, c)
 	}
 	if err := s.Err(); err != nil {
-		return nil, fmt.Errorf("load: prompts: %s: %w", path, err)
+		return nil, fmt.Errorf("prompts: %s: %w", path, err)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("load: prompts: %s holds none", path)
+		return nil, fmt.Errorf("prompts: %s holds none", path)
 	}
 	return list, nil
 }

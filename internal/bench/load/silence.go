@@ -62,6 +62,6 @@ func (w *watch) note(s *Sample) {
 		w.since = time.Now()
 	}
 	if silence := time.Since(w.since); silence >= w.patience {
-		w.end(fmt.Errorf("load: nothing answers at %s: %d requests in %.0f s, the last one: %s", w.url, w.failed, silence.Seconds(), s.Err))
+		w.end(fmt.Errorf("nothing answers at %s: %d requests in %.0f s, the last one: %s", w.url, w.failed, silence.Seconds(), s.Err))
 	}
 }

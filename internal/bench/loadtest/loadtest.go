@@ -107,40 +107,40 @@ func (l *Load) repeat(ctx context.Context, target load.Target, objectives []obje
 
 func (l *Load) check() ([]objective, error) {
 	if l.Repeats < 1 {
-		return nil, errors.New("bench: --repeats must be at least 1")
+		return nil, errors.New("--repeats must be at least 1")
 	}
 	if l.URL == "" {
-		return nil, errors.New("bench: set --url, or --mock")
+		return nil, errors.New("set --url, or --mock")
 	}
 	if err := l.Work.Check(); err != nil {
 		return nil, err
 	}
 	if l.RampTo > 0 && l.Rate <= 0 {
-		return nil, errors.New("bench: --ramp-to needs --rate")
+		return nil, errors.New("--ramp-to needs --rate")
 	}
 	for _, x := range []float64{l.Rate, l.RampTo, l.Burstiness} {
 		if !(x >= 0 && x <= 1e6) { // written so that NaN is refused, too
-			return nil, fmt.Errorf("bench: a rate or burstiness of %g", x)
+			return nil, fmt.Errorf("a rate or burstiness of %g", x)
 		}
 	}
 	if !l.Sweep && len(l.Levels)+len(l.Lengths) > 0 || l.Rate > 0 && len(l.Levels) > 0 {
-		return nil, errors.New("bench: --levels and --lengths need --sweep, and --levels a closed loop")
+		return nil, errors.New("--levels and --lengths need --sweep, and --levels a closed loop")
 	}
 	if slices.ContainsFunc(slices.Concat(l.Levels, l.Lengths), func(n int) bool { return n < 1 }) {
-		return nil, errors.New("bench: --levels and --lengths: want numbers of at least 1")
+		return nil, errors.New("--levels and --lengths: want numbers of at least 1")
 	}
 	if l.Requests == 0 && l.Duration == 0 {
-		return nil, errors.New("bench: set --requests or --duration")
+		return nil, errors.New("set --requests or --duration")
 	}
 	if l.Rate == 0 && l.Concurrency == 0 {
-		return nil, errors.New("bench: a closed loop needs --concurrency of at least 1")
+		return nil, errors.New("a closed loop needs --concurrency of at least 1")
 	}
 	objectives, err := parseObjectives(l.SLO)
 	if err != nil {
 		return nil, err
 	}
 	if needsStream(objectives) && !l.Stream {
-		return nil, errors.New("bench: an objective on ttft, tpot or itl needs --stream")
+		return nil, errors.New("an objective on ttft, tpot or itl needs --stream")
 	}
 	return objectives, nil
 }
@@ -194,7 +194,7 @@ func Warm(ctx context.Context, w *Work, target load.Target, n int) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("bench: the warm-up failed: %s", r.Samples[0].Err)
+	return fmt.Errorf("the warm-up failed: %s", r.Samples[0].Err)
 }
 
 func (l *Load) settings(t load.Target) map[string]any {

@@ -20,17 +20,17 @@ func parseObjectives(texts []string) ([]objective, error) {
 	for _, text := range texts {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok {
-			return nil, fmt.Errorf("bench: objective %q: want METRIC=DURATION, such as ttft=500ms", text)
+			return nil, fmt.Errorf("objective %q: want METRIC=DURATION, such as ttft=500ms", text)
 		}
 		limit, err := time.ParseDuration(value)
 		if err != nil || limit <= 0 {
-			return nil, fmt.Errorf("bench: objective %q: %q is no positive duration", text, value)
+			return nil, fmt.Errorf("objective %q: %q is no positive duration", text, value)
 		}
 		switch name {
 		case "ttft", "tpot", "itl", "e2e":
 			out = append(out, objective{name, limit})
 		default:
-			return nil, fmt.Errorf("bench: objective %q: %q is none of ttft, tpot, itl, e2e", text, name)
+			return nil, fmt.Errorf("objective %q: %q is none of ttft, tpot, itl, e2e", text, name)
 		}
 	}
 	return out, nil

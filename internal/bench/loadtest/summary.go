@@ -111,18 +111,18 @@ func Summarise(r *load.Result, objectives []objective) (*Summary, error) {
 func (s *Summary) believable(models map[string]int, uncounted int) error {
 	switch {
 	case s.Requests == 0:
-		return errors.New("bench: no request was sent")
+		return errors.New("no request was sent")
 	case s.OK == 0:
-		return fmt.Errorf("bench: all %d requests failed: %s", s.Requests, s.commonError())
+		return fmt.Errorf("all %d requests failed: %s", s.Requests, s.commonError())
 	case uncounted > 0:
-		return fmt.Errorf("bench: %d of %d answers report no usage, so tokens can't be counted", uncounted, s.OK)
+		return fmt.Errorf("%d of %d answers report no usage, so tokens can't be counted", uncounted, s.OK)
 	case len(models) > 1:
-		return fmt.Errorf("bench: the answers name different models (%s), which is no comparison of one thing",
+		return fmt.Errorf("the answers name different models (%s), which is no comparison of one thing",
 			strings.Join(slices.Sorted(maps.Keys(models)), ", "))
 	case s.OutputTokens == 0:
-		return errors.New("bench: the server generated no tokens")
+		return errors.New("the server generated no tokens")
 	case s.Seconds <= 0:
-		return errors.New("bench: the run took no time")
+		return errors.New("the run took no time")
 	}
 	return nil
 }

@@ -37,17 +37,17 @@ type Work struct {
 func (w *Work) Check() error {
 	switch {
 	case w.Gen <= 0:
-		return errors.New("bench: --gen must be positive: a run without tokens has no throughput")
+		return errors.New("--gen must be positive: a run without tokens has no throughput")
 	case w.Words < 0 || w.PrefixWords < 0 || w.Turns < 0:
-		return errors.New("bench: a number of words or turns is negative")
+		return errors.New("a number of words or turns is negative")
 	case w.Prompt == "" && w.Prompts == "" && w.Words+w.PrefixWords == 0:
-		return errors.New("bench: the prompts are empty: set --words, --prompt or --prompts")
+		return errors.New("the prompts are empty: set --words, --prompt or --prompts")
 	case w.Prompt != "" && w.Prompts != "":
-		return errors.New("bench: --prompt and --prompts exclude each other")
+		return errors.New("--prompt and --prompts exclude each other")
 	case !(w.Temperature >= 0 && w.Temperature <= 100): // written so that NaN is refused, too
-		return fmt.Errorf("bench: a temperature of %g", w.Temperature)
+		return fmt.Errorf("a temperature of %g", w.Temperature)
 	case w.Concurrency < 0 || w.Requests < 0:
-		return errors.New("bench: --requests or --concurrency is negative")
+		return errors.New("--requests or --concurrency is negative")
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func readKey(path string) (string, error) {
 		data, err = os.ReadFile(path)
 	}
 	if err != nil {
-		return "", fmt.Errorf("bench: API key: %w", err)
+		return "", fmt.Errorf("API key: %w", err)
 	}
 	for line := range strings.Lines(string(data)) {
 		words := strings.Fields(line)
@@ -106,8 +106,8 @@ func readKey(path string) (string, error) {
 		case len(words) == 1:
 			return words[0], nil
 		default: // the server's file, where digests have names
-			return "", fmt.Errorf("bench: API key: %s has the digests of keys: give a file with the key that `penstock key add` has printed", path)
+			return "", fmt.Errorf("API key: %s has the digests of keys: give a file with the key that `penstock key add` has printed", path)
 		}
 	}
-	return "", fmt.Errorf("bench: API key: %s is empty", path)
+	return "", fmt.Errorf("API key: %s is empty", path)
 }

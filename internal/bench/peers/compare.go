@@ -133,13 +133,13 @@ func (c *Compare) check() error {
 	}
 	switch {
 	case c.Rounds < 1:
-		return errors.New("bench: --rounds must be at least 1")
+		return errors.New("--rounds must be at least 1")
 	case c.Requests < 1 || c.Concurrency < 1:
-		return errors.New("bench: a comparison needs --requests and --concurrency of at least 1")
+		return errors.New("a comparison needs --requests and --concurrency of at least 1")
 	case len(c.Peer) == 0:
-		return errors.New("bench: name at least one --peer")
+		return errors.New("name at least one --peer")
 	case !c.Self && len(c.Peer) < 2:
-		return errors.New("bench: without this program's own server it takes two --peer")
+		return errors.New("without this program's own server it takes two --peer")
 	}
 	return nil
 }
@@ -171,11 +171,11 @@ func (c *Compare) contenders(ctx context.Context) (list []contender, stop func()
 	for _, text := range names {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" || value == "" {
-			return list, stop, fmt.Errorf("bench: peer %q: want NAME=URL or NAME=BINARY", text)
+			return list, stop, fmt.Errorf("peer %q: want NAME=URL or NAME=BINARY", text)
 		}
 		for _, other := range list {
 			if other.name == name {
-				return list, stop, fmt.Errorf("bench: two peers are called %q", name)
+				return list, stop, fmt.Errorf("two peers are called %q", name)
 			}
 		}
 		x, err := c.contender(ctx, name, value)
@@ -197,10 +197,10 @@ func (c *Compare) contender(ctx context.Context, name, value string) (contender,
 		return x, nil
 	}
 	if c.Model == "" {
-		return x, fmt.Errorf("bench: peer %q is a program: --model says what it should serve", name)
+		return x, fmt.Errorf("peer %q is a program: --model says what it should serve", name)
 	}
 	if _, err := os.Stat(c.Model); err != nil {
-		return x, fmt.Errorf("bench: --model: %w", err)
+		return x, fmt.Errorf("--model: %w", err)
 	}
 	var spec programs.Spec
 	var err error
@@ -259,7 +259,7 @@ func (c *Compare) measure(ctx context.Context, x contender, prompts load.Prompts
 		return nil, 0, err
 	}
 	if x.server != nil && !x.server.Alive() {
-		return nil, 0, errors.New("bench: the server ended")
+		return nil, 0, errors.New("the server ended")
 	}
 	s, err := loadtest.Summarise(r, nil)
 	if err != nil {
@@ -274,15 +274,15 @@ func sameWork(contenders []contender, runs []loadtest.Summary, ignoreEOS bool, w
 	for i := range runs {
 		a, b := runs[0], runs[i]
 		if a.OutputTokens != b.OutputTokens {
-			return fmt.Errorf("bench: unequal work: %s generated %d tokens, %s %d", contenders[0].name, a.OutputTokens, contenders[i].name, b.OutputTokens)
+			return fmt.Errorf("unequal work: %s generated %d tokens, %s %d", contenders[0].name, a.OutputTokens, contenders[i].name, b.OutputTokens)
 		}
 		if diff := a.PromptTokens - b.PromptTokens; max(diff, -diff) > a.Requests {
-			return fmt.Errorf("bench: unequal work: %s counted %d prompt tokens, %s %d, more than one of difference a request",
+			return fmt.Errorf("unequal work: %s counted %d prompt tokens, %s %d, more than one of difference a request",
 				contenders[0].name, a.PromptTokens, contenders[i].name, b.PromptTokens)
 		}
 	}
 	if got := runs[0].OutputTokens; ignoreEOS && want > 0 && got != want {
-		return fmt.Errorf("bench: %d tokens were asked for with ignore_eos, but every server generated %d", want, got)
+		return fmt.Errorf("%d tokens were asked for with ignore_eos, but every server generated %d", want, got)
 	}
 	return nil
 }

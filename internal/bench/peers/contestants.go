@@ -120,7 +120,7 @@ func (h *httpProgram) run(ctx context.Context, w row) (float64, error) {
 		return 0, err
 	}
 	if want := w.requests * w.gen; s.OutputTokens != want {
-		return 0, fmt.Errorf("bench: unequal work: %d tokens instead of %d", s.OutputTokens, want)
+		return 0, fmt.Errorf("unequal work: %d tokens instead of %d", s.OutputTokens, want)
 	}
 	if w.prefill {
 		return s.PromptTokensPerSecond, nil

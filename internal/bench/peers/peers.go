@@ -113,23 +113,23 @@ func Works() []string {
 // Run measures every model and prints its table; it fails when a floor is given and not reached.
 func (p *Peers) Run(ctx context.Context, out io.Writer) error {
 	if p.Rounds < 1 || len(p.Models) == 0 {
-		return errors.New("bench: peers needs a model and at least one round")
+		return errors.New("peers needs a model and at least one round")
 	}
 	if !(p.Share > 0 && p.Share <= 1) {
-		return errors.New("bench: --share must be above 0 and at most 1")
+		return errors.New("--share must be above 0 and at most 1")
 	}
 	if p.Floors != "" && p.Rounds < stats.MinRepeats {
-		return fmt.Errorf("bench: --floors needs --rounds of at least %d: fewer say nothing about a floor", stats.MinRepeats)
+		return fmt.Errorf("--floors needs --rounds of at least %d: fewer say nothing about a floor", stats.MinRepeats)
 	}
 	if p.Llama == "" && p.OpenVINO == "" && p.VLLM == "" {
-		return errors.New("bench: nothing to compare with: set --llama, --openvino or --vllm")
+		return errors.New("nothing to compare with: set --llama, --openvino or --vllm")
 	}
 	for _, path := range []string{p.Llama, p.OpenVINO, p.VLLM} {
 		if path == "" {
 			continue
 		}
 		if _, err := os.Stat(path); err != nil { // an error now, not after the first model has been measured
-			return fmt.Errorf("bench: %w", err)
+			return err
 		}
 	}
 	floors, err := results.ReadFloors(p.Floors)
@@ -174,7 +174,7 @@ func (r *PeersResult) missed() error {
 		}
 	}
 	if len(works) > 0 {
-		return fmt.Errorf("bench: floors not reached: %s", strings.Join(works, "; "))
+		return fmt.Errorf("floors not reached: %s", strings.Join(works, "; "))
 	}
 	return nil
 }
@@ -206,7 +206,7 @@ func (p *Peers) model(ctx context.Context, path string, floors map[string]float6
 	}
 	m.Rows = kept
 	if len(kept) == 0 {
-		return nil, fmt.Errorf("bench: no peer could run it: %v", m.Absent)
+		return nil, fmt.Errorf("no peer could run it: %v", m.Absent)
 	}
 	return m, interrupted
 }

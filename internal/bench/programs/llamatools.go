@@ -38,14 +38,14 @@ func parseLlamaBench(data []byte) (prefill float64, err error) {
 		Speed    float64 `json:"avg_ts"`
 	}
 	if err := json.Unmarshal(data, &runs); err != nil {
-		return 0, fmt.Errorf("bench: llama-bench: %w", err)
+		return 0, fmt.Errorf("llama-bench: %w", err)
 	}
 	for _, r := range runs {
 		if r.Prompt > 0 && r.Generate == 0 && r.Speed > 0 {
 			return r.Speed, nil
 		}
 	}
-	return 0, errors.New("bench: llama-bench reported no speed")
+	return 0, errors.New("llama-bench reported no speed")
 }
 
 // Batched is one line of llama-batched-bench: Sequences prompts decoded together.
@@ -83,14 +83,14 @@ func parseBatched(data []byte) (b Batched, err error) {
 			continue
 		}
 		if err := json.Unmarshal(line, &b); err != nil {
-			return b, fmt.Errorf("bench: llama-batched-bench: %w", err)
+			return b, fmt.Errorf("llama-batched-bench: %w", err)
 		}
 		if b.Sequences <= 0 || b.Generate <= 0 || b.Prefill+b.Decode <= 0 {
-			return b, fmt.Errorf("bench: llama-batched-bench: no figures in %s", line)
+			return b, fmt.Errorf("llama-batched-bench: no figures in %s", line)
 		}
 		return b, nil
 	}
-	return b, errors.New("bench: llama-batched-bench printed no result")
+	return b, errors.New("llama-batched-bench printed no result")
 }
 
 // output runs a program to its end and returns what it printed.
@@ -103,7 +103,7 @@ func output(ctx context.Context, name string, args ...string) ([]byte, error) {
 		return nil, ctx.Err() // which has killed the program
 	}
 	if err != nil {
-		return nil, fmt.Errorf("bench: %s: %w: %s", name, err, LastLine(stderr.Bytes()))
+		return nil, fmt.Errorf("%s: %w: %s", name, err, LastLine(stderr.Bytes()))
 	}
 	return out, nil
 }

@@ -36,15 +36,15 @@ func StartRunner(ctx context.Context, s Script, model string, threads int) (*Run
 	r.cmd.Stderr = &r.stderr
 	var err error
 	if r.in, err = r.cmd.StdinPipe(); err != nil {
-		return nil, fmt.Errorf("bench: %s: %w", r.Name, err)
+		return nil, fmt.Errorf("%s: %w", r.Name, err)
 	}
 	out, err := r.cmd.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("bench: %s: %w", r.Name, err)
+		return nil, fmt.Errorf("%s: %w", r.Name, err)
 	}
 	r.out = bufio.NewScanner(out)
 	if err := r.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("bench: %s: %w", r.Name, err)
+		return nil, fmt.Errorf("%s: %w", r.Name, err)
 	}
 	var first struct {
 		Ready bool `json:"ready"`
@@ -55,7 +55,7 @@ func StartRunner(ctx context.Context, s Script, model string, threads int) (*Run
 	}
 	if !first.Ready {
 		r.Stop()
-		return nil, fmt.Errorf("bench: %s: did not report that it is ready", r.Name)
+		return nil, fmt.Errorf("%s: did not report that it is ready", r.Name)
 	}
 	return r, nil
 }
@@ -80,16 +80,16 @@ func (r *Runner) Measure(j Job) (Measured, error) {
 	var m Measured
 	line, err := json.Marshal(j)
 	if err != nil {
-		return m, fmt.Errorf("bench: %s: %w", r.Name, err)
+		return m, fmt.Errorf("%s: %w", r.Name, err)
 	}
 	if _, err := r.in.Write(append(line, '\n')); err != nil {
-		return m, fmt.Errorf("bench: %s: %w", r.Name, err)
+		return m, fmt.Errorf("%s: %w", r.Name, err)
 	}
 	if err := r.read(&m); err != nil {
 		return m, err
 	}
 	if m.Tokens <= 0 || m.Seconds <= 0 {
-		return m, fmt.Errorf("bench: %s: %d tokens in %g s", r.Name, m.Tokens, m.Seconds)
+		return m, fmt.Errorf("%s: %d tokens in %g s", r.Name, m.Tokens, m.Seconds)
 	}
 	return m, nil
 }
@@ -105,22 +105,22 @@ func (r *Runner) read(into any) error {
 			Error string `json:"error"`
 		}
 		if json.Unmarshal(line, &failure) == nil && failure.Error != "" {
-			return fmt.Errorf("bench: %s: %s", r.Name, failure.Error)
+			return fmt.Errorf("%s: %s", r.Name, failure.Error)
 		}
 		if err := json.Unmarshal(line, into); err != nil {
-			return fmt.Errorf("bench: %s: %w", r.Name, err)
+			return fmt.Errorf("%s: %w", r.Name, err)
 		}
 		return nil
 	}
 	if err := r.out.Err(); err != nil {
-		return fmt.Errorf("bench: %s: %w", r.Name, err)
+		return fmt.Errorf("%s: %w", r.Name, err)
 	}
 	r.in.Close()
 	_ = r.cmd.Wait() // stderr is complete then, and says more than the exit status
 	if err := r.interrupted(); err != nil {
 		return err
 	}
-	return fmt.Errorf("bench: %s ended: %s", r.Name, LastLine(r.stderr.Bytes()))
+	return fmt.Errorf("%s ended: %s", r.Name, LastLine(r.stderr.Bytes()))
 }
 
 // Stop ends the program.

@@ -66,7 +66,7 @@ func Penstock(bin string, s Setup) (Spec, error) {
 // /v1/models once it is ready.
 func Custom(name, command string, s Setup) (Spec, error) {
 	if !strings.Contains(command, "{port}") {
-		return Spec{}, fmt.Errorf("bench: %s: the command has no {port}", name)
+		return Spec{}, fmt.Errorf("%s: the command has no {port}", name)
 	}
 	port, err := freePort()
 	if err != nil {
@@ -86,7 +86,7 @@ func base(port int) string { return "http://127.0.0.1:" + strconv.Itoa(port) }
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return 0, fmt.Errorf("bench: no free port: %w", err)
+		return 0, fmt.Errorf("no free port: %w", err)
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
@@ -105,14 +105,14 @@ type Server struct {
 func Start(ctx context.Context, spec Spec) (*Server, error) {
 	log, err := os.CreateTemp("", "penstock-bench-*.log")
 	if err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
+		return nil, err
 	}
 	s := &Server{Spec: spec, log: log, done: make(chan struct{})}
 	s.cmd = exec.Command(spec.Args[0], spec.Args[1:]...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
 		s.removeLog()
-		return nil, fmt.Errorf("bench: %s can't be started: %w", spec.Name, err)
+		return nil, fmt.Errorf("%s can't be started: %w", spec.Name, err)
 	}
 	go func() {
 		s.err = s.cmd.Wait()
@@ -121,7 +121,7 @@ func Start(ctx context.Context, spec Spec) (*Server, error) {
 	if err := s.waitHealthy(ctx); err != nil {
 		words := s.lastWords()
 		s.Stop()
-		return nil, fmt.Errorf("bench: %s: %w%s", spec.Name, err, words)
+		return nil, fmt.Errorf("%s: %w%s", spec.Name, err, words)
 	}
 	return s, nil
 }
@@ -204,7 +204,7 @@ func (s *Server) removeLog() {
 func (s *Server) CPU() (time.Duration, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
 	if err != nil {
-		return 0, fmt.Errorf("bench: %w", err)
+		return 0, err
 	}
 	return parseStat(data)
 }
@@ -213,17 +213,17 @@ func (s *Server) CPU() (time.Duration, error) {
 func parseStat(data []byte) (time.Duration, error) {
 	i := bytes.LastIndexByte(data, ')')
 	if i < 0 {
-		return 0, errors.New("bench: /proc stat: no process name")
+		return 0, errors.New("/proc stat: no process name")
 	}
 	fields := bytes.Fields(data[i+1:])
 	if len(fields) < 13 {
-		return 0, fmt.Errorf("bench: /proc stat: %d fields", len(fields))
+		return 0, fmt.Errorf("/proc stat: %d fields", len(fields))
 	}
 	var ticks int64
 	for _, f := range fields[11:13] {
 		n, err := strconv.ParseInt(string(f), 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("bench: /proc stat: %w", err)
+			return 0, fmt.Errorf("/proc stat: %w", err)
 		}
 		ticks += n
 	}

@@ -37,20 +37,20 @@ var kinds = map[string]func() results.Result{
 func Read(path string) (results.Result, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
+		return nil, err
 	}
 	var r results.Record
 	if err := json.Unmarshal(data, &r); err != nil {
-		return nil, fmt.Errorf("bench: %s is no result: %w", path, err)
+		return nil, fmt.Errorf("%s is no result: %w", path, err)
 	}
 	empty, ok := kinds[r.Kind]
 	if !ok {
-		return nil, fmt.Errorf("bench: %s is no result: kind %q is not known", path, r.Kind)
+		return nil, fmt.Errorf("%s is no result: kind %q is not known", path, r.Kind)
 	}
 	s := empty()
 	d := json.NewDecoder(bytes.NewReader(data))
 	if err := d.Decode(s); err != nil {
-		return nil, fmt.Errorf("bench: %s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
 }
@@ -59,7 +59,7 @@ func Read(path string) (results.Result, error) {
 func History(dir string) ([]results.Result, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
+		return nil, err
 	}
 	var out []results.Result
 	for _, path := range paths {
@@ -127,13 +127,13 @@ func (d Difference) verdict() string {
 // differences compares two results. It fails for results of different kinds, with different settings, or from different machines.
 func differences(a, b results.Result) ([]Difference, error) {
 	if a.Meta().Kind != b.Meta().Kind {
-		return nil, fmt.Errorf("bench: a %s result can't be compared with a %s result", a.Meta().Kind, b.Meta().Kind)
+		return nil, fmt.Errorf("a %s result can't be compared with a %s result", a.Meta().Kind, b.Meta().Kind)
 	}
 	if unlike := unlikeSettings(a.Conditions(), b.Conditions()); len(unlike) > 0 {
-		return nil, fmt.Errorf("bench: the runs differ in %s", strings.Join(unlike, ", "))
+		return nil, fmt.Errorf("the runs differ in %s", strings.Join(unlike, ", "))
 	}
 	if x, y := a.Meta().Machine, b.Meta().Machine; x.CPU != y.CPU || x.Threads != y.Threads || x.Tier != y.Tier {
-		return nil, fmt.Errorf("bench: the runs are of different machines: %s (%s, %d threads) and %s (%s, %d threads)",
+		return nil, fmt.Errorf("the runs are of different machines: %s (%s, %d threads) and %s (%s, %d threads)",
 			x.CPU, x.Tier, x.Threads, y.CPU, y.Tier, y.Threads)
 	}
 	old := map[string]results.Series{}
@@ -149,7 +149,7 @@ func differences(a, b results.Result) ([]Difference, error) {
 		}
 		d := Difference{Name: s.Name, Unit: s.Unit, Lower: s.Lower, Old: stats.EstimateSpeed(o.Values).Value, New: stats.EstimateSpeed(s.Values).Value}
 		if d.Ratio, d.P = stats.CompareSpeeds(s.Values, o.Values); !stats.Finite(d.Ratio.Value) {
-			return nil, fmt.Errorf("bench: %s: a median of zero can't be compared", s.Name)
+			return nil, fmt.Errorf("%s: a median of zero can't be compared", s.Name)
 		}
 		if !s.Ratio {
 			d.Drift = moved
@@ -157,7 +157,7 @@ func differences(a, b results.Result) ([]Difference, error) {
 		out = append(out, d)
 	}
 	if len(out) == 0 {
-		return nil, errors.New("bench: the two results share no quantity")
+		return nil, errors.New("the two results share no quantity")
 	}
 	adjust(out)
 	return out, nil

@@ -37,7 +37,7 @@ func (r *Report) Run(_ context.Context, out io.Writer) error {
 		return err
 	}
 	if len(all) == 0 {
-		return fmt.Errorf("bench: %s holds no results", r.Results)
+		return fmt.Errorf("%s holds no results", r.Results)
 	}
 	if r.JSON {
 		return r.list(out, all)
@@ -52,17 +52,17 @@ func (r *Report) add(out io.Writer, path string) error {
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("bench: %w", err)
+		return err
 	}
 	to := filepath.Join(r.Results, fileName(s.Meta()))
 	if _, err := os.Stat(to); err == nil {
-		return fmt.Errorf("bench: %s is there already", to)
+		return fmt.Errorf("%s is there already", to)
 	}
 	if err := os.MkdirAll(r.Results, 0o755); err != nil {
-		return fmt.Errorf("bench: %w", err)
+		return err
 	}
 	if err := os.WriteFile(to, data, 0o644); err != nil {
-		return fmt.Errorf("bench: %w", err)
+		return err
 	}
 	if !r.JSON {
 		fmt.Fprintln(out, "added", to)
@@ -72,7 +72,7 @@ func (r *Report) add(out io.Writer, path string) error {
 
 func (r *Report) compare(out io.Writer) error {
 	if len(r.Compare) != 2 {
-		return errors.New("bench: --compare takes two files: the old result and the new")
+		return errors.New("--compare takes two files: the old result and the new")
 	}
 	a, err := Read(r.Compare[0])
 	if err != nil {

@@ -31,10 +31,10 @@ func ReadFloors(path string) (Floors, error) {
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return f, fmt.Errorf("bench: floors: %w", err)
+		return f, fmt.Errorf("floors: %w", err)
 	}
 	if err := json.Unmarshal(data, &f); err != nil {
-		return f, fmt.Errorf("bench: floors: %s: %w", path, err)
+		return f, fmt.Errorf("floors: %s: %w", path, err)
 	}
 	return f, nil
 }
@@ -64,7 +64,7 @@ func ReadLayerFloors(path, model string) (map[string]float64, error) {
 			return e.Floors, nil
 		}
 	}
-	return nil, fmt.Errorf("bench: floors: %s has none for the layers of %s", path, model)
+	return nil, fmt.Errorf("floors: %s has none for the layers of %s", path, model)
 }
 
 // FloorVerdict says whether a floor was reached, and whether the interval leaves that open.

@@ -19,7 +19,7 @@ import (
 )
 
 // ErrFailures is returned after the figures have been printed, so that a script notices failed requests by the exit status.
-var ErrFailures = errors.New("bench: not every request succeeded")
+var ErrFailures = errors.New("not every request succeeded")
 
 // WriteJSON prints v, indented.
 func WriteJSON(out io.Writer, v any) error {
@@ -28,7 +28,7 @@ func WriteJSON(out io.Writer, v any) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("bench: result: %w", err)
+		return fmt.Errorf("result: %w", err)
 	}
 	_, err := out.Write(b.Bytes())
 	return err
@@ -56,14 +56,14 @@ func (o *Output) Deliver(out io.Writer, result any, print func(io.Writer) error)
 // SaveJSON writes v to a file, making its folder.
 func SaveJSON(path string, v any) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("bench: %w", err)
+		return err
 	}
 	var b bytes.Buffer
 	if err := WriteJSON(&b, v); err != nil {
 		return err
 	}
 	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("bench: %w", err)
+		return err
 	}
 	return nil
 }

@@ -121,13 +121,13 @@ func (s *Scaling) Run(ctx context.Context, out io.Writer) error {
 func (s *Scaling) check() error {
 	switch {
 	case s.Nodes < 1 || s.Remote < 1:
-		return errors.New("bench: --nodes and --remote must be at least 1")
+		return errors.New("--nodes and --remote must be at least 1")
 	case s.Ctx < 1 || s.Rounds < 1 || s.Steps < 1 || s.Threads < 1 || s.Prefill < 0 || s.Bandwidth < 0:
-		return errors.New("bench: --ctx, --rounds and --steps must be at least 1, --prefill and --bandwidth at least 0")
+		return errors.New("--ctx, --rounds and --steps must be at least 1, --prefill and --bandwidth at least 0")
 	case len(s.Batch) == 0 || slices.Min(s.Batch) < 1:
-		return errors.New("bench: --batch: want numbers of at least 1")
+		return errors.New("--batch: want numbers of at least 1")
 	case len(s.Cores) > 0 && slices.Min(s.Cores) < 1:
-		return errors.New("bench: --cores: want numbers of at least 1")
+		return errors.New("--cores: want numbers of at least 1")
 	}
 	return nil
 }

@@ -74,14 +74,22 @@ func TestModel(t *testing.T) {
 }
 
 func TestNonsenseIsRefused(t *testing.T) {
-	for _, change := range []func(*Scaling){
-		func(s *Scaling) { s.Batch = nil }, func(s *Scaling) { s.Batch = []int{0} }, func(s *Scaling) { s.Rounds = 0 }, func(s *Scaling) { s.Cores = []int{-1} },
-		func(s *Scaling) { s.Ctx = 0 }, func(s *Scaling) { s.Bandwidth = -1 }, func(s *Scaling) { s.Nodes = 0 },
+	for _, x := range []struct {
+		change func(*Scaling)
+		want   string
+	}{
+		{func(s *Scaling) { s.Batch = nil }, "--batch"},
+		{func(s *Scaling) { s.Batch = []int{0} }, "--batch"},
+		{func(s *Scaling) { s.Rounds = 0 }, "--rounds"},
+		{func(s *Scaling) { s.Cores = []int{-1} }, "--cores"},
+		{func(s *Scaling) { s.Ctx = 0 }, "--ctx"},
+		{func(s *Scaling) { s.Bandwidth = -1 }, "--bandwidth"},
+		{func(s *Scaling) { s.Nodes = 0 }, "--nodes"},
 	} {
 		s := tiny(t)
-		change(s)
-		if err := s.Run(t.Context(), &bytes.Buffer{}); err == nil || !strings.HasPrefix(err.Error(), "bench: ") {
-			t.Errorf("%+v: %v", s, err)
+		x.change(s)
+		if err := s.Run(t.Context(), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%+v: %v, want %q", s, err, x.want)
 		}
 	}
 }

@@ -23,7 +23,7 @@ import (
 )
 
 // ErrDifferent is returned after the figures have been printed, if an answer with guesses differed from the one without.
-var ErrDifferent = errors.New("bench: answers with guesses differ from those without")
+var ErrDifferent = errors.New("answers with guesses differ from those without")
 
 // Speculation measures guesses: `penstock bench speculation`.
 type Speculation struct {
@@ -77,7 +77,7 @@ type bench struct {
 // Run measures and prints.
 func (s *Speculation) Run(ctx context.Context, out io.Writer) error {
 	if s.Rounds < 1 || s.Tokens < 0 || !(s.Temperature >= 0 && s.Temperature <= 100) {
-		return errors.New("bench: --rounds must be at least 1, --tokens and --temperature at least 0")
+		return errors.New("--rounds must be at least 1, --tokens and --temperature at least 0")
 	}
 	if s.Threads == 0 {
 		s.Threads = cpu.Threads()
@@ -141,7 +141,7 @@ func (b *bench) loads(ctx context.Context) ([]*Load, error) {
 		loads = append(loads, l)
 	}
 	if len(loads) == 0 {
-		return nil, fmt.Errorf("bench: no load has %q in its name", b.Only)
+		return nil, fmt.Errorf("no load has %q in its name", b.Only)
 	}
 	return loads, nil
 }

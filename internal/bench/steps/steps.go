@@ -69,7 +69,7 @@ type StepRow struct {
 // Run profiles and prints.
 func (s *Steps) Run(ctx context.Context, out io.Writer) error {
 	if s.Batch < 1 || s.Ctx < 1 || s.Steps < 2 || s.Prefill < 0 {
-		return errors.New("bench: --batch and --ctx must be at least 1, --steps at least 2")
+		return errors.New("--batch and --ctx must be at least 1, --steps at least 2")
 	}
 	sc := &layers.Scenario{Model: s.Model, Tier: s.Tier.String(), Threads: s.Threads, MaxBatch: s.Batch, Requests: s.Batch, Concurrency: s.Batch,
 		Gen: s.Steps, PromptTokens: s.Ctx, Prompt: layers.PlainPrompt, KV: s.KVType}
@@ -134,7 +134,7 @@ func (s *Steps) decode(ctx context.Context, sc *layers.Scenario, res *Result) er
 	after := x.Engine.Stats()
 	steps := float64(after.Steps - before.Steps)
 	if steps == 0 {
-		return errors.New("bench: the engine took no step")
+		return errors.New("the engine took no step")
 	}
 	us := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 / steps }
 	sampling, all, forward := us(after.SampleTime-before.SampleTime), us(after.StepTime-before.StepTime), us(after.ForwardTime-before.ForwardTime)

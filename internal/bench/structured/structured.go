@@ -82,7 +82,7 @@ type bench struct {
 // Run measures and prints.
 func (s *Structured) Run(ctx context.Context, out io.Writer) error {
 	if s.Clients < 2 || s.Requests < s.Clients || s.Tokens < 2 || s.Rounds < 1 {
-		return errors.New("bench: --clients must be at least 2, --requests at least as many, --tokens at least 2 and --rounds at least 1")
+		return errors.New("--clients must be at least 2, --requests at least as many, --tokens at least 2 and --rounds at least 1")
 	}
 	simple, err := text(s.Simple, simpleSchema)
 	if err != nil {
@@ -131,7 +131,7 @@ func text(path, otherwise string) ([]byte, error) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
+		return nil, err
 	}
 	var file struct{ Schema json.RawMessage }
 	if json.Unmarshal(text, &file) == nil && len(file.Schema) > 0 {

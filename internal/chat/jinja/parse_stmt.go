@@ -14,11 +14,11 @@ func (t *Template) Source() string { return t.source }
 // Parse parses a chat template.
 func Parse(source string) (t *Template, err error) {
 	if len(source) > maxSource {
-		return nil, fmt.Errorf("jinja: template of %d bytes exceeds %d", len(source), maxSource)
+		return nil, fmt.Errorf("template of %d bytes exceeds %d", len(source), maxSource)
 	}
 	tokens, err := lex(source)
 	if err != nil {
-		return nil, fmt.Errorf("jinja: %w", err)
+		return nil, err
 	}
 	defer func() {
 		if r := recover(); r != nil {
@@ -26,7 +26,7 @@ func Parse(source string) (t *Template, err error) {
 			if !ok {
 				panic(r)
 			}
-			t, err = nil, fmt.Errorf("jinja: %w", f.err)
+			t, err = nil, f.err
 		}
 	}()
 	p := &parser{tokens: tokens}

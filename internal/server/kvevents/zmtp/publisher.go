@@ -76,7 +76,7 @@ func (s *listener) Close() error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return errors.New("zmtp: closed already")
+		return errors.New("the socket is closed already")
 	}
 	s.closed = true
 	err := s.l.Close()

@@ -58,17 +58,17 @@ func greet(c net.Conn, socket string) (*peer, error) {
 		return nil, err
 	}
 	if theirs[0] != 0xff || theirs[9]&1 == 0 || theirs[10] < 3 {
-		return nil, errors.New("zmtp: the peer does not speak ZMTP 3")
+		return nil, errors.New("the peer does not speak ZMTP 3")
 	}
 	if mechanism, _, _ := bytes.Cut(theirs[12:32], []byte{0}); string(mechanism) != "NULL" {
-		return nil, fmt.Errorf("zmtp: the peer wants the mechanism %q", mechanism)
+		return nil, fmt.Errorf("the peer wants the mechanism %q", mechanism)
 	}
 	flags, body, err := p.frame()
 	if err != nil {
 		return nil, err
 	}
 	if flags&command == 0 || !bytes.HasPrefix(body, []byte("\x05READY")) {
-		return nil, errors.New("zmtp: the peer is not ready")
+		return nil, errors.New("the peer is not ready")
 	}
 	return p, c.SetDeadline(time.Time{})
 }
@@ -93,7 +93,7 @@ func (p *peer) frame() (flags byte, body []byte, err error) {
 		size = uint64(n)
 	}
 	if size > maxFrame {
-		return 0, nil, fmt.Errorf("zmtp: a frame of %d bytes", size)
+		return 0, nil, fmt.Errorf("a frame of %d bytes", size)
 	}
 	body = make([]byte, size)
 	_, err = io.ReadFull(p.r, body)
@@ -111,7 +111,7 @@ func (p *peer) receive() (frames [][]byte, isCommand bool, err error) {
 		if flags&command != 0 {
 			if rest, ok := bytes.CutPrefix(body, []byte("\x04PING")); ok {
 				if len(rest) < 2 {
-					return nil, false, errors.New("zmtp: a ping without a time")
+					return nil, false, errors.New("a ping without a time")
 				}
 				if err := p.write(appendFrame(nil, command, append([]byte("\x04PONG"), rest[2:]...))); err != nil {
 					return nil, false, err
@@ -121,7 +121,7 @@ func (p *peer) receive() (frames [][]byte, isCommand bool, err error) {
 			return [][]byte{body}, true, nil
 		}
 		if frames = append(frames, body); len(frames) > maxFrames {
-			return nil, false, fmt.Errorf("zmtp: a message of more than %d frames", maxFrames)
+			return nil, false, fmt.Errorf("a message of more than %d frames", maxFrames)
 		}
 		if flags&more == 0 {
 			return frames, false, nil
