@@ -18,7 +18,7 @@ var ErrTooLarge = errors.New("not enough memory")
 // Process is what the program takes besides all that can be counted, in bytes: the
 // program itself, what waits for the collector, connections and requests under way.
 // Several instances in it take it once.
-const Process = 128 << 20
+const Process = 144 << 20
 
 // bytesPerWord is what a token of a vocabulary takes: its text, the tables that find
 // it, and its rule of how it is made of others. Those of three families take 112 to

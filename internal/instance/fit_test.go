@@ -18,17 +18,17 @@ func TestFit(t *testing.T) {
 		err     error
 	}{
 		{"room for a batch", Options{MaxBatch: 8, MemoryLimit: 8192 * mb}, 8192, 1024, nil},
-		{"half of what is left", Options{MaxBatch: 64, MemoryLimit: 1280 * mb}, 8192, 1000, nil},
-		{"the context gives way", Options{MaxBatch: 8, MemoryLimit: 480 * mb}, 3200, 200, nil},
-		{"asked context is kept", Options{MaxBatch: 8, MemoryLimit: 480 * mb, Context: 8192}, 0, 0, ErrTooLarge},
+		{"half of what is left", Options{MaxBatch: 64, MemoryLimit: 1296 * mb}, 8192, 1000, nil},
+		{"the context gives way", Options{MaxBatch: 8, MemoryLimit: 496 * mb}, 3200, 200, nil},
+		{"asked context is kept", Options{MaxBatch: 8, MemoryLimit: 496 * mb, Context: 8192}, 0, 0, ErrTooLarge},
 		{"asked context", Options{MaxBatch: 8, MemoryLimit: 8192 * mb, Context: 512}, 512, 256, nil},
 		{"asked cache", Options{MaxBatch: 8, MemoryLimit: 8192 * mb, KVMemory: 64 * mb}, 2048, 128, nil},
-		{"asked cache too large", Options{MaxBatch: 8, MemoryLimit: 432 * mb, KVMemory: 300 * mb}, 0, 0, ErrTooLarge},
-		{"weights too large", Options{MaxBatch: 8, MemoryLimit: 232 * mb}, 0, 0, ErrTooLarge},
+		{"asked cache too large", Options{MaxBatch: 8, MemoryLimit: 448 * mb, KVMemory: 300 * mb}, 0, 0, ErrTooLarge},
+		{"weights too large", Options{MaxBatch: 8, MemoryLimit: 248 * mb}, 0, 0, ErrTooLarge},
 		{"no limit", Options{MaxBatch: 8}, 8192, 1024, nil},
 		// 1009 blocks would be runs of one, 1008 are runs of 28.
-		{"runs of decent length", Options{MaxBatch: 64, MemoryLimit: 1289 * mb}, 8192, 1008, nil},
-		{"and less context", Options{MaxBatch: 8, MemoryLimit: 479 * mb}, 198 * 16, 198, nil},
+		{"runs of decent length", Options{MaxBatch: 64, MemoryLimit: 1305 * mb}, 8192, 1008, nil},
+		{"and less context", Options{MaxBatch: 8, MemoryLimit: 495 * mb}, 198 * 16, 198, nil},
 		{"the asked context goes first", Options{MaxBatch: 1, Context: 67 * 16}, 67 * 16, 67, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -17,7 +17,7 @@ const (
 	leastGarbage, mostGarbage = 48 << 20, 256 << 20
 	// code is the part of Process that is the program itself, which the runtime does
 	// not count.
-	code = 32 << 20
+	code = 36 << 20
 )
 
 // Tune sets the runtime up for a process whose compute threads never yield: one
