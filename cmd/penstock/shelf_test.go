@@ -298,7 +298,7 @@ func TestShelfKeepsWhatItCannotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(dir, dir); err != nil { // every read fails: too many links
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	if got := names(); !slices.Equal(got, before) {
 		t.Errorf("%q while the folder cannot be read, want %q", got, before)

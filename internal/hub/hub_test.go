@@ -278,7 +278,7 @@ func TestDiagnosesSayWhatToDo(t *testing.T) {
 func TestUnreadableStore(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "loop")
 	if err := os.Symlink(root, root); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	s := newStore(t, Config{Root: root})
 	if list, err := s.List(); err == nil {
