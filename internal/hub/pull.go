@@ -305,8 +305,6 @@ func checkFetched(path string, part bool) error {
 	switch {
 	case errors.As(err, &format):
 		return explainedError{format.Problem(), errors.Join(errNoModel, err)} // without the name of the unfinished file
-	case errors.Is(err, gguf.ErrCorrupt):
-		return fmt.Errorf("%w: %w", errNoModel, err)
 	case err != nil:
 		return err
 	}

@@ -78,8 +78,8 @@ type pairLoops struct {
 	store          func()
 }
 
-// pairLoops emits the loops over panels and blocks and the return. A panel and its fields
-// are where the arguments say, which go from panel to panel.
+// pairLoops emits the loops over panels and blocks and the return. The arguments x and
+// fields, which stay in memory for want of registers, move on from panel to panel.
 func (a *asm) pairLoops(l *pairLoops) {
 	a.Label("panel")
 	a.MOVQ(weights0, quants)
