@@ -208,7 +208,7 @@ func (r *reader) pythonEscape() bool {
 		return false
 	}
 	c := r.in[r.pos]
-	if c >= utf8.RuneSelf { // the backslash is one; the character behind it is as others
+	if c >= utf8.RuneSelf { // Python keeps the backslash; what follows is read as any other character
 		r.argument(`\\`)
 		return true
 	}
