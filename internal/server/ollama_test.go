@@ -175,3 +175,20 @@ func TestOllamaErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestOllamaContinues: a last message of the assistant is the beginning of the answer.
+func TestOllamaContinues(t *testing.T) {
+	f := withTools(t, "def\x00")
+	tokens := func(last string) float64 {
+		t.Helper()
+		v := f.post(t, "/api/chat", `{"model":"tiny","stream":false,"messages":[{"role":"user","content":"hi"}`+last+`]}`).get(t)
+		if at(t, v, "message", "content") != "def" {
+			t.Errorf("%v", v)
+		}
+		return v["prompt_eval_count"].(float64)
+	}
+	answered, continued, closed := tokens(""), tokens(`,{"role":"assistant","content":"abc"}`), tokens(`,{"role":"assistant","content":"abc"},{"role":"user","content":""}`)
+	if continued <= answered || continued >= closed-10 {
+		t.Errorf("prompts of %v, %v and %v tokens", answered, continued, closed)
+	}
+}

@@ -78,6 +78,10 @@ func conversation(m *serving.Deployment, req *api.ChatRequest) (c *serving.Conve
 	if len(c.Tools) > 0 && !m.Chat.KnowsTools() {
 		return nil, serving.Bad("tools", "%q does not support tools", m.ID)
 	}
+	// A last message of the assistant is the beginning of the answer, as in Ollama's
+	// own templates, which do not end it.
+	last := c.Messages[len(c.Messages)-1]
+	c.Continue = last.Role == "assistant" && len(last.Calls) == 0 && last.Text() != ""
 	return c, think(c, m, req.Think)
 }
 

@@ -197,6 +197,9 @@ func parseMessages(list []api.Message) ([]chat.Message, error) {
 			if c.Function.Name == "" {
 				return nil, chat.Wrong(field(i, "tool_calls"), "must have functions with names")
 			}
+			if raw := c.Function.Arguments; len(raw) > 0 && raw[0] != '{' && string(raw) != "null" {
+				return nil, chat.Wrong(field(i, "tool_calls"), "must have functions whose arguments are objects")
+			}
 			out.Calls = append(out.Calls, chat.Call{ID: c.ID, Name: c.Function.Name, Arguments: string(c.Function.Arguments)})
 		}
 		all = append(all, out)
