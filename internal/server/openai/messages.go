@@ -171,7 +171,7 @@ func parsePart(p *chat.Part, raw []byte, at string) error {
 	if err != nil {
 		return err
 	}
-	var kind, text *string
+	var kind, text, refusal *string
 	for _, f := range fields {
 		switch f.name {
 		case "type":
@@ -180,7 +180,15 @@ func parsePart(p *chat.Part, raw []byte, at string) error {
 			if json.Unmarshal(f.value, &text) != nil {
 				return chat.Wrong(at+".text", "must be a string")
 			}
+		case "refusal": // of an assistant's part that says why there is no answer
+			if json.Unmarshal(f.value, &refusal) != nil {
+				return chat.Wrong(at+".refusal", "must be a string")
+			}
 		}
+	}
+	if err == nil && kind != nil && *kind == "refusal" && refusal != nil {
+		*p = chat.Part{Kind: chat.Text, Text: *refusal}
+		return nil
 	}
 	switch {
 	case err != nil || kind == nil || *kind != "text":

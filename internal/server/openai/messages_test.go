@@ -21,6 +21,7 @@ func TestMessages(t *testing.T) {
 		`{"role":"user","content":null}`:                                                            {Role: "user"},
 		`{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}`:         {Role: "user", Parts: text("a", "b")},
 		`{"role":"tool","content":"x","tool_call_id":"c"}`:                                          {Role: "tool", Parts: text("x"), CallID: "c"},
+		`{"role":"assistant","content":[{"type":"refusal","refusal":"no"}]}`:                        {Role: "assistant", Parts: text("no")},
 		`{"role":"assistant","content":"x","reasoning_content":"r"}`:                                {Role: "assistant", Parts: text("x"), Reasoning: "r"},
 		`{"role":"assistant","content":"x","reasoning":"r","tool_calls":null}`:                      {Role: "assistant", Parts: text("x"), Reasoning: "r"},
 		`{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]}`:   {Role: "assistant", Calls: []chat.Call{{ID: "c", Name: "f", Arguments: "{}"}}},
