@@ -71,7 +71,7 @@ type Thinking struct {
 // Block is a piece of a message's content, in a request or in an answer.
 type Block struct {
 	Type      string          `json:"type"`
-	Text      string          `json:"text,omitempty"`
+	Text      *string         `json:"text,omitempty"`
 	Thinking  string          `json:"thinking,omitempty"`
 	Signature string          `json:"signature,omitempty"`
 	ID        string          `json:"id,omitempty"`

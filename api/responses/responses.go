@@ -63,9 +63,9 @@ type Item struct {
 
 // Content is a part of an item.
 type Content struct {
-	Type    string `json:"type"`
-	Text    string `json:"text"`
-	Refusal string `json:"refusal,omitempty"`
+	Type    string  `json:"type"`
+	Text    *string `json:"text"`
+	Refusal string  `json:"refusal,omitempty"`
 }
 
 // Tool is a tool as a request names it. Parameters are a function's, Format a

@@ -127,6 +127,15 @@ func TestToolChoice(t *testing.T) {
 			}
 		})
 	}
+	t.Run("allowed tools", func(t *testing.T) {
+		other := strings.Replace(weatherTool, "weather", "other", 1)
+		ask := strings.Replace(ask, weatherTool, other+","+weatherTool, 1)
+		const choice = `{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"weather"}}]}}`
+		m, reason := whole(t, withTools(t, bonn+"\x00"), ask+`,"tool_choice":`+choice+`}`)
+		if len(m.ToolCalls) != 1 || m.ToolCalls[0].Function.Name != "weather" || reason != "tool_calls" {
+			t.Errorf("%+v, %s", m, reason)
+		}
+	})
 	t.Run("one call", func(t *testing.T) {
 		f := withTools(t, aCall+aCall+"\x00")
 		if m, _ := whole(t, f, ask+`}`); len(m.ToolCalls) != 2 {

@@ -8,6 +8,7 @@ import (
 
 	api "github.com/penstock-llm/penstock/api/anthropic"
 	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // parseMessages makes the messages of a conversation. Errors are
@@ -55,16 +56,24 @@ type turns struct {
 
 // parseContent reads a string, which is one block of text, or an array of blocks.
 func parseContent(raw json.RawMessage, at string) ([]api.Block, error) {
-	var text *string
-	if json.Unmarshal(raw, &text) == nil {
-		if text == nil {
-			return nil, nil
-		}
-		return []api.Block{{Type: "text", Text: *text}}, nil
+	if string(raw) == "null" {
+		return nil, nil
+	}
+	if len(raw) > 0 && raw[0] == '"' {
+		text := new(string)
+		return []api.Block{{Type: "text", Text: text}}, serving.Read(at, raw, text)
+	}
+	if len(raw) == 0 || raw[0] != '[' {
+		return nil, chat.Wrong(at, "must be a string or an array of blocks")
 	}
 	var blocks []api.Block
-	if json.Unmarshal(raw, &blocks) != nil {
-		return nil, chat.Wrong(at, "must be a string or an array of blocks")
+	if err := serving.Read(at, raw, &blocks); err != nil {
+		return nil, err
+	}
+	for i, b := range blocks {
+		if b.Type == "text" && b.Text == nil {
+			return nil, chat.Wrong(fmt.Sprintf("%s[%d].text", at, i), "is required in a block of text")
+		}
 	}
 	return blocks, nil
 }
@@ -87,10 +96,11 @@ func parseSystem(raw json.RawMessage) (string, error) {
 		if b.Type != "text" {
 			return "", chat.Wrong(fmt.Sprintf("system[%d].type", i), "must be text")
 		}
-		if strings.HasPrefix(b.Text, "x-anthropic-billing-header:") {
-			b.Text = billing.ReplaceAllString(b.Text, "cch=0")
+		text := *b.Text
+		if strings.HasPrefix(text, "x-anthropic-billing-header:") {
+			text = billing.ReplaceAllString(text, "cch=0")
 		}
-		texts = append(texts, b.Text)
+		texts = append(texts, text)
 	}
 	return strings.Join(texts, "\n"), nil
 }
@@ -121,7 +131,7 @@ func (t *turns) user(blocks []api.Block, at string) error {
 		at := fmt.Sprintf("%s[%d]", at, i)
 		switch b.Type {
 		case "text":
-			parts = append(parts, chat.Part{Kind: chat.Text, Text: b.Text})
+			parts = append(parts, chat.Part{Kind: chat.Text, Text: *b.Text})
 		case "tool_result":
 			flush()
 			m, err := t.result(b, at)
@@ -161,7 +171,7 @@ func (t *turns) result(b api.Block, at string) (chat.Message, error) {
 		if inner.Type != "text" {
 			return m, unknown(inner.Type, fmt.Sprintf("%s.content[%d]", at, i))
 		}
-		m.Parts = append(m.Parts, chat.Part{Kind: chat.Text, Text: inner.Text})
+		m.Parts = append(m.Parts, chat.Part{Kind: chat.Text, Text: *inner.Text})
 	}
 	if b.IsError { // no template has a place for it, so that it is said in words
 		if len(m.Parts) == 0 {
@@ -179,7 +189,7 @@ func (t *turns) assistant(blocks []api.Block, at string) error {
 		at := fmt.Sprintf("%s[%d]", at, i)
 		switch b.Type {
 		case "text":
-			m.Parts = append(m.Parts, chat.Part{Kind: chat.Text, Text: b.Text})
+			m.Parts = append(m.Parts, chat.Part{Kind: chat.Text, Text: *b.Text})
 		case "thinking":
 			m.Reasoning += b.Thinking
 		case "redacted_thinking": // nobody but Anthropic can read it
@@ -212,7 +222,7 @@ func (t *turns) system(blocks []api.Block, at string) error {
 		if b.Type != "text" {
 			return unknown(b.Type, fmt.Sprintf("%s[%d]", at, i))
 		}
-		m.Parts = append(m.Parts, chat.Part{Kind: chat.Text, Text: b.Text})
+		m.Parts = append(m.Parts, chat.Part{Kind: chat.Text, Text: *b.Text})
 	}
 	t.all = append(t.all, m)
 	return nil

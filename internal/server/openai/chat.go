@@ -127,7 +127,11 @@ func conversation(req *api.Conversation) (c *serving.Conversation, err error) {
 		return nil, err
 	}
 	if len(req.ToolChoice) > 0 {
-		if c.Choice, err = parseChoice(req.ToolChoice); err != nil {
+		var allowed []string
+		if c.Choice, allowed, err = parseChoice(req.ToolChoice); err != nil {
+			return nil, err
+		}
+		if c.Tools, err = serving.Allow(c.Tools, allowed); err != nil {
 			return nil, err
 		}
 	}

@@ -42,7 +42,13 @@ func withFunctions(req *api.ChatRequest) (*api.Conversation, error) {
 			Parameters json.RawMessage `json:"parameters"`
 		}
 		at := fmt.Sprintf("functions[%d]", i)
-		if json.Unmarshal(f, &named) != nil || named.Name == "" {
+		if f[0] != '{' {
+			return nil, chat.Wrong(at, "must be an object with a name")
+		}
+		if err := serving.Read(at, f, &named); err != nil {
+			return nil, err
+		}
+		if named.Name == "" {
 			return nil, chat.Wrong(at, "must be an object with a name")
 		}
 		if err := serving.CheckParameters(named.Parameters); err != nil {

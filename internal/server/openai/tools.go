@@ -33,16 +33,24 @@ func parseTool(t *serving.Tool, raw []byte, at string) error {
 		Function json.RawMessage `json:"function"`
 	}
 	var function struct {
-		Name       string          `json:"name"`
-		Parameters json.RawMessage `json:"parameters"`
-		Strict     bool            `json:"strict"`
+		Name        string          `json:"name"`
+		Description string          `json:"description"` // templates read it in the definition
+		Parameters  json.RawMessage `json:"parameters"`
+		Strict      bool            `json:"strict"`
 	}
-	switch {
-	case json.Unmarshal(raw, &tool) != nil:
-		return chat.Wrong(at, "must be an object with a type and a function")
-	case tool.Type != "function":
+	if err := serving.Read(at, raw, &tool); err != nil {
+		return err
+	}
+	if tool.Type != "function" {
 		return chat.Wrong(at+".type", "must be function: this server runs no tools of its own")
-	case json.Unmarshal(tool.Function, &function) != nil || function.Name == "":
+	}
+	if len(tool.Function) == 0 || tool.Function[0] != '{' {
+		return chat.Wrong(at+".function", "must be an object with a name")
+	}
+	if err := serving.Read(at+".function", tool.Function, &function); err != nil {
+		return err
+	}
+	if function.Name == "" {
 		return chat.Wrong(at+".function", "must be an object with a name")
 	}
 	if err := serving.CheckParameters(function.Parameters); err != nil {
@@ -52,31 +60,52 @@ func parseTool(t *serving.Tool, raw []byte, at string) error {
 	return nil
 }
 
-// parseChoice reads tool_choice.
-func parseChoice(data []byte) (serving.ToolChoice, error) {
+// parseChoice reads tool_choice. allowed is not nil where it names the tools that
+// may be used.
+func parseChoice(data []byte) (choice serving.ToolChoice, allowed []string, err error) {
 	const field = "tool_choice"
-	var mode string
-	if json.Unmarshal(data, &mode) == nil {
-		switch mode {
-		case "", "auto":
-			return serving.ToolChoice{}, nil
-		case "none":
-			return serving.ToolChoice{Mode: serving.None}, nil
-		case "required":
-			return serving.ToolChoice{Mode: serving.Required}, nil
+	modes := map[string]serving.ChoiceMode{"": serving.Auto, "auto": serving.Auto, "none": serving.None, "required": serving.Required}
+	var word string
+	if json.Unmarshal(data, &word) == nil {
+		if mode, ok := modes[word]; ok {
+			return serving.ToolChoice{Mode: mode}, nil, nil
 		}
-		return serving.ToolChoice{}, chat.Wrong(field, "must be none, auto, required, or an object that names a function")
 	}
-	var named struct {
+	if data[0] != '{' {
+		return choice, nil, chat.Wrong(field, "must be none, auto, required, or an object that names a function")
+	}
+	type named struct {
 		Type     string `json:"type"`
 		Function struct {
 			Name string `json:"name"`
 		} `json:"function"`
 	}
-	if json.Unmarshal(data, &named) != nil || named.Type != "function" || named.Function.Name == "" {
-		return serving.ToolChoice{}, chat.Wrong(field, "must be none, auto, required, or an object that names a function")
+	var object struct {
+		named
+		Allowed struct {
+			Mode  string  `json:"mode"`
+			Tools []named `json:"tools"`
+		} `json:"allowed_tools"`
 	}
-	return serving.ToolChoice{Mode: serving.Required, Name: named.Function.Name}, nil
+	if err := serving.Read(field, data, &object); err != nil {
+		return choice, nil, err
+	}
+	switch {
+	case object.Type == "function" && object.Function.Name != "":
+		return serving.ToolChoice{Mode: serving.Required, Name: object.Function.Name}, nil, nil
+	case object.Type != "allowed_tools":
+		return choice, nil, chat.Wrong(field, "must be none, auto, required, or an object that names a function")
+	case object.Allowed.Mode != "auto" && object.Allowed.Mode != "required":
+		return choice, nil, chat.Wrong(field+".allowed_tools.mode", "must be auto or required")
+	}
+	allowed = []string{}
+	for i, t := range object.Allowed.Tools {
+		if t.Type != "function" || t.Function.Name == "" {
+			return choice, nil, chat.Wrong(fmt.Sprintf("%s.allowed_tools.tools[%d]", field, i), "must name a function")
+		}
+		allowed = append(allowed, t.Function.Name)
+	}
+	return serving.ToolChoice{Mode: modes[object.Allowed.Mode]}, allowed, nil
 }
 
 // finishReason is why a choice ended, in the words of a chat completion.

@@ -156,7 +156,7 @@ func prepare(req *api.Request, before []chat.Message) (w *work, err error) {
 	if c.Choice, allowed, err = parseChoice(req.ToolChoice); err != nil {
 		return nil, err
 	}
-	if c.Tools, err = restrict(c.Tools, allowed); err != nil {
+	if c.Tools, err = serving.Allow(c.Tools, allowed); err != nil {
 		return nil, err
 	}
 	for _, name := range req.Include {

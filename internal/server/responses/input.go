@@ -9,6 +9,7 @@ import (
 
 	api "github.com/penstock-llm/penstock/api/responses"
 	"github.com/penstock-llm/penstock/internal/chat"
+	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
 // items turns the items of an input into messages. What an assistant said,
@@ -27,21 +28,25 @@ func parseInput(raw json.RawMessage, before []chat.Message) ([]chat.Message, err
 			in.names[c.ID] = c.Name
 		}
 	}
-	var text string
-	if len(raw) == 0 || json.Unmarshal(raw, &text) == nil {
+	const field = "input"
+	if len(raw) == 0 || raw[0] == '"' || raw[0] == 'n' { // n: null
+		text := ""
+		if len(raw) > 0 {
+			if err := serving.Read(field, raw, &text); err != nil {
+				return nil, err
+			}
+		}
 		return append(in.messages, chat.NewMessage("user", text)), nil
 	}
+	if raw[0] != '[' {
+		return nil, chat.Wrong(field, "must be a string or an array of items")
+	}
 	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) != nil {
-		return nil, chat.Wrong("input", "must be a string or an array of items")
+	if err := serving.Read(field, raw, &list); err != nil {
+		return nil, err
 	}
 	for i, r := range list {
-		at := fmt.Sprintf("input[%d]", i)
-		var item api.Item
-		if err := json.Unmarshal(r, &item); err != nil {
-			return nil, chat.Wrong(at, "is no item: %v", err)
-		}
-		if err := in.add(&item, at); err != nil {
+		if err := in.read(r, fmt.Sprintf("%s[%d]", field, i)); err != nil {
 			return nil, err
 		}
 	}
@@ -59,6 +64,22 @@ var hosted = []string{
 	"mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response", "tool_search_call", "tool_search_output", "compaction",
 }
 
+// read adds the item of raw. Of one that is left out only the type is read: the
+// others' fields have other values there, such as arguments that are an object.
+func (in *items) read(raw json.RawMessage, at string) error {
+	var kind struct {
+		Type string `json:"type"`
+	}
+	if err := serving.Read(at, raw, &kind); err != nil || slices.Contains(hosted, kind.Type) {
+		return err
+	}
+	var item api.Item
+	if err := serving.Read(at, raw, &item); err != nil {
+		return err
+	}
+	return in.add(&item, at)
+}
+
 func (in *items) add(item *api.Item, at string) error {
 	switch item.Type {
 	case "", "message":
@@ -73,9 +94,7 @@ func (in *items) add(item *api.Item, at string) error {
 	case "item_reference":
 		return chat.Wrong(at+".type", "is item_reference, but this server keeps whole responses only: send the item itself, or previous_response_id")
 	default:
-		if !slices.Contains(hosted, item.Type) {
-			return chat.Wrong(at+".type", "is %.40q, which this server does not know", item.Type)
-		}
+		return chat.Wrong(at+".type", "is %.40q, which this server does not know", item.Type)
 	}
 	return nil
 }
@@ -113,22 +132,28 @@ func (in *items) message(item *api.Item, at string) error {
 
 // parseContent reads a string, or an array of parts that have text.
 func parseContent(raw json.RawMessage, at string) ([]chat.Part, error) {
-	var text *string
-	if len(raw) == 0 || json.Unmarshal(raw, &text) == nil {
-		if text == nil {
-			return nil, nil
-		}
-		return []chat.Part{{Kind: chat.Text, Text: *text}}, nil
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, nil
+	}
+	if raw[0] == '"' {
+		parts := []chat.Part{{Kind: chat.Text}}
+		return parts, serving.Read(at, raw, &parts[0].Text)
+	}
+	if raw[0] != '[' {
+		return nil, chat.Wrong(at, "must be a string or an array of parts")
 	}
 	var list []api.Content
-	if json.Unmarshal(raw, &list) != nil {
-		return nil, chat.Wrong(at, "must be a string or an array of parts")
+	if err := serving.Read(at, raw, &list); err != nil {
+		return nil, err
 	}
 	parts := make([]chat.Part, 0, len(list))
 	for i, c := range list {
 		switch c.Type {
 		case "input_text", "output_text", "text", "summary_text", "reasoning_text":
-			parts = append(parts, chat.Part{Kind: chat.Text, Text: c.Text})
+			if c.Text == nil {
+				return nil, chat.Wrong(fmt.Sprintf("%s[%d].text", at, i), "is required in a part of the type %s", c.Type)
+			}
+			parts = append(parts, chat.Part{Kind: chat.Text, Text: *c.Text})
 		case "refusal":
 			parts = append(parts, chat.Part{Kind: chat.Text, Text: c.Refusal})
 		default:
@@ -182,9 +207,11 @@ func reasoningOf(item *api.Item) string {
 			return text
 		}
 	}
-	texts := make([]string, len(item.Summary))
-	for i, s := range item.Summary {
-		texts[i] = s.Text
+	var texts []string
+	for _, s := range item.Summary {
+		if s.Text != nil {
+			texts = append(texts, *s.Text)
+		}
 	}
 	return strings.Join(texts, "\n")
 }

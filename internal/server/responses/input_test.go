@@ -11,6 +11,17 @@ import (
 	"github.com/penstock-llm/penstock/internal/cpu"
 )
 
+// TestHostedItems: items of tools that OpenAI's servers run are left out, whatever
+// their fields are: the arguments of a search for tools are an object.
+func TestHostedItems(t *testing.T) {
+	for _, kind := range hosted {
+		input := `[{"role":"user","content":"hi"},{"type":"` + kind + `","call_id":null,"name":5,"arguments":{"query":"x"},"input":{},"output":{},"summary":"x"}]`
+		if all, err := parseInput(json.RawMessage(input), nil); err != nil || len(all) != 1 {
+			t.Errorf("%s: %d messages, %v", kind, len(all), err)
+		}
+	}
+}
+
 // TestManyOutputs: as many outputs of tools as a request's body has room for are
 // read at once, and each gets the name of the tool that was called, in this
 // request or an earlier one.

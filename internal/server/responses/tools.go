@@ -3,7 +3,6 @@ package responses
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	api "github.com/penstock-llm/penstock/api/responses"
 	"github.com/penstock-llm/penstock/internal/chat"
@@ -26,8 +25,8 @@ func parseTools(raw json.RawMessage) (tools []serving.Tool, custom []string, err
 		return nil, nil, nil
 	}
 	var list []api.Tool
-	if json.Unmarshal(raw, &list) != nil {
-		return nil, nil, chat.Wrong("tools", "must be an array of tools")
+	if err := serving.Read("tools", raw, &list); err != nil {
+		return nil, nil, err
 	}
 	for i, t := range list {
 		at := fmt.Sprintf("tools[%d]", i)
@@ -93,6 +92,9 @@ func parseChoice(raw json.RawMessage) (choice serving.ToolChoice, allowed []stri
 		}
 		return serving.ToolChoice{Mode: mode}, nil, nil
 	}
+	if raw[0] != '{' {
+		return choice, nil, chat.Wrong(field, "must be auto, none, required, or an object")
+	}
 	var named struct {
 		Type  string `json:"type"`
 		Name  string `json:"name"`
@@ -102,8 +104,8 @@ func parseChoice(raw json.RawMessage) (choice serving.ToolChoice, allowed []stri
 			Name string `json:"name"`
 		} `json:"tools"`
 	}
-	if json.Unmarshal(raw, &named) != nil {
-		return choice, nil, chat.Wrong(field, "must be auto, none, required, or an object")
+	if err := serving.Read(field, raw, &named); err != nil {
+		return choice, nil, err
 	}
 	switch named.Type {
 	case "function", "custom":
@@ -125,17 +127,4 @@ func parseChoice(raw json.RawMessage) (choice serving.ToolChoice, allowed []stri
 		return serving.ToolChoice{Mode: mode}, allowed, nil
 	}
 	return choice, nil, chat.Wrong(field+".type", "is %.40q: this server runs no tools of its own", named.Type)
-}
-
-// restrict leaves the tools that are allowed. Each of them must be there.
-func restrict(tools []serving.Tool, allowed []string) ([]serving.Tool, error) {
-	if allowed == nil {
-		return tools, nil
-	}
-	for _, name := range allowed {
-		if !slices.ContainsFunc(tools, func(t serving.Tool) bool { return t.Name == name }) {
-			return nil, chat.Wrong("tool_choice", "allows %.60q, which is none of the tools", name)
-		}
-	}
-	return slices.DeleteFunc(tools, func(t serving.Tool) bool { return !slices.Contains(allowed, t.Name) }), nil
 }

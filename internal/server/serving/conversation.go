@@ -64,6 +64,20 @@ func NewTool(name, description string, parameters json.RawMessage) (Tool, error)
 	return Tool{Name: name, Parameters: parameters, Definition: definition}, err
 }
 
+// Allow leaves the tools that allowed names, each of which must be there; all of
+// them where it is nil.
+func Allow(tools []Tool, allowed []string) ([]Tool, error) {
+	if allowed == nil {
+		return tools, nil
+	}
+	for _, name := range allowed {
+		if !slices.ContainsFunc(tools, func(t Tool) bool { return t.Name == name }) {
+			return nil, chat.Wrong("tool_choice", "allows %.60q, which is none of the tools", name)
+		}
+	}
+	return slices.DeleteFunc(tools, func(t Tool) bool { return !slices.Contains(allowed, t.Name) }), nil
+}
+
 // ToolChoice is whether the model calls a tool.
 type ToolChoice struct {
 	Mode ChoiceMode

@@ -14,6 +14,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/penstock-llm/penstock/internal/chat"
 )
 
 // Decode reads the body as one JSON object into dst, a pointer to a struct.
@@ -151,6 +153,21 @@ func readInteger[T int | int32 | int64](dec *jsontext.Decoder, to *T) error {
 	return nil
 }
 
+// Read reads a value of the body that was left as it was until its form was known,
+// by the rules of Decode. at is its place, such as messages[0].content. Errors are
+// *chat.FieldError and name the place of what is wrong.
+func Read(at string, raw []byte, dst any) error {
+	err := json.Unmarshal(raw, dst, json.WithUnmarshalers(numbers))
+	var semantic *json.SemanticError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &semantic):
+		return chat.Wrong(path(at, semantic.JSONPointer), "%s", mismatch(err, semantic))
+	}
+	return chat.Wrong(at, "is not valid JSON")
+}
+
 // unreadable says what is wrong with a body, in the words of the protocols.
 func unreadable(err error) *Error {
 	var (
@@ -163,33 +180,40 @@ func unreadable(err error) *Error {
 		if errors.Is(syntax.Err, io.ErrUnexpectedEOF) {
 			what = "it ends too early"
 		}
-		if p := path(syntax.JSONPointer); p != "" {
+		if p := path("", syntax.JSONPointer); p != "" {
 			where = " at " + p
 		}
 		return Bad("", "the request body is not valid JSON: %v%s", clip(what), where)
 	case errors.As(err, &semantic):
-		param := path(semantic.JSONPointer)
-		want := wanted(semantic.GoType)
-		switch {
-		case semantic.GoType != nil && reflect.PointerTo(semantic.GoType).Implements(reflect.TypeFor[describer]()):
-			return Bad(param, "%s must be %s", param, want) // its elements may be what is wrong
-		case errors.Is(err, errNull):
-			return Bad(param, "%s must be %s, not null", param, want)
-		case errors.Is(err, errRange), errors.Is(err, strconv.ErrRange):
-			return Bad(param, "%s is out of range: it must be %s that this server can hold", param, want)
-		case errors.Is(err, errFraction):
-			return Bad(param, "%s must be an integer, not a fraction", param)
-		}
-		return Bad(param, "%s must be %s, not %s", param, want, kindName(semantic.JSONKind))
+		param := path("", semantic.JSONPointer)
+		return Bad(param, "%s %s", param, mismatch(err, semantic))
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return Bad("", "the request body is not valid JSON: it ends too early")
 	}
 	return Bad("", "the request body is not valid JSON: %s", clip(err.Error()))
 }
 
-// path writes a pointer such as /stop/0 as stop[0].
-func path(p jsontext.Pointer) string {
+// mismatch says what a field must be whose value does not fit it.
+func mismatch(err error, semantic *json.SemanticError) string {
+	want := wanted(semantic.GoType)
+	switch {
+	case semantic.GoType != nil && reflect.PointerTo(semantic.GoType).Implements(reflect.TypeFor[describer]()):
+		return "must be " + want // its elements may be what is wrong
+	case errors.Is(err, errNull):
+		return "must be " + want + ", not null"
+	case errors.Is(err, errRange), errors.Is(err, strconv.ErrRange):
+		return "is out of range: it must be " + want + " that this server can hold"
+	case errors.Is(err, errFraction):
+		return "must be an integer, not a fraction"
+	}
+	return "must be " + want + ", not " + kindName(semantic.JSONKind)
+}
+
+// path writes a pointer such as /stop/0 as stop[0], after the place that the
+// pointer begins at.
+func path(at string, p jsontext.Pointer) string {
 	var b strings.Builder
+	b.WriteString(at)
 	for token := range p.Tokens() {
 		switch _, err := strconv.Atoi(token); {
 		case err == nil && b.Len() > 0:

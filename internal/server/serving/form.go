@@ -125,8 +125,12 @@ func (c *Check) responseFormat(param string, raw json.RawMessage, add func(strin
 			Schema json.RawMessage `json:"schema"`
 		} `json:"json_schema"`
 	}
-	if json.Unmarshal(raw, &r) != nil {
+	if raw[0] != '{' {
 		c.Fail(Bad(param, "%s must be an object with a type", param))
+		return
+	}
+	if err := Read(param, raw, &r); err != nil {
+		c.Fail(FromChat(err))
 		return
 	}
 	switch {
