@@ -47,8 +47,21 @@ type ChatRequest struct {
 	Logprobs            bool `json:"logprobs,omitempty"`
 	TopLogprobs         *int `json:"top_logprobs,omitempty"`
 	ReturnProgress      bool `json:"return_progress,omitempty"`
+	Thinking
 	Legacy
 }
+
+// Thinking are vLLM's and llama-server's fields about what the model thinks before
+// it answers.
+type Thinking struct {
+	IncludeReasoning     *bool   `json:"include_reasoning,omitempty"`
+	ReasoningFormat      *string `json:"reasoning_format,omitempty"`
+	ThinkingTokenBudget  *int    `json:"thinking_token_budget,omitempty"`
+	ThinkingBudgetTokens *int    `json:"thinking_budget_tokens,omitempty"` // llama-server's name of it
+}
+
+// Hidden reports whether the answer is to be without what the model thought.
+func (t *Thinking) Hidden() bool { return t.IncludeReasoning != nil && !*t.IncludeReasoning }
 
 // Legacy are the names that tools had before there were tools.
 type Legacy struct {

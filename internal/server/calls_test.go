@@ -174,6 +174,46 @@ func TestThinkingThenForm(t *testing.T) {
 	valid(t, personSchema, at(t, v, "content", 1, "text").(string))
 }
 
+// TestThoughts: requests of vLLM's and llama-server's clients say where thoughts go and
+// how long they may be.
+func TestThoughts(t *testing.T) {
+	thought := strings.Repeat("so ", 10)
+	f := withTools(t, "<think>\n"+thought+"\n</think>\n\nyes\x00")
+	const ask = `{"messages":[{"role":"user","content":"hi"}],"max_tokens":200`
+	for fields, ok := range map[string]func(text, reasoning string) bool{
+		``:                              func(text, reasoning string) bool { return text == "yes" && len(reasoning) >= 29 },
+		`,"include_reasoning":true`:     func(text, reasoning string) bool { return text == "yes" && len(reasoning) >= 29 },
+		`,"include_reasoning":false`:    func(text, reasoning string) bool { return text == "yes" && reasoning == "" },
+		`,"reasoning_format":"none"`:    func(text, reasoning string) bool { return strings.HasPrefix(text, "<think>\nso so") && reasoning == "" },
+		`,"reasoning_format":"auto"`:    func(text, reasoning string) bool { return text == "yes" && len(reasoning) >= 29 },
+		`,"thinking_budget_tokens":8`:   func(_, reasoning string) bool { return reasoning != "" && len(reasoning) <= 8 },
+		`,"thinking_token_budget":8`:    func(_, reasoning string) bool { return reasoning != "" && len(reasoning) <= 8 },
+		`,"thinking_token_budget":0`:    func(_, reasoning string) bool { return len(reasoning) <= 1 },
+		`,"thinking_token_budget":-1`:   func(text, reasoning string) bool { return text == "yes" && len(reasoning) >= 29 },
+		`,"thinking_token_budget":null`: func(text, reasoning string) bool { return text == "yes" && len(reasoning) >= 29 },
+		`,"thinking_token_budget":8,"reasoning_format":"none"`: func(text, reasoning string) bool {
+			return reasoning == "" && strings.Index(text, "</think>") > 0 && strings.Index(text, "</think>") < 20
+		},
+	} {
+		m, _ := whole(t, f, ask+fields+`}`)
+		if !ok(*m.Content, m.Reasoning) {
+			t.Errorf("%s: %q after %q", fields, *m.Content, m.Reasoning)
+		}
+		if m, _, _ := collect(t, f, ask+fields+`,"stream":true}`); !ok(*m.Content, m.Reasoning) {
+			t.Errorf("%s, streamed: %q after %q", fields, *m.Content, m.Reasoning)
+		}
+	}
+	for fields, want := range map[string]string{
+		`,"reasoning_format":"deepseek-legacy"`: "reasoning_format must be none, auto or deepseek",
+		`,"thinking_token_budget":-2`:           "thinking_token_budget must be at least -1",
+		`,"include_reasoning":"no"`:             "include_reasoning must be true or false, not a string",
+	} {
+		if a := f.post(t, "/v1/chat/completions", ask+fields+`}`); a.status != 400 || !strings.Contains(a.body, want) {
+			t.Errorf("%s: %d %s", fields, a.status, a.body)
+		}
+	}
+}
+
 // TestEndsThatArePutOff: answers that should not end do so where nothing else may
 // follow.
 func TestEndsThatArePutOff(t *testing.T) {

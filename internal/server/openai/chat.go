@@ -35,7 +35,7 @@ func chatCompletions(call *serving.Call) *serving.Error {
 	h := head{id: serving.NewID("chatcmpl-"), object: "chat.completion", model: m.Name, created: call.Start.Unix()}
 	if req.Stream {
 		h.object = "chat.completion.chunk"
-		enc := &chatEncoder{envelope: newEnvelope(m.Deployment, h, &req.Sampling, len(gens)), logprobs: req.Logprobs, gens: gens, legacy: legacy(&req)}
+		enc := &chatEncoder{envelope: newEnvelope(m.Deployment, h, &req.Sampling, len(gens)), logprobs: req.Logprobs, gens: gens, legacy: legacy(&req), hidden: req.Hidden()}
 		return call.Stream(ctx, gens, serving.SSE, enc)
 	}
 	all, err := serving.CollectAll(ctx, gens)
@@ -45,6 +45,11 @@ func chatCompletions(call *serving.Call) *serving.Error {
 	answer := chatAnswer(m.Deployment, h, all, req.Logprobs)
 	if legacy(&req) {
 		answerLegacy(answer)
+	}
+	if req.Hidden() {
+		for i := range answer.Choices {
+			answer.Choices[i].Message.Reasoning = ""
+		}
 	}
 	return call.JSON(200, answer)
 }
@@ -93,10 +98,39 @@ func chatConversation(req *api.ChatRequest) (*serving.Conversation, *serving.Err
 		return nil, serving.FromChat(err)
 	}
 	c, failed := Conversation(part)
-	if failed == nil && legacy(req) {
+	if failed != nil {
+		return nil, failed
+	}
+	if legacy(req) {
 		c.OneCall = true // function_call has room for one
 	}
-	return c, failed
+	return c, think(c, &req.Thinking)
+}
+
+// think says for how many tokens the model may think, and whether what it thinks
+// is part of the text.
+func think(c *serving.Conversation, t *api.Thinking) *serving.Error {
+	var check serving.Check
+	if format := t.ReasoningFormat; format != nil {
+		c.RawReasoning = *format == "none"
+		if !slices.Contains([]string{"none", "auto", "deepseek"}, *format) {
+			check.Fail(serving.Bad("reasoning_format", "reasoning_format must be none, auto or deepseek"))
+		}
+	}
+	budget := check.Int("thinking_budget_tokens", t.ThinkingBudgetTokens, -1, -1, math.MaxInt32)
+	budget = check.Int("thinking_token_budget", t.ThinkingTokenBudget, budget, -1, math.MaxInt32)
+	switch {
+	case budget == 0:
+		// Most templates can begin the answer at once. With the others the model
+		// thinks for the one token that shows that it does.
+		c.ThinkingBudget = 1
+		if !c.Variables.Has("enable_thinking") {
+			c.Variables.SetBool("enable_thinking", false)
+		}
+	case budget > 0:
+		c.ThinkingBudget = budget
+	}
+	return check.Err()
 }
 
 // Conversation reads the part of a request that becomes its prompt.

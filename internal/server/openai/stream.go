@@ -114,6 +114,7 @@ type chatEncoder struct {
 	envelope
 	logprobs bool
 	legacy   bool // a call is a function_call
+	hidden   bool // what the model thinks is left out
 	gens     []*serving.Generation
 	begun    []time.Time // of each choice, when the first news of its prompt came
 }
@@ -153,6 +154,12 @@ func (e *chatEncoder) Delta(f *serving.Frames, choice int, d serving.Delta) {
 			return
 		}
 	}
+	if e.hidden {
+		d.Parts = spoken(d.Parts)
+		if len(d.Parts) == 0 && !e.logprobs {
+			return
+		}
+	}
 	if len(d.Parts) == 0 {
 		d.Parts = noText
 	}
@@ -176,6 +183,16 @@ func (e *chatEncoder) Delta(f *serving.Frames, choice int, d serving.Delta) {
 }
 
 var noText = []answer.Part{{}}
+
+// spoken are the parts that are not what the model thinks.
+func spoken(parts []answer.Part) (rest []answer.Part) {
+	for _, p := range parts {
+		if p.Kind != answer.Reasoning {
+			rest = append(rest, p)
+		}
+	}
+	return rest
+}
 
 // appendPart appends the member of a delta for one part of the answer.
 func appendPart(b []byte, p answer.Part) []byte {

@@ -185,8 +185,8 @@ func (m *Deployment) answers(call *Call, c *Conversation, prompt string, j *Job)
 	r.options = answer.Options{Control: m.isControl, NewID: callIDs(format)}
 	if !c.RawReasoning {
 		r.options.Reasoning, r.options.InReasoning = reasoner, begun
-		j.thinking = thinking{marks: reasoner, begun: begun, budget: c.ThinkingBudget}
 	}
+	j.thinking = thinking{marks: reasoner, begun: begun, budget: c.ThinkingBudget}
 	for _, t := range tools {
 		if c.Choice.Name == "" || c.Choice.Name == t.Name {
 			tool := answer.NewTool(t.Name, t.Parameters)

@@ -210,6 +210,10 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	honoured(OnChat|OnTemplate|OnTokenize, "add_generation_prompt", ""),
 	honoured(OnChat|OnTemplate|OnTokenize, "chat_template_kwargs", ""),
 	honoured(OnChat, "reasoning_effort", "none, minimal, low, medium, high, xhigh or max; the template decides what it means, and has enable_thinking as false with none"),
+	{Name: "include_reasoning", Honoured: OnChat, Note: "vLLM's; false: the answer is without what the model thought"},
+	{Name: "reasoning_format", Honoured: OnChat, Note: "llama-server's; none: what the model thinks is part of the text; auto and deepseek: it has its own field"},
+	{Name: "thinking_token_budget", Honoured: OnChat, Note: "vLLM's; so many tokens at most are thoughts; -1: no limit; 0: none are"},
+	{Name: "thinking_budget_tokens", Honoured: OnChat, Note: "llama-server's name of thinking_token_budget"},
 
 	honoured(onOllama, "options", ""),
 	honoured(onOllama, "options.num_predict", "negative: until the context is full"),
