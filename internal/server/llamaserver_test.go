@@ -142,6 +142,38 @@ func TestSmallRoutes(t *testing.T) {
 	}
 }
 
+// TestPromptObjects: a prompt may be an object with its text, alone and among others.
+func TestPromptObjects(t *testing.T) {
+	f := newFixture(t, "ok\x00")
+	plain := f.post(t, "/completion", `{"prompt":"abc","n_predict":2}`).get(t)
+	if v := f.post(t, "/completion", `{"prompt":{"prompt_string":"abc","multimodal_data":[]},"n_predict":2}`).get(t); v["content"] != "ok" || v["prompt"] != plain["prompt"] {
+		t.Errorf("%v", v)
+	}
+	a := f.post(t, "/completion", `{"prompt":[{"prompt_string":"abc"},"x",[100,"b"]],"n_predict":2}`)
+	if a.status != 200 || strings.Count(a.body, `"content":"ok"`) != 3 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	for prompt, want := range map[string]string{
+		`{"prompt_string":"abc","multimodal_data":["aGk="]}`: "prompt.multimodal_data must be empty",
+		`["x",{"prompt_string":5}]`:                          "prompt[1].prompt_string must be a string, not a number",
+		`{}`:                                                 "prompt.prompt_string is required",
+	} {
+		if a := f.post(t, "/completion", `{"prompt":`+prompt+`}`); a.status != 400 || !strings.Contains(a.body, want) {
+			t.Errorf("%s: %d %s", prompt, a.status, a.body)
+		}
+	}
+}
+
+// TestBiasOfTexts: llama-server's clients may name a token by its text, as a key, too.
+func TestBiasOfTexts(t *testing.T) {
+	f := newFixture(t, "abcabc")
+	for _, bias := range []string{`{"z":50}`, `[["z",50]]`, `[["zz",50]]`, `{"zz":50}`} {
+		if v := f.post(t, "/completion", `{"prompt":"x","n_predict":3,"temperature":0,"logit_bias":`+bias+`}`).get(t); v["content"] != "zzz" {
+			t.Errorf("%s: %v", bias, v)
+		}
+	}
+}
+
 // vLLM's form of /tokenize has the prompt or a conversation under other names.
 func TestTokenizeAsVLLM(t *testing.T) {
 	f := newFixture(t, "x\x00")

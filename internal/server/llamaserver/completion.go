@@ -127,12 +127,12 @@ func prompts(ctx context.Context, call *serving.Call, m *serving.Deployment, dat
 }
 
 // parsePrompts reads one prompt, or an array of them: texts, arrays of token ids,
-// or arrays of both. An array that has a token id itself is one prompt.
+// arrays of both, or objects with a text. An array that has a token id itself is one prompt.
 func parsePrompts(param string, data json.RawMessage, vocab, most int) ([]mixed, *serving.Error) {
 	var parts []json.RawMessage
 	several := json.Unmarshal(data, &parts) == nil && len(parts) > 0
 	for _, part := range parts {
-		several = several && (part[0] == '"' || part[0] == '[')
+		several = several && (part[0] == '"' || part[0] == '[' || part[0] == '{')
 	}
 	if !several {
 		p, err := parseMixed(param, data, vocab)

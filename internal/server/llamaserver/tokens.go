@@ -69,11 +69,14 @@ type part struct {
 	id   int32
 }
 
-// parseMixed reads a text, or an array of texts and token ids.
+// parseMixed reads a text, an array of texts and token ids, or an object with a text.
 func parseMixed(param string, data json.RawMessage, vocab int) (mixed, *serving.Error) {
 	wrong := serving.Bad(param, "%s must be a text, or an array of texts and token ids", param)
 	if len(data) == 0 || string(data) == "null" {
 		return nil, wrong
+	}
+	if data[0] == '{' {
+		return parseObject(param, data)
 	}
 	var text string
 	if json.Unmarshal(data, &text) == nil {
@@ -101,6 +104,24 @@ func parseMixed(param string, data json.RawMessage, vocab int) (mixed, *serving.
 		}
 	}
 	return p, c.Err()
+}
+
+// parseObject reads a prompt in the form that has images and audio beside its text.
+func parseObject(param string, data json.RawMessage) (mixed, *serving.Error) {
+	var object struct {
+		Text  *string           `json:"prompt_string"`
+		Media []json.RawMessage `json:"multimodal_data"`
+	}
+	if err := serving.Read(param, data, &object); err != nil {
+		return nil, serving.FromChat(err)
+	}
+	switch {
+	case object.Text == nil:
+		return nil, serving.Bad(param+".prompt_string", "%s.prompt_string is required: the text of the prompt", param)
+	case len(object.Media) > 0:
+		return nil, serving.Bad(param+".multimodal_data", "%s.multimodal_data must be empty: this model takes text only", param)
+	}
+	return mixed{{text: object.Text}}, nil
 }
 
 // bytes is how much text there is.

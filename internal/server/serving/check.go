@@ -87,8 +87,9 @@ func (c *Check) texts(param string, list []string, most, longest int) bool {
 const maxBias = 4096
 
 // bias reads logit_bias: {"id": value}, or [[id or text, value]…], where false
-// means never.
-func (c *Check) bias(m *Deployment, data json.RawMessage) []sample.Bias {
+// means never. The object's keys may be texts, too, unless strict is true: in
+// OpenAI's API they are ids.
+func (c *Check) bias(m *Deployment, data json.RawMessage, strict Strictness) []sample.Bias {
 	if absent(data) {
 		return nil
 	}
@@ -96,15 +97,26 @@ func (c *Check) bias(m *Deployment, data json.RawMessage) []sample.Bias {
 	var list []sample.Bias
 	var object map[string]json.RawMessage
 	var pairs [][]json.RawMessage
+	ofText := func(text string, value float32) {
+		ids := m.Tokenizer.Encode(text, false, false)
+		slices.Sort(ids)
+		for _, t := range slices.Compact(ids) { // a token that the text has twice counts once
+			list = append(list, sample.Bias{Token: t, Value: value})
+		}
+	}
 	switch {
 	case json.Unmarshal(data, &object) == nil:
 		for key, value := range object {
 			id, err := strconv.ParseInt(strings.TrimSpace(key), 10, 32)
-			if err != nil {
+			switch {
+			case err == nil:
+				list = append(list, sample.Bias{Token: int32(id), Value: c.biasValue(value)})
+			case bool(strict):
 				c.Fail(Bad("logit_bias", "logit_bias must have token ids as keys, not %q", clip(key)))
 				return nil
+			default:
+				ofText(key, c.biasValue(value))
 			}
-			list = append(list, sample.Bias{Token: int32(id), Value: c.biasValue(value)})
 		}
 	case json.Unmarshal(data, &pairs) == nil:
 		for _, p := range pairs {
@@ -119,9 +131,7 @@ func (c *Check) bias(m *Deployment, data json.RawMessage) []sample.Bias {
 			case string(p[0]) != "null" && json.Unmarshal(p[0], &id) == nil:
 				list = append(list, sample.Bias{Token: id, Value: value})
 			case string(p[0]) != "null" && json.Unmarshal(p[0], &text) == nil:
-				for _, t := range m.Tokenizer.Encode(text, false, false) {
-					list = append(list, sample.Bias{Token: t, Value: value})
-				}
+				ofText(text, value)
 			default:
 				c.Fail(Bad("logit_bias", forms))
 				return nil

@@ -59,7 +59,7 @@ func (c *Check) Job(call *Call, m *Deployment, f *sampling.Fields, strict Strict
 	if p.DRY.Multiplier > 0 {
 		p.DRY.Breakers = m.breakers.of(m, c, j.Breakers)
 	}
-	p.LogitBias = c.bias(m, f.LogitBias)
+	p.LogitBias = c.bias(m, f.LogitBias, strict)
 	p.BadWords = c.badWords(m, f.BadWords)
 	p.Allowed = c.allowed(f.AllowedTokenIDs, vocab)
 	c.useForm(j, c.formOf(f))
