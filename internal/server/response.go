@@ -1,6 +1,7 @@
 package server
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -19,11 +20,16 @@ type response struct {
 	renew   time.Time // when the write deadline has to be moved
 }
 
-// lateBody is how long an answer waits for a body that its handler did not read.
-// net/http reads such a body before it answers, so that a client that sends
-// everything before it reads anything does not block. A client that announces a
-// body and never sends it would then wait for ever.
+// lateBody is how long an answer waits for the next piece of a body that its handler
+// did not read. Such a body is read before the answer is sent: most clients send
+// everything before they read anything, and if the connection ended before, they
+// would see that it was reset, and no answer. A client that announces a body and
+// never sends it would then wait for ever.
 const lateBody = time.Second
+
+// lateBytes is how much of such a body is read: many times what a body may have.
+// A client that sends even more loses its connection.
+const lateBytes = 64 << 20
 
 // piece is how many bytes the client has to take within one write time-out.
 const piece = 64 << 10
@@ -81,6 +87,29 @@ func (r *response) late() {
 		d = min(d, limit/2)
 	}
 	r.control.SetReadDeadline(time.Now().Add(d))
+	// In HTTP/2 an answer may come before the end of the body, and a client that
+	// expects 100 Continue waits for the answer before it sends any.
+	if !r.shared() && r.call.R.Header.Get("Expect") == "" {
+		r.discard(d)
+	}
+}
+
+// discard reads the body for as long as its pieces come within d each, and all of
+// it within its time.
+func (r *response) discard(d time.Duration) {
+	end := r.call.Start.Add(r.server.cfg.BodyTimeout)
+	for range lateBytes / piece {
+		_, err := io.CopyN(io.Discard, r.call.R.Body, piece)
+		if err == io.EOF {
+			r.call.BodyRead = true
+			r.control.SetReadDeadline(time.Time{})
+		}
+		now := time.Now()
+		if err != nil || now.After(end) {
+			return
+		}
+		r.control.SetReadDeadline(now.Add(d))
+	}
 }
 
 // WriteHeader notes the status.

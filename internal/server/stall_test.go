@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -47,6 +48,45 @@ var stalls = []struct {
 	{name: "benchmark", method: "POST", path: "/benchmark", status: 408},
 	{name: "generation", method: "POST", path: "/v1/chat/completions", status: 408},
 	{name: "tokens", method: "POST", path: "/tokenize", status: 408},
+}
+
+// TestAnswersAfterTheBody: a client that sends all of a large body before it reads
+// anything gets the answer to a request that is refused without the body.
+func TestAnswersAfterTheBody(t *testing.T) {
+	small := func(c *Config, _ *engineConfig) { c.MaxBody, c.Keys = 64<<10, keyring("secret") }
+	ts := newFixture(t, "x\x00", small).listen(t)
+	const size = 16 << 20 // more than sockets keep
+	body := strings.Repeat(" ", size)
+	for head, status := range map[string]int{
+		"POST /v1/chat/completions HTTP/1.1\r\nX-Api-Key: secret\r\n":                   413,
+		"POST /v1/messages HTTP/1.1\r\nX-Api-Key: secret\r\nContent-Encoding: gzip\r\n": 415,
+		"POST /v1/messages HTTP/1.1\r\n":                                                401,
+		"PUT /v1/chat/completions HTTP/1.1\r\n":                                         405,
+		"POST /nothing HTTP/1.1\r\n":                                                    404,
+		"POST /v1/responses HTTP/1.1\r\nX-Api-Key: secret\r\nExpect: 100-continue\r\n":  413,
+	} {
+		conn, err := net.Dial("tcp", ts.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		fmt.Fprintf(conn, "%sHost: localhost\r\nContent-Length: %d\r\n\r\n", head, size)
+		if !strings.Contains(head, "Expect") {
+			if _, err := io.WriteString(conn, body); err != nil {
+				t.Errorf("%q: %v", head, err)
+				continue
+			}
+		}
+		r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || r.StatusCode != status {
+			t.Errorf("%q: %v, %v", head, r, err)
+			continue
+		}
+		if text := readAll(t, r.Body); !strings.Contains(text, "error") {
+			t.Errorf("%q: %s", head, text)
+		}
+	}
 }
 
 // A body that is announced and never sent delays the answer for a moment only,
