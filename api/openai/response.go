@@ -170,6 +170,11 @@ type ModelList struct {
 	Object string  `json:"object"` // list
 	Data   []Model `json:"data"`
 	Models []any   `json:"models"` // always empty: see the server's handler
+
+	// Anthropic's: all models are on one page.
+	HasMore bool    `json:"has_more"`
+	FirstID *string `json:"first_id"`
+	LastID  *string `json:"last_id"`
 }
 
 // Model describes one model. What follows OwnedBy is vLLM's and llama-server's.
@@ -184,6 +189,11 @@ type Model struct {
 	Meta         ModelMeta         `json:"meta"`
 	Architecture ModelArchitecture `json:"architecture"`
 	Status       ModelStatus       `json:"status"`
+
+	// Anthropic's names.
+	Type        string `json:"type"` // model
+	DisplayName string `json:"display_name"`
+	CreatedAt   string `json:"created_at"`
 }
 
 // ModelMeta is llama-server's meta object.

@@ -327,6 +327,11 @@ func TestModels(t *testing.T) {
 	if m := f.do(t, "GET", "/v1/models/tiny", "").get(t); m["id"] != "tiny" {
 		t.Errorf("got %v", m)
 	}
+	// Anthropic's clients read other fields.
+	if at(t, list, "data", 1, "type") != "model" || at(t, list, "data", 1, "display_name") != "tiny" || at(t, list, "data", 1, "created_at") != "2023-11-14T22:13:20Z" ||
+		list["has_more"] != false || list["first_id"] != "org/tiny" || list["last_id"] != "tiny" {
+		t.Errorf("got %v", list)
+	}
 	for path, body := range streams {
 		if !strings.HasPrefix(path, "/generate") {
 			m := f.post(t, path, `{"model":"tiny",`+strings.Replace(fmt.Sprintf(body, "x"), "true", "false", 1)+"}").get(t)

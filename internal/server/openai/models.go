@@ -1,11 +1,14 @@
 package openai
 
 import (
+	"time"
+
 	api "github.com/penstock-llm/penstock/api/openai"
 	"github.com/penstock-llm/penstock/internal/server/serving"
 )
 
-// models is GET /v1/models. Codex asks the same route for its own catalogue of
+// models is GET /v1/models, for clients of OpenAI's API and of Anthropic's, which
+// has other names for the same. Codex asks the same route for its own catalogue of
 // models, which is the field models, and reports an error where that is missing.
 // The catalogue says how OpenAI's models are to be prompted. An empty one is
 // right: for a model that is not in it, Codex has settings of its own.
@@ -15,6 +18,9 @@ func models(call *serving.Call) *serving.Error {
 		for _, name := range m.Names() {
 			list.Data = append(list.Data, describe(call, &m, name))
 		}
+	}
+	if n := len(list.Data); n > 0 {
+		list.FirstID, list.LastID = &list.Data[0].ID, &list.Data[n-1].ID
 	}
 	return call.JSON(200, list)
 }
@@ -48,6 +54,9 @@ func describe(call *serving.Call, m *serving.Listed, name string) api.Model {
 		},
 		Architecture: api.ModelArchitecture{InputModalities: []string{"text"}, OutputModalities: []string{"text"}},
 		Status:       status(m),
+		Type:         "model",
+		DisplayName:  name,
+		CreatedAt:    m.Modified.UTC().Format(time.RFC3339),
 	}
 }
 
