@@ -134,3 +134,20 @@ func TestReturnProgressOfChats(t *testing.T) {
 		}
 	})
 }
+
+// TestNullIsNoField: clients write out what they leave open as null.
+func TestNullIsNoField(t *testing.T) {
+	f := newFixture(t, "ok\x00")
+	const functions = `"functions":[{"name":"weather","parameters":{"type":"object"}}]`
+	for path, bodies := range map[string][]string{
+		"/v1/chat/completions": {`{` + hello + `,"functions":null,"function_call":null}`, `{` + hello + `,` + functions + `,"tools":null,"tool_choice":null}`},
+		"/v1/messages":         {`{"max_tokens":9,` + hello + `,"output_format":null,"output_config":{"format":{"type":"text"}}}`},
+		"/tokenize":            {`{"content":"x","messages":null,"prompt":null}`},
+	} {
+		for _, body := range bodies {
+			if a := f.post(t, path, body); a.status != 200 {
+				t.Errorf("%s %s: %d %s", path, body, a.status, a.body)
+			}
+		}
+	}
+}

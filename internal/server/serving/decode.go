@@ -3,6 +3,7 @@ package serving
 import (
 	"bytes"
 	"encoding"
+	v1 "encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -82,8 +83,15 @@ func member(dec *jsontext.Decoder, name string, target reflect.Value, known map[
 	if !ok {
 		return nil, dec.SkipValue()
 	}
-	return nil, json.UnmarshalDecode(dec, target.FieldByIndex(at).Addr().Interface(), json.WithUnmarshalers(numbers))
+	field := target.FieldByIndex(at)
+	if dec.PeekKind() == 'n' && field.Type() == unread {
+		return nil, dec.SkipValue() // null is the same as no field; kept as a text, it would look like one
+	}
+	return nil, json.UnmarshalDecode(dec, field.Addr().Interface(), json.WithUnmarshalers(numbers))
 }
+
+// unread is the type of fields whose values are kept as they are for later.
+var unread = reflect.TypeFor[v1.RawMessage]()
 
 // layouts remembers, for each type of request, where its fields are.
 var layouts sync.Map // reflect.Type -> map[string][]int
