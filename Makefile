@@ -207,7 +207,7 @@ terminal-pictures: build ## docs/images/terminal.svg and top.svg, from real runs
 soak: build ## a server under everything at once: protocols, models, clients that leave, bursts, reloads (10 minutes; ARGS="--minutes 2" is less)
 	test/soak/soak.py $(BIN) $(ARGS)
 
-hold: build ## 1,000 connections, 64 of which stream, and /livez all the while (5 minutes)
+hold: build ## 1,000 connections, 64 of which stream, and /livez all the while; then few and many clients in turns (15 minutes)
 	test/soak/soak.py $(BIN) --hold $(ARGS)
 
 scale: build ## two and four servers behind vllm-router and smg: prefix hits, throughput, a server killed under load (5 minutes)
