@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"slices"
+
 	"github.com/penstock-llm/penstock/internal/grammar/regex"
 )
 
@@ -11,7 +13,10 @@ func (c *compiler) constrainArray(n *node, keyword string, no bool) (*formula, *
 		return countConstraint(count(n, keyword), keyword == "maxItems", no)
 	case "uniqueItems":
 		v := n.v.get(keyword)
-		if v.kind != kindBool || !v.truth {
+		if v.kind != kindBool {
+			fail(n, keyword, "must be true or false")
+		}
+		if !v.truth {
 			return truth(!no), nil
 		}
 		if no {
@@ -223,17 +228,13 @@ func (a *array) list(c *compiler) bool {
 			return false
 		}
 		for _, v := range values {
-			known := false
-			for _, w := range a.values {
-				known = known || equal(v, w)
+			if slices.ContainsFunc(a.values, func(w *value) bool { return equal(v, w) }) {
+				continue
 			}
-			if !known {
-				a.values = append(a.values, v)
+			if a.values = append(a.values, v); len(a.values) > maxDistinct {
+				return false
 			}
 		}
-	}
-	if len(a.values) > maxDistinct {
-		return false
 	}
 	if a.max < 0 || a.max > len(a.values) {
 		a.max = len(a.values)
@@ -279,10 +280,15 @@ func (c *compiler) finite(j conjunction) ([]*value, bool) {
 	return out, found
 }
 
-// finiteNode returns values among which are all those of a schema.
+// finiteNode returns values among which are all those of a schema. Alternatives that name each other several times have more values at each level,
+// so each value that is added counts as work.
 func (c *compiler) finiteNode(n *node, depth int) ([]*value, bool) {
+	c.step(3)
 	if depth > 20 || n.v.kind != kindObject {
 		return nil, false
+	}
+	if v := n.v.get("$ref"); v != nil && n.old() {
+		return c.finiteNode(c.reference(n, "$ref", v).node, depth+1) // it hides the keywords beside it
 	}
 	if v := n.v.get("enum"); v != nil && v.kind == kindArray {
 		return v.items, true
@@ -303,6 +309,7 @@ func (c *compiler) finiteNode(n *node, depth int) ([]*value, bool) {
 			if !ok {
 				return nil, false
 			}
+			c.step(len(values))
 			out = append(out, values...)
 		}
 		return out, true

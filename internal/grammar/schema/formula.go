@@ -244,6 +244,9 @@ func declares(n *node, t jsonType) (ok, integer bool) {
 	if v.kind == kindString {
 		names = []*value{v}
 	}
+	if len(names) == 0 {
+		fail(n, "type", "must name types")
+	}
 	for _, name := range names {
 		switch {
 		case name.kind != kindString:

@@ -121,7 +121,6 @@ func TestMasksOfSchemas(t *testing.T) {
 	}
 }
 
-// FuzzMasks walks a schema's masks as the second text says: what they allow is accepted, there is a way on until the text is complete, it
 // writeDown has a text of a schema written, as TestMasksOfSchemas says.
 func writeDown(t *rapid.T, g *grammar.Grammar, text string) {
 	s := oracle(t, text)
@@ -172,6 +171,7 @@ func TestMasksOfDistinctStrings(t *testing.T) {
 	})
 }
 
+// FuzzMasks walks a schema's masks as the second text says: what they allow is accepted, there is a way on until the text is complete, it
 // is JSON then, and neither memory nor time go beyond their bounds.
 func FuzzMasks(f *testing.F) {
 	f.Add(`{"type":"object","properties":{"a":{"type":"integer","minimum":3}},"required":["a"]}`, []byte("abcdefgh"))

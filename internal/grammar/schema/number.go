@@ -235,8 +235,8 @@ func (c *compiler) number(n *node, keyword string) regex.ID {
 
 func (c *compiler) bound(n *node, keyword string) regex.ID {
 	v := n.v.get(keyword)
-	if v.kind == kindBool { // draft 4: the flag of minimum and maximum
-		return regex.All
+	if v.kind == kindBool && strings.HasPrefix(keyword, "exclusive") {
+		return regex.All // draft 4: the flag of minimum and maximum
 	}
 	x, ok := v.number()
 	if !ok {

@@ -61,19 +61,28 @@ func countConstraint(n int, maximum, no bool) (*formula, *constraint) {
 	return nil, &constraint{what: minCount, n: n}
 }
 
+// objectOf is a keyword's value, which must be an object, or nil.
+func objectOf(n *node, keyword string) *value {
+	v := n.v.get(keyword)
+	if v != nil && v.kind != kindObject {
+		fail(n, keyword, "must be an object")
+	}
+	return v
+}
+
 // otherShape is the negation of properties, patternProperties and additionalProperties: some member breaks one of them.
 func (c *compiler) otherShape(n *node) *formula {
 	f := some()
 	add := func(x *constraint) { f.kids = append(f.kids, &formula{op: opMade, made: x}) }
 	var named []string
-	if props := n.v.get("properties"); props != nil {
+	if props := objectOf(n, "properties"); props != nil {
 		for i, k := range props.keys {
 			named = append(named, k)
 			add(&constraint{what: presentKey, key: k, value: conjunction{{c.subnode(n, "properties", props.vals[i]), true}}})
 		}
 	}
 	others := []regex.ID{c.set.Literals(named)}
-	if patterns := n.v.get("patternProperties"); patterns != nil {
+	if patterns := objectOf(n, "patternProperties"); patterns != nil {
 		for i, p := range patterns.keys {
 			keys := c.patternText(n, "patternProperties", p)
 			others = append(others, keys)
@@ -168,14 +177,11 @@ func (c *compiler) planObject(constraints []*constraint) *objectPlan {
 }
 
 func (p *objectPlan) addShape(n *node) {
-	p.c.step(1 + len(n.v.get("properties").names())/2)
+	props := objectOf(n, "properties")
+	p.c.step(1 + len(props.names())/2)
 	p.shapes = append(p.shapes, n)
-	props := n.v.get("properties")
 	if props == nil {
 		return
-	}
-	if props.kind != kindObject {
-		fail(n, "properties", "must be an object")
 	}
 	for _, k := range props.keys {
 		if !p.declare[k] {
@@ -362,10 +368,7 @@ func (p *objectPlan) cut(classes []freeKeys, n *node) []freeKeys {
 	for _, f := range classes {
 		parts = append(parts, part{f, false})
 	}
-	if patterns := n.v.get("patternProperties"); patterns != nil {
-		if patterns.kind != kindObject {
-			fail(n, "patternProperties", "must be an object")
-		}
+	if patterns := objectOf(n, "patternProperties"); patterns != nil {
 		for i, pattern := range patterns.keys {
 			keys := p.c.patternText(n, "patternProperties", pattern)
 			var next []part

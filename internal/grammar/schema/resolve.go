@@ -39,16 +39,21 @@ type node struct {
 
 // rules are those of a draft.
 type rules struct {
-	draft int // 4, 6, 7 or 2020
+	draft  int  // 4, 6, 7 or 2020
+	stated bool // by the schema
 }
 
-var newest = rules{2020}
+var newest = rules{draft: 2020}
 
 // old is before 2019-09, where $ref hides the keywords beside it.
 func (r rules) old() bool { return r.draft <= 7 }
 
 // oldest is before draft 6, where 1.0 is no integer.
 func (r rules) oldest() bool { return r.draft <= 4 }
+
+// namedByID reports whether id names a schema: in draft 4, and where a schema does not say of which draft it is. Later drafts call that $id, and
+// their schemas have an id as a note.
+func (r rules) namedByID() bool { return r.oldest() || !r.stated }
 
 // since has the draft that brought a keyword. A validator of an older draft passes it over, and so do we.
 var since = map[string]int{"const": 6, "contains": 6, "propertyNames": 6, "if": 7, "prefixItems": 2020, "dependentRequired": 2020, "dependentSchemas": 2020,
@@ -85,10 +90,10 @@ func draft(v *value, inherited rules) rules {
 	}
 	for name, number := range map[string]int{"draft-03": 4, "draft-04": 4, "draft-06": 6, "draft-07": 7} {
 		if strings.Contains(s.text, name) {
-			return rules{number}
+			return rules{number, true}
 		}
 	}
-	return newest
+	return rules{newest.draft, true}
 }
 
 // visit registers v, which stands where a schema may stand, and the schemas inside it.
@@ -127,7 +132,7 @@ func (d *document) visit(v *value, path string, base *url.URL, r rules) *node {
 func (d *document) identify(n *node) {
 	for _, key := range []string{"$id", "id"} {
 		id := n.v.get(key)
-		if id == nil || id.kind != kindString || n.old() && n.v.get("$ref") != nil {
+		if id == nil || id.kind != kindString || n.old() && n.v.get("$ref") != nil || key == "id" && !n.namedByID() {
 			continue
 		}
 		u, err := url.Parse(id.text)

@@ -48,6 +48,9 @@ func TestServed(t *testing.T) {
 		"items":                           {`{"type":"array","prefixItems":[{"type":"integer"},{"type":"string"}],"items":{"type":"null"},"minItems":1,"maxItems":3}`, `[1] | [1, "a"] | [1,"a",null]`, `[] | ["a"] | [1,"a",null,null] | [1,null]`},
 		"contains":                        {`{"type":"array","contains":{"const":1},"minContains":1,"maxContains":2}`, `[1] | [0, 1, 2, 1]`, `[] | [0] | [1,1,1]`},
 		"unique":                          {`{"type":"array","items":{"enum":["a","b",1]},"uniqueItems":true,"minItems":2}`, `["a",1] | [1,"b","a"]`, `["a"] | ["a","a"] | [1,1.0]`},
+		"unique behind a reference":       {`{"$schema":"http://json-schema.org/draft-07/schema#","type":"array","items":{"$ref":"#/definitions/d","enum":[1]},"uniqueItems":true,"definitions":{"d":{"enum":[1,2]}}}`, `[] | [2] | [2,1]`, `[1,1] | [3]`},
+		"too few values to be unique":     {`{"properties":{"a":{"type":"array","items":{"type":"boolean"},"uniqueItems":true,"minItems":3}}}`, `{} | {"b":[true]}`, `{"a":[true,false]} | {"a":[`},
+		"id is a note since draft 6":      {`{"$schema":"http://json-schema.org/draft-07/schema#","properties":{"a":{"id":"http://x.org/a","properties":{"b":{"$ref":"#/definitions/d"}}}},"definitions":{"d":{"type":"null"}}}`, `{"a":{"b":null}}`, `{"a":{"b":1}}`},
 		"unique strings":                  {`{"type":"array","items":{"type":"string"},"uniqueItems":true,"minItems":2}`, `["a","b"] | ["","a","aa", "\u00e8","é"] | ["/","\n","n"]`, `["a"] | ["a","b","a"] | ["é","\u00e9"] | ["/","\/"] | ["b","a",1] | ["",""]`},
 		"unique strings of a few":         {`{"type":"array","items":{"type":"string","pattern":"^[ab]$"},"uniqueItems":true}`, `[] | ["a","b"] | ["b"]`, `["a","a"] | ["a","b","a"] | ["c"]`},
 		"unique strings of many":          {`{"type":"array","items":{"enum":["a","b","c","d","e","f","g","h","i","j","kk","kl"]},"uniqueItems":true,"maxItems":3}`, `["a","kk","kl"] | [] | ["b"]`, `["a","kk","kk"] | ["a","b","c","d"] | ["k"]`},
@@ -164,6 +167,13 @@ func TestRefused(t *testing.T) {
 		{`{"properties":{"a":5}}`, "properties", ""},
 		{`{"allOf":[]}`, "allOf", ""},
 		{`{"$ref":"#"}`, "$ref", ""},
+		{`{"properties":{"a":{"type":{"type":"string"}}}}`, "type", "/properties/a"},
+		{`{"type":[]}`, "type", ""},
+		{`{"minimum":true}`, "minimum", ""},
+		{`{"multipleOf":false}`, "multipleOf", ""},
+		{`{"uniqueItems":"yes"}`, "uniqueItems", ""},
+		{`{"not":{"properties":[]}}`, "properties", "/not"},
+		{`{"not":{"patternProperties":[]}}`, "patternProperties", "/not"},
 	} {
 		_, err := Compile([]byte(c.schema), Limits{})
 		var refusal *Error
@@ -187,6 +197,7 @@ func TestBounded(t *testing.T) {
 		"patterns":     `{"type":"string","allOf":[` + strings.Repeat(`{"pattern":"a.{30}b"},{"pattern":"b.{40}a"},`, 20) + `{"pattern":"c"}]}`,
 		"depth":        strings.Repeat(`{"items":`, 5000) + "true" + strings.Repeat("}", 5000),
 		"items":        `{"type":"array","minItems":1000000000}`,
+		"values":       `{"type":"array","uniqueItems":true,"items":{"$ref":"#/$defs/x9"},"$defs":{"x0":{"enum":[null,true]}` + doublings(9, 6) + `}}`,
 		"long":         `{"description":"` + strings.Repeat("x", 2<<20) + `"}`,
 	} {
 		start := cpu.Used()
@@ -201,6 +212,16 @@ func TestBounded(t *testing.T) {
 			t.Errorf("%s: an error of %d bytes", name, len(err.Error()))
 		}
 	}
+}
+
+// doublings is definitions x1, x2 and so on, each of which has the one before it many times.
+func doublings(levels, times int) string {
+	var b strings.Builder
+	for i := range levels {
+		ref := fmt.Sprintf(`{"$ref":"#/$defs/x%d"}`, i)
+		fmt.Fprintf(&b, `,"x%d":{"anyOf":[%s%s]}`, i+1, strings.Repeat(ref+",", times-1), ref)
+	}
+	return b.String()
 }
 
 func FuzzCompile(f *testing.F) {
