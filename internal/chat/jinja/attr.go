@@ -186,8 +186,10 @@ func (in *interp) slice(obj Value, e sliceExpr) Value {
 	}
 	switch obj.(type) {
 	case string, *text, *List, *span:
+	case *Dict:
+		fail("unhashable type: 'slice'")
 	default:
-		return &Undefined{typeName(obj) + " object has no such element"}
+		fail("'%s' object is not subscriptable", typeName(obj))
 	}
 	n := in.length(obj)
 	lo, hi := int64(0), n

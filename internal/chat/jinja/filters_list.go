@@ -202,7 +202,7 @@ func filterLast(in *interp, v Value, a *args) Value {
 		c, _ := in.at(v, -1)
 		return c
 	}
-	if items := in.iterate(need(v)); len(items) > 0 {
+	if items := in.iterate(v); len(items) > 0 {
 		return items[len(items)-1]
 	}
 	return &Undefined{"No last item, sequence was empty."}

@@ -171,11 +171,11 @@ func (in *interp) loop(s *forStmt, items Value, depth0 int64) control {
 	return proceed
 }
 
-// turns runs the loop's body for each item and tells whether there was one.
+// turns runs the loop's body for each item and tells whether it came to its end once. Jinja notes that at the end of the body, so that a loop
+// whose turns all end with continue, or whose first one ends with break, has its else run, too.
 func (in *interp) turns(s *forStmt, l *loopContext, outer *scope) (ran bool) {
 	body := &scope{parent: outer}
 	for l.next() {
-		ran = true
 		if body.shared {
 			body = &scope{parent: outer}
 		}
@@ -183,8 +183,11 @@ func (in *interp) turns(s *forStmt, l *loopContext, outer *scope) (ran bool) {
 		in.sc = body
 		body.set("loop", l)
 		in.bind(s.target, l.current)
-		if in.run(s.body) == breakLoop {
-			break
+		switch in.run(s.body) {
+		case breakLoop:
+			return ran
+		case proceed:
+			ran = true
 		}
 	}
 	return ran

@@ -80,11 +80,22 @@ func (in *interp) percentOf(format string, v Value) text {
 		w.text(in.conversion(s, arg))
 		in.leave()
 	}
-	if used < len(values) && mapping == nil {
+	if used < len(values) && !spare(v) {
 		fail("not all arguments converted during string formatting")
 	}
 	in.charge(w.b.Len())
 	return w.done()
+}
+
+// spare reports whether Python leaves values of format % v unused: those of anything that can be indexed, but for tuples and strings.
+func spare(v Value) bool {
+	switch v := v.(type) {
+	case *List:
+		return !v.Tuple
+	case *Dict, *span, *Undefined:
+		return true
+	}
+	return false
 }
 
 // percentSpec parses what follows a '%', and returns the rest.
@@ -136,7 +147,7 @@ func (in *interp) conversion(s spec, v Value) text {
 	switch s.verb {
 	case 's', 'r', 'a', 'c':
 		var t text
-		switch n, isInt := v.(int64); {
+		switch n, _, isInt, _ := number(v); {
 		case s.verb == 's':
 			t = in.str(v)
 		case s.verb != 'c':
@@ -144,7 +155,9 @@ func (in *interp) conversion(s spec, v Value) text {
 		case isInt:
 			t.s = string(rune(n))
 		default:
-			t = needText(v, "%c argument")
+			if t = needText(v, "%c argument"); utf8.RuneCountInString(t.s) != 1 {
+				fail("%%c requires int or char")
+			}
 		}
 		if s.align == '=' {
 			s.align, s.fill = '>', " "
@@ -458,18 +471,22 @@ func (in *interp) formatValue(v Value, format string) text {
 		if s.align == 0 {
 			s.align = '>'
 		}
-		if _, isBool := v.(bool); isBool && s.verb == 0 {
-			return in.aligned(s, "", in.str(v))
-		}
-		if s.verb == 0 && whole {
+		switch {
+		case whole && s.precision >= 0 && strings.IndexByte("eEfFgG%", s.verb) < 0:
+			fail("precision not allowed in integer format specifier")
+		case s.verb == 0 && whole:
 			s.verb = 'd'
+		case s.verb == 'c' && whole:
+			return in.conversion(s, v)
+		case s.verb == 'c' || s.verb == 's':
+			fail("unknown format code '%c' for object of type '%s'", s.verb, typeName(v))
 		}
 		return in.formatNumber(s, v)
 	}
 	if !isString {
 		fail("unsupported format string passed to %s.__format__", typeName(v))
 	}
-	if s.verb != 0 && s.verb != 's' || s.align == '=' {
+	if s.verb != 0 && s.verb != 's' || s.align == '=' || s.sign != 0 || s.comma != 0 || s.alt {
 		fail("unknown format code for object of type 'str'")
 	}
 	if s.align == 0 {

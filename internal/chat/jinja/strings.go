@@ -105,10 +105,10 @@ func (in *interp) strMethod(t text, name string, a *args) Value {
 	case "startswith", "endswith":
 		return affix(t.s, name, a)
 	case "removeprefix":
-		prefix, _ := look(need(a.bind(name, 1, "prefix")[0]))
+		prefix := needLook(a.bind(name, 1, "prefix")[0], "prefix")
 		return t.cut(len(t.s)-len(strings.TrimPrefix(t.s, prefix)), len(t.s)).value()
 	case "removesuffix":
-		suffix, _ := look(need(a.bind(name, 1, "suffix")[0]))
+		suffix := needLook(a.bind(name, 1, "suffix")[0], "suffix")
 		return t.cut(0, len(strings.TrimSuffix(t.s, suffix))).value()
 	case "find", "rfind", "index", "rindex", "count":
 		return find(t.s, name, a)

@@ -16,7 +16,8 @@ func (in *interp) test(name string, v Value, a *args) bool {
 	switch name {
 	case "odd", "even":
 		a.bind(name, 0)
-		return in.equal(in.binary("%", v, int64(2)), int64(1)) == (name == "odd")
+		rest := map[string]int64{"odd": 1}[name]
+		return in.equal(in.binary("%", v, int64(2)), rest)
 	case "divisibleby":
 		return in.equal(in.binary("%", v, a.bind(name, 1, "num")[0]), int64(0))
 	case "lower", "upper":
@@ -80,7 +81,8 @@ func typeTest(name string, v Value) (result, known bool) {
 		}
 		return false, true
 	case "escaped":
-		return false, true
+		t, ok := textOf(v)
+		return ok && t.html, true
 	case "sequence":
 		switch v.(type) {
 		case string, *text, *List, *Dict, *span, *Undefined:
