@@ -166,6 +166,7 @@ func (p *Publisher) send(f *feed, events []event) {
 		f.batch = append(f.batch, body)
 		for f.size += len(body); len(f.batch) > kept || f.size > keptSize && len(f.batch) > 1; f.batch = f.batch[1:] {
 			f.size -= len(f.batch[0])
+			f.batch[0] = nil // the array behind the slice would hold its bytes until it is made anew
 		}
 		p.mu.Unlock()
 		p.pub.Send(f.topic, zmtp.Message(f.topic, number, body))

@@ -115,4 +115,13 @@ func TestFeeds(t *testing.T) {
 	if n, _ := asked(t, p, number(0)); len(n) != kept+1 || n[0] != 7 || n[kept-1] != kept+6 {
 		t.Errorf("kept %d batches, from %d to %d", len(n)-1, n[0], n[len(n)-2])
 	}
+	// Batches that few large ones push out leave nothing behind in memory.
+	old := p.feeds[0].batch
+	large := slices.Repeat([]uint64{1 << 63}, keptSize/9) // 9 bytes each
+	for range 2 {
+		p.send(p.feeds[0], []event{{kind: removed, hashes: large}})
+	}
+	if held := slices.IndexFunc(old, func(b []byte) bool { return b != nil }); held >= 0 {
+		t.Errorf("batch %d of %d is held and cannot be had", held, len(old))
+	}
 }
