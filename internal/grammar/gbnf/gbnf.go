@@ -5,7 +5,6 @@ package gbnf
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/penstock-llm/penstock/internal/grammar"
 	"github.com/penstock-llm/penstock/internal/grammar/regex"
@@ -76,6 +75,7 @@ type rule struct {
 	state   int // of the walk for cycles
 	low     int
 	index   int
+	place   int // on the stack of the walk
 }
 
 type call struct {
@@ -111,7 +111,7 @@ func (t *translator) recursive(rules []*rule) {
 
 func (t *translator) connect(r *rule) {
 	t.count++
-	r.index, r.low, r.state = t.count, t.count, 1
+	r.index, r.low, r.state, r.place = t.count, t.count, 1, len(t.stack)
 	t.stack = append(t.stack, r)
 	for _, c := range r.calls {
 		o := t.rules[c.name]
@@ -126,7 +126,7 @@ func (t *translator) connect(r *rule) {
 	if r.low != r.index {
 		return
 	}
-	at := slices.Index(t.stack, r)
+	at := r.place // not looked for: a chain of thousands of rules is on the stack
 	for _, o := range t.stack[at:] {
 		o.state = 2
 		o.cyclic = o.cyclic || len(t.stack)-at > 1

@@ -1,9 +1,12 @@
 package gbnf
 
 import (
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/penstock-llm/penstock/internal/cpu"
 	"github.com/penstock-llm/penstock/internal/grammar"
 )
 
@@ -107,4 +110,29 @@ func FuzzCompile(f *testing.F) {
 			t.Fatal("a state without a way to the end")
 		}
 	})
+}
+
+// TestChain finds the recursive rules of a chain of calls in time that grows with its length, not with the square of it.
+func TestChain(t *testing.T) {
+	w := &translator{rules: map[string]*rule{}}
+	rules := make([]*rule, 200_000)
+	for i := range rules {
+		rules[i] = &rule{name: strconv.Itoa(i)}
+		w.rules[rules[i].name] = rules[i]
+		if i > 0 {
+			rules[i-1].calls = []call{{name: rules[i].name}}
+		}
+	}
+	last := len(rules) - 1
+	rules[last].calls = []call{{name: rules[last-1].name}}
+	start := cpu.Used()
+	w.recursive(rules)
+	if took := cpu.Used() - start; took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+	for i, r := range rules {
+		if r.cyclic != (i >= last-1) {
+			t.Fatalf("rule %d of %d is recursive: %v", i, len(rules), r.cyclic)
+		}
+	}
 }
