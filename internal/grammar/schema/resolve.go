@@ -51,9 +51,9 @@ func (r rules) old() bool { return r.draft <= 7 }
 // oldest is before draft 6, where 1.0 is no integer.
 func (r rules) oldest() bool { return r.draft <= 4 }
 
-// namedByID reports whether id names a schema: in draft 4, and where a schema does not say of which draft it is. Later drafts call that $id, and
-// their schemas have an id as a note.
-func (r rules) namedByID() bool { return r.oldest() || !r.stated }
+// nameKey reports whether key, $id or id, is what a draft calls the name of a schema, against which the references inside it resolve: id in draft 4,
+// $id in later ones. Where a schema does not say of which draft it is, both are. The other key is a note.
+func (r rules) nameKey(key string) bool { return !r.stated || r.oldest() == (key == "id") }
 
 // since has the draft that brought a keyword. A validator of an older draft passes it over, and so do we.
 var since = map[string]int{"const": 6, "contains": 6, "propertyNames": 6, "if": 7, "prefixItems": 2020, "dependentRequired": 2020, "dependentSchemas": 2020,
@@ -128,11 +128,12 @@ func (d *document) visit(v *value, path string, base *url.URL, r rules) *node {
 	return n
 }
 
-// identify registers the names that a schema gives itself.
+// identify registers the names that a schema gives itself. One that is a note can be referred to, too, but only at the root do references start
+// from it.
 func (d *document) identify(n *node) {
 	for _, key := range []string{"$id", "id"} {
 		id := n.v.get(key)
-		if id == nil || id.kind != kindString || n.old() && n.v.get("$ref") != nil || key == "id" && !n.namedByID() {
+		if id == nil || id.kind != kindString || n.old() && n.v.get("$ref") != nil {
 			continue
 		}
 		u, err := url.Parse(id.text)
@@ -141,11 +142,14 @@ func (d *document) identify(n *node) {
 		}
 		abs := n.base.ResolveReference(u)
 		d.name(abs.String(), n)
-		if !strings.HasPrefix(id.text, "#") {
+		own := n.nameKey(key)
+		if !strings.HasPrefix(id.text, "#") && (own || n.path == "") {
 			n.base = abs
 			d.name(strings.TrimSuffix(abs.String(), "#"), n)
 		}
-		break
+		if own {
+			break
+		}
 	}
 	for _, key := range []string{"$anchor", "$dynamicAnchor"} {
 		if a := n.v.get(key); a != nil && a.kind == kindString {
