@@ -236,6 +236,9 @@ func filterReverse(in *interp, v Value, a *args) Value {
 	for i, x := range items {
 		out[len(items)-1-i] = x
 	}
+	if it, ok := v.(*iterable); ok && it.once {
+		return &List{Items: out} // Python cannot run a generator backwards, and Jinja makes a list of it
+	}
 	return generator(out)
 }
 
