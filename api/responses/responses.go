@@ -26,6 +26,7 @@ type Request struct {
 	Temperature        *float64        `json:"temperature,omitempty"`
 	TopP               *float64        `json:"top_p,omitempty"`
 	PresencePenalty    *float64        `json:"presence_penalty,omitempty"`
+	CacheSalt          *string         `json:"cache_salt,omitempty"`
 	FrequencyPenalty   *float64        `json:"frequency_penalty,omitempty"`
 	Metadata           json.RawMessage `json:"metadata,omitempty"`
 	User               *string         `json:"user,omitempty"`

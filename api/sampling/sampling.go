@@ -49,6 +49,7 @@ type Fields struct {
 	IgnoreEOS     bool    `json:"ignore_eos,omitempty"`
 	TMaxPredictMS *int    `json:"t_max_predict_ms,omitempty"`
 	CachePrompt   *bool   `json:"cache_prompt,omitempty"`
+	CacheSalt     *string `json:"cache_salt,omitempty"`
 
 	// What the answer must be: one of these at most.
 	ResponseFormat    json.RawMessage    `json:"response_format,omitempty"` // OpenAI's

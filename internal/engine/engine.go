@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -96,6 +97,7 @@ type Engine struct {
 	resume   atomic.Int64             // ns after born, so that it makes no difference if the clock is set meanwhile
 	aborts   atomic.Bool              // some stream is to be aborted
 	kill     atomic.Bool              // all are
+	salts    maphash.Seed             // of the numbers that stand for salts
 	requests population               // that were accepted and have not ended
 	emptied  chan struct{}            // the last of them has ended
 	kick     chan struct{}            // rouses the loop
@@ -157,6 +159,7 @@ func newEngine(x Executor, pool Runner, cfg Config) (*Engine, error) {
 		run:     pool,
 		cfg:     cfg,
 		born:    time.Now(),
+		salts:   maphash.MakeSeed(),
 		emptied: make(chan struct{}, 1),
 		kick:    make(chan struct{}, 1),
 		flushes: make(chan chan int, 1),
@@ -391,6 +394,14 @@ func (e *Engine) collect() {
 	}
 }
 
+// salt is a number for a request's salt, which nobody can foretell.
+func (e *Engine) salt(text string) uint64 {
+	if text == "" {
+		return 0
+	}
+	return maphash.String(e.salts, text)
+}
+
 // enter hands a request to the scheduler.
 func (e *Engine) enter(s *Stream) {
 	r := &s.request
@@ -403,6 +414,7 @@ func (e *Engine) enter(s *Stream) {
 		Client:       r.Client,
 		PromptLogits: r.EchoLogprobs,
 		NoPrefix:     r.NoPrefix,
+		Salt:         e.salt(r.Salt),
 		Hidden:       hiddenOf(r.Pooling, len(r.Prompt)),
 		Owner:        s,
 	})

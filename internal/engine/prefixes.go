@@ -350,7 +350,7 @@ func (e *Engine) settleFetches() {
 // fetchFor brings the stored beginning of a request's prompt into the cache.
 func (e *Engine) fetchFor(ctx context.Context, r *Request) {
 	p := e.prefixes
-	if p == nil || r.NoPrefix || r.EchoLogprobs {
+	if p == nil || r.NoPrefix || r.Salt != "" || r.EchoLogprobs {
 		return
 	}
 	keys := p.model.Root().Keys(r.Prompt[:len(r.Prompt)-1]) // the last token is computed in any case

@@ -121,6 +121,43 @@ func TestPrefixesOutlastTheEngine(t *testing.T) {
 	}
 }
 
+// What requests with a salt leave in the cache is for those with the same salt, and goes to no
+// folder; nor do they use what is there.
+func TestSaltedPrefixes(t *testing.T) {
+	k := newKeeper(t, tinymodel.Options{Arch: "llama", Type: quant.Q8_0})
+	salted := func(salt string) Request {
+		r := subject(long)
+		r.Salt = salt
+		return r
+	}
+	var want []said
+	expect := func(e *Engine, salt string, blocks int) {
+		t.Helper()
+		got, cached := k.answer(e, salted(salt))
+		if want == nil {
+			want = got
+		}
+		if d := differ(got, want); d != "" || cached != 16*blocks {
+			t.Errorf("salt %q: %d tokens were cached, want %d; %s", salt, cached, 16*blocks, d)
+		}
+	}
+	k.with(func(e *Engine, _ *prefixstore.Store) {
+		expect(e, "a", 0)
+		expect(e, "b", 0)
+		expect(e, "a", long/16)
+	})
+	k.with(func(e *Engine, s *prefixstore.Store) {
+		expect(e, "", 0)
+		if c := s.Counts(); c.Read != 0 {
+			t.Errorf("salted blocks were in the folder: %+v", c)
+		}
+	})
+	k.with(func(e *Engine, _ *prefixstore.Store) {
+		expect(e, "a", 0)
+		expect(e, "", long/16)
+	})
+}
+
 // What the cache had to forget comes back from the folder when it is asked for.
 func TestForgottenPrefixesComeBack(t *testing.T) {
 	k := newKeeper(t, tinymodel.Options{Arch: "gemma3", Type: quant.Q8_0, Window: 40})

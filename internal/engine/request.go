@@ -75,6 +75,7 @@ type Request struct {
 	Priority     int    // Low, Normal, High
 	Client       string // whose share of the machine it uses
 	NoPrefix     bool   // compute the whole prompt, whatever of it is in the prefix cache
+	Salt         string // it shares the prefix cache with requests of the same salt only; what it leaves there goes to no folder
 	NoGuesses    bool   // do not guess its tokens, whatever Config.Speculate says; they are the same either way
 	Progress     bool   // Next also returns when more of the prompt is computed, until the first token is read
 	Tag          any    // the caller's own; see Engine.Running

@@ -17,7 +17,7 @@ type blocks struct {
 	size int
 
 	id     []uint64 // [blocks] identity of the indexed content, 0: not indexed; its low bits are the block itself
-	parent []uint64 // [blocks] identity of the content before it, 0: it is the first
+	parent []uint64 // [blocks] identity of the content before it, or a root: it is the first
 	hash   []uint64 // [blocks]
 	tokens []int32  // [blocks*size]
 	lastID uint64
@@ -93,6 +93,19 @@ func (b *blocks) find(parent, hash uint64, tokens []int32) int32 {
 
 func (b *blocks) content(i int32) []int32 {
 	return b.tokens[int(i)*b.size : (int(i)+1)*b.size]
+}
+
+// salted is a bit that the roots of salted prompts have, and no identity.
+const salted = 1 << 63
+
+// rootOf stands for the identity of the content before a prompt's first block. It is 0,
+// or another one for each salt. As a block is found by its parent, prompts with different roots
+// never share any.
+func rootOf(salt uint64) uint64 {
+	if salt == 0 {
+		return 0
+	}
+	return salt | salted
 }
 
 // index makes a full, computed block findable, and returns the block that is found for

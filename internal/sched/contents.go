@@ -16,7 +16,7 @@ type Contents struct {
 // identity of its own, also if it was in the cache before and was lost.
 type Change struct {
 	Was, Is uint64  // identities; 0: nothing that is found
-	Parent  uint64  // identity of the content before that of Is; 0: it begins a prompt
+	Parent  uint64  // identity of the content before that of Is; 0: it begins a prompt. One that was never told of is the root of a salt
 	Tokens  []int32 // of Is
 }
 

@@ -160,13 +160,14 @@ func (s *Scheduler) worthWaiting(q *Seq) bool {
 }
 
 // match finds the cached blocks that q begins with, in s.matched, and returns
-// the identity of the last. Where layers have a window, q begins with no more blocks
+// the identity of the last, or the root. Where layers have a window, q begins with no more blocks
 // than it can go on after.
 func (s *Scheduler) match(q *Seq) (tail uint64) {
 	s.matched = s.matched[:0]
 	if !s.cfg.PrefixCache {
-		return 0
+		return q.root
 	}
+	tail = q.root
 	size := s.cfg.BlockSize
 	full := q.reusable() / size
 	q.extendHashes(full, size)
@@ -183,7 +184,7 @@ func (s *Scheduler) match(q *Seq) (tail uint64) {
 	}
 	s.matched = s.matched[:s.windows.resumable(s.matched)]
 	if len(s.matched) == 0 {
-		return 0
+		return q.root
 	}
 	return s.blocks.id[s.matched[len(s.matched)-1]]
 }

@@ -29,7 +29,7 @@ func (m *machine) observe(t *rapid.T) {
 	m.s.Observe(&m.copy)
 	seen := map[uint64]bool{}
 	for _, c := range m.copy.Changes {
-		if c.Was == c.Is || c.Is != 0 && (seen[c.Is] || c.Parent >= c.Is || len(c.Tokens) != m.s.cfg.BlockSize) {
+		if c.Was == c.Is || c.Is != 0 && (seen[c.Is] || c.Is <= c.Parent && c.Parent < salted || len(c.Tokens) != m.s.cfg.BlockSize) {
 			t.Fatalf("change %+v", c)
 		}
 		seen[c.Is] = true
@@ -87,6 +87,7 @@ func (m *machine) add(t *rapid.T) {
 		Priority:     rapid.IntRange(-2, 2).Draw(t, "class"),
 		Client:       rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "client"),
 		PromptLogits: rapid.IntRange(0, 4).Draw(t, "echo") == 0,
+		Salt:         rapid.SampledFrom([]uint64{0, 0, 1, 2 << 60}).Draw(t, "salt"),
 	}
 	for i := range n {
 		token := label
@@ -202,6 +203,19 @@ func (m *machine) abort(t *rapid.T) {
 	m.forget()
 }
 
+// apart checks that sequences of different salts share no block.
+func (m *machine) apart(t *rapid.T) {
+	root := map[int32]uint64{}
+	for _, seq := range m.live {
+		for _, b := range seq.blocks {
+			if other, ok := root[b]; ok && other != seq.root {
+				t.Fatalf("block %d is shared by the roots %x and %x", b, other, seq.root)
+			}
+			root[b] = seq.root
+		}
+	}
+}
+
 func TestRandom(t *testing.T) {
 	for range 30 { // times rapid's 100; each is quick
 		rapid.Check(t, random)
@@ -227,7 +241,7 @@ func random(t *rapid.T) {
 		"steps":    m.steps,
 		"abort":    m.abort,
 		"observe":  m.observe,
-		"":         func(*rapid.T) { s.check() },
+		"":         func(t *rapid.T) { s.check(); m.apart(t) },
 	})
 	m.update(t)
 	for steps := 0; len(m.live) > 0; steps++ {

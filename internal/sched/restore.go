@@ -77,8 +77,11 @@ func (s *Scheduler) Return(p Place) {
 
 // Find is where the content with an identity is, if it still is there.
 func (s *Scheduler) Find(identity uint64) (at Place, ok bool) {
+	if identity == 0 || identity&salted != 0 {
+		return Place{Block: none, Window: none}, false
+	}
 	at = Place{Block: s.blocks.blockOf(identity), Window: none}
-	if identity == 0 || s.blocks.id[at.Block] != identity {
+	if s.blocks.id[at.Block] != identity {
 		return at, false
 	}
 	if s.windows != nil {

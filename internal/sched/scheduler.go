@@ -125,6 +125,7 @@ func (s *Scheduler) Add(r Request) (*Seq, error) {
 		ignoreEOS:    r.IgnoreEOS,
 		promptLogits: r.PromptLogits,
 		noPrefix:     r.NoPrefix,
+		root:         rootOf(r.Salt),
 		hidden:       r.Hidden,
 		class:        min(max(r.Priority, Low), High) - Low,
 		last:         -1,

@@ -17,7 +17,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts print into tes
 // one followed by ---- and what it prints:
 //
 //	config KEY=N…                        first command; keys are Config's and Budget's fields in lower case
-//	add NAME prompt=N|LABEL:N+LABEL:N|@NAME+N [max=N] [stop=N] [class=N] [client=KEY] [echo] [hidden=FROM-TO]
+//	add NAME prompt=N|LABEL:N+LABEL:N|@NAME+N [max=N] [stop=N] [class=N] [client=KEY] [salt=N] [echo] [hidden=FROM-TO]
 //	force NAME=N…                        so many tokens follow each that is sampled; -1: none is given
 //	draft NAME=RIGHT+WRONG…              proposes tokens for the next step: such as will be sampled, then others
 //	step [N]                             N steps: Schedule, compute, Update
@@ -171,6 +171,8 @@ func (s *session) add(name string, args []string) string {
 			r.Priority = n
 		case "client":
 			r.Client = value
+		case "salt":
+			r.Salt = uint64(n)
 		case "echo":
 			r.PromptLogits = true
 		case "hidden":

@@ -12,6 +12,7 @@ type Request struct {
 	Client       string  // whose share of the machine this uses; "" is a client too
 	PromptLogits bool    // logits are needed at every row of the prompt, so a cached prefix is no help
 	NoPrefix     bool    // compute the whole prompt, whatever of it is in the cache
+	Salt         uint64  // it shares blocks with requests of the same salt only; 0 is a salt, too
 	Hidden       Range   // rows of the prompt whose hidden states are needed; MaxTokens is 0 then
 	Owner        any     // the caller's, untouched
 }
@@ -72,8 +73,9 @@ type Seq struct {
 	ignoreEOS    bool
 	promptLogits bool
 	noPrefix     bool
-	scored       int   // rows of the prompt whose logits have been delivered
-	hidden       Range // rows of the prompt whose hidden states have not been delivered
+	root         uint64 // identity of what comes before the first block
+	scored       int    // rows of the prompt whose logits have been delivered
+	hidden       Range  // rows of the prompt whose hidden states have not been delivered
 
 	state    state
 	admitted bool // has run before
@@ -213,7 +215,7 @@ func (q *Seq) append(token int32, eog []int32) bool {
 // extendHashes brings the chain up to n full blocks.
 func (q *Seq) extendHashes(n, size int) {
 	for i := len(q.hashes); i < n; i++ {
-		var h uint64
+		h := q.root
 		if i > 0 {
 			h = q.hashes[i-1]
 		}

@@ -247,6 +247,29 @@ func TestCachePrompt(t *testing.T) {
 	}
 }
 
+// Only requests with the same cache_salt share prefixes.
+func TestCacheSalt(t *testing.T) {
+	f := serve(t, &flat{}, func(_ *Config, e *engineConfig) { e.PrefixCache = true })
+	prompt := strings.Repeat("x", 100)
+	for i, step := range []struct {
+		salt   string
+		cached bool
+	}{{`"a"`, false}, {`"b"`, false}, {`null`, false}, {`"b"`, true}, {`"a"`, true}, {`null`, true}} {
+		m := f.post(t, "/v1/completions", `{"prompt":"`+prompt+`","max_tokens":2,"cache_salt":`+step.salt+`}`).get(t)
+		if n := at(t, m, "usage", "prompt_tokens_details", "cached_tokens").(float64); (n >= 64) != step.cached {
+			t.Errorf("request %d, salt %s: %v tokens came out of the cache", i, step.salt, n)
+		}
+	}
+	for route, body := range map[string]string{
+		"/v1/chat/completions": `"messages":[{"role":"user","content":"x"}]`,
+		"/v1/responses":        `"input":"x"`,
+	} {
+		if a := f.post(t, route, `{"cache_salt":"",`+body+`}`); a.status != 400 || !strings.Contains(a.body, "cache_salt") {
+			t.Errorf("%s: %d %s", route, a.status, a.body)
+		}
+	}
+}
+
 func TestCompletionExtras(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		f := newFixture(t, "ab\ncdefgh")

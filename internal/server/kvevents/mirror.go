@@ -57,7 +57,7 @@ func (m *mirror) add(changes []sched.Change) (all []event) {
 		}
 		parent, known := m.hashes[c.Parent]
 		if c.Parent != 0 && !known {
-			continue // the block before it is lost: nobody can find this one
+			continue // the block before it is lost, or the prompt has a salt: nobody else can find this one
 		}
 		h := hash(parent, c.Tokens)
 		m.hashes[c.Is] = h

@@ -61,7 +61,7 @@ func (l *listener) hear(events []event, size int) {
 }
 
 // Whatever a scheduler does between two looks, a listener's picture is what can be
-// found in its cache, and a listener's events are never at odds with what he knows.
+// found in its cache by prompts without a salt, and a listener's events are never at odds with what he knows.
 func TestListenersKnowTheCache(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const size, blocks = 2, 12
@@ -86,7 +86,7 @@ func TestListenersKnowTheCache(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(t, "rounds") {
 			for range rapid.IntRange(0, 3).Draw(t, "requests") {
 				prompt := rapid.SliceOfN(rapid.Int32Range(1, 2), 1, 11).Draw(t, "prompt")
-				if _, err := s.Add(sched.Request{Prompt: prompt, MaxTokens: rapid.IntRange(0, 3).Draw(t, "tokens")}); err != nil {
+				if _, err := s.Add(sched.Request{Prompt: prompt, MaxTokens: rapid.IntRange(0, 3).Draw(t, "tokens"), Salt: rapid.Uint64Range(0, 2).Draw(t, "salt")}); err != nil {
 					continue
 				}
 			}

@@ -197,6 +197,7 @@ func job(call *serving.Call, m *serving.Deployment, req *api.Request) (*serving.
 	var c serving.Check
 	j := c.Job(call, m, &sampling.Fields{
 		Temperature: req.Temperature, TopP: req.TopP, PresencePenalty: req.PresencePenalty, FrequencyPenalty: req.FrequencyPenalty,
+		CacheSalt: req.CacheSalt,
 	}, serving.Strict)
 	j.MaxTokens = c.Int("max_output_tokens", req.MaxOutputTokens, -1, 1, math.MaxInt32)
 	j.Stream = req.Stream

@@ -27,6 +27,7 @@ type Job struct {
 	Client      string
 	Reading     *Reading      // how the answer is taken apart; nil: all of it is text
 	NoPrefix    bool          // the whole prompt is computed
+	Salt        string        // the prefix cache is shared with those that have the same
 	MaxPredict  time.Duration // after which the answer ends at a line feed; 0: no limit
 
 	record   *Record // of the request that it belongs to; nil: nobody wants to know
@@ -79,6 +80,7 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 		EchoLogprobs: j.Echo,
 		Constraint:   m.constraint(j),
 		NoPrefix:     j.NoPrefix,
+		Salt:         j.Salt,
 		Progress:     j.Progress,
 		Tag:          j,
 	})

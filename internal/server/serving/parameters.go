@@ -184,6 +184,7 @@ var Parameters = slices.Concat(withOptions([]Parameter{
 	honoured(onLlama, "return_tokens", ""),
 	honoured(onLlama, "timings_per_token", "in streams"),
 	honoured(onLlama, "response_fields", ""),
+	honoured(onAll|OnResponses, "cache_salt", "vLLM's: only requests with the same text share what the prefix cache has of the prompt"),
 	honoured(onAll, "cache_prompt", "false: the whole prompt is computed"),
 	honoured(onOpenAI, "priority", "above 0: after the others"),
 	{Name: "tools", Honoured: OnChat | OnTemplate | OnTokenize | onClaude | OnResponses | OnOllamaChat, Refused: onPlain, Inert: []string{"[]"}},

@@ -41,6 +41,7 @@ func (c *Check) Job(call *Call, m *Deployment, f *sampling.Fields, strict Strict
 		Priority:   call.Client.Priority,
 		Client:     call.Client.Name,
 		NoPrefix:   f.CachePrompt != nil && !*f.CachePrompt,
+		Salt:       c.salt(f.CacheSalt),
 		BadWords:   f.BadWords,
 		Breakers:   f.DrySequenceBreakers,
 		record:     &call.Record,
@@ -64,6 +65,17 @@ func (c *Check) Job(call *Call, m *Deployment, f *sampling.Fields, strict Strict
 	p.Allowed = c.allowed(f.AllowedTokenIDs, vocab)
 	c.useForm(j, c.formOf(f))
 	return j
+}
+
+// salt reads cache_salt.
+func (c *Check) salt(v *string) string {
+	if v == nil {
+		return ""
+	}
+	if *v == "" {
+		c.Fail(Bad("cache_salt", "cache_salt must be a text that is not empty"))
+	}
+	return *v
 }
 
 // params reads the parameters that are one number each. What the request leaves
