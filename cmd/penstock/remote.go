@@ -65,7 +65,11 @@ func (f *remoteFlags) remote(c *config) (*remote, error) {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1" // it listens on all networks, and so on this machine's own
 	}
-	return &remote{url: "http://" + urlHost(host, port), key: f.APIKey}, nil
+	r := &remote{url: "http://" + urlHost(host, port), key: f.APIKey}
+	if cert := ownCertificate(c); cert != "" {
+		r.url, r.client = "https://"+urlHost(host, port), trusting(cert, host)
+	}
+	return r, nil
 }
 
 // probeTime is how long a server on this machine may take to say that it is there;
@@ -171,7 +175,7 @@ func (r *remote) send(ctx context.Context, method, path string, body any) (*http
 		if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("no server answers at %s: start one with `penstock serve`, or say where it is with --host", r.url)
+		return nil, noAnswer(r.url, err)
 	}
 	if response.StatusCode >= 400 {
 		defer response.Body.Close()
@@ -193,7 +197,9 @@ func errorOf(response *http.Response, own bool) error {
 		} `json:"error"`
 	}
 	var plain ollamaapi.Error
-	if json.Unmarshal(b, &nested) == nil && nested.Error.Message != "" {
+	if wantsTLS(response.StatusCode, b) {
+		e.text = "it speaks TLS: give its address with https://"
+	} else if json.Unmarshal(b, &nested) == nil && nested.Error.Message != "" {
 		e.text, e.prompt, e.context = nested.Error.Message, nested.Error.Prompt, nested.Error.Context
 	} else if json.Unmarshal(b, &plain) == nil && plain.Error != "" {
 		e.text = plain.Error

@@ -1,8 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +35,9 @@ func TestWhereTheServerIs(t *testing.T) {
 		{env: map[string]string{"PENSTOCK_ADDR": ":7"}, want: "http://127.0.0.1:7"},
 		{file: "addr: 10.0.0.1:5\nport: 6\n", want: "http://10.0.0.1:6"},
 		{host: "box", file: "addr: 10.0.0.1:5\n", want: "http://box:5"},
+		{env: map[string]string{"PENSTOCK_TLS_CERT": "c.pem"}, want: "https://127.0.0.1:8080"},
+		{file: "tls-cert: c.pem\naddr: :5\n", want: "https://127.0.0.1:5"},
+		{host: "http://box", file: "tls-cert: c.pem\n", want: "http://box"},
 		{host: "a b", want: "error"},
 		{host: "http://", want: "error"},
 	} {
@@ -36,7 +45,7 @@ func TestWhereTheServerIs(t *testing.T) {
 		if err := file.parse([]byte(c.file)); err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{"PENSTOCK_ADDR", "PENSTOCK_PORT"} {
+		for _, name := range []string{"PENSTOCK_ADDR", "PENSTOCK_PORT", "PENSTOCK_TLS_CERT"} {
 			t.Setenv(name, c.env[name])
 		}
 		got := "error"
@@ -45,6 +54,46 @@ func TestWhereTheServerIs(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
+// TestServerWithTLS: with the settings that a server speaks TLS by, commands ask it with
+// TLS, and trust its certificate although it has signed itself and has another name.
+// Without them they say what is wrong.
+func TestServerWithTLS(t *testing.T) {
+	cert, key := certificate(t, "llm.example")
+	pair, err := readCertificate(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"models":[]}`) }))
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{*pair}}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	bare := httptest.NewServer(s.Config.Handler)
+	defer bare.Close()
+	other, _ := certificate(t, "llm.example")
+	where := s.Listener.Addr().String()
+	for _, c := range []struct{ cert, args, want string }{
+		{cert, "ps --host " + where, "has no model in memory"},
+		{cert, "top --count 1 --host " + where, "is not that of a Penstock server"},
+		{other, "ps --host " + where, "a certificate that this machine does not trust: name a file"},
+		{"nosuch.pem", "ps --host " + where, "a certificate that this machine does not trust: name a file"},
+		{"", "ps --host https://" + where, "a certificate that this machine does not trust: name a file"},
+		{"", "top https://" + where, "a certificate that this machine does not trust: name a file"},
+		{"", "ps --host " + where, "it speaks TLS: give its address with https://"},
+		{"", "top " + where, "speaks TLS: give its address with https://"},
+		{"", "ps --host https://" + bare.Listener.Addr().String(), "speaks no TLS: give its address with http://"},
+	} {
+		t.Setenv("PENSTOCK_TLS_CERT", c.cert)
+		var out bytes.Buffer
+		if err := execute(t.Context(), strings.Fields(c.args), terminal{strings.NewReader(""), &out, &out}); err != nil {
+			fmt.Fprint(&out, plain(err))
+		}
+		if !strings.Contains(out.String(), c.want) || strings.Contains(out.String(), "x509") {
+			t.Errorf("%s with the certificate %q: %s", c.args, c.cert, &out)
 		}
 	}
 }

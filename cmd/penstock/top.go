@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -32,14 +31,17 @@ func (c *topCommand) Run(ctx context.Context, p *parsed, term terminal) error {
 	if c.Interval <= 0 {
 		return &usageError{errors.New("--interval must be above 0"), "penstock top"}
 	}
+	client := &http.Client{Timeout: 10 * time.Second}
 	if c.URL == "" {
 		r, err := c.Server.remote(p.config)
 		if err != nil {
 			return err
 		}
-		c.URL = r.url
+		if c.URL = r.url; r.client != nil {
+			client.Transport = r.client.Transport
+		}
 	}
-	watch := &watching{url: serverURL(c.URL), key: c.Server.APIKey, client: &http.Client{Timeout: 10 * time.Second}}
+	watch := &watching{url: serverURL(c.URL), key: c.Server.APIKey, client: client}
 	first, err := watch.look(ctx)
 	if err != nil {
 		return err
@@ -111,10 +113,7 @@ func (w *watching) get(ctx context.Context, path string) ([]byte, error) {
 	}
 	response, err := w.client.Do(r)
 	if err != nil {
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // the rest of it repeats the address
-		}
-		return nil, fmt.Errorf("%s does not answer: is a server running there? (%w)", w.url, err)
+		return nil, noAnswer(w.url, err)
 	}
 	defer response.Body.Close()
 	const most = 16 << 20
@@ -122,6 +121,8 @@ func (w *watching) get(ctx context.Context, path string) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%s%s: %w", w.url, path, err)
+	case wantsTLS(response.StatusCode, body):
+		return nil, fmt.Errorf("%s speaks TLS: give its address with https://", w.url)
 	case response.StatusCode == http.StatusUnauthorized, response.StatusCode == http.StatusForbidden:
 		return nil, fmt.Errorf("%s%s: %s: give a key with the scope metrics as --api-key", w.url, path, response.Status)
 	case response.StatusCode != http.StatusOK:

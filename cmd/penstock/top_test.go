@@ -65,8 +65,8 @@ func TestTopRefused(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"http://127.0.0.1:1"}, "is a server running there?"},
-		{[]string{"localhost:1"}, "http://localhost:1 does not answer: is a server running there? (dial tcp"},
+		{[]string{"http://127.0.0.1:1"}, "no server answers at http://127.0.0.1:1"},
+		{[]string{"localhost:1"}, "no server answers at http://localhost:1: start one"},
 		{[]string{"nonsense\x7f"}, "no address of a server"},
 		{[]string{"ftp://127.0.0.1"}, "no address of a server"},
 		{[]string{other.URL}, "give a key with the scope metrics"},
