@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -144,10 +145,12 @@ func (w *watching) look(ctx context.Context) (*look, error) {
 	}
 	l := newLook(time.Now(), families)
 	// The places of the batch are for the screen only, and keys may not allow them.
-	if page, err := w.get(ctx, "/slots"); err == nil {
-		var slots []llamaapi.Slot
-		if json.Unmarshal(page, &slots) == nil {
-			l.slots = slots
+	for _, model := range l.busy {
+		if page, err := w.get(ctx, "/slots?model="+url.QueryEscape(model)); err == nil {
+			var slots []llamaapi.Slot
+			if json.Unmarshal(page, &slots) == nil {
+				l.take(model, slots)
+			}
 		}
 	}
 	return l, nil

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -15,11 +14,27 @@ import (
 // look is what a server said of itself at one moment.
 type look struct {
 	at         time.Time
-	model      string
+	models     []string           // in memory, the one that requests get which name none first
 	values     map[string]float64 // of gauges and counters, without penstock_; those with labels added up
 	ended      map[string]float64 // requests by how they ended
 	histograms map[string][]bucket
-	slots      []llamaapi.Slot
+	busy       []string // models that requests run on
+	seats      []seat
+}
+
+// seat is a request in the batch of a model.
+type seat struct {
+	model string
+	slot  llamaapi.Slot
+}
+
+// take adds the requests in a model's batch.
+func (l *look) take(model string, slots []llamaapi.Slot) {
+	for _, s := range slots {
+		if s.IsProcessing {
+			l.seats = append(l.seats, seat{model, s})
+		}
+	}
 }
 
 // bucket is how many observations were at most as large as bound.
@@ -34,6 +49,11 @@ func newLook(at time.Time, families map[string]*dto.MetricFamily) *look {
 		}
 		for _, m := range family.Metric {
 			l.add(name, m)
+		}
+	}
+	for i := len(l.models) - 1; i > 0; i-- { // the first has been noted twice
+		if l.models[i] == l.models[0] {
+			l.models = slices.Delete(l.models, i, i+1)
 		}
 	}
 	return l
@@ -58,11 +78,11 @@ func (l *look) add(name string, m *dto.Metric) {
 	for _, label := range m.Label {
 		switch {
 		case name == "model_info" && label.GetName() == "model":
-			if name := label.GetValue(); l.model == "" {
-				l.model = name
-			} else if !slices.Contains(strings.Split(l.model, ", "), name) {
-				l.model += ", " + name
-			}
+			l.models = append([]string{label.GetValue()}, l.models...)
+		case name == "model_memory_bytes" && label.GetName() == "model" && !slices.Contains(l.models, label.GetValue()):
+			l.models = append(l.models, label.GetValue())
+		case name == "model_requests_running" && label.GetName() == "model" && m.GetGauge().GetValue() > 0:
+			l.busy = append(l.busy, label.GetValue())
 		case name == "requests_finished_total" && label.GetName() == "finished_reason":
 			l.ended[label.GetValue()] = m.GetCounter().GetValue()
 		}

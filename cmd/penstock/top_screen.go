@@ -126,7 +126,7 @@ func (s *topScreen) rows() []string {
 	const before = 53 // what stands before the sparks
 	rates := s.rates[max(0, len(s.rates)-max(s.width-before, 0)):]
 	rows := []string{
-		fmt.Sprintf("%s   %s   %s   %s   %s", strong("penstock top"), s.watch.url, strong(now.model), state, now.at.Format(time.TimeOnly)),
+		fmt.Sprintf("%s   %s   %s   %s   %s", strong("penstock top"), s.watch.url, strong(strings.Join(now.models, ", ")), state, now.at.Format(time.TimeOnly)),
 		"",
 		fmt.Sprintf("batch     %s %3.0f of %.0f run", bar(v["requests_running"], v["batch_size"]), v["requests_running"], v["batch_size"]),
 		fmt.Sprintf("queue     %s %3.0f of %.0f wait", bar(v["requests_waiting"], v["queue_size"]), v["requests_waiting"], v["queue_size"]),
@@ -140,19 +140,22 @@ func (s *topScreen) rows() []string {
 		fmt.Sprintf("process   %s resident, %.0f goroutines, %.0f HTTP requests", bytesText(uint64(v["process_resident_memory_bytes"])), v["goroutines"], v["http_requests_in_flight"]),
 		"",
 	}
-	return append(rows, now.places()...)
+	return append(rows, now.table()...)
 }
 
-// places has a row for each request in the batch.
-func (l *look) places() []string {
-	rows := []string{ansi.Style{}.Reverse(true).String() + "PLACE  REQUEST      PROMPT    CACHED  COMPUTED    ANSWER" + ansi.ResetStyle}
-	for _, s := range l.slots {
-		if s.IsProcessing {
-			rows = append(rows, fmt.Sprintf("%5d  %7d  %10d  %8d  %8d  %8d", s.ID, s.IDTask, s.NPrompt, s.NPromptCache, s.NPromptProcessed, s.NextToken.NDecoded))
+// table has a row for each request in the batch of a model.
+func (l *look) table() []string {
+	if len(l.seats) == 0 {
+		text := "no request runs; q leaves"
+		if l.values["requests_running"] > 0 {
+			text = "the server does not show the requests that run (the key may not allow it); q leaves"
 		}
+		return []string{text}
 	}
-	if len(rows) == 1 {
-		return []string{"no request runs; q leaves"}
+	rows := []string{ansi.Style{}.Reverse(true).String() + "PLACE  REQUEST      PROMPT    CACHED  COMPUTED    ANSWER  MODEL" + ansi.ResetStyle}
+	for _, p := range l.seats {
+		s := p.slot
+		rows = append(rows, fmt.Sprintf("%5d  %7d  %10d  %8d  %8d  %8d  %s", s.ID, s.IDTask, s.NPrompt, s.NPromptCache, s.NPromptProcessed, s.NextToken.NDecoded, p.model))
 	}
 	return rows
 }

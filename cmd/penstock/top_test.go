@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,11 +47,47 @@ func TestTop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.values["batch_size"] != 3 || l.values["queue_size"] != 5 || l.values["generation_tokens_total"] != 50 || len(l.slots) != 3 || l.ended["length"] != 1 || l.model == "" {
+	if l.values["batch_size"] != 3 || l.values["queue_size"] != 5 || l.values["generation_tokens_total"] != 50 || l.ended["length"] != 1 || len(l.models) != 1 {
 		t.Errorf("it saw %+v", l)
 	}
 	if p := l.since(&look{at: l.at.Add(-10 * time.Second)}); p.generated != 5 || math.IsNaN(p.first.p50) {
 		t.Errorf("in 10 s it did %+v", p)
+	}
+}
+
+// TestTopOfSeveralModels: the screen names each model that is in memory, and shows the
+// requests of all of them.
+func TestTopOfSeveralModels(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.RequestURI() {
+		case "/metrics":
+			for _, name := range []string{"ready", "requests_running", "model_info", "model_memory_bytes", "model_requests_running"} {
+				fmt.Fprintf(w, "# TYPE penstock_%s gauge\n", name)
+			}
+			io.WriteString(w, "penstock_ready 1\npenstock_requests_running 2\npenstock_model_info{model=\"main\"} 1\n"+
+				"penstock_model_memory_bytes{model=\"a:1\",part=\"weights\"} 1\npenstock_model_memory_bytes{model=\"a:1\",part=\"other\"} 1\npenstock_model_memory_bytes{model=\"main\",part=\"other\"} 1\n"+
+				"penstock_model_requests_running{model=\"a:1\"} 1\npenstock_model_requests_running{model=\"main\"} 1\npenstock_model_requests_running{model=\"idle\"} 0\n")
+		case "/slots?model=a%3A1":
+			io.WriteString(w, `[{"id":3,"id_task":44,"is_processing":true},{"id":4}]`)
+		case "/slots?model=main":
+			io.WriteString(w, `[{"id":5,"id_task":66,"is_processing":true}]`)
+		default:
+			t.Errorf("it asks for %s", r.URL)
+		}
+	}))
+	defer s.Close()
+	w := &watching{url: s.URL, client: http.DefaultClient}
+	for range 10 { // a map has no order
+		l, err := w.look(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(l.models, []string{"main", "a:1"}) {
+			t.Fatalf("the models are %q", l.models)
+		}
+		if text := strings.Join(l.table(), "\n"); len(l.seats) != 2 || !strings.Contains(text, "44") || !strings.Contains(text, "a:1") || !strings.Contains(text, "66") {
+			t.Fatalf("the requests are\n%s", text)
+		}
 	}
 }
 
@@ -87,11 +126,11 @@ func TestTopScreen(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	seen := func(seconds int, tokens float64) *look {
 		return &look{
-			at: at.Add(time.Duration(seconds) * time.Second), model: "tiny", ended: map[string]float64{"stop": 7},
+			at: at.Add(time.Duration(seconds) * time.Second), models: []string{"tiny"}, ended: map[string]float64{"stop": 7},
 			values: map[string]float64{"ready": 1, "requests_running": 2, "batch_size": 4, "requests_waiting": 1, "queue_size": 8, "kv_cache_usage_ratio": 0.5,
 				"generation_tokens_total": tokens, "rows_total": 3 * tokens},
 			histograms: map[string][]bucket{"time_to_first_token_seconds": {{0.1, tokens}, {math.Inf(1), tokens}}},
-			slots:      []llamaapi.Slot{{ID: 1, IDTask: 42, IsProcessing: true, NPrompt: 100, NextToken: llamaapi.NextToken{NDecoded: 33}}, {ID: 2}},
+			seats:      []seat{{"tiny", llamaapi.Slot{ID: 1, IDTask: 42, NPrompt: 100, NextToken: llamaapi.NextToken{NDecoded: 33}}}},
 		}
 	}
 	s := newTopScreen(context.Background(), &topCommand{Interval: time.Second}, &watching{url: "http://x"}, seen(0, 0))
