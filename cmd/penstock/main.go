@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -132,10 +133,7 @@ func parse(args []string, term terminal) (*parsed, error) {
 	if err := checkVariables(parser.Model); err != nil {
 		return nil, err
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(withHelp(args))
 	var wrong *kong.ParseError
 	if errors.As(err, &wrong) {
 		return nil, misused(wrong)
@@ -146,6 +144,18 @@ func parse(args []string, term terminal) (*parsed, error) {
 	p := &parsed{cli, command, config}
 	command.Bind(givenArgs(args), p)
 	return p, nil
+}
+
+// withHelp is the command line with the flag for help where help is asked for in another
+// way: by nothing at all, or by the word before the command, as other programs have it.
+func withHelp(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	}
+	return args
 }
 
 // givenArgs are the arguments of the process, for what reads them again.
