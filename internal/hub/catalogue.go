@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/penstock-llm/penstock/internal/gguf"
 )
@@ -174,5 +175,7 @@ func Origin(path string) (Entry, bool) {
 	return Catalogue[i], true
 }
 
-// named reports whether name is one of the entry's names.
-func (e Entry) named(name string) bool { return name == e.Name || slices.Contains(e.Aliases, name) }
+// named reports whether name is one of the entry's names, in capitals or not.
+func (e Entry) named(name string) bool {
+	return strings.EqualFold(name, e.Name) || slices.ContainsFunc(e.Aliases, func(a string) bool { return strings.EqualFold(name, a) })
+}

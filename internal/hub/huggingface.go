@@ -143,6 +143,9 @@ func choose(files []string, want string) (string, error) {
 	if len(files) == 0 {
 		return "", errors.New("the repository has no .gguf file: look for one with GGUF in its name")
 	}
+	if want == "latest" && len(matching(files, want)) == 0 {
+		want = "" // Ollama's tag for a name without one
+	}
 	var found []string
 	switch {
 	case want != "":

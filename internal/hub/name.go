@@ -190,6 +190,11 @@ func (s *Store) parse(name string) (reference, error) {
 	if isGGUF(name) || strings.ContainsRune(name, filepath.Separator) || isRegularName(name) {
 		return reference{kind: localFile, file: name}, nil
 	}
+	if short, latest := strings.CutSuffix(name, ":latest"); latest { // Ollama's way to write a name without a tag
+		if ref, err := s.parse(short); err == nil {
+			return ref, nil
+		}
+	}
 	names := make([]string, len(s.models))
 	for i, m := range s.models {
 		names[i] = m.Name
@@ -209,19 +214,28 @@ func isRegularName(name string) bool {
 	return name != "" && err == nil
 }
 
+// filePage matches the path of the page that Hugging Face has of a file.
+var filePage = regexp.MustCompile(`^(/[\w.-]+/[\w.-]+)/blob/(.+)$`)
+
 func parseURL(name string) (reference, error) {
 	u, err := url.Parse(name)
 	if err != nil {
 		return reference{}, err
 	}
+	fragment := u.Fragment
 	if u.Host == "huggingface.co" || u.Host == "hf.co" {
 		// The address of a repository's page, as it is copied from a browser.
 		if rest := strings.Trim(u.Path, "/"); strings.Count(rest, "/") == 1 {
 			return parseRepository(name, rest)
 		}
+		// The address of a file's page: the file itself is at another one.
+		if m := filePage.FindStringSubmatch(u.EscapedPath()); m != nil {
+			if u, err = u.Parse(m[1] + "/resolve/" + m[2]); err != nil {
+				return reference{}, err
+			}
+		}
 	}
 	r := reference{kind: kind(u.Scheme), file: path.Join(u.Host, u.Path)}
-	fragment := u.Fragment
 	u.Fragment = ""
 	r.url = u.String()
 	if sum, ok := strings.CutPrefix(fragment, "sha256="); ok {

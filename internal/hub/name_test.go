@@ -15,6 +15,9 @@ func TestParse(t *testing.T) {
 	s := newStore(t, Config{})
 	for name, want := range map[string]reference{
 		"tiny":                         {kind: catalogue, file: "tiny.gguf"},
+		"Tiny":                         {kind: catalogue, file: "tiny.gguf"},
+		"tiny:latest":                  {kind: catalogue, file: "tiny.gguf"},
+		"TINY:latest":                  {kind: catalogue, file: "tiny.gguf"},
 		"model.gguf":                   {file: "model.gguf"},
 		"../up/Model.GGUF":             {file: "../up/Model.GGUF"},
 		"/models/blob":                 {file: "/models/blob"},
@@ -27,6 +30,9 @@ func TestParse(t *testing.T) {
 		"http://h:8080/m.gguf?x=1#top": {kind: plainHTTP, file: "h:8080/m.gguf", url: "http://h:8080/m.gguf?x=1"},
 		"https://h/m.gguf#sha256=" + strings.ToUpper(someSHA): {kind: plainHTTPS, file: "h/m.gguf", url: "https://h/m.gguf", sha256: someSHA},
 		"https://huggingface.co/o/r/resolve/main/m.gguf":      {kind: plainHTTPS, file: "huggingface.co/o/r/resolve/main/m.gguf", url: "https://huggingface.co/o/r/resolve/main/m.gguf"},
+		"https://huggingface.co/o/r/blob/main/d/m.gguf":       {kind: plainHTTPS, file: "huggingface.co/o/r/resolve/main/d/m.gguf", url: "https://huggingface.co/o/r/resolve/main/d/m.gguf"},
+		"https://hf.co/o/r/blob/v%2F1/m.gguf#sha256=" + someSHA: {
+			kind: plainHTTPS, file: "hf.co/o/r/resolve/v/1/m.gguf", url: "https://hf.co/o/r/resolve/v%2F1/m.gguf", sha256: someSHA},
 	} {
 		got, err := s.parse(name)
 		if err != nil || got != want {
@@ -40,6 +46,7 @@ func TestParseRefuses(t *testing.T) {
 	for name, want := range map[string]string{
 		"":                             `give the path of a .gguf file, hf.co/ORG/REPO[:FILE], registry.ollama.ai/NAME[:TAG], a URL, or one of tiny`,
 		"llama9":                       `unknown model "llama9"`,
+		"llama9:latest":                `unknown model "llama9:latest"`,
 		"llama3.2:1b":                  `Ollama's model of this name would be registry.ollama.ai/llama3.2:1b`,
 		"a name":                       "or one of tiny", // no hint: Ollama has no such names
 		"hf.co/":                       "a repository is hf.co/ORG/REPO",
@@ -229,6 +236,8 @@ func TestChoose(t *testing.T) {
 		{several, "m-Q2_K.gguf", "m-Q2_K.gguf", ""},
 		{several, "sub/m-IQ4_XS.gguf", "sub/m-IQ4_XS.gguf", ""},
 		{several, "m-iq4_xs.gguf", "sub/m-IQ4_XS.gguf", ""},
+		{several, "latest", "m-Q4_K_M.gguf", ""},
+		{append([]string{"m-latest.gguf"}, several...), "latest", "m-latest.gguf", ""},
 		{several, "4_XS", "", `it has no file "4_XS": name one as hf.co/ORG/REPO:FILE: m-Q2_K.gguf, m-Q4_K_M.gguf, m-q8_0.gguf, sub/m-IQ4_XS.gguf`},
 		{[]string{"only.gguf"}, "", "only.gguf", ""},
 		{[]string{"a.gguf", "b.gguf"}, "", "", "which of its files? name one"},
