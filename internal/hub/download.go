@@ -208,6 +208,9 @@ func (s *Store) transfer(ctx context.Context, r remote, part string, progress Pr
 		discard(part)
 		return fmt.Errorf("%s sends more than the %d bytes of the file", resp.Request.URL.Host, r.size)
 	}
+	if got < r.size { // a server that announces no length ends its answer where it fails, too
+		return transientError{fmt.Errorf("the transfer broke off: %d of %d bytes are here", got, r.size)}
+	}
 	return f.Sync()
 }
 

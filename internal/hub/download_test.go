@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -495,6 +496,39 @@ func TestFileWithoutEnd(t *testing.T) {
 	}
 }
 
+// TestTransferWithoutLengthGoesOn: a server that announces no length ends its answer in the
+// same way when it fails as when it is done. Of a file whose size is known the rest is
+// fetched, and nothing is deleted.
+func TestTransferWithoutLengthGoesOn(t *testing.T) {
+	data := model(t, 5, 900)
+	endpoint, _, _ := hugging(t, map[string][]byte{"m.gguf": data}, nil)
+	behind, err := url.Parse(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(behind)
+	var ranges []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.URL.Path, "/resolve/") {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		start := 0
+		if ranges = append(ranges, r.Header.Get("Range")); len(ranges) > 1 {
+			fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &start)
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", start, len(data)-1, len(data)))
+			w.WriteHeader(http.StatusPartialContent)
+		}
+		w.(http.Flusher).Flush() // in chunks from here
+		w.Write(data[start:min(start+400, len(data))])
+	}))
+	defer server.Close()
+	mustPull(t, newStore(t, Config{Endpoint: server.URL}), "hf.co/org/repo", data)
+	if len(ranges) < 3 || ranges[1] != "bytes=400-" || ranges[2] != "bytes=800-" {
+		t.Errorf("it asked for %q", ranges)
+	}
+}
+
 func TestHuggingFaceFailures(t *testing.T) {
 	files := map[string][]byte{"m.gguf": model(t, 5, 900)}
 	endpoint, _, _ := hugging(t, files, nil)
@@ -511,8 +545,20 @@ func TestHuggingFaceFailures(t *testing.T) {
 	endpoint, _, _ = hugging(t, files, func(l []repoFile) { l[0].Path = "../../../m.gguf" })
 	mustFail(t, newStore(t, Config{Endpoint: endpoint}), "hf.co/org/repo", "has no .gguf file")
 
-	o := newOrigin(t, []byte("<html>"))
-	mustFail(t, newStore(t, Config{Endpoint: o.URL}), "hf.co/org/repo", "is HF_ENDPOINT right?")
+	for _, answer := range []string{"<html>", `{"error":"moved"}`} {
+		o := newOrigin(t, []byte(answer))
+		err := mustFail(t, newStore(t, Config{Endpoint: o.URL}), "hf.co/org/repo", "is HF_ENDPOINT right?", fmt.Sprintf("It sent %q", answer))
+		if strings.Contains(err.Error(), "Go value") {
+			t.Errorf("to people it speaks of the program: %v", err)
+		}
+	}
+	o := newOrigin(t, nil)
+	o.answer = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		w.Header().Set("Content-Length", "50")
+		io.WriteString(w, "[")
+		return true
+	}
+	mustFail(t, newStore(t, Config{Endpoint: o.URL}), "hf.co/org/repo", "the answer of 127.0.0.1:", "broke off")
 	o.Close()
 	mustFail(t, newStore(t, Config{Endpoint: o.URL}), "hf.co/org/repo", "cannot reach 127.0.0.1:")
 }

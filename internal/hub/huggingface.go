@@ -89,7 +89,7 @@ func (s *Store) listPage(ctx context.Context, address string, p retryPolicy) (fi
 			return nil, err
 		}
 		if err := json.Unmarshal(body, &files); err != nil {
-			return nil, fmt.Errorf("%s does not list files as Hugging Face does; is HF_ENDPOINT right? %w", resp.Request.URL.Host, err)
+			return nil, fmt.Errorf("%s does not list files as Hugging Face does; is HF_ENDPOINT right? It sent %.40q", resp.Request.URL.Host, body)
 		}
 		next, err = nextPage(resp)
 		return files, err

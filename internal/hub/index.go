@@ -126,7 +126,7 @@ func (s *Store) fetchDocument(ctx context.Context, d document, p retryPolicy) (*
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, d.most))
 	if err != nil {
-		return nil, nil, transientError{err}
+		return nil, nil, transientError{fmt.Errorf("the answer of %s broke off: %w", resp.Request.URL.Host, err)}
 	}
 	return resp, body, nil
 }
