@@ -298,7 +298,7 @@ func (s *Store) Remove(name string) error {
 		sum := readDigest(file)
 		some, err := s.removeFile(file)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", name, diagnose(err, s.Root))
 		}
 		s.drop(sum)
 		removed = removed || some
@@ -322,7 +322,7 @@ func (s *Store) removeParts(name string, ref reference) error {
 		if target, ok := strings.CutSuffix(e.Name(), partSuffix); ok {
 			some, err := s.removeFile(filepath.Join(dir, target))
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", name, diagnose(err, s.Root))
 			}
 			removed = removed || some
 		}

@@ -261,6 +261,7 @@ func TestWaitingForALockCanBeGivenUp(t *testing.T) {
 func TestDiagnosesSayWhatToDo(t *testing.T) {
 	for want, err := range map[string]error{
 		"the disk is full: make room at /models": &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC},
+		"/models cannot be written to":           &os.PathError{Op: "open", Path: "x", Err: syscall.EROFS},
 		"no permission to write":                 &os.PathError{Op: "mkdir", Path: "x", Err: syscall.EACCES},
 	} {
 		got := diagnose(err, "/models")

@@ -388,6 +388,8 @@ func diagnose(err error, root string) error {
 	case errors.As(err, &explained):
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("the disk is full: make room at %s, or keep models elsewhere with PENSTOCK_MODELS: %w", root, err)
+	case errors.Is(err, syscall.EROFS):
+		return explainedError{fmt.Sprintf("%s cannot be written to (read-only file system): mount it for writing, or keep models elsewhere with PENSTOCK_MODELS", root), err}
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("no permission to write: keep models elsewhere with PENSTOCK_MODELS: %w", err)
 	case unreachable:
