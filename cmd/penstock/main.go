@@ -70,7 +70,7 @@ type terminal struct {
 func main() {
 	dropForeignVariables()
 	err := execute(untilSignal(), os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr})
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if _, known := errors.AsType[*loggedError](err); err != nil && !known && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "penstock:", plain(err))
 	}
 	os.Exit(exitCode(err))

@@ -49,7 +49,13 @@ type serveCommand struct {
 	tracer *tracing.Tracer // nil: no traces
 }
 
-func (c *serveCommand) Run(ctx context.Context, args givenArgs, given *parsed, cli *commands, term terminal) error {
+func (c *serveCommand) Run(ctx context.Context, args givenArgs, given *parsed, cli *commands, term terminal) (err error) {
+	level := new(slog.LevelVar)
+	logger, err := c.logger(&term, level)
+	if err != nil {
+		return err
+	}
+	defer func() { err = c.logged(logger, err) }()
 	options, err := c.Engine.options(cli)
 	if err != nil {
 		return err
@@ -59,11 +65,6 @@ func (c *serveCommand) Run(ctx context.Context, args givenArgs, given *parsed, c
 		options.MaxQueue = -1 // the engine's 0 stands for its default, -1 for no queue
 	}
 	entries, err := given.config.entries(c)
-	if err != nil {
-		return err
-	}
-	level := new(slog.LevelVar)
-	logger, err := c.logger(term, level)
 	if err != nil {
 		return err
 	}
@@ -327,14 +328,17 @@ func (c *serveCommand) server(shelf *shelf, guard *guard, logger *slog.Logger) *
 	})
 }
 
-// logger makes the log. Its level can be changed later.
-func (c *serveCommand) logger(term terminal, level *slog.LevelVar) (*slog.Logger, error) {
+// logger makes the log. Its level can be changed later. If it is JSON, what else is said on
+// stderr and stdout becomes JSON, too: containers make one log of both.
+func (c *serveCommand) logger(term *terminal, level *slog.LevelVar) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return nil, err
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(term.err, options)), nil
+		log := slog.NewJSONHandler(term.err, options)
+		term.out, term.err = &notes{log: slog.NewJSONHandler(term.out, nil)}, &notes{log: log}
+		return slog.New(log), nil
 	}
 	return slog.New(slog.NewTextHandler(term.err, options)), nil
 }
