@@ -67,8 +67,18 @@ func misused(err *kong.ParseError) error {
 			wrong = &plainError{text, wrong}
 		}
 	}
+	if m := oneOfFew.FindStringSubmatch(wrong.Error()); m != nil && origin(err.Context, m[1]) == fromEnvironment {
+		for _, f := range err.Context.Flags() {
+			if f.Name == m[1] && len(f.Envs) > 0 { // who set the variable may not know the flag
+				wrong = &plainError{f.Envs[0] + m[2], wrong}
+			}
+		}
+	}
 	return &usageError{wrong, name}
 }
+
+// oneOfFew matches the parser's error for a value that is none of a flag's.
+var oneOfFew = regexp.MustCompile(`^--([\w-]+)( must be one of .*)$`)
 
 // unknownCommand matches the parser's error for an argument where a command's name
 // belongs. What may follow is the nearest name.
