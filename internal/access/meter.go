@@ -171,6 +171,30 @@ func (v *Visit) Take(prompt int, now time.Time) *Refusal {
 	return nil
 }
 
+// Return takes back what Take has charged for a prompt that was refused after it, as by
+// a queue that was full. What was charged on the day before stays charged.
+func (v *Visit) Return(prompt int, now time.Time) {
+	if v == nil {
+		return
+	}
+	v.meters.mu.Lock()
+	defer v.meters.mu.Unlock()
+	k, n, day := v.meter, uint64(prompt), now.UTC().Format(time.DateOnly)
+	if k.days[day].Prompt < n {
+		return
+	}
+	for _, days := range []map[string]Use{k.days, k.unsaved} {
+		sum := days[day]
+		sum.Prompt -= n // below 0 where the ledger has it already: the next Save corrects it
+		days[day] = sum
+	}
+	k.total.Prompt -= n
+	v.taken.Prompt -= n
+	if l := k.tokens; l != nil {
+		l.ReserveN(now, -prompt) // the bucket does not get fuller than full
+	}
+}
+
 // charge counts a use, which may bring the key's bucket into debt.
 func (v *Visit) charge(u Use, now time.Time) {
 	v.taken.Add(u)

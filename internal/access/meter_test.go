@@ -89,6 +89,73 @@ func TestTokensPerMinute(t *testing.T) {
 	}
 }
 
+// What was charged for a prompt that was then refused comes back, and no more than that.
+func TestRefusedPromptsCostNothing(t *testing.T) {
+	m, k := NewMeters(), &Key{Name: "a", Limits: Limits{TokensPerMinute: 100, TokensPerDay: 150}}
+	for range 5 {
+		v := begin(t, m, k, noon)
+		if r := v.Take(80, noon); r != nil {
+			t.Fatalf("refused: %+v", *r)
+		}
+		v.Return(80, noon)
+		v.End(Use{}, noon)
+	}
+	two := begin(t, m, k, noon)
+	for range 2 { // of two prompts one was computed
+		if r := two.Take(30, noon); r != nil {
+			t.Fatalf("refused: %+v", *r)
+		}
+	}
+	two.Return(30, noon)
+	two.End(Use{Prompt: 30, Completion: 20}, noon)
+	if _, tokens := begin(t, m, k, noon).Standing(noon); tokens.Remaining != 50 {
+		t.Errorf("%+v, want 50 tokens", tokens)
+	}
+	if u := m.Totals()["a"]; u.Tokens() != 50 {
+		t.Errorf("%+v", u)
+	}
+	later := noon.Add(time.Hour)
+	if _, tokens := begin(t, m, k, later).Standing(later); tokens.Remaining != 100 {
+		t.Errorf("%+v, want 100 tokens", tokens)
+	}
+}
+
+// A charge that the ledger has already is taken back in the ledger, too.
+func TestRefusedAfterSave(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usage.db")
+	m, k := NewMeters(), &Key{Name: "a", Limits: Limits{TokensPerDay: 100}}
+	l := NewLedger(path, m)
+	save := func() {
+		t.Helper()
+		if _, err := l.Save(noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin(t, m, k, noon).End(Use{Prompt: 10}, noon)
+	v := begin(t, m, k, noon)
+	v.Take(80, noon)
+	save()
+	v.Return(80, noon)
+	v.End(Use{}, noon)
+	save()
+	save()
+	again := NewMeters()
+	if _, err := NewLedger(path, again).Save(noon); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []*Meters{m, again} {
+		v := begin(t, m, k, noon)
+		if used := m.keys["a"].days["2026-11-30"].Prompt; used != 10 {
+			t.Errorf("%d tokens are charged", used)
+		}
+		v.Take(80, noon)
+		v.End(Use{Prompt: 80}, noon)
+		if used := m.keys["a"].days["2026-11-30"].Prompt; used != 90 {
+			t.Errorf("%d tokens are charged", used)
+		}
+	}
+}
+
 func TestQuotas(t *testing.T) {
 	m, k := NewMeters(), &Key{Name: "a", Limits: Limits{TokensPerDay: 100, TokensPerMonth: 150}}
 	v := begin(t, m, k, noon)

@@ -133,6 +133,31 @@ func TestTokensAreCounted(t *testing.T) {
 	}
 }
 
+// Of two answers to a prompt the queue takes one, so that neither is given: the other is not
+// charged.
+func TestRefusedPromptsAreNotCharged(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		limited := key("a", access.Scopes()...)
+		limited.Limits = access.Limits{TokensPerMinute: 100}
+		meters := access.NewMeters()
+		f := newFixture(t, "abc", withKeys(limited, key("other", access.Scopes()...)), func(c *Config, e *engineConfig) {
+			c.Meters, e.MaxBatch, e.MaxQueue = meters, 1, 1
+		})
+		slow(100*time.Millisecond, f)
+		done := make(chan answer)
+		go func() {
+			done <- f.do(t, "POST", "/v1/completions", `{"prompt":"abc","max_tokens":100,"ignore_eos":true}`, "X-Api-Key", "other")
+		}()
+		time.Sleep(time.Second)
+		a := f.do(t, "POST", "/v1/completions", `{"prompt":[5,6,7],"max_tokens":4,"n":2}`, "X-Api-Key", "a")
+		if got := meters.Totals()["a"]; a.status != 429 || got != (access.Use{Requests: 1, Prompt: 3}) {
+			t.Errorf("%d %s: %+v", a.status, a.body, got)
+		}
+		<-done
+		f.engine.Close()
+	})
+}
+
 // Of a thousand keys /metrics has a hundred series, and all of the sum.
 func TestSeriesOfKeysAreBounded(t *testing.T) {
 	totals := map[string]access.Use{}

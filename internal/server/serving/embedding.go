@@ -231,6 +231,9 @@ func (d *Deployment) embed(ctx context.Context, call *Call, prompts [][]int32, r
 				continue
 			}
 			if err != nil {
+				if len(streams) == 0 {
+					call.giveBack(tokens)
+				}
 				return nil, FromEngine(err)
 			}
 			streams = append(streams, s)

@@ -85,6 +85,7 @@ func (m *Deployment) Start(ctx context.Context, j *Job) (*Generation, *Error) {
 		Tag:          j,
 	})
 	if err != nil {
+		j.call.giveBack(len(j.Prompt))
 		return nil, FromEngine(err)
 	}
 	g := newGeneration(m, j, stream)

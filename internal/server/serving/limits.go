@@ -44,6 +44,13 @@ func (c *Call) take(prompt int) *Error {
 	return nil
 }
 
+// giveBack takes back the charge for a prompt that the engine has refused.
+func (c *Call) giveBack(prompt int) {
+	if c != nil && c.Client.visit != nil {
+		c.Client.visit.Return(prompt, time.Now())
+	}
+}
+
 // stand writes how the key stands.
 func (c *Call) stand() {
 	now := time.Now()
