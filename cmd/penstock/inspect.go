@@ -15,7 +15,7 @@ import (
 )
 
 type inspectCommand struct {
-	File    string `arg:"" help:"A .gguf file."`
+	Model   string `arg:"" help:"${model_help}"`
 	Tensors bool   `help:"List every tensor."`
 	JSON    bool   `name:"json" help:"Print JSON."`
 }
@@ -66,7 +66,11 @@ func (c *inspectCommand) Run(cli *commands, term terminal) error {
 	if err != nil {
 		return err
 	}
-	file, err := safetensors.Open(c.File)
+	path, err := cli.present(c.Model)
+	if err != nil {
+		return err
+	}
+	file, err := safetensors.Open(path)
 	if err != nil {
 		return err
 	}

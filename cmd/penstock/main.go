@@ -41,7 +41,7 @@ type commands struct {
 	Tokenize   tokenizeCommand   `cmd:"" help:"Read text on stdin, print its token ids as JSON."`
 	Template   templateCommand   `cmd:"" help:"Read messages as JSON on stdin, print the prompt."`
 	Perplexity perplexityCommand `cmd:"" help:"Perplexity of a text, and the fast path's distance from the float32 reference."`
-	Inspect    inspectCommand    `cmd:"" help:"Show a GGUF file's header, tensors and memory fit."`
+	Inspect    inspectCommand    `cmd:"" help:"Show a model file's metadata, tensors and memory fit."`
 	Quantize   quantizeCommand   `cmd:"" help:"Convert a model to another weight type, or mix of types."`
 	Imatrix    imatrixCommand    `cmd:"" help:"Make an importance matrix from a text, for quantize."`
 	Convert    convertCommand    `cmd:"" help:"Write a folder of safetensors as a GGUF file."`

@@ -39,13 +39,20 @@ type shown struct {
 	Base         bool   `json:"base_model"`
 }
 
+// present is the file of a model that is on this machine: what only looks at a model
+// never downloads one.
+func (c *commands) present(name string) (string, error) {
+	path, have, err := c.store(nil).Resolve(name)
+	if err == nil && !have {
+		err = fmt.Errorf("%s is not on this machine: `penstock pull %s` fetches it", name, name)
+	}
+	return path, err
+}
+
 func (c *showCommand) Run(cli *commands, term terminal) error {
-	path, have, err := cli.store(nil).Resolve(c.Model)
+	path, err := cli.present(c.Model)
 	if err != nil {
 		return err
-	}
-	if !have {
-		return fmt.Errorf("%s is not on this machine: `penstock pull %s` fetches it", c.Model, c.Model)
 	}
 	file, err := safetensors.Open(path)
 	if err != nil {
