@@ -173,7 +173,7 @@ func TestListsOfSeveralModels(t *testing.T) {
 			t.Errorf("%v", v)
 		}
 		for _, path := range []string{"/props?model=second", "/slots?model=second"} {
-			if a := f.do(t, "GET", path, ""); a.status != 503 || !strings.Contains(a.body, "is not loaded") {
+			if a := f.do(t, "GET", path, ""); a.status != 503 || !strings.Contains(a.body, "is not loaded, and this route loads none") {
 				t.Errorf("%s while it loads: %d %s", path, a.status, a.body)
 			}
 		}

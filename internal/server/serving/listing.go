@@ -195,7 +195,7 @@ func (c *Call) Present(name string) (*Deployment, *Error) {
 		return nil, err
 	}
 	if l.Deployment == nil {
-		return nil, notLoaded(l.ID)
+		return nil, notLoaded(l.ID, "this route loads none")
 	}
 	return l.Deployment, nil
 }

@@ -387,7 +387,7 @@ func (r *Registry) find(name string, load bool, sources []Source) (*entry, *Erro
 	case i < 0:
 		return nil, NoModel(name, r.names(sources, load))
 	case !load:
-		return nil, notLoaded(name)
+		return nil, notLoaded(name, "requests load no models here")
 	}
 	if e := r.resident(sources[i].ID); e != nil {
 		return e, nil // under a name that it did not have when it was loaded

@@ -345,8 +345,9 @@ func loadFailed(id string, cause error) *Error {
 // NotLoaded is the code of errors about a model that is known, but not loaded.
 const NotLoaded = "model_not_loaded"
 
-// notLoaded is a 503 for a model that requests may not load.
-func notLoaded(name string) *Error {
+// notLoaded is a 503 for a model that is not in memory; why says why this request
+// does not load it.
+func notLoaded(name, why string) *Error {
 	return &Error{Status: http.StatusServiceUnavailable, Type: "unavailable_error", Code: NotLoaded, Final: true,
-		Message: fmt.Sprintf("the model %q is not loaded, and requests do not load models here: POST /models/load does", Clip(name))}
+		Message: fmt.Sprintf("the model %q is not loaded, and %s: POST /models/load does", Clip(name), why)}
 }
