@@ -64,7 +64,7 @@ bin/staticcheck: tools/go.mod tools/go.sum
 # The official clients are a quarter of a million lines, which compile in half the time if nothing is optimised.
 CLIENTS_QUICKLY := -gcflags='github.com/openai/...=-N -l' -gcflags='github.com/anthropics/...=-N -l'
 
-# Everything that must hold. Fetches the four real models where they are missing; the official Go clients judge the last one's answers.
+# Everything that must hold. Fetches the real models where they are missing; test/clients fetches the default one, whose answers the official Go clients judge.
 # "go test" would vet each package once more, and once more for the race detector: "vet" has done so.
 test: build fmt vet staticcheck generated
 	$(BIN) pull smollm2
@@ -235,7 +235,7 @@ bench-crosscheck: build ## our load generator against GuideLLM's figures
 	bench/peers.sh $(PEERS) guidellm
 	bench/crosscheck.py --penstock $(BIN) --guidellm $(PEERS)/guidellm/bin/guidellm $(ARGS)
 
-bench: build ## the default model's steps by kind of work, then the seed's load on its core, its handler and through HTTP (3 minutes)
+bench: build ## SmolLM2's steps by kind of work, then the load of cLLM's report (40 requests, 8 clients) on its core, its handler and through HTTP (3 minutes)
 	$(BIN) bench steps --model smollm2
 	$(BIN) bench layers --model smollm2 --layers core,handler,http --axes none --repeats 5 --settle 1s $(ARGS)
 
