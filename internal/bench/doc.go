@@ -4,10 +4,12 @@
 //	peers     how several servers compare; programs starts and stops them
 //	layers    where the time goes between the model's arithmetic and the client
 //	steps     what a model's step is made of
+//	scaling   what more threads bring
 //	contexts  what long contexts cost
 //	kernels   how fast the matrix products are; limits says what the machine can do at best
 //	grammar   which schemas are served right, and how long the masks take
-//	structured  what a schema costs a running model
+//	structured   what a schema costs a running model
+//	speculation  what guessing tokens ahead gains and costs
 //	report    the history of results, and whether two of them differ; results is what all results share
 //
 // stats does the arithmetic. draw and figure turn results into pictures, for cmd/penstock-figures alone: the server does not link

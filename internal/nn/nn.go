@@ -1,4 +1,4 @@
-// Package nn is the arithmetic of a transformer step in about a dozen coarse
+// Package nn is the arithmetic of a transformer step in fewer than twenty coarse
 // operations, and the worker pool that runs them. A model is written once,
 // against Backend; two backends compute it:
 //

@@ -3,7 +3,7 @@
 // llama-quantize chooses, so that a Q4_K_M is what people know by that name.
 //
 // How a block of numbers is rounded is package quant's affair. The command line calls
-// this package.
+// this package; package eval collects the importance of columns for it.
 package quantize
 
 import (

@@ -6,7 +6,8 @@
 // The files may come from anybody. Whatever is wrong with them is an error of one
 // line that names the file and what in it. The package runs nothing of a folder.
 //
-// Package hub converts models that it has fetched with it, the commands open folders.
+// Whoever opens a model calls Open, which takes GGUF files, too: the commands, packages
+// instance and serving. Package hub writes folders that it has fetched as GGUF files.
 // Reading order: safetensors.go, folder.go, families.go, vocabulary.go.
 package safetensors
 

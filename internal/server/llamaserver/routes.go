@@ -1,6 +1,6 @@
 // Package llamaserver speaks llama-server's own HTTP API: /completion,
-// /infill, /tokenize, /detokenize, /apply-template, /props,
-// /slots and /lora-adapters. Its errors are
+// /infill, /embedding, /tokenize, /detokenize, /apply-template, /props, /slots,
+// /lora-adapters, and /models/load and /models/unload of its router mode. Its errors are
 // {"error":{"code":400,"message":"…","type":"…"}}.
 //
 // One file per endpoint; generation itself is package serving's.

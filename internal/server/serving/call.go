@@ -108,8 +108,8 @@ type Route struct {
 
 	Contract Contract
 
-	// Changes what is on the machine. Where there are no API keys, only clients
-	// of the same machine may ask.
+	// Trusted routes change what is on the machine. A key needs the scope admin for
+	// them; where there are no keys, only a server on a loopback address has them.
 	Trusted bool
 }
 

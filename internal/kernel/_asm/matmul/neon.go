@@ -141,7 +141,7 @@ func (k *neon) mask(b byte) a64.V {
 	return v
 }
 
-// masksOf are what the unpacker of a format needs.
+// neonMasks are what the unpacker of a format needs.
 func (f *format) neonMasks() []byte {
 	switch {
 	case f.planes[0] == 8:
