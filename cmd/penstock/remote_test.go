@@ -146,12 +146,12 @@ func TestCommandsOfARunningServer(t *testing.T) {
 		{"stop tiny-qwen3", "", "tiny-qwen3 is not loaded", true},
 		{"stop nothing", "", "does not exist", true},
 		{"run tiny-qwen3 hello --max-tokens 5 --seed 1", "", "tiny-qwen3 is asked at the server", false},
-		{"run mine hello --raw --max-tokens 5", "", "cut after 5 tokens", false},
-		{"run tiny-qwen3 hello --max-tokens 5 --threads 1", "", "--threads is for a model in this process", false},
-		{"run tiny-qwen3 hello --max-tokens 5 --local", "", "cut after 5 tokens", false},
+		{"run mine hello --raw --max-tokens 5 --seed 1", "", "cut after 5 tokens", false},
+		{"run tiny-qwen3 hello --max-tokens 5 --seed 1 --threads 1", "", "--threads is for a model in this process", false},
+		{"run tiny-qwen3 hello --max-tokens 5 --seed 1 --local", "", "cut after 5 tokens", false},
 		{"run tiny-llama hello --max-tokens 5 --think on", "", "tiny-llama was not taught to think", true},
 		{"run tiny-llama hello --max-tokens 5 --think on --local", "", "was not taught to think", true},
-		{"run tiny-llama hello --max-tokens 5 --think off", "", "cut after 5 tokens", false},
+		{"run tiny-llama hello --max-tokens 5 --seed 1 --think off", "", "cut after 5 tokens", false},
 		{"run nothing hello", "", "is not used: the model", true},
 	} {
 		args := strings.Fields(step.args)
