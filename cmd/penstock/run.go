@@ -26,7 +26,7 @@ type runCommand struct {
 	Raw       bool          `help:"Continue the prompt as it is, without the chat template."`
 	History   bool          `help:"Keep what is typed in a chat, for the next one." default:"true" negatable:"" env:"PENSTOCK_HISTORY"`
 	Verbose   bool          `short:"v" help:"Print timings, on stderr."`
-	Sampling  samplingFlags `embed:""`
+	Sampling  samplingFlags `embed:"" group:"Sampling: the model's own setting, else what is shown"`
 	Engine    engineFlags   `embed:""`
 	Local     bool          `help:"Run the model in this process, even where a server has it." env:"PENSTOCK_LOCAL"`
 	Server    remoteFlags   `embed:""`

@@ -25,7 +25,7 @@ type serveCommand struct {
 	Model    string        `arg:"" optional:"" default:"${default_model}" env:"PENSTOCK_MODEL" help:"${model_help}"`
 	Listen   addressFlags  `embed:""`
 	Engine   engineFlags   `embed:""`
-	Defaults samplingFlags `embed:"" group:"What requests leave open"`
+	Defaults samplingFlags `embed:"" group:"What requests leave open: the model's own setting, else what is shown"`
 
 	MaxQueue       int           `help:"Requests that wait beyond those that run; more are refused with 429." default:"256" env:"PENSTOCK_MAX_QUEUE"`
 	MaxWait        time.Duration `help:"Requests that would begin later, as far as that can be foreseen, are refused with 429 at once; 0: none is." default:"0" env:"PENSTOCK_MAX_WAIT"`
