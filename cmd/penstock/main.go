@@ -133,7 +133,7 @@ func parse(args []string, term terminal) (*parsed, error) {
 	if err := checkVariables(parser.Model); err != nil {
 		return nil, err
 	}
-	command, err := parser.Parse(withHelp(args))
+	command, err := parser.Parse(inOurWords(args))
 	var wrong *kong.ParseError
 	if errors.As(err, &wrong) {
 		return nil, misused(wrong)
@@ -146,12 +146,14 @@ func parse(args []string, term terminal) (*parsed, error) {
 	return p, nil
 }
 
-// withHelp is the command line with the flag for help where help is asked for in another
-// way: by nothing at all, or by the word before the command, as other programs have it.
-func withHelp(args []string) []string {
+// inOurWords is the command line with our flags for what other programs have other words for:
+// help is asked for by nothing at all or by the word before the command, the version by -v.
+func inOurWords(args []string) []string {
 	switch {
 	case len(args) == 0:
 		return []string{"--help"}
+	case len(args) == 1 && args[0] == "-v": // after a command it is another flag
+		return []string{"--version"}
 	case args[0] == "help":
 		return append(slices.Clone(args[1:]), "--help")
 	}

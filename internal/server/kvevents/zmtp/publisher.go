@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	maxPeers = 256  // connections of a socket
-	backlog  = 4096 // messages that wait for a subscriber; more are lost to him
+	maxPeers     = 256      // connections of a socket
+	backlog      = 4096     // messages that wait for a subscriber; more are lost to him
+	backlogBytes = 32 << 20 // the same of their bytes
 )
 
 // listener is what both kinds of sockets do: accept, and end with all connections.
@@ -99,7 +100,8 @@ type Publisher struct {
 
 // subscriber is a connection, and what it has subscribed to.
 type subscriber struct {
-	queue chan []byte
+	queue   chan []byte
+	waiting atomic.Int64 // bytes of the queue, and of the message that is being written
 
 	mu     sync.Mutex
 	topics [][]byte // each as often as it was subscribed to
@@ -124,13 +126,25 @@ func (p *Publisher) Send(topic, message []byte) {
 		if !s.wants(topic) {
 			return true
 		}
-		select {
-		case s.queue <- message:
-		default:
+		if !s.take(message) {
 			p.dropped.Add(1)
 		}
 		return true
 	})
+}
+
+// take puts a message into the queue, if there is room for it.
+func (s *subscriber) take(message []byte) bool {
+	n := int64(len(message))
+	if s.waiting.Add(n) <= backlogBytes {
+		select {
+		case s.queue <- message:
+			return true
+		default:
+		}
+	}
+	s.waiting.Add(-n)
+	return false
 }
 
 func (p *Publisher) run(c net.Conn) {
@@ -154,6 +168,7 @@ func (p *Publisher) run(c net.Conn) {
 				<-gone
 				return
 			}
+			s.waiting.Add(-int64(len(m)))
 		case <-gone:
 			return
 		}

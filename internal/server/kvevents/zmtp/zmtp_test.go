@@ -173,6 +173,39 @@ func TestSlowSubscriber(t *testing.T) {
 	})
 }
 
+// Large messages wait as far as their bytes have room, and again when some were taken.
+func TestLargeMessagesWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		pub := Publish(l)
+		sub := connect(t, l, "SUB")
+		sub.must(t, Message([]byte("\x01")))
+		synctest.Wait()
+		large := Message(nil, bytes.Repeat([]byte("x"), 1<<20))
+		room := backlogBytes / len(large)
+		send := func(n, dropped int) {
+			t.Helper()
+			before := pub.Dropped()
+			for range n {
+				pub.Send(nil, large)
+			}
+			if got := pub.Dropped() - before; got != uint64(dropped) {
+				t.Errorf("%d of %d dropped, want %d", got, n, dropped)
+			}
+		}
+		send(room+5, 5)
+		for range 3 {
+			readMessage(t, sub)
+		}
+		synctest.Wait()
+		send(5, 2)
+		for range room {
+			readMessage(t, sub)
+		}
+		pub.Close()
+	})
+}
+
 // flaky is a listener that fails a few times, as where too many files are open.
 type flaky struct {
 	*pipes
