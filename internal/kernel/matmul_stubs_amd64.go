@@ -9,8 +9,9 @@ import "github.com/penstock-llm/penstock/internal/quant"
 // vnniFunc multiplies groups of packed weights, one after the other from quants
 // and scales on, with a panel of 1 to 8 columns. x and fields are the panel's
 // quants and the stream that the format reads. Quants are prefetched at the
-// distance ahead. A call can't be preempted: the caller bounds groups.
-type vnniFunc func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+// distance ahead, by two streams if apart says how far from each other. A call can't be
+// preempted: the caller bounds groups.
+type vnniFunc func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 // avx2Func multiplies with 1, 2 or 4 columns (1 or 2 in the halves formats) of a
 // panel of width columns; x and fields point to the first.
@@ -85,64 +86,64 @@ var floatAVX2 = [...]floatAVX2Func{
 }
 
 //go:noescape
-func vnniQ8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniQ8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniQ4_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniQ4_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniQ4_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniQ4_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniQ5_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniQ5_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniQ5_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniQ5_1(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniQ2_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniQ2_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniQ3_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniQ3_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniQ4_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniQ4_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniQ5_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniQ5_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniQ6_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniQ6_K(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniIQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniIQ4_NL(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniIQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniIQ4_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniMXFP4(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniMXFP4(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniIQ2_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniIQ2_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniIQ2_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniIQ2_XS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniIQ3_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniIQ3_XXS(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniIQ3_S(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniIQ3_S(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniTQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniTQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniQ2_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
-func vnniQ1_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)
+func vnniQ1_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)
 
 //go:noescape
 func avx2Q8_0(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, width, ahead, add int)

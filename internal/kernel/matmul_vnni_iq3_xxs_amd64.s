@@ -4,16 +4,27 @@
 
 #include "textflag.h"
 
-// func vnniIQ3_XXS(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
+// func vnniIQ3_XXS(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, apart int, add int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·vnniIQ3_XXS(SB), NOSPLIT, $0-88
-	MOVQ quants+0(FP), SI
-	MOVQ scales+8(FP), DX
-	MOVQ y+32(FP), DI
-	MOVQ groups+48(FP), R9
-	MOVQ ldy+56(FP), R10
-	SHLQ $0x02, R10
-	MOVQ ahead+72(FP), R12
+TEXT ·vnniIQ3_XXS(SB), NOSPLIT, $0-96
+	MOVQ  quants+0(FP), SI
+	MOVQ  scales+8(FP), DX
+	MOVQ  y+32(FP), DI
+	MOVQ  groups+48(FP), R9
+	MOVQ  ldy+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  ahead+72(FP), R12
+	MOVQ  apart+80(FP), R13
+	XORQ  R14, R14
+	TESTQ R13, R13
+	JZ    single
+	LEAQ  -1(R13)(R13*1), R14
+	JMP   streams
+
+single:
+	MOVQ $0x00000080, R13
+
+streams:
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x08
 	JEQ  cols8
@@ -50,10 +61,18 @@ cols1_unit:
 	MOVQ        $0x00000008, R8
 
 cols1_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVSXBD        (DX), Z6
 	VCVTDQ2PS        Z6, Z6
 	VMULPS           Z8, Z6, Z6
@@ -101,7 +120,7 @@ cols1_block:
 	JNZ              cols1_block
 	DECQ             CX
 	JNZ              cols1_unit
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols1_store
@@ -135,10 +154,18 @@ cols2_unit:
 	MOVQ        $0x00000008, R8
 
 cols2_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVSXBD        (DX), Z8
 	VCVTDQ2PS        Z8, Z8
 	VMULPS           Z10, Z8, Z8
@@ -197,7 +224,7 @@ cols2_block:
 	JNZ              cols2_block
 	DECQ             CX
 	JNZ              cols2_unit
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols2_store
@@ -236,10 +263,18 @@ cols3_unit:
 	MOVQ        $0x00000008, R8
 
 cols3_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVSXBD        (DX), Z10
 	VCVTDQ2PS        Z10, Z10
 	VMULPS           Z12, Z10, Z10
@@ -309,7 +344,7 @@ cols3_block:
 	JNZ              cols3_block
 	DECQ             CX
 	JNZ              cols3_unit
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols3_store
@@ -353,10 +388,18 @@ cols4_unit:
 	MOVQ        $0x00000008, R8
 
 cols4_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVSXBD        (DX), Z12
 	VCVTDQ2PS        Z12, Z12
 	VMULPS           Z14, Z12, Z12
@@ -437,7 +480,7 @@ cols4_block:
 	JNZ              cols4_block
 	DECQ             CX
 	JNZ              cols4_unit
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols4_store
@@ -486,10 +529,18 @@ cols5_unit:
 	MOVQ        $0x00000008, R8
 
 cols5_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVSXBD        (DX), Z14
 	VCVTDQ2PS        Z14, Z14
 	VMULPS           Z16, Z14, Z14
@@ -581,7 +632,7 @@ cols5_block:
 	JNZ              cols5_block
 	DECQ             CX
 	JNZ              cols5_unit
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols5_store
@@ -635,10 +686,18 @@ cols6_unit:
 	MOVQ        $0x00000008, R8
 
 cols6_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVSXBD        (DX), Z16
 	VCVTDQ2PS        Z16, Z16
 	VMULPS           Z18, Z16, Z16
@@ -741,7 +800,7 @@ cols6_block:
 	JNZ              cols6_block
 	DECQ             CX
 	JNZ              cols6_unit
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols6_store
@@ -800,10 +859,18 @@ cols7_unit:
 	MOVQ        $0x00000008, R8
 
 cols7_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVSXBD        (DX), Z18
 	VCVTDQ2PS        Z18, Z18
 	VMULPS           Z20, Z18, Z18
@@ -917,7 +984,7 @@ cols7_block:
 	JNZ              cols7_block
 	DECQ             CX
 	JNZ              cols7_unit
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols7_store
@@ -981,10 +1048,18 @@ cols8_unit:
 	MOVQ        $0x00000008, R8
 
 cols8_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVSXBD        (DX), Z20
 	VCVTDQ2PS        Z20, Z20
 	VMULPS           Z22, Z20, Z20
@@ -1109,7 +1184,7 @@ cols8_block:
 	JNZ              cols8_block
 	DECQ             CX
 	JNZ              cols8_unit
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols8_store

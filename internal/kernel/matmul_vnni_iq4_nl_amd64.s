@@ -4,16 +4,27 @@
 
 #include "textflag.h"
 
-// func vnniIQ4_NL(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
+// func vnniIQ4_NL(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, apart int, add int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·vnniIQ4_NL(SB), NOSPLIT, $0-88
-	MOVQ quants+0(FP), SI
-	MOVQ scales+8(FP), DX
-	MOVQ y+32(FP), DI
-	MOVQ groups+48(FP), R9
-	MOVQ ldy+56(FP), R10
-	SHLQ $0x02, R10
-	MOVQ ahead+72(FP), R12
+TEXT ·vnniIQ4_NL(SB), NOSPLIT, $0-96
+	MOVQ  quants+0(FP), SI
+	MOVQ  scales+8(FP), DX
+	MOVQ  y+32(FP), DI
+	MOVQ  groups+48(FP), R9
+	MOVQ  ldy+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  ahead+72(FP), R12
+	MOVQ  apart+80(FP), R13
+	XORQ  R14, R14
+	TESTQ R13, R13
+	JZ    single
+	LEAQ  -1(R13)(R13*1), R14
+	JMP   streams
+
+single:
+	MOVQ $0x00000080, R13
+
+streams:
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x08
 	JEQ  cols8
@@ -43,10 +54,18 @@ cols1_group:
 	MOVQ   blocks+40(FP), CX
 
 cols1_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z6
 	VPBROADCASTD     4(BX), Z1
 	VMOVDQU64        (SI), Z2
@@ -90,7 +109,7 @@ cols1_block:
 	ADDQ             $0x08, BX
 	DECQ             CX
 	JNZ              cols1_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols1_store
@@ -117,10 +136,18 @@ cols2_group:
 	MOVQ   blocks+40(FP), CX
 
 cols2_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z8
 	VPBROADCASTD     8(BX), Z2
 	VPBROADCASTD     12(BX), Z3
@@ -175,7 +202,7 @@ cols2_block:
 	ADDQ             $0x10, BX
 	DECQ             CX
 	JNZ              cols2_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols2_store
@@ -207,10 +234,18 @@ cols3_group:
 	MOVQ   blocks+40(FP), CX
 
 cols3_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z10
 	VPBROADCASTD     12(BX), Z3
 	VPBROADCASTD     16(BX), Z4
@@ -276,7 +311,7 @@ cols3_block:
 	ADDQ             $0x18, BX
 	DECQ             CX
 	JNZ              cols3_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols3_store
@@ -313,10 +348,18 @@ cols4_group:
 	MOVQ   blocks+40(FP), CX
 
 cols4_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z12
 	VPBROADCASTD     16(BX), Z4
 	VPBROADCASTD     20(BX), Z5
@@ -393,7 +436,7 @@ cols4_block:
 	ADDQ             $0x20, BX
 	DECQ             CX
 	JNZ              cols4_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols4_store
@@ -435,10 +478,18 @@ cols5_group:
 	MOVQ   blocks+40(FP), CX
 
 cols5_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z14
 	VPBROADCASTD     20(BX), Z5
 	VPBROADCASTD     24(BX), Z6
@@ -526,7 +577,7 @@ cols5_block:
 	ADDQ             $0x28, BX
 	DECQ             CX
 	JNZ              cols5_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols5_store
@@ -573,10 +624,18 @@ cols6_group:
 	MOVQ   blocks+40(FP), CX
 
 cols6_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z16
 	VPBROADCASTD     24(BX), Z6
 	VPBROADCASTD     28(BX), Z7
@@ -675,7 +734,7 @@ cols6_block:
 	ADDQ             $0x30, BX
 	DECQ             CX
 	JNZ              cols6_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols6_store
@@ -727,10 +786,18 @@ cols7_group:
 	MOVQ   blocks+40(FP), CX
 
 cols7_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z18
 	VPBROADCASTD     28(BX), Z7
 	VPBROADCASTD     32(BX), Z8
@@ -840,7 +907,7 @@ cols7_block:
 	ADDQ             $0x38, BX
 	DECQ             CX
 	JNZ              cols7_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols7_store
@@ -897,10 +964,18 @@ cols8_group:
 	MOVQ   blocks+40(FP), CX
 
 cols8_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z20
 	VPBROADCASTD     32(BX), Z8
 	VPBROADCASTD     36(BX), Z9
@@ -1021,7 +1096,7 @@ cols8_block:
 	ADDQ             $0x40, BX
 	DECQ             CX
 	JNZ              cols8_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols8_store

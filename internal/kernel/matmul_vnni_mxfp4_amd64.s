@@ -4,16 +4,27 @@
 
 #include "textflag.h"
 
-// func vnniMXFP4(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
+// func vnniMXFP4(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, apart int, add int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·vnniMXFP4(SB), NOSPLIT, $0-88
-	MOVQ quants+0(FP), SI
-	MOVQ scales+8(FP), DX
-	MOVQ y+32(FP), DI
-	MOVQ groups+48(FP), R9
-	MOVQ ldy+56(FP), R10
-	SHLQ $0x02, R10
-	MOVQ ahead+72(FP), R12
+TEXT ·vnniMXFP4(SB), NOSPLIT, $0-96
+	MOVQ  quants+0(FP), SI
+	MOVQ  scales+8(FP), DX
+	MOVQ  y+32(FP), DI
+	MOVQ  groups+48(FP), R9
+	MOVQ  ldy+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  ahead+72(FP), R12
+	MOVQ  apart+80(FP), R13
+	XORQ  R14, R14
+	TESTQ R13, R13
+	JZ    single
+	LEAQ  -1(R13)(R13*1), R14
+	JMP   streams
+
+single:
+	MOVQ $0x00000080, R13
+
+streams:
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x08
 	JEQ  cols8
@@ -43,10 +54,18 @@ cols1_group:
 	MOVQ   blocks+40(FP), CX
 
 cols1_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVZXBD        (DX), Z6
 	VPSLLD           $0x17, Z6, Z6
 	VPBROADCASTD     4(BX), Z1
@@ -91,7 +110,7 @@ cols1_block:
 	ADDQ             $0x08, BX
 	DECQ             CX
 	JNZ              cols1_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols1_store
@@ -118,10 +137,18 @@ cols2_group:
 	MOVQ   blocks+40(FP), CX
 
 cols2_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVZXBD        (DX), Z8
 	VPSLLD           $0x17, Z8, Z8
 	VPBROADCASTD     8(BX), Z2
@@ -177,7 +204,7 @@ cols2_block:
 	ADDQ             $0x10, BX
 	DECQ             CX
 	JNZ              cols2_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols2_store
@@ -209,10 +236,18 @@ cols3_group:
 	MOVQ   blocks+40(FP), CX
 
 cols3_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVZXBD        (DX), Z10
 	VPSLLD           $0x17, Z10, Z10
 	VPBROADCASTD     12(BX), Z3
@@ -279,7 +314,7 @@ cols3_block:
 	ADDQ             $0x18, BX
 	DECQ             CX
 	JNZ              cols3_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols3_store
@@ -316,10 +351,18 @@ cols4_group:
 	MOVQ   blocks+40(FP), CX
 
 cols4_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVZXBD        (DX), Z12
 	VPSLLD           $0x17, Z12, Z12
 	VPBROADCASTD     16(BX), Z4
@@ -397,7 +440,7 @@ cols4_block:
 	ADDQ             $0x20, BX
 	DECQ             CX
 	JNZ              cols4_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols4_store
@@ -439,10 +482,18 @@ cols5_group:
 	MOVQ   blocks+40(FP), CX
 
 cols5_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVZXBD        (DX), Z14
 	VPSLLD           $0x17, Z14, Z14
 	VPBROADCASTD     20(BX), Z5
@@ -531,7 +582,7 @@ cols5_block:
 	ADDQ             $0x28, BX
 	DECQ             CX
 	JNZ              cols5_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols5_store
@@ -578,10 +629,18 @@ cols6_group:
 	MOVQ   blocks+40(FP), CX
 
 cols6_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVZXBD        (DX), Z16
 	VPSLLD           $0x17, Z16, Z16
 	VPBROADCASTD     24(BX), Z6
@@ -681,7 +740,7 @@ cols6_block:
 	ADDQ             $0x30, BX
 	DECQ             CX
 	JNZ              cols6_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols6_store
@@ -733,10 +792,18 @@ cols7_group:
 	MOVQ   blocks+40(FP), CX
 
 cols7_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVZXBD        (DX), Z18
 	VPSLLD           $0x17, Z18, Z18
 	VPBROADCASTD     28(BX), Z7
@@ -847,7 +914,7 @@ cols7_block:
 	ADDQ             $0x38, BX
 	DECQ             CX
 	JNZ              cols7_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols7_store
@@ -904,10 +971,18 @@ cols8_group:
 	MOVQ   blocks+40(FP), CX
 
 cols8_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VPMOVZXBD        (DX), Z20
 	VPSLLD           $0x17, Z20, Z20
 	VPBROADCASTD     32(BX), Z8
@@ -1029,7 +1104,7 @@ cols8_block:
 	ADDQ             $0x40, BX
 	DECQ             CX
 	JNZ              cols8_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols8_store

@@ -4,16 +4,27 @@
 
 #include "textflag.h"
 
-// func vnniQ2_0(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
+// func vnniQ2_0(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, apart int, add int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·vnniQ2_0(SB), NOSPLIT, $0-88
-	MOVQ quants+0(FP), SI
-	MOVQ scales+8(FP), DX
-	MOVQ y+32(FP), DI
-	MOVQ groups+48(FP), R9
-	MOVQ ldy+56(FP), R10
-	SHLQ $0x02, R10
-	MOVQ ahead+72(FP), R12
+TEXT ·vnniQ2_0(SB), NOSPLIT, $0-96
+	MOVQ  quants+0(FP), SI
+	MOVQ  scales+8(FP), DX
+	MOVQ  y+32(FP), DI
+	MOVQ  groups+48(FP), R9
+	MOVQ  ldy+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  ahead+72(FP), R12
+	MOVQ  apart+80(FP), R13
+	XORQ  R14, R14
+	TESTQ R13, R13
+	JZ    single
+	LEAQ  -1(R13)(R13*1), R14
+	JMP   streams
+
+single:
+	MOVQ $0x00000040, R13
+
+streams:
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x08
 	JEQ  cols8
@@ -48,8 +59,16 @@ cols1_unit:
 	MOVQ      $0x00000002, R8
 
 cols1_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPBROADCASTD     4(BX), Z1
 	VMOVDQU64        (SI), Z2
 	VPSLLW           $0x06, Z2, Z4
@@ -88,7 +107,7 @@ cols1_block:
 	DECQ             CX
 	JNZ              cols1_unit
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z0, Z0
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols1_store
@@ -120,8 +139,16 @@ cols2_unit:
 	MOVQ      $0x00000002, R8
 
 cols2_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPBROADCASTD     8(BX), Z2
 	VPBROADCASTD     12(BX), Z3
 	VMOVDQU64        (SI), Z4
@@ -172,7 +199,7 @@ cols2_block:
 	JNZ              cols2_unit
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z0, Z0
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z1, Z1
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols2_store
@@ -209,8 +236,16 @@ cols3_unit:
 	MOVQ      $0x00000002, R8
 
 cols3_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPBROADCASTD     12(BX), Z3
 	VPBROADCASTD     16(BX), Z4
 	VPBROADCASTD     20(BX), Z5
@@ -273,7 +308,7 @@ cols3_block:
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z0, Z0
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z1, Z1
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z2, Z2
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols3_store
@@ -315,8 +350,16 @@ cols4_unit:
 	MOVQ      $0x00000002, R8
 
 cols4_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPBROADCASTD     16(BX), Z4
 	VPBROADCASTD     20(BX), Z5
 	VPBROADCASTD     24(BX), Z6
@@ -391,7 +434,7 @@ cols4_block:
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z1, Z1
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z2, Z2
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z3, Z3
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols4_store
@@ -438,8 +481,16 @@ cols5_unit:
 	MOVQ      $0x00000002, R8
 
 cols5_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPBROADCASTD     20(BX), Z5
 	VPBROADCASTD     24(BX), Z6
 	VPBROADCASTD     28(BX), Z7
@@ -526,7 +577,7 @@ cols5_block:
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z2, Z2
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z3, Z3
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z4, Z4
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols5_store
@@ -578,8 +629,16 @@ cols6_unit:
 	MOVQ      $0x00000002, R8
 
 cols6_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPBROADCASTD     24(BX), Z6
 	VPBROADCASTD     28(BX), Z7
 	VPBROADCASTD     32(BX), Z8
@@ -678,7 +737,7 @@ cols6_block:
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z3, Z3
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z4, Z4
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z5, Z5
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols6_store
@@ -735,8 +794,16 @@ cols7_unit:
 	MOVQ      $0x00000002, R8
 
 cols7_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPBROADCASTD     28(BX), Z7
 	VPBROADCASTD     32(BX), Z8
 	VPBROADCASTD     36(BX), Z9
@@ -847,7 +914,7 @@ cols7_block:
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z4, Z4
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z5, Z5
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z6, Z6
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols7_store
@@ -909,8 +976,16 @@ cols8_unit:
 	MOVQ      $0x00000002, R8
 
 cols8_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPBROADCASTD     32(BX), Z8
 	VPBROADCASTD     36(BX), Z9
 	VPBROADCASTD     40(BX), Z10
@@ -1033,7 +1108,7 @@ cols8_block:
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z5, Z5
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z6, Z6
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z7, Z7
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols8_store

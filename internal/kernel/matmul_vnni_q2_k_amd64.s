@@ -4,16 +4,27 @@
 
 #include "textflag.h"
 
-// func vnniQ2_K(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
+// func vnniQ2_K(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, apart int, add int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·vnniQ2_K(SB), NOSPLIT, $0-88
-	MOVQ quants+0(FP), SI
-	MOVQ scales+8(FP), DX
-	MOVQ y+32(FP), DI
-	MOVQ groups+48(FP), R9
-	MOVQ ldy+56(FP), R10
-	SHLQ $0x02, R10
-	MOVQ ahead+72(FP), R12
+TEXT ·vnniQ2_K(SB), NOSPLIT, $0-96
+	MOVQ  quants+0(FP), SI
+	MOVQ  scales+8(FP), DX
+	MOVQ  y+32(FP), DI
+	MOVQ  groups+48(FP), R9
+	MOVQ  ldy+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  ahead+72(FP), R12
+	MOVQ  apart+80(FP), R13
+	XORQ  R14, R14
+	TESTQ R13, R13
+	JZ    single
+	LEAQ  -1(R13)(R13*1), R14
+	JMP   streams
+
+single:
+	MOVQ $0x00000040, R13
+
+streams:
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x08
 	JEQ  cols8
@@ -50,8 +61,16 @@ cols1_unit:
 	MOVQ      $0x00000008, R8
 
 cols1_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPMOVZXBD        (DX), Z7
 	VPANDD           Z12, Z7, Z7
 	VCVTDQ2PS        Z7, Z7
@@ -118,7 +137,7 @@ cols1_block:
 	DECQ             CX
 	JNZ              cols1_unit
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z0, Z0
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols1_store
@@ -152,8 +171,16 @@ cols2_unit:
 	MOVQ      $0x00000008, R8
 
 cols2_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPMOVZXBD        (DX), Z10
 	VPANDD           Z15, Z10, Z10
 	VCVTDQ2PS        Z10, Z10
@@ -240,7 +267,7 @@ cols2_block:
 	JNZ              cols2_unit
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z0, Z0
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z1, Z1
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols2_store
@@ -279,8 +306,16 @@ cols3_unit:
 	MOVQ      $0x00000008, R8
 
 cols3_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPMOVZXBD        (DX), Z13
 	VPANDD           Z18, Z13, Z13
 	VCVTDQ2PS        Z13, Z13
@@ -387,7 +422,7 @@ cols3_block:
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z0, Z0
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z1, Z1
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z2, Z2
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols3_store
@@ -431,8 +466,16 @@ cols4_unit:
 	MOVQ      $0x00000008, R8
 
 cols4_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPMOVZXBD        (DX), Z16
 	VPANDD           Z21, Z16, Z16
 	VCVTDQ2PS        Z16, Z16
@@ -559,7 +602,7 @@ cols4_block:
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z1, Z1
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z2, Z2
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z3, Z3
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols4_store
@@ -608,8 +651,16 @@ cols5_unit:
 	MOVQ      $0x00000008, R8
 
 cols5_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPMOVZXBD        (DX), Z19
 	VPANDD           Z24, Z19, Z19
 	VCVTDQ2PS        Z19, Z19
@@ -756,7 +807,7 @@ cols5_block:
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z2, Z2
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z3, Z3
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z4, Z4
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols5_store
@@ -810,8 +861,16 @@ cols6_unit:
 	MOVQ      $0x00000008, R8
 
 cols6_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPMOVZXBD        (DX), Z22
 	VPANDD           Z27, Z22, Z22
 	VCVTDQ2PS        Z22, Z22
@@ -978,7 +1037,7 @@ cols6_block:
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z3, Z3
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z4, Z4
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z5, Z5
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols6_store
@@ -1037,8 +1096,16 @@ cols7_unit:
 	MOVQ      $0x00000008, R8
 
 cols7_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPMOVZXBD        (DX), Z25
 	VPANDD           Z30, Z25, Z25
 	VCVTDQ2PS        Z25, Z25
@@ -1225,7 +1292,7 @@ cols7_block:
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z4, Z4
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z5, Z5
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z6, Z6
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols7_store
@@ -1286,8 +1353,16 @@ cols8_unit:
 	MOVQ      $0x00000008, R8
 
 cols8_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
 	VPMOVZXBD        (DX), Z28
 	VPANDD.BCST      dword_0000000f<>+0(SB), Z28, Z28
 	VCVTDQ2PS        Z28, Z28
@@ -1494,7 +1569,7 @@ cols8_block:
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z5, Z5
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z6, Z6
 	VMULPS.BCST      dword_3c800000<>+0(SB), Z7, Z7
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols8_store

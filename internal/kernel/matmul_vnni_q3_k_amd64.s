@@ -4,16 +4,27 @@
 
 #include "textflag.h"
 
-// func vnniQ3_K(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
+// func vnniQ3_K(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, apart int, add int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·vnniQ3_K(SB), NOSPLIT, $0-88
-	MOVQ quants+0(FP), SI
-	MOVQ scales+8(FP), DX
-	MOVQ y+32(FP), DI
-	MOVQ groups+48(FP), R9
-	MOVQ ldy+56(FP), R10
-	SHLQ $0x02, R10
-	MOVQ ahead+72(FP), R12
+TEXT ·vnniQ3_K(SB), NOSPLIT, $0-96
+	MOVQ  quants+0(FP), SI
+	MOVQ  scales+8(FP), DX
+	MOVQ  y+32(FP), DI
+	MOVQ  groups+48(FP), R9
+	MOVQ  ldy+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  ahead+72(FP), R12
+	MOVQ  apart+80(FP), R13
+	XORQ  R14, R14
+	TESTQ R13, R13
+	JZ    single
+	LEAQ  -1(R13)(R13*1), R14
+	JMP   streams
+
+single:
+	MOVQ $0x00000040, R13
+
+streams:
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x08
 	JEQ  cols8
@@ -116,7 +127,7 @@ cols1_block:
 	DECQ             CX
 	JNZ              cols1_unit
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols1_store
@@ -230,7 +241,7 @@ cols2_block:
 	JNZ              cols2_unit
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z1, Z1
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols2_store
@@ -363,7 +374,7 @@ cols3_block:
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z0, Z0
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z1, Z1
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z2, Z2
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols3_store
@@ -515,7 +526,7 @@ cols4_block:
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z1, Z1
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z2, Z2
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z3, Z3
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols4_store
@@ -686,7 +697,7 @@ cols5_block:
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z2, Z2
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z3, Z3
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z4, Z4
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols5_store
@@ -876,7 +887,7 @@ cols6_block:
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z3, Z3
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z4, Z4
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z5, Z5
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols6_store
@@ -1085,7 +1096,7 @@ cols7_block:
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z4, Z4
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z5, Z5
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z6, Z6
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols7_store
@@ -1310,7 +1321,7 @@ cols8_block:
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z5, Z5
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z6, Z6
 	VMULPS.BCST      dword_3d000000<>+0(SB), Z7, Z7
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols8_store

@@ -4,16 +4,27 @@
 
 #include "textflag.h"
 
-// func vnniQ4_0(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
+// func vnniQ4_0(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, apart int, add int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·vnniQ4_0(SB), NOSPLIT, $0-88
-	MOVQ quants+0(FP), SI
-	MOVQ scales+8(FP), DX
-	MOVQ y+32(FP), DI
-	MOVQ groups+48(FP), R9
-	MOVQ ldy+56(FP), R10
-	SHLQ $0x02, R10
-	MOVQ ahead+72(FP), R12
+TEXT ·vnniQ4_0(SB), NOSPLIT, $0-96
+	MOVQ  quants+0(FP), SI
+	MOVQ  scales+8(FP), DX
+	MOVQ  y+32(FP), DI
+	MOVQ  groups+48(FP), R9
+	MOVQ  ldy+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  ahead+72(FP), R12
+	MOVQ  apart+80(FP), R13
+	XORQ  R14, R14
+	TESTQ R13, R13
+	JZ    single
+	LEAQ  -1(R13)(R13*1), R14
+	JMP   streams
+
+single:
+	MOVQ $0x00000080, R13
+
+streams:
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x08
 	JEQ  cols8
@@ -42,10 +53,18 @@ cols1_group:
 	MOVQ   blocks+40(FP), CX
 
 cols1_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z6
 	VPBROADCASTD     4(BX), Z1
 	VMOVDQU64        (SI), Z2
@@ -82,7 +101,7 @@ cols1_block:
 	DECQ             CX
 	JNZ              cols1_block
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z0, Z0
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols1_store
@@ -108,10 +127,18 @@ cols2_group:
 	MOVQ   blocks+40(FP), CX
 
 cols2_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z8
 	VPBROADCASTD     8(BX), Z2
 	VPBROADCASTD     12(BX), Z3
@@ -160,7 +187,7 @@ cols2_block:
 	JNZ              cols2_block
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z0, Z0
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z1, Z1
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols2_store
@@ -191,10 +218,18 @@ cols3_group:
 	MOVQ   blocks+40(FP), CX
 
 cols3_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z10
 	VPBROADCASTD     12(BX), Z3
 	VPBROADCASTD     16(BX), Z4
@@ -255,7 +290,7 @@ cols3_block:
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z0, Z0
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z1, Z1
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z2, Z2
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols3_store
@@ -291,10 +326,18 @@ cols4_group:
 	MOVQ   blocks+40(FP), CX
 
 cols4_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z12
 	VPBROADCASTD     16(BX), Z4
 	VPBROADCASTD     20(BX), Z5
@@ -367,7 +410,7 @@ cols4_block:
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z1, Z1
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z2, Z2
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z3, Z3
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols4_store
@@ -408,10 +451,18 @@ cols5_group:
 	MOVQ   blocks+40(FP), CX
 
 cols5_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z14
 	VPBROADCASTD     20(BX), Z5
 	VPBROADCASTD     24(BX), Z6
@@ -496,7 +547,7 @@ cols5_block:
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z2, Z2
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z3, Z3
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z4, Z4
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols5_store
@@ -542,10 +593,18 @@ cols6_group:
 	MOVQ   blocks+40(FP), CX
 
 cols6_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z16
 	VPBROADCASTD     24(BX), Z6
 	VPBROADCASTD     28(BX), Z7
@@ -642,7 +701,7 @@ cols6_block:
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z3, Z3
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z4, Z4
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z5, Z5
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols6_store
@@ -693,10 +752,18 @@ cols7_group:
 	MOVQ   blocks+40(FP), CX
 
 cols7_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z18
 	VPBROADCASTD     28(BX), Z7
 	VPBROADCASTD     32(BX), Z8
@@ -805,7 +872,7 @@ cols7_block:
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z4, Z4
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z5, Z5
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z6, Z6
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols7_store
@@ -861,10 +928,18 @@ cols8_group:
 	MOVQ   blocks+40(FP), CX
 
 cols8_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
 	VCVTPH2PS        (DX), Z20
 	VPBROADCASTD     32(BX), Z8
 	VPBROADCASTD     36(BX), Z9
@@ -985,7 +1060,7 @@ cols8_block:
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z5, Z5
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z6, Z6
 	VMULPS.BCST      dword_3d800000<>+0(SB), Z7, Z7
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols8_store

@@ -4,16 +4,27 @@
 
 #include "textflag.h"
 
-// func vnniQ4_K(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
+// func vnniQ4_K(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, apart int, add int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·vnniQ4_K(SB), NOSPLIT, $0-88
-	MOVQ quants+0(FP), SI
-	MOVQ scales+8(FP), DX
-	MOVQ y+32(FP), DI
-	MOVQ groups+48(FP), R9
-	MOVQ ldy+56(FP), R10
-	SHLQ $0x02, R10
-	MOVQ ahead+72(FP), R12
+TEXT ·vnniQ4_K(SB), NOSPLIT, $0-96
+	MOVQ  quants+0(FP), SI
+	MOVQ  scales+8(FP), DX
+	MOVQ  y+32(FP), DI
+	MOVQ  groups+48(FP), R9
+	MOVQ  ldy+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  ahead+72(FP), R12
+	MOVQ  apart+80(FP), R13
+	XORQ  R14, R14
+	TESTQ R13, R13
+	JZ    single
+	LEAQ  -1(R13)(R13*1), R14
+	JMP   streams
+
+single:
+	MOVQ $0x00000080, R13
+
+streams:
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x08
 	JEQ  cols8
@@ -49,10 +60,18 @@ cols1_unit:
 	MOVQ      $0x00000008, R8
 
 cols1_block:
-	PREFETCHT2        (SI)(R12*1)
-	PREFETCHT2        64(SI)(R12*1)
-	PREFETCHT2        128(SI)(R12*1)
-	PREFETCHT2        192(SI)(R12*1)
+	MOVQ              SI, R15
+	ANDQ              R14, R15
+	MOVQ              R15, R11
+	SHRQ              $0x01, R11
+	ANDQ              $-64, R11
+	SUBQ              R15, R11
+	ADDQ              SI, R11
+	ADDQ              R12, R11
+	PREFETCHT2        (R11)
+	PREFETCHT2        (R11)(R13*1)
+	PREFETCHT2        64(R11)
+	PREFETCHT2        64(R11)(R13*1)
 	VPMOVZXBD         (DX), Z6
 	VPMOVZXBD         16(DX), Z7
 	VCVTDQ2PS         Z6, Z6
@@ -96,7 +115,7 @@ cols1_block:
 	JNZ               cols1_block
 	DECQ              CX
 	JNZ               cols1_unit
-	MOVQ              add+80(FP), R11
+	MOVQ              add+88(FP), R11
 	TESTQ             R11, R11
 	MOVQ              DI, R11
 	JZ                cols1_store
@@ -129,10 +148,18 @@ cols2_unit:
 	MOVQ      $0x00000008, R8
 
 cols2_block:
-	PREFETCHT2        (SI)(R12*1)
-	PREFETCHT2        64(SI)(R12*1)
-	PREFETCHT2        128(SI)(R12*1)
-	PREFETCHT2        192(SI)(R12*1)
+	MOVQ              SI, R15
+	ANDQ              R14, R15
+	MOVQ              R15, R11
+	SHRQ              $0x01, R11
+	ANDQ              $-64, R11
+	SUBQ              R15, R11
+	ADDQ              SI, R11
+	ADDQ              R12, R11
+	PREFETCHT2        (R11)
+	PREFETCHT2        (R11)(R13*1)
+	PREFETCHT2        64(R11)
+	PREFETCHT2        64(R11)(R13*1)
 	VPMOVZXBD         (DX), Z8
 	VPMOVZXBD         16(DX), Z9
 	VCVTDQ2PS         Z8, Z8
@@ -188,7 +215,7 @@ cols2_block:
 	JNZ               cols2_block
 	DECQ              CX
 	JNZ               cols2_unit
-	MOVQ              add+80(FP), R11
+	MOVQ              add+88(FP), R11
 	TESTQ             R11, R11
 	MOVQ              DI, R11
 	JZ                cols2_store
@@ -226,10 +253,18 @@ cols3_unit:
 	MOVQ      $0x00000008, R8
 
 cols3_block:
-	PREFETCHT2        (SI)(R12*1)
-	PREFETCHT2        64(SI)(R12*1)
-	PREFETCHT2        128(SI)(R12*1)
-	PREFETCHT2        192(SI)(R12*1)
+	MOVQ              SI, R15
+	ANDQ              R14, R15
+	MOVQ              R15, R11
+	SHRQ              $0x01, R11
+	ANDQ              $-64, R11
+	SUBQ              R15, R11
+	ADDQ              SI, R11
+	ADDQ              R12, R11
+	PREFETCHT2        (R11)
+	PREFETCHT2        (R11)(R13*1)
+	PREFETCHT2        64(R11)
+	PREFETCHT2        64(R11)(R13*1)
 	VPMOVZXBD         (DX), Z10
 	VPMOVZXBD         16(DX), Z11
 	VCVTDQ2PS         Z10, Z10
@@ -297,7 +332,7 @@ cols3_block:
 	JNZ               cols3_block
 	DECQ              CX
 	JNZ               cols3_unit
-	MOVQ              add+80(FP), R11
+	MOVQ              add+88(FP), R11
 	TESTQ             R11, R11
 	MOVQ              DI, R11
 	JZ                cols3_store
@@ -340,10 +375,18 @@ cols4_unit:
 	MOVQ      $0x00000008, R8
 
 cols4_block:
-	PREFETCHT2        (SI)(R12*1)
-	PREFETCHT2        64(SI)(R12*1)
-	PREFETCHT2        128(SI)(R12*1)
-	PREFETCHT2        192(SI)(R12*1)
+	MOVQ              SI, R15
+	ANDQ              R14, R15
+	MOVQ              R15, R11
+	SHRQ              $0x01, R11
+	ANDQ              $-64, R11
+	SUBQ              R15, R11
+	ADDQ              SI, R11
+	ADDQ              R12, R11
+	PREFETCHT2        (R11)
+	PREFETCHT2        (R11)(R13*1)
+	PREFETCHT2        64(R11)
+	PREFETCHT2        64(R11)(R13*1)
 	VPMOVZXBD         (DX), Z12
 	VPMOVZXBD         16(DX), Z13
 	VCVTDQ2PS         Z12, Z12
@@ -423,7 +466,7 @@ cols4_block:
 	JNZ               cols4_block
 	DECQ              CX
 	JNZ               cols4_unit
-	MOVQ              add+80(FP), R11
+	MOVQ              add+88(FP), R11
 	TESTQ             R11, R11
 	MOVQ              DI, R11
 	JZ                cols4_store
@@ -471,10 +514,18 @@ cols5_unit:
 	MOVQ      $0x00000008, R8
 
 cols5_block:
-	PREFETCHT2        (SI)(R12*1)
-	PREFETCHT2        64(SI)(R12*1)
-	PREFETCHT2        128(SI)(R12*1)
-	PREFETCHT2        192(SI)(R12*1)
+	MOVQ              SI, R15
+	ANDQ              R14, R15
+	MOVQ              R15, R11
+	SHRQ              $0x01, R11
+	ANDQ              $-64, R11
+	SUBQ              R15, R11
+	ADDQ              SI, R11
+	ADDQ              R12, R11
+	PREFETCHT2        (R11)
+	PREFETCHT2        (R11)(R13*1)
+	PREFETCHT2        64(R11)
+	PREFETCHT2        64(R11)(R13*1)
 	VPMOVZXBD         (DX), Z14
 	VPMOVZXBD         16(DX), Z15
 	VCVTDQ2PS         Z14, Z14
@@ -566,7 +617,7 @@ cols5_block:
 	JNZ               cols5_block
 	DECQ              CX
 	JNZ               cols5_unit
-	MOVQ              add+80(FP), R11
+	MOVQ              add+88(FP), R11
 	TESTQ             R11, R11
 	MOVQ              DI, R11
 	JZ                cols5_store
@@ -619,10 +670,18 @@ cols6_unit:
 	MOVQ      $0x00000008, R8
 
 cols6_block:
-	PREFETCHT2        (SI)(R12*1)
-	PREFETCHT2        64(SI)(R12*1)
-	PREFETCHT2        128(SI)(R12*1)
-	PREFETCHT2        192(SI)(R12*1)
+	MOVQ              SI, R15
+	ANDQ              R14, R15
+	MOVQ              R15, R11
+	SHRQ              $0x01, R11
+	ANDQ              $-64, R11
+	SUBQ              R15, R11
+	ADDQ              SI, R11
+	ADDQ              R12, R11
+	PREFETCHT2        (R11)
+	PREFETCHT2        (R11)(R13*1)
+	PREFETCHT2        64(R11)
+	PREFETCHT2        64(R11)(R13*1)
 	VPMOVZXBD         (DX), Z16
 	VPMOVZXBD         16(DX), Z17
 	VCVTDQ2PS         Z16, Z16
@@ -726,7 +785,7 @@ cols6_block:
 	JNZ               cols6_block
 	DECQ              CX
 	JNZ               cols6_unit
-	MOVQ              add+80(FP), R11
+	MOVQ              add+88(FP), R11
 	TESTQ             R11, R11
 	MOVQ              DI, R11
 	JZ                cols6_store
@@ -784,10 +843,18 @@ cols7_unit:
 	MOVQ      $0x00000008, R8
 
 cols7_block:
-	PREFETCHT2        (SI)(R12*1)
-	PREFETCHT2        64(SI)(R12*1)
-	PREFETCHT2        128(SI)(R12*1)
-	PREFETCHT2        192(SI)(R12*1)
+	MOVQ              SI, R15
+	ANDQ              R14, R15
+	MOVQ              R15, R11
+	SHRQ              $0x01, R11
+	ANDQ              $-64, R11
+	SUBQ              R15, R11
+	ADDQ              SI, R11
+	ADDQ              R12, R11
+	PREFETCHT2        (R11)
+	PREFETCHT2        (R11)(R13*1)
+	PREFETCHT2        64(R11)
+	PREFETCHT2        64(R11)(R13*1)
 	VPMOVZXBD         (DX), Z18
 	VPMOVZXBD         16(DX), Z19
 	VCVTDQ2PS         Z18, Z18
@@ -903,7 +970,7 @@ cols7_block:
 	JNZ               cols7_block
 	DECQ              CX
 	JNZ               cols7_unit
-	MOVQ              add+80(FP), R11
+	MOVQ              add+88(FP), R11
 	TESTQ             R11, R11
 	MOVQ              DI, R11
 	JZ                cols7_store
@@ -966,10 +1033,18 @@ cols8_unit:
 	MOVQ      $0x00000008, R8
 
 cols8_block:
-	PREFETCHT2        (SI)(R12*1)
-	PREFETCHT2        64(SI)(R12*1)
-	PREFETCHT2        128(SI)(R12*1)
-	PREFETCHT2        192(SI)(R12*1)
+	MOVQ              SI, R15
+	ANDQ              R14, R15
+	MOVQ              R15, R11
+	SHRQ              $0x01, R11
+	ANDQ              $-64, R11
+	SUBQ              R15, R11
+	ADDQ              SI, R11
+	ADDQ              R12, R11
+	PREFETCHT2        (R11)
+	PREFETCHT2        (R11)(R13*1)
+	PREFETCHT2        64(R11)
+	PREFETCHT2        64(R11)(R13*1)
 	VPMOVZXBD         (DX), Z20
 	VPMOVZXBD         16(DX), Z21
 	VCVTDQ2PS         Z20, Z20
@@ -1097,7 +1172,7 @@ cols8_block:
 	JNZ               cols8_block
 	DECQ              CX
 	JNZ               cols8_unit
-	MOVQ              add+80(FP), R11
+	MOVQ              add+88(FP), R11
 	TESTQ             R11, R11
 	MOVQ              DI, R11
 	JZ                cols8_store

@@ -4,16 +4,27 @@
 
 #include "textflag.h"
 
-// func vnniQ6_K(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
+// func vnniQ6_K(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, apart int, add int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·vnniQ6_K(SB), NOSPLIT, $0-88
-	MOVQ quants+0(FP), SI
-	MOVQ scales+8(FP), DX
-	MOVQ y+32(FP), DI
-	MOVQ groups+48(FP), R9
-	MOVQ ldy+56(FP), R10
-	SHLQ $0x02, R10
-	MOVQ ahead+72(FP), R12
+TEXT ·vnniQ6_K(SB), NOSPLIT, $0-96
+	MOVQ  quants+0(FP), SI
+	MOVQ  scales+8(FP), DX
+	MOVQ  y+32(FP), DI
+	MOVQ  groups+48(FP), R9
+	MOVQ  ldy+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  ahead+72(FP), R12
+	MOVQ  apart+80(FP), R13
+	XORQ  R14, R14
+	TESTQ R13, R13
+	JZ    single
+	LEAQ  -1(R13)(R13*1), R14
+	JMP   streams
+
+single:
+	MOVQ $0x000000c0, R13
+
+streams:
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x08
 	JEQ  cols8
@@ -49,12 +60,20 @@ cols1_unit:
 	MOVQ      $0x00000008, R8
 
 cols1_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
 	VPMOVSXBD        (DX), Z7
 	VCVTDQ2PS        Z7, Z7
 	VMULPS           Z9, Z7, Z7
@@ -119,7 +138,7 @@ cols1_block:
 	DECQ             CX
 	JNZ              cols1_unit
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z0, Z0
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols1_store
@@ -152,12 +171,20 @@ cols2_unit:
 	MOVQ      $0x00000008, R8
 
 cols2_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
 	VPMOVSXBD        (DX), Z10
 	VCVTDQ2PS        Z10, Z10
 	VMULPS           Z12, Z10, Z10
@@ -236,7 +263,7 @@ cols2_block:
 	JNZ              cols2_unit
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z0, Z0
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z1, Z1
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols2_store
@@ -274,12 +301,20 @@ cols3_unit:
 	MOVQ      $0x00000008, R8
 
 cols3_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
 	VPMOVSXBD        (DX), Z13
 	VCVTDQ2PS        Z13, Z13
 	VMULPS           Z15, Z13, Z13
@@ -372,7 +407,7 @@ cols3_block:
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z0, Z0
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z1, Z1
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z2, Z2
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols3_store
@@ -415,12 +450,20 @@ cols4_unit:
 	MOVQ      $0x00000008, R8
 
 cols4_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
 	VPMOVSXBD        (DX), Z16
 	VCVTDQ2PS        Z16, Z16
 	VMULPS           Z18, Z16, Z16
@@ -527,7 +570,7 @@ cols4_block:
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z1, Z1
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z2, Z2
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z3, Z3
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols4_store
@@ -575,12 +618,20 @@ cols5_unit:
 	MOVQ      $0x00000008, R8
 
 cols5_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
 	VPMOVSXBD        (DX), Z19
 	VCVTDQ2PS        Z19, Z19
 	VMULPS           Z21, Z19, Z19
@@ -701,7 +752,7 @@ cols5_block:
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z2, Z2
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z3, Z3
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z4, Z4
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols5_store
@@ -754,12 +805,20 @@ cols6_unit:
 	MOVQ      $0x00000008, R8
 
 cols6_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
 	VPMOVSXBD        (DX), Z22
 	VCVTDQ2PS        Z22, Z22
 	VMULPS           Z24, Z22, Z22
@@ -894,7 +953,7 @@ cols6_block:
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z3, Z3
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z4, Z4
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z5, Z5
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols6_store
@@ -952,12 +1011,20 @@ cols7_unit:
 	MOVQ      $0x00000008, R8
 
 cols7_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
 	VPMOVSXBD        (DX), Z25
 	VCVTDQ2PS        Z25, Z25
 	VMULPS           Z27, Z25, Z25
@@ -1106,7 +1173,7 @@ cols7_block:
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z4, Z4
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z5, Z5
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z6, Z6
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols7_store
@@ -1166,12 +1233,20 @@ cols8_unit:
 	MOVQ      $0x00000008, R8
 
 cols8_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
 	VPMOVSXBD        (DX), Z28
 	VCVTDQ2PS        Z28, Z28
 	VMULPS           Z30, Z28, Z28
@@ -1334,7 +1409,7 @@ cols8_block:
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z5, Z5
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z6, Z6
 	VMULPS.BCST      dword_3e800000<>+0(SB), Z7, Z7
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols8_store

@@ -4,16 +4,27 @@
 
 #include "textflag.h"
 
-// func vnniQ8_0(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, add int)
+// func vnniQ8_0(quants *byte, scales *byte, x *byte, fields *byte, y *float32, blocks int, groups int, ldy int, cols int, ahead int, apart int, add int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·vnniQ8_0(SB), NOSPLIT, $0-88
-	MOVQ quants+0(FP), SI
-	MOVQ scales+8(FP), DX
-	MOVQ y+32(FP), DI
-	MOVQ groups+48(FP), R9
-	MOVQ ldy+56(FP), R10
-	SHLQ $0x02, R10
-	MOVQ ahead+72(FP), R12
+TEXT ·vnniQ8_0(SB), NOSPLIT, $0-96
+	MOVQ  quants+0(FP), SI
+	MOVQ  scales+8(FP), DX
+	MOVQ  y+32(FP), DI
+	MOVQ  groups+48(FP), R9
+	MOVQ  ldy+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  ahead+72(FP), R12
+	MOVQ  apart+80(FP), R13
+	XORQ  R14, R14
+	TESTQ R13, R13
+	JZ    single
+	LEAQ  -1(R13)(R13*1), R14
+	JMP   streams
+
+single:
+	MOVQ $0x00000100, R13
+
+streams:
 	MOVQ cols+64(FP), R11
 	CMPQ R11, $0x08
 	JEQ  cols8
@@ -40,14 +51,22 @@ cols1_group:
 	MOVQ   blocks+40(FP), CX
 
 cols1_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
-	PREFETCHT2       384(SI)(R12*1)
-	PREFETCHT2       448(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
+	PREFETCHT2       192(R11)
+	PREFETCHT2       192(R11)(R13*1)
 	VCVTPH2PS        (DX), Z6
 	VPBROADCASTD     4(BX), Z1
 	VMOVDQU64        (SI), Z4
@@ -75,7 +94,7 @@ cols1_block:
 	ADDQ             $0x08, BX
 	DECQ             CX
 	JNZ              cols1_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols1_store
@@ -99,14 +118,22 @@ cols2_group:
 	MOVQ   blocks+40(FP), CX
 
 cols2_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
-	PREFETCHT2       384(SI)(R12*1)
-	PREFETCHT2       448(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
+	PREFETCHT2       192(R11)
+	PREFETCHT2       192(R11)(R13*1)
 	VCVTPH2PS        (DX), Z8
 	VPBROADCASTD     8(BX), Z2
 	VPBROADCASTD     12(BX), Z3
@@ -145,7 +172,7 @@ cols2_block:
 	ADDQ             $0x10, BX
 	DECQ             CX
 	JNZ              cols2_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols2_store
@@ -174,14 +201,22 @@ cols3_group:
 	MOVQ   blocks+40(FP), CX
 
 cols3_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
-	PREFETCHT2       384(SI)(R12*1)
-	PREFETCHT2       448(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
+	PREFETCHT2       192(R11)
+	PREFETCHT2       192(R11)(R13*1)
 	VCVTPH2PS        (DX), Z10
 	VPBROADCASTD     12(BX), Z3
 	VPBROADCASTD     16(BX), Z4
@@ -231,7 +266,7 @@ cols3_block:
 	ADDQ             $0x18, BX
 	DECQ             CX
 	JNZ              cols3_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols3_store
@@ -265,14 +300,22 @@ cols4_group:
 	MOVQ   blocks+40(FP), CX
 
 cols4_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
-	PREFETCHT2       384(SI)(R12*1)
-	PREFETCHT2       448(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
+	PREFETCHT2       192(R11)
+	PREFETCHT2       192(R11)(R13*1)
 	VCVTPH2PS        (DX), Z12
 	VPBROADCASTD     16(BX), Z4
 	VPBROADCASTD     20(BX), Z5
@@ -333,7 +376,7 @@ cols4_block:
 	ADDQ             $0x20, BX
 	DECQ             CX
 	JNZ              cols4_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols4_store
@@ -372,14 +415,22 @@ cols5_group:
 	MOVQ   blocks+40(FP), CX
 
 cols5_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
-	PREFETCHT2       384(SI)(R12*1)
-	PREFETCHT2       448(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
+	PREFETCHT2       192(R11)
+	PREFETCHT2       192(R11)(R13*1)
 	VCVTPH2PS        (DX), Z14
 	VPBROADCASTD     20(BX), Z5
 	VPBROADCASTD     24(BX), Z6
@@ -451,7 +502,7 @@ cols5_block:
 	ADDQ             $0x28, BX
 	DECQ             CX
 	JNZ              cols5_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols5_store
@@ -495,14 +546,22 @@ cols6_group:
 	MOVQ   blocks+40(FP), CX
 
 cols6_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
-	PREFETCHT2       384(SI)(R12*1)
-	PREFETCHT2       448(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
+	PREFETCHT2       192(R11)
+	PREFETCHT2       192(R11)(R13*1)
 	VCVTPH2PS        (DX), Z16
 	VPBROADCASTD     24(BX), Z6
 	VPBROADCASTD     28(BX), Z7
@@ -585,7 +644,7 @@ cols6_block:
 	ADDQ             $0x30, BX
 	DECQ             CX
 	JNZ              cols6_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols6_store
@@ -634,14 +693,22 @@ cols7_group:
 	MOVQ   blocks+40(FP), CX
 
 cols7_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
-	PREFETCHT2       384(SI)(R12*1)
-	PREFETCHT2       448(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
+	PREFETCHT2       192(R11)
+	PREFETCHT2       192(R11)(R13*1)
 	VCVTPH2PS        (DX), Z18
 	VPBROADCASTD     28(BX), Z7
 	VPBROADCASTD     32(BX), Z8
@@ -735,7 +802,7 @@ cols7_block:
 	ADDQ             $0x38, BX
 	DECQ             CX
 	JNZ              cols7_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols7_store
@@ -789,14 +856,22 @@ cols8_group:
 	MOVQ   blocks+40(FP), CX
 
 cols8_block:
-	PREFETCHT2       (SI)(R12*1)
-	PREFETCHT2       64(SI)(R12*1)
-	PREFETCHT2       128(SI)(R12*1)
-	PREFETCHT2       192(SI)(R12*1)
-	PREFETCHT2       256(SI)(R12*1)
-	PREFETCHT2       320(SI)(R12*1)
-	PREFETCHT2       384(SI)(R12*1)
-	PREFETCHT2       448(SI)(R12*1)
+	MOVQ             SI, R15
+	ANDQ             R14, R15
+	MOVQ             R15, R11
+	SHRQ             $0x01, R11
+	ANDQ             $-64, R11
+	SUBQ             R15, R11
+	ADDQ             SI, R11
+	ADDQ             R12, R11
+	PREFETCHT2       (R11)
+	PREFETCHT2       (R11)(R13*1)
+	PREFETCHT2       64(R11)
+	PREFETCHT2       64(R11)(R13*1)
+	PREFETCHT2       128(R11)
+	PREFETCHT2       128(R11)(R13*1)
+	PREFETCHT2       192(R11)
+	PREFETCHT2       192(R11)(R13*1)
 	VCVTPH2PS        (DX), Z20
 	VPBROADCASTD     32(BX), Z8
 	VPBROADCASTD     36(BX), Z9
@@ -901,7 +976,7 @@ cols8_block:
 	ADDQ             $0x40, BX
 	DECQ             CX
 	JNZ              cols8_block
-	MOVQ             add+80(FP), R11
+	MOVQ             add+88(FP), R11
 	TESTQ            R11, R11
 	MOVQ             DI, R11
 	JZ               cols8_store

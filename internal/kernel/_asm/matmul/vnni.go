@@ -9,8 +9,8 @@ import (
 )
 
 // vnniSignature: cols is one of vnniCols, ahead the distance at which the quants
-// are prefetched.
-const vnniSignature = "func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, add int)"
+// are prefetched, apart that between two streams of prefetches, or 0 for one stream.
+const vnniSignature = "func(quants, scales, x, fields *byte, y *float32, blocks, groups, ldy, cols, ahead, apart, add int)"
 
 // vnniCols are the widths of panels, largest first.
 var vnniCols = []int{8, 7, 6, 5, 4, 3, 2, 1}
@@ -31,17 +31,20 @@ var ymm = [16]vec{
 
 // General registers of the kernels.
 var (
-	quants = reg.RSI // cursor in the group
-	scales = reg.RDX // cursor in the group's scales
-	xs     = reg.RAX // cursor in the panel's quants
-	fields = reg.RBX // cursor in the panel's field stream
-	blocks = reg.RCX // blocks or units left
-	inUnit = reg.R8  // blocks left of the unit
-	groups = reg.R9  // groups left
-	ldy    = reg.R10 // bytes from column to column of y
-	tmp    = reg.R11
-	ahead  = reg.R12
-	out    = reg.RDI // y of the group
+	quants  = reg.RSI // cursor in the group
+	scales  = reg.RDX // cursor in the group's scales
+	xs      = reg.RAX // cursor in the panel's quants
+	fields  = reg.RBX // cursor in the panel's field stream
+	blocks  = reg.RCX // blocks or units left
+	inUnit  = reg.R8  // blocks left of the unit
+	groups  = reg.R9  // groups left
+	ldy     = reg.R10 // bytes from column to column of y
+	tmp     = reg.R11
+	ahead   = reg.R12
+	between = reg.R13 // bytes from one stream of prefetches to the other
+	mask    = reg.R14 // of what both streams cover together
+	within  = reg.R15 // of the cursor in that
+	out     = reg.RDI // y of the group
 )
 
 // vnni emits the loop of one format for one number of columns. The accumulators
@@ -70,6 +73,7 @@ func vnniKernel(a *asm, f *format) {
 	a.param("ldy", ldy)
 	a.SHLQ(operand.Imm(2), ldy)
 	a.param("ahead", ahead)
+	a.streams(f)
 	a.choose(vnniCols, func(c int, label string) { newVNNI(a, f, c).loop(label) })
 }
 
@@ -152,11 +156,55 @@ func (k *vnni) constants() {
 	}
 }
 
+// streams sets up what ask needs for one stream of prefetches, if the argument apart is 0, or
+// for two.
+func (a *asm) streams(f *format) {
+	a.param("apart", between)
+	a.XORQ(mask, mask)
+	a.TESTQ(between, between)
+	a.JZ(operand.LabelRef("single"))
+	a.LEAQ(operand.Mem{Base: between, Index: between, Scale: 1, Disp: -1}, mask)
+	a.JMP(operand.LabelRef("streams"))
+	a.Label("single")
+	a.MOVQ(operand.U32(uint32(f.lines()/2*64)), between)
+	a.Label("streams")
+}
+
+// lines is the number of cache lines that the quants of a block have.
+func (f *format) lines() int { return (f.quants + 63) / 64 }
+
+// ask prefetches as many quants as the block has, some way ahead of it.
+//
+// Of one stream, these are the lines at the distance ahead. Two streams take turns: while
+// the cursor goes over 2*apart bytes, which begin at a multiple of that, the first one goes
+// over the first half of the bytes ahead of these, and the second over the other half. A
+// hardware prefetcher then runs before each of them, and every line is still asked for once.
+// For a single stream mask is 0 and the second half of the block's lines lies behind the first.
+func (k *vnni) ask() {
+	lines := k.f.lines()
+	if lines%2 != 0 {
+		for i := range lines {
+			k.PREFETCHT2(operand.Mem{Base: quants, Index: ahead, Scale: 1, Disp: 64 * i})
+		}
+		return
+	}
+	k.MOVQ(quants, within)
+	k.ANDQ(mask, within)
+	k.MOVQ(within, tmp)
+	k.SHRQ(operand.Imm(1), tmp)
+	k.ANDQ(operand.I32(-64), tmp) // whole lines
+	k.SUBQ(within, tmp)
+	k.ADDQ(quants, tmp)
+	k.ADDQ(ahead, tmp)
+	for i := range lines / 2 {
+		k.PREFETCHT2(operand.Mem{Base: tmp, Disp: 64 * i})
+		k.PREFETCHT2(operand.Mem{Base: tmp, Index: between, Scale: 1, Disp: 64 * i})
+	}
+}
+
 // block emits one block of 32 values and advances the cursors.
 func (k *vnni) block() {
-	for line := 0; line < k.f.quants; line += 64 {
-		k.PREFETCHT2(operand.Mem{Base: quants, Index: ahead, Scale: 1, Disp: line})
-	}
+	k.ask()
 	k.f.expand(k)
 	for c := range k.cols {
 		switch {
